@@ -1,0 +1,46 @@
+import { access, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { lock } from './lock.ts';
+import { type Note, step } from './step.ts';
+
+/** The repository's own folder. */
+export const repository = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Everything that setup makes lies below this ignored folder. */
+export const cache = join(repository, '.cache');
+
+/** What is to be made, where, and the key that tells one version of it from another. */
+export interface Making {
+  readonly title: string;
+  readonly path: string;
+  readonly key: string;
+  readonly make: (note: Note) => Promise<void>;
+}
+
+/**
+ * Makes a folder unless it is there already, one process at a time. The marker beside it holds the key and is
+ * written last, so that what was interrupted half-way, or made for another key, is made anew.
+ */
+export async function madeOnce({ title, path, key, make }: Making): Promise<void> {
+  const marker = `${path}.made`;
+  const isMade = async () => (await exists(path)) && (await readFile(marker, 'utf8').catch(() => '')) === key;
+
+  if (await isMade()) return;
+  await using _alone = await lock(`${path}.lock`);
+  if (await isMade()) return;
+  await step(title, async (note) => {
+    await rm(marker, { force: true });
+    await rm(path, { recursive: true, force: true });
+    await mkdir(dirname(path), { recursive: true });
+    await make(note);
+    await writeFile(marker, key);
+  });
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

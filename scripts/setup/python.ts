@@ -1,0 +1,83 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { installPackages } from './apt.ts';
+import { cache, madeOnce, repository } from './cache.ts';
+import { run, step } from './step.ts';
+import { ensureTools } from './tools.ts';
+
+/** A Python that can import vLLM, and the folder of its packages. */
+export interface Engine {
+  readonly python: string;
+  readonly sitePackages: string;
+}
+
+/** The packages of the CPU engine, each with its hash. */
+export const engineLock = join(repository, 'docker/cpu/requirements.lock');
+
+/** vLLM's CPU build in a virtual environment of its own, from the same lock as the CPU image. */
+export async function ensureEngine(): Promise<Engine> {
+  const path = join(cache, 'engine');
+  const engine = {
+    python: join(path, 'bin/python'),
+    sitePackages: join(path, 'lib/python3.11/site-packages'),
+  };
+  const locked = await readFile(engineLock, 'utf8');
+  await madeOnce({
+    title: 'Engine packages: vLLM for the CPU, 2 GB',
+    path,
+    // The path is part of the key because a virtual environment does not survive being moved.
+    key: `${path}\n${locked}`,
+    make: async (note) => {
+      const uv = join(await ensureTools(), 'bin/uv');
+      await run(note, uv, ['venv', '--python', '3.11', path]);
+      await run(note, uv, [
+        ...[
+          'pip',
+          'install',
+          '--python',
+          engine.python,
+          '--no-deps',
+          '--require-hashes',
+          '--only-binary',
+          ':all:',
+        ],
+        // Without byte code, an import in a read-only container takes 24 s instead of 5.
+        '--compile-bytecode',
+        ...(await sources()),
+        ...['--requirement', engineLock],
+      ]);
+    },
+  });
+  await ensureNuma(engine.python);
+  return engine;
+}
+
+/**
+ * Where uv is to look for packages besides PyPI. It does not read pip's configuration, which is what knows this
+ * machine's mirror and folders of wheels; PyPI has no CPU build of torch, so that comes from such a folder or
+ * else from PyTorch's own index.
+ */
+async function sources(): Promise<readonly string[]> {
+  const { stdout } = await execa('python3', ['-m', 'pip', 'config', 'list']);
+  // One line per setting, its values parted by spaces or by line breaks written as backslash and n.
+  const configured = (name: string) =>
+    [...stdout.matchAll(new RegExp(`^\\S+\\.${name}='(.*)'$`, 'gm'))]
+      .flatMap(([, values = '']) => values.split(/\s|\\n/))
+      .filter((value) => value !== '');
+  const [index] = configured('index-url');
+  const folders = configured('find-links');
+  const wheels = (await Promise.all(folders.map((folder) => readdir(folder).catch(() => [])))).flat();
+  return [
+    ...(index === undefined ? [] : ['--default-index', index]),
+    ...folders.flatMap((folder) => ['--find-links', folder]),
+    ...(wheels.some((name) => name.startsWith('torch-')) ? [] : ['--torch-backend', 'cpu']),
+  ];
+}
+
+/** vLLM's CPU build links against libnuma, which no Python package brings. */
+async function ensureNuma(python: string): Promise<void> {
+  const load = ['-c', 'import ctypes; ctypes.CDLL("libnuma.so.1")'];
+  const missing = async () => (await execa(python, load, { reject: false })).failed;
+  if (await missing()) await step('libnuma', (note) => installPackages(note, 'libnuma1'));
+}

@@ -1,0 +1,47 @@
+import { execa } from 'execa';
+
+/** Tells what a step is doing right now; shown while the step is long. */
+export type Note = (line: string) => void;
+
+const heartbeatMs = 10_000;
+
+/** Runs one step of the setup and tells on stderr that it began, that it is alive, and how long it took. */
+export async function step<T>(title: string, work: (note: Note) => Promise<T>): Promise<T> {
+  const start = performance.now();
+  const tell = (sign: string, text: string) =>
+    process.stderr.write(`[setup] ${sign} ${text} (${((performance.now() - start) / 1000).toFixed(1)} s)\n`);
+  let latest = '';
+  const heartbeat = setInterval(() => tell('…', latest ? `${title}: ${latest}` : title), heartbeatMs);
+  process.stderr.write(`[setup] ▸ ${title}\n`);
+  try {
+    const result = await work((line) => {
+      latest = line.trim().slice(0, 120) || latest;
+    });
+    tell('✓', title);
+    return result;
+  } catch (error) {
+    tell('✗', title);
+    throw error;
+  } finally {
+    clearInterval(heartbeat);
+  }
+}
+
+/** Where and with what a program runs. */
+export interface RunOptions {
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Runs a program inside a step: its output lines become notes, the last of them the message of a failure. */
+export async function run(
+  note: Note,
+  file: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<void> {
+  const program = execa(file, args, { ...options, stdin: 'ignore', all: true, reject: false });
+  for await (const line of program.iterable({ from: 'all' })) note(line);
+  const { failed, shortMessage, all } = await program;
+  if (failed) throw new Error([shortMessage, ...all.split('\n').slice(-30)].join('\n'));
+}

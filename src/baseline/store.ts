@@ -1,0 +1,108 @@
+import { z } from 'zod';
+import { Digest } from '../record/schema.ts';
+
+export const BASELINE_SCHEMA = 'deterministic-ml/baseline/v1';
+
+/** Who trusts a record, why, and from which run it comes. All of it is shown with every comparison. */
+export const Provenance = z.strictObject({
+  repository: z.string().max(256),
+  commit: z.string().max(64),
+  ref: z.string().max(512),
+  workflow: z.string().max(256),
+  runId: z.string().max(32),
+  runAttempt: z.string().max(8),
+  runUrl: z.string().max(512),
+  actor: z.string().max(128),
+  event: z.string().max(64),
+  reason: z.string().min(1).max(1000),
+  createdAt: z.iso.datetime(),
+  tool: z.string().max(64),
+});
+export type Provenance = z.infer<typeof Provenance>;
+
+/** `baseline.json`, beside `record.json` in the same folder. */
+export const BaselineMeta = z.strictObject({
+  schema: z.literal(BASELINE_SCHEMA),
+  suite: z.string().max(64),
+  hardwareClass: z.string().max(128),
+  /** Digest of the record's outcomes (see `outcomeDigest`). */
+  record: Digest,
+  provenance: Provenance,
+  /** Outcomes that honest repeats gave. An engine that repeats exactly has one. */
+  envelope: z.strictObject({ lifetimes: z.number().int().min(1), digests: z.array(Digest).min(1) }),
+});
+export type BaselineMeta = z.infer<typeof BaselineMeta>;
+
+export interface BaselineQuery {
+  readonly suite: string;
+  readonly hardwareClass: string;
+}
+
+/** A folder that holds a baseline: `baseline.json`, `record.json`, `bodies/`. Not yet validated. */
+export interface FoundBaseline extends AsyncDisposable {
+  readonly kind: 'found';
+  readonly key: string;
+  /** Absolute path. Disposing removes it where it is a private copy. */
+  readonly folder: string;
+}
+
+export type Lookup =
+  | FoundBaseline
+  | {
+      /** The store answered, and has none for this hardware class. An outage is thrown, never this. */
+      readonly kind: 'absent';
+      /** Hardware classes of the same suite that do have one. */
+      readonly otherClasses: readonly string[];
+      /** What was asked, what was near and why it was not taken: lines for the log. */
+      readonly explanation: readonly string[];
+    };
+
+export interface BaselineStore {
+  readonly kind: 'cache' | 'files';
+  /** Newest baseline of the suite on this hardware class.
+   * @throws UserError `store-unavailable` when the store did not answer
+   */
+  find(query: BaselineQuery): Promise<Lookup>;
+  /**
+   * Stores a whole folder under a new key, looks it up again and gives the key back.
+   * @throws UserError `store-unavailable`, `store-refused`
+   */
+  save(key: BaselineKey, folder: string): Promise<string>;
+}
+
+export interface BaselineKey extends BaselineQuery {
+  readonly runId: string;
+  readonly runAttempt: string;
+  /** Outcome digest, 64 hex digits. */
+  readonly record: string;
+}
+
+const PREFIX = 'deterministic-ml-v1';
+
+/** Prefix of all keys of a suite on a hardware class, or of the suite on any; ends with a slash. */
+export function keyPrefix(suite: string, hardwareClass?: string): string {
+  return hardwareClass === undefined ? `${PREFIX}/${suite}/` : `${PREFIX}/${suite}/${hardwareClass}/`;
+}
+
+/** `deterministic-ml-v1/<suite>/<hardware class>/<run id>-<attempt>-<record digest 16>`: written once. */
+export function formatKey(key: BaselineKey): string {
+  return `${keyPrefix(key.suite, key.hardwareClass)}${key.runId}-${key.runAttempt}-${key.record.slice(0, 16)}`;
+}
+
+export interface ParsedKey extends BaselineQuery {
+  readonly runId: string;
+  readonly runAttempt: string;
+  /** First 16 hex digits of the outcome digest. */
+  readonly record16: string;
+}
+
+/** Undefined for anything that `formatKey` could not have made. */
+export function parseKey(key: string): ParsedKey | undefined {
+  const match =
+    /^deterministic-ml-v1\/([A-Za-z0-9._-]{1,64})\/([a-z0-9][a-z0-9._-]{0,127})\/([0-9a-z]{1,32})-([0-9]{1,8})-([0-9a-f]{16})$/.exec(
+      key,
+    );
+  if (match === null) return undefined;
+  const [, suite = '', hardwareClass = '', runId = '', runAttempt = '', record16 = ''] = match;
+  return { suite, hardwareClass, runId, runAttempt, record16 };
+}

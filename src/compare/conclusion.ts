@@ -1,0 +1,75 @@
+import type { Suite } from '../suite/schema.ts';
+import type { RelationResult } from './types.ts';
+
+/** Of the whole run, worst first. An engine or a store that failed is an error, not a conclusion. */
+export const CONCLUSIONS = [
+  'unhealthy-gpu',
+  'unstable',
+  'drift',
+  'incomparable',
+  'no-baseline',
+  'unmeasured',
+  'reproduced',
+] as const;
+export type Conclusion = (typeof CONCLUSIONS)[number];
+
+/** What the store said; `not-asked` when the suite does not ask for the baseline relation. */
+export type BaselineState = 'found' | 'incomparable' | 'absent' | 'not-asked';
+
+export type Verdict = 'pass' | 'warn' | 'fail';
+
+export interface Judgement {
+  readonly conclusion: Conclusion;
+  /** What the policy makes of it. */
+  readonly verdict: Verdict;
+}
+
+/**
+ * The worst conclusion names the run; the verdict looks at every one that was reached, so that a `no-baseline`
+ * which the policy lets pass hides nothing that it would not.
+ */
+export function judge(
+  results: readonly RelationResult[],
+  baseline: BaselineState,
+  policy: Suite['policy'],
+): Judgement {
+  const reached = new Set(results.map((result) => concluded(result, baseline)));
+  // A run that held nothing to a requirement measured nothing that could have failed.
+  if (!results.some(({ status }) => status === 'held') && reached.has('reproduced')) {
+    reached.delete('reproduced');
+    reached.add('unmeasured');
+  }
+  const conclusion = CONCLUSIONS.find((candidate) => reached.has(candidate)) ?? 'unmeasured';
+  const verdicts = new Set([...reached].map((one) => verdict(one, policy)));
+  return { conclusion, verdict: verdicts.has('fail') ? 'fail' : verdicts.has('warn') ? 'warn' : 'pass' };
+}
+
+function concluded({ relation, status }: RelationResult, baseline: BaselineState): Conclusion {
+  if (relation === 'baseline' && baseline === 'absent') return 'no-baseline';
+  if (relation === 'baseline' && baseline === 'incomparable') return 'incomparable';
+  switch (status) {
+    case 'broken':
+      return relation === 'baseline' ? 'drift' : 'unstable';
+    case 'unmeasured':
+      return 'unmeasured';
+    case 'held':
+    case 'measured':
+      return 'reproduced';
+  }
+}
+
+/** Default: everything but `reproduced` fails the job. */
+function verdict(conclusion: Conclusion, policy: Suite['policy']): Verdict {
+  switch (conclusion) {
+    case 'reproduced':
+      return 'pass';
+    case 'no-baseline':
+    case 'incomparable':
+      return policy[conclusion];
+    case 'unhealthy-gpu':
+    case 'unstable':
+    case 'drift':
+    case 'unmeasured':
+      return 'fail';
+  }
+}

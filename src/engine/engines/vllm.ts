@@ -1,0 +1,35 @@
+import type { EngineSpec } from '../engines.ts';
+
+/** Each default with its reason; names as in vLLM's EngineArgs and vllm/envs.py. */
+export const vllm: EngineSpec = {
+  name: 'vllm',
+  args: {
+    seed: 0,
+    // A model's generation_config.json would change sampling silently.
+    generation_config: 'vllm',
+    // Compilation and CUDA graphs choose kernels by timing: a fresh container re-rolls them.
+    enforce_eager: true,
+    // A warm cache skips prefill, so that a repeat would not repeat.
+    enable_prefix_caching: false,
+    // Overlapping scheduling makes the batch depend on time.
+    async_scheduling: false,
+    enable_flashinfer_autotune: false,
+    // The witnesses are read from the engine's own counters.
+    disable_log_stats: false,
+  },
+  environment: {
+    PYTHONHASHSEED: '0',
+    // The scheduler runs in our process and is stepped by us: no race decides who is batched with whom.
+    VLLM_ENABLE_V1_MULTIPROCESSING: '0',
+    CUBLAS_WORKSPACE_CONFIG: ':4096:8',
+    TORCHINDUCTOR_DETERMINISTIC: '1',
+    VLLM_TRITON_FORCE_FIRST_CONFIG: '1',
+    // vllm#51187: FlashInfer's sampler gives other log-probabilities in one lifetime of three.
+    VLLM_USE_FLASHINFER_SAMPLER: '0',
+    HF_HUB_OFFLINE: '1',
+    TRANSFORMERS_OFFLINE: '1',
+    VLLM_NO_USAGE_STATS: '1',
+    DO_NOT_TRACK: '1',
+    VLLM_HOST_IP: '127.0.0.1',
+  },
+};

@@ -1,0 +1,336 @@
+import { randomBytes } from 'node:crypto';
+import { constants } from 'node:os';
+import { UserError } from '../errors.ts';
+import { lines } from './lines.ts';
+import {
+  type Command,
+  Event,
+  type EventOf,
+  MAX_EVENT_BYTES,
+  PROTOCOL,
+  type Start,
+  type Task,
+} from './protocol.ts';
+import type { Exit, Peer } from './runtime.ts';
+
+/** The harness as the host delivers it. */
+export interface Harness {
+  /** Program of `python3 -c`. */
+  readonly boot: string;
+  /** Relative path -> content. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+export interface SessionOptions {
+  readonly harness: Harness;
+  /** Starts the Python that the harness runs in. */
+  readonly start: (boot: string) => Promise<Peer>;
+  /** Seconds without any event until the engine counts as hung. */
+  readonly inactivitySeconds: number;
+  /** Seconds from start to end, whatever happens. */
+  readonly deadlineSeconds: number;
+  readonly signal: AbortSignal;
+  /** One line that the engine or a library printed: hostile. */
+  readonly onOutput: (line: string) => void;
+  readonly onProgress: (progress: EventOf<'progress'>) => void;
+}
+
+/** Lines of the engine's log that an error quotes. */
+const TAIL_LINES = 30;
+const MAX_LOG_LINE_BYTES = 64 * 1024;
+
+/** The host's end of the harness protocol over one peer. Disposing stops the peer. */
+export class Session implements AsyncDisposable {
+  readonly #options: SessionOptions;
+  readonly #peer: Peer;
+  readonly #nonce = randomBytes(16).toString('hex');
+  readonly #events: AsyncGenerator<Event>;
+  readonly #stderr: Promise<void>;
+  readonly #tail: string[] = [];
+  readonly #deadline: AbortSignal;
+  #seq = 0;
+  #ended = false;
+
+  private constructor(options: SessionOptions, peer: Peer) {
+    this.#options = options;
+    this.#peer = peer;
+    this.#deadline = AbortSignal.timeout(options.deadlineSeconds * 1000);
+    this.#events = this.#readEvents();
+    this.#stderr = this.#readLog();
+    // A peer that died while we write is reported by `exit`, with its reason; EPIPE would hide it.
+    peer.stdin.on('error', () => {});
+  }
+
+  /** Starts the harness on a task and says hello. The events that follow depend on the task. */
+  static async open(
+    options: SessionOptions,
+    task: Task,
+    environment: Readonly<Record<string, string>>,
+  ): Promise<Session> {
+    options.signal.throwIfAborted();
+    const session = new Session(options, await options.start(options.harness.boot));
+    try {
+      const start: Start = {
+        protocol: PROTOCOL,
+        nonce: session.#nonce,
+        files: options.harness.files,
+        environment,
+        task,
+        deadlineSeconds: options.deadlineSeconds,
+      };
+      const body = Buffer.from(JSON.stringify(start));
+      session.#peer.stdin.write(Buffer.concat([Buffer.from(`${body.length}\n`), body]));
+      await session.expect('hello');
+      return session;
+    } catch (error) {
+      await session[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  send(command: Command): void {
+    this.#peer.stdin.write(`${JSON.stringify(command)}\n`);
+  }
+
+  /**
+   * Waits for one kind of event; progress on the way is handed on, observations go to `onObservation`.
+   *
+   * @throws UserError whatever the harness reports, or how it died, hung or broke the protocol
+   */
+  async expect<K extends Event['event']>(
+    kind: K,
+    onObservation?: (event: EventOf<'observation'>) => Promise<void>,
+  ): Promise<EventOf<K>> {
+    for (;;) {
+      const event = await this.#next();
+      if (event.event === kind) return event as EventOf<K>;
+      switch (event.event) {
+        case 'progress':
+          this.#options.onProgress(event);
+          break;
+        case 'observation':
+          if (onObservation === undefined) throw violation(`an observation came where \`${kind}\` was due`);
+          await onObservation(event);
+          break;
+        case 'error':
+          throw reported(event, this.#tail);
+        case 'hello':
+        case 'fingerprint':
+        case 'lifetime':
+        case 'pass':
+        case 'done':
+          throw violation(`\`${event.event}\` came where \`${kind}\` was due`);
+      }
+    }
+  }
+
+  /** Tells the harness that nothing more comes and waits until it has gone. */
+  async end(): Promise<void> {
+    this.send({ command: 'end' });
+    await this.expect('done');
+    this.#ended = true;
+    this.#peer.stdin.end();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#ended) await Promise.race([this.#peer.exit, timeout(5_000)]);
+    await this.#peer[Symbol.asyncDispose]();
+    await this.#stderr;
+  }
+
+  async #next(): Promise<Event> {
+    const { signal, inactivitySeconds, deadlineSeconds } = this.#options;
+    using watch = new Watch(inactivitySeconds * 1000, [signal, this.#deadline]);
+    const next = this.#events.next();
+    // Whichever of the two loses the race is looked at no more.
+    next.catch(() => {});
+    const outcome = await Promise.race([next, watch.fired]);
+    if (signal.aborted)
+      throw new UserError('cancelled', 'The run was cancelled.', 'Start it again when you want its answer.');
+    if (this.#deadline.aborted)
+      throw new UserError(
+        'deadline-exceeded',
+        `The engine was not done ${deadlineSeconds} s after its start; it was stopped.${quote(this.#tail)}`,
+        'Raise the `timeout-minutes` input, or ask for fewer prompts or tokens.',
+      );
+    if (outcome === 'fired')
+      throw new UserError(
+        'engine-hung',
+        `The engine gave no sign of life for ${inactivitySeconds} s; it was stopped.${quote(this.#tail)}`,
+        'See its last lines above. Raise the `inactivity-minutes` input if loading the model really takes that long.',
+      );
+    if (outcome.done !== true) return outcome.value;
+    const exit = await this.#peer.exit;
+    await this.#stderr;
+    throw died(exit, this.#tail);
+  }
+
+  async *#readEvents(): AsyncGenerator<Event> {
+    for await (const line of lines(this.#peer.stdout, MAX_EVENT_BYTES)) {
+      const value = parseJson(line);
+      // Without the nonce it is something that a library printed, whatever it looks like.
+      if (value?.['nonce'] !== this.#nonce) {
+        this.#print(line);
+        continue;
+      }
+      if (value['seq'] !== this.#seq)
+        throw violation(`event ${String(value['seq'])} came where ${this.#seq} was due`);
+      this.#seq += 1;
+      const parsed = Event.safeParse(value);
+      if (!parsed.success) {
+        const issue = parsed.error.issues[0];
+        throw violation(
+          `event ${this.#seq - 1} is malformed: ${issue?.path.map(String).join('.')}: ${issue?.message}`,
+        );
+      }
+      yield parsed.data;
+    }
+  }
+
+  async #readLog(): Promise<void> {
+    try {
+      for await (const line of lines(this.#peer.stderr, MAX_LOG_LINE_BYTES)) this.#print(line);
+    } catch {
+      // The stream was torn down with its process: `exit` tells why.
+    }
+  }
+
+  #print(line: Buffer): void {
+    const text = line.toString('utf8');
+    this.#tail.push(text);
+    if (this.#tail.length > TAIL_LINES) this.#tail.shift();
+    this.#options.onOutput(text);
+  }
+}
+
+/** Fires once, after `ms` or when a signal aborts; disposing disarms it. */
+class Watch implements Disposable {
+  readonly fired: Promise<'fired'>;
+  readonly #timer: NodeJS.Timeout;
+  readonly #disarm: () => void;
+
+  constructor(ms: number, signals: readonly AbortSignal[]) {
+    const { promise, resolve } = Promise.withResolvers<'fired'>();
+    this.fired = promise;
+    const fire = () => resolve('fired');
+    this.#timer = setTimeout(fire, ms);
+    for (const signal of signals) {
+      if (signal.aborted) fire();
+      signal.addEventListener('abort', fire);
+    }
+    this.#disarm = () => {
+      for (const signal of signals) signal.removeEventListener('abort', fire);
+    };
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+    this.#disarm();
+  }
+}
+
+function parseJson(line: Buffer): Readonly<Record<string, unknown>> | undefined {
+  if (line[0] !== 0x7b) return undefined;
+  try {
+    return JSON.parse(line.toString('utf8')) as Readonly<Record<string, unknown>>;
+  } catch {
+    return undefined;
+  }
+}
+
+const timeout = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms).unref());
+
+const quote = (tail: readonly string[]) => (tail.length === 0 ? '' : `\nIts last lines:\n${tail.join('\n')}`);
+
+function violation(what: string): UserError {
+  return new UserError(
+    'protocol-violation',
+    `The harness broke its protocol: ${what}.`,
+    'Nothing of this lifetime is used. If it happens again, report it with the engine log.',
+  );
+}
+
+function reported({ code, message }: EventOf<'error'>, tail: readonly string[]): UserError {
+  switch (code) {
+    case 'engine-missing':
+      return new UserError(
+        code,
+        message,
+        'Use an image, or a Python (`python` input), that has the engine installed.',
+      );
+    case 'engine-rejected':
+      return new UserError(
+        code,
+        message,
+        "Correct `engine.args` or `sampling` in the suite: they are the engine's own names.",
+      );
+    case 'engine-out-of-memory':
+      return new UserError(
+        code,
+        `${message}${quote(tail)}`,
+        'Lower `max_model_len`, `max_num_seqs` or `gpu_memory_utilization` under `engine.args`, raise `runtime.memory`, or see what else uses the device.',
+      );
+    case 'engine-failed':
+      return new UserError(
+        code,
+        `${message}${quote(tail)}`,
+        'The message is the engine’s own; the log above it has the context.',
+      );
+    case 'model-missing':
+      return new UserError(
+        code,
+        message,
+        '`model.path` names a folder with config.json, weights and tokenizer, relative to the suite.',
+      );
+    case 'model-unreadable':
+      return new UserError(
+        code,
+        message,
+        'Make the files readable for the user that the engine runs as, e.g. `chmod -R a+rX`.',
+      );
+    case 'model-fetch-failed':
+      return new UserError(
+        code,
+        message,
+        'Check `model.id`, `model.revision`, the network and, for a gated model, the `hub-token` input.',
+      );
+    case 'gpu-unavailable':
+      return new UserError(
+        code,
+        message,
+        'Check `nvidia-smi` on the runner and `runtime.gpus` in the suite.',
+      );
+    case 'deadline-exceeded':
+      return new UserError(code, message, 'Raise the `timeout-minutes` input.');
+    case 'disk-full':
+      return new UserError(
+        code,
+        message,
+        'Free space on the runner, or raise the size of the container’s /tmp.',
+      );
+    case 'protocol-violation':
+      return violation(message);
+  }
+}
+
+function died({ code, signal, outOfMemory }: Exit, tail: readonly string[]): UserError {
+  if (outOfMemory)
+    return new UserError(
+      'engine-out-of-memory',
+      `The kernel killed the engine: it ran out of memory.${quote(tail)}`,
+      'Raise `runtime.memory`, or lower what the engine keeps (KV cache, max_model_len).',
+    );
+  const how = signal === null ? `with exit code ${code}` : `of ${signal}${signalMeaning(signal)}`;
+  return new UserError(
+    'engine-died',
+    `The engine died ${how} before it had answered.${quote(tail)}`,
+    signal === 'SIGILL'
+      ? 'Some library used an instruction that this CPU lacks or that a setting forbids: look at ONEDNN_MAX_CPU_ISA and ATEN_CPU_CAPABILITY, or use an image built for this CPU.'
+      : 'Its last lines above usually name the cause. Run the same suite with `deterministic-ml check` on the runner to see it live.',
+  );
+}
+
+function signalMeaning(signal: string): string {
+  const number = (constants.signals as Readonly<Record<string, number | undefined>>)[signal];
+  return number === undefined ? '' : ` (exit code ${128 + number})`;
+}

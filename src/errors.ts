@@ -1,0 +1,67 @@
+/**
+ * The errors a user can meet. `code` is stable and listed in docs/troubleshooting.md; `message` says what
+ * happened and where; `hint` says what to do about it. Anything thrown that is not a `UserError` is a bug in
+ * this project and keeps its stack.
+ */
+export const ERROR_CODES = [
+  'input-invalid',
+  'suite-missing',
+  'suite-invalid',
+  'prompt-file-invalid',
+  'model-missing',
+  'model-unreadable',
+  'model-fetch-failed',
+  'runtime-unavailable',
+  'docker-unavailable',
+  'image-not-pinned',
+  'image-pull-failed',
+  'image-mismatch',
+  'gpu-unavailable',
+  'engine-missing',
+  'engine-rejected',
+  'engine-died',
+  'engine-hung',
+  'engine-out-of-memory',
+  'engine-failed',
+  'protocol-violation',
+  'deadline-exceeded',
+  'cancelled',
+  'disk-full',
+  'record-invalid',
+  'baseline-invalid',
+  'store-unavailable',
+  'store-refused',
+  'refresh-not-allowed',
+  'refresh-unstable',
+] as const;
+
+export type ErrorCode = (typeof ERROR_CODES)[number];
+
+export class UserError extends Error {
+  override readonly name = 'UserError';
+  readonly code: ErrorCode;
+  /** What to do about it: one or two sentences, a command where one helps. */
+  readonly hint: string;
+  /** Where, when the cause is a line of a file: shown as an annotation. */
+  readonly places: readonly Place[];
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    hint: string,
+    options: { cause?: unknown; places?: readonly Place[] } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.hint = hint;
+    this.places = options.places ?? [];
+  }
+}
+
+/** A position in a file of the repository. `line` and `column` count from 1. */
+export interface Place {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  readonly message: string;
+}

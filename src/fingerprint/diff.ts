@@ -1,0 +1,56 @@
+import type { EngineSettings, Fingerprint } from './schema.ts';
+
+/** One fact that is not the same on both sides. `declared`: the repository's doing; `ambient`: the runner's. */
+export interface Change {
+  readonly half: 'declared' | 'ambient';
+  readonly field: string;
+  readonly before: string;
+  readonly after: string;
+}
+
+/** An environment: the fingerprint, and what the engine said of itself once it had loaded. */
+export interface Environment {
+  readonly fingerprint: Fingerprint;
+  readonly settings: EngineSettings;
+}
+
+const ABSENT = '(absent)';
+
+/** Every fact that differs, declared ones first, sorted by name. */
+export function diffEnvironments(before: Environment, after: Environment): Change[] {
+  const [left, right] = [facts(before), facts(after)];
+  const fields = [...new Set([...left.keys(), ...right.keys()])].sort();
+  const changes = fields.flatMap((field): Change[] => {
+    const [a = ABSENT, b = ABSENT] = [left.get(field), right.get(field)];
+    return a === b
+      ? []
+      : [
+          {
+            half: field.startsWith('declared.') ? 'declared' : 'ambient',
+            field: field.slice(field.indexOf('.') + 1),
+            before: a,
+            after: b,
+          },
+        ];
+  });
+  return changes.sort((a, b) => Number(a.half === 'ambient') - Number(b.half === 'ambient'));
+}
+
+function facts({ fingerprint, settings }: Environment): Map<string, string> {
+  const { declared, ambient } = fingerprint;
+  const { model, ...rest } = declared;
+  const found = new Map<string, string>();
+  flatten('declared', { ...rest, model: { label: model.label, revision: model.revision } }, found);
+  for (const file of model.files) found.set(`declared.model.files.${file.path}`, `sha256:${file.sha256}`);
+  flatten('declared.engine.requested', settings.requested, found);
+  flatten('declared.engine.effective', settings.effective, found);
+  flatten('ambient', ambient, found);
+  return found;
+}
+
+function flatten(prefix: string, value: unknown, into: Map<string, string>): void {
+  if (Array.isArray(value)) for (const [i, item] of value.entries()) flatten(`${prefix}[${i}]`, item, into);
+  else if (typeof value === 'object' && value !== null)
+    for (const [key, item] of Object.entries(value)) flatten(`${prefix}.${key}`, item, into);
+  else into.set(prefix, typeof value === 'string' ? value : JSON.stringify(value));
+}

@@ -1,0 +1,100 @@
+import { z } from 'zod';
+
+/**
+ * What the numbers may depend on, in two halves. The split answers "whose change is it?": *declared* is what
+ * the repository decides, *ambient* what the runner decides. A fact that could not be read is the string
+ * `unknown`, never left out; one that cannot exist here (CUDA on a CPU) is `none`.
+ */
+const fact = z.string().min(1).max(512);
+const count = z.union([z.number().int().nonnegative(), z.literal('unknown')]);
+const scalar = z.union([z.string().max(4096), z.number(), z.boolean(), z.null()]);
+
+export const FileDigest = z.strictObject({
+  /** Path relative to the model folder. */
+  path: z.string().min(1).max(512),
+  bytes: z.number().int().nonnegative(),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+});
+export type FileDigest = z.infer<typeof FileDigest>;
+
+export const Gpu = z.strictObject({
+  name: fact,
+  /** SHA-256 of the UUID, first 16 hex digits: tells two cards apart without publishing a serial number. */
+  uuidHash: fact,
+  /** `major.minor`, e.g. `9.0`. */
+  computeCapability: fact,
+  /** Streaming multiprocessors that this engine sees (a MIG slice has fewer). */
+  smCount: count,
+  memoryBytes: count,
+});
+export type Gpu = z.infer<typeof Gpu>;
+
+export const Declared = z.strictObject({
+  image: z.strictObject({
+    /** As the suite wrote it, or `none` for the process runtime. */
+    reference: fact,
+    digest: fact,
+    /** `verified`: the daemon's own content address; `declared`: stated, not checked; `unknown`. */
+    certainty: z.enum(['verified', 'declared', 'unknown']),
+  }),
+  engine: z.strictObject({ name: fact, version: fact }),
+  /** Versions of what computes: python, torch, transformers, numpy, cuda, cudnn, nccl, cublas, triton… */
+  libraries: z.record(z.string().max(64), fact),
+  model: z.strictObject({
+    /** A label, not an identity: the files below are the identity. */
+    label: fact,
+    revision: fact,
+    files: z.array(FileDigest).max(10_000),
+  }),
+  /** Environment variables that were set and may change the numbers (prefix list in the harness). */
+  environment: z.record(z.string().max(128), z.string().max(4096)),
+});
+export type Declared = z.infer<typeof Declared>;
+
+export const Ambient = z.strictObject({
+  gpus: z.array(Gpu).max(64),
+  driver: fact,
+  cpu: z.strictObject({
+    vendor: fact,
+    model: fact,
+    /** x86-64 psABI level with what decides bf16 kernels: `x86-64-v4-amx`, `x86-64-v3`, `aarch64`… */
+    level: fact,
+    /** What PyTorch dispatches to, e.g. `AVX512`; affected by ATEN_CPU_CAPABILITY. */
+    capability: fact,
+    cores: count,
+  }),
+  memoryBytes: count,
+  os: fact,
+  kernel: fact,
+  runtime: z.enum(['docker', 'process']),
+});
+export type Ambient = z.infer<typeof Ambient>;
+
+export const Fingerprint = z.strictObject({ declared: Declared, ambient: Ambient });
+export type Fingerprint = z.infer<typeof Fingerprint>;
+
+/** What the harness can see from inside: all but the image, the model's label and the kind of runtime. */
+export const HarnessFingerprint = z.strictObject({
+  engine: Declared.shape.engine,
+  libraries: Declared.shape.libraries,
+  files: z.array(FileDigest).max(10_000),
+  environment: Declared.shape.environment,
+  gpus: Ambient.shape.gpus,
+  driver: fact,
+  cpu: Ambient.shape.cpu,
+  memoryBytes: count,
+  os: fact,
+  kernel: fact,
+});
+export type HarnessFingerprint = z.infer<typeof HarnessFingerprint>;
+
+/** The part of an environment that the engine only knows once it has loaded. */
+export const EngineSettings = z.strictObject({
+  /** Arguments as sent: the deterministic defaults overlaid with the suite's `engine.args`. */
+  requested: z.record(z.string(), z.json()),
+  /** Names the engine does not know; refused unless they are defaults of ours. */
+  dropped: z.array(z.string()),
+  /** Read back from the running engine: dtype, attention backend, max_num_seqs… */
+  effective: z.record(z.string().max(128), scalar),
+});
+export type EngineSettings = z.infer<typeof EngineSettings>;

@@ -1,0 +1,182 @@
+import { z } from 'zod';
+
+/** The user's YAML file. Every type of a suite derives from this schema, and so does `schema/suite.json`. */
+export const SUITE_VERSION = 'deterministic-ml/v1';
+
+const identifier = (what: string) =>
+  z
+    .string()
+    .regex(
+      /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$/,
+      `${what} must be 1-64 letters, digits, dots, dashes or underscores, and begin and end with a letter or digit`,
+    );
+
+export const Sampling = z.strictObject({
+  temperature: z.number().min(0).max(2).default(0).describe('0 is greedy decoding'),
+  top_p: z.number().gt(0).max(1).default(1),
+  top_k: z.number().int().min(0).default(0).describe('0 is off'),
+  min_p: z.number().min(0).max(1).default(0),
+  presence_penalty: z.number().min(-2).max(2).default(0),
+  frequency_penalty: z.number().min(-2).max(2).default(0),
+  repetition_penalty: z.number().gt(0).max(2).default(1),
+  seed: z
+    .number()
+    .int()
+    .min(0)
+    .max(2 ** 31 - 1)
+    .default(0),
+  max_tokens: z
+    .number()
+    .int()
+    .min(1)
+    .max(32_768)
+    .describe("required, since an engine's own default is easily missed (vLLM: 16)"),
+  min_tokens: z.number().int().min(0).max(32_768).default(0),
+  ignore_eos: z.boolean().default(false),
+  stop: z.array(z.string().min(1).max(256)).max(16).default([]),
+  stop_token_ids: z.array(z.number().int().min(0)).max(64).default([]),
+});
+export type Sampling = z.infer<typeof Sampling>;
+
+export const Message = z.strictObject({
+  role: z.enum(['system', 'user', 'assistant', 'tool', 'developer']),
+  content: z.string(),
+});
+export type Message = z.infer<typeof Message>;
+
+const Prompt = z
+  .strictObject({
+    id: identifier('a prompt id'),
+    text: z.string().min(1).optional().describe('sent as it is'),
+    messages: z.array(Message).min(1).optional().describe("rendered by the model's chat template"),
+    file: z
+      .string()
+      .min(1)
+      .max(1024)
+      .optional()
+      .describe('a UTF-8 text file beside the suite, sent as it is'),
+  })
+  .refine((p) => [p.text, p.messages, p.file].filter((x) => x !== undefined).length === 1, {
+    message: 'a prompt needs exactly one of `text`, `messages` and `file`',
+  });
+
+const Model = z
+  .strictObject({
+    id: z
+      .string()
+      .regex(/^[\w.-]{1,96}\/[\w.-]{1,96}$/, 'a hub id has the form owner/name')
+      .refine((id) => !id.includes('..'), 'a hub id has no `..`')
+      .optional(),
+    revision: z
+      .string()
+      .regex(/^[0-9a-f]{40}$/, 'a revision is a commit of 40 hex digits: a branch or a tag can move')
+      .optional(),
+    path: z.string().min(1).max(1024).optional().describe('a folder on the runner, relative to the suite'),
+  })
+  .refine((m) => (m.id === undefined) !== (m.path === undefined), {
+    message: 'a model needs either `id` and `revision`, or `path`',
+  })
+  .refine((m) => m.id === undefined || m.revision !== undefined, {
+    message: 'a model from the hub needs its `revision`: 40 hex digits of a commit',
+    path: ['revision'],
+  })
+  .refine((m) => m.path === undefined || m.revision === undefined, {
+    message: '`revision` belongs to a hub `id`; a `path` is identified by the digests of its files',
+    path: ['revision'],
+  });
+
+export const ENGINES = ['vllm'] as const;
+export const RELATIONS = ['rerun', 'baseline'] as const;
+export type RelationName = (typeof RELATIONS)[number];
+export const REQUIREMENTS = ['identical', 'tokens', 'measure'] as const;
+export type Requirement = (typeof REQUIREMENTS)[number];
+
+/** Names that load code into the engine before it starts, or that carry secrets. */
+const FORBIDDEN_ENVIRONMENT =
+  /^(LD_|DYLD_|PYTHON(?!HASHSEED$)|PATH$|HOME$|GITHUB_|ACTIONS_|RUNNER_|INPUT_)|TOKEN|SECRET|PASSWORD|API_KEY/;
+
+const Engine = z.strictObject({
+  name: z.enum(ENGINES),
+  args: z
+    .record(z.string().regex(/^[a-z][a-z0-9_]*$/, 'an engine argument is a Python name'), z.json())
+    .default({})
+    .describe("arguments of the engine's own constructor; they win over the deterministic defaults")
+    .refine((args) => !('model' in args), { message: 'the model is named under `model`', path: ['model'] }),
+  env: z
+    .record(
+      z.string().regex(/^[A-Z][A-Z0-9_]*$/, 'an environment variable is in capitals'),
+      z.string().max(4096),
+    )
+    .default({})
+    .superRefine((env, context) => {
+      for (const name of Object.keys(env))
+        if (FORBIDDEN_ENVIRONMENT.test(name))
+          context.addIssue({
+            code: 'custom',
+            path: [name],
+            message: `\`${name}\` cannot be set by a suite: it would change what code runs, or carry a secret`,
+          });
+    }),
+});
+
+const RelationEntry = z.union([
+  z.enum(RELATIONS),
+  z.strictObject({ name: z.enum(RELATIONS), require: z.enum(REQUIREMENTS) }),
+]);
+
+const POLICY_LEVELS = ['fail', 'warn'] as const;
+
+export const Suite = z.strictObject({
+  apiVersion: z.literal(SUITE_VERSION),
+  name: identifier('a suite name').describe("the suite's identity: baselines are kept under it"),
+  model: Model,
+  engine: Engine,
+  runtime: z
+    .strictObject({
+      image: z
+        .string()
+        .min(1)
+        .max(512)
+        .optional()
+        .describe('repository@sha256:… or a local image id sha256:…'),
+      gpus: z.union([z.literal('none'), z.number().int().min(1).max(64)]).default('none'),
+      memory: z
+        .string()
+        .regex(/^[1-9][0-9]*[KMG]iB$/, 'a size such as 16GiB')
+        .optional()
+        .describe("limit of the container's memory"),
+      shm: z
+        .string()
+        .regex(/^[1-9][0-9]*[KMG]iB$/, 'a size such as 1GiB')
+        .default('1GiB'),
+    })
+    .default({ gpus: 'none', shm: '1GiB' }),
+  sampling: Sampling,
+  prompts: z.array(Prompt).min(1).max(10_000),
+  relations: z.array(RelationEntry).min(1).default(['rerun', 'baseline']),
+  baseline: z
+    .strictObject({
+      store: z.enum(['cache', 'files']).default('cache'),
+      path: z
+        .string()
+        .min(1)
+        .max(512)
+        .default('determinism-baselines')
+        .describe('folder of the `files` store'),
+    })
+    .default({ store: 'cache', path: 'determinism-baselines' }),
+  policy: z
+    .strictObject({
+      'no-baseline': z.enum(POLICY_LEVELS).default('fail'),
+      incomparable: z.enum(POLICY_LEVELS).default('fail'),
+    })
+    .default({ 'no-baseline': 'fail', incomparable: 'fail' })
+    .describe('which conclusions fail the job; all but these two always do, except `reproduced`'),
+});
+export type Suite = z.infer<typeof Suite>;
+export type PromptEntry = Suite['prompts'][number];
+
+/** A prompt as the engine gets it: files are already read. */
+export type PromptInput =
+  | { readonly id: string; readonly text: string }
+  | { readonly id: string; readonly messages: readonly Message[] };
