@@ -50,6 +50,7 @@ export class Session implements AsyncDisposable {
   readonly #deadline: AbortSignal;
   #seq = 0;
   #ended = false;
+  #disposed = false;
 
   private constructor(options: SessionOptions, peer: Peer) {
     this.#options = options;
@@ -133,6 +134,8 @@ export class Session implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#disposed) return;
+    this.#disposed = true;
     if (this.#ended) await Promise.race([this.#peer.exit, timeout(5_000)]);
     await this.#peer[Symbol.asyncDispose]();
     await this.#stderr;

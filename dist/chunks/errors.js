@@ -1,0 +1,1 @@
+var UserError=class extends Error{name=`UserError`;code;hint;places;constructor(code,message,hint,options={}){super(message,options.cause===void 0?void 0:{cause:options.cause}),this.code=code,this.hint=hint,this.places=options.places??[]}};export{UserError as t};

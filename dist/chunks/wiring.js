@@ -1,0 +1,1 @@
+export{t as cleanUp}from"./wiring2.js";

@@ -1,0 +1,24 @@
+#!/usr/bin/env node
+import{t as UserError}from"./chunks/errors.js";import{t as parseInputs}from"./chunks/inputs.js";import{n as logLine}from"./chunks/inert.js";import{fileURLToPath}from"node:url";import{parseArgs}from"node:util";import{resolve}from"node:path";const EXIT={pass:0,warn:0,fail:1,error:2,cancelled:130},OPTIONS={reason:{type:`string`},runtime:{type:`string`},python:{type:`string`},"gpu-devices":{type:`string`},"timeout-minutes":{type:`string`},"inactivity-minutes":{type:`string`},"record-path":{type:`string`},json:{type:`boolean`},help:{type:`boolean`}},COMMANDS=[`check`,`refresh`,`fingerprint`];function parseCommandLine(){let usage=(message,cause)=>new UserError(`input-invalid`,message,"`deterministic-ml --help` lists commands and options.",{cause}),parsed;try{parsed=parseFlags()}catch(cause){throw usage(cause instanceof Error?cause.message:String(cause),cause)}let{values,positionals}=parsed;if(values.help===!0)return;let[name=``,suite,...rest]=positionals,command=COMMANDS.find(candidate=>candidate===name);if(command===void 0)throw usage(name===``?`A command is missing.`:`\`${name}\` is not a command.`);if(rest.length>0)throw usage(`\`${rest[0]}\` is one argument too many.`);let flags={"record-path":`.deterministic-ml/records/${(/* @__PURE__ */ new Date()).toISOString().replaceAll(`:`,`-`)}`,...values,suite,mode:command===`refresh`?`refresh`:`check`},input=flag=>String(flags[flag]??``).trim(),harness=fileURLToPath(new URL(`../docker/harness`,import.meta.url));return{command,inputs:parseInputs(input,localEnvironment(),harness),json:values.json===!0}}const parseFlags=()=>parseArgs({options:OPTIONS,allowPositionals:!0,strict:!0});function localEnvironment(){let started=String(Date.now());return{GITHUB_ACTOR:process.env.USER??`unknown`,GITHUB_EVENT_NAME:`cli`,GITHUB_RUN_ID:started,GITHUB_REPOSITORY:`local`,GITHUB_WORKFLOW:`deterministic-ml`,HUB_TOKEN:process.env.HF_TOKEN,GITHUB_WORKSPACE:resolve(`.`),...process.env}}const abort=new AbortController;for(let signal of[`SIGINT`,`SIGTERM`])process.on(signal,()=>abort.abort());try{let invocation=parseCommandLine();if(invocation===void 0)process.stdout.write(`deterministic-ml <command> [suite] [options]
+
+Commands
+  check         compare what the suite's engine computes with the baseline
+  refresh       make a new baseline; needs --reason
+  fingerprint   show what the numbers may depend on here, and the hardware class
+
+Options
+  --reason TEXT              why the baseline is refreshed
+  --runtime auto|docker|process
+  --python PATH              Python of the process runtime
+  --gpu-devices LIST         indices or UUIDs, separated by commas
+  --timeout-minutes N        until the engine is stopped (60)
+  --inactivity-minutes N     without a sign of life until it counts as hung (20)
+  --record-path FOLDER       where the record goes (.deterministic-ml/…)
+  --json                     the report as JSON on stdout; everything else goes to stderr
+  --help
+
+Exit codes
+  0  the suite's policy lets the conclusion pass   2    error: code, place and remedy on stderr
+  1  the conclusion fails the policy               130  cancelled
+`);else{let{runCommand}=await import(`./chunks/command.js`);process.exitCode=EXIT[await runCommand(invocation,abort.signal)]}}catch(error){if(!(error instanceof UserError))throw error;for(let line of`${error.code}: ${error.message}\n${error.hint}`.split(`
+`))process.stderr.write(`${logLine(line)}\n`);process.exitCode=error.code===`cancelled`?EXIT.cancelled:EXIT.error}process.exit();export{};

@@ -1,0 +1,1 @@
+import{r as info}from"./chunks/core.js";import{n as logLine}from"./chunks/inert.js";try{let{cleanUp}=await import(`./chunks/wiring.js`);await cleanUp(process.env,line=>info(logLine(line)))}catch(error){info(logLine(`Nothing was cleaned up: ${String(error)}`))}process.exit();export{};

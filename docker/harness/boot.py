@@ -1,0 +1,46 @@
+"""Unpacks the harness and becomes it. The host runs this as `python3 -c <this text>`.
+
+Stdin holds a decimal byte count on a line of its own, then exactly that many bytes of JSON (`Start` in
+src/engine/protocol.ts), then commands. It is read with os.read alone: a buffered reader would swallow commands
+that the harness is to read after the exec.
+"""
+
+import json
+import os
+import sys
+import tempfile
+
+
+def read(count):
+    parts = []
+    while count > 0:
+        part = os.read(0, count)
+        if not part:
+            sys.exit("boot: stdin ended before the harness had arrived")
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
+
+
+count = b""
+while not count.endswith(b"\n"):
+    count += read(1)
+    if len(count) > 12:
+        sys.exit("boot: stdin does not begin with a byte count")
+start = json.loads(read(int(count)))
+
+os.environ.update(start.pop("environment"))
+# Private to this user (mode 0700), below TMPDIR if it is set: the harness removes it when it ends. Only SIGKILL
+# leaves it behind, and in a container it lies in a tmpfs.
+folder = tempfile.mkdtemp(prefix="deterministic-ml-")
+files = start.pop("files")
+files["start.json"] = json.dumps(start)
+for name, content in files.items():
+    path = os.path.join(folder, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        file.write(content)
+
+# A new interpreter, so that PYTHONHASHSEED and the like count; a real file, since vLLM's workers import it again.
+harness = os.path.join(folder, "harness.py")
+os.execv(sys.executable, [sys.executable, harness])

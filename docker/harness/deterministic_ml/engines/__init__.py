@@ -1,0 +1,44 @@
+"""The engines. A new one is a module in this folder, shaped like `Module`, and a word in `ENGINES`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, cast
+
+from ..harness.channel import Command, Progress
+from ..harness.errors import HarnessError
+from .observation import Pass
+
+ENGINES = ("vllm",)
+
+
+class Running(Protocol):
+    """An engine with its model loaded."""
+
+    dropped: list[str]
+    effective: dict[str, Any]
+
+    def generate(self, command: Command, progress: Progress) -> Pass: ...
+
+    def close(self) -> None: ...
+
+
+class Module(Protocol):
+    """What a module of this folder offers. Importing it must not import its package: that may take seconds."""
+
+    NAME: str
+    PACKAGE: str
+    DISTRIBUTIONS: Sequence[str]
+
+    def load(self, model: str, args: Mapping[str, Any], defaults: Sequence[str]) -> Running: ...
+
+
+def find(name: str) -> Module:
+    if name not in ENGINES:
+        raise HarnessError("engine-missing", f"this harness has no engine `{name}`; it has {', '.join(ENGINES)}")
+    engine = cast(Module, importlib.import_module(f"{__name__}.{name}"))
+    if importlib.util.find_spec(engine.PACKAGE) is None:
+        raise HarnessError("engine-missing", f"the Python here has no package `{engine.PACKAGE}`")
+    return engine

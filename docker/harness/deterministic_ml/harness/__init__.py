@@ -1,0 +1,1 @@
+"""The program that runs inside a runtime, takes commands and writes events (src/engine/protocol.ts)."""

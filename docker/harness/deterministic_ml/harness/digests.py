@@ -1,0 +1,116 @@
+"""SHA-256 of the files that make a model what it is, each remembered under the identity of its file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from .channel import Channel, Progress
+from .errors import HarnessError
+
+_BLOCK = 4 * 1024 * 1024
+_THREADS = min(8, os.cpu_count() or 1)
+
+# Weights, configuration, tokenizer, chat template, and code of models that bring their own.
+_SUFFIXES = {".safetensors", ".json", ".jinja", ".txt", ".model", ".tiktoken", ".py", ".gguf", ".bin", ".pt", ".pth"}
+# The same weights in PyTorch's format: no engine reads them where safetensors are.
+_DUPLICATES = {".bin", ".pt", ".pth"}
+
+
+@dataclass(frozen=True)
+class ModelDigests:
+    # Path below the folder, bytes, sha256.
+    files: list[dict[str, str | int]]
+    # Identity -> sha256 of all files seen, for the host to remember.
+    known: dict[str, str]
+
+
+def digest_model(folder: Path, known: Mapping[str, str], channel: Channel) -> ModelDigests:
+    """@raises HarnessError model-missing or model-unreadable, which names the file"""
+    paths = model_files(folder)
+    try:
+        total = sum(path.stat().st_size for path in paths)
+    except OSError as error:
+        raise _unreadable(error) from error
+    progress = channel.progress("hash", total)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        digests = list(pool.map(lambda path: _digest(path, known, progress), paths))
+    return ModelDigests(
+        files=[
+            {"path": path.relative_to(folder).as_posix(), "bytes": size, "sha256": sha256}
+            for path, (_, size, sha256) in zip(paths, digests)
+        ],
+        known={identity: sha256 for identity, _, sha256 in digests},
+    )
+
+
+def model_files(folder: Path) -> list[Path]:
+    """Files that can change what the model computes; links are followed, since the hub's cache is made of them."""
+    if not folder.is_dir():
+        raise HarnessError("model-missing", f"there is no folder {folder}")
+    try:
+        names = sorted(_walk(folder))
+    except OSError as error:
+        raise _unreadable(error) from error
+    if folder / "config.json" not in names:
+        raise HarnessError("model-missing", f"{folder} has no config.json, so it is not the folder of a model")
+    safetensors = any(path.suffix == ".safetensors" for path in names)
+    return [path for path in names if not (safetensors and path.suffix in _DUPLICATES)]
+
+
+def identity(status: os.stat_result) -> str:
+    return ":".join(
+        str(part)
+        for part in (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    )
+
+
+def sha256_of(path: Path, progress: Progress | None = None) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            if progress is not None:
+                progress.add(len(block))
+    return digest.hexdigest()
+
+
+def _walk(folder: Path) -> list[Path]:
+    found = []
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
+        # Hidden ones are caches and histories of the tools that fetched the model.
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [
+            Path(parent, name)
+            for name in names
+            if not name.startswith(".") and os.path.splitext(name)[1] in _SUFFIXES
+        ]
+    return found
+
+
+def _digest(path: Path, known: Mapping[str, str], progress: Progress) -> tuple[str, int, str]:
+    try:
+        before = path.stat()
+        sha256 = known.get(identity(before))
+        if sha256 is None:
+            sha256 = sha256_of(path, progress)
+        else:
+            progress.add(before.st_size)
+        after = path.stat()
+    except OSError as error:
+        raise _unreadable(error) from error
+    if identity(after) != identity(before):
+        raise HarnessError("model-unreadable", f"{path} changed while it was read")
+    return identity(after), after.st_size, sha256
+
+
+def _unreadable(error: OSError) -> HarnessError:
+    return HarnessError("model-unreadable", f"{error.filename}: {error.strerror}")

@@ -1,0 +1,3 @@
+from __future__ import annotations
+def fetch_model(model, revision, folder, channel):
+    raise NotImplementedError

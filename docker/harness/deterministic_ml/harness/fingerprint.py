@@ -1,0 +1,254 @@
+"""What the numbers may depend on, as far as it can be seen from inside (HarnessFingerprint in the schema).
+
+A fact that could not be read is `unknown`; one that cannot exist here, such as CUDA on a CPU build, is `none`.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+UNKNOWN = "unknown"
+NONE = "none"
+MAX_FACT = 512
+
+# Variables that may change the numbers. OMP, KMP, MKL, DNNL: thread counts and instruction sets; the rest are the
+# prefixes of the libraries themselves.
+_PREFIXES = (
+    "VLLM_ TORCH PYTORCH_ CUBLAS CUDA_ CUDNN_ NVIDIA_TF32 NCCL_ OMP_ GOMP_ KMP_ MKL_ ONEDNN_ DNNL_ ATEN_ OPENBLAS_ "
+    "PYTHONHASHSEED TRITON FLASHINFER_ HIP_ ROCM_ HF_ TRANSFORMERS_ LD_PRELOAD"
+).split()
+_SECRET = re.compile("TOKEN|KEY|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
+
+# Distributions whose code computes, renders a prompt, or chooses a kernel.
+_DISTRIBUTIONS = (
+    "torch transformers tokenizers safetensors huggingface-hub numpy jinja2 mistral-common tiktoken "
+    "triton flashinfer-python flash-attn xformers compressed-tensors numba"
+).split()
+
+# Run in a child of its own, since asking torch for a GPU initialises CUDA and the engine must do that itself.
+_TORCH_FACTS = """
+import json, sys, torch
+out = sys.stdout; sys.stdout = sys.stderr
+config = torch.__config__.show()
+facts = {"capability": torch.backends.cpu.get_cpu_capability(), "config": config, "cuda": torch.version.cuda,
+         "hip": torch.version.hip, "gpus": []}
+if torch.cuda.is_available():
+    facts["cudnn"] = torch.backends.cudnn.version()
+    try: facts["nccl"] = ".".join(map(str, torch.cuda.nccl.version()))
+    except Exception: pass
+    for i in range(torch.cuda.device_count()):
+        p = torch.cuda.get_device_properties(i)
+        facts["gpus"].append({"name": p.name, "uuid": str(getattr(p, "uuid", "")), "major": p.major, "minor": p.minor,
+            "arch": getattr(p, "gcnArchName", ""), "sms": p.multi_processor_count, "memory": p.total_memory})
+json.dump(facts, out)
+"""
+
+
+class Facts:
+    """Starts the child that reads torch's facts, so that the weights can be hashed meanwhile."""
+
+    def __init__(self) -> None:
+        self._child = subprocess.Popen(
+            [sys.executable, "-c", _TORCH_FACTS], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+        )
+
+    def wait(self) -> dict[str, Any]:
+        try:
+            out, _ = self._child.communicate(timeout=300)
+            return json.loads(out)
+        except (subprocess.TimeoutExpired, ValueError):
+            self._child.kill()
+            return {}
+
+
+def fingerprint(engine: ModuleType, files: list[dict[str, str | int]], torch: Mapping[str, Any]) -> dict[str, Any]:
+    """@param engine module of the engine, which knows its package and distributions
+    @param torch what `Facts` read"""
+    cpuinfo = _read("/proc/cpuinfo")
+    return {
+        "engine": {"name": engine.NAME, "version": version_of(engine.PACKAGE, engine.DISTRIBUTIONS)},
+        "libraries": _libraries(torch),
+        "files": files,
+        "environment": environment(os.environ),
+        "gpus": [_gpu(gpu) for gpu in torch.get("gpus", [])],
+        "driver": _driver(bool(torch.get("gpus"))),
+        "cpu": {
+            "vendor": fact(_field(cpuinfo, "vendor_id", "CPU implementer")),
+            "model": fact(_field(cpuinfo, "model name", "CPU part")),
+            "level": cpu_level(platform.machine(), _field(cpuinfo, "flags", "Features").split()),
+            "capability": fact(torch.get("capability")),
+            "cores": len(os.sched_getaffinity(0)),
+        },
+        "memoryBytes": _memory(),
+        "os": fact(_os_name()),
+        "kernel": fact(platform.release()),
+    }
+
+
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: value[:4096]
+        for name, value in sorted(variables.items())
+        if name.startswith(tuple(_PREFIXES)) and not _SECRET.search(name) and len(name) <= 128
+    }
+
+
+# Flags of /proc/cpuinfo that each psABI level adds; lzcnt is called `abm` there.
+_LEVELS = (
+    ("x86-64-v2", "cx16 lahf_lm popcnt sse4_1 sse4_2 ssse3"),
+    ("x86-64-v3", "avx avx2 bmi1 bmi2 f16c fma abm movbe xsave"),
+    ("x86-64-v4", "avx512f avx512bw avx512cd avx512dq avx512vl"),
+)
+
+
+def cpu_level(machine: str, flags: Iterable[str]) -> str:
+    """psABI level with what decides bf16 kernels, e.g. `x86-64-v4-amx`: oneDNN chooses by exactly these."""
+    have = set(flags)
+    if machine == "aarch64":
+        return "-".join(["aarch64", *(name for name in ("sve", "bf16") if name in have)])
+    if machine != "x86_64":
+        return machine or UNKNOWN
+    if not have:
+        return UNKNOWN
+    level = "x86-64"
+    for name, needed in _LEVELS:
+        if not have.issuperset(needed.split()):
+            break
+        level = name
+    if {"amx_tile", "amx_bf16"} <= have:
+        return level + "-amx"
+    return level + "-bf16" if "avx512_bf16" in have else level
+
+
+def version_of(package: str, distributions: Iterable[str]) -> str:
+    """Version of an installed package without importing it; community builds go by other distribution names."""
+    for name in distributions:
+        version = _version(name)
+        if version != NONE:
+            return version
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        return NONE
+    for name in ("_version.py", "version.py", "__init__.py"):
+        match = re.search(r"""^_*version_*\s*=.*?['"]([^'"]+)['"]""", _read(Path(spec.origin).parent / name), re.M)
+        if match:
+            return match[1]
+    return UNKNOWN
+
+
+def fact(value: object) -> str:
+    return str(value)[:MAX_FACT] if value not in (None, "") else UNKNOWN
+
+
+def _libraries(torch: Mapping[str, Any]) -> dict[str, str]:
+    config = torch.get("config", "")
+    gpu_build = torch.get("cuda") or torch.get("hip")
+    return {
+        "python": platform.python_version(),
+        "libc": "-".join(platform.libc_ver()) or UNKNOWN,
+        **{name: _version(name) for name in _DISTRIBUTIONS},
+        # What torch was built with and, on a GPU, what it found.
+        "onednn": _built_with(config, r"MKL-DNN v([\w.]+)|oneDNN v([\w.]+)"),
+        "mkl": _built_with(config, r"Math Kernel Library Version ([\w.]+)"),
+        "cuda": _or_none(torch, torch.get("cuda")),
+        "hip": _or_none(torch, torch.get("hip")),
+        "cudnn": fact(torch.get("cudnn")) if gpu_build else _or_none(torch, None),
+        "nccl": fact(torch.get("nccl")) if gpu_build else _or_none(torch, None),
+        "cublas": _cublas() if gpu_build else _or_none(torch, None),
+    }
+
+
+def _or_none(torch: Mapping[str, Any], value: object) -> str:
+    """Nothing is known of a torch that gave no facts; one that did has no CUDA if it named none."""
+    return UNKNOWN if not torch else NONE if value is None else fact(value)
+
+
+def _built_with(config: str, pattern: str) -> str:
+    match = re.search(pattern, config)
+    return next(group for group in match.groups() if group) if match else (NONE if config else UNKNOWN)
+
+
+def _cublas() -> str:
+    names = ("nvidia-cublas", "nvidia-cublas-cu13", "nvidia-cublas-cu12")
+    return next((version for name in names if (version := _version(name)) != NONE), UNKNOWN)
+
+
+def _version(distribution: str) -> str:
+    try:
+        return fact(importlib.metadata.version(distribution))
+    except importlib.metadata.PackageNotFoundError:
+        return NONE
+
+
+def _gpu(gpu: Mapping[str, Any]) -> dict[str, Any]:
+    import hashlib
+
+    # torch leaves out the prefix that nvidia-smi shows.
+    uuid = gpu["uuid"].lower()
+    if uuid and not uuid.startswith(("gpu-", "mig-")):
+        uuid = f"gpu-{uuid}"
+    return {
+        "name": fact(gpu["name"]),
+        "uuidHash": hashlib.sha256(uuid.encode()).hexdigest()[:16] if uuid else UNKNOWN,
+        "computeCapability": gpu["arch"].partition(":")[0] or f"{gpu['major']}.{gpu['minor']}",
+        "smCount": gpu["sms"],
+        "memoryBytes": gpu["memory"],
+    }
+
+
+def _driver(has_gpu: bool) -> str:
+    """nvidia-smi can hang on a lost GPU, so it gets little time; the kernel module tells the same."""
+    try:
+        query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+        out = subprocess.run(query, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
+        if out.returncode == 0 and out.stdout.strip():
+            return fact(out.stdout.split("\n")[0].strip())
+    except (OSError, subprocess.TimeoutExpired):
+        pass
+    match = re.search(r"Kernel Module\s.*?(\d+\.\d[\d.]*)", _read("/proc/driver/nvidia/version"))
+    if match:
+        return match[1]
+    amd = _read("/sys/module/amdgpu/version").strip()
+    return amd or (UNKNOWN if has_gpu else NONE)
+
+
+def _memory() -> int | str:
+    """What this container may use, or the machine's."""
+    match = re.search(r"^MemTotal:\s+(\d+) kB", _read("/proc/meminfo"), re.M)
+    machine = int(match[1]) * 1024 if match else None
+    limit = _read("/sys/fs/cgroup/memory.max").strip()
+    known = [size for size in (machine, int(limit) if limit.isdigit() else None) if size is not None]
+    return min(known) if known else UNKNOWN
+
+
+def _os_name() -> str:
+    try:
+        return platform.freedesktop_os_release().get("PRETTY_NAME", "")
+    except OSError:
+        return platform.system()
+
+
+def _field(cpuinfo: str, *names: str) -> str:
+    for name in names:
+        match = re.search(rf"^{name}\s*:\s*(.+)$", cpuinfo, re.M)
+        if match:
+            return match[1].strip()
+    return ""
+
+
+def _read(path: str | Path) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,126 @@
+"""Nothing outlives the host's interest: how this process ends, and everything that it started with it.
+
+Linux only, as the engines are: descendants are found in /proc.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+# Exit codes, documented in README.md.
+DONE = 0
+FAILED = 70  # EX_SOFTWARE: an `error` event says what
+STOPPED = 75  # EX_TEMPFAIL: the host closed stdin or stdout, or sent a signal
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+class Lifeline:
+    """Owns the temporary folder and the process tree; `end` is the only way out."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pid = os.getpid()
+        self._ending = threading.Lock()
+        # Children of children that die are adopted by us instead of by init, so that `_descendants` sees them.
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        # Own group: the host can kill it as one, and a Ctrl-C on its terminal reaches the host alone.
+        if os.getpgrp() != self._pid:
+            os.setpgid(0, 0)
+        # The kernel ignores a signal without handler sent to PID 1, which this is in a container.
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: self.end(STOPPED))
+
+    def end(self, code: int) -> None:
+        """Kills all descendants, removes the folder and exits without running anybody's exit handlers."""
+        if os.getpid() != self._pid:
+            os._exit(code)
+        if not self._ending.acquire(blocking=False):
+            # Another thread is at it and will not come back.
+            threading.Event().wait()
+        for _ in range(100):
+            alive = [pid for pid in _descendants(self._pid) if not _is_resource_tracker(pid)]
+            if not alive:
+                break
+            for pid in alive:
+                _kill(pid)
+            time.sleep(0.01)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        os._exit(code)
+
+    def limit(self, seconds: float, expired: Callable[[], None]) -> None:
+        """After `seconds`, calls `expired` and ends."""
+
+        def wait() -> None:
+            time.sleep(seconds)
+            try:
+                expired()
+            finally:
+                self.end(FAILED)
+
+        threading.Thread(target=wait, name="deadline", daemon=True).start()
+
+
+def activity() -> int:
+    """CPU ticks that this process and its descendants have used: grows as long as somebody works."""
+    return sum(_ticks(pid) for pid in (os.getpid(), *_descendants(os.getpid())))
+
+
+def identity(pid: int) -> str:
+    """A process told apart from a later one with the same pid: by its start, in clock ticks since boot."""
+    return f"{pid}@{_stat(pid)[19]}"
+
+
+def _stat(pid: int) -> list[str]:
+    """Fields of /proc/<pid>/stat from the third on; the second may hold spaces and parentheses."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _ticks(pid: int) -> int:
+    try:
+        fields = _stat(pid)
+    except OSError:
+        return 0
+    return int(fields[11]) + int(fields[12])
+
+
+def _descendants(root: int) -> list[int]:
+    children: dict[int, list[int]] = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                state, parent = _stat(int(entry))[:2]
+            except OSError:
+                continue
+            # A zombie is dead already; it only waits for somebody to look.
+            if state not in "ZX":
+                children.setdefault(int(parent), []).append(int(entry))
+    found: list[int] = []
+    pending = [root]
+    while pending:
+        born = children.get(pending.pop(), [])
+        found += born
+        pending += born
+    return found
+
+
+def _is_resource_tracker(pid: int) -> bool:
+    """Python's own cleaner of shared memory: it ends by itself when its clients have, and must live until then."""
+    try:
+        return b"multiprocessing.resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass

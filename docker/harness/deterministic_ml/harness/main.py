@@ -1,0 +1,123 @@
+"""One life of the harness, from `hello` to `done`."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from .. import engines
+from .channel import Channel, Command
+from .digests import digest_model
+from .errors import HarnessError, explain
+from .fetch import fetch_model
+from .fingerprint import Facts, fingerprint
+from .lifeline import DONE, FAILED, STOPPED, Lifeline, activity
+
+PROTOCOL = 1
+
+
+def main(folder: Path) -> None:
+    start = _read_start(folder)
+    lifeline = Lifeline(folder)
+    channel = Channel(start["nonce"], hung_up=lambda: lifeline.end(STOPPED))
+    limit = start["deadlineSeconds"]
+    lifeline.limit(limit, lambda: channel.emit_last("error", **_expired(limit)))
+    try:
+        channel.emit("hello", protocol=PROTOCOL, pid=os.getpid(), python=platform.python_version())
+        if start["protocol"] != PROTOCOL:
+            raise HarnessError("protocol-violation", f"the host speaks protocol {start['protocol']}, not {PROTOCOL}")
+        task = start["task"]
+        if task["kind"] == "fetch":
+            fetch_model(task["model"], task["revision"], Path(task["folder"]), channel)
+        else:
+            _run_engine(task, channel)
+        channel.emit("done")
+    except BaseException as error:
+        known = explain(error)
+        channel.emit("error", code=known.code, message=known.message)
+        lifeline.end(FAILED)
+    lifeline.end(DONE)
+
+
+def _run_engine(task: dict[str, Any], channel: Channel) -> None:
+    engine = engines.find(task["engine"])
+    _say_what_is_here(engine, task, channel)
+
+    running = None
+    while (command := channel.next_command())["command"] != "end":
+        if command["command"] == "load" and running is None:
+            running = _load(engine, task["model"], command, channel)
+        elif command["command"] == "pass" and running is not None:
+            _run_pass(running, command, channel)
+        else:
+            raise HarnessError("protocol-violation", f"`{command['command']}` cannot come here")
+    if running is not None:
+        # Frees shared memory in an orderly way; an engine that hangs in it is ended all the same.
+        closing = threading.Thread(target=running.close, daemon=True)
+        closing.start()
+        closing.join(timeout=10)
+
+
+def _say_what_is_here(engine: engines.Module, task: dict[str, Any], channel: Channel) -> None:
+    """The fingerprint, before any model is loaded: it chooses the baseline."""
+    facts = Facts()
+    digests = digest_model(Path(task["model"]), task["knownDigests"], channel)
+    channel.emit(
+        "fingerprint", fingerprint=fingerprint(engine, digests.files, facts.wait()), digests=digests.known
+    )
+
+
+def _load(engine: engines.Module, model: str, command: Command, channel: Channel) -> engines.Running:
+    began = time.monotonic()
+    loaded = threading.Event()
+    threading.Thread(target=_signs_of_life, args=(channel, loaded), name="signs of life", daemon=True).start()
+    try:
+        running = engine.load(model, command["args"], command["defaults"])
+    finally:
+        loaded.set()
+    channel.emit(
+        "lifetime",
+        seconds=time.monotonic() - began,
+        settings={"requested": command["args"], "dropped": running.dropped, "effective": running.effective},
+    )
+    return running
+
+
+def _signs_of_life(channel: Channel, loaded: threading.Event) -> None:
+    """While an engine loads, which it does not report: a sign as long as it uses the CPU, none when it hangs."""
+    progress = channel.progress("load", 0)
+    worked = 0
+    while not loaded.is_set():
+        if (now := activity()) > worked:
+            worked = now
+            progress.set(0)
+        loaded.wait(5)
+
+
+def _run_pass(running: engines.Running, command: Command, channel: Channel) -> None:
+    if command["kind"] != "generate":
+        raise HarnessError("protocol-violation", f"this harness knows no pass of kind `{command['kind']}`")
+    began = time.monotonic()
+    name = command["pass"]
+    result = running.generate(command, channel.progress(name, len(command["prompts"])))
+    seconds = time.monotonic() - began
+    for observation in result.observations:
+        channel.emit("observation", **{"pass": name}, **observation.packed(command["topK"]))
+    channel.emit("pass", **{"pass": name}, seconds=seconds, witness=result.witness, sampling=result.sampling)
+
+
+def _read_start(folder: Path) -> dict[str, Any]:
+    """Removes the file too: the nonce in it is what tells our events from others."""
+    file = folder / "start.json"
+    start = json.loads(file.read_text(encoding="utf-8"))
+    file.unlink()
+    return start
+
+
+def _expired(seconds: float) -> dict[str, str]:
+    return {"code": "deadline-exceeded", "message": f"the engine was not done {seconds:g} s after its start"}

@@ -1,0 +1,14 @@
+"""Starts the harness from the folder that boot.py made."""
+
+import sys
+from pathlib import Path
+
+# vLLM spawns workers, which import this file again under another name: they must find the package and do nothing.
+FOLDER = Path(__file__).resolve().parent
+if str(FOLDER) not in sys.path:
+    sys.path.insert(0, str(FOLDER))
+
+if __name__ == "__main__":
+    from deterministic_ml.harness.main import main
+
+    main(FOLDER)

@@ -1,0 +1,102 @@
+/** Builds dist/: `node scripts/build.ts`; with `--check`, fails if the committed dist/ is not what the source gives. */
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { rolldown } from 'rolldown';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** Bundles the entries into `folder`; gives the packages whose code is inside. */
+export async function bundle(
+  entries: Readonly<Record<string, string>>,
+  folder: string,
+): Promise<Set<string>> {
+  await using build = await rolldown({
+    input: entries,
+    cwd: root,
+    platform: 'node',
+    // Optional native accelerators of ssh2, which dockerode only loads for ssh:// hosts.
+    external: ['cpu-features', /\.node$/],
+    logLevel: 'warn',
+    onLog: (level, log, print) => {
+      // Third-party code: nothing that this project could change.
+      if (log.code === 'EVAL' || log.id?.includes('node_modules') === true) return;
+      print(level, log);
+    },
+  });
+  const { output } = await build.write({
+    dir: folder,
+    format: 'esm',
+    entryFileNames: '[name].js',
+    chunkFileNames: 'chunks/[name].js',
+    minify: { compress: true, mangle: false, codegen: { removeWhitespace: true } },
+  });
+  const packages = new Set<string>();
+  for (const chunk of output)
+    if (chunk.type === 'chunk')
+      for (const id of chunk.moduleIds) {
+        const match = /.*[\\/]node_modules[\\/]((?:@[^\\/]+[\\/])?[^\\/]+)[\\/]/.exec(id);
+        if (match !== null) packages.add(match[0].slice(0, -1));
+      }
+  return packages;
+}
+
+async function licences(packages: ReadonlySet<string>): Promise<string> {
+  const parts = await Promise.all(
+    [...packages].map(async (folder) => {
+      const manifest = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as {
+        readonly name: string;
+        readonly version: string;
+        readonly license?: string;
+      };
+      const file = (await readdir(folder)).find((name) => /^(licen[cs]e|copying)/i.test(name));
+      const text =
+        file === undefined ? '(no licence file in the package)' : await readFile(join(folder, file), 'utf8');
+      return `${manifest.name} ${manifest.version} (${manifest.license ?? 'see below'})\n\n${text.trim()}\n`;
+    }),
+  );
+  return [...new Set(parts)].sort().join(`\n${'-'.repeat(80)}\n\n`);
+}
+
+async function build(folder: string): Promise<void> {
+  const packages = await bundle({ main: 'src/main.ts', post: 'src/post.ts', cli: 'src/cli.ts' }, folder);
+  await writeFile(join(folder, 'licenses.txt'), await licences(packages));
+  // Node takes .js as ESM by the nearest package.json.
+  await writeFile(join(folder, 'package.json'), '{ "type": "module" }\n');
+}
+
+async function tree(folder: string): Promise<Map<string, string>> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  return new Map(
+    await Promise.all(
+      files.map(async (file) => [relative(folder, file), await readFile(file, 'latin1')] as const),
+    ),
+  );
+}
+
+if (import.meta.main) {
+  const fresh = await mkdtemp(join(tmpdir(), 'dist-'));
+  const dist = join(root, 'dist');
+  try {
+    await build(fresh);
+    if (process.argv.includes('--check')) {
+      const [built, committed] = [await tree(fresh), await tree(dist)];
+      const stale = [...new Set([...built.keys(), ...committed.keys()])].filter(
+        (f) => built.get(f) !== committed.get(f),
+      );
+      if (stale.length > 0) {
+        console.error(
+          `dist/ is not what the source gives: ${stale.join(', ')}. Run \`npm run build\` and commit dist/.`,
+        );
+        process.exitCode = 1;
+      } else console.error('dist/ matches the source.');
+    } else {
+      await rm(dist, { recursive: true, force: true });
+      await cp(fresh, dist, { recursive: true });
+    }
+  } finally {
+    await rm(fresh, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,31 @@
+import { check } from './check.ts';
+import { publish } from './github/surfaces.ts';
+import type { Inputs } from './inputs.ts';
+import { refresh } from './refresh.ts';
+import { actionsConsole } from './report/console.ts';
+import type { Report } from './report/model.ts';
+import { terminalLines } from './report/terminal.ts';
+import { verdictLine } from './report/verdict.ts';
+import type { Tools } from './run.ts';
+
+/** One step of a workflow: runs the use-case that `mode` names and shows its report. Returns the failure, if any. */
+export async function runAction(
+  { mode, settings, refreshing }: Inputs,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const console = actionsConsole({ write: (text) => process.stdout.write(text), now: Date.now });
+  const tools: Tools = { console, signal };
+  const report: Report = await useCase();
+  for (const line of terminalLines(report)) console.info(line);
+  await publish(report);
+  return report.verdict === 'fail' ? verdictLine(report) : undefined;
+
+  function useCase(): Promise<Report> {
+    switch (mode) {
+      case 'check':
+        return check(settings, tools);
+      case 'refresh':
+        return refresh(settings, refreshing, tools);
+    }
+  }
+}

@@ -1,0 +1,38 @@
+import { check } from './check.ts';
+import type { Verdict } from './compare/conclusion.ts';
+import { fingerprint } from './fingerprint.ts';
+import type { Inputs } from './inputs.ts';
+import { refresh } from './refresh.ts';
+import { terminalConsole } from './report/console.ts';
+import { outputs } from './report/outputs.ts';
+import { terminalLines } from './report/terminal.ts';
+import type { Tools } from './run.ts';
+
+/** One command on a terminal: progress on stderr, the answer on stdout. */
+export async function runCommand(
+  {
+    command,
+    inputs,
+    json,
+  }: {
+    readonly command: 'check' | 'refresh' | 'fingerprint';
+    readonly inputs: Inputs;
+    readonly json: boolean;
+  },
+  signal: AbortSignal,
+): Promise<Verdict> {
+  const terminal = (stream: NodeJS.WriteStream) =>
+    terminalConsole({ write: (text) => stream.write(text), now: Date.now, tty: stream.isTTY });
+  const tools: Tools = { console: terminal(process.stderr), signal };
+  const answer = terminal(process.stdout);
+  const { settings, refreshing } = inputs;
+  if (command === 'fingerprint') {
+    process.stdout.write(`${JSON.stringify(await fingerprint(settings, tools), null, 2)}\n`);
+    return 'pass';
+  }
+  const report =
+    command === 'check' ? await check(settings, tools) : await refresh(settings, refreshing, tools);
+  if (json) process.stdout.write(`${JSON.stringify({ outputs: outputs(report), report: { ...report, places: undefined } }, null, 2)}\n`);
+  else for (const line of terminalLines(report)) answer.info(line);
+  return report.verdict;
+}

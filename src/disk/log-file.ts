@@ -1,0 +1,38 @@
+import { once } from 'node:events';
+import { createWriteStream, type WriteStream } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+/** A chatty engine must not fill the disk. */
+const MAX_BYTES = 64 * 1024 * 1024;
+
+/** All that the engine printed, raw, in a file: the place for what no surface may show. */
+export class LogFile implements AsyncDisposable {
+  readonly path: string;
+  readonly #stream: WriteStream;
+  #bytes = 0;
+
+  private constructor(path: string, stream: WriteStream) {
+    this.path = path;
+    this.#stream = stream;
+    // A log that cannot be written must not end the run that it describes.
+    stream.on('error', () => {});
+  }
+
+  static async create(path: string): Promise<LogFile> {
+    await mkdir(dirname(path), { recursive: true });
+    return new LogFile(path, createWriteStream(path));
+  }
+
+  add(line: string): void {
+    if (this.#bytes > MAX_BYTES) return;
+    this.#bytes += Buffer.byteLength(line) + 1;
+    this.#stream.write(this.#bytes > MAX_BYTES ? `(log cut at ${MAX_BYTES} bytes)\n` : `${line}\n`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#stream.errored !== null) return;
+    this.#stream.end();
+    await Promise.race([once(this.#stream, 'close'), once(this.#stream, 'error')]);
+  }
+}

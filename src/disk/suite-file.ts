@@ -1,0 +1,103 @@
+import { readFile, realpath, stat } from 'node:fs/promises';
+import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { type Place, UserError } from '../errors.ts';
+import { MAX_SUITE_BYTES, parseSuite, type SuitePlaces } from '../suite/parse.ts';
+import type { PromptEntry, PromptInput, Suite } from '../suite/schema.ts';
+import { systemCode } from './errors.ts';
+
+/** Largest accepted prompt file in bytes. */
+const MAX_PROMPT_BYTES = 4 * 1024 * 1024;
+
+/** A suite with everything that it names read in. */
+export interface LoadedSuite {
+  readonly suite: Suite;
+  readonly places: SuitePlaces;
+  readonly prompts: readonly PromptInput[];
+  /** Absolute folder of the suite: what its paths are relative to. */
+  readonly folder: string;
+}
+
+/**
+ * @param path of the suite, relative to `workspace`
+ * @throws UserError `suite-missing`, `suite-invalid`, `prompt-file-invalid`
+ */
+export async function loadSuite(path: string, workspace: string): Promise<LoadedSuite> {
+  const absolute = resolve(workspace, path);
+  const source = await readSuite(absolute, path);
+  const file = relative(workspace, absolute).split(sep).join('/');
+  const { suite, places } = parseSuite(source, file);
+  const folder = dirname(absolute);
+  const problems: Place[] = [];
+  const prompts: PromptInput[] = [];
+  for (const entry of suite.prompts) {
+    try {
+      prompts.push(await promptInput(entry, folder, workspace));
+    } catch (error) {
+      const { line, column } = places.prompts.get(entry.id) ?? { line: 1, column: 1 };
+      problems.push({ file, line, column, message: error instanceof Error ? error.message : String(error) });
+    }
+  }
+  if (problems.length > 0)
+    throw new UserError(
+      'prompt-file-invalid',
+      problems.map((p) => `${p.file}:${p.line}:${p.column}  ${p.message}`).join('\n'),
+      'A prompt `file` is UTF-8 text inside the repository, named relative to the suite.',
+      { places: problems },
+    );
+  return { suite, places, prompts, folder };
+}
+
+async function readSuite(absolute: string, path: string): Promise<string> {
+  const missing = (why: string, cause?: unknown) =>
+    new UserError(
+      'suite-missing',
+      `The suite ${path} ${why}.`,
+      'Name it with the `suite` input, relative to the repository; the job needs actions/checkout before this action.',
+      { cause },
+    );
+  try {
+    if ((await stat(absolute)).size > MAX_SUITE_BYTES)
+      throw missing(`is larger than ${MAX_SUITE_BYTES} bytes`);
+    return await readFile(absolute, 'utf8');
+  } catch (cause) {
+    if (cause instanceof UserError) throw cause;
+    throw missing(
+      systemCode(cause) === 'ENOENT' ? 'does not exist' : `cannot be read (${systemCode(cause)})`,
+      cause,
+    );
+  }
+}
+
+async function promptInput(entry: PromptEntry, folder: string, workspace: string): Promise<PromptInput> {
+  const { id, text, messages, file } = entry;
+  if (text !== undefined) return { id, text };
+  if (messages !== undefined) return { id, messages };
+  if (file === undefined) throw new Error(`prompt \`${id}\` is empty`);
+  return { id, text: await readPrompt(file, folder, workspace) };
+}
+
+async function readPrompt(file: string, folder: string, workspace: string): Promise<string> {
+  let bytes: Buffer;
+  try {
+    // A link may lead anywhere: what counts is where the file really is.
+    const [real, root] = await Promise.all([realpath(join(folder, file)), realpath(workspace)]);
+    const inside = relative(root, real);
+    if (inside.startsWith('..') || isAbsolute(inside))
+      throw new Error(`\`${file}\` lies outside the repository`);
+    if ((await stat(real)).size > MAX_PROMPT_BYTES)
+      throw new Error(`\`${file}\` is larger than ${MAX_PROMPT_BYTES} bytes`);
+    bytes = await readFile(real);
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === undefined) throw error;
+    throw new Error(
+      code === 'ENOENT' ? `\`${file}\` does not exist` : `\`${file}\` cannot be read (${code})`,
+      { cause: error },
+    );
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw new Error(`\`${file}\` is not valid UTF-8`, { cause });
+  }
+}

@@ -1,0 +1,112 @@
+import { PassThrough, type Readable, Writable } from 'node:stream';
+import type Docker from 'dockerode';
+import type { Exit, Peer } from '../runtime.ts';
+import { demux } from './demux.ts';
+import { exitOf, watchOomKills } from './exit.ts';
+import { removeContainer } from './sweep.ts';
+
+/** One container from before its start until it is removed. Disposing it takes it away whatever it does. */
+export class Container implements Peer {
+  readonly id: string;
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  readonly exit: Promise<Exit>;
+  readonly #docker: Docker;
+  readonly #connection: Readable;
+  readonly #state: { killed: boolean };
+  #removal: Promise<void> | undefined;
+
+  private constructor(
+    docker: Docker,
+    id: string,
+    connection: Readable & Writable,
+    exit: (state: { readonly killed: boolean }) => Promise<Exit>,
+  ) {
+    const stdout = new PassThrough();
+    const stderr = new PassThrough();
+    this.id = id;
+    this.stdin = stdinOver(connection);
+    this.stdout = stdout;
+    this.stderr = stderr;
+    this.#docker = docker;
+    this.#connection = connection;
+    this.#state = { killed: false };
+    this.exit = exit(this.#state);
+    void demux(connection, stdout, stderr);
+  }
+
+  /** Creates and starts a container; when that fails, what it left is removed. Rejects with dockerode's error. */
+  static async start(docker: Docker, profile: Docker.ContainerCreateOptions): Promise<Container> {
+    const rose = watchOomKills();
+    const container = await docker.createContainer(profile);
+    try {
+      // Without `hijack`, what is written to stdin is lost silently.
+      const options = { stream: true, hijack: true, stdin: true, stdout: true, stderr: true };
+      const connection = (await container.attach(options)) as Readable & Writable;
+      await container.start();
+      return new Container(docker, container.id, connection, (state) =>
+        exitOfContainer(container, rose, state),
+      );
+    } catch (error) {
+      await removeContainer(docker, container.id);
+      throw error;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#removal ??= this.#remove();
+    await this.#removal;
+  }
+
+  async #remove(): Promise<void> {
+    this.#state.killed = true;
+    try {
+      await removeContainer(this.#docker, this.id);
+    } finally {
+      // Ends stdout and stderr even when the daemon is gone.
+      this.#connection.destroy();
+    }
+  }
+}
+
+/** How a started container ended. Asked for after the start, `wait` cannot miss an exit that was quick. */
+async function exitOfContainer(
+  container: Docker.Container,
+  oomKillsRose: () => boolean,
+  state: { readonly killed: boolean },
+): Promise<Exit> {
+  try {
+    const { StatusCode } = (await container.wait({ condition: 'not-running' })) as { StatusCode: number };
+    const byUs = state.killed;
+    const kernelKilled = oomKillsRose();
+    const marked = await container.inspect().then(
+      ({ State }) => State.OOMKilled,
+      // Another runner's sweep may have taken what has ended.
+      () => false,
+    );
+    // The mark is missing now and then under cgroup v2, where the kernel's own counter still tells.
+    return exitOf(StatusCode, null, (signal) => !byUs && (marked || (signal === 'SIGKILL' && kernelKilled)));
+  } catch {
+    return { code: null, signal: null, outOfMemory: false };
+  }
+}
+
+/** The writing half of the connection alone: its end is the container's EOF, and its errors crash nobody. */
+function stdinOver(connection: Writable): Writable {
+  const stdin = new Writable({
+    write: (chunk, encoding, done) => {
+      connection.write(chunk, encoding, done);
+    },
+    final: (done) => {
+      connection.end(() => done());
+    },
+    destroy: (error, done) => {
+      connection.end();
+      done(error);
+    },
+  });
+  stdin.on('error', () => {});
+  connection.on('error', () => {});
+  return stdin;
+}

@@ -1,0 +1,98 @@
+import { join } from 'node:path';
+import type { Environment, Hub } from './options.ts';
+
+/**
+ * What a Python of this machine may inherit: what finds programs, libraries and devices, and what tunes the
+ * numbers (the fingerprint records those). Everything else stays out, above all the job's tokens and inputs.
+ */
+const INHERITED = new Set([
+  ...['PATH', 'HOME', 'USER', 'LOGNAME', 'LANG', 'TZ'],
+  ...['LD_LIBRARY_PATH', 'PYTHONPATH', 'VIRTUAL_ENV', 'CONDA_PREFIX'],
+  // The runner ends what carries its own id when a job is over: a last net under a killed action.
+  'RUNNER_TRACKING_ID',
+]);
+const INHERITED_PREFIXES = [
+  ...['LC_', 'CUDA_', 'NVIDIA_', 'NCCL_', 'CUBLAS_', 'CUDNN_'],
+  ...['VLLM_', 'TORCH', 'PYTORCH_', 'TRITON_', 'OMP_', 'MKL_', 'KMP_', 'ATEN_', 'ONEDNN_', 'DNNL_'],
+];
+const SECRET = /TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_?KEY/i;
+
+const PROXY = /^(https?|no|all)_proxy$/i;
+
+/** The part of this process's environment that an engine may see. */
+export function inherited(environment: Environment): Record<string, string> {
+  return pick(
+    environment,
+    (name) =>
+      !SECRET.test(name) &&
+      (INHERITED.has(name) || INHERITED_PREFIXES.some((prefix) => name.startsWith(prefix))),
+  );
+}
+
+/** Settings of every engine: nothing is asked of the network, nothing is told to it. */
+export const ENGINE_ENVIRONMENT: Readonly<Record<string, string>> = {
+  HF_HUB_OFFLINE: '1',
+  TRANSFORMERS_OFFLINE: '1',
+  VLLM_NO_USAGE_STATS: '1',
+  DO_NOT_TRACK: '1',
+  // Without a network there is only the loopback device to meet on.
+  VLLM_HOST_IP: '127.0.0.1',
+  GLOO_SOCKET_IFNAME: 'lo',
+  NCCL_SOCKET_IFNAME: 'lo',
+};
+
+/** What the fetching process gets besides the engine's own Python: the way to the hub, and no GPU. */
+export function fetchEnvironment(hub: Hub, environment: Environment): Record<string, string> {
+  return {
+    ...pick(environment, (name) => PROXY.test(name)),
+    ...(hub.token === undefined ? {} : { HF_TOKEN: hub.token }),
+    ...(hub.endpoint === undefined ? {} : { HF_ENDPOINT: hub.endpoint }),
+    HF_HUB_DISABLE_TELEMETRY: '1',
+    CUDA_VISIBLE_DEVICES: '',
+  };
+}
+
+/**
+ * Every cache that an engine keeps, below a folder that lives as long as its process. Compiled kernels are
+ * never shared between runs: they are unsigned code, and they hide a compilation that does not repeat.
+ */
+export function cachesBelow(folder: string): Record<string, string> {
+  return {
+    TMPDIR: folder,
+    XDG_CACHE_HOME: join(folder, 'cache'),
+    XDG_CONFIG_HOME: join(folder, 'config'),
+    HF_HOME: join(folder, 'huggingface'),
+    VLLM_CACHE_ROOT: join(folder, 'vllm'),
+    VLLM_CONFIG_ROOT: join(folder, 'vllm-config'),
+    TRITON_CACHE_DIR: join(folder, 'triton'),
+    TORCHINDUCTOR_CACHE_DIR: join(folder, 'inductor'),
+    NUMBA_CACHE_DIR: join(folder, 'numba'),
+    CUDA_CACHE_PATH: join(folder, 'cuda'),
+  };
+}
+
+/**
+ * `CUDA_VISIBLE_DEVICES` of a process that may use `gpus` of them: of those named by the runner's owner, else
+ * of those that this process itself may use, else of all.
+ */
+export function visibleDevices(
+  gpus: 'none' | number,
+  devices: readonly string[],
+  inheritedValue: string | undefined,
+): string {
+  if (gpus === 'none') return '';
+  const usable = devices.length > 0 ? devices : split(inheritedValue);
+  const chosen =
+    usable.length > 0 ? usable.slice(0, gpus) : Array.from({ length: gpus }, (_, index) => index);
+  return chosen.join(',');
+}
+
+const split = (list: string | undefined) => (list ?? '').split(',').filter((item) => item.trim() !== '');
+
+function pick(environment: Environment, wanted: (name: string) => boolean): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(environment).filter(
+      (entry): entry is [string, string] => entry[1] !== undefined && wanted(entry[0]),
+    ),
+  );
+}

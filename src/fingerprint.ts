@@ -1,0 +1,12 @@
+import type { Fingerprint } from './fingerprint/schema.ts';
+import { startRun, type Tools } from './run.ts';
+import type { Settings } from './settings.ts';
+
+/** What the numbers may depend on here. Starts the suite's runtime, but loads no model. */
+export async function fingerprint(
+  settings: Settings,
+  tools: Tools,
+): Promise<{ readonly hardwareClass: string; readonly fingerprint: Fingerprint }> {
+  await using run = await startRun(settings, tools);
+  return { hardwareClass: run.hardwareClass, fingerprint: run.fingerprint };
+}

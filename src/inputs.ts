@@ -1,0 +1,105 @@
+import { resolve } from 'node:path';
+import { UserError } from './errors.ts';
+import type { RefreshSettings, Settings } from './settings.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The action's inputs, once, as one read-only value. */
+export interface Inputs {
+  readonly mode: 'check' | 'refresh';
+  readonly settings: Settings;
+  readonly refreshing: RefreshSettings;
+}
+
+/**
+ * @param input value of a named input, trimmed; empty when not given
+ * @throws UserError `input-invalid` with every problem at once
+ */
+export function parseInputs(
+  input: (name: string) => string,
+  environment: Environment,
+  harnessPath: string,
+): Inputs {
+  const problems: string[] = [];
+  const oneOf = <T extends string>(name: string, values: readonly [T, ...T[]]): T => {
+    const value = input(name) || values[0];
+    const found = values.find((candidate) => candidate === value);
+    if (found === undefined)
+      problems.push(`\`${name}\` is \`${value}\`, but must be ${values.map((v) => `\`${v}\``).join(' or ')}`);
+    return found ?? values[0];
+  };
+  const minutes = (name: string, fallback: number): number => {
+    const value = input(name) === '' ? fallback : Number(input(name));
+    if (Number.isFinite(value) && value > 0 && value <= 7 * 24 * 60) return value * 60;
+    problems.push(`\`${name}\` is \`${input(name)}\`, but must be a number of minutes above 0`);
+    return fallback * 60;
+  };
+  const mode = oneOf('mode', ['check', 'refresh']);
+  const runtime = oneOf('runtime', ['auto', 'docker', 'process']);
+  const timeoutSeconds = minutes('timeout-minutes', 60);
+  const inactivitySeconds = minutes('inactivity-minutes', 20);
+  const gpuDevices = input('gpu-devices')
+    .split(',')
+    .map((device) => device.trim())
+    .filter((device) => device !== '');
+  for (const device of gpuDevices)
+    if (!/^(\d{1,3}|(GPU|MIG)-[0-9a-fA-F-]{8,64})$/.test(device))
+      problems.push(`\`gpu-devices\` has \`${device}\`, which is neither an index nor a UUID such as GPU-…`);
+  const reason = input('reason');
+  if (mode === 'refresh' && reason === '')
+    problems.push('`reason` is empty, but mode `refresh` needs one: it is shown with every later comparison');
+  if (reason.length > 1000) problems.push('`reason` is longer than 1000 characters');
+  if (problems.length > 0)
+    throw new UserError(
+      'input-invalid',
+      problems.length === 1
+        ? `${problems[0]}.`
+        : `${problems.length} inputs are wrong:\n${problems.map((p) => `  ${p}`).join('\n')}`,
+      'Correct them under `with:` in the workflow; the README lists every input.',
+    );
+
+  const workspace = environment['GITHUB_WORKSPACE'] ?? process.cwd();
+  const temporary = environment['RUNNER_TEMP'] ?? resolve(workspace, '.deterministic-ml');
+  const id = environment['GITHUB_RUN_ID'] ?? '0';
+  const attempt = environment['GITHUB_RUN_ATTEMPT'] ?? '1';
+  const repository = environment['GITHUB_REPOSITORY'] ?? '';
+  const recordPath =
+    input('record-path') ||
+    `deterministic-ml/record-${id}-${attempt}-${environment['GITHUB_ACTION'] ?? 'run'}`;
+  return {
+    mode,
+    settings: {
+      suite: input('suite') || 'determinism.yml',
+      runtime,
+      python: input('python') || 'python3',
+      gpuDevices,
+      timeoutSeconds,
+      inactivitySeconds,
+      hubToken: input('hub-token') || undefined,
+      workspace,
+      recordPath:
+        input('record-path') === '' ? resolve(temporary, recordPath) : resolve(workspace, recordPath),
+      statePath: stateFolder(environment, workspace),
+      harnessPath,
+      run: { repository, id, attempt },
+      environment,
+    },
+    refreshing: {
+      reason,
+      commit: environment['GITHUB_SHA'] ?? '',
+      ref: environment['GITHUB_REF'] ?? '',
+      workflow: environment['GITHUB_WORKFLOW'] ?? '',
+      runUrl: `${environment['GITHUB_SERVER_URL'] ?? ''}/${repository}/actions/runs/${id}/attempts/${attempt}`,
+      actor: environment['GITHUB_ACTOR'] ?? '',
+      event: environment['GITHUB_EVENT_NAME'] ?? '',
+    },
+  };
+}
+
+/** Survives a run where the machine does: the runner's tool cache, else the user's cache folder. */
+export function stateFolder(environment: Environment, workspace: string): string {
+  const cache =
+    environment['XDG_CACHE_HOME'] ??
+    (environment['HOME'] === undefined ? workspace : resolve(environment['HOME'], '.cache'));
+  return resolve(environment['RUNNER_TOOL_CACHE'] ?? cache, 'deterministic-ml');
+}

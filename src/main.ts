@@ -1,0 +1,25 @@
+import { fileURLToPath } from 'node:url';
+import { getInput, setFailed } from '@actions/core';
+import { UserError } from './errors.ts';
+import { parseInputs } from './inputs.ts';
+
+/*
+ * Composition root of the action: here, in `post` and in `cli`, and nowhere else, the environment is read, the
+ * exit code written and the step failed. What an early error does not need is not loaded.
+ */
+const abort = new AbortController();
+// The runner sends SIGINT, SIGTERM 7.5 s later and kills 2.5 s after that: by then everything is given back.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => abort.abort());
+try {
+  const harness = fileURLToPath(new URL('../docker/harness', import.meta.url));
+  const inputs = parseInputs(getInput, process.env, harness);
+  const { runAction } = await import('./action.ts');
+  const failure = await runAction(inputs, abort.signal);
+  if (failure !== undefined) setFailed(failure);
+} catch (error) {
+  if (!(error instanceof UserError)) throw error;
+  const { publishError } = await import('./github/error.ts');
+  publishError(error);
+}
+// A library's forgotten timer or socket must not keep a finished job alive.
+process.exit();

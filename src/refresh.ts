@@ -1,0 +1,113 @@
+import { BASELINE_SCHEMA, type BaselineMeta, type Provenance } from './baseline/store.ts';
+import { compare } from './compare/compare.ts';
+import { writeBaselineMeta } from './disk/record-folder.ts';
+import { UserError } from './errors.ts';
+import { outcomeDigest } from './record/outcome.ts';
+import { makeReport } from './report/make.ts';
+import type { Report } from './report/model.ts';
+import { startRun, type Tools } from './run.ts';
+import type { RefreshSettings, Settings } from './settings.ts';
+import { findTrusted } from './trusted.ts';
+import { VERSION } from './version.ts';
+import { openStore } from './wiring.ts';
+
+/** Makes a record and, if it agrees with itself, trusts it: with a name, a reason and a run behind it. */
+export async function refresh(settings: Settings, request: RefreshSettings, tools: Tools): Promise<Report> {
+  refuse(request);
+  await using owned = new AsyncDisposableStack();
+  const run = owned.use(await startRun(settings, tools, ['rerun']));
+  const { plan, hardwareClass } = run;
+  const query = { suite: plan.suite.name, hardwareClass };
+  const store = openStore(run.loaded, settings, tools);
+  const trusted = await tools.console.section('Old baseline', () => findTrusted(store, query, owned));
+
+  const side = await run.measure();
+  const { record } = side;
+  // The old baseline is only looked at, to show what changes; the engine must agree with itself.
+  const before = trusted.kind === 'found' ? trusted.side : undefined;
+  const own = await compare(
+    side,
+    undefined,
+    plan.claims.filter(({ relation }) => relation !== 'baseline'),
+  );
+  const old =
+    before === undefined
+      ? []
+      : await compare(side, before, [{ relation: 'baseline', requirement: 'measure' }]);
+  const base = {
+    ...run.facts,
+    mode: 'refresh',
+    record,
+    before: before?.record,
+    relations: [...own, ...old],
+  } as const;
+
+  const broken = own.find(({ status }) => status === 'broken' || status === 'unmeasured');
+  if (broken !== undefined)
+    return makeReport({
+      ...base,
+      baseline: {
+        kind: 'not-stored',
+        reason: `\`${broken.relation}\` is ${broken.status}: ${broken.evidence}. The old baseline stays.`,
+      },
+    });
+
+  const outcome = outcomeDigest(record);
+  const meta: BaselineMeta = {
+    schema: BASELINE_SCHEMA,
+    suite: query.suite,
+    hardwareClass,
+    record: outcome,
+    provenance: provenance(settings, request),
+    envelope: { lifetimes: plan.lifetimes.length, digests: [outcome] },
+  };
+  await writeBaselineMeta(settings.recordPath, meta);
+  const key = await tools.console.section('Store', () =>
+    store.save(
+      { ...query, runId: settings.run.id, runAttempt: settings.run.attempt, record: outcome },
+      settings.recordPath,
+    ),
+  );
+  const replaced = trusted.kind === 'found' ? trusted.key : null;
+  return makeReport({
+    ...base,
+    baseline: { kind: 'stored', key, store: store.kind, provenance: meta.provenance, replaced },
+  });
+}
+
+/** Who may write is a matter of the event: a pull request must never approve itself. */
+function refuse({ event, reason }: RefreshSettings): void {
+  const writers = ['workflow_dispatch', 'cli'];
+  if (!writers.includes(event))
+    throw new UserError(
+      'refresh-not-allowed',
+      `Mode \`refresh\` was started by the event \`${event}\`: only \`workflow_dispatch\` may write a baseline.`,
+      'Move the refresh into a workflow with `on: workflow_dispatch`; examples/workflows/refresh.yml is one.',
+    );
+  if (reason.trim() === '')
+    throw new UserError(
+      'input-invalid',
+      'A refresh needs a `reason`.',
+      'Say why: it is shown with every later comparison.',
+    );
+}
+
+function provenance(
+  { run }: Settings,
+  { reason, commit, ref, workflow, runUrl, actor, event }: RefreshSettings,
+): Provenance {
+  return {
+    repository: run.repository,
+    commit,
+    ref,
+    workflow,
+    runId: run.id,
+    runAttempt: run.attempt,
+    runUrl,
+    actor,
+    event,
+    reason,
+    createdAt: new Date().toISOString(),
+    tool: VERSION,
+  };
+}

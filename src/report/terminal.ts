@@ -1,0 +1,36 @@
+import { visible } from './inert.ts';
+import type { Report } from './model.ts';
+import { verdictLine } from './verdict.ts';
+import { agreementWords, conclusionWords, divergenceWords, textHashWords } from './words.ts';
+
+/** The report as lines of a terminal or log. Long text is left to the caller's line cap. */
+export function terminalLines(report: Report): string[] {
+  const { meaning, next } = conclusionWords(report.conclusion, report.mode);
+  const width = Math.max(
+    6,
+    ...report.relations.flatMap(({ findings }) => findings.map(({ prompt }) => prompt.length)),
+  );
+  return [
+    ...report.relations.flatMap(({ relation, status, evidence, findings }) => [
+      `${relation}: ${status} (${visible(evidence)})`,
+      ...findings.map((finding) => {
+        const where =
+          finding.divergence === null ? (finding.reason ?? '') : divergenceWords(finding.divergence);
+        const text =
+          finding.agreement === 'identical' ? '' : `  [hash of the text: ${textHashWords(finding)}]`;
+        return `  ${visible(finding.prompt).padEnd(width)}  ${agreementWords(finding.agreement)}${where === '' ? '' : `: ${visible(where)}`}${text}`;
+      }),
+    ]),
+    ...report.changes
+      .slice(0, 12)
+      .map(
+        ({ half, field, before, after }) =>
+          `  changed (${half}): ${visible(field)}: ${visible(before)} → ${visible(after)}`,
+      ),
+    ...(report.changes.length > 12
+      ? [`  … and ${report.changes.length - 12} more changed facts, all in the record`]
+      : []),
+    verdictLine(report),
+    `${meaning} ${next}`,
+  ];
+}

@@ -1,0 +1,50 @@
+import type { Finding } from '../compare/types.ts';
+import type { Report } from './model.ts';
+import { conclusionWords } from './words.ts';
+
+/** Findings that broke their requirement, of all relations, worst first. */
+export function drifted(report: Report): Finding[] {
+  const rank = {
+    'inputs-differ': 0,
+    'tokens-differ': 1,
+    'logprobs-differ': 2,
+    unmeasured: 3,
+    added: 4,
+    removed: 5,
+    identical: 6,
+  };
+  return report.relations
+    .flatMap(({ findings }) => findings)
+    .filter(({ holds, agreement }) => !holds && agreement !== 'unmeasured')
+    .sort((a, b) => rank[a.agreement] - rank[b.agreement] || firstStep(a) - firstStep(b));
+}
+
+const firstStep = ({ divergence }: Finding) => divergence?.tokenStep ?? divergence?.logprobStep ?? 0;
+
+/** The verdict line: the same words on every surface. */
+export function verdictLine(report: Report): string {
+  const { title } = conclusionWords(report.conclusion, report.mode);
+  const findings = drifted(report);
+  const seen = new Set(findings.map(({ prompt }) => prompt)).size;
+  const unseen = findings.filter(({ textIdentical }) => textIdentical).length;
+  const count =
+    findings.length === 0
+      ? `${report.work.prompts} prompts`
+      : `${seen} of ${report.work.prompts} prompts${unseen === 0 ? '' : `, ${unseen === findings.length ? 'none' : findings.length - unseen} of them visible in a text hash`}`;
+  const blind = report.mode === 'refresh' ? refreshSuffix(report) : '';
+  return `${title}: ${count} on ${report.hardwareClass}${blind}`;
+}
+
+function refreshSuffix({ baseline }: Report): string {
+  switch (baseline.kind) {
+    case 'stored':
+      return ', baseline stored';
+    case 'not-stored':
+      return ', baseline NOT stored';
+    case 'found':
+    case 'incomparable':
+    case 'absent':
+    case 'not-asked':
+      return '';
+  }
+}

@@ -1,0 +1,218 @@
+"""Speaks the host's side of the harness protocol, for trying the real thing by hand and for the tests beside this.
+
+    python test/harness/drive.py --python .cache/engine/bin/python --model FOLDER --arg dtype=float32 --passes 2
+
+prints what each stage took, and for each prompt digests of tokens and of log-probability bits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import os
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+HARNESS = Path(__file__).resolve().parents[2] / "docker" / "harness"
+
+SAMPLING = {
+    "temperature": 0, "top_p": 1, "top_k": 0, "min_p": 0, "presence_penalty": 0, "frequency_penalty": 0,
+    "repetition_penalty": 1, "seed": 0, "max_tokens": 32, "min_tokens": 0, "ignore_eos": False, "stop": [],
+    "stop_token_ids": [],
+}  # fmt: skip
+
+# As src/engine/engines/vllm.ts has them.
+DEFAULTS: dict[str, Any] = {
+    "seed": 0, "generation_config": "vllm", "enforce_eager": True, "enable_prefix_caching": False,
+    "async_scheduling": False, "enable_flashinfer_autotune": False, "disable_log_stats": False,
+}  # fmt: skip
+ENVIRONMENT = {
+    "PYTHONHASHSEED": "0", "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_HOST_IP": "127.0.0.1",
+    "VLLM_CPU_KVCACHE_SPACE": "1", "TORCHDYNAMO_DISABLE": "1",
+}  # fmt: skip
+PROMPTS: list[dict[str, Any]] = [
+    {"id": "capital", "text": "The capital of France is"},
+    {"id": "sky", "messages": [{"role": "user", "content": "Explain why the sky is blue."}]},
+    {"id": "count", "text": "1, 2, 3, 4, 5,"},
+    {"id": "code", "text": "def fibonacci(n):\n"},
+]
+
+
+def harness_files() -> dict[str, str]:
+    return {
+        path.relative_to(HARNESS).as_posix(): path.read_text(encoding="utf-8")
+        for path in sorted(HARNESS.rglob("*.py"))
+        if path.name != "boot.py"
+    }
+
+
+class Host:
+    """One harness process and the host's end of its streams."""
+
+    def __init__(
+        self,
+        task: dict[str, Any],
+        *,
+        python: str = sys.executable,
+        environment: dict[str, str] | None = None,
+        deadline: float = 600,
+        files: dict[str, str] | None = None,
+        stderr: Any = None,
+    ) -> None:
+        self.nonce = secrets.token_hex(16)
+        self.noise: list[bytes] = []
+        self._seq = 0
+        boot = (HARNESS / "boot.py").read_text(encoding="utf-8")
+        # The variables of whoever runs this are not the harness's: a test must not depend on them.
+        base = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+        self.process = subprocess.Popen(
+            [python, "-c", boot], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=base
+        )
+        start = {
+            "protocol": 1,
+            "nonce": self.nonce,
+            "files": harness_files() if files is None else files,
+            "environment": environment or {},
+            "task": task,
+            "deadlineSeconds": deadline,
+        }
+        body = json.dumps(start).encode()
+        self.write(b"%d\n%b" % (len(body), body))
+
+    def write(self, data: bytes) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(data)
+        self.process.stdin.flush()
+
+    def send(self, command: str, **fields: Any) -> None:
+        self.write(json.dumps({"command": command, **fields}).encode() + b"\n")
+
+    def hang_up(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Events in order; what lacks the nonce is kept as noise, a wrong number is an error."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            try:
+                event = json.loads(line)
+            except ValueError:
+                event = None
+            if not isinstance(event, dict) or event.get("nonce") != self.nonce:
+                self.noise.append(line)
+                continue
+            if event.pop("seq") != self._seq:
+                raise AssertionError(f"event out of order: {line[:200]!r}")
+            self._seq += 1
+            del event["nonce"]
+            yield event
+
+    def expect(self, name: str, seen: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+        """The next event of that name; others on the way go to `seen`. An error raises."""
+        for event in self.events():
+            if event["event"] == name:
+                return event
+            if event["event"] == "error":
+                raise RuntimeError(f"{event['code']}: {event['message']}")
+            if seen is not None:
+                seen.append(event)
+        raise RuntimeError(f"the harness ended with {self.process.wait()} before `{name}`")
+
+    def close(self) -> int:
+        self.hang_up()
+        assert self.process.stdout is not None
+        try:
+            return self.process.wait(20)
+        finally:
+            self.process.kill()
+            self.process.stdout.close()
+
+
+def digest(*fields: str) -> str:
+    return hashlib.sha256(b"".join(base64.b64decode(field) for field in fields)).hexdigest()[:12]
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _pairs(items: list[str]) -> dict[str, str]:
+    return dict(item.split("=", 1) for item in items)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--arg", action="append", default=[], metavar="NAME=JSON")
+    parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--passes", type=int, default=2)
+    parser.add_argument("--max-tokens", type=int, default=32)
+    parser.add_argument("--prompts", type=Path, help="JSON list of prompts")
+    parser.add_argument("--deadline", type=float, default=600)
+    parser.add_argument("--hang-up-after", type=float, help="close stdin after so many seconds")
+    parser.add_argument("--json", action="store_true", help="print every event")
+    options = parser.parse_args()
+
+    began = time.monotonic()
+    args = {name: _value(text) for name, text in _pairs(options.arg).items()}
+    task = {"kind": "engine", "engine": "vllm", "model": options.model, "knownDigests": {}}
+    host = Host(task, python=options.python, environment={**ENVIRONMENT, **_pairs(options.env)}, deadline=options.deadline)
+    if options.hang_up_after is not None:
+        threading.Timer(options.hang_up_after, host.hang_up).start()
+
+    def stage(name: str) -> None:
+        print(f"{time.monotonic() - began:7.2f} s  {name}", flush=True)
+
+    def show(event: dict[str, Any]) -> dict[str, Any]:
+        if options.json:
+            print(json.dumps(event, indent=1))
+        return event
+
+    host.expect("hello")
+    stage("hello")
+    show(host.expect("fingerprint"))
+    stage("fingerprint")
+    host.send("load", args={"max_model_len": 1024, **DEFAULTS, **args}, defaults=[n for n in DEFAULTS if n not in args])
+    show(host.expect("lifetime"))
+    stage("lifetime")
+    prompts = json.loads(options.prompts.read_text()) if options.prompts else PROMPTS
+    for number in range(1, options.passes + 1):
+        host.send(
+            "pass", **{"pass": f"generate-{number}"}, kind="generate", prompts=prompts,
+            groups=[[prompt["id"] for prompt in prompts]], sampling={**SAMPLING, "max_tokens": options.max_tokens},
+            topK=5, clock=1_704_067_200,
+        )  # fmt: skip
+        seen: list[dict[str, Any]] = []
+        finished = show(host.expect("pass", seen))
+        stage(f"{finished['pass']}: {json.dumps(finished['witness'])}")
+        for event in sorted((e for e in seen if e["event"] == "observation"), key=lambda e: e["prompt"]):
+            show(event)
+            print(
+                f"    {event['prompt']:10} prompt {digest(event['promptTokens'])} tokens {digest(event['tokens'])} "
+                f"logprobs {digest(event['logprobs'])} top {digest(event['topIds'], event['topLogprobs'])} "
+                f"nans {event['nans']} {event['finishReason']} {event['text'][:40]!r}"
+            )
+    host.send("end")
+    host.expect("done")
+    stage("done")
+    code = host.close()
+    stage(f"exit {code}, noise lines {len(host.noise)}")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
