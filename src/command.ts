@@ -32,7 +32,10 @@ export async function runCommand(
   }
   const report =
     command === 'check' ? await check(settings, tools) : await refresh(settings, refreshing, tools);
-  if (json) process.stdout.write(`${JSON.stringify({ outputs: outputs(report), report: { ...report, places: undefined } }, null, 2)}\n`);
+  if (json)
+    process.stdout.write(
+      `${JSON.stringify({ outputs: outputs(report), report: { ...report, places: undefined } }, null, 2)}\n`,
+    );
   else for (const line of terminalLines(report)) answer.info(line);
   return report.verdict;
 }

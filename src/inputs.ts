@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import type { JobIdentity } from './engine/runtimes/options.ts';
 import { UserError } from './errors.ts';
 import type { RefreshSettings, Settings } from './settings.ts';
 
@@ -60,12 +61,11 @@ export function parseInputs(
 
   const workspace = environment['GITHUB_WORKSPACE'] ?? process.cwd();
   const temporary = environment['RUNNER_TEMP'] ?? resolve(workspace, '.deterministic-ml');
-  const id = environment['GITHUB_RUN_ID'] ?? '0';
-  const attempt = environment['GITHUB_RUN_ATTEMPT'] ?? '1';
-  const repository = environment['GITHUB_REPOSITORY'] ?? '';
+  const job = jobIdentity(environment);
+  const { run, attempt, repository } = job;
   const recordPath =
     input('record-path') ||
-    `deterministic-ml/record-${id}-${attempt}-${environment['GITHUB_ACTION'] ?? 'run'}`;
+    `deterministic-ml/record-${run}-${attempt}-${environment['GITHUB_ACTION'] ?? 'run'}`;
   return {
     mode,
     settings: {
@@ -81,7 +81,8 @@ export function parseInputs(
         input('record-path') === '' ? resolve(temporary, recordPath) : resolve(workspace, recordPath),
       statePath: stateFolder(environment, workspace),
       harnessPath,
-      run: { repository, id, attempt },
+      job,
+      temporary,
       environment,
     },
     refreshing: {
@@ -89,10 +90,20 @@ export function parseInputs(
       commit: environment['GITHUB_SHA'] ?? '',
       ref: environment['GITHUB_REF'] ?? '',
       workflow: environment['GITHUB_WORKFLOW'] ?? '',
-      runUrl: `${environment['GITHUB_SERVER_URL'] ?? ''}/${repository}/actions/runs/${id}/attempts/${attempt}`,
+      runUrl: `${environment['GITHUB_SERVER_URL'] ?? ''}/${repository}/actions/runs/${run}/attempts/${attempt}`,
       actor: environment['GITHUB_ACTOR'] ?? '',
       event: environment['GITHUB_EVENT_NAME'] ?? '',
     },
+  };
+}
+
+/** Names this run on containers and in baseline keys; `post` finds its containers by the same. */
+export function jobIdentity(environment: Environment): JobIdentity {
+  return {
+    repository: environment['GITHUB_REPOSITORY'] ?? '',
+    run: environment['GITHUB_RUN_ID'] ?? '0',
+    attempt: environment['GITHUB_RUN_ATTEMPT'] ?? '1',
+    runner: environment['RUNNER_NAME'] ?? 'local',
   };
 }
 

@@ -1,14 +1,23 @@
 import * as core from '@actions/core';
+import { jobIdentity } from './inputs.ts';
 import { logLine } from './report/inert.ts';
 
 /*
  * Runs after the job's other steps, also when it was cancelled: removes what this run left behind. It fails no
  * job: what it could not do, the next start sweeps.
  */
+const log = (line: string) => core.info(logLine(line));
 try {
-  const { cleanUp } = await import('./wiring.ts');
-  await cleanUp(process.env, (line) => core.info(logLine(line)));
+  const [{ connect }, { removeRun, sweep }] = await Promise.all([
+    import('./engine/runtimes/daemon.ts'),
+    import('./engine/runtimes/sweep.ts'),
+  ]);
+  const docker = await connect(process.env);
+  const removed = await removeRun(docker, jobIdentity(process.env));
+  if (removed > 0) log(`Removed ${removed} container(s) of this run.`);
+  await sweep(docker, { log, now: Date.now() / 1000 });
 } catch (error) {
-  core.info(logLine(`Nothing was cleaned up: ${String(error)}`));
+  // The process runtime needs no Docker, and has nothing to clean up.
+  core.debug(`Nothing was cleaned up: ${String(error)}`);
 }
 process.exit();

@@ -64,7 +64,7 @@ export async function refresh(settings: Settings, request: RefreshSettings, tool
   await writeBaselineMeta(settings.recordPath, meta);
   const key = await tools.console.section('Store', () =>
     store.save(
-      { ...query, runId: settings.run.id, runAttempt: settings.run.attempt, record: outcome },
+      { ...query, runId: settings.job.run, runAttempt: settings.job.attempt, record: outcome },
       settings.recordPath,
     ),
   );
@@ -93,16 +93,16 @@ function refuse({ event, reason }: RefreshSettings): void {
 }
 
 function provenance(
-  { run }: Settings,
+  { job }: Settings,
   { reason, commit, ref, workflow, runUrl, actor, event }: RefreshSettings,
 ): Provenance {
   return {
-    repository: run.repository,
+    repository: job.repository,
     commit,
     ref,
     workflow,
-    runId: run.id,
-    runAttempt: run.attempt,
+    runId: job.run,
+    runAttempt: job.attempt,
     runUrl,
     actor,
     event,

@@ -1,3 +1,5 @@
+import type { JobIdentity } from './engine/runtimes/options.ts';
+
 /** What one invocation was told, whoever told it: inputs of the action or flags of the command line. */
 export interface Settings {
   /** Path of the suite, relative to `workspace`. */
@@ -11,12 +13,14 @@ export interface Settings {
   /** Absolute folders. */
   readonly workspace: string;
   readonly recordPath: string;
+  /** Private copies, gone after the run. */
+  readonly temporary: string;
   /** What outlives a run on this machine: digests of weights, fetched models. */
   readonly statePath: string;
   /** Folder of the harness's Python files. */
   readonly harnessPath: string;
   /** Names this run on containers and in baseline keys. */
-  readonly run: { readonly repository: string; readonly id: string; readonly attempt: string };
+  readonly job: JobIdentity;
   /** What @actions/cache and Docker need from the process environment, picked once. */
   readonly environment: Readonly<Record<string, string | undefined>>;
 }

@@ -11,7 +11,7 @@ import sys
 import tempfile
 
 
-def read(count):
+def read(count: int) -> bytes:
     parts = []
     while count > 0:
         part = os.read(0, count)

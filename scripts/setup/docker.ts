@@ -62,7 +62,14 @@ async function ownDaemon(): Promise<DockerDaemon> {
   const using = await lock(users, 'shared');
   try {
     await using _starting = await lock(join(cache, 'docker.start.lock'));
-    if (!(await answers(host))) await step('Docker daemon of our own', (note) => start(note, users));
+    if (!(await answers(host))) {
+      await step('Docker daemon of our own', (note) => start(note, users)).catch((error: unknown) => {
+        const reason = error instanceof Error ? error.message : String(error);
+        throw new DockerUnavailable(`no Docker daemon answers, and none can be started: ${reason}`, {
+          cause: error,
+        });
+      });
+    }
     return {
       host,
       own: true,
@@ -82,9 +89,7 @@ async function ownDaemon(): Promise<DockerDaemon> {
 async function start(note: Note, users: string): Promise<void> {
   const env = { PATH: systemPath };
   if ((await execa('dockerd', ['--version'], { env, reject: false })).failed) {
-    await installPackages(note, 'docker.io', 'iproute2').catch((error: unknown) => {
-      throw new DockerUnavailable('no Docker daemon answers, and none can be installed', { cause: error });
-    });
+    await installPackages(note, 'docker.io', 'iproute2');
   }
   await stop(note);
   await mkdir(runFolder, { recursive: true, mode: 0o700 });
@@ -114,10 +119,12 @@ async function start(note: Note, users: string): Promise<void> {
   );
   supervisor.unref();
   await writeFile(supervisorFile, String(supervisor.pid));
+  const deadline = performance.now() + 60_000;
   while (!(await answers(host))) {
-    if (supervisor.exitCode !== null) {
+    if (supervisor.exitCode !== null || performance.now() > deadline) {
       const log = await readFile(join(runFolder, 'dockerd.log'), 'utf8').catch(() => '');
-      throw new DockerUnavailable(`dockerd does not start:\n${log.split('\n').slice(-10).join('\n')}`);
+      await stop(note);
+      throw new Error(`dockerd said:\n${log.trim().split('\n').slice(-10).join('\n')}`);
     }
     await sleep(100);
   }

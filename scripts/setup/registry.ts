@@ -18,7 +18,7 @@ export interface Registry extends AsyncDisposable {
 export const registryLogin = { username: 'reader', password: 'open-sesame' } as const;
 
 // registryLogin as htpasswd has it (bcrypt): an own constant spares a tool that hashes.
-const htpasswd = 'HTPASSWD';
+const htpasswd = 'reader:$2y$05$BZ177O57vxmXY845oVw7eu3pcIBlMWQZQGUy..yKiSiBnAmkXAklq';
 
 /** Starts Debian's docker-registry; with `login` it refuses whoever does not bring registryLogin. */
 export async function startRegistry(access: 'open' | 'login' = 'open'): Promise<Registry> {
@@ -39,10 +39,14 @@ export async function startRegistry(access: 'open' | 'login' = 'open'): Promise<
     }),
   );
   // The shell ends the registry when its standard input does, so also when this process is killed.
-  const server = spawn('sh', ['-c', 'docker-registry serve "$1" 2>&1 & cat >&2; kill $!; wait', 'sh', config], {
-    stdio: ['pipe', 'pipe', 'ignore'],
-    detached: true,
-  });
+  const server = spawn(
+    'sh',
+    ['-c', 'docker-registry serve "$1" 2>&1 & cat >&2; kill $!; wait', 'sh', config],
+    {
+      stdio: ['pipe', 'pipe', 'ignore'],
+      detached: true,
+    },
+  );
   const exited = event(server, 'exit');
   const stop = async () => {
     server.stdin.end();
@@ -50,12 +54,16 @@ export async function startRegistry(access: 'open' | 'login' = 'open'): Promise<
     await rm(folder, { recursive: true });
   };
   const log: string[] = [];
-  const lines = createInterface({ input: server.stdout });
-  const address = await new Promise<string | undefined>((resolve) => {
-    lines.on('line', (line) => {
-      log.push(line);
-      resolve(/listening on (127\.0\.0\.1:\d+)/.exec(line)?.[1]);
-    });
-  });
-  ...
+  let address: string | undefined;
+  for await (const line of createInterface({ input: server.stdout })) {
+    log.push(line);
+    address = /listening on (127\.0\.0\.1:\d+)/.exec(line)?.[1];
+    if (address !== undefined) break;
+  }
+  if (address === undefined) {
+    await stop();
+    throw new Error(`docker-registry does not start:\n${log.slice(-10).join('\n')}`);
+  }
+  server.stdout.resume();
+  return { address, [Symbol.asyncDispose]: stop };
 }

@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { UserError } from '../errors.ts';
 import { unpack } from './archive.ts';
 import { plain } from './foreign.ts';
-import { type TreeLimits, UnfitTree } from './tree.ts';
+import { copyError, type TreeLimits, UnfitTree } from './tree.ts';
 
 /**
  * A small read-only client of the Actions cache service, after the source of @actions/cache 6.3.0. The library's own
@@ -184,7 +184,7 @@ export async function download(
   } catch (error) {
     if (error instanceof UserError) throw error;
     const why = unfit(error);
-    if (why === undefined) throw error;
+    if (why === undefined) throw copyError(error, subject);
     throw new UserError(
       'baseline-invalid',
       `The cache entry "${plain(entry.key)}" is no baseline of this action: ${why}.`,

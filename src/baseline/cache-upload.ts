@@ -6,12 +6,12 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { CACHED_PATH, type Environment } from './cache-service.ts';
 import { plain } from './foreign.ts';
-import { copyTree, type TreeLimits } from './tree.ts';
+import { copyError, copyTree, type TreeLimits } from './tree.ts';
 
 /** What became of a save, as far as the library tells. */
 export type Upload =
   | { readonly kind: 'saved' }
-  | { readonly kind: 'denied' | 'exists' | 'quota' | 'failed'; readonly why: string }
+  | { readonly kind: 'denied' | 'exists' | 'quota' | 'disk-full' | 'failed'; readonly why: string }
   | { readonly kind: 'overdue' };
 
 export interface UploadOptions {
@@ -30,7 +30,9 @@ export async function upload(key: string, folder: string, options: UploadOptions
   const temp = join(options.workshop, 'temp');
   await mkdir(join(workspace, CACHED_PATH), { recursive: true });
   await mkdir(temp);
-  await copyTree(folder, join(workspace, CACHED_PATH), options.limits);
+  await copyTree(folder, join(workspace, CACHED_PATH), options.limits).catch((error: unknown) => {
+    throw copyError(error, folder);
+  });
 
   // Beside this file, in src as .ts and in dist as .js.
   const program = fileURLToPath(new URL(`./cache-save${extname(import.meta.url)}`, import.meta.url));
@@ -112,5 +114,6 @@ function judge(lines: readonly string[]): Upload {
   if (/\(409\)|responded with 409|already exists/i.test(why)) return { kind: 'exists', why };
   if (/quota has been hit|insufficient usage|data cap limit|over the 10GB limit/.test(all))
     return { kind: 'quota', why };
+  if (/No space left on device|ENOSPC|Disk quota exceeded/i.test(all)) return { kind: 'disk-full', why };
   return { kind: 'failed', why };
 }

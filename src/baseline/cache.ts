@@ -1,4 +1,5 @@
 import { tmpdir } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
 import { UserError } from '../errors.ts';
 import {
   type CacheEntry,
@@ -61,19 +62,11 @@ export function createCacheStore(options: CacheStoreOptions): BaselineStore {
       if (newest === undefined) return absent(service, query, patience);
       const { entry, parsed } = newest;
       if (parsed === undefined || !isOf(parsed, query)) throw shadowed(entry.key, prefix);
-      const copy = await privateFolder(options.tempFolder);
-      try {
-        await download(service, entry, copy.path, limits, patience);
-      } catch (error) {
-        await copy[Symbol.asyncDispose]();
-        throw error;
-      }
-      return {
-        kind: 'found',
-        key: entry.key,
-        folder: copy.path,
-        [Symbol.asyncDispose]: () => copy[Symbol.asyncDispose](),
-      };
+      await using owned = new AsyncDisposableStack();
+      const { path: folder } = owned.use(await privateFolder(options.tempFolder));
+      await download(service, entry, folder, limits, patience);
+      const kept = owned.move();
+      return { kind: 'found', key: entry.key, folder, [Symbol.asyncDispose]: () => kept.disposeAsync() };
     },
 
     async save(key: BaselineKey, folder: string): Promise<string> {
@@ -102,6 +95,12 @@ export function createCacheStore(options: CacheStoreOptions): BaselineStore {
             'store-refused',
             `The baseline was not stored: the cache of this repository has no room for it (${result.why}).`,
             'Delete caches that nobody needs (`gh cache list`, `gh cache delete`), or keep baselines in the repository: `baseline: { store: files }` in the suite.',
+          );
+        case 'disk-full':
+          throw new UserError(
+            'disk-full',
+            `The baseline was not stored: the disk is full (${result.why}).`,
+            "Free space in the runner's temporary folder and refresh anew.",
           );
         case 'overdue':
           throw notStored(service, name, `did not take it within ${seconds(patience.saveMs)}`);
@@ -190,8 +189,7 @@ async function exists(
   if (matches.some(({ entry }) => isSame(entry.key, key))) return true;
   const [pause, ...later] = again;
   if (pause === undefined) return false;
-  await new Promise((resolve) => setTimeout(resolve, pause));
-  patience.signal?.throwIfAborted();
+  await delay(pause, undefined, { signal: patience.signal }).catch(() => patience.signal?.throwIfAborted());
   return exists(service, key, patience, later);
 }
 
@@ -246,7 +244,7 @@ function shadowed(key: string, prefix: string): UserError {
   return new UserError(
     'baseline-invalid',
     `The newest cache entry under "${prefix}" is "${plain(key)}", a name that this action does not give. It hides what is behind it, so whether there is a baseline is unknown.`,
-    `Find out which workflow writes it and let it use another name. Then delete it: \`gh cache delete\` with that key.`,
+    'Find out which workflow writes it and let it use another name. Then delete it: `gh cache delete` with that key.',
   );
 }
 

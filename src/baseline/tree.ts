@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, lstat, mkdir, mkdtemp, open, opendir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { UserError } from '../errors.ts';
 import { plain } from './foreign.ts';
 
 /** How much a baseline may hold. Real ones hold a few MiB; the bounds keep a hostile one off the disk. */
@@ -124,4 +125,24 @@ export async function privateFolder(parent: string = tmpdir()): Promise<PrivateF
 /** Whether an error of the operating system has one of these codes, such as `ENOENT`. */
 export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
   return error instanceof Error && 'code' in error && codes.includes(String(error.code));
+}
+
+/** Names what kept a baseline from being copied; everything else passes unchanged. */
+export function copyError(error: unknown, from: string): unknown {
+  const cause = { cause: error };
+  if (error instanceof UnfitTree)
+    return new UserError(
+      'record-invalid',
+      `${from} cannot be stored as a baseline: ${error.message}.`,
+      'A record holds plain files only. Refresh anew, and leave the record as it was written.',
+      cause,
+    );
+  if (hasCode(error, 'ENOSPC', 'EDQUOT'))
+    return new UserError(
+      'disk-full',
+      `The disk is full: ${from} could not be copied.`,
+      'Free space on the runner (its temporary folder and the checkout) and start again; nothing half-written was left.',
+      cause,
+    );
+  return error;
 }

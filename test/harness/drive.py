@@ -170,7 +170,9 @@ def main() -> int:
     began = time.monotonic()
     args = {name: _value(text) for name, text in _pairs(options.arg).items()}
     task = {"kind": "engine", "engine": "vllm", "model": options.model, "knownDigests": {}}
-    host = Host(task, python=options.python, environment={**ENVIRONMENT, **_pairs(options.env)}, deadline=options.deadline)
+    host = Host(
+        task, python=options.python, environment={**ENVIRONMENT, **_pairs(options.env)}, deadline=options.deadline
+    )
     if options.hang_up_after is not None:
         threading.Timer(options.hang_up_after, host.hang_up).start()
 

@@ -26,10 +26,5 @@ export const vllm: EngineSpec = {
     VLLM_TRITON_FORCE_FIRST_CONFIG: '1',
     // vllm#51187: FlashInfer's sampler gives other log-probabilities in one lifetime of three.
     VLLM_USE_FLASHINFER_SAMPLER: '0',
-    HF_HUB_OFFLINE: '1',
-    TRANSFORMERS_OFFLINE: '1',
-    VLLM_NO_USAGE_STATS: '1',
-    DO_NOT_TRACK: '1',
-    VLLM_HOST_IP: '127.0.0.1',
   },
 };

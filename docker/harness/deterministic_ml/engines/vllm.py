@@ -75,7 +75,7 @@ _EFFECTIVE = {
 def load(model: str, args: Mapping[str, Any], defaults: Sequence[str]) -> Vllm:
     from vllm import LLM
 
-    dropped = _unknown(args, defaults, LLM)
+    dropped = _unknown(args, defaults)
     known = {name: value for name, value in args.items() if name not in dropped}
     try:
         return Vllm(LLM(model=model, **known), dropped)
@@ -139,16 +139,16 @@ class Vllm:
         """Renders, tokenises and queues as vLLM's own API does; nothing runs before the first step."""
         try:
             if "text" in prompt:
-                (request,) = self._llm.enqueue([prompt["text"]], params, use_tqdm=False)
+                requests = self._llm.enqueue([prompt["text"]], params, use_tqdm=False)
             else:
                 # `strftime_now` is the only clock of a chat template: a global of the Jinja environment in
                 # transformers/utils/chat_template_utils.py, which a variable of the same name shadows.
-                (request,) = self._llm.enqueue_chat(
+                requests = self._llm.enqueue_chat(
                     [prompt["messages"]], params, use_tqdm=False, chat_template_kwargs={"strftime_now": _frozen(clock)}
                 )
         except (ValueError, TypeError) as error:
             raise HarnessError("engine-rejected", f"prompt {prompt['id']}: {_first_sentence(error)}") from error
-        return request
+        return str(requests[0])
 
     def _scheduler(self) -> Any:
         """The scheduler, where the core runs in this process."""
@@ -157,7 +157,8 @@ class Vllm:
     def _workers(self) -> list[dict[str, Any]]:
         """What each worker says of itself; empty where functions cannot be shipped to it."""
         try:
-            return self._llm.collective_rpc(describe_worker)
+            told: list[dict[str, Any]] = self._llm.collective_rpc(describe_worker)
+            return told
         except Exception as error:
             print(f"the workers cannot be asked: {describe(error)}")
             return []
@@ -239,12 +240,12 @@ def _processes(workers: list[dict[str, Any]]) -> str:
     return f"{names[0]} and {len(names) - 1} others, sha256 {sha256(joined.encode()).hexdigest()}"
 
 
-def _unknown(args: Mapping[str, Any], defaults: Sequence[str], llm: type) -> list[str]:
+def _unknown(args: Mapping[str, Any], defaults: Sequence[str]) -> list[str]:
     """Arguments that this version does not have: dropped if they are our defaults, refused otherwise."""
-    from vllm import EngineArgs
+    from vllm import LLM, EngineArgs
 
-    known = {field.name for field in dataclasses.fields(EngineArgs)} | set(inspect.signature(llm.__init__).parameters)
-    known -= {"self", "kwargs", "model"}
+    known = {field.name for field in dataclasses.fields(EngineArgs)} | set(inspect.signature(LLM).parameters)
+    known -= {"kwargs", "model"}
     unknown = [name for name in args if name not in known]
     refused = [name for name in unknown if name not in defaults]
     if refused:
@@ -258,15 +259,11 @@ def _suggest(name: str, known: set[str]) -> str:
 
 
 def _refusal(error: Exception) -> HarnessError | None:
-    """An argument's value that vLLM refused: raised while it made its configuration (vllm/engine/arg_utils.py)."""
-    if not isinstance(error, (ValueError, TypeError, NotImplementedError, AssertionError)):
-        return None
+    """A value that vLLM refused while it made its configuration, as opposed to a failure of what it then started."""
     frames = traceback.extract_tb(error.__traceback__)
-    if not any(frame.filename.endswith(("engine/arg_utils.py", "entrypoints/llm.py")) for frame in frames[-1:]) and not any(
-        frame.filename.endswith("engine/arg_utils.py") for frame in frames
-    ):
-        return None
-    return HarnessError("engine-rejected", _first_sentence(error))
+    if isinstance(error, (ValueError, TypeError)) and any(f.filename.endswith("engine/arg_utils.py") for f in frames):
+        return HarnessError("engine-rejected", _first_sentence(error))
+    return None
 
 
 def _first_sentence(error: Exception) -> str:
@@ -281,17 +278,15 @@ def _first_sentence(error: Exception) -> str:
 
 
 def _worker_death() -> HarnessError | None:
-    """A worker that a signal killed: vLLM only says that it is gone."""
-    for process in gc.get_objects():
-        if isinstance(process, multiprocessing.process.BaseProcess) and process._parent_pid == os.getpid():
-            code = process.exitcode
-            if code is not None and code < 0 and code not in (-signal.SIGTERM, -signal.SIGINT):
-                name = signal.Signals(-code).name
-                if code == -signal.SIGKILL:
-                    return HarnessError(
-                        "engine-out-of-memory", f"worker {process.name} was killed (SIGKILL), as the kernel does without memory"
-                    )
-                return HarnessError("engine-failed", f"worker {process.name} died of {name}")
+    """A worker that a signal killed: vLLM only says that it is gone. Its handle is somewhere inside of vLLM."""
+    for worker in gc.get_objects():
+        if not isinstance(worker, multiprocessing.process.BaseProcess) or worker.pid in (None, os.getpid()):
+            continue
+        code = worker.exitcode
+        if code == -signal.SIGKILL:
+            return HarnessError("engine-out-of-memory", f"{worker.name} was killed, as the kernel does without memory")
+        if code is not None and code < 0 and code != -signal.SIGTERM:
+            return HarnessError("engine-failed", f"{worker.name} died of {signal.Signals(-code).name}")
     return None
 
 
@@ -321,7 +316,9 @@ def _observation(prompt: str, output: Any) -> Observation:
     steps = completion.logprobs
     return Observation(
         prompt=prompt,
-        finish_reason=completion.finish_reason if completion.finish_reason in ("stop", "length", "abort") else "unknown",
+        finish_reason=completion.finish_reason
+        if completion.finish_reason in ("stop", "length", "abort")
+        else "unknown",
         text=completion.text,
         prompt_tokens=output.prompt_token_ids,
         tokens=list(completion.token_ids),

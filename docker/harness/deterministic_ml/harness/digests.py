@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,19 +53,24 @@ def model_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise HarnessError("model-missing", f"there is no folder {folder}")
     try:
-        names = sorted(_walk(folder))
+        names = needed(_walk(folder))
     except OSError as error:
         raise _unreadable(error) from error
-    if folder / "config.json" not in names:
+    if "config.json" not in names:
         raise HarnessError("model-missing", f"{folder} has no config.json, so it is not the folder of a model")
-    safetensors = any(path.suffix == ".safetensors" for path in names)
-    return [path for path in names if not (safetensors and path.suffix in _DUPLICATES)]
+    return [folder / name for name in names]
+
+
+def needed(names: Iterable[str]) -> list[str]:
+    """Those of a model's files (paths relative to it) that an engine may read, sorted."""
+    kept = [name for name in sorted(names) if not _hidden(name) and os.path.splitext(name)[1] in _SUFFIXES]
+    safetensors = any(name.endswith(".safetensors") for name in kept)
+    return [name for name in kept if not (safetensors and os.path.splitext(name)[1] in _DUPLICATES)]
 
 
 def identity(status: os.stat_result) -> str:
     return ":".join(
-        str(part)
-        for part in (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        str(part) for part in (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     )
 
 
@@ -79,21 +84,19 @@ def sha256_of(path: Path, progress: Progress | None = None) -> str:
     return digest.hexdigest()
 
 
-def _walk(folder: Path) -> list[Path]:
-    found = []
+def _hidden(name: str) -> bool:
+    """Caches and histories of the tools that fetched the model."""
+    return any(part.startswith(".") for part in name.split("/"))
 
+
+def _walk(folder: Path) -> Iterator[str]:
     def refuse(error: OSError) -> None:
         raise error
 
     for parent, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
-        # Hidden ones are caches and histories of the tools that fetched the model.
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [
-            Path(parent, name)
-            for name in names
-            if not name.startswith(".") and os.path.splitext(name)[1] in _SUFFIXES
-        ]
-    return found
+        folders[:] = [name for name in folders if not _hidden(name)]
+        for name in names:
+            yield Path(parent, name).relative_to(folder).as_posix()
 
 
 def _digest(path: Path, known: Mapping[str, str], progress: Progress) -> tuple[str, int, str]:

@@ -5,6 +5,7 @@ A fact that could not be read is `unknown`; one that cannot exist here, such as 
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import importlib.util
 import json
@@ -15,8 +16,10 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..engines import Module
 
 UNKNOWN = "unknown"
 NONE = "none"
@@ -25,16 +28,19 @@ MAX_FACT = 512
 # Variables that may change the numbers. OMP, KMP, MKL, DNNL: thread counts and instruction sets; the rest are the
 # prefixes of the libraries themselves.
 _PREFIXES = (
-    "VLLM_ TORCH PYTORCH_ CUBLAS CUDA_ CUDNN_ NVIDIA_TF32 NCCL_ OMP_ GOMP_ KMP_ MKL_ ONEDNN_ DNNL_ ATEN_ OPENBLAS_ "
-    "PYTHONHASHSEED TRITON FLASHINFER_ HIP_ ROCM_ HF_ TRANSFORMERS_ LD_PRELOAD"
-).split()
+    "VLLM_",
+    *("TORCH", "PYTORCH_", "ATEN_", "TRITON", "FLASHINFER_"),
+    *("CUBLAS", "CUDA_", "CUDNN_", "NVIDIA_TF32", "NCCL_", "HIP_", "ROCM_"),
+    *("OMP_", "GOMP_", "KMP_", "MKL_", "ONEDNN_", "DNNL_", "OPENBLAS_"),
+    *("PYTHONHASHSEED", "LD_PRELOAD", "HF_", "TRANSFORMERS_"),
+)
 _SECRET = re.compile("TOKEN|KEY|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 
 # Distributions whose code computes, renders a prompt, or chooses a kernel.
 _DISTRIBUTIONS = (
-    "torch transformers tokenizers safetensors huggingface-hub numpy jinja2 mistral-common tiktoken "
-    "triton flashinfer-python flash-attn xformers compressed-tensors numba"
-).split()
+    *("torch", "numpy", "triton", "flashinfer-python", "flash-attn", "xformers", "compressed-tensors", "numba"),
+    *("transformers", "tokenizers", "safetensors", "huggingface-hub", "jinja2", "mistral-common", "tiktoken"),
+)
 
 # Run in a child of its own, since asking torch for a GPU initialises CUDA and the engine must do that itself.
 _TORCH_FACTS = """
@@ -66,13 +72,14 @@ class Facts:
     def wait(self) -> dict[str, Any]:
         try:
             out, _ = self._child.communicate(timeout=300)
-            return json.loads(out)
+            facts: dict[str, Any] = json.loads(out)
+            return facts
         except (subprocess.TimeoutExpired, ValueError):
             self._child.kill()
             return {}
 
 
-def fingerprint(engine: ModuleType, files: list[dict[str, str | int]], torch: Mapping[str, Any]) -> dict[str, Any]:
+def fingerprint(engine: Module, files: list[dict[str, str | int]], torch: Mapping[str, Any]) -> dict[str, Any]:
     """@param engine module of the engine, which knows its package and distributions
     @param torch what `Facts` read"""
     cpuinfo = _read("/proc/cpuinfo")
@@ -100,7 +107,7 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value[:4096]
         for name, value in sorted(variables.items())
-        if name.startswith(tuple(_PREFIXES)) and not _SECRET.search(name) and len(name) <= 128
+        if name.startswith(_PREFIXES) and not _SECRET.search(name) and len(name) <= 128
     }
 
 
@@ -192,8 +199,6 @@ def _version(distribution: str) -> str:
 
 
 def _gpu(gpu: Mapping[str, Any]) -> dict[str, Any]:
-    import hashlib
-
     # torch leaves out the prefix that nvidia-smi shows.
     uuid = gpu["uuid"].lower()
     if uuid and not uuid.startswith(("gpu-", "mig-")):

@@ -67,9 +67,7 @@ def _say_what_is_here(engine: engines.Module, task: dict[str, Any], channel: Cha
     """The fingerprint, before any model is loaded: it chooses the baseline."""
     facts = Facts()
     digests = digest_model(Path(task["model"]), task["knownDigests"], channel)
-    channel.emit(
-        "fingerprint", fingerprint=fingerprint(engine, digests.files, facts.wait()), digests=digests.known
-    )
+    channel.emit("fingerprint", fingerprint=fingerprint(engine, digests.files, facts.wait()), digests=digests.known)
 
 
 def _load(engine: engines.Module, model: str, command: Command, channel: Channel) -> engines.Running:
@@ -114,7 +112,7 @@ def _run_pass(running: engines.Running, command: Command, channel: Channel) -> N
 def _read_start(folder: Path) -> dict[str, Any]:
     """Removes the file too: the nonce in it is what tells our events from others."""
     file = folder / "start.json"
-    start = json.loads(file.read_text(encoding="utf-8"))
+    start: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     file.unlink()
     return start
 

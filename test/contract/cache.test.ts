@@ -1,0 +1,416 @@
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, readdir, readFile, symlink } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { describe, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { pack } from 'tar-stream';
+import { createCacheStore } from '../../src/baseline/cache.ts';
+import { cacheVersion } from '../../src/baseline/cache-service.ts';
+import { type BaselineStore, formatKey } from '../../src/baseline/store.ts';
+import { privateFolder } from '../../src/baseline/tree.ts';
+import { UserError } from '../../src/errors.ts';
+import { baselineKey, bytesBelow, writeBaseline } from '../support/cache-baseline.ts';
+import { type CacheServer, startCacheServer } from '../support/cache-server.ts';
+
+interface Bench extends AsyncDisposable {
+  readonly server: CacheServer;
+  readonly store: BaselineStore;
+  /** Where the test may write; `temp` below it is the store's temporary folder. */
+  readonly folder: string;
+  readonly lines: string[];
+  storeWith(differs: { env?: Record<string, string>; saveMs?: number; signal?: AbortSignal }): BaselineStore;
+}
+
+/** A server, a store that uses it, and a check at the end that neither workspace nor temporary folder holds anything. */
+async function bench(): Promise<Bench> {
+  const owned = new AsyncDisposableStack();
+  const server = owned.use(await startCacheServer());
+  const { path: folder } = owned.use(await privateFolder());
+  const temp = join(folder, 'temp');
+  const workspace = join(folder, 'work space');
+  await mkdir(workspace);
+  const lines: string[] = [];
+  const storeWith: Bench['storeWith'] = ({ env = {}, saveMs = 30_000, signal }) =>
+    createCacheStore({
+      env: { ...server.env, PATH: process.env['PATH'], GITHUB_WORKSPACE: workspace, ...env },
+      tempFolder: temp,
+      log: (line) => lines.push(line),
+      patience: { lookupMs: 300, downloadMs: 300, saveMs, retryDelaysMs: [1, 1] },
+      ...(signal === undefined ? {} : { signal }),
+    });
+  return {
+    ...{ server, folder, lines, storeWith },
+    store: storeWith({}),
+    async [Symbol.asyncDispose]() {
+      assert.deepEqual(await readdir(workspace), [], 'the workspace stays as it was');
+      assert.deepEqual(await readdir(temp).catch(() => []), [], 'no temporary folder remains');
+      await owned.disposeAsync();
+    },
+  };
+}
+
+/** Asserts the code and that message and hint together say all of this. */
+async function fails(work: Promise<unknown>, code: UserError['code'], ...says: readonly RegExp[]) {
+  await assert.rejects(work, (error) => {
+    assert.ok(error instanceof UserError, `not a UserError: ${String(error)}`);
+    assert.equal(error.code, code, error.message);
+    for (const say of says) assert.match(`${error.message}\n${error.hint}`, say);
+    return true;
+  });
+}
+
+const query = baselineKey();
+
+describe('the cache store against a server of protocol v2', () => {
+  test('gives back what was saved, and takes its private copy away again', async () => {
+    await using b = await bench();
+    const made = await writeBaseline(join(b.folder, 'made'), query);
+    assert.equal(await b.store.save(query, made), formatKey(query));
+    const found = await b.store.find(query);
+    assert.ok(found.kind === 'found');
+    assert.equal(found.key, formatKey(query));
+    assert.deepEqual(await bytesBelow(found.folder), await bytesBelow(made));
+    await found[Symbol.asyncDispose]();
+    assert.deepEqual(await readdir(join(b.folder, 'temp')), []);
+  });
+
+  test('saves what @actions/cache itself can restore', async () => {
+    await using b = await bench();
+    const made = await writeBaseline(join(b.folder, 'made'), query);
+    await b.store.save(query, made);
+    const restored = join(b.folder, 'restored');
+    await mkdir(restored);
+    const script = `import { restoreCache } from ${JSON.stringify(import.meta.resolve('@actions/cache'))};
+      process.exitCode = (await restoreCache(['.deterministic-ml/baseline'], ${JSON.stringify(formatKey(query))})) ? 0 : 1;`;
+    const env = {
+      PATH: process.env['PATH'],
+      ...b.server.env,
+      GITHUB_WORKSPACE: restored,
+      RUNNER_TEMP: restored,
+    };
+    // Asynchronous, since the server lives in this process.
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], { cwd: restored, env });
+    const [code] = await once(child, 'close');
+    assert.equal(code, 0);
+    assert.deepEqual(await bytesBelow(join(restored, '.deterministic-ml/baseline')), await bytesBelow(made));
+  });
+
+  test('takes the newest entry of exactly this suite and hardware class', async () => {
+    await using b = await bench();
+    const save = async (differs: Parameters<typeof baselineKey>[0]) => {
+      const key = baselineKey(differs);
+      const folder = join(b.folder, formatKey(key).replaceAll('/', '_'));
+      return b.store.save(key, await writeBaseline(folder, key));
+    };
+    await save({ runId: '17000000009' });
+    const newest = await save({ runId: '17000000002', record: 'ef'.repeat(32) });
+    await save({ suite: 'Serving-12', runId: '17000000010' });
+    await save({ hardwareClass: 'nvidia-sm90-132sm-1gpu-2', runId: '17000000011' });
+    const found = await b.store.find(query);
+    assert.ok(found.kind === 'found');
+    await using _ = found;
+    assert.equal(found.key, newest);
+  });
+
+  test('says of an empty cache what it asked, and names no hardware class', async () => {
+    await using b = await bench();
+    const lookup = await b.store.find(query);
+    assert.ok(lookup.kind === 'absent');
+    assert.deepEqual(lookup.otherClasses, []);
+    const explained = lookup.explanation.join('\n');
+    assert.match(explained, new RegExp(`${b.server.host} \\(protocol v2\\)`));
+    assert.match(
+      explained,
+      /"deterministic-ml-v1\/Serving-1\/nvidia-sm90-132sm-1gpu\/", packed with zstd or gzip/,
+    );
+    assert.match(explained, /unused for 7 days/);
+  });
+
+  test('names the newest other hardware class of the suite, and no class of another suite', async () => {
+    await using b = await bench();
+    for (const differs of [{ hardwareClass: 'cpu-intel-avx512' }, { suite: 'Serving-12' }]) {
+      const key = baselineKey(differs);
+      await b.store.save(key, await writeBaseline(join(b.folder, key.suite), key));
+    }
+    const lookup = await b.store.find(query);
+    assert.ok(lookup.kind === 'absent');
+    assert.deepEqual(lookup.otherClasses, ['cpu-intel-avx512']);
+    assert.match(lookup.explanation.join('\n'), /on other hardware, the newest is ".*cpu-intel-avx512/);
+  });
+
+  test('reads what a runner without zstd saved, and the newer one where both kinds are there', async () => {
+    await using b = await bench();
+    const bin = join(b.folder, 'bin');
+    await mkdir(bin);
+    for (const name of ['tar', 'gzip'])
+      await symlink(spawnSync('which', [name]).stdout.toString().trim(), join(bin, name));
+    const older = baselineKey({ runId: '9' });
+    await b.store.save(older, await writeBaseline(join(b.folder, 'zstd'), older));
+    const newer = baselineKey({ runId: '10' });
+    const made = await writeBaseline(join(b.folder, 'gzip'), newer);
+    await b.storeWith({ env: { PATH: bin } }).save(newer, made);
+    assert.deepEqual(
+      b.server.entries.map(({ version }) => version),
+      [cacheVersion('zstd-without-long'), cacheVersion('gzip')],
+    );
+    const found = await b.store.find(query);
+    assert.ok(found.kind === 'found');
+    await using _ = found;
+    assert.equal(found.key, formatKey(newer));
+    assert.deepEqual(await bytesBelow(found.folder), await bytesBelow(made));
+  });
+
+  test('does not take an entry with a name of another form, nor look behind it', async () => {
+    await using b = await bench();
+    await b.store.save(query, await writeBaseline(join(b.folder, 'made'), query));
+    for (const name of ['latest', '1-1-abababababababab/more', '##[add-path]evil\n::stop-commands::x']) {
+      b.server.entries.push({
+        key: `deterministic-ml-v1/Serving-1/nvidia-sm90-132sm-1gpu/${name}`,
+        version: cacheVersion('gzip'),
+        archive: Buffer.alloc(0),
+      });
+      await fails(
+        b.store.find(query),
+        'baseline-invalid',
+        /a name that this action does not give/,
+        /gh cache delete/,
+        // Nothing that the runner would execute.
+        /^(?!.*(?:##\[|::))/,
+      );
+    }
+  });
+
+  test('a key that is taken is refused by its name, and what was there stays', async () => {
+    await using b = await bench();
+    const made = await writeBaseline(join(b.folder, 'made'), query);
+    await b.store.save(query, made);
+    await fails(b.store.save(query, made), 'store-refused', new RegExp(formatKey(query)), /already/);
+    assert.equal(b.server.entries.length, 1);
+  });
+
+  test('a key that was taken in the meantime is refused too', async () => {
+    await using b = await bench();
+    b.server.faults.push({ at: 'CreateCacheEntry', kind: 'status', status: 409, message: 'already exists' });
+    const made = await writeBaseline(join(b.folder, 'made'), query);
+    await fails(b.store.save(query, made), 'store-refused', new RegExp(formatKey(query)), /already/);
+  });
+});
+
+describe('an outage is not an absence', () => {
+  test('no cache service at all', async () => {
+    await using b = await bench();
+    const store = b.storeWith({ env: { ACTIONS_RESULTS_URL: '', ACTIONS_RUNTIME_TOKEN: '' } });
+    await fails(
+      store.find(query),
+      'store-unavailable',
+      /ACTIONS_RESULTS_URL and ACTIONS_RUNTIME_TOKEN are not set/,
+      /store: files/,
+    );
+  });
+
+  test('a service that is down', async () => {
+    await using b = await bench();
+    const gone = createServer().listen(0, '127.0.0.1');
+    await once(gone, 'listening');
+    const address = gone.address();
+    const port = typeof address === 'object' ? address?.port : undefined;
+    gone.close();
+    const store = b.storeWith({ env: { ACTIONS_RESULTS_URL: `http://127.0.0.1:${port}/` } });
+    await fails(
+      store.find(query),
+      'store-unavailable',
+      new RegExp(`127.0.0.1:${port}.* refused the connection`),
+    );
+    const made = await writeBaseline(join(b.folder, 'made'), query);
+    await fails(store.save(query, made), 'store-unavailable', /refused the connection/);
+  });
+
+  test('a service that answers 500', async () => {
+    await using b = await bench();
+    b.server.faults.push({ at: 'GetCacheEntryDownloadURL', kind: 'status', status: 500, message: 'on fire' });
+    await fails(
+      b.store.find(query),
+      'store-unavailable',
+      /answered 500 \(on fire\)/,
+      /githubstatus/,
+      /no verdict/,
+    );
+  });
+
+  test('a service that stumbles and recovers is no error', async () => {
+    await using b = await bench();
+    const fault = { at: 'GetCacheEntryDownloadURL', times: 2 } as const;
+    b.server.faults.push({ ...fault, kind: 'status', status: 503, message: 'busy' });
+    assert.equal((await b.store.find(query)).kind, 'absent');
+  });
+
+  for (const status of [401, 403])
+    test(`a token that may not read (${status})`, async () => {
+      await using b = await bench();
+      const message = 'cache read denied: no readable scopes';
+      b.server.faults.push({ at: 'GetCacheEntryDownloadURL', kind: 'status', status, message });
+      await fails(b.store.find(query), 'store-unavailable', /cache read denied: no readable scopes/, /token/);
+      const retried = b.server.calls.length > 2;
+      assert.equal(retried, false, 'a denial does not pass by asking again');
+    });
+
+  test('a mode that forbids reading', async () => {
+    await using b = await bench();
+    const store = b.storeWith({ env: { ACTIONS_CACHE_MODE: 'none' } });
+    await fails(store.find(query), 'store-unavailable', /ACTIONS_CACHE_MODE is "none"/);
+    assert.deepEqual(b.server.calls, []);
+  });
+
+  test('a black hole, within the own deadline', async () => {
+    await using b = await bench();
+    b.server.faults.push({ at: 'GetCacheEntryDownloadURL', kind: 'silence' });
+    await fails(b.store.find(query), 'store-unavailable', /did not answer within 0.3 s/);
+  });
+
+  test('a page of a proxy instead of an answer', async () => {
+    await using b = await bench();
+    b.server.faults.push({ at: 'GetCacheEntryDownloadURL', kind: 'page', html: '<h1>Log in</h1>' });
+    await fails(b.store.find(query), 'store-unavailable', /something that no cache service says/);
+  });
+
+  for (const { kind, says } of [
+    { kind: 'cut-short', says: /closed the connection/ },
+    { kind: 'reset', says: /closed the connection/ },
+    { kind: 'silence', says: /did not finish the download of ".*" within 0.3 s/ },
+  ] as const)
+    test(`a download that is ${kind}`, async () => {
+      await using b = await bench();
+      await b.store.save(query, await writeBaseline(join(b.folder, 'made'), query));
+      b.server.faults.push({ at: 'download', kind });
+      await fails(b.store.find(query), 'store-unavailable', says, new RegExp(formatKey(query)));
+    });
+
+  test('a cancelled job ends with its own reason', async () => {
+    await using b = await bench();
+    b.server.faults.push({ at: 'GetCacheEntryDownloadURL', kind: 'silence' });
+    const reason = new UserError('cancelled', 'cancelled', '');
+    await fails(b.storeWith({ signal: AbortSignal.abort(reason) }).find(query), 'cancelled');
+  });
+});
+
+describe('a save that did not take place is an error', () => {
+  test('a mode that forbids writing', async () => {
+    await using b = await bench();
+    const store = b.storeWith({ env: { ACTIONS_CACHE_MODE: 'read' } });
+    const made = await writeBaseline(join(b.folder, 'made'), query);
+    await fails(
+      store.save(query, made),
+      'store-refused',
+      /ACTIONS_CACHE_MODE is "read"/,
+      /workflow_dispatch/,
+    );
+  });
+
+  test('a read-only token', async () => {
+    await using b = await bench();
+    const message = 'cache write denied: untrusted event';
+    b.server.faults.push({ at: 'CreateCacheEntry', kind: 'status', status: 403, message });
+    const made = await writeBaseline(join(b.folder, 'made'), query);
+    await fails(
+      b.store.save(query, made),
+      'store-refused',
+      /cache write denied: untrusted event/,
+      /pull_request_target.*workflow_dispatch/,
+    );
+  });
+
+  test('no room left', async () => {
+    await using b = await bench();
+    const message = 'insufficient usage to create';
+    b.server.faults.push({ at: 'CreateCacheEntry', kind: 'status', status: 403, message });
+    const made = await writeBaseline(join(b.folder, 'made'), query);
+    await fails(b.store.save(query, made), 'store-refused', /quota/, /gh cache delete/);
+  });
+
+  test('accepted but lost', async () => {
+    await using b = await bench();
+    b.server.faults.push({ at: 'FinalizeCacheEntryUpload', kind: 'lost' });
+    const made = await writeBaseline(join(b.folder, 'made'), query);
+    await fails(
+      b.store.save(query, made),
+      'store-unavailable',
+      /not stored.*accepted it, but does not have it/,
+    );
+  });
+
+  test('a service that takes no upload within the own deadline', async () => {
+    await using b = await bench();
+    b.server.faults.push({ at: 'CreateCacheEntry', kind: 'silence' });
+    const made = await writeBaseline(join(b.folder, 'made'), query);
+    await fails(
+      b.storeWith({ saveMs: 1500 }).save(query, made),
+      'store-unavailable',
+      /did not take it within 1.5 s/,
+    );
+  });
+
+  test('a record with a link in it', async () => {
+    await using b = await bench();
+    const made = await writeBaseline(join(b.folder, 'made'), query);
+    await symlink('/etc/passwd', join(made, 'bodies', 'link'));
+    await fails(b.store.save(query, made), 'record-invalid', /"bodies\/link" in it is a symbolic link/);
+  });
+});
+
+describe('an archive that somebody else put there', () => {
+  type Entry = Parameters<ReturnType<typeof pack>['entry']>[0];
+  const inside = '.deterministic-ml/baseline';
+  const archiveOf = async (...entries: readonly Entry[]): Promise<Buffer> => {
+    const archive = pack();
+    for (const entry of entries) archive.entry(entry, entry.type === undefined ? 'hostile' : '');
+    archive.finalize();
+    return gzipSync(await buffer(archive));
+  };
+  const put = async (b: Bench, archive: Buffer) =>
+    b.server.entries.push({ key: formatKey(query), version: cacheVersion('gzip'), archive });
+
+  for (const [what, entries, says] of [
+    ['an absolute path', [{ name: '/tmp/deterministic-ml-evil' }], /lies outside/],
+    ['a path that climbs', [{ name: `${inside}/../../../evil` }], /is no name of a file/],
+    ['a symbolic link', [{ name: `${inside}/a`, type: 'symlink', linkname: '/' }], /a symbolic link/],
+    ['a hard link', [{ name: `${inside}/a`, type: 'link', linkname: '/etc/passwd' }], /a hard link/],
+    ['a device', [{ name: `${inside}/a`, type: 'block-device' }], /a device/],
+    ['a pipe', [{ name: `${inside}/a`, type: 'fifo' }], /a named pipe/],
+    ['a file twice', [{ name: `${inside}/a` }, { name: `${inside}/a` }], /twice/],
+    ['a file elsewhere in the workspace', [{ name: 'package.json' }], /lies outside/],
+    ['nothing', [], /no file/],
+  ] as const satisfies readonly (readonly [string, readonly Entry[], RegExp])[])
+    test(`with ${what} is refused, and nothing of it is written`, async () => {
+      await using b = await bench();
+      await put(b, await archiveOf(...entries));
+      await fails(b.store.find(query), 'baseline-invalid', says, /gh cache delete/);
+      assert.equal(await readFile('/tmp/deterministic-ml-evil').catch(() => 'absent'), 'absent');
+    });
+
+  test('that grows beyond the limit when it is unpacked is refused', async () => {
+    await using b = await bench();
+    const store = createCacheStore({
+      env: b.server.env,
+      tempFolder: join(b.folder, 'temp'),
+      log: () => undefined,
+      limits: { bytes: 100_000, files: 10 },
+    });
+    const archive = pack();
+    archive.entry({ name: `${inside}/a` }, Buffer.alloc(10_000_000));
+    archive.finalize();
+    await put(b, gzipSync(await buffer(archive)));
+    await fails(store.find(query), 'baseline-invalid', /more than 100000 bytes/);
+  });
+
+  test('with bytes that are no archive is refused', async () => {
+    await using b = await bench();
+    await put(b, Buffer.from('not even compressed'));
+    await fails(b.store.find(query), 'baseline-invalid', /cannot be decompressed/);
+    await put(b, gzipSync(Buffer.alloc(512, 'x')));
+    await fails(b.store.find(query), 'baseline-invalid', /no tar archive/);
+  });
+});

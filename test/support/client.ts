@@ -1,0 +1,8 @@
+/** A host that starts one peer, says so, and waits to be killed: `node client.ts <options as JSON> <boot>`. */
+import { chooseRuntime } from '../../src/engine/runtimes/choose.ts';
+import { runtimeOptions } from './runtimes.ts';
+
+const [options = '{}', boot = ''] = process.argv.slice(2);
+await using runtime = await chooseRuntime(runtimeOptions(JSON.parse(options)));
+await using peer = await runtime.start(boot);
+for await (const chunk of peer.stdout) process.stdout.write(chunk);

@@ -1,0 +1,53 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { RuntimeOptions } from '../../src/engine/runtimes/choose.ts';
+
+/** A folder that is gone when the test is over. */
+export async function temporaryFolder(): Promise<{ readonly path: string } & AsyncDisposable> {
+  const path = await mkdtemp(join(tmpdir(), 'dml-test-'));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
+/** Options of a run that nobody else has, on the CPU. */
+export function runtimeOptions(overrides: Partial<RuntimeOptions> = {}): RuntimeOptions {
+  return {
+    choice: 'auto',
+    runtime: { gpus: 'none', shm: '64MiB' },
+    devices: [],
+    python: 'python3',
+    workspace: process.cwd(),
+    stateDir: join(tmpdir(), 'dml-test-state'),
+    job: { repository: 'test/test', run: randomUUID(), attempt: '1', runner: 'test' },
+    user: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
+    now: () => Date.now() / 1000,
+    environment: { PATH: process.env['PATH'], HOME: process.env['HOME'] },
+    hub: {},
+    fetchModel: () => Promise.reject(new Error('this test fetches nothing')),
+    deadlineSeconds: 600,
+    signal: new AbortController().signal,
+    log: () => {},
+    onProgress: () => {},
+    ...overrides,
+  };
+}
+
+/** Ids of the processes of this machine, those in containers included, whose command line holds a text. */
+export async function processesWith(text: string): Promise<number[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const commands = await Promise.all(
+    pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')),
+  );
+  return pids.filter((_, index) => commands[index]?.includes(text)).map(Number);
+}
+
+/** Waits until something holds; how long that took is nobody's claim. */
+export async function until(condition: () => Promise<boolean>, what: string, seconds = 30): Promise<void> {
+  const end = performance.now() + seconds * 1000;
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error(`not within ${seconds} s: ${what}`);
+    await delay(20);
+  }
+}
