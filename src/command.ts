@@ -32,10 +32,9 @@ export async function runCommand(
   }
   const report =
     command === 'check' ? await check(settings, tools) : await refresh(settings, refreshing, tools);
-  if (json)
-    process.stdout.write(
-      `${JSON.stringify({ outputs: outputs(report), report: { ...report, places: undefined } }, null, 2)}\n`,
-    );
+  if (json) process.stdout.write(`${JSON.stringify({ outputs: outputs(report), report }, plainMaps, 2)}\n`);
   else for (const line of terminalLines(report)) answer.info(line);
   return report.verdict;
 }
+
+const plainMaps = (_: string, value: unknown) => (value instanceof Map ? Object.fromEntries(value) : value);

@@ -1,3 +1,3 @@
-import{a as setFailed,o as setOutput,t as error}from"./core.js";import{n as logLine,t as cap}from"./inert.js";function publishError({code,message,hint,places}){setOutput(`error-code`,code);for(let{file,line,column,message:what}of places.slice(0,MAX_PLACES))error(logLine(what,4e3),{title:code,file,startLine:line,startColumn:column});let lines=message.split(`
+import{n as error,o as setFailed,s as setOutput}from"./core.js";import{n as logLine,t as cap}from"./inert.js";function publishError({code,message,hint,places}){setOutput(`error-code`,code);for(let{file,line,column,message:what}of places.slice(0,MAX_PLACES))error(logLine(what,4e3),{title:code,file,startLine:line,startColumn:column});let lines=message.split(`
 `).map(line=>logLine(line));setFailed(`${code}: ${cap(lines.join(`
 `),6e4)}\n${hint}`)}const MAX_PLACES=9;export{publishError};

@@ -382,21 +382,25 @@ function reason(error: unknown): string {
 }
 
 /** An outage is not an absence: nothing is known about the baseline. */
-export function unavailable(
-  service: CacheService,
-  happened: string,
-  denied: boolean,
-  cause?: unknown,
-): UserError {
-  const remedy = denied
-    ? "The service did not accept this job's token: re-run the job, and see whether the organisation's cache policy or the event that started this run forbids caches."
-    : `Re-run the job; if it happens again, see https://www.githubstatus.com and whether this runner reaches ${service.host} (proxy, firewall).`;
+function unavailable(service: CacheService, happened: string, denied: boolean, cause: unknown): UserError {
   return new UserError(
     'store-unavailable',
-    `The cache service at ${service.host} (protocol ${service.protocol}) ${happened}.`,
-    `Whether there is a baseline is unknown, so this is an error and no verdict. ${remedy} Baselines in the repository need no such service: \`baseline: { store: files }\` in the suite.`,
+    `${nameOf(service)} ${happened}.`,
+    `Whether there is a baseline is unknown, so this is an error and no verdict. ${remedy(service, denied)}`,
     { cause },
   );
+}
+
+export function nameOf({ host, protocol }: CacheService): string {
+  return `The cache service at ${host} (protocol ${protocol})`;
+}
+
+/** What to do when the service did not do its part. */
+export function remedy({ host }: CacheService, denied = false): string {
+  const first = denied
+    ? "The service did not accept this job's token: re-run the job, and see whether a policy of the organisation, or the event that started this run, forbids caches."
+    : `Re-run the job; if it happens again, see https://www.githubstatus.com and whether this runner reaches ${host} (proxy, firewall).`;
+  return `${first} Baselines in the repository need no such service: \`baseline: { store: files }\` in the suite.`;
 }
 
 export function seconds(ms: number): string {

@@ -64,7 +64,7 @@ export async function upload(key: string, folder: string, options: UploadOptions
       const said = libraryLine(line);
       if (said === undefined) return;
       lines.push(said.text);
-      if (!said.isDebug) options.log(`cache: ${said.text}`);
+      if (said.isTold) options.log(`cache: ${said.text}`);
     });
   const [code] = await ended.finally(() => stop.removeEventListener('abort', kill));
   options.signal?.throwIfAborted();
@@ -83,9 +83,13 @@ function passedOn(env: Environment): Record<string, string> {
   return Object.fromEntries(entries);
 }
 
+/** What the library says of every refusal and outage alike. */
+const GUESS = /another job may be (?:creating|finalizing) this cache/;
+
 interface LibraryLine {
   readonly text: string;
-  readonly isDebug: boolean;
+  /** Whether it is worth a line of the log. */
+  readonly isTold: boolean;
 }
 
 /** Undefined for what says nothing: masks, which hold a secret, and the command line of tar. */
@@ -95,7 +99,7 @@ function libraryLine(line: string): LibraryLine | undefined {
   const text = plain(
     (command?.[2] ?? line).replaceAll('%0A', ' ').replaceAll('%0D', ' ').replaceAll('%25', '%'),
   );
-  return text === '' ? undefined : { text, isDebug: command?.[1] === 'debug' };
+  return text === '' ? undefined : { text, isTold: command?.[1] !== 'debug' && !GUESS.test(text) };
 }
 
 /**

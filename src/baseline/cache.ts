@@ -9,9 +9,10 @@ import {
   download,
   type Environment,
   lookUp,
+  nameOf,
   type Patience,
+  remedy,
   seconds,
-  unavailable,
 } from './cache-service.ts';
 import { upload } from './cache-upload.ts';
 import { plain } from './foreign.ts';
@@ -66,7 +67,9 @@ export function createCacheStore(options: CacheStoreOptions): BaselineStore {
       const { path: folder } = owned.use(await privateFolder(options.tempFolder));
       await download(service, entry, folder, limits, patience);
       const kept = owned.move();
-      return { kind: 'found', key: entry.key, folder, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+      // In the query's own letters: a server that folds the case of keys gives other ones back.
+      const key = `${prefix}${parsed.runId}-${parsed.runAttempt}-${parsed.record16}`;
+      return { kind: 'found', key, folder, [Symbol.asyncDispose]: () => kept.disposeAsync() };
     },
 
     async save(key: BaselineKey, folder: string): Promise<string> {
@@ -232,11 +235,10 @@ function taken(key: string): UserError {
 }
 
 function notStored(service: CacheService, key: string, happened: string): UserError {
-  const { message, hint } = unavailable(service, `${happened}: "${plain(key)}"`, false);
   return new UserError(
     'store-unavailable',
-    `The baseline was not stored. ${message}`,
-    hint.replace(/^.*? no verdict\. /, ''),
+    `The baseline was not stored as "${plain(key)}". ${nameOf(service)} ${happened}.`,
+    remedy(service),
   );
 }
 

@@ -140,7 +140,7 @@ export function copyError(error: unknown, from: string): unknown {
   if (hasCode(error, 'ENOSPC', 'EDQUOT'))
     return new UserError(
       'disk-full',
-      `The disk is full: ${from} could not be copied.`,
+      `The disk is full: there is no room for ${from}.`,
       'Free space on the runner (its temporary folder and the checkout) and start again; nothing half-written was left.',
       cause,
     );

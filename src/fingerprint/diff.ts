@@ -16,7 +16,7 @@ export interface Environment {
 
 const ABSENT = '(absent)';
 
-/** Every fact that differs, declared ones first, sorted by name. */
+/** Every fact that differs: what was asked for first, then what came of it, then the runner's; by name within. */
 export function diffEnvironments(before: Environment, after: Environment): Change[] {
   const [left, right] = [facts(before), facts(after)];
   const fields = [...new Set([...left.keys(), ...right.keys()])].sort();
@@ -33,7 +33,13 @@ export function diffEnvironments(before: Environment, after: Environment): Chang
           },
         ];
   });
-  return changes.sort((a, b) => Number(a.half === 'ambient') - Number(b.half === 'ambient'));
+  return changes.sort((a, b) => rank(a) - rank(b));
+}
+
+/** What the suite asks for explains most; what the engine made of it follows; the runner's own comes last. */
+function rank({ half, field }: Change): number {
+  if (half === 'ambient') return 2;
+  return field.startsWith('engine.effective.') ? 1 : 0;
 }
 
 function facts({ fingerprint, settings }: Environment): Map<string, string> {

@@ -30,7 +30,7 @@ export function verdictLine(report: Report): string {
   const count =
     findings.length === 0
       ? `${report.work.prompts} prompts`
-      : `${seen} of ${report.work.prompts} prompts${unseen === 0 ? '' : `, ${unseen === findings.length ? 'none' : findings.length - unseen} of them visible in a text hash`}`;
+      : `${seen} of ${report.work.prompts} prompts (a hash of the text sees ${findings.length - unseen})`;
   const blind = report.mode === 'refresh' ? refreshSuffix(report) : '';
   return `${title}: ${count} on ${report.hardwareClass}${blind}`;
 }

@@ -2,17 +2,18 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readdir, readFile, symlink } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { createServer, type RequestListener } from 'node:http';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { pack } from 'tar-stream';
-import { createCacheStore } from '../../src/baseline/cache.ts';
+import { type CacheStoreOptions, createCacheStore } from '../../src/baseline/cache.ts';
 import { cacheVersion } from '../../src/baseline/cache-service.ts';
 import { type BaselineStore, formatKey } from '../../src/baseline/store.ts';
 import { privateFolder } from '../../src/baseline/tree.ts';
 import { UserError } from '../../src/errors.ts';
+import { job, startAct } from '../support/cache-act.ts';
 import { baselineKey, bytesBelow, writeBaseline } from '../support/cache-baseline.ts';
 import { type CacheServer, startCacheServer } from '../support/cache-server.ts';
 
@@ -22,7 +23,7 @@ interface Bench extends AsyncDisposable {
   /** Where the test may write; `temp` below it is the store's temporary folder. */
   readonly folder: string;
   readonly lines: string[];
-  storeWith(differs: { env?: Record<string, string>; saveMs?: number; signal?: AbortSignal }): BaselineStore;
+  storeWith(differs: Partial<Pick<CacheStoreOptions, 'env' | 'patience' | 'signal'>>): BaselineStore;
 }
 
 /** A server, a store that uses it, and a check at the end that neither workspace nor temporary folder holds anything. */
@@ -34,13 +35,13 @@ async function bench(): Promise<Bench> {
   const workspace = join(folder, 'work space');
   await mkdir(workspace);
   const lines: string[] = [];
-  const storeWith: Bench['storeWith'] = ({ env = {}, saveMs = 30_000, signal }) =>
+  const storeWith: Bench['storeWith'] = ({ env, patience, ...rest }) =>
     createCacheStore({
       env: { ...server.env, PATH: process.env['PATH'], GITHUB_WORKSPACE: workspace, ...env },
       tempFolder: temp,
       log: (line) => lines.push(line),
-      patience: { lookupMs: 300, downloadMs: 300, saveMs, retryDelaysMs: [1, 1] },
-      ...(signal === undefined ? {} : { signal }),
+      patience: { retryDelaysMs: [1, 1], ...patience },
+      ...rest,
     });
   return {
     ...{ server, folder, lines, storeWith },
@@ -49,6 +50,20 @@ async function bench(): Promise<Bench> {
       assert.deepEqual(await readdir(workspace), [], 'the workspace stays as it was');
       assert.deepEqual(await readdir(temp).catch(() => []), [], 'no temporary folder remains');
       await owned.disposeAsync();
+    },
+  };
+}
+
+async function startServer(listener: RequestListener): Promise<AsyncDisposable & { readonly host: string }> {
+  const server = createServer(listener).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  return {
+    host: typeof address === 'object' ? `127.0.0.1:${address?.port}` : '',
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
     },
   };
 }
@@ -214,17 +229,10 @@ describe('an outage is not an absence', () => {
 
   test('a service that is down', async () => {
     await using b = await bench();
-    const gone = createServer().listen(0, '127.0.0.1');
-    await once(gone, 'listening');
-    const address = gone.address();
-    const port = typeof address === 'object' ? address?.port : undefined;
-    gone.close();
-    const store = b.storeWith({ env: { ACTIONS_RESULTS_URL: `http://127.0.0.1:${port}/` } });
-    await fails(
-      store.find(query),
-      'store-unavailable',
-      new RegExp(`127.0.0.1:${port}.* refused the connection`),
-    );
+    const gone = await startServer(() => undefined);
+    await gone[Symbol.asyncDispose]();
+    const store = b.storeWith({ env: { ACTIONS_RESULTS_URL: `http://${gone.host}/` } });
+    await fails(store.find(query), 'store-unavailable', new RegExp(`${gone.host}.* refused the connection`));
     const made = await writeBaseline(join(b.folder, 'made'), query);
     await fails(store.save(query, made), 'store-unavailable', /refused the connection/);
   });
@@ -268,7 +276,8 @@ describe('an outage is not an absence', () => {
   test('a black hole, within the own deadline', async () => {
     await using b = await bench();
     b.server.faults.push({ at: 'GetCacheEntryDownloadURL', kind: 'silence' });
-    await fails(b.store.find(query), 'store-unavailable', /did not answer within 0.3 s/);
+    const store = b.storeWith({ patience: { lookupMs: 300 } });
+    await fails(store.find(query), 'store-unavailable', /did not answer within 0.3 s/);
   });
 
   test('a page of a proxy instead of an answer', async () => {
@@ -277,17 +286,46 @@ describe('an outage is not an absence', () => {
     await fails(b.store.find(query), 'store-unavailable', /something that no cache service says/);
   });
 
-  for (const { kind, says } of [
-    { kind: 'cut-short', says: /closed the connection/ },
-    { kind: 'reset', says: /closed the connection/ },
-    { kind: 'silence', says: /did not finish the download of ".*" within 0.3 s/ },
+  for (const { kind, says, patience } of [
+    { kind: 'cut-short', says: /closed the connection/, patience: {} },
+    { kind: 'reset', says: /closed the connection/, patience: {} },
+    {
+      kind: 'silence',
+      says: /did not finish the download of ".*" within 0.3 s/,
+      patience: { downloadMs: 300 },
+    },
   ] as const)
     test(`a download that is ${kind}`, async () => {
       await using b = await bench();
       await b.store.save(query, await writeBaseline(join(b.folder, 'made'), query));
       b.server.faults.push({ at: 'download', kind });
-      await fails(b.store.find(query), 'store-unavailable', says, new RegExp(formatKey(query)));
+      const store = b.storeWith({ patience });
+      await fails(store.find(query), 'store-unavailable', says, new RegExp(formatKey(query)));
     });
+
+  test('a service of protocol v1 that fails', async () => {
+    await using b = await bench();
+    await using v1 = await startServer((_, response) => response.writeHead(500).end('<html>on fire</html>'));
+    const env = { ACTIONS_CACHE_SERVICE_V2: '', ACTIONS_CACHE_URL: `http://${v1.host}/secret/` };
+    await fails(
+      b.storeWith({ env }).find(query),
+      'store-unavailable',
+      /answered 500 \(on fire\)/,
+      /protocol v1/,
+      // The path of such an address is what keeps others out.
+      /^(?!.*secret)/s,
+    );
+  });
+
+  test("is asked through the runner's proxy", async () => {
+    await using b = await bench();
+    await using proxy = await startServer((request, response) => {
+      const isForUs = request.url?.startsWith('http://cache.invalid/twirp/') === true;
+      response.writeHead(isForUs ? 200 : 502).end('{"ok":false}');
+    });
+    const env = { ACTIONS_RESULTS_URL: 'http://cache.invalid/', http_proxy: `http://${proxy.host}` };
+    assert.equal((await b.storeWith({ env }).find(query)).kind, 'absent');
+  });
 
   test('a cancelled job ends with its own reason', async () => {
     await using b = await bench();
@@ -347,10 +385,21 @@ describe('a save that did not take place is an error', () => {
     b.server.faults.push({ at: 'CreateCacheEntry', kind: 'silence' });
     const made = await writeBaseline(join(b.folder, 'made'), query);
     await fails(
-      b.storeWith({ saveMs: 1500 }).save(query, made),
+      b.storeWith({ patience: { saveMs: 1500 } }).save(query, made),
       'store-unavailable',
       /did not take it within 1.5 s/,
     );
+  });
+
+  test('a job that is cancelled in the middle ends at once, with its own reason', async () => {
+    await using b = await bench();
+    b.server.faults.push({ at: 'CreateCacheEntry', kind: 'silence' });
+    const made = await writeBaseline(join(b.folder, 'made'), query);
+    const cancel = new AbortController();
+    b.server.onCall = (call) => {
+      if (call === 'CreateCacheEntry') cancel.abort(new UserError('cancelled', 'cancelled', ''));
+    };
+    await fails(b.storeWith({ signal: cancel.signal }).save(query, made), 'cancelled');
   });
 
   test('a record with a link in it', async () => {
@@ -412,5 +461,33 @@ describe('an archive that somebody else put there', () => {
     await fails(b.store.find(query), 'baseline-invalid', /cannot be decompressed/);
     await put(b, gzipSync(Buffer.alloc(512, 'x')));
     await fails(b.store.find(query), 'baseline-invalid', /no tar archive/);
+  });
+});
+
+describe("the cache store against act's own cache server, protocol v1", () => {
+  test('a later job finds what an earlier one saved, and an unknown hardware class is absent', async () => {
+    await using folder = await privateFolder();
+    const act = await startAct(folder.path);
+    const key = baselineKey({ runId: '1' });
+    const made = await writeBaseline(join(folder.path, 'made'), key);
+
+    assert.deepEqual(await act.run(job('find', key)), {
+      kind: 'absent',
+      otherClasses: [],
+      protocol: 'v1',
+    });
+    assert.deepEqual(await act.run(job('save', key, made)), { key: formatKey(key) });
+    assert.deepEqual(await act.run(job('find', key)), {
+      kind: 'found',
+      // Although this server folds the case of keys.
+      key: formatKey(key),
+      bytes: await bytesBelow(made),
+    });
+    assert.deepEqual(await act.run(job('find', baselineKey({ hardwareClass: 'cpu-intel-avx512' }))), {
+      kind: 'absent',
+      otherClasses: [key.hardwareClass],
+      protocol: 'v1',
+    });
+    assert.match(String((await act.run(job('save', key, made)))['error']), /^store-refused: .* already/);
   });
 });

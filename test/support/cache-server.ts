@@ -35,6 +35,8 @@ export interface CacheServer extends AsyncDisposable {
   readonly faults: Fault[];
   /** `CreateCacheEntry`, `PUT block`, `download`, …, in the order of arrival. */
   readonly calls: string[];
+  /** Told of each call when it arrives. */
+  onCall: (call: string) => void;
 }
 
 interface Upload {
@@ -82,7 +84,7 @@ export async function startCacheServer(): Promise<CacheServer> {
       if (!/^application\/json/.test(request.headers['content-type'] ?? ''))
         throw new Refusal(404, 'bad_route', 'unexpected Content-Type');
       const body: unknown = JSON.parse((await buffer(request)).toString('utf8'));
-      calls.push(method);
+      arrived(method);
       const fault = take(method);
       if (fault !== undefined && misbehave(fault, response)) return;
       return reply(response, 200, twirp(method, body, fault?.kind === 'lost'));
@@ -94,7 +96,7 @@ export async function startCacheServer(): Promise<CacheServer> {
     if (request.headers.authorization !== undefined)
       throw new Refusal(400, 'InvalidAuthenticationInfo', 'signed and with a token');
     if (request.method === 'GET') {
-      calls.push('download');
+      arrived('download');
       const archive = entries[Number.parseInt(name, 16)]?.archive;
       if (archive === undefined) throw new Refusal(404, 'BlobNotFound', name);
       const fault = take('download');
@@ -115,7 +117,7 @@ export async function startCacheServer(): Promise<CacheServer> {
 
   function put(upload: Upload, url: URL, type: string | string[] | undefined, content: Buffer): void {
     const operation = url.searchParams.get('comp');
-    calls.push(`PUT ${operation ?? 'blob'}`);
+    arrived(`PUT ${operation ?? 'blob'}`);
     switch (operation) {
       case null:
         if (type !== 'BlockBlob') throw new Refusal(400, 'MissingRequiredHeader', 'x-ms-blob-type');
@@ -184,13 +186,18 @@ export async function startCacheServer(): Promise<CacheServer> {
     }
   }
 
+  function arrived(call: string): void {
+    calls.push(call);
+    self.onCall(call);
+  }
+
   function take(step: Step): Fault | undefined {
     const fault = faults.find(({ at, times }) => at === step && times !== 0);
     if (fault?.times !== undefined) fault.times -= 1;
     return fault;
   }
 
-  return {
+  const self: CacheServer = {
     env: {
       ACTIONS_CACHE_SERVICE_V2: 'True',
       ACTIONS_RESULTS_URL: `http://${host}/`,
@@ -198,12 +205,14 @@ export async function startCacheServer(): Promise<CacheServer> {
       GITHUB_SERVER_URL: 'https://github.com',
     },
     ...{ host, entries, faults, calls },
+    onCall: () => undefined,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       server.close();
       await once(server, 'close');
     },
   };
+  return self;
 }
 
 /** False when the step is to go on as if nothing were wrong. */

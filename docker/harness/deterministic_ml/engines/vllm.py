@@ -10,6 +10,7 @@ import inspect
 import json
 import multiprocessing.process
 import os
+import re
 import signal
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -146,8 +147,8 @@ class Vllm:
                 requests = self._llm.enqueue_chat(
                     [prompt["messages"]], params, use_tqdm=False, chat_template_kwargs={"strftime_now": _frozen(clock)}
                 )
-        except (ValueError, TypeError) as error:
-            raise HarnessError("engine-rejected", f"prompt {prompt['id']}: {_first_sentence(error)}") from error
+        except Exception as error:
+            raise _rejected(error, f"prompt {prompt['id']}: ") from error
         return str(requests[0])
 
     def _scheduler(self) -> Any:
@@ -259,22 +260,25 @@ def _suggest(name: str, known: set[str]) -> str:
 
 
 def _refusal(error: Exception) -> HarnessError | None:
-    """A value that vLLM refused while it made its configuration, as opposed to a failure of what it then started."""
+    """What vLLM refused while it made its configuration, as opposed to a failure of what it then started."""
     frames = traceback.extract_tb(error.__traceback__)
-    if isinstance(error, (ValueError, TypeError)) and any(f.filename.endswith("engine/arg_utils.py") for f in frames):
-        return HarnessError("engine-rejected", _first_sentence(error))
+    if any(frame.filename.endswith("engine/arg_utils.py") for frame in frames):
+        return _rejected(error)
     return None
 
 
-def _first_sentence(error: Exception) -> str:
-    """The engine's own words, without the address and type notes that pydantic adds."""
-    errors = getattr(error, "errors", None)
-    if callable(errors):
-        first = errors()[0]
-        where = ".".join(str(part) for part in first.get("loc", ()))
+def _rejected(error: Exception, place: str = "") -> HarnessError:
+    """With the engine's first sentence, without the addresses, dumps and advice that follow it."""
+    if callable(getattr(error, "errors", None)):
+        # Pydantic's: the first of its findings.
+        first = error.errors()[0]  # type: ignore[attr-defined]
         message = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-        return f"{where}: {message}" if where else message
-    return str(error).strip().split("\n")[0]
+        if first["loc"]:
+            place += f"{first['loc'][0]}: "
+    else:
+        message = str(error).strip()
+    sentence = re.split(r"(?<=[.!?])\s", message, maxsplit=1)[0]
+    return HarnessError(explain(error, otherwise="engine-rejected").code, place + (sentence or describe(error)))
 
 
 def _worker_death() -> HarnessError | None:
@@ -307,8 +311,8 @@ def _sampling_params(sampling: Mapping[str, Any], top_k: int) -> Any:
             include_stop_str_in_output=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
-    except (ValueError, TypeError) as error:
-        raise HarnessError("engine-rejected", f"sampling: {_first_sentence(error)}") from error
+    except Exception as error:
+        raise _rejected(error, "sampling: ") from error
 
 
 def _observation(prompt: str, output: Any) -> Observation:

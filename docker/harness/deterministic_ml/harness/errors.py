@@ -10,7 +10,7 @@ MAX_MESSAGE = 4096
 # vLLM and torch point at a log instead of telling the cause: such a message tells nothing by itself.
 _POINTERS = ("see root cause above", "see stack trace", "stack trace above", "check the stack trace")
 
-# Phrases of torch's allocators and of vLLM's KV-cache sizing (vllm/v1/core/kv_cache_utils.py, gpu_worker.py).
+# Phrases of torch's allocators and of vLLM's sizing of the KV cache (vllm/v1/core/kv_cache_utils.py, v1/worker).
 _OUT_OF_MEMORY = (
     "out of memory",
     "cannot allocate memory",
@@ -19,6 +19,7 @@ _OUT_OF_MEMORY = (
     "no available memory for the cache blocks",
     "kv cache is needed, which is larger than",
     "free memory on device",
+    "less than requested memory for kv",
     "insufficient memory",
 )
 _NO_GPU = (

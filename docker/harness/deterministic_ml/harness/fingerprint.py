@@ -34,6 +34,8 @@ _PREFIXES = (
     *("OMP_", "GOMP_", "KMP_", "MKL_", "ONEDNN_", "DNNL_", "OPENBLAS_"),
     *("PYTHONHASHSEED", "LD_PRELOAD", "HF_", "TRANSFORMERS_"),
 )
+# Where things lie, not what they are: a private folder of this run would look like a change at each one.
+_PLACE = re.compile(r"CACHE|_HOME$|_ROOT$")
 _SECRET = re.compile("TOKEN|KEY|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 
 # Distributions whose code computes, renders a prompt, or chooses a kernel.
@@ -107,7 +109,7 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value[:4096]
         for name, value in sorted(variables.items())
-        if name.startswith(_PREFIXES) and not _SECRET.search(name) and len(name) <= 128
+        if name.startswith(_PREFIXES) and not (_SECRET.search(name) or _PLACE.search(name)) and len(name) <= 128
     }
 
 

@@ -1,0 +1,1 @@
+export{t as configFolder,n as connect,r as dockerError}from"./daemon2.js";

@@ -1,0 +1,1 @@
+export{t as isStale,n as removeContainer,r as removeRun,i as sweep}from"./sweep.js";

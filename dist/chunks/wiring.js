@@ -1,1 +1,0 @@
-export{t as cleanUp}from"./wiring2.js";

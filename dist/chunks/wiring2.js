@@ -1,1 +1,0 @@
-function openStore(_loaded,_settings,_tools){throw Error(`later`)}async function openRuntime(_loaded,_settings,_tools){throw Error(`later`)}async function cleanUp(_environment,_log){}export{openRuntime as n,openStore as r,cleanUp as t};
