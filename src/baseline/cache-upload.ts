@@ -69,7 +69,9 @@ export async function upload(key: string, folder: string, options: UploadOptions
   const [code] = await ended.finally(() => stop.removeEventListener('abort', kill));
   options.signal?.throwIfAborted();
   if (deadline.aborted) return { kind: 'overdue' };
-  return code === 0 ? { kind: 'saved' } : judge(lines);
+  // Over protocol v1 it gives the id of an entry whose upload failed (cache.js, saveCacheV1).
+  const isSaved = code === 0 && !lines.some((line) => line.startsWith('Failed to save: '));
+  return isSaved ? { kind: 'saved' } : judge(lines);
 }
 
 /** What the library, Node, tar and zstd need, and nothing that would tell the runner something. */
@@ -98,6 +100,8 @@ function libraryLine(line: string): LibraryLine | undefined {
   const command = /^::(\w+)(?: [^:]*)?::(.*)$/.exec(line);
   const text = plain(
     (command?.[2] ?? line).replaceAll('%0A', ' ').replaceAll('%0D', ' ').replaceAll('%25', '%'),
+    // Enough for the cause, which comes after the key.
+    2000,
   );
   return text === '' ? undefined : { text, isTold: command?.[1] !== 'debug' && !GUESS.test(text) };
 }
@@ -108,14 +112,15 @@ function libraryLine(line: string): LibraryLine | undefined {
  */
 function judge(lines: readonly string[]): Upload {
   const all = lines.join('\n');
-  const why =
+  const told =
     lines.findLast((line) => line.startsWith('Failed to reserve cache: ')) ??
     lines.findLast((line) => /fail|error|unable|refused|denied/i.test(line)) ??
     lines.at(-1) ??
     'it said nothing';
-  if (/cache write denied: |\((?:401|403)\)|responded with (?:401|403)/.test(why))
+  const why = plain(told, 600);
+  if (/cache write denied: |\((?:401|403)\)|responded with (?:401|403)|forbidden|unauthorized/i.test(told))
     return { kind: 'denied', why };
-  if (/\(409\)|responded with 409|already exists/i.test(why)) return { kind: 'exists', why };
+  if (/\(409\)|responded with 409|already exists/i.test(told)) return { kind: 'exists', why };
   if (/quota has been hit|insufficient usage|data cap limit|over the 10GB limit/.test(all))
     return { kind: 'quota', why };
   if (/No space left on device|ENOSPC|Disk quota exceeded/i.test(all)) return { kind: 'disk-full', why };

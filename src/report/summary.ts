@@ -23,7 +23,7 @@ function render(report: Report, rows: number): string {
   const { meaning, next } = conclusionWords(report.conclusion, report.mode);
   return [
     `## ${ICON[report.verdict]} ${markdown(verdictLine(report))}`,
-    `${markdown(meaning)} **Next:** ${markdown(next)}`,
+    `${meaning} **Next:** ${next}`,
     baselineLine(report),
     ...report.relations.map((relation) => relationTable(relation, rows)),
     changeTable(report.changes, rows, report.baseline.kind === 'found'),
@@ -40,7 +40,8 @@ function baselineLine({ baseline }: Report): string {
     case 'stored': {
       const { actor, reason, createdAt, commit, runId } = baseline.provenance;
       const verb = baseline.kind === 'found' ? 'Compared with the baseline' : 'Stored a baseline';
-      return `${verb} of ${markdown(createdAt.slice(0, 16).replace('T', ' '))} UTC, refreshed by ${markdown(actor)} for “${markdown(reason)}” (run ${markdown(runId)}, commit ${markdown(commit.slice(0, 12))}, ${markdown(baseline.store)}).`;
+      const source = [`run ${markdown(runId)}`, ...(commit === '' ? [] : [`commit ${markdown(commit.slice(0, 12))}`])];
+      return `${verb} of ${markdown(createdAt.slice(0, 16).replace('T', ' '))} UTC, refreshed by ${markdown(actor)} for “${markdown(reason)}” (${source.join(', ')}).`;
     }
     case 'not-stored':
       return `**No baseline was stored:** ${markdown(baseline.reason)}`;
@@ -59,7 +60,7 @@ function relationTable(
 ): string {
   const interesting = findings.filter(({ agreement }) => agreement !== 'identical');
   const identical = findings.length - interesting.length;
-  const head = `### ${relation}: ${status}\n\nRequired: ${requirement}. ${markdown(evidence)}.`;
+  const head = `### ${relation}: ${status}\n\nRequired: ${requirement}. Proof: ${markdown(evidence)}.`;
   if (findings.length === 0) return head;
   const shown = [...interesting, ...findings.filter(({ agreement }) => agreement === 'identical')].slice(
     0,

@@ -369,6 +369,25 @@ describe('a save that did not take place is an error', () => {
     await fails(b.store.save(query, made), 'store-refused', /quota/, /gh cache delete/);
   });
 
+  for (const { step, refuses } of [
+    { step: 'the entry', refuses: 'POST' },
+    // The library gives an id all the same.
+    { step: 'the bytes', refuses: 'PATCH' },
+  ] as const)
+    test(`a service of protocol v1 that denies ${step}`, async () => {
+      await using b = await bench();
+      await using v1 = await startServer((request, response) => {
+        request.resume().on('end', () => {
+          if (request.method === 'GET') response.writeHead(204).end();
+          else if (request.method === refuses) response.writeHead(403).end('{"message":"Forbidden"}');
+          else response.writeHead(201).end('{"cacheId":7}');
+        });
+      });
+      const env = { ACTIONS_CACHE_SERVICE_V2: '', ACTIONS_CACHE_URL: `http://${v1.host}/` };
+      const made = await writeBaseline(join(b.folder, 'made'), query);
+      await fails(b.storeWith({ env }).save(query, made), 'store-refused', /not stored.*(?:403|Forbidden)/);
+    });
+
   test('accepted but lost', async () => {
     await using b = await bench();
     b.server.faults.push({ at: 'FinalizeCacheEntryUpload', kind: 'lost' });
