@@ -59,8 +59,18 @@ async function licences(packages: ReadonlySet<string>): Promise<string> {
   return [...new Set(parts)].sort().join(`\n${'-'.repeat(80)}\n\n`);
 }
 
-async function build(folder: string): Promise<void> {
-  const packages = await bundle({ main: 'src/main.ts', post: 'src/post.ts', cli: 'src/cli.ts' }, folder);
+/** Everything that dist/ holds, in `folder`. */
+export async function build(folder: string): Promise<void> {
+  const packages = await bundle(
+    {
+      main: 'src/main.ts',
+      post: 'src/post.ts',
+      cli: 'src/cli.ts',
+      // A program that is started, not imported: beside the chunk that starts it, as it is beside it in src.
+      'chunks/cache-save': 'src/baseline/cache-save.ts',
+    },
+    folder,
+  );
   await writeFile(join(folder, 'licenses.txt'), await licences(packages));
   // Node takes .js as ESM by the nearest package.json.
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }\n');

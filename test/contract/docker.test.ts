@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { link, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { chmod, link, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { describe, type TestContext, test } from 'node:test';
 import type Docker from 'dockerode';
+import { pack } from 'tar-stream';
 import { ensureTinyImage } from '../../scripts/setup/image.ts';
 import { chooseRuntime, type RuntimeOptions } from '../../src/engine/runtimes/choose.ts';
 import { connect } from '../../src/engine/runtimes/daemon.ts';
@@ -160,6 +162,7 @@ print(os.environ["LD_PRELOAD"] + os.environ["LD_AUDIT"])`);
     const model = join(folder.path, 'model');
     await mkdir(model, { mode: 0o777 });
     await writeFile(join(model, 'config.json'), '{}');
+    await chmod(join(model, 'config.json'), 0o666);
     await using runtime = await chooseRuntime(runtimeOptions(options));
     const seen = await runtime.provideModel({ kind: 'path', path: model });
     await using peer = await runtime.start(`open("${seen}/config.json", "a")`);
@@ -202,9 +205,9 @@ print(os.environ["LD_PRELOAD"] + os.environ["LD_AUDIT"])`);
     const options = await bench(t);
     if (options === undefined) return;
     const docker = await connect(options.environment);
-    const image = await emptyImage(docker);
+    await using image = await emptyImage(docker);
     await using runtime = await chooseRuntime(
-      runtimeOptions({ ...options, runtime: { ...options.runtime, image } }),
+      runtimeOptions({ ...options, runtime: { ...options.runtime, image: image.id } }),
     );
     await using peer = await runtime.start('pass');
     const [err, { code }] = await Promise.all([text(peer.stderr), peer.exit]);
@@ -257,13 +260,17 @@ describe('no Docker daemon', () => {
 });
 
 /** An image of one file, which is no program. */
-async function emptyImage(docker: Docker): Promise<string> {
-  const { pack } = await import('tar-stream');
+async function emptyImage(docker: Docker): Promise<{ readonly id: string } & AsyncDisposable> {
   const tar = pack();
   tar.entry({ name: 'readme' }, 'nothing to run');
   tar.finalize();
-  const answer = (await docker.importImage(tar)) as NodeJS.ReadableStream;
-  const id = /sha256:[0-9a-f]{64}/.exec(await text(answer))?.[0];
+  const answer: unknown = await docker.importImage(Readable.from(tar));
+  const id = /sha256:[0-9a-f]{64}/.exec(await text(answer as Readable))?.[0];
   assert.ok(id);
-  return id;
+  return {
+    id,
+    [Symbol.asyncDispose]: async () => {
+      await docker.getImage(id).remove();
+    },
+  };
 }

@@ -9,9 +9,9 @@ import { removeContainer } from './sweep.ts';
 export class Container implements Peer {
   readonly id: string;
   readonly stdin: Writable;
-  readonly stdout: Readable;
-  readonly stderr: Readable;
   readonly exit: Promise<Exit>;
+  readonly #stdout = new PassThrough();
+  readonly #stderr = new PassThrough();
   readonly #docker: Docker;
   readonly #connection: Readable;
   readonly #state: { killed: boolean };
@@ -23,17 +23,21 @@ export class Container implements Peer {
     connection: Readable & Writable,
     exit: (state: { readonly killed: boolean }) => Promise<Exit>,
   ) {
-    const stdout = new PassThrough();
-    const stderr = new PassThrough();
     this.id = id;
     this.stdin = stdinOver(connection);
-    this.stdout = stdout;
-    this.stderr = stderr;
     this.#docker = docker;
     this.#connection = connection;
     this.#state = { killed: false };
     this.exit = exit(this.#state);
-    void demux(connection, stdout, stderr);
+    void demux(connection, this.#stdout, this.#stderr);
+  }
+
+  get stdout(): Readable {
+    return this.#stdout;
+  }
+
+  get stderr(): Readable {
+    return this.#stderr;
   }
 
   /** Creates and starts a container; when that fails, what it left is removed. Rejects with dockerode's error. */
@@ -61,12 +65,11 @@ export class Container implements Peer {
 
   async #remove(): Promise<void> {
     this.#state.killed = true;
-    try {
-      await removeContainer(this.#docker, this.id);
-    } finally {
-      // Ends stdout and stderr even when the daemon is gone.
-      this.#connection.destroy();
-    }
+    // First the connection: a daemon that cannot get rid of output, since nobody reads it, waits with the removal
+    // (tried: for ever).
+    this.#connection.destroy();
+    for (const stream of [this.#stdout, this.#stderr]) stream.end();
+    await removeContainer(this.#docker, this.id);
   }
 }
 

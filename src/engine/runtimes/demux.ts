@@ -44,5 +44,6 @@ export async function demux(source: Readable, stdout: Writable, stderr: Writable
 /** Resolves once there is room for more, or nobody wants any. */
 const write = (target: Writable, piece: Buffer) =>
   new Promise<void>((resolve) => {
-    target.write(piece, () => resolve());
+    if (target.writableEnded) resolve();
+    else target.write(piece, () => resolve());
   });

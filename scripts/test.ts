@@ -1,0 +1,118 @@
+/**
+ * `npm test [-- GROUP…] [-- PART-OF-A-PATH…]`: runs the tests and tells how they went. The very last line is
+ * `N passed, N failed`, with `, N skipped` where some were.
+ *
+ * What tests need they set up themselves (scripts/setup.ts), so that a run of the unit tests installs nothing.
+ */
+import { glob } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { run } from 'node:test';
+import { execa } from 'execa';
+import { Reporter } from '../test/support/reporter.ts';
+import { cache, repository } from './setup/cache.ts';
+import { ensureEngine } from './setup/python.ts';
+
+/** In the order in which they run: cheap ones first, since a broken parser needs no engine to show. */
+const GROUPS = ['unit', 'harness', 'contract', 'e2e'] as const;
+type Group = (typeof GROUPS)[number];
+
+/** Until one test counts as hung. A first test may set a whole engine up. */
+const TIMEOUT_MS: Readonly<Record<Group, number>> = {
+  unit: 60_000,
+  harness: 20 * 60_000,
+  contract: 20 * 60_000,
+  e2e: 30 * 60_000,
+};
+
+const words = process.argv.slice(2).filter((word) => word !== '--');
+const groups = GROUPS.filter((group) => words.includes(group));
+const filters = words.filter((word) => !GROUPS.some((group) => group === word));
+const ci = process.env['CI'] === 'true';
+const abort = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => abort.abort());
+
+const reporter = new Reporter({ root: repository, write: (text) => process.stdout.write(text) });
+const chosen = await Promise.all(
+  (groups.length > 0 ? groups : GROUPS).map(async (group) => ({ group, files: await filesOf(group) })),
+);
+if (chosen.every(({ files }) => files.length === 0)) {
+  console.error(`No test file matches ${words.map((word) => `\`${word}\``).join(' ')}.`);
+  process.exit(1);
+}
+for (const { group, files } of chosen) {
+  if (files.length === 0 || abort.signal.aborted) continue;
+  reporter.begin(group, files.length);
+  if (group === 'harness') await runPython(files);
+  else if (group !== 'e2e' || (await distIsFresh(files))) await runNode(group, files);
+}
+reporter.end();
+
+const { failed, skipped } = reporter.counts;
+// On a machine that is set up for all of it, a skipped test is one that broke silently.
+if (ci && skipped > 0) process.stdout.write('CI=true: a skipped test is a failure.\n');
+process.exitCode = abort.signal.aborted ? 130 : failed > 0 || (ci && skipped > 0) ? 1 : 0;
+process.stdout.write(`${reporter.line()}\n`);
+
+async function filesOf(group: Group): Promise<string[]> {
+  const pattern = group === 'harness' ? 'test/harness/test_*.py' : `test/${group}/**/*.test.ts`;
+  const files = await Array.fromAsync(glob(pattern, { cwd: repository }));
+  return files.filter((file) => filters.length === 0 || filters.some((part) => file.includes(part))).sort();
+}
+
+async function runNode(group: Group, files: readonly string[]): Promise<void> {
+  const events = run({
+    files: files.map((file) => join(repository, file)),
+    // Two engines side by side starve each other, and daemons and registries are one for the machine.
+    concurrency: group === 'unit' ? availableParallelism() : 1,
+    timeout: TIMEOUT_MS[group],
+    signal: abort.signal,
+    cwd: repository,
+  });
+  for await (const event of events) reporter.see(event);
+}
+
+/** One JSON line a test, from a unittest result class of our own: its text output is made for people. */
+async function runPython(files: readonly string[]): Promise<void> {
+  const python = await pythonPath();
+  for (const file of files) {
+    reporter.fileStarted(file);
+    const child = execa(python, [join(repository, 'test/support/reporter_unittest.py'), file], {
+      cwd: repository,
+      stdin: 'ignore',
+      reject: false,
+      timeout: TIMEOUT_MS.harness,
+      cancelSignal: abort.signal,
+    });
+    const told = (async () => {
+      for await (const line of child.iterable({ from: 'stdout' })) reporter.python(file, line);
+    })();
+    const printed = (async () => {
+      for await (const line of child.iterable({ from: 'stderr' })) reporter.output(file, `${line}\n`);
+    })();
+    const [{ failed, shortMessage }] = await Promise.all([child, told, printed]);
+    reporter.fileEnded(file, failed ? shortMessage : undefined);
+  }
+}
+
+/** The engine's Python where it can be had, since some tests load a model; else any, and those tests say what they lack. */
+async function pythonPath(): Promise<string> {
+  try {
+    return (await ensureEngine()).python;
+  } catch (error) {
+    reporter.note(`No engine's Python below ${cache}, so it is python3: ${String(error).split('\n')[0]}`);
+    return 'python3';
+  }
+}
+
+/** End to end is what users get: the committed dist/. One that the source no longer gives proves nothing. */
+async function distIsFresh(files: readonly string[]): Promise<boolean> {
+  const { failed, stderr } = await execa(process.execPath, ['scripts/build.ts', '--check'], {
+    cwd: repository,
+    reject: false,
+  });
+  reporter.single('scripts/build.ts', 'dist/ is what the source gives', failed ? stderr : undefined);
+  if (failed)
+    for (const file of files) reporter.skip(file, 'dist/ is stale, and these tests run it: `npm run build`');
+  return !failed;
+}

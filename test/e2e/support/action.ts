@@ -1,0 +1,43 @@
+import { cp, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { build } from '../../../scripts/build.ts';
+import { repository } from '../../../scripts/setup/cache.ts';
+import { temporaryFolder } from '../../support/runtimes.ts';
+
+/** A built copy of the action that nothing else touches, as the runner finds it after a download. */
+export interface Action extends AsyncDisposable {
+  readonly path: string;
+  /** Input name -> default, from action.yml. */
+  readonly inputs: Readonly<Record<string, string>>;
+}
+
+const Manifest = z.object({
+  inputs: z.record(z.string(), z.object({ default: z.string().default('') })),
+  runs: z.object({ using: z.literal('node24'), main: z.literal('dist/main.js'), post: z.literal('dist/post.js') }),
+});
+
+/** @param engine the real one, or test/e2e/support/engine.py in its place */
+export async function builtAction(engine: 'vllm' | 'scripted'): Promise<Action> {
+  const folder = await temporaryFolder();
+  const { path } = folder;
+  await Promise.all([
+    build(join(path, 'dist')),
+    cp(join(repository, 'action.yml'), join(path, 'action.yml')),
+    cp(join(repository, 'docker/harness'), join(path, 'docker/harness'), { recursive: true }),
+  ]);
+  if (engine === 'scripted')
+    await cp(
+      fileURLToPath(new URL('engine.py', import.meta.url)),
+      join(path, 'docker/harness/deterministic_ml/engines/vllm.py'),
+    );
+  const manifest = Manifest.parse(parse(await readFile(join(path, 'action.yml'), 'utf8')));
+  const inputs = Object.entries(manifest.inputs).map(([name, input]) => [name, input.default] as const);
+  return {
+    path,
+    inputs: Object.fromEntries(inputs),
+    [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose](),
+  };
+}

@@ -1,0 +1,59 @@
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type Docker from 'dockerode';
+import { LABEL } from '../../../src/engine/runtimes/labels.ts';
+import type { Runner } from './spawn.ts';
+
+export interface SuiteOptions {
+  /** Relative to the checkout, or absolute. */
+  readonly model?: string;
+  readonly args?: Readonly<Record<string, unknown>>;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly runtime?: Readonly<Record<string, unknown>>;
+  readonly maxTokens?: number;
+  readonly prompts?: readonly Readonly<Record<string, unknown>>[];
+  readonly relations?: readonly string[];
+  readonly name?: string;
+}
+
+/** A suite with one section a line: JSON is YAML too. */
+export function suite(options: SuiteOptions = {}): string {
+  const { model = 'model', args = {}, env = {}, runtime, maxTokens = 4, name = 'hostile' } = options;
+  const prompts = options.prompts ?? [{ id: 'one', text: 'The capital of France is' }];
+  const line = (key: string, value: unknown) => `${key}: ${JSON.stringify(value)}\n`;
+  return [
+    'apiVersion: deterministic-ml/v1\n',
+    line('name', name),
+    line('model', { path: model }),
+    line('engine', { name: 'vllm', args, env }),
+    runtime === undefined ? '' : line('runtime', runtime),
+    line('sampling', { max_tokens: maxTokens }),
+    'prompts:\n',
+    ...prompts.map((prompt) => `  - ${JSON.stringify(prompt)}\n`),
+    line('relations', options.relations ?? ['rerun', 'baseline']),
+    line('baseline', { store: 'files', path: BASELINES }),
+  ].join('');
+}
+
+export const BASELINES = 'determinism-baselines';
+
+/** The least that passes for a model: enough for an engine that looks at nothing. */
+export async function writeTinyModel(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o755 });
+  await writeFile(join(folder, 'config.json'), '{}\n');
+}
+
+/** Containers of a runner's job, whatever they do. */
+export async function containersOf(docker: Docker, { runId, name }: Runner): Promise<Docker.ContainerInfo[]> {
+  const label = [`${LABEL.run}=${runId}`, `${LABEL.runner}=${name}`];
+  return await docker.listContainers({ all: true, filters: { label } });
+}
+
+/** Processes that a runner's job started and that still live, by the mark that the runner puts in their environment. */
+export async function processesOf({ trackingId }: Runner): Promise<number[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const found = await Promise.all(
+    pids.map((pid) => readFile(`/proc/${pid}/environ`, 'latin1').catch(() => '')),
+  );
+  return pids.filter((_, index) => found[index]?.includes(trackingId)).map(Number);
+}

@@ -1,0 +1,283 @@
+import { relative } from 'node:path';
+import type { TestEvent } from 'node:test';
+import { inspect } from 'node:util';
+
+/** Until a file that says nothing is told to be alive, and after that each time. */
+const HEARTBEAT_MS = 15_000;
+/** Of what a file printed, shown when it fails outside of its tests. */
+const MAX_OUTPUT = 8000;
+
+interface Problem {
+  readonly file: string;
+  readonly name: string;
+  readonly detail: string;
+}
+
+interface FileState {
+  readonly start: number;
+  passed: number;
+  failed: number;
+  skipped: number;
+  /** Names of the tests that run now. */
+  readonly running: Map<number, string>;
+  output: string;
+  /** Whether the file's own runner said that it was through. */
+  finished: boolean;
+}
+
+export interface ReporterOptions {
+  /** Folder that file names are shown relative to. */
+  readonly root: string;
+  readonly write: (text: string) => void;
+}
+
+/** Counts what the test runner tells and shows it as it comes. */
+export class Reporter {
+  readonly #root: string;
+  readonly #write: (text: string) => void;
+  readonly #files = new Map<string, FileState>();
+  readonly #failures: Problem[] = [];
+  readonly #skips: Problem[] = [];
+  readonly #heartbeat: NodeJS.Timeout;
+  readonly #start = performance.now();
+  #passed = 0;
+  #serial = false;
+
+  constructor({ root, write }: ReporterOptions) {
+    this.#root = root;
+    this.#write = write;
+    this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
+    this.#heartbeat.unref();
+  }
+
+  get counts(): { readonly passed: number; readonly failed: number; readonly skipped: number } {
+    return { passed: this.#passed, failed: this.#failures.length, skipped: this.#skips.length };
+  }
+
+  /** What tools that count read. */
+  line(): string {
+    const { passed, failed, skipped } = this.counts;
+    return `${passed} passed, ${failed} failed${skipped === 0 ? '' : `, ${skipped} skipped`}`;
+  }
+
+  begin(group: string, files: number): void {
+    this.#serial = group !== 'unit';
+    this.#write(`\n${group}: ${files} file${files === 1 ? '' : 's'}\n`);
+  }
+
+  note(text: string): void {
+    this.#write(`  ${text}\n`);
+  }
+
+  see(event: TestEvent): void {
+    switch (event.type) {
+      case 'test:dequeue': {
+        const { name, file } = event.data;
+        if (file === undefined) return;
+        if (name === file) this.fileStarted(this.#short(file));
+        else this.#running(event.data)?.set(testId(event.data), name);
+        return;
+      }
+      case 'test:complete': {
+        const { name, file } = event.data;
+        if (file !== undefined && name === file) this.#fileCompleted(event.data);
+        else this.#testCompleted(event.data);
+        return;
+      }
+      case 'test:stdout':
+      case 'test:stderr':
+        this.output(this.#short(entryOf(event.data) ?? ''), event.data.message);
+        return;
+      case 'test:summary': {
+        const state = this.#files.get(this.#short(event.data.file ?? ''));
+        if (state !== undefined) state.finished = true;
+        return;
+      }
+    }
+  }
+
+  fileStarted(file: string): void {
+    this.#files.set(file, {
+      start: performance.now(),
+      passed: 0,
+      failed: 0,
+      skipped: 0,
+      running: new Map(),
+      output: '',
+      finished: false,
+    });
+    if (this.#serial) this.#write(`  ▸ ${file}\n`);
+  }
+
+  /** @param problem what went wrong outside of the file's tests, if anything did */
+  fileEnded(file: string, problem: string | undefined): void {
+    const state = this.#files.get(file);
+    if (state === undefined) return;
+    this.#files.delete(file);
+    if (state.passed + state.failed + state.skipped === 0)
+      this.#fail(file, '(file)', `${problem ?? 'It holds no test.'}\n${state.output}`, state);
+    else if (problem !== undefined && state.failed === 0)
+      this.#fail(file, '(file)', `${problem}\n${state.output}`, state);
+    const { passed, failed, skipped } = state;
+    const parts = [`${passed} passed`];
+    if (failed > 0) parts.push(`${failed} FAILED`);
+    if (skipped > 0) parts.push(`${skipped} skipped`);
+    this.#write(`  ${failed > 0 ? '✗' : '✓'} ${file}  ${parts.join(', ')}  ${seconds(state.start)}\n`);
+  }
+
+  /** What a file printed: setup's progress is shown at once, the rest only if the file fails. */
+  output(file: string, text: string): void {
+    const state = this.#files.get(file);
+    if (state !== undefined) state.output = (state.output + text).slice(-MAX_OUTPUT);
+    const progress = text.split('\n').filter((line) => line.startsWith('[setup]'));
+    for (const line of progress) this.#write(`    ${line}\n`);
+  }
+
+  /** One line of reporter_unittest.py. */
+  python(file: string, line: string): void {
+    const state = this.#files.get(file);
+    if (state === undefined) return;
+    const test = JSON.parse(line) as {
+      readonly name: string;
+      readonly outcome: 'started' | 'passed' | 'failed' | 'skipped';
+      readonly detail: string;
+    };
+    state.running.clear();
+    switch (test.outcome) {
+      case 'started':
+        state.running.set(0, test.name);
+        return;
+      case 'passed':
+        return this.#pass(state);
+      case 'failed':
+        return this.#fail(file, test.name, test.detail, state);
+      case 'skipped':
+        return this.#skip(file, test.name, test.detail, state);
+    }
+  }
+
+  /** A check that is no test file. */
+  single(file: string, name: string, problem: string | undefined): void {
+    if (problem === undefined) this.#passed += 1;
+    else this.#failures.push({ file, name, detail: problem });
+    this.#write(`  ${problem === undefined ? '✓' : '✗'} ${name}\n`);
+  }
+
+  skip(file: string, reason: string): void {
+    this.#skips.push({ file, name: '(file)', detail: reason });
+  }
+
+  /** Tells all failures and skips. */
+  end(): void {
+    clearInterval(this.#heartbeat);
+    for (const [index, { file, name, detail }] of this.#failures.entries())
+      this.#write(
+        `\n✗ ${index + 1} of ${this.#failures.length}: ${file} › ${name}\n${indent(detail, '    ')}\n`,
+      );
+    if (this.#skips.length > 0) {
+      const bar = '!'.repeat(80);
+      const list = this.#skips.map(({ file, name, detail }) => `!!  ${file} › ${name}\n!!      ${detail}`);
+      const title = `!!  ${this.#skips.length} SKIPPED: what these test was not tested here`;
+      this.#write(`\n${[bar, title, ...list, bar].join('\n')}\n`);
+    }
+    this.#write(`\n${seconds(this.#start)} in all\n`);
+  }
+
+  #testCompleted(data: TestCompleted): void {
+    const file = this.#short(entryOf(data) ?? '');
+    const state = this.#files.get(file);
+    if (state === undefined) return;
+    state.running.delete(testId(data));
+    const { name, details, skip, todo } = data;
+    // A test with subtests, or a suite, only sums up what was counted already.
+    if (!details.passed && failureType(details.error) === 'subtestsFailed') return;
+    if (skip !== undefined) this.#skip(file, name, skip === true ? '(no reason given)' : String(skip), state);
+    else if (todo !== undefined)
+      this.#skip(file, name, `todo: ${todo === true ? '(nothing said)' : String(todo)}`, state);
+    else if (!details.passed) this.#fail(file, name, explain(details.error), state);
+    else if (details.type !== 'suite') this.#pass(state);
+    else return;
+    if (this.#serial && skip === undefined)
+      this.#write(
+        `    ${details.passed ? '✓' : '✗'} ${name}  ${(details.duration_ms / 1000).toFixed(1)} s\n`,
+      );
+  }
+
+  #fileCompleted(data: TestCompleted): void {
+    const file = this.#short(data.name);
+    const state = this.#files.get(file);
+    const early = state !== undefined && !state.finished && state.running.size > 0;
+    this.fileEnded(
+      file,
+      !data.details.passed
+        ? `The file failed outside of its tests: ${explain(data.details.error)}`
+        : early
+          ? `The process ended while these ran: ${[...state.running.values()].join(', ')}`
+          : undefined,
+    );
+  }
+
+  #pass(state: FileState): void {
+    this.#passed += 1;
+    state.passed += 1;
+  }
+
+  #fail(file: string, name: string, detail: string, state: FileState): void {
+    this.#failures.push({ file, name, detail });
+    state.failed += 1;
+  }
+
+  #skip(file: string, name: string, detail: string, state: FileState): void {
+    this.#skips.push({ file, name, detail });
+    state.skipped += 1;
+    if (this.#serial) this.#write(`    - ${name}  SKIPPED: ${detail}\n`);
+  }
+
+  #beat(): void {
+    for (const [file, { start, passed, running }] of this.#files)
+      if (performance.now() - start > HEARTBEAT_MS / 2)
+        this.#write(
+          `  … ${file}: ${seconds(start)}, ${passed} passed, now: ${[...running.values()].at(-1) ?? 'starting'}\n`,
+        );
+  }
+
+  #running(data: object): Map<number, string> | undefined {
+    return this.#files.get(this.#short(entryOf(data) ?? ''))?.running;
+  }
+
+  #short(file: string): string {
+    return relative(this.#root, file);
+  }
+}
+
+type TestCompleted = Extract<TestEvent, { type: 'test:complete' }>['data'];
+
+/** The file that was started; `file` is where the test is written. Node 24 has it, its types not yet. */
+function entryOf(data: object): string | undefined {
+  const { entryFile, file } = data as { readonly entryFile?: string; readonly file?: string };
+  return entryFile ?? file;
+}
+
+const testId = (data: object) => (data as { readonly testId?: number }).testId ?? 0;
+
+const failureType = (error: unknown) =>
+  (error as { readonly failureType?: unknown } | null | undefined)?.failureType;
+
+/** The error that the test threw, without the runner's own frames. */
+function explain(error: unknown): string {
+  const cause = (error as { readonly cause?: unknown } | null | undefined)?.cause ?? error;
+  const text = typeof cause === 'string' ? cause : inspect(cause, { depth: 5 });
+  return text
+    .split('\n')
+    .filter((line) => !/^\s+at .*(node:internal|async Promise\.all)/.test(line))
+    .join('\n');
+}
+
+const seconds = (start: number) => `${((performance.now() - start) / 1000).toFixed(1)} s`;
+
+const indent = (text: string, by: string) =>
+  text
+    .trimEnd()
+    .split('\n')
+    .map((line) => by + line)
+    .join('\n');
