@@ -52,7 +52,7 @@ function svg(rows: readonly string[]): string {
   const body = rows.map((row, i) => {
     const colour = /^error /.test(row)
       ? '#ff7b72'
-      : /drift\s*$|differ/.test(row)
+      : /drift\s*$|\bdiffer\b/.test(row)
         ? '#ffa657'
         : /same|reproduced/.test(row)
           ? '#7ee787'

@@ -56,8 +56,10 @@ process.stdout.write(`${reporter.line()}\n`);
 
 async function filesOf(group: Group): Promise<string[]> {
   const pattern = group === 'harness' ? 'test/harness/test_*.py' : `test/${group}/**/*.test.ts`;
-  const files = await Array.fromAsync(glob(pattern, { cwd: repository }));
-  return files.filter((file) => filters.length === 0 || filters.some((part) => file.includes(part))).sort();
+  const files: string[] = [];
+  for await (const file of glob(pattern, { cwd: repository }))
+    if (filters.length === 0 || filters.some((part) => file.includes(part))) files.push(file);
+  return files.sort();
 }
 
 async function runNode(group: Group, files: readonly string[]): Promise<void> {

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { UserError } from './errors.ts';
+import { cancelled, UserError, userErrorIn } from './errors.ts';
 import { type Inputs, parseInputs } from './inputs.ts';
 import { logLine } from './report/inert.ts';
 
@@ -101,7 +101,7 @@ function localEnvironment(): NodeJS.ProcessEnv {
 }
 
 const abort = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => abort.abort());
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => abort.abort(cancelled()));
 try {
   const invocation = parseCommandLine();
   if (invocation === undefined) process.stdout.write(USAGE);
@@ -110,10 +110,11 @@ try {
     process.exitCode = EXIT[await runCommand(invocation, abort.signal)];
   }
 } catch (error) {
-  if (!(error instanceof UserError)) throw error;
-  for (const line of `${error.code}: ${error.message}\n${error.hint}`.split('\n'))
+  const known = userErrorIn(error);
+  if (known === undefined) throw error;
+  for (const line of `${known.code}: ${known.message}\n${known.hint}`.split('\n'))
     process.stderr.write(`${logLine(line)}\n`);
-  process.exitCode = error.code === 'cancelled' ? EXIT.cancelled : EXIT.error;
+  process.exitCode = known.code === 'cancelled' ? EXIT.cancelled : EXIT.error;
 }
 // A library's forgotten timer or socket must not keep a finished command alive.
 process.exit();

@@ -58,6 +58,18 @@ export class UserError extends Error {
   }
 }
 
+/** The reason that the entries abort a run with. */
+export function cancelled(): UserError {
+  return new UserError('cancelled', 'The run was cancelled.', 'Start it again when you want its answer.');
+}
+
+/** The user's error in whatever was thrown; one that came up while cleaning up after it does not hide it. */
+export function userErrorIn(thrown: unknown): UserError | undefined {
+  if (thrown instanceof UserError) return thrown;
+  if (!(thrown instanceof SuppressedError)) return undefined;
+  return userErrorIn(thrown.suppressed) ?? userErrorIn(thrown.error);
+}
+
 /** A position in a file of the repository. `line` and `column` count from 1. */
 export interface Place {
   readonly file: string;

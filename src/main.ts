@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { getInput, setFailed } from '@actions/core';
-import { UserError } from './errors.ts';
+import { cancelled } from './errors.ts';
 import { parseInputs } from './inputs.ts';
 
 /*
@@ -9,7 +9,7 @@ import { parseInputs } from './inputs.ts';
  */
 const abort = new AbortController();
 // The runner sends SIGINT, SIGTERM 7.5 s later and kills 2.5 s after that: by then everything is given back.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => abort.abort());
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => abort.abort(cancelled()));
 try {
   const harness = fileURLToPath(new URL('../docker/harness', import.meta.url));
   const inputs = parseInputs(getInput, process.env, harness);
@@ -17,7 +17,6 @@ try {
   const failure = await runAction(inputs, abort.signal);
   if (failure !== undefined) setFailed(failure);
 } catch (error) {
-  if (!(error instanceof UserError)) throw error;
   const { publishError } = await import('./github/error.ts');
   publishError(error);
 }

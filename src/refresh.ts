@@ -52,6 +52,8 @@ export async function refresh(settings: Settings, request: RefreshSettings, tool
       },
     });
 
+  // A refresh that was cancelled must not replace what is trusted.
+  tools.signal.throwIfAborted();
   const outcome = outcomeDigest(record);
   const meta: BaselineMeta = {
     schema: BASELINE_SCHEMA,

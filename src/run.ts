@@ -109,7 +109,7 @@ async function opener(
         deadlineSeconds: settings.timeoutSeconds,
         signal,
         onOutput: (text) => log.add(text),
-        onProgress: (event) => console.progress(line.next(event)),
+        onProgress: (event) => console.progress(event.what, line.next(event)),
       },
       task,
       plan.environment,

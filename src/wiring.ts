@@ -63,6 +63,6 @@ export async function openRuntime(
     signal,
     log: (line) => console.info(line),
     onProgress: (what, done, total) =>
-      console.progress(`${what}: ${bytes(done)}${total > 0 ? ` of ${bytes(total)}` : ''}`),
+      console.progress(what, `${what}: ${bytes(done)}${total > 0 ? ` of ${bytes(total)}` : ''}`),
   });
 }

@@ -88,7 +88,12 @@ async function ensureBase(cli: DockerCli, note: Note): Promise<string> {
     const folder = await mkdtemp(join(tmpdir(), 'dml-base-'));
     try {
       const tar = join(folder, 'base.tar');
-      await run(note, 'mmdebstrap', ['--variant=minbase', 'bookworm', tar, ...(await aptSources())]);
+      // Without manuals and translations, as the pinned image is: less to push in the tests of a registry.
+      const slim = ['doc', 'info', 'locale', 'man'].map(
+        (name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`,
+      );
+      const sources = await aptSources();
+      await run(note, 'mmdebstrap', ['--variant=minbase', ...slim, 'bookworm', tar, ...sources]);
       await run(note, cli.file, ['import', tar, own], { env: cli.env });
     } finally {
       await rm(folder, { recursive: true });

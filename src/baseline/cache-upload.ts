@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -34,9 +35,7 @@ export async function upload(key: string, folder: string, options: UploadOptions
     throw copyError(error, folder);
   });
 
-  // Beside this file, in src as .ts and in dist as .js.
-  const program = fileURLToPath(new URL(`./cache-save${extname(import.meta.url)}`, import.meta.url));
-  const child = spawn(process.execPath, [program, CACHED_PATH, key], {
+  const child = spawn(process.execPath, [saver(), CACHED_PATH, key], {
     cwd: workspace,
     env: { ...passedOn(options.env), GITHUB_WORKSPACE: workspace, RUNNER_TEMP: temp },
     stdio: ['pipe', 'pipe', 'pipe'],
@@ -72,6 +71,15 @@ export async function upload(key: string, folder: string, options: UploadOptions
   // Over protocol v1 it gives the id of an entry whose upload failed (cache.js, saveCacheV1).
   const isSaved = code === 0 && !lines.some((line) => line.startsWith('Failed to save: '));
   return isSaved ? { kind: 'saved' } : judge(lines);
+}
+
+/** In src beside this file; in dist beside the entries, one up from the chunk that holds this code. */
+function saver(): string {
+  const name = `cache-save${extname(import.meta.url)}`;
+  const places = ['./', '../'].map((folder) => fileURLToPath(new URL(`${folder}${name}`, import.meta.url)));
+  const place = places.find((path) => existsSync(path));
+  if (place === undefined) throw new Error(`${name} was not built: none of ${places.join(', ')} is there`);
+  return place;
 }
 
 /** What the library, Node, tar and zstd need, and nothing that would tell the runner something. */

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { createWriteStream, type WriteStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -31,8 +30,10 @@ export class LogFile implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#stream.errored !== null) return;
+    if (this.#stream.closed) return;
+    // Not `once`, which rejects where the last bytes find the disk full.
+    const closed = new Promise<void>((resolve) => this.#stream.once('close', resolve));
     this.#stream.end();
-    await Promise.race([once(this.#stream, 'close'), once(this.#stream, 'error')]);
+    await closed;
   }
 }

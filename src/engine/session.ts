@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:os';
-import { UserError } from '../errors.ts';
+import { cancelled, UserError } from '../errors.ts';
 import { lines } from './lines.ts';
 import {
   type Command,
@@ -149,7 +149,7 @@ export class Session implements AsyncDisposable {
     next.catch(() => {});
     const outcome = await Promise.race([next, watch.fired]);
     if (signal.aborted)
-      throw new UserError('cancelled', 'The run was cancelled.', 'Start it again when you want its answer.');
+      throw cancelled();
     if (this.#deadline.aborted)
       throw new UserError(
         'deadline-exceeded',

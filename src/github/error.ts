@@ -1,15 +1,33 @@
 import { error as annotate, setFailed, setOutput } from '@actions/core';
-import type { UserError } from '../errors.ts';
+import { type UserError, userErrorIn } from '../errors.ts';
 import { cap, logLine } from '../report/inert.ts';
 
-/** An error of the user's: at its lines where it has some. */
-export function publishError({ code, message, hint, places }: UserError): void {
+/** What ended the run: an error of the user's with its remedy, or a bug of ours with its stack. */
+export function publishError(error: unknown): void {
+  const known = userErrorIn(error);
+  if (known !== undefined) return publishUserError(known);
+  setOutput('error-code', 'internal-error');
+  // Node would print it raw, and the runner executes what a foreign message in it looks like.
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  setFailed(`internal-error: this is a bug of the action, please report it.\n${inertLines(stack)}`);
+}
+
+/** At its lines where it has some. */
+function publishUserError({ code, message, hint, places }: UserError): void {
   setOutput('error-code', code);
   for (const { file, line, column, message: what } of places.slice(0, MAX_PLACES))
     annotate(logLine(what, 4000), { title: code, file, startLine: line, startColumn: column });
-  const lines = message.split('\n').map((line) => logLine(line));
-  setFailed(`${code}: ${cap(lines.join('\n'), 60_000)}\n${hint}`);
+  setFailed(`${code}: ${inertLines(message)}\n${inertLines(hint)}`);
 }
+
+const inertLines = (text: string) =>
+  cap(
+    text
+      .split('\n')
+      .map((line) => logLine(line))
+      .join('\n'),
+    60_000,
+  );
 
 /** One of the runner's ten error annotations is `setFailed`'s own. */
 const MAX_PLACES = 9;

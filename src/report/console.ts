@@ -5,8 +5,8 @@ export interface Console {
   info(line: string): void;
   /** A titled section: folds on Actions, is timed. */
   section<T>(title: string, work: () => Promise<T>): Promise<T>;
-  /** Live state of long work; may be dropped or thinned out. */
-  progress(line: string): void;
+  /** Live state of long work, whose first line is told at once; the others may be dropped or thinned out. */
+  progress(what: string, line: string): void;
 }
 
 /** Milliseconds between two progress lines where each one stays in the log. */
@@ -20,6 +20,7 @@ export interface ConsoleOptions {
 /** GitHub's log: sections fold, progress is a line every 10 s. */
 export function actionsConsole({ write, now }: ConsoleOptions): Console {
   let last = now();
+  let current = '';
   const info = (text: string) => {
     for (const line of text.split('\n')) write(`${logLine(line)}\n`);
   };
@@ -35,8 +36,9 @@ export function actionsConsole({ write, now }: ConsoleOptions): Console {
         info(`${title}: ${seconds(now() - start)}`);
       }
     },
-    progress(line) {
-      if (now() - last < LOG_INTERVAL_MS) return;
+    progress(what, line) {
+      if (what === current && now() - last < LOG_INTERVAL_MS) return;
+      current = what;
       last = now();
       info(line);
     },
@@ -65,7 +67,7 @@ export function terminalConsole({ write, now, tty }: ConsoleOptions & { readonly
         info(`${title}: ${seconds(now() - start)}`);
       }
     },
-    progress(line) {
+    progress(_, line) {
       if (!tty) return;
       clear();
       write(logLine(line, 100));

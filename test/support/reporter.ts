@@ -1,5 +1,5 @@
 import { relative } from 'node:path';
-import type { TestEvent } from 'node:test';
+import type { TestEvent } from 'node:test/reporters';
 import { inspect } from 'node:util';
 
 /** Until a file that says nothing is told to be alive, and after that each time. */
@@ -11,6 +11,8 @@ interface Problem {
   readonly file: string;
   readonly name: string;
   readonly detail: string;
+  /** What the file printed explains a failure outside of its tests; some of it arrives late. */
+  readonly printed: FileState | undefined;
 }
 
 interface FileState {
@@ -23,6 +25,7 @@ interface FileState {
   output: string;
   /** Whether the file's own runner said that it was through. */
   finished: boolean;
+  ended: boolean;
 }
 
 export interface ReporterOptions {
@@ -105,6 +108,7 @@ export class Reporter {
       running: new Map(),
       output: '',
       finished: false,
+      ended: false,
     });
     if (this.#serial) this.#write(`  ▸ ${file}\n`);
   }
@@ -113,11 +117,10 @@ export class Reporter {
   fileEnded(file: string, problem: string | undefined): void {
     const state = this.#files.get(file);
     if (state === undefined) return;
-    this.#files.delete(file);
+    state.ended = true;
     if (state.passed + state.failed + state.skipped === 0)
-      this.#fail(file, '(file)', `${problem ?? 'It holds no test.'}\n${state.output}`, state);
-    else if (problem !== undefined && state.failed === 0)
-      this.#fail(file, '(file)', `${problem}\n${state.output}`, state);
+      this.#fail(file, '(file)', problem ?? 'It holds no test.', state, state);
+    else if (problem !== undefined && state.failed === 0) this.#fail(file, '(file)', problem, state, state);
     const { passed, failed, skipped } = state;
     const parts = [`${passed} passed`];
     if (failed > 0) parts.push(`${failed} FAILED`);
@@ -148,31 +151,34 @@ export class Reporter {
         state.running.set(0, test.name);
         return;
       case 'passed':
-        return this.#pass(state);
+        this.#pass(state);
+        return;
       case 'failed':
-        return this.#fail(file, test.name, test.detail, state);
+        this.#fail(file, test.name, test.detail, state);
+        return;
       case 'skipped':
-        return this.#skip(file, test.name, test.detail, state);
+        this.#skip(file, test.name, test.detail, state);
+        return;
     }
   }
 
   /** A check that is no test file. */
   single(file: string, name: string, problem: string | undefined): void {
     if (problem === undefined) this.#passed += 1;
-    else this.#failures.push({ file, name, detail: problem });
+    else this.#failures.push({ file, name, detail: problem, printed: undefined });
     this.#write(`  ${problem === undefined ? '✓' : '✗'} ${name}\n`);
   }
 
   skip(file: string, reason: string): void {
-    this.#skips.push({ file, name: '(file)', detail: reason });
+    this.#skips.push({ file, name: '(file)', detail: reason, printed: undefined });
   }
 
   /** Tells all failures and skips. */
   end(): void {
     clearInterval(this.#heartbeat);
-    for (const [index, { file, name, detail }] of this.#failures.entries())
+    for (const [index, { file, name, detail, printed }] of this.#failures.entries())
       this.#write(
-        `\n✗ ${index + 1} of ${this.#failures.length}: ${file} › ${name}\n${indent(detail, '    ')}\n`,
+        `\n✗ ${index + 1} of ${this.#failures.length}: ${file} › ${name}\n${indent(`${detail}\n${printed?.output ?? ''}`, '    ')}\n`,
       );
     if (this.#skips.length > 0) {
       const bar = '!'.repeat(80);
@@ -222,20 +228,20 @@ export class Reporter {
     state.passed += 1;
   }
 
-  #fail(file: string, name: string, detail: string, state: FileState): void {
-    this.#failures.push({ file, name, detail });
+  #fail(file: string, name: string, detail: string, state: FileState, printed?: FileState): void {
+    this.#failures.push({ file, name, detail, printed });
     state.failed += 1;
   }
 
   #skip(file: string, name: string, detail: string, state: FileState): void {
-    this.#skips.push({ file, name, detail });
+    this.#skips.push({ file, name, detail, printed: undefined });
     state.skipped += 1;
     if (this.#serial) this.#write(`    - ${name}  SKIPPED: ${detail}\n`);
   }
 
   #beat(): void {
-    for (const [file, { start, passed, running }] of this.#files)
-      if (performance.now() - start > HEARTBEAT_MS / 2)
+    for (const [file, { start, passed, running, ended }] of this.#files)
+      if (!ended && performance.now() - start > HEARTBEAT_MS / 2)
         this.#write(
           `  … ${file}: ${seconds(start)}, ${passed} passed, now: ${[...running.values()].at(-1) ?? 'starting'}\n`,
         );
@@ -265,7 +271,11 @@ const failureType = (error: unknown) =>
 
 /** The error that the test threw, without the runner's own frames. */
 function explain(error: unknown): string {
-  const cause = (error as { readonly cause?: unknown } | null | undefined)?.cause ?? error;
+  const { cause = error, exitCode } = (error ?? {}) as {
+    readonly cause?: unknown;
+    readonly exitCode?: unknown;
+  };
+  if (typeof exitCode === 'number') return `exit code ${exitCode}`;
   const text = typeof cause === 'string' ? cause : inspect(cause, { depth: 5 });
   return text
     .split('\n')

@@ -13,10 +13,8 @@ class Result(unittest.TestResult):
     def __init__(self, out: Any) -> None:
         super().__init__()
         self.out = out
-        self.told = False
 
     def tell(self, test: unittest.TestCase, outcome: str, detail: str = "") -> None:
-        self.told = outcome != "started"
         name = getattr(test, "description", None) or test.id()
         self.out.write(json.dumps({"name": name, "outcome": outcome, "detail": detail}) + "\n")
         self.out.flush()
@@ -24,10 +22,6 @@ class Result(unittest.TestResult):
     def startTest(self, test: unittest.TestCase) -> None:
         super().startTest(test)
         self.tell(test, "started")
-
-    def stopTest(self, test: unittest.TestCase) -> None:
-        # A test whose subtests failed ends without a word of its own.
-        super().stopTest(test)
 
     def addSuccess(self, test: unittest.TestCase) -> None:
         self.tell(test, "passed")

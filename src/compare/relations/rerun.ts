@@ -11,10 +11,8 @@ export const rerun: Relation = {
     for (const lifetime of record.lifetimes) {
       const [first, second] = lifetime.passes;
       if (first === undefined || second === undefined) continue;
-      const missing = unproven(lifetime, first, run) ?? unproven(lifetime, second, run);
+      const missing = unproven(first, second, lifetime, run);
       if (missing !== undefined) return { kind: 'unmeasured', reason: missing };
-      if (first.witness.process !== second.witness.process)
-        return { kind: 'unmeasured', reason: 'the two passes ran in different processes' };
       const of = (pass: Pass) =>
         new Map(
           record.observations
@@ -24,7 +22,7 @@ export const rerun: Relation = {
       const [left, right] = [of(first), of(second)];
       return {
         kind: 'exercised',
-        evidence: `the engine's counters show ${first.witness.generatedTokens} tokens in ${first.pass} and ${second.witness.generatedTokens} in ${second.pass}, none from the prefix cache, in one process`,
+        evidence: `the engine's counters show ${first.witness.generatedTokens} tokens in ${first.pass} and ${second.witness.generatedTokens} in ${second.pass}, none of them from what the first left in a cache, in one process`,
         pairs: record.suite.prompts.flatMap(({ id }) => {
           const [a, b] = [left.get(id), right.get(id)];
           return a === undefined || b === undefined ? [] : [{ prompt: id, left: a, right: b }];
@@ -38,19 +36,27 @@ export const rerun: Relation = {
 };
 
 /**
- * The engine's own counters must show that a pass computed what it returned. A repeat that was answered from a
- * cache, or that never ran, would agree with anything.
+ * The engine's own counters must show that both passes computed what they returned, in one process. A repeat that
+ * was answered from a cache, or that never ran, would agree with anything.
  */
-function unproven(lifetime: Lifetime, pass: Pass, { record }: Side): string | undefined {
-  const returned = record.observations
-    .filter((o) => o.lifetime === lifetime.lifetime && o.pass === pass.pass)
-    .reduce((sum, o) => sum + o.tokens.count, 0);
-  const { generatedTokens, cachedTokens } = pass.witness;
-  if (generatedTokens === null)
-    return `the engine does not tell how many tokens it generated in ${pass.pass}`;
-  if (cachedTokens === null) return `the engine does not tell what ${pass.pass} took from its prefix cache`;
-  if (generatedTokens < returned)
-    return `${pass.pass} returned ${returned} tokens but the engine's counter shows ${generatedTokens}`;
-  if (cachedTokens > 0) return `${pass.pass} took ${cachedTokens} prompt tokens from the prefix cache`;
+function unproven(first: Pass, second: Pass, lifetime: Lifetime, { record }: Side): string | undefined {
+  for (const { pass, witness } of [first, second]) {
+    const returned = record.observations
+      .filter((o) => o.lifetime === lifetime.lifetime && o.pass === pass)
+      .reduce((sum, o) => sum + o.tokens.count, 0);
+    if (witness.generatedTokens === null)
+      return `the engine does not tell how many tokens it generated in ${pass}`;
+    if (witness.generatedTokens < returned)
+      return `${pass} returned ${returned} tokens but the engine's counter shows ${witness.generatedTokens}`;
+  }
+  const [cold, warm] = [first.witness.cachedTokens, second.witness.cachedTokens];
+  if (cold === null || warm === null) return 'the engine does not tell what it took from its prefix cache';
+  // Prompts of one pass may share a prefix; only what the repeat found beyond that is the first pass's work.
+  if (warm > cold)
+    return `${second.pass} took ${warm} prompt tokens from the prefix cache, ${first.pass} ${cold}: it did not start cold`;
+  if (first.witness.process === UNKNOWN || first.witness.process !== second.witness.process)
+    return 'the two passes are not known to have run in one process';
   return undefined;
 }
+
+const UNKNOWN = 'unknown';

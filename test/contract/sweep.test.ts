@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { describe, type TestContext, test } from 'node:test';
+import type Docker from 'dockerode';
+import { ensureTinyImage } from '../../scripts/setup/image.ts';
+import { chooseRuntime, type RuntimeOptions } from '../../src/engine/runtimes/choose.ts';
+import { connect } from '../../src/engine/runtimes/daemon.ts';
+import { jobLabels, LABEL } from '../../src/engine/runtimes/labels.ts';
+import { removeRun, sweep } from '../../src/engine/runtimes/sweep.ts';
+import { dockerOrSkip } from '../support/docker.ts';
+import { runtimeOptions } from '../support/runtimes.ts';
+
+interface Bench {
+  readonly docker: Docker;
+  readonly image: string;
+  readonly options: RuntimeOptions;
+}
+
+async function bench(t: TestContext): Promise<Bench | undefined> {
+  const daemon = await dockerOrSkip(t);
+  if (daemon === undefined) return undefined;
+  const { imageId } = await ensureTinyImage(daemon);
+  const options = runtimeOptions({
+    choice: 'docker',
+    runtime: { gpus: 'none', shm: '64MiB', image: imageId },
+    environment: { ...runtimeOptions().environment, DOCKER_HOST: daemon.host },
+  });
+  return { docker: await connect(options.environment), image: imageId, options };
+}
+
+/** A container as a run that was killed leaves it; it goes with the test at the latest. */
+async function leave(
+  { docker, image, options }: Bench,
+  how: { readonly run: boolean; readonly labels?: Record<string, string> },
+): Promise<{ readonly id: string } & AsyncDisposable> {
+  const hour = 3600;
+  const labels = how.labels ?? {
+    ...jobLabels(options.job),
+    [LABEL.role]: 'engine',
+    [LABEL.deadline]: String(options.now() + hour),
+  };
+  const container = await docker.createContainer({
+    Image: image,
+    Entrypoint: ['python3', '-c', 'import time; time.sleep(600)'],
+    Labels: labels,
+  });
+  if (how.run) await container.start();
+  return {
+    id: container.id,
+    [Symbol.asyncDispose]: async () => {
+      await container.remove({ force: true }).catch(() => {});
+    },
+  };
+}
+
+const isThere = async (docker: Docker, id: string) =>
+  (await docker.listContainers({ all: true })).some(({ Id }) => Id === id);
+
+describe('sweeping after killed runs', () => {
+  test('takes what has ended, leaves another runner’s live container and everybody else’s', async (t) => {
+    const given = await bench(t);
+    if (given === undefined) return;
+    const { docker, options } = given;
+    await using ended = await leave(given, { run: true });
+    await docker.getContainer(ended.id).kill();
+    await docker.getContainer(ended.id).wait();
+    await using alive = await leave(given, { run: true });
+    await using foreign = await leave(given, { run: false, labels: { 'com.example.ours': 'no' } });
+
+    const lines: string[] = [];
+    await sweep(docker, { log: (line) => lines.push(line), now: options.now() });
+
+    assert.equal(await isThere(docker, ended.id), false);
+    assert.equal(await isThere(docker, alive.id), true);
+    assert.equal(await isThere(docker, foreign.id), true);
+    assert.ok(
+      lines.some((line) => line.includes(ended.id.slice(0, 12)) && line.includes('test/test')),
+      'the log says what was removed and whose it was',
+    );
+  });
+
+  test('takes what is past its deadline though it runs', async (t) => {
+    const given = await bench(t);
+    if (given === undefined) return;
+    const labels = {
+      ...jobLabels(given.options.job),
+      [LABEL.role]: 'engine',
+      [LABEL.deadline]: String(given.options.now() - 1),
+    };
+    await using late = await leave(given, { run: true, labels });
+    await sweep(given.docker, { log: () => {}, now: given.options.now() });
+    assert.equal(await isThere(given.docker, late.id), false);
+  });
+
+  test('leaves what another runner is just about to start, and takes it when that never happened', async (t) => {
+    const given = await bench(t);
+    if (given === undefined) return;
+    const { docker, options } = given;
+    await using starting = await leave(given, { run: false });
+    await sweep(docker, { log: () => {}, now: options.now() });
+    assert.equal(await isThere(docker, starting.id), true);
+    await sweep(docker, { log: () => {}, now: options.now() + 300 });
+    assert.equal(await isThere(docker, starting.id), false);
+  });
+
+  test('the next start sweeps', async (t) => {
+    const given = await bench(t);
+    if (given === undefined) return;
+    await using ended = await leave(given, { run: true });
+    await given.docker.getContainer(ended.id).kill();
+    await given.docker.getContainer(ended.id).wait();
+    await using _runtime = await chooseRuntime(
+      runtimeOptions({ ...given.options, job: runtimeOptions().job }),
+    );
+    assert.equal(await isThere(given.docker, ended.id), false);
+  });
+
+  test('post removes its own job’s containers alone, running or not', async (t) => {
+    const given = await bench(t);
+    if (given === undefined) return;
+    const { docker, options } = given;
+    // Another leg of the same matrix, on another runner of the same machine.
+    const beside: Bench = {
+      ...given,
+      options: { ...options, job: { ...options.job, runner: `other ${randomUUID()}` } },
+    };
+    await using other = await leave(beside, { run: true });
+    await using stuck = await leave(given, { run: true });
+    await using created = await leave(given, { run: false });
+    await using runtime = await chooseRuntime(options);
+    await using peer = await runtime.start('import time; print("up", flush=True); time.sleep(600)');
+    await once(peer.stdout, 'readable');
+
+    assert.equal(await removeRun(docker, options.job), 3);
+    assert.equal(await isThere(docker, stuck.id), false);
+    assert.equal(await isThere(docker, created.id), false);
+    assert.equal(await isThere(docker, other.id), true);
+    await peer.exit;
+    assert.equal(await removeRun(docker, options.job), 0);
+  });
+});
