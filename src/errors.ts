@@ -32,7 +32,6 @@ export const ERROR_CODES = [
   'store-unavailable',
   'store-refused',
   'refresh-not-allowed',
-  'refresh-unstable',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];

@@ -45,10 +45,12 @@ async function ensureTarget(
   const tag = `deterministic-ml/cpu-${target}:${digest.digest('hex').slice(0, 16)}`;
   const cli = await dockerCli(docker);
 
-  const found = await imageId(cli, tag);
-  if (found !== undefined) return { imageId: found };
-  await using _alone = await lock(join(cache, 'image.lock'));
+  const before = await imageId(cli, tag);
+  if (before !== undefined) return { imageId: before };
   const folder = await context();
+  await using _alone = await lock(join(cache, 'image.lock'));
+  const meanwhile = await imageId(cli, tag);
+  if (meanwhile !== undefined) return { imageId: meanwhile };
   return step(`Image ${tag}`, async (note) => {
     const base = await ensureBase(cli, note);
     await run(
@@ -79,7 +81,7 @@ async function ensureBase(cli: DockerCli, note: Note): Promise<string> {
   );
   if (pull === undefined) return pinned;
 
-  const own = 'deterministic-ml/debian:bookworm';
+  const own = 'deterministic-ml/debian:bookworm-slim';
   if ((await imageId(cli, own)) !== undefined) return own;
   await step('Debian base image, since no registry answers', async (note) => {
     await installPackages(note, 'mmdebstrap').catch((error: unknown) => {

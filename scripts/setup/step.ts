@@ -5,13 +5,20 @@ export type Note = (line: string) => void;
 
 const heartbeatMs = 10_000;
 
+/** The steps that run now, the innermost last: the only one whose heartbeat is news. */
+const running: symbol[] = [];
+
 /** Runs one step of the setup and tells on stderr that it began, that it is alive, and how long it took. */
 export async function step<T>(title: string, work: (note: Note) => Promise<T>): Promise<T> {
   const start = performance.now();
   const tell = (sign: string, text: string) =>
     process.stderr.write(`[setup] ${sign} ${text} (${((performance.now() - start) / 1000).toFixed(1)} s)\n`);
+  const self = Symbol(title);
   let latest = '';
-  const heartbeat = setInterval(() => tell('…', latest ? `${title}: ${latest}` : title), heartbeatMs);
+  const heartbeat = setInterval(() => {
+    if (running.at(-1) === self) tell('…', latest ? `${title}: ${latest}` : title);
+  }, heartbeatMs);
+  running.push(self);
   process.stderr.write(`[setup] ▸ ${title}\n`);
   try {
     const result = await work((line) => {
@@ -24,6 +31,7 @@ export async function step<T>(title: string, work: (note: Note) => Promise<T>): 
     throw error;
   } finally {
     clearInterval(heartbeat);
+    running.splice(running.indexOf(self), 1);
   }
 }
 

@@ -5,9 +5,13 @@ import { cap, logLine } from '../report/inert.ts';
 /** What ended the run: an error of the user's with its remedy, or a bug of ours with its stack. */
 export function publishError(error: unknown): void {
   const known = userErrorIn(error);
-  if (known !== undefined) return publishUserError(known);
+  if (known === undefined) publishBug(error);
+  else publishUserError(known);
+}
+
+/** Node would print the stack raw, and the runner executes what a foreign message in it looks like. */
+function publishBug(error: unknown): void {
   setOutput('error-code', 'internal-error');
-  // Node would print it raw, and the runner executes what a foreign message in it looks like.
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   setFailed(`internal-error: this is a bug of the action, please report it.\n${inertLines(stack)}`);
 }

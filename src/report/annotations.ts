@@ -79,9 +79,11 @@ function causes({ changes }: Report): string {
   return `Changed since the baseline: ${shown.join('; ')}${rest > 0 ? `; and ${rest} more` : ''}.`;
 }
 
-function unmeasured({ relations }: Report): string {
+function unmeasured({ relations, baseline }: Report): string {
+  // That there is no baseline is told already, and better.
+  const told = baseline.kind === 'absent' || baseline.kind === 'incomparable' ? 'baseline' : undefined;
   return relations
-    .filter(({ status }) => status === 'unmeasured')
+    .filter(({ relation, status }) => status === 'unmeasured' && relation !== told)
     .map(({ relation, evidence, findings }) => {
       const reasons = findings.flatMap(({ prompt, reason }) =>
         reason === null ? [] : `${prompt}: ${reason}`,

@@ -3,7 +3,7 @@ import type { Change } from '../fingerprint/diff.ts';
 import { markdown } from './inert.ts';
 import type { Report } from './model.ts';
 import { verdictLine } from './verdict.ts';
-import { agreementWords, conclusionWords, divergenceWords, textHashWords } from './words.ts';
+import { agreementWords, baselineWords, conclusionWords, divergenceWords, textHashWords } from './words.ts';
 
 /** The runner drops a job summary of more than 1 MiB whole; the rest is left to what else the job writes. */
 const MAX_BYTES = 1024 * 1024 - 64 * 1024;
@@ -24,7 +24,7 @@ function render(report: Report, rows: number): string {
   return [
     `## ${ICON[report.verdict]} ${markdown(verdictLine(report))}`,
     `${meaning} **Next:** ${next}`,
-    baselineLine(report),
+    baselineList(report),
     ...report.relations.map((relation) => relationTable(relation, rows)),
     changeTable(report.changes, rows, report.baseline.kind === 'found'),
     details(report),
@@ -34,24 +34,10 @@ function render(report: Report, rows: number): string {
     .concat('\n');
 }
 
-function baselineLine({ baseline }: Report): string {
-  switch (baseline.kind) {
-    case 'found':
-    case 'stored': {
-      const { actor, reason, createdAt, commit, runId } = baseline.provenance;
-      const verb = baseline.kind === 'found' ? 'Compared with the baseline' : 'Stored a baseline';
-      const source = [`run ${markdown(runId)}`, ...(commit === '' ? [] : [`commit ${markdown(commit.slice(0, 12))}`])];
-      return `${verb} of ${markdown(createdAt.slice(0, 16).replace('T', ' '))} UTC, refreshed by ${markdown(actor)} for “${markdown(reason)}” (${source.join(', ')}).`;
-    }
-    case 'not-stored':
-      return `**No baseline was stored:** ${markdown(baseline.reason)}`;
-    case 'incomparable':
-      return `Baselines exist of: ${baseline.otherClasses.map((c) => `<code>${markdown(c)}</code>`).join(', ')}.`;
-    case 'absent':
-      return baseline.explanation.map((line) => `- ${markdown(line)}`).join('\n');
-    case 'not-asked':
-      return '';
-  }
+function baselineList({ baseline }: Report): string {
+  return baselineWords(baseline)
+    .map((line) => `- ${markdown(line, 2000)}`)
+    .join('\n');
 }
 
 function relationTable(

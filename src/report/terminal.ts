@@ -1,7 +1,7 @@
 import { visible } from './inert.ts';
 import type { Report } from './model.ts';
 import { verdictLine } from './verdict.ts';
-import { agreementWords, conclusionWords, divergenceWords, textHashWords } from './words.ts';
+import { agreementWords, baselineWords, conclusionWords, divergenceWords, textHashWords } from './words.ts';
 
 /** The report as lines of a terminal or log. Long text is left to the caller's line cap. */
 export function terminalLines(report: Report): string[] {
@@ -30,6 +30,7 @@ export function terminalLines(report: Report): string[] {
     ...(report.changes.length > 12
       ? [`  … and ${report.changes.length - 12} more changed facts, all in the record`]
       : []),
+    ...baselineWords(report.baseline).map(visible),
     verdictLine(report),
     `${meaning} ${next}`,
   ];

@@ -1,5 +1,6 @@
 import type { Conclusion } from '../compare/conclusion.ts';
 import type { Agreement, Divergence, Finding } from '../compare/types.ts';
+import type { BaselineView } from './model.ts';
 
 /** One sentence each for what happened, what it means and what to do. All surfaces speak with these. */
 export interface Words {
@@ -26,7 +27,7 @@ export function conclusionWords(conclusion: Conclusion, mode: 'check' | 'refresh
       return {
         title: 'Drift',
         meaning: 'The engine repeats itself here, but it no longer computes what the baseline recorded.',
-        next: 'If the change is meant, refresh the baseline: `gh workflow run` the refresh workflow with a reason. If not, look at the changed fields of the environment first.',
+        next: 'If the change is meant, merge it and then run the refresh workflow on the default branch (`gh workflow run <refresh workflow> -f reason="…"`). If not, look at the changed facts of the environment first.',
       };
     case 'unstable':
       return {
@@ -112,4 +113,27 @@ export function divergenceWords(divergence: Divergence): string {
 /** What a text hash would have said of a finding: the reason this project looks at bits. */
 export function textHashWords({ textIdentical }: Finding): string {
   return textIdentical === null ? '–' : textIdentical ? 'same' : 'differs';
+}
+
+/** Which baseline: of when, by whom, why and where it is kept; or why there is none. Not yet inert. */
+export function baselineWords(baseline: BaselineView): readonly string[] {
+  switch (baseline.kind) {
+    case 'found':
+    case 'stored': {
+      const { actor, reason, createdAt, commit, runId } = baseline.provenance;
+      const verb = baseline.kind === 'found' ? 'Compared with the baseline' : 'Stored a baseline';
+      const source = [`run ${runId}`, ...(commit === '' ? [] : [`commit ${commit.slice(0, 12)}`])];
+      return [
+        `${verb} of ${createdAt.slice(0, 16).replace('T', ' ')} UTC, refreshed by ${actor} for “${reason}” (${source.join(', ')}).`,
+        `Its key: ${baseline.key}`,
+      ];
+    }
+    case 'not-stored':
+      return [`No baseline was stored: ${baseline.reason}`];
+    case 'incomparable':
+    case 'absent':
+      return baseline.explanation;
+    case 'not-asked':
+      return [];
+  }
 }

@@ -1,11 +1,26 @@
 import { distance } from 'fastest-levenshtein';
-import { isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml';
+import {
+  type Document,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseDocument,
+  visit,
+  type YAMLError,
+} from 'yaml';
 import type { core } from 'zod';
 import { type Place, UserError } from '../errors.ts';
 import { Suite } from './schema.ts';
 
 /** Largest accepted suite file in bytes. */
 export const MAX_SUITE_BYTES = 1024 * 1024;
+
+/** Problems told at once, and characters of each: what a generated file gets wrong it may get wrong 10,000 times. */
+const MAX_PROBLEMS = 100;
+const MAX_MESSAGE = 500;
 
 /** Where things stand in the suite's file: what annotations point at. */
 export interface SuitePlaces {
@@ -52,9 +67,12 @@ export function parseSuite(source: string, file: string): ParsedSuite {
   const lines = new LineCounter();
   const document = parseDocument(source, {
     lineCounter: lines,
-    uniqueKeys: true,
+    // Looked for below: the library's own search is quadratic.
+    uniqueKeys: false,
     strict: true,
     merge: false,
+    // Else it prints keys, which are hostile text, as process warnings.
+    logLevel: 'error',
   });
   const at = (offset: number): Position => {
     const { line, col } = lines.linePos(offset);
@@ -64,25 +82,28 @@ export function parseSuite(source: string, file: string): ParsedSuite {
 
   const syntax = [...document.errors, ...document.warnings].map((error) => ({
     ...at(error.pos[0]),
-    message: error.message.split('\n')[0]?.replace(/ at line \d+, column \d+:?$/, '') ?? error.code,
+    message: syntaxMessage(error),
   }));
   if (syntax.length > 0) throw invalid(file, syntax);
+  const structure = unsupported(document).map(({ offset, message }) => ({ ...at(offset), message }));
+  // A value made through an alias is not looked at: a few lines of them can stand for billions.
+  if (structure.some(({ message }) => message === ALIAS)) throw invalid(file, structure);
 
-  let value: unknown;
-  try {
-    value = document.toJS({ maxAliasCount: 0 });
-  } catch {
-    throw invalid(file, [
-      { line: 1, column: 1, message: 'anchors and aliases are not supported: write the value out' },
-    ]);
-  }
+  const value: unknown = document.toJS();
   const result = Suite.safeParse(value, { reportInput: true });
   const problems = result.success ? [] : result.error.issues.flatMap((issue) => describe(issue, place));
-  const duplicates = duplicateIds(value).map(({ id, index }) => ({
-    ...place(['prompts', index, 'id']),
-    message: `the prompt id \`${id}\` is used twice`,
-  }));
-  if (!result.success || duplicates.length > 0) throw invalid(file, [...problems, ...duplicates]);
+  const duplicates = [
+    ...repeated(value, 'prompts', 'id').map(({ name, index }) => ({
+      ...place(['prompts', index, 'id']),
+      message: `the prompt id \`${name}\` is used twice`,
+    })),
+    ...repeated(value, 'relations', 'name').map(({ name, index }) => ({
+      ...place(['relations', index]),
+      message: `the relation \`${name}\` is named twice`,
+    })),
+  ];
+  const all = [...structure, ...problems, ...duplicates];
+  if (!result.success || all.length > 0) throw invalid(file, all);
 
   const suite = result.data;
   return {
@@ -100,15 +121,59 @@ export function parseSuite(source: string, file: string): ParsedSuite {
 
 function invalid(file: string, problems: readonly Problem[]): UserError {
   const sorted = [...problems].sort((a, b) => a.line - b.line || a.column - b.column);
-  const places: Place[] = sorted.map((problem) => ({ file, ...problem }));
+  const places: Place[] = sorted
+    .slice(0, MAX_PROBLEMS)
+    .map(({ message, ...position }) => ({ file, ...position, message: shorten(message) }));
   const list = places.map((p) => `  ${p.file}:${p.line}:${p.column}  ${p.message}`).join('\n');
-  const count = places.length === 1 ? 'one problem' : `${places.length} problems`;
+  const more = sorted.length > places.length ? `\n  … and ${sorted.length - places.length} more` : '';
+  const count = sorted.length === 1 ? 'one problem' : `${sorted.length} problems`;
   return new UserError(
     'suite-invalid',
-    `${file} has ${count}:\n${list}`,
+    `${file} has ${count}:\n${list}${more}`,
     'Correct the lines above; docs/suite.md describes every key, and schema/suite.json lets an editor check them.',
     { places },
   );
+}
+
+const shorten = (text: string) => (text.length <= MAX_MESSAGE ? text : `${text.slice(0, MAX_MESSAGE)}…`);
+
+/** The library speaks to programmers in two places. */
+function syntaxMessage({ code, message }: YAMLError): string {
+  if (code === 'MULTIPLE_DOCS') return 'a second document begins here: a suite is one';
+  if (message.includes('call stack')) return 'this is nested too deeply';
+  return message.split('\n')[0]?.replace(/ at line \d+, column \d+:?$/, '') ?? code;
+}
+
+const ALIAS = 'aliases are not supported: write the value out';
+
+/** What is valid YAML and would be lost, merged or changed on the way to a value, so that no schema could see it. */
+function unsupported(document: Document.Parsed): { readonly offset: number; readonly message: string }[] {
+  const found: { offset: number; message: string }[] = [];
+  const problem = (node: unknown, message: string) => {
+    found.push({ offset: start(node) ?? 0, message });
+  };
+  if (document.directives.yaml.version !== '1.2')
+    problem(undefined, 'a suite is YAML 1.2: remove the %YAML line');
+  visit(document, {
+    Alias(_, node) {
+      problem(node, ALIAS);
+    },
+    Map(_, map) {
+      const seen = new Set<string>();
+      for (const { key } of map.items) {
+        const name = isScalar(key) ? key.value : undefined;
+        if (typeof name !== 'string') problem(key ?? map, 'a key must be text: put it in quotes');
+        else if (name === '__proto__') problem(key, '`__proto__` cannot be a key');
+        else if (seen.has(name)) problem(key, `\`${name}\` stands here twice`);
+        else seen.add(name);
+      }
+    },
+    Scalar(_, node) {
+      if (typeof node.value === 'string' && !node.value.isWellFormed())
+        problem(node, 'this text holds half of a surrogate pair, which has no UTF-8 form');
+    },
+  });
+  return found;
 }
 
 /** One line a problem, in words of the file rather than of the schema library. */
@@ -116,7 +181,7 @@ function describe(issue: core.$ZodIssue, place: (path: Path) => Position): Probl
   const where = issue.path.length === 0 ? 'the suite' : `\`${pathText(issue.path)}\``;
   switch (issue.code) {
     case 'unrecognized_keys':
-      return issue.keys.map((key) => ({
+      return issue.keys.slice(0, MAX_PROBLEMS).map((key) => ({
         ...place([...issue.path, key]),
         message: `\`${key}\` is not a key of ${where}${nearest(key, knownKeys(issue.path))}`,
       }));
@@ -126,19 +191,23 @@ function describe(issue: core.$ZodIssue, place: (path: Path) => Position): Probl
           ...place(issue.path),
           message:
             issue.input === undefined
-              ? `${where} is missing (expected ${issue.expected})`
+              ? `${where} is missing: it must be ${article(issue.expected)}`
               : `${where} must be ${article(issue.expected)}`,
         },
       ];
-    case 'invalid_value': {
-      const values = issue.values.map(String);
-      const got = typeof issue.input === 'string' ? nearest(issue.input, values) : '';
-      return [{ ...place(issue.path), message: `${where} must be ${oneOf(values)}${got}` }];
-    }
+    case 'invalid_value':
+      return [{ ...place(issue.path), message: `${where} must be ${expectation(issue)}${meant(issue)}` }];
     case 'invalid_union': {
-      // The branch with the fewest problems is what the author most likely meant.
-      const best = [...issue.errors].sort((a, b) => a.length - b.length)[0] ?? [];
-      return best.flatMap((inner) => describe({ ...inner, path: [...issue.path, ...inner.path] }, place));
+      // A branch of the right kind is what the author meant; of two, the one with fewer problems.
+      const [best] = issue.errors
+        .filter((inner) => !inner.some(isOfAnotherKind))
+        .sort((a, b) => a.length - b.length);
+      if (best !== undefined)
+        return best.flatMap((inner) => describe({ ...inner, path: [...issue.path, ...inner.path] }, place));
+      const kinds = issue.errors.flat().filter(isOfAnotherKind);
+      const wanted = [...new Set(kinds.map(expectation))].join(' or ');
+      const hint = kinds.map((kind) => meant({ ...kind, input: issue.input })).join('');
+      return [{ ...place(issue.path), message: `${where} must be ${wanted}${hint}` }];
     }
     case 'invalid_key':
       return issue.issues.map((inner) => ({ ...place(issue.path), message: `${where}: ${inner.message}` }));
@@ -152,6 +221,19 @@ function describe(issue: core.$ZodIssue, place: (path: Path) => Position): Probl
   }
 }
 
+type KindIssue = core.$ZodIssueInvalidType | core.$ZodIssueInvalidValue;
+
+const isOfAnotherKind = (issue: core.$ZodIssue): issue is KindIssue =>
+  issue.path.length === 0 && (issue.code === 'invalid_type' || issue.code === 'invalid_value');
+
+const expectation = (issue: KindIssue) =>
+  issue.code === 'invalid_type' ? article(issue.expected) : oneOf(issue.values.map(String));
+
+function meant(issue: KindIssue): string {
+  if (issue.code === 'invalid_type' || issue.values.length < 2 || typeof issue.input !== 'string') return '';
+  return didYouMean(issue.input, issue.values.map(String)) ?? '';
+}
+
 function article(expected: string): string {
   switch (expected) {
     case 'array':
@@ -161,6 +243,8 @@ function article(expected: string): string {
       return 'a mapping';
     case 'int':
       return 'an integer';
+    case 'null':
+      return 'null';
     default:
       return `a ${expected}`;
   }
@@ -170,12 +254,16 @@ const oneOf = (values: readonly string[]) =>
   values.length === 1 ? `\`${values[0]}\`` : `one of ${values.map((v) => `\`${v}\``).join(', ')}`;
 
 function nearest(wrong: string, known: readonly string[]): string {
+  const list = known.length === 0 ? '' : `: known are ${known.map((name) => `\`${name}\``).join(', ')}`;
+  return didYouMean(wrong, known) ?? list;
+}
+
+function didYouMean(wrong: string, known: readonly string[]): string | undefined {
   const [best] = known
     .map((name) => ({ name, edits: distance(wrong, name) }))
     .filter(({ name, edits }) => edits <= Math.max(2, Math.floor(name.length / 3)))
     .sort((a, b) => a.edits - b.edits);
-  if (best !== undefined) return `: did you mean \`${best.name}\`?`;
-  return known.length === 0 ? '' : `: known are ${known.map((name) => `\`${name}\``).join(', ')}`;
+  return best === undefined ? undefined : `: did you mean \`${best.name}\`?`;
 }
 
 function pathText(path: Path): string {
@@ -211,15 +299,17 @@ function definition(schema: unknown): Definition | undefined {
 
 const shapeOf = (schema: unknown) => definition(schema)?.shape;
 
-function duplicateIds(value: unknown): { id: string; index: number }[] {
-  const prompts = (value as { readonly prompts?: unknown } | null)?.prompts;
-  if (!Array.isArray(prompts)) return [];
+/** Entries of a list whose name an earlier one has; an entry may be the name itself. */
+function repeated(value: unknown, list: string, key: string): { name: string; index: number }[] {
+  const entries = (value as Readonly<Record<string, unknown>> | null)?.[list];
+  if (!Array.isArray(entries)) return [];
   const seen = new Set<string>();
-  return prompts.flatMap((prompt: unknown, index) => {
-    const id = (prompt as { readonly id?: unknown } | null)?.id;
-    if (typeof id !== 'string') return [];
-    if (seen.has(id)) return [{ id, index }];
-    seen.add(id);
+  return entries.flatMap((entry: unknown, index) => {
+    const name =
+      typeof entry === 'string' ? entry : (entry as Readonly<Record<string, unknown>> | null)?.[key];
+    if (typeof name !== 'string') return [];
+    if (seen.has(name)) return [{ name, index }];
+    seen.add(name);
     return [];
   });
 }

@@ -58,7 +58,9 @@ const Prompt = z
   })
   .refine((p) => [p.text, p.messages, p.file].filter((x) => x !== undefined).length === 1, {
     message: 'a prompt needs exactly one of `text`, `messages` and `file`',
-  });
+  })
+  // JSON Schema cannot carry a refinement: an editor needs it said again.
+  .meta({ oneOf: [{ required: ['text'] }, { required: ['messages'] }, { required: ['file'] }] });
 
 const Model = z
   .strictObject({
@@ -83,6 +85,9 @@ const Model = z
   .refine((m) => m.path === undefined || m.revision === undefined, {
     message: '`revision` belongs to a hub `id`; a `path` is identified by the digests of its files',
     path: ['revision'],
+  })
+  .meta({
+    oneOf: [{ required: ['id', 'revision'] }, { required: ['path'], not: { required: ['revision'] } }],
   });
 
 export const ENGINES = ['vllm'] as const;
@@ -104,19 +109,18 @@ const Engine = z.strictObject({
     .refine((args) => !('model' in args), { message: 'the model is named under `model`', path: ['model'] }),
   env: z
     .record(
-      z.string().regex(/^[A-Z][A-Z0-9_]*$/, 'an environment variable is in capitals'),
-      z.string().max(4096),
+      z
+        .string()
+        .regex(/^[A-Z][A-Z0-9_]*$/, 'an environment variable is in capitals')
+        .refine((name) => !FORBIDDEN_ENVIRONMENT.test(name), {
+          message: 'a suite cannot set this: it would change what code runs, or carry a secret',
+        }),
+      z
+        .string()
+        .max(4096)
+        .refine((value) => !value.includes('\0'), { message: 'no process can be given a NUL character' }),
     )
-    .default({})
-    .superRefine((env, context) => {
-      for (const name of Object.keys(env))
-        if (FORBIDDEN_ENVIRONMENT.test(name))
-          context.addIssue({
-            code: 'custom',
-            path: [name],
-            message: `\`${name}\` cannot be set by a suite: it would change what code runs, or carry a secret`,
-          });
-    }),
+    .default({}),
 });
 
 const RelationEntry = z.union([

@@ -203,7 +203,7 @@ export class Reporter {
     else if (!details.passed) this.#fail(file, name, explain(details.error), state);
     else if (details.type !== 'suite') this.#pass(state);
     else return;
-    if (this.#serial && skip === undefined)
+    if (this.#serial && skip === undefined && todo === undefined)
       this.#write(
         `    ${details.passed ? '✓' : '✗'} ${name}  ${(details.duration_ms / 1000).toFixed(1)} s\n`,
       );

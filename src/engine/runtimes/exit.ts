@@ -21,7 +21,7 @@ function signalOf(code: number | null): string | null {
  * How often this machine's kernel has killed for memory, in any control group and of either version; undefined
  * where that cannot be read. A control group's own `memory.events` is gone with its container.
  */
-export function oomKills(): number | undefined {
+function oomKills(): number | undefined {
   try {
     const count = /^oom_kill (\d+)$/m.exec(readFileSync('/proc/vmstat', 'utf8'))?.[1];
     return count === undefined ? undefined : Number(count);

@@ -16,7 +16,11 @@ export interface Action extends AsyncDisposable {
 
 const Manifest = z.object({
   inputs: z.record(z.string(), z.object({ default: z.string().default('') })),
-  runs: z.object({ using: z.literal('node24'), main: z.literal('dist/main.js'), post: z.literal('dist/post.js') }),
+  runs: z.object({
+    using: z.literal('node24'),
+    main: z.literal('dist/main.js'),
+    post: z.literal('dist/post.js'),
+  }),
 });
 
 /** @param engine the real one, or test/e2e/support/engine.py in its place */

@@ -8,7 +8,17 @@ export interface RunnerCommand {
 /** What a runner of version 2.3xx registers (ActionCommandManager.cs, and each IActionCommandExtension). */
 const REGISTERED = new Set([
   ...['set-env', 'set-output', 'save-state', 'add-path', 'add-mask', 'add-matcher', 'remove-matcher'],
-  ...['warning', 'error', 'notice', 'debug', 'group', 'endgroup', 'echo', 'stop-commands', 'internal-set-repo-path'],
+  ...[
+    'warning',
+    'error',
+    'notice',
+    'debug',
+    'group',
+    'endgroup',
+    'echo',
+    'stop-commands',
+    'internal-set-repo-path',
+  ],
 ]);
 
 /** Lines as .NET's StreamReader parts them: a lone carriage return ends one too. */
@@ -43,12 +53,12 @@ function parse(head: string, data: string, separator: string): RunnerCommand | u
   const pairs = space < 0 ? [] : head.slice(space + 1).split(separator);
   const properties = pairs.flatMap((pair) => {
     const equals = pair.indexOf('=');
-    return equals < 1 ? [] : [[pair.slice(0, equals).trim(), unescape(pair.slice(equals + 1))] as const];
+    return equals < 1 ? [] : [[pair.slice(0, equals).trim(), decoded(pair.slice(equals + 1))] as const];
   });
-  return { command, properties: Object.fromEntries(properties), data: unescape(data) };
+  return { command, properties: Object.fromEntries(properties), data: decoded(data) };
 }
 
-const unescape = (text: string) =>
+const decoded = (text: string) =>
   text
     .replaceAll('%0D', '\r')
     .replaceAll('%0A', '\n')

@@ -24,9 +24,12 @@ export interface Runner extends AsyncDisposable {
 
 export async function aRunner(name = `runner-${randomInt(1e9)}`): Promise<Runner> {
   const folder = await temporaryFolder();
-  const [workspace, temp, toolCache, home] = ['_work/models/models', '_work/_temp', '_work/_tool', 'home'].map(
-    (part) => join(folder.path, part),
-  ) as [string, string, string, string];
+  const [workspace, temp, toolCache, home] = [
+    '_work/models/models',
+    '_work/_temp',
+    '_work/_tool',
+    'home',
+  ].map((part) => join(folder.path, part)) as [string, string, string, string];
   for (const path of [workspace, temp, toolCache, home]) await mkdir(path, { recursive: true });
   return {
     name,
@@ -154,7 +157,13 @@ export async function runStep(action: Action, runner: Runner, options: StepOptio
   return await step.ended;
 }
 
-const COMMAND_FILES = ['GITHUB_OUTPUT', 'GITHUB_STATE', 'GITHUB_STEP_SUMMARY', 'GITHUB_ENV', 'GITHUB_PATH'] as const;
+const COMMAND_FILES = [
+  'GITHUB_OUTPUT',
+  'GITHUB_STATE',
+  'GITHUB_STEP_SUMMARY',
+  'GITHUB_ENV',
+  'GITHUB_PATH',
+] as const;
 type CommandFiles = Readonly<Record<(typeof COMMAND_FILES)[number], string>>;
 
 /** New for each step, as the runner makes them. */
@@ -197,7 +206,10 @@ function environment(
   const repository = 'octo/models';
   const named = (prefix: string, values: Readonly<Record<string, string>>) =>
     Object.fromEntries(
-      Object.entries(values).map(([name, value]) => [`${prefix}_${name.replaceAll(' ', '_').toUpperCase()}`, value]),
+      Object.entries(values).map(([name, value]) => [
+        `${prefix}_${name.replaceAll(' ', '_').toUpperCase()}`,
+        value,
+      ]),
     );
   return {
     CI: 'true',

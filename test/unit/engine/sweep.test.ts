@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { isStale } from '../../../src/engine/runtimes/sweep.ts';
+
+const NOW = 1_000_000;
+const container = (State: string, age = 10, deadline = NOW + 100) => ({
+  State,
+  Created: NOW - age,
+  Labels: { 'deterministic-ml.role': 'engine', 'deterministic-ml.deadline': String(deadline) },
+});
+
+describe('what a sweep takes', () => {
+  for (const [what, listed, expected] of [
+    ['ended', container('exited'), true],
+    ['dead', container('dead'), true],
+    ['at work', container('running', 50_000), false],
+    ['paused by somebody', container('paused', 50_000), false],
+    ['being removed by somebody', container('removing'), false],
+    ['at work past its deadline', container('running', 10, NOW - 1), true],
+    ['created just now', container('created', 10), false],
+    ['created and never started', container('created', 121), true],
+    ['of a later version, without a deadline, at work', { ...container('running'), Labels: {} }, false],
+  ] as const)
+    test(`${what}: ${expected ? 'taken' : 'left'}`, () => {
+      assert.equal(isStale(listed, NOW), expected);
+    });
+});
