@@ -65,6 +65,15 @@ export function cancelled(): UserError {
 /** The user's error in whatever was thrown; one that came up while cleaning up after it does not hide it. */
 export function userErrorIn(thrown: unknown): UserError | undefined {
   if (thrown instanceof UserError) return thrown;
+  // Any write may meet a full disk: whoever knows more of it says so earlier.
+  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
+  if (thrown instanceof Error && (code === 'ENOSPC' || code === 'EDQUOT'))
+    return new UserError(
+      'disk-full',
+      `The disk is full: ${thrown.message}.`,
+      'Free space on the runner and start again.',
+      { cause: thrown },
+    );
   if (!(thrown instanceof SuppressedError)) return undefined;
   return userErrorIn(thrown.suppressed) ?? userErrorIn(thrown.error);
 }

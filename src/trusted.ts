@@ -10,6 +10,8 @@ import {
 import type { Side } from './compare/types.ts';
 import { openRecord } from './disk/record-folder.ts';
 import { UserError } from './errors.ts';
+import { describeBody } from './record/body.ts';
+import { digestJson } from './record/digest.ts';
 import { outcomeDigest } from './record/outcome.ts';
 import type { BaselineView } from './report/model.ts';
 
@@ -89,5 +91,13 @@ async function readBaseline(
     if (found !== query.suite) throw invalid(`belongs to the suite \`${found}\``);
   for (const found of [meta.hardwareClass, record.hardwareClass])
     if (found !== query.hardwareClass) throw invalid(`belongs to the hardware class \`${found}\``);
+  for (const { prompt, body, ...told } of record.observations) {
+    const held = await side.readBody(body).catch((cause: Error) => {
+      throw invalid(`is damaged: ${cause.message}`, cause);
+    });
+    const { promptTokens, tokens, logprobs, topK, text } = told;
+    if (digestJson(describeBody(held)) !== digestJson({ promptTokens, tokens, logprobs, topK, text }))
+      throw invalid(`holds other bits of \`${prompt}\` than its record says`);
+  }
   return { meta, side };
 }

@@ -43,4 +43,5 @@ for name, content in files.items():
 
 # A new interpreter, so that PYTHONHASHSEED and the like count; a real file, since vLLM's workers import it again.
 harness = os.path.join(folder, "harness.py")
-os.execv(sys.executable, [sys.executable, harness])
+# Unbuffered (-u): the last words of an engine that hangs or dies are what its error quotes.
+os.execv(sys.executable, [sys.executable, "-u", harness])

@@ -1,7 +1,7 @@
 import { access, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { lock } from './lock.ts';
+import { type Lock, lock } from './lock.ts';
 import { type Note, step } from './step.ts';
 
 /** The repository's own folder. */
@@ -15,7 +15,7 @@ export interface Making {
   readonly title: string;
   readonly path: string;
   readonly key: string;
-  readonly make: (note: Note) => Promise<void>;
+  readonly make: (note: Note, lock: Lock) => Promise<void>;
 }
 
 /**
@@ -27,13 +27,13 @@ export async function madeOnce({ title, path, key, make }: Making): Promise<void
   const isMade = async () => (await exists(path)) && (await readFile(marker, 'utf8').catch(() => '')) === key;
 
   if (await isMade()) return;
-  await using _alone = await lock(`${path}.lock`);
+  await using alone = await lock(`${path}.lock`);
   if (await isMade()) return;
   await step(title, async (note) => {
     await rm(marker, { force: true });
     await rm(path, { recursive: true, force: true });
     await mkdir(dirname(path), { recursive: true });
-    await make(note);
+    await make(note, alone);
     await writeFile(marker, key);
   });
 }

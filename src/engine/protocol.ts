@@ -26,7 +26,11 @@ export const MAX_EVENT_BYTES = 64 * 1024 * 1024;
 
 // ---------------------------------------------------------------------------------------------- commands
 
-/** First line on stdin: read by the boot code, which writes `files` below a temporary folder, sets the environment and execs. */
+/**
+ * Comes first on stdin, after its own length: a decimal byte count on a line, then exactly so many bytes of JSON.
+ * The boot code reads it, writes `files` below a temporary folder, sets the environment and execs; only then are
+ * there commands, one a line.
+ */
 export interface Start {
   readonly protocol: typeof PROTOCOL;
   readonly nonce: string;
@@ -100,7 +104,7 @@ export const Witness = z.strictObject({
   generatedTokens: count.nullable(),
   /** Prompt tokens that the engine's own counter says it processed during this pass. */
   promptTokens: count.nullable(),
-  /** Most requests in the engine's running queue at one step. */
+  /** Most requests that the scheduler put into one step; its gauge of running ones where it cannot be watched. */
   maxRunning: count.nullable(),
   /** Prompt tokens taken from the prefix cache. */
   cachedTokens: count.nullable(),

@@ -148,8 +148,7 @@ export class Session implements AsyncDisposable {
     // Whichever of the two loses the race is looked at no more.
     next.catch(() => {});
     const outcome = await Promise.race([next, watch.fired]);
-    if (signal.aborted)
-      throw cancelled();
+    if (signal.aborted) throw cancelled();
     if (this.#deadline.aborted)
       throw new UserError(
         'deadline-exceeded',
@@ -322,6 +321,12 @@ function died({ code, signal, outOfMemory }: Exit, tail: readonly string[]): Use
       'engine-out-of-memory',
       `The kernel killed the engine: it ran out of memory.${quote(tail)}`,
       'Raise `runtime.memory`, or lower what the engine keeps (KV cache, max_model_len).',
+    );
+  if (tail.some((line) => /No space left on device/i.test(line)))
+    return new UserError(
+      'disk-full',
+      `The engine's disk is full, and it died of that.${quote(tail)}`,
+      'Free space on the runner, first of all in its temporary folder.',
     );
   const how = signal === null ? `with exit code ${code}` : `of ${signal}${signalMeaning(signal)}`;
   return new UserError(

@@ -11,17 +11,25 @@ export function publishError(error: unknown): void {
 
 /** Node would print the stack raw, and the runner executes what a foreign message in it looks like. */
 function publishBug(error: unknown): void {
-  setOutput('error-code', 'internal-error');
+  output('internal-error');
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   setFailed(`internal-error: this is a bug of the action, please report it.\n${inertLines(stack)}`);
 }
 
 /** At its lines where it has some. */
 function publishUserError({ code, message, hint, places }: UserError): void {
-  setOutput('error-code', code);
+  output(code);
   for (const { file, line, column, message: what } of places.slice(0, MAX_PLACES))
     annotate(logLine(what, 4000), { title: code, file, startLine: line, startColumn: column });
   setFailed(`${code}: ${inertLines(message)}\n${inertLines(hint)}`);
+}
+
+function output(code: string): void {
+  try {
+    setOutput('error-code', code);
+  } catch {
+    // On a full disk there is no room for outputs either: the failure itself must still be told.
+  }
 }
 
 const inertLines = (text: string) =>

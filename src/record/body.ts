@@ -97,9 +97,13 @@ export function uint32(bytes: Buffer): Uint32Array {
   return Uint32Array.from({ length: words(bytes) }, (_, i) => bytes.readUInt32LE(4 * i));
 }
 
-/** float32 little-endian bytes -> numbers. @throws UserError `record-invalid` when not a multiple of 4 */
+/**
+ * float32 little-endian bytes -> numbers, bit by bit: read as numbers, a signalling NaN would come out a quiet one.
+ *
+ * @throws UserError `record-invalid` when not a multiple of 4
+ */
 export function float32(bytes: Buffer): Float32Array {
-  return Float32Array.from({ length: words(bytes) }, (_, i) => bytes.readFloatLE(4 * i));
+  return new Float32Array(uint32(bytes).buffer);
 }
 
 function words(bytes: Buffer): number {
@@ -114,9 +118,13 @@ function words(bytes: Buffer): number {
 
 function littleEndian(values: Uint32Array | Float32Array): Buffer {
   const bytes = Buffer.alloc(4 * values.length);
-  const write = (values instanceof Uint32Array ? bytes.writeUInt32LE : bytes.writeFloatLE).bind(bytes);
-  for (const [i, value] of values.entries()) write(value, 4 * i);
+  for (const [i, word] of bitsOf(values).entries()) bytes.writeUInt32LE(word, 4 * i);
   return bytes;
+}
+
+/** The same memory as whole numbers: floats with equal bits are equal here, NaN and -0 included. */
+export function bitsOf(values: Uint32Array | Float32Array): Uint32Array {
+  return new Uint32Array(values.buffer, values.byteOffset, values.length);
 }
 
 function shape(what: string, got: number, expected: number): UserError {

@@ -1,7 +1,7 @@
 import { cap, visible } from './inert.ts';
 import type { Report } from './model.ts';
 import { drifted, verdictLine } from './verdict.ts';
-import { agreementWords, conclusionWords, divergenceWords } from './words.ts';
+import { agreementWords, conclusionWords, findingWords } from './words.ts';
 
 /** One annotation on a line of the suite. Text is already inert and capped. */
 export interface Annotation {
@@ -25,13 +25,15 @@ export function annotations(report: Report): Annotation[] {
   const { meaning, next } = conclusionWords(conclusion, mode);
   const all = drifted(report).map((finding): Annotation => {
     const place = places.prompts.get(finding.prompt) ?? places.relations;
-    const where = finding.divergence === null ? '' : `: ${divergenceWords(finding.divergence)}`;
+    const where = findingWords(finding);
     const text = finding.textIdentical === true ? ' A hash of the text saw nothing.' : '';
     return {
       level,
       title: visible(`${conclusionWords(conclusion, mode).title}: prompt ${finding.prompt}`),
       message: cap(
-        visible(`${agreementWords(finding.agreement)}${where}.${text} ${causes(report)}`),
+        visible(
+          `${agreementWords(finding.agreement)}${where === '' ? '' : `: ${where}`}.${text} ${causes(report)}`,
+        ),
         MAX_MESSAGE,
       ),
       file: places.file,
@@ -85,8 +87,8 @@ function unmeasured({ relations, baseline }: Report): string {
   return relations
     .filter(({ relation, status }) => status === 'unmeasured' && relation !== told)
     .map(({ relation, evidence, findings }) => {
-      const reasons = findings.flatMap(({ prompt, reason }) =>
-        reason === null ? [] : `${prompt}: ${reason}`,
+      const reasons = findings.flatMap(({ prompt, agreement, reason }) =>
+        agreement !== 'unmeasured' ? [] : `${prompt}: ${reason}`,
       );
       return `${relation}: ${reasons.length > 0 ? reasons.join('; ') : evidence}. `;
     })

@@ -3,7 +3,7 @@ import type { Change } from '../fingerprint/diff.ts';
 import { markdown } from './inert.ts';
 import type { Report } from './model.ts';
 import { verdictLine } from './verdict.ts';
-import { agreementWords, baselineWords, conclusionWords, divergenceWords, textHashWords } from './words.ts';
+import { agreementWords, baselineWords, conclusionWords, findingWords, textHashWords } from './words.ts';
 
 /** The runner drops a job summary of more than 1 MiB whole; the rest is left to what else the job writes. */
 const MAX_BYTES = 1024 * 1024 - 64 * 1024;
@@ -53,8 +53,7 @@ function relationTable(
     rows,
   );
   const body = shown.map((finding) => {
-    const where = finding.divergence === null ? (finding.reason ?? '') : divergenceWords(finding.divergence);
-    return `| <code>${markdown(finding.prompt)}</code> | ${finding.holds ? '' : '❗ '}${agreementWords(finding.agreement)} | ${markdown(where)} | ${textHashWords(finding)} |`;
+    return `| <code>${markdown(finding.prompt)}</code> | ${finding.holds ? '' : '❗ '}${agreementWords(finding.agreement)} | ${markdown(findingWords(finding))} | ${textHashWords(finding)} |`;
   });
   const left = findings.length - shown.length;
   return [

@@ -1,7 +1,7 @@
 import { visible } from './inert.ts';
 import type { Report } from './model.ts';
 import { verdictLine } from './verdict.ts';
-import { agreementWords, baselineWords, conclusionWords, divergenceWords, textHashWords } from './words.ts';
+import { agreementWords, baselineWords, conclusionWords, findingWords, textHashWords } from './words.ts';
 
 /** The report as lines of a terminal or log. Long text is left to the caller's line cap. */
 export function terminalLines(report: Report): string[] {
@@ -14,8 +14,7 @@ export function terminalLines(report: Report): string[] {
     ...report.relations.flatMap(({ relation, status, evidence, findings }) => [
       `${relation}: ${status} (${visible(evidence)})`,
       ...findings.map((finding) => {
-        const where =
-          finding.divergence === null ? (finding.reason ?? '') : divergenceWords(finding.divergence);
+        const where = findingWords(finding);
         const text =
           finding.agreement === 'identical' ? '' : `  [hash of the text: ${textHashWords(finding)}]`;
         return `  ${visible(finding.prompt).padEnd(width)}  ${agreementWords(finding.agreement)}${where === '' ? '' : `: ${visible(where)}`}${text}`;

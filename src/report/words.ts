@@ -110,6 +110,12 @@ export function divergenceWords(divergence: Divergence): string {
   return parts.join('; ');
 }
 
+/** All that is known of a finding beside its agreement; empty for an identical one. */
+export function findingWords({ divergence, reason }: Finding): string {
+  const parts = [divergence === null ? '' : divergenceWords(divergence), reason ?? ''];
+  return parts.filter((part) => part !== '').join('; ');
+}
+
 /** What a text hash would have said of a finding: the reason this project looks at bits. */
 export function textHashWords({ textIdentical }: Finding): string {
   return textIdentical === null ? '–' : textIdentical ? 'same' : 'differs';

@@ -146,13 +146,15 @@ class FingerprintTest(unittest.TestCase):
     def test_environment_holds_what_matters_and_no_secret(self) -> None:
         variables = {
             "VLLM_X": "1",
+            "NCCL_ALGO": "tree",
+            "HF_HUB_OFFLINE": "1",
             "HF_TOKEN": "s",
             "VLLM_API_KEY": "s",
-            "NCCL_ALGO": "tree",
             "HOME": "/",
             "HF_HOME": "h",
+            "VLLM_CACHE_ROOT": "c",
         }
-        self.assertEqual(environment(variables), {"VLLM_X": "1", "NCCL_ALGO": "tree", "HF_HOME": "h"})
+        self.assertEqual(environment(variables), {"VLLM_X": "1", "NCCL_ALGO": "tree", "HF_HUB_OFFLINE": "1"})
 
 
 class PublicApiTest(unittest.TestCase):

@@ -1,34 +1,32 @@
 import { PassThrough, type Readable, Writable } from 'node:stream';
 import type Docker from 'dockerode';
 import type { Exit, Peer } from '../runtime.ts';
+import { dockerError } from './daemon.ts';
 import { demux } from './demux.ts';
 import { exitOf, watchOomKills } from './exit.ts';
 import { removeContainer } from './sweep.ts';
 
-/** One container from before its start until it is removed. Disposing it takes it away whatever it does. */
+/** One container from its start until it is removed. Disposing it takes it away whatever it does. */
 export class Container implements Peer {
-  readonly id: string;
   readonly stdin: Writable;
   readonly exit: Promise<Exit>;
   readonly #stdout = new PassThrough();
   readonly #stderr = new PassThrough();
-  readonly #docker: Docker;
   readonly #connection: Readable;
-  readonly #state: { killed: boolean };
+  readonly #giveBack: () => Promise<void>;
+  #killed = false;
   #removal: Promise<void> | undefined;
 
   private constructor(
-    docker: Docker,
-    id: string,
+    container: Docker.Container,
     connection: Readable & Writable,
-    exit: (state: { readonly killed: boolean }) => Promise<Exit>,
+    oomKillsRose: () => boolean,
+    giveBack: () => Promise<void>,
   ) {
-    this.id = id;
     this.stdin = stdinOver(connection);
-    this.#docker = docker;
+    this.exit = exitOfContainer(container, oomKillsRose, () => this.#killed);
     this.#connection = connection;
-    this.#state = { killed: false };
-    this.exit = exit(this.#state);
+    this.#giveBack = giveBack;
     void demux(connection, this.#stdout, this.#stderr);
   }
 
@@ -41,19 +39,30 @@ export class Container implements Peer {
   }
 
   /** Creates and starts a container; when that fails, what it left is removed. Rejects with dockerode's error. */
-  static async start(docker: Docker, profile: Docker.ContainerCreateOptions): Promise<Container> {
-    const rose = watchOomKills();
+  static async start(
+    docker: Docker,
+    profile: Docker.ContainerCreateOptions,
+    log: (line: string) => void,
+  ): Promise<Container> {
+    const oomKillsRose = watchOomKills();
     const container = await docker.createContainer(profile);
+    const giveBack = async () => {
+      try {
+        await removeContainer(docker, container.id);
+      } catch (error) {
+        // An error of a disposal would hide the one that the user has to see.
+        const { message } = dockerError(error);
+        log(`The container ${container.id.slice(0, 12)} could not be removed, the next run will: ${message}`);
+      }
+    };
     try {
       // Without `hijack`, what is written to stdin is lost silently.
       const options = { stream: true, hijack: true, stdin: true, stdout: true, stderr: true };
       const connection = (await container.attach(options)) as Readable & Writable;
       await container.start();
-      return new Container(docker, container.id, connection, (state) =>
-        exitOfContainer(container, rose, state),
-      );
+      return new Container(container, connection, oomKillsRose, giveBack);
     } catch (error) {
-      await removeContainer(docker, container.id);
+      await giveBack();
       throw error;
     }
   }
@@ -64,12 +73,12 @@ export class Container implements Peer {
   }
 
   async #remove(): Promise<void> {
-    this.#state.killed = true;
+    this.#killed = true;
     // First the connection: a daemon that cannot get rid of output, since nobody reads it, waits with the removal
     // (tried: for ever).
     this.#connection.destroy();
     for (const stream of [this.#stdout, this.#stderr]) stream.end();
-    await removeContainer(this.#docker, this.id);
+    await this.#giveBack();
   }
 }
 
@@ -77,11 +86,11 @@ export class Container implements Peer {
 async function exitOfContainer(
   container: Docker.Container,
   oomKillsRose: () => boolean,
-  state: { readonly killed: boolean },
+  killedByUs: () => boolean,
 ): Promise<Exit> {
   try {
     const { StatusCode } = (await container.wait({ condition: 'not-running' })) as { StatusCode: number };
-    const byUs = state.killed;
+    const byUs = killedByUs();
     const kernelKilled = oomKillsRose();
     const marked = await container.inspect().then(
       ({ State }) => State.OOMKilled,

@@ -124,7 +124,7 @@ export class DockerRuntime implements Runtime {
   async #start(
     request: Omit<ContainerRequest, 'image' | 'job' | 'deadline' | 'memory' | 'shm'>,
   ): Promise<Peer> {
-    const { docker, job, now, deadlineSeconds, memory, shm } = this.#options;
+    const { docker, job, now, deadlineSeconds, memory, shm, log } = this.#options;
     const profile = containerProfile({
       ...request,
       image: this.#name,
@@ -134,7 +134,7 @@ export class DockerRuntime implements Runtime {
       shm,
     });
     try {
-      return await Container.start(docker, profile);
+      return await Container.start(docker, profile, log);
     } catch (error) {
       throw cannotStart(error, request);
     }

@@ -75,16 +75,22 @@ export class ProcessRuntime implements Runtime {
   }
 
   async #start(boot: string, extra: Readonly<Record<string, string>>): Promise<Peer> {
-    const { environment, python } = this.#options;
+    const { environment, python, log } = this.#options;
     const scratch = await mkdtemp(join(environment['TMPDIR'] ?? '/tmp', 'deterministic-ml-'));
+    const giveBack = async () => {
+      try {
+        // Killed processes may still be closing their files.
+        await rm(scratch, { recursive: true, force: true, maxRetries: 5 });
+      } catch (error) {
+        // An error of a disposal would hide the one that the user has to see.
+        log(`The folder ${scratch} could not be removed: ${String(error)}`);
+      }
+    };
     try {
-      return await ProcessPeer.start(python, boot, scratch, {
-        ...inherited(environment),
-        ...cachesBelow(scratch),
-        ...extra,
-      });
+      const env = { ...inherited(environment), ...cachesBelow(scratch), ...extra };
+      return await ProcessPeer.start({ python, boot, cwd: scratch, env }, giveBack);
     } catch (error) {
-      await rm(scratch, { recursive: true, force: true });
+      await giveBack();
       throw error;
     }
   }
@@ -92,6 +98,13 @@ export class ProcessRuntime implements Runtime {
 
 /** How long a killed process may take to vanish; one stuck in a driver call never does. */
 const VANISH_MS = 5_000;
+
+interface Program {
+  readonly python: string;
+  readonly boot: string;
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+}
 
 class ProcessPeer implements Peer {
   readonly stdin: Writable;
@@ -108,18 +121,13 @@ class ProcessPeer implements Peer {
     this.#dispose = dispose;
   }
 
-  /** Starts a Python in a process group of its own, in `scratch`, which goes when the peer does. */
-  static async start(
-    python: string,
-    boot: string,
-    scratch: string,
-    env: Readonly<Record<string, string>>,
-  ): Promise<Peer> {
+  /** Starts a Python in a process group of its own; `giveBack` is called when all of it has gone. */
+  static async start({ python, boot, cwd, env }: Program, giveBack: () => Promise<void>): Promise<Peer> {
     const { execa } = await import('execa');
     const rose = watchOomKills();
     const child = execa(python, ['-c', boot], {
       // `python3 -c` imports from its working directory first: an empty one, not the checkout.
-      cwd: scratch,
+      cwd,
       env,
       extendEnv: false,
       detached: true,
@@ -160,7 +168,7 @@ class ProcessPeer implements Peer {
       for (const stream of [child.stdout, child.stderr]) stream.unpipe().resume();
       await Promise.race([Promise.all([exit, closed]), delay(VANISH_MS, undefined, { ref: false })]);
       for (const stream of [stdout, stderr]) stream.end();
-      await rm(scratch, { recursive: true, force: true, maxRetries: 5 });
+      await giveBack();
     };
     let disposal: Promise<void> | undefined;
     return new ProcessPeer({ stdin: child.stdin, stdout, stderr, exit }, () => {

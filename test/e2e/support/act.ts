@@ -87,7 +87,7 @@ export async function actRepository({ folder, action, docker }: ActOptions): Pro
         // Nobody uses it, on whatever port; but without it there is no ACTIONS_RUNTIME_TOKEN, and so no cache.
         ...['--artifact-server-addr', '127.0.0.1', '--artifact-server-port', '0'],
         ...['--artifact-server-path', join(folder, 'artifacts')],
-        ...['--action-cache-path', join(folder, 'work')],
+        ...['--action-cache-path', join(folder, 'work'), '--env', `GITHUB_RUN_ID=${runId}`],
       ],
       {
         cwd: place,
@@ -97,7 +97,6 @@ export async function actRepository({ folder, action, docker }: ActOptions): Pro
         env: {
           PATH: [dirname(process.execPath), process.env['PATH']].join(delimiter),
           DOCKER_HOST: docker,
-          GITHUB_RUN_ID: String(runId),
         },
       },
     );

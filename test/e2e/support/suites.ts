@@ -57,3 +57,20 @@ export async function processesOf({ trackingId }: Runner): Promise<number[]> {
   );
   return pids.filter((_, index) => found[index]?.includes(trackingId)).map(Number);
 }
+
+/** A suite for real vLLM on the CPU: four short prompts. */
+export function realSuite(options: SuiteOptions): string {
+  return suite({
+    name: 'smollm2',
+    prompts: [
+      { id: 'capital', text: 'The capital of France is' },
+      { id: 'sky', messages: [{ role: 'user', content: 'Explain why the sky is blue.' }] },
+      { id: 'primes', text: 'The first ten prime numbers are 2, 3, 5,' },
+      { id: 'recipe', messages: [{ role: 'user', content: 'How do I make a pancake?' }] },
+    ],
+    ...options,
+    args: { dtype: 'float32', max_model_len: 1024, ...options.args },
+    // The image sets the same: without them, a process would compute in another way than the container.
+    env: { TORCHDYNAMO_DISABLE: '1', VLLM_CPU_KVCACHE_SPACE: '1', ...options.env },
+  });
+}

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { isStale } from '../../../src/engine/runtimes/sweep.ts';
+import type Docker from 'dockerode';
+import { isStale, sweep } from '../../../src/engine/runtimes/sweep.ts';
 
 const NOW = 1_000_000;
 const container = (State: string, age = 10, deadline = NOW + 100) => ({
@@ -24,4 +25,20 @@ describe('what a sweep takes', () => {
     test(`${what}: ${expected ? 'taken' : 'left'}`, () => {
       assert.equal(isStale(listed, NOW), expected);
     });
+});
+
+test('a sweep says what it took and whose it was', async () => {
+  const Labels = {
+    ...container('exited').Labels,
+    'deterministic-ml.run': '77',
+    'deterministic-ml.repository': 'org/name',
+  };
+  const listed = [{ ...container('exited'), Id: '0123456789abcdef', Labels }];
+  const docker = {
+    listContainers: async () => listed,
+    getContainer: () => ({ remove: async () => {} }),
+  } as unknown as Docker;
+  const lines: string[] = [];
+  assert.equal(await sweep(docker, { log: (line) => lines.push(line), now: NOW }), 1);
+  assert.deepEqual(lines, ['Removed the container 0123456789ab that run 77 of org/name left behind.']);
 });

@@ -101,16 +101,21 @@ def _download(model: str, revision: str, file: Wanted, partial: Path) -> None:
 
 
 def _verify(wanted: list[Wanted], partial: Path, progress: Progress) -> None:
-    for file in wanted:
-        path = partial / file.path
-        right = sha256_of(path, progress) == file.sha256 if file.sha256 else _git_blob(path) == file.blob
-        if not right:
-            # Else the next attempt would take it for fetched.
-            path.unlink()
-            raise HarnessError(
-                "model-fetch-failed",
-                f"{file.path} arrived corrupted: it is not what the hub says it is. It was deleted",
-            )
+    corrupted = [file.path for file in wanted if not _is_right(file, partial / file.path, progress)]
+    for path in corrupted:
+        # Else the next attempt would take it for fetched.
+        (partial / path).unlink()
+    if corrupted:
+        raise HarnessError(
+            "model-fetch-failed",
+            f"{', '.join(corrupted)} arrived corrupted: not what the hub says they are. Deleted, the rest is kept.",
+        )
+
+
+def _is_right(file: Wanted, path: Path, progress: Progress) -> bool:
+    if file.sha256 is not None:
+        return sha256_of(path, progress) == file.sha256
+    return _git_blob(path) == file.blob
 
 
 def _git_blob(path: Path) -> str:

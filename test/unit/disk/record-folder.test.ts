@@ -1,0 +1,204 @@
+import assert from 'node:assert/strict';
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { execa } from 'execa';
+import { BASELINE_SCHEMA, type BaselineMeta } from '../../../src/baseline/store.ts';
+import { openRecord, RecordWriter, writeBaselineMeta } from '../../../src/disk/record-folder.ts';
+import { temporaryFolder } from '../support/folder.ts';
+import { body, side } from '../support/records.ts';
+import { rejectedBy } from '../support/suites.ts';
+
+const bodies = { a: body(), b: body({ tokens: [7] }) };
+const { record } = side({ passes: { 'generate-1': bodies } });
+
+async function write(folder: string): Promise<string[]> {
+  await using writer = await RecordWriter.create(folder);
+  const digests = [await writer.addBody(bodies.a), await writer.addBody(bodies.b)];
+  await writer.commit(record);
+  return digests;
+}
+
+describe('a record that was written', () => {
+  test('is read back, bits included', async () => {
+    await using temporary = await temporaryFolder();
+    const folder = join(temporary.path, 'deep', 'er', 'record');
+    await write(folder);
+    const opened = await openRecord(folder);
+    assert.deepEqual(opened.record, record);
+    for (const [i, bits] of Object.values(bodies).entries())
+      assert.deepEqual(await opened.readBody(record.observations[i]?.body ?? ''), bits);
+  });
+
+  test('keeps equal bits once', async () => {
+    await using temporary = await temporaryFolder();
+    await using writer = await RecordWriter.create(join(temporary.path, 'record'));
+    assert.equal(await writer.addBody(body()), await writer.addBody(body()));
+    await writer.commit(record);
+    assert.equal((await readdir(join(temporary.path, 'record', 'bodies'))).length, 1);
+  });
+
+  test('replaces an older one, baseline and all', async () => {
+    await using temporary = await temporaryFolder();
+    const folder = join(temporary.path, 'record');
+    await write(folder);
+    await writeFile(join(folder, 'baseline.json'), '{}');
+    await writeFile(join(folder, 'bodies', 'old'), '');
+    await write(folder);
+    assert.deepEqual((await readdir(folder)).sort(), ['bodies', 'record.json']);
+    assert.equal((await readdir(join(folder, 'bodies'))).length, 2);
+    assert.deepEqual(await readdir(temporary.path), ['record']);
+  });
+
+  test('never replaces what is no record', async () => {
+    await using temporary = await temporaryFolder();
+    await writeFile(join(temporary.path, 'thesis.tex'), 'years of work');
+    const error = await rejectedBy(write(temporary.path));
+    assert.equal(error.code, 'input-invalid');
+    assert.match(error.message, /holds `thesis\.tex`/);
+    assert.equal(await readFile(join(temporary.path, 'thesis.tex'), 'utf8'), 'years of work');
+  });
+
+  test('never replaces what came while the engine ran', async () => {
+    await using temporary = await temporaryFolder();
+    const folder = join(temporary.path, 'record');
+    await using writer = await RecordWriter.create(folder);
+    await mkdir(folder);
+    await writeFile(join(folder, 'notes'), '');
+    assert.equal((await rejectedBy(writer.commit(record))).code, 'input-invalid');
+    assert.deepEqual(await readdir(folder), ['notes']);
+  });
+});
+
+describe('a record that was not finished', () => {
+  test('leaves nothing', async () => {
+    await using temporary = await temporaryFolder();
+    {
+      await using writer = await RecordWriter.create(join(temporary.path, 'record'));
+      await writer.addBody(body());
+    }
+    assert.deepEqual(await readdir(temporary.path), []);
+  });
+
+  test('is whole or absent wherever its process is killed', { timeout: 120_000 }, async () => {
+    await using temporary = await temporaryFolder();
+    const program = fileURLToPath(new URL('../support/writer.ts', import.meta.url));
+    const run = (folder: string, killAt: number, text: string) =>
+      execa(process.execPath, [program, folder, String(killAt), text], { reject: false });
+    const { stdout } = await run(join(temporary.path, 'never'), 0, 'old');
+    const operations = Number(stdout);
+    assert.ok(operations >= 18, `${stdout} operations`);
+
+    const killed = async (killAt: number) => {
+      const folder = join(temporary.path, `killed-${killAt}`);
+      // Over nothing, and over an older record.
+      for (const before of ['nothing', 'an older record']) {
+        const { signal } = await run(folder, killAt, 'new');
+        assert.equal(signal, 'SIGKILL', `operation ${killAt} over ${before}`);
+        if ((await readdir(temporary.path)).includes(`killed-${killAt}`)) await whole(folder);
+        await rm(folder, { recursive: true, force: true });
+        await run(folder, 0, 'old');
+        await whole(folder);
+      }
+    };
+    const steps = Array.from({ length: operations }, (_, i) => i + 1);
+    while (steps.length > 0) await Promise.all(steps.splice(0, 4).map(killed));
+  });
+});
+
+/** Fails unless every body of every observation can be read. */
+async function whole(folder: string): Promise<void> {
+  const { record: found, readBody } = await openRecord(folder);
+  for (const { body: digest } of found.observations) await readBody(digest);
+}
+
+describe('a damaged record is refused:', () => {
+  const cases: readonly (readonly [string, (folder: string, digest: string) => Promise<unknown>, RegExp])[] =
+    [
+      ['no record.json', (f) => rm(join(f, 'record.json')), /record\.json cannot be read \(ENOENT\)/],
+      ['half a record.json', (f) => writeFile(join(f, 'record.json'), '{"schema":'), /is no JSON/],
+      ['a body is missing', (f, d) => rm(join(f, 'bodies', d)), /cannot be read \(ENOENT\)/],
+      ['a body is another', (f, d) => writeFile(join(f, 'bodies', d), 'x'), /other bytes than its name says/],
+      [
+        'a body is a folder',
+        async (f, d) => {
+          await rm(join(f, 'bodies', d));
+          await mkdir(join(f, 'bodies', d));
+        },
+        /cannot be read \(EISDIR\)/,
+      ],
+      [
+        'record.json is a link to nowhere',
+        async (f) => {
+          await rm(join(f, 'record.json'));
+          await symlink('/nowhere', join(f, 'record.json'));
+        },
+        /cannot be read \(ENOENT\)/,
+      ],
+    ];
+  for (const [name, damage, message] of cases)
+    test(name, async () => {
+      await using temporary = await temporaryFolder();
+      const folder = join(temporary.path, 'record');
+      const [digest = ''] = await write(folder);
+      await damage(folder, digest);
+      const error = await rejectedBy(openRecord(folder).then(({ readBody }) => readBody(digest)));
+      assert.equal(error.code, 'record-invalid');
+      assert.match(error.message, message);
+    });
+});
+
+test('a full disk is an error with a remedy, and leaves nothing', async (t) => {
+  await using temporary = await temporaryFolder();
+  const program = fileURLToPath(new URL('../support/full-disk.ts', import.meta.url));
+  // A mount namespace of its own: the mount goes with the process, and as root of a user namespace anybody may.
+  const { stdout, stderr, exitCode } = await execa(
+    'unshare',
+    [
+      '--mount',
+      '--map-root-user',
+      'sh',
+      '-c',
+      'mount -t tmpfs -o size=64k none "$0" && exec "$1" "$2" "$0"',
+      temporary.path,
+      process.execPath,
+      program,
+    ],
+    { reject: false },
+  );
+  if (exitCode === 32 || exitCode === undefined || /unshare/.test(stderr))
+    return t.skip(`no small file system can be mounted here: ${stderr}`);
+  const { code, message, left } = JSON.parse(stdout) as { code: string; message: string; left: string[] };
+  assert.equal(code, 'disk-full');
+  assert.match(message, /The disk is full: .*record could not be written/);
+  assert.deepEqual(left, []);
+});
+
+test('a baseline is made of a record by one file more', async () => {
+  await using temporary = await temporaryFolder();
+  const meta: BaselineMeta = {
+    schema: BASELINE_SCHEMA,
+    suite: 'suite',
+    hardwareClass: 'cpu',
+    record: 'a'.repeat(64),
+    provenance: {
+      repository: 'a/b',
+      commit: 'c',
+      ref: 'r',
+      workflow: 'w',
+      runId: '1',
+      runAttempt: '1',
+      runUrl: 'u',
+      actor: 'a',
+      event: 'e',
+      reason: 'why',
+      createdAt: '2026-11-23T00:00:00.000Z',
+      tool: '0.1.0',
+    },
+    envelope: { lifetimes: 1, digests: ['a'.repeat(64)] },
+  };
+  await writeBaselineMeta(temporary.path, meta);
+  assert.deepEqual(await readdir(temporary.path), ['baseline.json']);
+  assert.deepEqual(JSON.parse(await readFile(join(temporary.path, 'baseline.json'), 'utf8')), meta);
+});

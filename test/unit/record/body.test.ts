@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { describeBody, float32, packBody, uint32, unpackBody } from '../../../src/record/body.ts';
+import { blake2b, digestJson, sha256 } from '../../../src/record/digest.ts';
+import { body } from '../support/records.ts';
+import { thrownBy } from '../support/suites.ts';
+
+const sample = body({ promptTokens: [1, 2, 4_294_967_295], text: 'Grüße 🌍' });
+
+/** Nine bit patterns that numbers do not survive everywhere. */
+const AWKWARD = Buffer.from(
+  [
+    '00000080', // -0
+    '0000807f', // infinity
+    '000080ff', // -infinity
+    '0000c07f', // NaN
+    '0000ffff', // the NaN that a broken model gave
+    '0100807f', // a signalling NaN
+    '01000000', // the smallest subnormal
+    'ffff7f7f', // the largest float32
+    'cdcccc3d', // 0.1
+  ].join(''),
+  'hex',
+);
+
+describe('a packed body', () => {
+  test('comes back as it was, bit by bit', () => {
+    const values = float32(AWKWARD);
+    const original = {
+      ...sample,
+      tokens: Uint32Array.from(values, (_, i) => i),
+      logprobs: values,
+      k: 1,
+      topIds: Uint32Array.from(values, () => 7),
+      topLogprobs: values,
+    };
+    const packed = packBody(original);
+    const back = unpackBody(packed, 'x');
+    assert.deepEqual(back.promptTokens, original.promptTokens);
+    assert.deepEqual(back.tokens, original.tokens);
+    assert.deepEqual(back.topIds, original.topIds);
+    assert.equal(back.k, 1);
+    assert.equal(back.text, 'Grüße 🌍');
+    assert.deepEqual(Buffer.from(back.logprobs.buffer), AWKWARD);
+    assert.deepEqual(packBody(back), packed);
+  });
+
+  test('may be empty', () => {
+    const empty = body({ promptTokens: [], tokens: [], text: '' });
+    assert.deepEqual(unpackBody(packBody(empty), 'x'), empty);
+  });
+
+  test('has no half characters: they are told apart from nothing in UTF-8', () => {
+    const half = body({ text: 'a\ud800' });
+    assert.equal(unpackBody(packBody(half), 'x').text, 'a\ufffd');
+    assert.deepEqual(describeBody(half).text, describeBody(unpackBody(packBody(half), 'x')).text);
+  });
+
+  const packed = packBody(sample);
+  const patched = (offset: number, value: number) => {
+    const bytes = Buffer.from(packed);
+    bytes.writeUInt32LE(value, offset);
+    return bytes;
+  };
+  for (const [name, bytes, message] of [
+    ['nothing', Buffer.alloc(0), /is not a packed observation/],
+    ['only a header', packed.subarray(0, 24), /has 24 bytes where its header says 96/],
+    ['cut short', packed.subarray(0, -1), /has 95 bytes where its header says 96/],
+    ['too long', Buffer.concat([packed, Buffer.alloc(1)]), /has 97 bytes/],
+    [
+      'of another kind',
+      Buffer.from(packed.toString('latin1').replace('DMLB', 'XXXX'), 'latin1'),
+      /not a packed/,
+    ],
+    ['with more steps than bytes', patched(12, 3), /has 96 bytes where its header says 120/],
+    ['with billions of steps', patched(12, 4_294_967_295), /has 96 bytes where/],
+    ['with billions of alternatives', patched(16, 4_294_967_295), /has 96 bytes where/],
+  ] as const)
+    test(`that is ${name} is refused`, () => {
+      const error = thrownBy(() => unpackBody(Buffer.from(bytes), 'abc'));
+      assert.equal(error.code, 'record-invalid');
+      assert.match(error.message, message);
+      assert.match(error.message, /^body abc /);
+    });
+
+  for (const [field, change] of [
+    ['log-probabilities', { logprobs: new Float32Array(3) }],
+    ['top-k ids', { topIds: new Uint32Array(3) }],
+    ['top-k log-probabilities', { topLogprobs: new Float32Array(3) }],
+  ] as const)
+    test(`cannot be made with too many ${field}`, () => {
+      const error = thrownBy(() => packBody({ ...sample, ...change }));
+      assert.equal(
+        error.message,
+        `an observation has 3 ${field} where ${field.startsWith('log') ? 2 : 4} belong.`,
+      );
+    });
+});
+
+for (const read of [uint32, float32])
+  test(`${read.name}: 5 bytes are no numbers`, () => {
+    assert.match(thrownBy(() => read(Buffer.alloc(5))).message, /no whole number of 4-byte values/);
+  });
+
+/** Each computed by Python's struct and hashlib from the documented layout, not by this code. */
+describe('known digests', () => {
+  test('of an observation', () => {
+    assert.deepEqual(describeBody(sample), {
+      promptTokens: { count: 3, sha256: '0a1ce634879f6a487527c9a185b1a4a3de7f41238ad4139e3c6d9e0da723628c' },
+      tokens: { count: 2, sha256: '50ac472466c102b9f97990af92e6c7acc1e76efbfd9b10904c4e2cfd533b0ca8' },
+      logprobs: { sha256: '347c3e0cd6e847bfd3a59586f16c13e52a4076ed7d7a6addf4e5a1fb3c6b8e80', nans: 0 },
+      topK: { k: 2, sha256: 'f52f97a57bb9547d738fd3472b58e15c76d01fac0e16c23100b3631d88bccace' },
+      text: {
+        bytes: 12,
+        sha256: '8db31f8a6161989c85a6209bc474492b5431c306c9319dd648c1b8682ad5c880',
+        blake2b:
+          '29a5b7dea6793995b9f61f159ceca7729f9b2cd4cb859e3d0b1ec04c1077ba673cef0faaa2cd145841764047dd0183f5ed371c747fc78c0180e1ff8b5922de5b',
+      },
+    });
+  });
+
+  test('of a packed body', () => {
+    assert.equal(
+      sha256(packBody(sample)),
+      '39eff8759e424801ee172444e3ce0ffe933cb25bd266adc894362a342f84db68',
+    );
+  });
+
+  test('of canonical JSON: keys sorted, numbers in their shortest form, no blanks', () => {
+    const value = { '😀': null, '\u20ac': 1, b: '\u000f\n', a: [1e30, 4.5, 2e-3] };
+    assert.equal(digestJson(value), '67c2434b6aa1c84f53c76be9c6aee19911a785da8e6a24e82da28115c71e1366');
+  });
+
+  test('of the empty text', () => {
+    assert.equal(sha256(''), 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855');
+    assert.match(blake2b(''), /^786a02f742015903c6c6fd852552d272912f4740e15847618a86e217f71f5419/);
+  });
+});
+
+test('NaN is counted, in the chosen and in the top log-probabilities', () => {
+  const broken = body({ logprobs: [Number.NaN, -1], top: [[[1, Number.NaN]], [[2, Number.NaN]]] });
+  assert.equal(describeBody(broken).logprobs.nans, 3);
+});
+
+test('a value without a JSON form has no digest', () => {
+  assert.throws(() => digestJson(undefined), TypeError);
+});

@@ -1,0 +1,341 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { MAX_SUITE_BYTES, parseSuite } from '../../../src/suite/parse.ts';
+import { problemsOf, SAMPLE, thrownBy } from '../support/suites.ts';
+
+const edited = (from: string | RegExp, to: string) => {
+  const text = SAMPLE.replace(from, to);
+  assert.notEqual(text, SAMPLE, `${from} is not in the sample`);
+  return text;
+};
+
+describe('a suite that is right', () => {
+  test('gives its values, defaults filled in, and the place of each prompt', () => {
+    const { suite, places } = parseSuite(SAMPLE, 'determinism.yml');
+    assert.equal(suite.name, 'smollm2-serving');
+    assert.deepEqual(suite.engine.args, { dtype: 'bfloat16', max_model_len: 1024 });
+    assert.deepEqual(suite.sampling, {
+      temperature: 0,
+      top_p: 1,
+      top_k: 0,
+      min_p: 0,
+      presence_penalty: 0,
+      frequency_penalty: 0,
+      repetition_penalty: 1,
+      seed: 0,
+      max_tokens: 64,
+      min_tokens: 0,
+      ignore_eos: false,
+      stop: [],
+      stop_token_ids: [],
+    });
+    assert.deepEqual(suite.policy, { 'no-baseline': 'fail', incomparable: 'fail' });
+    assert.equal(places.file, 'determinism.yml');
+    assert.deepEqual([...places.prompts.keys()], ['capital', 'sky', 'essay']);
+    assert.deepEqual(places.prompts.get('sky'), { line: 9, column: 5 });
+    assert.deepEqual(places.engine, { line: 4, column: 1 });
+    assert.deepEqual(places.relations, { line: 11, column: 1 });
+  });
+
+  for (const [name, source] of [
+    ['Windows line ends', SAMPLE.replaceAll('\n', '\r\n')],
+    ['a byte order mark', `\ufeff${SAMPLE}`],
+    ['an anchor that nothing refers to', edited('name: smollm2', 'name: &n smollm2')],
+    ['block style', edited('[rerun, baseline]', '\n  - rerun\n  - name: baseline\n    require: identical')],
+  ] as const)
+    test(`may have ${name}`, () => {
+      const { places } = parseSuite(source, 'suite.yml');
+      assert.deepEqual(places.prompts.get('essay'), { line: 10, column: 5 });
+    });
+
+  test('points at an entry that has no line of its own', () => {
+    const { places } = parseSuite(edited(/relations: .*\n/, ''), 'suite.yml');
+    assert.deepEqual(places.relations, { line: 1, column: 1 });
+  });
+});
+
+test('every problem is told at once, in the order of the file', () => {
+  const source = edited('temperature: 0', 'temperature: "0"')
+    .replace('max_tokens: 64', 'max_token: 64')
+    .replace('id: sky', 'id: capital')
+    .replace('gpus: 1', 'gpus: 0')
+    .replace('relations: [rerun, baseline]', 'relations: [rerun, reruns]\nname: again');
+  assert.deepEqual(problemsOf(source), [
+    '5:110  `runtime.gpus`: Too small: expected number to be >=1',
+    '6:1  `sampling.max_tokens` is missing: it must be a number',
+    '6:13  `sampling.temperature` must be a number',
+    '6:31  `max_token` is not a key of `sampling`: did you mean `max_tokens`?',
+    '9:7  the prompt id `capital` is used twice',
+    '11:20  `relations[1]` must be one of `rerun`, `baseline` or a mapping: did you mean `rerun`?',
+    '12:1  `name` stands here twice',
+  ]);
+  const { message, hint } = thrownBy(() => parseSuite(source, 'suite.yml'));
+  assert.match(message, /^suite\.yml has 7 problems:\n {2}suite\.yml:5:110 {2}`runtime\.gpus`/);
+  assert.match(hint, /docs\/suite\.md/);
+});
+
+/** Name, source, and what is told of it. */
+const wrong: readonly (readonly [string, string, readonly string[]])[] = [
+  [
+    'an unknown key at the top',
+    `${SAMPLE}promts: []\n`,
+    ['12:1  `promts` is not a key of the suite: did you mean `prompts`?'],
+  ],
+  [
+    'an unknown key far from any known one',
+    edited('gpus: 1', 'gpus: 1, zzzzzzzz: 1'),
+    ['5:119  `zzzzzzzz` is not a key of `runtime`: known are `image`, `gpus`, `memory`, `shm`'],
+  ],
+  [
+    'an unknown key in an entry of a list',
+    edited('file: prompts', 'fil: prompts'),
+    [
+      '10:5  `prompts[2]`: a prompt needs exactly one of `text`, `messages` and `file`',
+      '10:18  `fil` is not a key of `prompts[2]`: did you mean `file`?',
+    ],
+  ],
+  ['a key twice', `${SAMPLE}name: other\n`, ['12:1  `name` stands here twice']],
+  [
+    'a key twice in a nested mapping',
+    edited('seed: 0', 'seed: 0, seed: 1'),
+    ['6:54  `seed` stands here twice'],
+  ],
+  ['a prompt id twice', edited('id: essay', 'id: sky'), ['10:7  the prompt id `sky` is used twice']],
+  [
+    'a relation twice, once in each form',
+    edited('[rerun, baseline]', '[rerun, { name: rerun, require: tokens }]'),
+    ['11:20  the relation `rerun` is named twice'],
+  ],
+  [
+    'an alias',
+    edited('name: smollm2', 'name: &n smollm2').replace('id: capital', 'id: *n'),
+    ['8:11  aliases are not supported: write the value out'],
+  ],
+  [
+    'a merge key through an alias',
+    `${edited('sampling: {', 'sampling: &s {')}policy: { <<: *s }\n`,
+    ['12:15  aliases are not supported: write the value out'],
+  ],
+  [
+    'a merge key',
+    `${SAMPLE}policy: { <<: { no-baseline: warn } }\n`,
+    ['12:11  `<<` is not a key of `policy`: known are `no-baseline`, `incomparable`'],
+  ],
+  [
+    'types that are not those of the schema',
+    edited('max_tokens: 64', 'max_tokens: 1.5')
+      .replace('args: { dtype: bfloat16, max_model_len: 1024 }', 'args: []')
+      .replace('relations: [rerun, baseline]', 'relations: rerun')
+      .replace('seed: 0', 'seed: .nan')
+      .replace('gpus: 1', 'gpus: all'),
+    [
+      '4:23  `engine.args` must be a mapping',
+      '5:110  `runtime.gpus` must be `none` or a number',
+      '6:29  `sampling.max_tokens` must be an integer',
+      '6:46  `sampling.seed` must be a number',
+      '11:1  `relations` must be a list',
+    ],
+  ],
+  [
+    'an argument that has no JSON form',
+    edited('dtype: bfloat16', 'dtype: .inf'),
+    ['4:31  `engine.args.dtype` must be a string or a number or a boolean or null or a list or a mapping'],
+  ],
+  [
+    'a branch as revision',
+    edited(/revision: \w+/, 'revision: main'),
+    ['3:51  `model.revision`: a revision is a commit of 40 hex digits: a branch or a tag can move'],
+  ],
+  [
+    'a revision that YAML takes for a number',
+    edited(/revision: \w+/, `revision: ${'1'.repeat(40)}`),
+    ['3:51  `model.revision` must be a string'],
+  ],
+  [
+    'a hub model without a revision',
+    edited(/, revision: \w+/, ''),
+    ['3:1  `model.revision`: a model from the hub needs its `revision`: 40 hex digits of a commit'],
+  ],
+  [
+    'a model that is both fetched and here',
+    edited('model: { ', 'model: { path: m, '),
+    [
+      '3:1  `model`: a model needs either `id` and `revision`, or `path`',
+      '3:60  `model.revision`: `revision` belongs to a hub `id`; a `path` is identified by the digests of its files',
+    ],
+  ],
+  [
+    'no max_tokens',
+    edited('max_tokens: 64, ', ''),
+    ['6:1  `sampling.max_tokens` is missing: it must be a number'],
+  ],
+  ['no sampling at all', edited(/sampling: .*\n/, ''), ['1:1  `sampling` is missing: it must be a mapping']],
+  [
+    'variables that load code or carry secrets',
+    edited(
+      'name: vllm,',
+      'name: vllm, env: { LD_PRELOAD: x, HF_TOKEN: x, PYTHONPATH: x, PATH: x, GITHUB_TOKEN: x, low: x, OK: "1", PYTHONHASHSEED: "1" },',
+    ),
+    [
+      ...[
+        [30, 'LD_PRELOAD'],
+        [45, 'HF_TOKEN'],
+        [58, 'PYTHONPATH'],
+        [73, 'PATH'],
+        [82, 'GITHUB_TOKEN'],
+      ].map(
+        ([column, name]) =>
+          `4:${column}  \`engine.env.${name}\`: a suite cannot set this: it would change what code runs, or carry a secret`,
+      ),
+      '4:99  `engine.env.low`: an environment variable is in capitals',
+    ],
+  ],
+  [
+    'a NUL in a variable',
+    edited('name: vllm,', 'name: vllm, env: { A: "\\0" },'),
+    ['4:30  `engine.env.A`: no process can be given a NUL character'],
+  ],
+  [
+    'a prototype as key of a free mapping',
+    edited('args: {', 'args: { __proto__: { polluted: true },'),
+    ['4:31  `__proto__` cannot be a key'],
+  ],
+  [
+    'names of Object.prototype as keys',
+    `${SAMPLE}constructor: 1\ntoString: 1\n`,
+    ['12:1', '13:1'].map(
+      (place, i) =>
+        `${place}  \`${['constructor', 'toString'][i]}\` is not a key of the suite: known are \`apiVersion\`, \`name\`, \`model\`, \`engine\`, \`runtime\`, \`sampling\`, \`prompts\`, \`relations\`, \`baseline\`, \`policy\``,
+    ),
+  ],
+  [
+    'the model among the engine arguments',
+    edited('dtype: bfloat16', 'model: other'),
+    ['4:31  `engine.args.model`: the model is named under `model`'],
+  ],
+  [
+    'a misspelt requirement',
+    edited('[rerun, baseline]', '[{ name: rerun, require: identicl }]'),
+    [
+      '11:28  `relations[0].require` must be one of `identical`, `tokens`, `measure`: did you mean `identical`?',
+    ],
+  ],
+  ['another version', edited('ml/v1', 'ml/v2'), ['1:1  `apiVersion` must be `deterministic-ml/v1`']],
+  [
+    'two sources of one prompt',
+    edited('id: capital, ', 'id: capital, file: x, '),
+    ['8:5  `prompts[0]`: a prompt needs exactly one of `text`, `messages` and `file`'],
+  ],
+  [
+    'an empty list of prompts',
+    edited(/prompts:\n(.*\n){3}/, 'prompts: []\n'),
+    ['7:1  `prompts`: Too small: expected array to have >=1 items'],
+  ],
+  [
+    'half a character',
+    edited('The capital', 'The \\ud800 capital'),
+    ['8:26  this text holds half of a surrogate pair, which has no UTF-8 form'],
+  ],
+  [
+    'a Windows line end before the problem',
+    `${SAMPLE.replaceAll('\n', '\r\n')}zzzzzzzz: 1\r\n`,
+    [
+      '12:1  `zzzzzzzz` is not a key of the suite: known are `apiVersion`, `name`, `model`, `engine`, `runtime`, `sampling`, `prompts`, `relations`, `baseline`, `policy`',
+    ],
+  ],
+  ['nothing', '', ['1:1  the suite must be a mapping']],
+  ['only a comment', '# later\n', ['1:1  the suite must be a mapping']],
+  ['a scalar', 'hello\n', ['1:1  the suite must be a mapping']],
+  ['a list', '- hello\n', ['1:1  the suite must be a mapping']],
+  [
+    'tabs',
+    'apiVersion: deterministic-ml/v1\nmodel:\n\tid: x\n',
+    ['3:1  Tabs are not allowed as indentation'],
+  ],
+  ['two documents', `${SAMPLE}---\n${SAMPLE}`, ['12:1  a second document begins here: a suite is one']],
+  [
+    'another version of YAML',
+    `%YAML 1.1\n---\n${SAMPLE}`,
+    ['1:1  a suite is YAML 1.2: remove the %YAML line'],
+  ],
+  [
+    'a tag that runs code elsewhere',
+    edited('name: smollm2-serving', 'name: !!js/function x'),
+    ['2:7  Unresolved tag: tag:yaml.org,2002:js/function'],
+  ],
+  [
+    'a bracket that is not closed',
+    edited('seed: 0 }', 'seed: 0'),
+    ['7:1  Flow map in block collection must be sufficiently indented and end with a }'],
+  ],
+];
+
+describe('a suite that is wrong', () => {
+  for (const [name, source, expected] of wrong)
+    test(name, () => assert.deepEqual(problemsOf(source), expected));
+});
+
+describe('a suite that is made to hurt', () => {
+  /** Milliseconds that are a lot for a slow machine, and nothing beside what an attack would take. */
+  const quickly = (work: () => void) => {
+    const start = performance.now();
+    work();
+    assert.ok(performance.now() - start < 5000, `took ${performance.now() - start} ms`);
+  };
+
+  test('billion laughs', () => {
+    const levels = [...'bcdefghi'].map(
+      (name, i) => `${name}: &${name} [${Array(9).fill(`*${'abcdefgh'[i]}`).join(', ')}]\n`,
+    );
+    quickly(() => {
+      const problems = problemsOf(`a: &a [lol, lol]\n${levels.join('')}`);
+      assert.equal(problems[0], '2:8  aliases are not supported: write the value out');
+    });
+  });
+
+  test('larger than the cap', () => {
+    assert.deepEqual(problemsOf(SAMPLE + '#'.repeat(MAX_SUITE_BYTES)), [
+      `1:1  the file is larger than ${MAX_SUITE_BYTES} bytes: move long prompts into files`,
+    ]);
+    const filled = SAMPLE + '#'.repeat(MAX_SUITE_BYTES - SAMPLE.length);
+    assert.equal(parseSuite(filled, 'suite.yml').suite.name, 'smollm2-serving');
+  });
+
+  test('20,000 unknown keys: the first hundred are told', () => {
+    const keys = Array.from({ length: 20_000 }, (_, i) => `key${i}: 1\n`).join('');
+    quickly(() => {
+      const { message, places } = thrownBy(() => parseSuite(SAMPLE + keys, 'suite.yml'));
+      assert.equal(places.length, 100);
+      assert.ok(message.length < 50_000, `a message of ${message.length} characters`);
+    });
+  });
+
+  test('an endless key', () => {
+    const { message } = thrownBy(() => parseSuite(`${SAMPLE}${'k'.repeat(900_000)}: 1\n`, 'suite.yml'));
+    assert.ok(message.length < 1000, `a message of ${message.length} characters`);
+  });
+
+  for (const [open, close] of [
+    ['[', ']'],
+    ['{ a: ', '}'],
+  ] as const)
+    for (const depth of [100, 700, 3000, 100_000])
+      test(`${depth} levels of ${open}`, () => {
+        const nested = `${open.repeat(depth)}1${close.repeat(depth)}`;
+        quickly(() => {
+          try {
+            parseSuite(edited('dtype: bfloat16', `dtype: ${nested}`), 'suite.yml');
+            assert.ok(depth < 3000);
+          } catch (error) {
+            assert.match(String(error), /suite-invalid|nested too deeply|smaller than|larger than/);
+          }
+        });
+      });
+
+  test('no key reaches the process as a warning', async (t) => {
+    const warn = t.mock.method(process, 'emitWarning', () => {});
+    problemsOf(edited('args: {', 'args: { ["::error::x", b]: 1, '));
+    problemsOf(edited('args: {', 'args: { ? { "##[error]x": 1 } : 1, '));
+    assert.equal(warn.mock.callCount(), 0);
+  });
+});

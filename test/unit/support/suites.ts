@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import type { LoadedSuite } from '../../../src/disk/suite-file.ts';
+import { UserError } from '../../../src/errors.ts';
+import { parseSuite } from '../../../src/suite/parse.ts';
+import type { PromptInput } from '../../../src/suite/schema.ts';
+
+/** The suite of the issue that started this project, with its blanks filled in. */
+export const SAMPLE = `apiVersion: deterministic-ml/v1
+name: smollm2-serving
+model: { id: HuggingFaceTB/SmolLM2-135M-Instruct, revision: ${'a1'.repeat(20)} }
+engine: { name: vllm, args: { dtype: bfloat16, max_model_len: 1024 } }
+runtime: { image: vllm/vllm-openai@sha256:${'b2'.repeat(32)} , gpus: 1 }
+sampling: { temperature: 0, max_tokens: 64, seed: 0 }
+prompts:
+  - { id: capital, text: "The capital of France is" }
+  - { id: sky, messages: [{ role: user, content: "Explain why the sky is blue." }] }
+  - { id: essay, file: prompts/essay.txt }
+relations: [rerun, baseline]
+`;
+
+/** What parsing `source` complains about, as `line:column  message`. */
+export function problemsOf(source: string): string[] {
+  const error = thrownBy(() => parseSuite(source, 'suite.yml'));
+  assert.equal(error.code, 'suite-invalid');
+  return error.places.map(({ line, column, message }) => `${line}:${column}  ${message}`);
+}
+
+export function thrownBy(work: () => unknown): UserError {
+  try {
+    work();
+  } catch (error) {
+    assert.ok(error instanceof UserError, `not a UserError: ${String(error)}`);
+    return error;
+  }
+  assert.fail('nothing was thrown');
+}
+
+export async function rejectedBy(work: Promise<unknown>): Promise<UserError> {
+  try {
+    await work;
+  } catch (error) {
+    assert.ok(error instanceof UserError, `not a UserError: ${String(error)}`);
+    return error;
+  }
+  assert.fail('nothing was thrown');
+}
+
+/** A suite whose prompts were read in, as the plan gets it. */
+export function loaded(source: string, prompts: readonly PromptInput[]): LoadedSuite {
+  return { ...parseSuite(source, 'suite.yml'), prompts, folder: '/repository' };
+}
