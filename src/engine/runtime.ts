@@ -29,6 +29,7 @@ export type ModelSource =
 
 export interface Peer extends AsyncDisposable {
   readonly stdin: Writable;
+  /** Both must be read: Docker sends them over one connection, and an unread one holds up the other. */
   readonly stdout: Readable;
   readonly stderr: Readable;
   /** Resolves once, when the process has ended for whatever reason; never rejects. */

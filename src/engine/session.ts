@@ -49,6 +49,7 @@ export class Session implements AsyncDisposable {
   readonly #tail: string[] = [];
   readonly #deadline: AbortSignal;
   #seq = 0;
+  #greeted = false;
   #ended = false;
   #disposed = false;
 
@@ -82,6 +83,7 @@ export class Session implements AsyncDisposable {
       const body = Buffer.from(JSON.stringify(start));
       session.#peer.stdin.write(Buffer.concat([Buffer.from(`${body.length}\n`), body]));
       await session.expect('hello');
+      session.#greeted = true;
       return session;
     } catch (error) {
       await session[Symbol.asyncDispose]();
@@ -144,7 +146,7 @@ export class Session implements AsyncDisposable {
   async #next(): Promise<Event> {
     const { signal, inactivitySeconds, deadlineSeconds } = this.#options;
     using watch = new Watch(inactivitySeconds * 1000, [signal, this.#deadline]);
-    const next = this.#events.next();
+    const next = this.#nextOrExit();
     // Whichever of the two loses the race is looked at no more.
     next.catch(() => {});
     const outcome = await Promise.race([next, watch.fired]);
@@ -161,10 +163,15 @@ export class Session implements AsyncDisposable {
         `The engine gave no sign of life for ${inactivitySeconds} s; it was stopped.${quote(this.#tail)}`,
         'See its last lines above. Raise the `inactivity-minutes` input if loading the model really takes that long.',
       );
-    if (outcome.done !== true) return outcome.value;
-    const exit = await this.#peer.exit;
+    if ('event' in outcome) return outcome;
     await this.#stderr;
-    throw died(exit, this.#tail);
+    throw died(outcome, this.#greeted, this.#tail);
+  }
+
+  /** How it ended, once it says no more: a process may close stdout and live on, so this may take for ever. */
+  async #nextOrExit(): Promise<Event | Exit> {
+    const { done, value } = await this.#events.next();
+    return done === true ? await this.#peer.exit : value;
   }
 
   async *#readEvents(): AsyncGenerator<Event> {
@@ -315,7 +322,14 @@ function reported({ code, message }: EventOf<'error'>, tail: readonly string[]):
   }
 }
 
-function died({ code, signal, outOfMemory }: Exit, tail: readonly string[]): UserError {
+function died({ code, signal, outOfMemory }: Exit, greeted: boolean, tail: readonly string[]): UserError {
+  // What a container's init and a shell give for a program that is not there.
+  if (code === COMMAND_NOT_FOUND && !greeted)
+    return new UserError(
+      'engine-missing',
+      `There is no python3 where the engine is to run.${quote(tail)}`,
+      'Use an image that has the engine and its Python on PATH, such as vllm/vllm-openai.',
+    );
   if (outOfMemory)
     return new UserError(
       'engine-out-of-memory',
@@ -337,6 +351,8 @@ function died({ code, signal, outOfMemory }: Exit, tail: readonly string[]): Use
       : 'Its last lines above usually name the cause. Run the same suite with `deterministic-ml check` on the runner to see it live.',
   );
 }
+
+const COMMAND_NOT_FOUND = 127;
 
 function signalMeaning(signal: string): string {
   const number = (constants.signals as Readonly<Record<string, number | undefined>>)[signal];
