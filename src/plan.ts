@@ -39,7 +39,7 @@ export interface PlannedPass {
   readonly groups: readonly (readonly string[])[];
 }
 
-/** @param required relations that are examined whatever the suite asks for */
+/** @param required relations that must hold whatever the suite asks for */
 export function makePlan({ suite, prompts }: LoadedSuite, required: readonly RelationName[] = []): Plan {
   const engine = engines[suite.engine.name];
   const claims = claimsOf(suite, required);
@@ -78,6 +78,8 @@ function claimsOf(suite: Suite, required: readonly RelationName[]): Claim[] {
   for (const entry of suite.relations) {
     const relation = typeof entry === 'string' ? entry : entry.name;
     const requirement = typeof entry === 'string' ? relations[relation].requires : entry.require;
+    // Looked at but held to nothing, it could not stop an engine that does not repeat from becoming a baseline.
+    if (requirement === 'measure' && required.includes(relation)) continue;
     claims.set(relation, { relation, requirement });
   }
   return [...claims.values()];

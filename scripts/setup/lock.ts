@@ -1,6 +1,7 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { execa } from 'execa';
 
 /**
  * A lock between processes. The kernel gives it back when the last process that has its descriptor ends, in whatever
@@ -15,7 +16,7 @@ export async function lock(file: string, mode: 'shared' | 'exclusive' = 'exclusi
   const tell = () => process.stderr.write(`[setup] … waiting for another process that holds ${file}\n`);
   const waiting = setTimeout(tell, 1000);
   const held = await flock(file, `--${mode}`).finally(() => clearTimeout(waiting));
-  if (held === undefined) throw new Error(`cannot lock ${file}: flock is part of util-linux`);
+  if (held === undefined) throw new Error(`cannot lock ${file}`);
   return held;
 }
 
@@ -29,8 +30,14 @@ async function flock(file: string, ...options: readonly string[]): Promise<Lock 
   await mkdir(dirname(file), { recursive: true });
   // Readable, since it becomes the standard input of children: an empty one.
   const handle = await open(file, 'a+');
-  const { failed } = await execa('flock', [...options, '0'], { stdin: handle.fd, reject: false });
-  if (!failed) return { fd: handle.fd, [Symbol.asyncDispose]: () => handle.close() };
+  try {
+    const locker = spawn('flock', [...options, '0'], { stdio: [handle.fd, 'ignore', 'inherit'] });
+    const [code] = await once(locker, 'exit');
+    if (code === 0) return { fd: handle.fd, [Symbol.asyncDispose]: () => handle.close() };
+  } catch (error) {
+    await handle.close();
+    throw new Error('setup needs flock, which is part of util-linux', { cause: error });
+  }
   await handle.close();
   return undefined;
 }

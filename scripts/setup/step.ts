@@ -1,4 +1,7 @@
-import { execa } from 'execa';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import type { Lock } from './lock.ts';
 
 /** Tells what a step is doing right now; shown while the step is long. */
@@ -36,9 +39,8 @@ export async function step<T>(title: string, work: (note: Note) => Promise<T>): 
   }
 }
 
-/** Where and with what a program runs. */
+/** With what a program runs. */
 export interface RunOptions {
-  readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
   /** To be held until the program ends, even if this process is killed before it. */
   readonly lock?: Lock;
@@ -49,15 +51,25 @@ export async function run(
   note: Note,
   file: string,
   args: readonly string[],
-  { lock, ...options }: RunOptions = {},
+  { env, lock }: RunOptions = {},
 ): Promise<void> {
-  const program = execa(file, args, {
-    ...options,
-    stdin: lock === undefined ? 'ignore' : lock.fd,
-    all: true,
-    reject: false,
+  const program = spawn(file, args, {
+    env: { ...process.env, ...env },
+    // A lock is an open file, and an empty one.
+    stdio: [lock?.fd ?? 'ignore', 'pipe', 'pipe'],
   });
-  for await (const line of program.iterable({ from: 'all' })) note(line);
-  const { failed, shortMessage, all } = await program;
-  if (failed) throw new Error([shortMessage, ...all.split('\n').slice(-30)].join('\n'));
+  const closed = once(program, 'close');
+  const lines: string[] = [];
+  const read = async (stream: Readable) => {
+    for await (const line of createInterface({ input: stream })) {
+      note(line);
+      lines.push(line);
+    }
+  };
+  const outputs = [program.stdout, program.stderr].filter((stream) => stream !== null);
+  await Promise.all([closed, ...outputs.map(read)]);
+  const [code, signal] = await closed;
+  if (code !== 0) {
+    throw new Error([`${file} ${args[0]} ended with ${signal ?? code}`, ...lines.slice(-30)].join('\n'));
+  }
 }

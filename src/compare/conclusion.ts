@@ -13,7 +13,7 @@ export const CONCLUSIONS = [
 ] as const;
 export type Conclusion = (typeof CONCLUSIONS)[number];
 
-/** What the store said; `not-asked` when the suite does not ask for the baseline relation. */
+/** What the store said; `not-asked` when nothing is held to a baseline, as in a refresh, which only shows the old one. */
 export type BaselineState = 'found' | 'incomparable' | 'absent' | 'not-asked';
 
 export type Verdict = 'pass' | 'warn' | 'fail';
@@ -33,12 +33,11 @@ export function judge(
   baseline: BaselineState,
   policy: Suite['policy'],
 ): Judgement {
-  const reached = new Set(results.map((result) => concluded(result, baseline)));
-  // A run that held nothing to a requirement measured nothing that could have failed.
-  if (!results.some(({ status }) => status === 'held') && reached.has('reproduced')) {
-    reached.delete('reproduced');
-    reached.add('unmeasured');
-  }
+  const judged = results.filter(({ relation }) => relation !== 'baseline' || baseline !== 'not-asked');
+  const reached = new Set(judged.map((result) => concluded(result, baseline)));
+  // Where nothing was held to a requirement, nothing could have failed.
+  if (!judged.some(({ status }) => status === 'held')) reached.delete('reproduced');
+  if (reached.size === 0) reached.add('unmeasured');
   const conclusion = CONCLUSIONS.find((candidate) => reached.has(candidate)) ?? 'unmeasured';
   const verdicts = new Set([...reached].map((one) => verdict(one, policy)));
   return { conclusion, verdict: verdicts.has('fail') ? 'fail' : verdicts.has('warn') ? 'warn' : 'pass' };

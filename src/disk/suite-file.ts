@@ -56,9 +56,13 @@ async function readSuite(absolute: string, path: string): Promise<string> {
       { cause },
     );
   try {
-    if ((await stat(absolute)).size > MAX_SUITE_BYTES)
-      throw missing(`is larger than ${MAX_SUITE_BYTES} bytes`);
-    return await readFile(absolute, 'utf8');
+    const found = await stat(absolute);
+    if (!found.isFile()) throw missing('is not a file');
+    if (found.size > MAX_SUITE_BYTES) throw missing(`is larger than ${MAX_SUITE_BYTES} bytes`);
+    const text = utf8(await readFile(absolute));
+    if (text === undefined)
+      throw new UserError('suite-invalid', `The suite ${path} is not valid UTF-8.`, 'Save it as UTF-8.');
+    return text;
   } catch (cause) {
     if (cause instanceof UserError) throw cause;
     throw missing(
@@ -84,7 +88,11 @@ async function readPrompt(file: string, folder: string, workspace: string): Prom
     const inside = relative(root, real);
     if (inside.startsWith('..') || isAbsolute(inside))
       throw new Error(`\`${file}\` lies outside the repository`);
-    if ((await stat(real)).size > MAX_PROMPT_BYTES)
+    const found = await stat(real);
+    // Reading a pipe could take forever.
+    if (!found.isFile()) throw new Error(`\`${file}\` is not a file`);
+    if (found.size === 0) throw new Error(`\`${file}\` is empty`);
+    if (found.size > MAX_PROMPT_BYTES)
       throw new Error(`\`${file}\` is larger than ${MAX_PROMPT_BYTES} bytes`);
     bytes = await readFile(real);
   } catch (error) {
@@ -95,9 +103,16 @@ async function readPrompt(file: string, folder: string, workspace: string): Prom
       { cause: error },
     );
   }
+  const text = utf8(bytes);
+  if (text === undefined) throw new Error(`\`${file}\` is not valid UTF-8`);
+  return text;
+}
+
+/** Undefined for bytes that are no UTF-8: a replacement character would be another prompt. */
+function utf8(bytes: Buffer): string | undefined {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch (cause) {
-    throw new Error(`\`${file}\` is not valid UTF-8`, { cause });
+  } catch {
+    return undefined;
   }
 }

@@ -196,7 +196,15 @@ function describe(issue: core.$ZodIssue, place: (path: Path) => Position): Probl
         },
       ];
     case 'invalid_value':
-      return [{ ...place(issue.path), message: `${where} must be ${expectation(issue)}${meant(issue)}` }];
+      return [
+        {
+          ...place(issue.path),
+          message:
+            issue.input === undefined
+              ? `${where} is missing: it must be ${expectation(issue)}`
+              : `${where} must be ${expectation(issue)}${meant(issue)}`,
+        },
+      ];
     case 'invalid_union': {
       // A branch of the right kind is what the author meant; of two, the one with fewer problems.
       const [best] = issue.errors

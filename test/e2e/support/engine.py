@@ -1,7 +1,7 @@
 """An engine that does what a test tells it. The tests put it in the place of engines/vllm.py in their copy of the action.
 
-`engine.args` of the suite hold Python: `on_import` cannot be, since arguments come later, but `on_load` runs as the
-engine loads, `on_step` at each token and `on_close` at the end. `text`, `tokens` and `effective` are what it claims.
+`engine.args` of the suite hold Python: `on_load` runs as the engine loads, `on_step` at each token, `on_close` at the
+end; ON_IMPORT of `engine.env` runs first of all. `text`, `logprob`, `dropped` and `effective` are what it claims.
 """
 
 from __future__ import annotations
@@ -78,3 +78,6 @@ def _token(prompt: str, step: int) -> int:
 
 def _play(code: str, **names: Any) -> None:
     exec(code, {"ctypes": ctypes, "os": os, "subprocess": subprocess, "sys": sys, "time": time, **names})
+
+
+_play(os.environ.get("ON_IMPORT", ""))

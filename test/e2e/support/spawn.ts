@@ -77,6 +77,7 @@ export interface Outcome {
 export class Step implements AsyncDisposable {
   readonly ended: Promise<Outcome>;
   readonly #child: ChildProcessByStdio<null, Readable, Readable>;
+  readonly #onLog = new Set<() => void>();
   #log = '';
 
   private constructor(child: ChildProcessByStdio<null, Readable, Readable>, files: CommandFiles) {
@@ -84,7 +85,7 @@ export class Step implements AsyncDisposable {
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding('utf8').on('data', (text: string) => {
         this.#log += text;
-        child.emit('log');
+        for (const look of this.#onLog) look();
       });
     this.ended = this.#end(files);
   }
@@ -114,15 +115,21 @@ export class Step implements AsyncDisposable {
 
   /** Waits until the log shows something. */
   async sees(pattern: RegExp, seconds = 60): Promise<void> {
-    const late = AbortSignal.timeout(seconds * 1000);
-    while (!pattern.test(this.#log)) {
-      if (late.aborted || this.#child.exitCode !== null || this.#child.signalCode !== null)
-        throw new Error(`${pattern} did not show up in the log:\n${this.#log}`);
-      await Promise.race([
-        once(this.#child, 'log', { signal: late }).catch(() => {}),
-        once(this.#child, 'close', { signal: late }).catch(() => {}),
-      ]);
-    }
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const look = () => {
+      if (pattern.test(this.#log)) resolve();
+    };
+    const missing = (why: string) => () =>
+      reject(new Error(`${why} before ${pattern}; its log:\n${this.#log}`));
+    const late = setTimeout(missing(`${seconds} s had passed`), seconds * 1000);
+    this.#onLog.add(look);
+    // What the log shows last comes before the end.
+    void this.ended.then(look).then(missing('the step had ended'));
+    look();
+    await promise.finally(() => {
+      clearTimeout(late);
+      this.#onLog.delete(look);
+    });
   }
 
   kill(signal: NodeJS.Signals): void {

@@ -84,9 +84,9 @@ describe('a record that was not finished', () => {
   test('is whole or absent wherever its process is killed', { timeout: 120_000 }, async () => {
     await using temporary = await temporaryFolder();
     const program = fileURLToPath(new URL('../support/writer.ts', import.meta.url));
-    const run = (folder: string, killAt: number, text: string) =>
-      execa(process.execPath, [program, folder, String(killAt), text], { reject: false });
-    const { stdout } = await run(join(temporary.path, 'never'), 0, 'old');
+    const run = (folder: string, killAt: number) =>
+      execa(process.execPath, [program, folder, String(killAt)], { reject: false });
+    const { stdout } = await run(join(temporary.path, 'never'), 0);
     const operations = Number(stdout);
     assert.ok(operations >= 18, `${stdout} operations`);
 
@@ -94,12 +94,11 @@ describe('a record that was not finished', () => {
       const folder = join(temporary.path, `killed-${killAt}`);
       // Over nothing, and over an older record.
       for (const before of ['nothing', 'an older record']) {
-        const { signal } = await run(folder, killAt, 'new');
+        const { signal } = await run(folder, killAt);
         assert.equal(signal, 'SIGKILL', `operation ${killAt} over ${before}`);
         if ((await readdir(temporary.path)).includes(`killed-${killAt}`)) await whole(folder);
         await rm(folder, { recursive: true, force: true });
-        await run(folder, 0, 'old');
-        await whole(folder);
+        await write(folder);
       }
     };
     const steps = Array.from({ length: operations }, (_, i) => i + 1);

@@ -169,6 +169,11 @@ const wrong: readonly (readonly [string, string, readonly string[]])[] = [
     edited('max_tokens: 64, ', ''),
     ['6:1  `sampling.max_tokens` is missing: it must be a number'],
   ],
+  [
+    'no version',
+    edited(/apiVersion: .*\n/, ''),
+    ['1:1  `apiVersion` is missing: it must be `deterministic-ml/v1`'],
+  ],
   ['no sampling at all', edited(/sampling: .*\n/, ''), ['1:1  `sampling` is missing: it must be a mapping']],
   [
     'variables that load code or carry secrets',

@@ -48,7 +48,7 @@ syncBuiltinESMExports();
 const { RecordWriter } = await import('../../../src/disk/record-folder.ts');
 const { body, side } = await import('./records.ts');
 
-const bodies = { a: body({ text: process.argv[4] ?? '' }), b: body({ tokens: [7] }) };
+const bodies = { a: body({ text: 'new' }), b: body({ tokens: [7] }) };
 await using writer = await RecordWriter.create(folder);
 for (const bits of Object.values(bodies)) await writer.addBody(bits);
 await writer.commit(side({ passes: { 'generate-1': bodies } }).record);

@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { type BaselineState, type Conclusion, judge, type Verdict } from '../../../src/compare/conclusion.ts';
+import type { RelationResult } from '../../../src/compare/types.ts';
+import { result } from '../support/records.ts';
+
+const STATUSES = ['held', 'broken', 'unmeasured', 'measured'] as const;
+type Status = (typeof STATUSES)[number];
+const STATES: readonly BaselineState[] = ['found', 'incomparable', 'absent', 'not-asked'];
+const STRICT = { 'no-baseline': 'fail', incomparable: 'fail' } as const;
+const LENIENT = { 'no-baseline': 'warn', incomparable: 'warn' } as const;
+
+const judged = (
+  rerun: Status | undefined,
+  baseline: Status | undefined,
+  state: BaselineState,
+  policy: Parameters<typeof judge>[2] = STRICT,
+) => {
+  const results: RelationResult[] = [];
+  if (rerun !== undefined) results.push(result('rerun', rerun));
+  if (baseline !== undefined) results.push(result('baseline', baseline));
+  return judge(results, state, policy);
+};
+
+/** DESIGN.md, "conclusion", written out: `rerun`, `baseline`, what the store said, conclusion and both verdicts. */
+const TABLE: readonly (readonly [
+  Status | undefined,
+  Status | undefined,
+  BaselineState,
+  Conclusion,
+  Verdict,
+  Verdict,
+])[] = [
+  ['held', 'held', 'found', 'reproduced', 'pass', 'pass'],
+  ['held', 'measured', 'found', 'reproduced', 'pass', 'pass'],
+  ['held', 'broken', 'found', 'drift', 'fail', 'fail'],
+  ['held', 'unmeasured', 'found', 'unmeasured', 'fail', 'fail'],
+  ['measured', 'held', 'found', 'reproduced', 'pass', 'pass'],
+  // Nothing was held to anything: such a run could not have failed.
+  ['measured', 'measured', 'found', 'unmeasured', 'fail', 'fail'],
+  ['measured', 'broken', 'found', 'drift', 'fail', 'fail'],
+  ['measured', 'unmeasured', 'found', 'unmeasured', 'fail', 'fail'],
+  ['broken', 'held', 'found', 'unstable', 'fail', 'fail'],
+  ['broken', 'measured', 'found', 'unstable', 'fail', 'fail'],
+  ['broken', 'broken', 'found', 'unstable', 'fail', 'fail'],
+  ['broken', 'unmeasured', 'found', 'unstable', 'fail', 'fail'],
+  ['unmeasured', 'held', 'found', 'unmeasured', 'fail', 'fail'],
+  ['unmeasured', 'measured', 'found', 'unmeasured', 'fail', 'fail'],
+  ['unmeasured', 'broken', 'found', 'drift', 'fail', 'fail'],
+  ['unmeasured', 'unmeasured', 'found', 'unmeasured', 'fail', 'fail'],
+  // Without a baseline its relation is unmeasured; why is the better answer.
+  ['held', 'unmeasured', 'absent', 'no-baseline', 'fail', 'warn'],
+  ['measured', 'unmeasured', 'absent', 'no-baseline', 'fail', 'warn'],
+  ['broken', 'unmeasured', 'absent', 'unstable', 'fail', 'fail'],
+  // A policy that lets `no-baseline` pass must not let pass what hides behind it.
+  ['unmeasured', 'unmeasured', 'absent', 'no-baseline', 'fail', 'fail'],
+  ['held', 'unmeasured', 'incomparable', 'incomparable', 'fail', 'warn'],
+  ['measured', 'unmeasured', 'incomparable', 'incomparable', 'fail', 'warn'],
+  ['broken', 'unmeasured', 'incomparable', 'unstable', 'fail', 'fail'],
+  ['unmeasured', 'unmeasured', 'incomparable', 'incomparable', 'fail', 'fail'],
+  // A suite that asks for one relation only.
+  ['held', undefined, 'not-asked', 'reproduced', 'pass', 'pass'],
+  ['measured', undefined, 'not-asked', 'unmeasured', 'fail', 'fail'],
+  ['broken', undefined, 'not-asked', 'unstable', 'fail', 'fail'],
+  ['unmeasured', undefined, 'not-asked', 'unmeasured', 'fail', 'fail'],
+  [undefined, 'held', 'found', 'reproduced', 'pass', 'pass'],
+  [undefined, 'measured', 'found', 'unmeasured', 'fail', 'fail'],
+  [undefined, 'broken', 'found', 'drift', 'fail', 'fail'],
+  [undefined, 'unmeasured', 'found', 'unmeasured', 'fail', 'fail'],
+  [undefined, 'unmeasured', 'absent', 'no-baseline', 'fail', 'warn'],
+  [undefined, 'unmeasured', 'incomparable', 'incomparable', 'fail', 'warn'],
+  // A refresh: the old baseline is shown, and judges nothing.
+  ['held', 'measured', 'not-asked', 'reproduced', 'pass', 'pass'],
+  ['held', 'unmeasured', 'not-asked', 'reproduced', 'pass', 'pass'],
+  ['broken', 'measured', 'not-asked', 'unstable', 'fail', 'fail'],
+  [undefined, undefined, 'not-asked', 'unmeasured', 'fail', 'fail'],
+];
+
+describe('conclusion and verdict', () => {
+  for (const [rerun, baseline, state, conclusion, strict, lenient] of TABLE)
+    test(`rerun ${rerun}, baseline ${baseline}, store ${state}: ${conclusion}, ${strict} or ${lenient}`, () => {
+      assert.deepEqual(judged(rerun, baseline, state, STRICT), { conclusion, verdict: strict });
+      assert.deepEqual(judged(rerun, baseline, state, LENIENT), { conclusion, verdict: lenient });
+    });
+
+  test('each level of the policy counts for its own conclusion only', () => {
+    const policy = { 'no-baseline': 'warn', incomparable: 'fail' } as const;
+    assert.equal(judged('held', 'unmeasured', 'absent', policy).verdict, 'warn');
+    assert.equal(judged('held', 'unmeasured', 'incomparable', policy).verdict, 'fail');
+  });
+});
+
+describe('in every combination of statuses, stores and policies', () => {
+  const all = [...STATUSES, undefined].flatMap((rerun) =>
+    [...STATUSES, undefined].flatMap((baseline) =>
+      STATES.flatMap((state) => [STRICT, LENIENT].map((policy) => ({ rerun, baseline, state, policy }))),
+    ),
+  );
+  const each = (claim: (one: (typeof all)[number], of: ReturnType<typeof judge>) => void) => {
+    for (const one of all) claim(one, judged(one.rerun, one.baseline, one.state, one.policy));
+  };
+
+  test('`reproduced` needs something that was held, and nothing broken or unmeasured', () =>
+    each(({ rerun, baseline, state }, { conclusion }) => {
+      if (conclusion !== 'reproduced') return;
+      const judged = state === 'not-asked' ? [rerun] : [rerun, baseline];
+      assert.ok(judged.includes('held'));
+      assert.ok(!judged.includes('broken') && !judged.includes('unmeasured'));
+    }));
+
+  test('only `reproduced` passes', () =>
+    each((_, { conclusion, verdict }) => {
+      if (verdict === 'pass') assert.equal(conclusion, 'reproduced');
+    }));
+
+  test('what is broken fails, whatever the policy', () =>
+    each(({ rerun, baseline, state }, { verdict }) => {
+      if (rerun === 'broken' || (baseline === 'broken' && state === 'found')) assert.equal(verdict, 'fail');
+    }));
+
+  test('what is unmeasured never passes, and only a missing baseline may warn', () =>
+    each(({ rerun, baseline, state }, { verdict }) => {
+      if (rerun !== 'unmeasured' && (baseline !== 'unmeasured' || state === 'not-asked')) return;
+      assert.notEqual(verdict, 'pass');
+      if (rerun === 'unmeasured' || state === 'found') assert.equal(verdict, 'fail');
+    }));
+
+  test('the order of the relations does not matter', () => {
+    const results = [result('rerun', 'unmeasured'), result('baseline', 'broken')];
+    assert.deepEqual(judge(results, 'found', STRICT), judge(results.toReversed(), 'found', STRICT));
+  });
+});

@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { describe, test } from 'node:test';
+import { loadSuite } from '../../../src/disk/suite-file.ts';
+import { temporaryFolder } from '../support/folder.ts';
+import { rejectedBy, SAMPLE } from '../support/suites.ts';
+
+/** A repository with a suite in a folder of its own, and a secret beside it. */
+async function repository(files: Readonly<Record<string, string | Buffer>>, suite = SAMPLE) {
+  const temporary = await temporaryFolder();
+  const root = join(temporary.path, 'repository');
+  const all = { 'ml/suite.yml': suite, '../secret.txt': 'secret', ...files };
+  for (const [name, content] of Object.entries(all)) {
+    await mkdir(dirname(join(root, name)), { recursive: true });
+    await writeFile(join(root, name), content);
+  }
+  return {
+    root,
+    load: () => loadSuite('ml/suite.yml', root),
+    [Symbol.asyncDispose]: () => temporary[Symbol.asyncDispose](),
+  };
+}
+
+const withPromptFile = (path: string) => SAMPLE.replace('prompts/essay.txt', JSON.stringify(path));
+
+describe('a suite', () => {
+  test('comes with the text of its prompt files, byte for byte', async () => {
+    await using at = await repository({ 'ml/prompts/essay.txt': '\ufeffOnce \r\n upon\n\n' });
+    const { prompts, folder, places } = await at.load();
+    assert.deepEqual(prompts, [
+      { id: 'capital', text: 'The capital of France is' },
+      { id: 'sky', messages: [{ role: 'user', content: 'Explain why the sky is blue.' }] },
+      { id: 'essay', text: '\ufeffOnce \r\n upon\n\n' },
+    ]);
+    assert.equal(folder, join(at.root, 'ml'));
+    assert.equal(places.file, 'ml/suite.yml');
+  });
+
+  test('may name a file elsewhere in the repository', async () => {
+    await using at = await repository({ 'texts/essay.txt': 'Once' }, withPromptFile('../texts/essay.txt'));
+    assert.deepEqual((await at.load()).prompts[2], { id: 'essay', text: 'Once' });
+  });
+
+  test('may link to a file elsewhere in the repository', async () => {
+    await using at = await repository({ 'texts/essay.txt': 'Once' }, withPromptFile('link.txt'));
+    await symlink('../texts/essay.txt', join(at.root, 'ml/link.txt'));
+    assert.deepEqual((await at.load()).prompts[2], { id: 'essay', text: 'Once' });
+  });
+});
+
+describe('a suite that is not there is told with its path:', () => {
+  test('no such file', async () => {
+    await using at = await repository({});
+    const error = await rejectedBy(loadSuite('ml/other.yml', at.root));
+    assert.equal(error.code, 'suite-missing');
+    assert.equal(error.message, 'The suite ml/other.yml does not exist.');
+    assert.match(error.hint, /actions\/checkout/);
+  });
+
+  test('a folder', async () => {
+    await using at = await repository({});
+    const error = await rejectedBy(loadSuite('ml', at.root));
+    assert.equal(error.code, 'suite-missing');
+    assert.match(error.message, /The suite ml is not a file/);
+  });
+
+  test('an endless one is not read', async () => {
+    await using at = await repository({ 'ml/big.yml': Buffer.alloc(2 ** 20 + 1, '#') });
+    assert.match(
+      (await rejectedBy(loadSuite('ml/big.yml', at.root))).message,
+      /is larger than 1048576 bytes/,
+    );
+  });
+
+  test('a device is not read', async () => {
+    await using at = await repository({});
+    await symlink('/dev/zero', join(at.root, 'zero.yml'));
+    assert.match((await rejectedBy(loadSuite('zero.yml', at.root))).message, /is not a file/);
+  });
+
+  test('bytes that are no UTF-8', async () => {
+    await using at = await repository({ 'ml/latin1.yml': Buffer.from('name: Gr\xfc\xdfe\n', 'latin1') });
+    const error = await rejectedBy(loadSuite('ml/latin1.yml', at.root));
+    assert.equal(error.code, 'suite-invalid');
+    assert.match(error.message, /is not valid UTF-8/);
+  });
+});
+
+describe('a prompt file is refused at its line of the suite:', () => {
+  const cases: readonly (readonly [string, string, string])[] = [
+    ['missing', 'nowhere.txt', '`nowhere.txt` does not exist'],
+    ['outside the repository', '../../secret.txt', '`../../secret.txt` lies outside the repository'],
+    ['absolute', '/etc/hostname', '`/etc/hostname` does not exist'],
+    ['a link out of the repository', 'out.txt', '`out.txt` lies outside the repository'],
+    [
+      'through a linked folder out of the repository',
+      'folder/secret.txt',
+      '`folder/secret.txt` lies outside the repository',
+    ],
+    ['a link in a circle', 'circle.txt', '`circle.txt` cannot be read (ELOOP)'],
+    ['a folder', 'prompts', '`prompts` is not a file'],
+    ['no UTF-8', 'latin1.txt', '`latin1.txt` is not valid UTF-8'],
+    ['too large', 'large.txt', '`large.txt` is larger than 4194304 bytes'],
+    ['empty', 'empty.txt', '`empty.txt` is empty'],
+    ['a pipe that never ends', 'fifo', '`fifo` is not a file'],
+    ['with a NUL in its name', 'a\0b', 'a\0b'],
+  ];
+  for (const [name, path, message] of cases)
+    test(name, { timeout: 10_000 }, async () => {
+      await using at = await repository(
+        {
+          'ml/prompts/other.txt': 'x',
+          'ml/latin1.txt': Buffer.from('Gr\xfc\xdfe', 'latin1'),
+          'ml/large.txt': Buffer.alloc(4 * 1024 * 1024 + 1, 'x'),
+          'ml/empty.txt': '',
+        },
+        withPromptFile(path),
+      );
+      await symlink('../../secret.txt', join(at.root, 'ml/out.txt'));
+      await symlink('../..', join(at.root, 'ml/folder'));
+      await symlink('circle.txt', join(at.root, 'ml/circle.txt'));
+      if (path === 'fifo') {
+        const { execa } = await import('execa');
+        await execa('mkfifo', [join(at.root, 'ml/fifo')]);
+      }
+      const error = await rejectedBy(at.load());
+      assert.equal(error.code, 'prompt-file-invalid');
+      assert.deepEqual(
+        error.places.map(({ file, line, column }) => `${file}:${line}:${column}`),
+        ['ml/suite.yml:10:5'],
+      );
+      assert.ok(error.message.includes(message), error.message);
+    });
+
+  test('all of them at once', async () => {
+    const suite = SAMPLE.replace('text: "The capital of France is"', 'file: one.txt').replace(
+      'prompts/essay.txt',
+      'two.txt',
+    );
+    await using at = await repository({}, suite);
+    const { message } = await rejectedBy(at.load());
+    assert.equal(
+      message,
+      'ml/suite.yml:8:5  `one.txt` does not exist\nml/suite.yml:10:5  `two.txt` does not exist',
+    );
+  });
+});
