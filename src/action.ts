@@ -1,4 +1,5 @@
 import { check } from './check.ts';
+import { defaultBranch } from './github/event.ts';
 import { publish } from './github/surfaces.ts';
 import type { Inputs } from './inputs.ts';
 import { refresh } from './refresh.ts';
@@ -20,12 +21,16 @@ export async function runAction(
   await publish(report);
   return report.verdict === 'fail' ? verdictLine(report) : undefined;
 
-  function useCase(): Promise<Report> {
+  async function useCase(): Promise<Report> {
     switch (mode) {
       case 'check':
-        return check(settings, tools);
+        return await check(settings, tools);
       case 'refresh':
-        return refresh(settings, refreshing, tools);
+        return await refresh(
+          settings,
+          { ...refreshing, defaultBranch: await defaultBranch(settings.environment['GITHUB_EVENT_PATH']) },
+          tools,
+        );
     }
   }
 }

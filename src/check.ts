@@ -1,4 +1,6 @@
 import { compare } from './compare/compare.ts';
+import { loadSuite } from './disk/suite-file.ts';
+import { makePlan } from './plan.ts';
 import { makeReport } from './report/make.ts';
 import type { Report } from './report/model.ts';
 import { startRun, type Tools } from './run.ts';
@@ -8,16 +10,15 @@ import { openStore } from './wiring.ts';
 
 /** Does the model still compute the same thing? */
 export async function check(settings: Settings, tools: Tools): Promise<Report> {
-  await using owned = new AsyncDisposableStack();
-  const run = owned.use(await startRun(settings, tools));
-  const { plan, hardwareClass } = run;
+  const loaded = await loadSuite(settings.suite, settings.workspace);
+  const plan = makePlan(loaded);
+  const store = openStore(loaded, settings, tools);
 
-  const asked = plan.claims.some(({ relation }) => relation === 'baseline');
-  const store = openStore(run.loaded, settings, tools);
-  const trusted: Trusted = asked
-    ? await tools.console.section('Baseline', () =>
-        findTrusted(store, { suite: plan.suite.name, hardwareClass }, owned),
-      )
+  await using owned = new AsyncDisposableStack();
+  const run = owned.use(await startRun(loaded, plan, settings, tools));
+  const query = { suite: plan.suite.name, hardwareClass: run.hardwareClass };
+  const trusted: Trusted = plan.claims.some(({ relation }) => relation === 'baseline')
+    ? await tools.console.section('Baseline', () => findTrusted(store, query, owned))
     : { kind: 'not-asked' };
 
   const side = await run.measure();

@@ -31,7 +31,9 @@ export async function runCommand(
     return 'pass';
   }
   const report =
-    command === 'check' ? await check(settings, tools) : await refresh(settings, refreshing, tools);
+    command === 'check'
+      ? await check(settings, tools)
+      : await refresh(settings, { ...refreshing, defaultBranch: undefined }, tools);
   if (json) process.stdout.write(`${JSON.stringify({ outputs: outputs(report), report }, plainMaps, 2)}\n`);
   else for (const line of terminalLines(report)) answer.info(line);
   return report.verdict;

@@ -1,4 +1,6 @@
+import { loadSuite } from './disk/suite-file.ts';
 import type { Fingerprint } from './fingerprint/schema.ts';
+import { makePlan } from './plan.ts';
 import { startRun, type Tools } from './run.ts';
 import type { Settings } from './settings.ts';
 
@@ -7,6 +9,7 @@ export async function fingerprint(
   settings: Settings,
   tools: Tools,
 ): Promise<{ readonly hardwareClass: string; readonly fingerprint: Fingerprint }> {
-  await using run = await startRun(settings, tools);
+  const loaded = await loadSuite(settings.suite, settings.workspace);
+  await using run = await startRun(loaded, makePlan(loaded), settings, tools);
   return { hardwareClass: run.hardwareClass, fingerprint: run.fingerprint };
 }

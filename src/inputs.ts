@@ -9,7 +9,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export interface Inputs {
   readonly mode: 'check' | 'refresh';
   readonly settings: Settings;
-  readonly refreshing: RefreshSettings;
+  /** Without what only the event's payload tells. */
+  readonly refreshing: Omit<RefreshSettings, 'defaultBranch'>;
 }
 
 /**

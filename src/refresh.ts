@@ -1,7 +1,9 @@
 import { BASELINE_SCHEMA, type BaselineMeta, type Provenance } from './baseline/store.ts';
+import { mayRefresh } from './baseline/trust.ts';
 import { compare } from './compare/compare.ts';
 import { writeBaselineMeta } from './disk/record-folder.ts';
-import { UserError } from './errors.ts';
+import { loadSuite } from './disk/suite-file.ts';
+import { makePlan } from './plan.ts';
 import { outcomeDigest } from './record/outcome.ts';
 import { makeReport } from './report/make.ts';
 import type { Report } from './report/model.ts';
@@ -13,12 +15,15 @@ import { openStore } from './wiring.ts';
 
 /** Makes a record and, if it agrees with itself, trusts it: with a name, a reason and a run behind it. */
 export async function refresh(settings: Settings, request: RefreshSettings, tools: Tools): Promise<Report> {
-  refuse(request);
+  const loaded = await loadSuite(settings.suite, settings.workspace);
+  const plan = makePlan(loaded, ['rerun']);
+  const store = openStore(loaded, settings, tools);
+  mayRefresh(request, store.kind);
+
   await using owned = new AsyncDisposableStack();
-  const run = owned.use(await startRun(settings, tools, ['rerun']));
-  const { plan, hardwareClass } = run;
+  const run = owned.use(await startRun(loaded, plan, settings, tools));
+  const { hardwareClass } = run;
   const query = { suite: plan.suite.name, hardwareClass };
-  const store = openStore(run.loaded, settings, tools);
   const trusted = await tools.console.section('Old baseline', () => findTrusted(store, query, owned));
 
   const side = await run.measure();
@@ -75,23 +80,6 @@ export async function refresh(settings: Settings, request: RefreshSettings, tool
     ...base,
     baseline: { kind: 'stored', key, store: store.kind, provenance: meta.provenance, replaced },
   });
-}
-
-/** Who may write is a matter of the event: a pull request must never approve itself. */
-function refuse({ event, reason }: RefreshSettings): void {
-  const writers = ['workflow_dispatch', 'cli'];
-  if (!writers.includes(event))
-    throw new UserError(
-      'refresh-not-allowed',
-      `Mode \`refresh\` was started by the event \`${event}\`: only \`workflow_dispatch\` may write a baseline.`,
-      'Move the refresh into a workflow with `on: workflow_dispatch`; examples/workflows/refresh.yml is one.',
-    );
-  if (reason.trim() === '')
-    throw new UserError(
-      'input-invalid',
-      'A refresh needs a `reason`.',
-      'Say why: it is shown with every later comparison.',
-    );
 }
 
 function provenance(

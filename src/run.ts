@@ -4,20 +4,19 @@ import { recallDigests, rememberDigests } from './disk/digest-memory.ts';
 import { readHarness } from './disk/harness-files.ts';
 import { LogFile } from './disk/log-file.ts';
 import { openRecord, RecordWriter } from './disk/record-folder.ts';
-import { type LoadedSuite, loadSuite } from './disk/suite-file.ts';
+import type { LoadedSuite } from './disk/suite-file.ts';
 import { completeFingerprint, runLifetime } from './engine/measure.ts';
 import type { Task } from './engine/protocol.ts';
 import type { ModelSource, Runtime } from './engine/runtime.ts';
 import { Session } from './engine/session.ts';
 import { hardwareClass } from './fingerprint/hardware-class.ts';
 import type { Fingerprint } from './fingerprint/schema.ts';
-import { FROZEN_CLOCK, makePlan, type Plan, TOP_K } from './plan.ts';
+import { FROZEN_CLOCK, type Plan, TOP_K } from './plan.ts';
 import { type Lifetime, type Observation, RECORD_SCHEMA, type RunRecord } from './record/schema.ts';
 import type { Console } from './report/console.ts';
 import type { Evidence } from './report/make.ts';
 import { ProgressLine } from './report/progress.ts';
 import type { Settings } from './settings.ts';
-import type { RelationName } from './suite/schema.ts';
 import { VERSION } from './version.ts';
 import { openRuntime } from './wiring.ts';
 
@@ -30,8 +29,6 @@ export interface Tools {
 
 /** An engine that is started and fingerprinted but has loaded no model: the fingerprint chooses the baseline. */
 export interface Run extends AsyncDisposable {
-  readonly loaded: LoadedSuite;
-  readonly plan: Plan;
   readonly fingerprint: Fingerprint;
   readonly hardwareClass: string;
   /** What a report tells of the run beside its record. */
@@ -40,15 +37,14 @@ export interface Run extends AsyncDisposable {
   measure(): Promise<Side>;
 }
 
-/** @param required relations that are examined whatever the suite asks for */
+/** Starts the suite's engine, and stops where the baseline has to be known. */
 export async function startRun(
+  loaded: LoadedSuite,
+  plan: Plan,
   settings: Settings,
   tools: Tools,
-  required: readonly RelationName[] = [],
 ): Promise<Run> {
   const { console } = tools;
-  const loaded = await loadSuite(settings.suite, settings.workspace);
-  const plan = makePlan(loaded, required);
   await using owned = new AsyncDisposableStack();
   const log = owned.use(await LogFile.create(`${settings.recordPath}.log`));
   const runtime = owned.use(await openRuntime(loaded, settings, tools));
@@ -72,8 +68,6 @@ export async function startRun(
   });
   const kept = owned.move();
   return {
-    loaded,
-    plan,
     fingerprint,
     hardwareClass: hardwareClass(fingerprint.ambient),
     facts: {

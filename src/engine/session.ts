@@ -176,6 +176,8 @@ export class Session implements AsyncDisposable {
 
   async *#readEvents(): AsyncGenerator<Event> {
     for await (const line of lines(this.#peer.stdout, MAX_EVENT_BYTES)) {
+      // The harness begins each event on a new line, whatever was printed there before.
+      if (line.length === 0) continue;
       const value = parseJson(line);
       // Without the nonce it is something that a library printed, whatever it looks like.
       if (value?.['nonce'] !== this.#nonce) {

@@ -33,13 +33,22 @@ export function diffEnvironments(before: Environment, after: Environment): Chang
           },
         ];
   });
-  return changes.sort((a, b) => rank(a) - rank(b));
+  return changes.filter((change) => !repeats(change, changes)).sort((a, b) => rank(a) - rank(b));
 }
+
+/** An effective setting that is just what was asked for says nothing more. */
+function repeats({ field, before, after }: Change, changes: readonly Change[]): boolean {
+  if (!field.startsWith(EFFECTIVE)) return false;
+  const asked = `engine.requested.${field.slice(EFFECTIVE.length)}`;
+  return changes.some((other) => other.field === asked && other.before === before && other.after === after);
+}
+
+const EFFECTIVE = 'engine.effective.';
 
 /** What the suite asks for explains most; what the engine made of it follows; the runner's own comes last. */
 function rank({ half, field }: Change): number {
   if (half === 'ambient') return 2;
-  return field.startsWith('engine.effective.') ? 1 : 0;
+  return field.startsWith(EFFECTIVE) ? 1 : 0;
 }
 
 function facts({ fingerprint, settings }: Environment): Map<string, string> {

@@ -13,8 +13,8 @@ export interface Annotation {
   readonly column: number;
 }
 
-/** The runner keeps 10 annotations of a kind for each step and drops the rest silently. */
-const MAX_OF_A_KIND = 10;
+/** The runner keeps 10 annotations of a kind for each step and drops the rest silently; one is the failed step's own. */
+const MAX_OF_A_KIND = 9;
 /** Longer messages are dropped by the runner. */
 const MAX_MESSAGE = 4000;
 

@@ -3,8 +3,8 @@
  * escapes, bidi controls, Markdown and mentions: on no surface may any of it act.
  */
 
-/** Control, format (bidi, zero width), lone surrogates, line and paragraph separators. */
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+/** Control, format (bidi, zero width), whatever else shows nothing, lone surrogates, line and paragraph separators. */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
 /** Control, bidi and invisible characters as `\u{…}`; nothing else changes. Line breaks are escaped too. */
 export function visible(text: string): string {
@@ -27,26 +27,51 @@ export function visible(text: string): string {
  * a line (actions/runner, ActionCommand.cs), so both are broken up with a backslash.
  */
 export function logLine(text: string, max = 2000): string {
-  return cap(visible(text), max)
+  const inert = excerpt(text, max)
     .replace(/^(\s*):(?=:)/, '$1\\:')
     .replaceAll('##[', '##\\[');
+  return inert.length <= max + MAX_NOTE ? inert : excerpt(inert, max);
 }
+
+/** Shown in place of what GitHub's own autolinks would act on: a reader does not see it (renovatebot/renovate#602). */
+const BREAK = '&#8203;';
 
 /** Text inside a Markdown table cell or paragraph of GitHub: no markup, mention, reference, link or HTML acts. */
 export function markdown(text: string, max = 500): string {
-  return cap(visible(text), max)
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll(/[\\`*_{}[\]()#+!|~^$-]/g, (c) => `&#${c.charCodeAt(0)};`)
-    .replaceAll('@', '&#64;<!-- -->')
-    .replaceAll(/:(?=\/\/)/g, '&#58;')
-    .replaceAll(/\bwww\./gi, (w) => `${w.slice(0, -1)}&#46;`);
+  return (
+    excerpt(text, max)
+      .trimStart()
+      .replaceAll('&', '&amp;')
+      .replaceAll('<', '&lt;')
+      .replaceAll('>', '&gt;')
+      .replaceAll(/[\\`*_{}[\]()#+!|~^$@-]/g, (c) => `&#${c.charCodeAt(0)};`)
+      // Mentions, #1, GH-1 and :emoji: are found in the finished page, where an entity is its character again.
+      .replaceAll(/&#(?:64|35);/g, (entity) => `${entity}${BREAK}`)
+      .replaceAll(/(?<=GH&#45;)(?=\d)/gi, BREAK)
+      .replaceAll(/:(?=[\w&#;]+:)/g, `:${BREAK}`)
+      .replaceAll(/:(?=\/\/)/g, '&#58;')
+      .replaceAll(/\bwww\./gi, (w) => `${w.slice(0, -1)}&#46;`)
+      // At the start of a block, `1.` would begin a list.
+      .replace(/^(\s*\d+)\./, '$1&#46;')
+  );
 }
 
-/** At most `max` characters, and says so when it cut. Never cuts a surrogate pair in half. */
+/** Longest note about a cut. */
+const MAX_NOTE = 40;
+
+/** `visible` text of at most `max` characters, and a note about the cut: never works on more than it shows. */
+function excerpt(text: string, max: number): string {
+  const shown = visible(text.length <= max ? text : whole(text, max));
+  if (text.length <= max && shown.length <= max) return shown;
+  return `${whole(shown, max)}… (cut: ${text.length} characters in all)`;
+}
+
+/** At most `max` characters, and says so when it cut. */
 export function cap(text: string, max: number): string {
   if (text.length <= max) return text;
-  const kept = text.slice(0, max).replace(/[\ud800-\udbff]$/, '');
+  const kept = whole(text, max);
   return `${kept}… (${text.length - kept.length} more characters)`;
 }
+
+/** The first `max` characters at most, never half of a surrogate pair. */
+const whole = (text: string, max: number) => text.slice(0, max).replace(/[\ud800-\udbff]$/, '');

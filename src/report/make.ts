@@ -27,11 +27,13 @@ export interface Evidence {
 export function makeReport(evidence: Evidence): Report {
   const { mode, suite, places, defaults, runtime, logPath, recordPath, record, before, relations, baseline } =
     evidence;
+  // A refresh is judged by its agreement with itself: the old baseline is shown, and is about to be replaced.
+  const judged = mode === 'check' ? relations : relations.filter(({ relation }) => relation !== 'baseline');
   const passes = record.lifetimes.flatMap((lifetime) => lifetime.passes);
   return {
     schema: REPORT_SCHEMA,
     mode,
-    ...judge(relations, stateOf(baseline), suite.policy),
+    ...judge(judged, stateOf(baseline), suite.policy),
     suite: suite.name,
     places,
     hardwareClass: record.hardwareClass,

@@ -30,6 +30,9 @@ export function bytes(count: number): string {
   return `${(count / 1024 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power]}`;
 }
 
+/** Not from the first moments, which say nothing of the speed. */
 function left(done: number, total: number, seconds: number): string {
-  return done > 0 && done < total ? `, about ${Math.ceil((seconds * (total - done)) / done)} s left` : '';
+  return seconds >= 1 && done > 0 && done < total
+    ? `, about ${Math.ceil((seconds * (total - done)) / done)} s left`
+    : '';
 }

@@ -1,3 +1,4 @@
+import type { Finding } from '../compare/types.ts';
 import { visible } from './inert.ts';
 import type { Report } from './model.ts';
 import { verdictLine } from './verdict.ts';
@@ -12,13 +13,16 @@ export function terminalLines(report: Report): string[] {
   );
   return [
     ...report.relations.flatMap(({ relation, status, evidence, findings }) => [
-      `${relation}: ${status} (${visible(evidence)})`,
-      ...findings.map((finding) => {
+      `${relation}: ${status}; ${visible(evidence)}`,
+      ...listed(findings).map((finding) => {
         const where = findingWords(finding);
         const text =
           finding.agreement === 'identical' ? '' : `  [hash of the text: ${textHashWords(finding)}]`;
         return `  ${visible(finding.prompt).padEnd(width)}  ${agreementWords(finding.agreement)}${where === '' ? '' : `: ${visible(where)}`}${text}`;
       }),
+      ...(listed(findings).length < findings.length
+        ? [`  … and ${findings.length - listed(findings).length} prompts with identical bits`]
+        : []),
     ]),
     ...report.changes
       .slice(0, 12)
@@ -34,3 +38,12 @@ export function terminalLines(report: Report): string[] {
     `${meaning} ${next}`,
   ];
 }
+
+/** Every prompt of a small suite; of a large one those that are not identical. */
+function listed(findings: readonly Finding[]): readonly Finding[] {
+  return findings.length <= MAX_LISTED
+    ? findings
+    : findings.filter(({ agreement }) => agreement !== 'identical');
+}
+
+const MAX_LISTED = 20;

@@ -30,9 +30,9 @@ export function verdictLine(report: Report): string {
   const count =
     findings.length === 0
       ? `${report.work.prompts} prompts`
-      : `${seen} of ${report.work.prompts} prompts (a hash of the text sees ${findings.length - unseen})`;
-  const blind = report.mode === 'refresh' ? refreshSuffix(report) : '';
-  return `${title}: ${count} on ${report.hardwareClass}${blind}`;
+      : `${seen} of ${report.work.prompts} prompts (a hash of the text sees ${unseen === findings.length ? 'none of them' : findings.length - unseen})`;
+  const stored = report.mode === 'refresh' ? refreshSuffix(report) : '';
+  return `${title}: ${count} on ${report.hardwareClass}${stored}`;
 }
 
 function refreshSuffix({ baseline }: Report): string {

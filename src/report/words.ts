@@ -15,7 +15,7 @@ export function conclusionWords(conclusion: Conclusion, mode: 'check' | 'refresh
       return mode === 'check'
         ? {
             title: 'Reproduced',
-            meaning: 'Every compared prompt gave the baseline’s tokens and log-probability bits.',
+            meaning: 'Every compared prompt agrees as the suite requires.',
             next: 'Nothing to do.',
           }
         : {
@@ -87,6 +87,7 @@ export function agreementWords(agreement: Agreement): string {
 /** `4.3 nats`, `0.000018 nats`: three significant digits, never an exponent that a reader must decode. */
 export function nats(value: number): string {
   if (value === 0) return '0 nats';
+  if (Math.abs(value) < 1e-12) return 'less than 0.000000000001 nats';
   const digits = Math.max(0, Math.min(12, 2 - Math.floor(Math.log10(Math.abs(value)))));
   return `${value.toFixed(digits)} nats`;
 }

@@ -104,6 +104,8 @@ class Host:
         """Events in order; what lacks the nonce is kept as noise, a wrong number is an error."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
+            if line == b"\n":
+                continue  # begins an event
             try:
                 event = json.loads(line)
             except ValueError:

@@ -13,10 +13,12 @@ import os
 import re
 import signal
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timezone
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime, timezone, tzinfo
 from hashlib import sha256
 from typing import Any
+from unittest import mock
 
 from ..harness.channel import Command, Progress
 from ..harness.errors import HarnessError, describe, explain
@@ -142,11 +144,8 @@ class Vllm:
             if "text" in prompt:
                 requests = self._llm.enqueue([prompt["text"]], params, use_tqdm=False)
             else:
-                # `strftime_now` is the only clock of a chat template: a global of the Jinja environment in
-                # transformers/utils/chat_template_utils.py, which a variable of the same name shadows.
-                requests = self._llm.enqueue_chat(
-                    [prompt["messages"]], params, use_tqdm=False, chat_template_kwargs={"strftime_now": _frozen(clock)}
-                )
+                with _frozen(clock):
+                    requests = self._llm.enqueue_chat([prompt["messages"]], params, use_tqdm=False)
         except Exception as error:
             raise _rejected(error, f"prompt {prompt['id']}: ") from error
         return str(requests[0])
@@ -331,10 +330,21 @@ def _observation(prompt: str, output: Any) -> Observation:
     )
 
 
-def _frozen(clock: int) -> Callable[[str], str]:
-    """A `strftime_now` that stands still; transformers' own takes a format and knows no time zone either."""
-    now = datetime.fromtimestamp(clock, timezone.utc).replace(tzinfo=None)
-    return now.strftime
+def _frozen(clock: int) -> AbstractContextManager[object]:
+    """The clock of chat templates stands still.
+
+    A template's only clock is `strftime_now`, which asks the `datetime` of its module; since transformers 5.2x a
+    variable of that name cannot take its place. Should the module lose it, this raises: silence would be a daily drift.
+    """
+    from transformers.utils import chat_template_utils
+
+    class Frozen(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Frozen:
+            now = cls.fromtimestamp(clock, timezone.utc)
+            return now.replace(tzinfo=None) if tz is None else now.astimezone(tz)
+
+    return mock.patch.object(chat_template_utils, "datetime", Frozen)
 
 
 def _effective(config: Any, workers: list[dict[str, Any]]) -> dict[str, Any]:

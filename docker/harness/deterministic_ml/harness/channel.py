@@ -46,7 +46,8 @@ class Channel:
     def emit(self, event: str, **fields: Any) -> None:
         with self._lock:
             body = {"nonce": self._nonce, "seq": self._seq, "event": event, **fields}
-            line = json.dumps(body, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+            # The break before it ends what was printed before this channel stood, or by a child that began earlier.
+            line = b"\n" + json.dumps(body, separators=(",", ":"), allow_nan=False).encode() + b"\n"
             self._seq += 1
             try:
                 _write(self._out, line)

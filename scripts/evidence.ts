@@ -1,0 +1,131 @@
+/**
+ * `npm run evidence`: claims that need more repetitions than CI has time for, on real vLLM in its real container.
+ * Writes docs/evidence/<date>-cpu/. `--tries 3 --checks 2` for a short look, which writes nothing.
+ */
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { connect } from '../src/engine/runtimes/daemon.ts';
+import { parseRecord } from '../src/record/parse.ts';
+import { type Action, builtAction } from '../test/e2e/support/action.ts';
+import { cancelInMidGeneration, LIMIT_MS } from '../test/e2e/support/cancel.ts';
+import { aRunner, runStep } from '../test/e2e/support/spawn.ts';
+import { realSuite } from '../test/e2e/support/suites.ts';
+import { repository } from './setup/cache.ts';
+import { type DockerDaemon, ensureDocker } from './setup/docker.ts';
+import { ensureCpuImage } from './setup/image.ts';
+import { ensureModel } from './setup/model.ts';
+import { ensureEngine } from './setup/python.ts';
+
+const { values } = parseArgs({ options: { tries: { type: 'string' }, checks: { type: 'string' } } });
+const tries = Number(values.tries ?? 20);
+const checks = Number(values.checks ?? 5);
+const isFull = values.tries === undefined && values.checks === undefined;
+
+const model = await ensureModel();
+const { python } = await ensureEngine();
+await using docker = await ensureDocker();
+const { imageId } = await ensureCpuImage(docker);
+await using action = await builtAction('vllm');
+const env = { DOCKER_HOST: docker.host };
+
+const cancels = await measureCancels(action, docker);
+const repeats = await measureRepeats(action);
+
+const results = {
+  date: new Date().toISOString().slice(0, 10),
+  machine: { cpu: cpus()[0]?.model.trim() ?? 'unknown', threads: cpus().length },
+  engine: repeats.engine,
+  cancel: { limitMs: LIMIT_MS, tries: cancels },
+  repeat: { baseline: repeats.baseline, checks: repeats.checks },
+};
+const good = cancels.filter(({ held }) => held).length;
+const same = repeats.checks.filter(({ conclusion }) => conclusion === 'reproduced').length;
+const text = report();
+console.log(text);
+if (isFull) {
+  const folder = join(repository, 'docs/evidence', `${results.date}-cpu`);
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);
+  await writeFile(join(folder, 'README.md'), text);
+}
+if (good < tries || same < checks) process.exitCode = 1;
+
+/** SIGINT to the spawned action in mid-generation: what test/e2e/cancel.test.ts checks in each of its tries. */
+async function measureCancels(built: Action, daemon: DockerDaemon) {
+  const client = await connect({ DOCKER_HOST: daemon.host });
+  const found: { readonly held: boolean; readonly goneMs: number | null; readonly exitMs: number | null }[] =
+    [];
+  for (let attempt = 1; attempt <= tries; attempt++) {
+    await using runner = await aRunner();
+    await runner.write('determinism.yml', realSuite({ model, runtime: { image: imageId }, maxTokens: 500 }));
+    try {
+      const { goneMs, exitMs } = await cancelInMidGeneration(built, runner, { env }, client);
+      found.push({ held: true, goneMs: Math.round(goneMs), exitMs: Math.round(exitMs) });
+    } catch (error) {
+      console.error(error);
+      found.push({ held: false, goneMs: null, exitMs: null });
+    }
+    console.log(`cancel ${attempt} of ${tries}: ${JSON.stringify(found.at(-1))}`);
+  }
+  return found;
+}
+
+/** One refresh without a container, then honest checks, by turns in the container and without. */
+async function measureRepeats(built: Action) {
+  await using runner = await aRunner();
+  await runner.write('determinism.yml', realSuite({ model, runtime: { image: imageId }, maxTokens: 64 }));
+  const bare = { runtime: 'process', python };
+  const refresh = { ...bare, mode: 'refresh', reason: 'evidence', 'record-path': '../baseline' };
+  const stored = await runStep(built, runner, { env, with: refresh, event: 'workflow_dispatch' });
+  if (stored.exitCode !== 0) throw new Error(`the refresh failed:\n${stored.log}`);
+  const path = join(runner.workspace, '../baseline/record.json');
+  const { fingerprint } = parseRecord(await readFile(path, 'utf8'), path);
+  const { engine, libraries } = fingerprint.declared;
+  const found: { readonly runtime: string; readonly conclusion: string; readonly record: string }[] = [];
+  for (let attempt = 1; attempt <= checks; attempt++) {
+    const runtime = attempt % 2 === 1 ? 'docker' : 'process';
+    const inputs = runtime === 'docker' ? { runtime } : bare;
+    const { outputs, log } = await runStep(built, runner, { env, with: inputs });
+    if (outputs['conclusion'] !== 'reproduced') console.error(log);
+    found.push({
+      runtime,
+      conclusion: outputs['conclusion'] ?? outputs['error-code'] ?? 'none',
+      record: outputs['record-digest'] ?? 'none',
+    });
+    console.log(`check ${attempt} of ${checks}: ${JSON.stringify(found.at(-1))}`);
+  }
+  return {
+    engine: {
+      ...engine,
+      torch: libraries['torch'] ?? 'unknown',
+      hardwareClass: stored.outputs['hardware-class'],
+    },
+    baseline: stored.outputs['record-digest'],
+    checks: found,
+  };
+}
+
+function report(): string {
+  const times = (of: (cancel: (typeof cancels)[number]) => number | null) => {
+    const known = cancels.flatMap((cancel) => of(cancel) ?? []).sort((a, b) => a - b);
+    const at = (share: number) => known[Math.round(share * (known.length - 1))];
+    return `${at(0)} / ${at(0.5)} / ${at(1)} ms`;
+  };
+  return `# Evidence of ${results.date}, without a GPU
+
+Made by \`npm run evidence\`; the numbers behind it are in [results.json](results.json).
+Machine: ${results.machine.cpu}, ${results.machine.threads} threads, class \`${results.engine.hardwareClass}\`.
+Engine: ${results.engine.name} ${results.engine.version}, torch ${results.engine.torch}, SmolLM2-135M-Instruct in float32.
+
+| claim | held |
+| --- | --- |
+| SIGINT to the action while vLLM generates in its container: container gone and action ended within ${LIMIT_MS / 1000} s, error \`cancelled\`, no record, whole or half | ${good} of ${cancels.length} |
+| an honest check against the baseline is \`reproduced\`, by turns in the container and in a bare process | ${same} of ${repeats.checks.length} |
+
+From the signal, least / median / most: until the container was gone ${times(({ goneMs }) => goneMs)}, until the action had exited ${times(({ exitMs }) => exitMs)}.
+
+Distinct record digests among the baseline and its checks: ${new Set([repeats.baseline, ...repeats.checks.map(({ record }) => record)]).size}.
+`;
+}

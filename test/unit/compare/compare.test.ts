@@ -1,0 +1,358 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { type Claim, compare } from '../../../src/compare/compare.ts';
+import type { RelationResult } from '../../../src/compare/types.ts';
+import type { Body } from '../../../src/record/body.ts';
+import { REQUIREMENTS, type Requirement } from '../../../src/suite/schema.ts';
+import { body, observation, random, side } from '../support/records.ts';
+
+type Prompts = Readonly<Record<string, Body>>;
+const passOf = (prompts: Prompts) => side({ passes: { 'generate-1': prompts } });
+const twice = (first: Prompts, second: Prompts = first) =>
+  side({ passes: { 'generate-1': first, 'generate-2': second } });
+
+async function against(left: Prompts, right: Prompts, requirement: Requirement = 'identical') {
+  return only(await compare(passOf(right), passOf(left), [{ relation: 'baseline', requirement }]));
+}
+
+function only(results: readonly RelationResult[]): RelationResult {
+  const [found] = results;
+  assert.ok(found !== undefined && results.length === 1);
+  return found;
+}
+
+const agreements = ({ findings }: RelationResult) =>
+  Object.fromEntries(findings.map(({ prompt, agreement }) => [prompt, agreement]));
+
+const RERUN: readonly Claim[] = [{ relation: 'rerun', requirement: 'identical' }];
+const PROMPTS: Prompts = { a: body(), b: body({ tokens: [20, 21, 22] }), c: body({ tokens: [30] }) };
+
+describe('against a baseline', () => {
+  test('a record agrees with itself, and no body is opened for that', async () => {
+    const one = passOf(PROMPTS);
+    const found = only(await compare(one, one, [{ relation: 'baseline', requirement: 'identical' }]));
+    assert.equal(found.status, 'held');
+    assert.deepEqual(agreements(found), { a: 'identical', b: 'identical', c: 'identical' });
+    assert.ok(
+      found.findings.every(({ holds, textIdentical, divergence }) => holds && textIdentical && !divergence),
+    );
+    assert.deepEqual(one.opened, []);
+    assert.equal(found.evidence, '3 of 3 prompts ask what the baseline asked');
+  });
+
+  test('the order of the prompts does not matter', async () => {
+    const { a, b, c } = PROMPTS as Record<'a' | 'b' | 'c', Body>;
+    assert.equal((await against(PROMPTS, { c, a, b })).status, 'held');
+  });
+
+  test('a prompt that is new, gone or asked otherwise breaks nothing', async () => {
+    const { a, b } = PROMPTS as Record<'a' | 'b', Body>;
+    const found = await against({ a, gone: b }, { a, new: b });
+    assert.deepEqual(agreements(found), { a: 'identical', new: 'added', gone: 'removed' });
+    assert.equal(found.status, 'held');
+    assert.equal(found.evidence, '1 of 2 prompts ask what the baseline asked');
+  });
+
+  test('another question under an old id is a new prompt', async () => {
+    const now = side({
+      passes: { 'generate-1': PROMPTS },
+      change: (record) => ({
+        ...record,
+        observations: record.observations.map((o) =>
+          o.prompt === 'b' ? { ...o, input: 'f'.repeat(64) } : o,
+        ),
+      }),
+    });
+    const found = only(
+      await compare(now, passOf(PROMPTS), [{ relation: 'baseline', requirement: 'identical' }]),
+    );
+    assert.deepEqual(agreements(found), { a: 'identical', b: 'added', c: 'identical' });
+  });
+
+  test('with no prompt in common nothing is measured', async () => {
+    const found = await against({ x: body() }, { y: body() });
+    assert.deepEqual([found.status, found.findings], ['unmeasured', []]);
+    assert.match(found.evidence, /none of the 1 prompts has the same text and sampling/);
+  });
+
+  test('without a baseline nothing is measured', async () => {
+    const claims = [{ relation: 'baseline', requirement: 'measure' }] as const;
+    assert.equal(only(await compare(passOf(PROMPTS), undefined, claims)).status, 'unmeasured');
+  });
+
+  test('other log-probabilities: same text, and how much', async () => {
+    const found = await against({ a: body() }, { a: body({ logprobs: [-0.5, -1.75] }) });
+    assert.equal(found.status, 'broken');
+    const [finding] = found.findings;
+    assert.equal(finding?.agreement, 'logprobs-differ');
+    assert.equal(finding?.textIdentical, true);
+    assert.equal(finding?.divergence?.logprobStep, 1);
+    assert.equal(finding?.divergence?.largestNats, 0.25);
+  });
+
+  test('only the top k moved: still other bits', async () => {
+    const top = [
+      [
+        [10, -0.5],
+        [110, -9],
+      ],
+      [
+        [11, -1.5],
+        [111, -9.5],
+      ],
+    ] as const;
+    assert.deepEqual(agreements(await against({ a: body() }, { a: body({ top }) })), {
+      a: 'logprobs-differ',
+    });
+  });
+
+  test('another k is no drift, other chosen log-probabilities beside it are', async () => {
+    const top = [[[10, -0.5]], [[11, -1.5]]] as const;
+    assert.equal((await against({ a: body() }, { a: body({ top }) })).status, 'held');
+    const moved = body({ top, logprobs: [-0.5, -2] });
+    assert.deepEqual(agreements(await against({ a: body() }, { a: moved })), { a: 'logprobs-differ' });
+  });
+
+  test('other tokens, other inputs', async () => {
+    const found = await against(
+      { a: body(), b: body() },
+      { a: body({ tokens: [10, 12], text: 'other' }), b: body({ promptTokens: [1, 2] }) },
+    );
+    assert.deepEqual(agreements(found), { a: 'tokens-differ', b: 'inputs-differ' });
+    assert.deepEqual(
+      found.findings.map(({ textIdentical }) => textIdentical),
+      [false, true],
+    );
+    assert.equal(found.findings[0]?.divergence?.tokenStep, 1);
+  });
+
+  test('the same tokens that ended otherwise are other tokens, and why is told', async () => {
+    const now = side({
+      passes: { 'generate-1': { a: body() } },
+      change: (record) => ({
+        ...record,
+        observations: record.observations.map((o) => ({ ...o, finishReason: 'stop' as const })),
+      }),
+    });
+    const found = only(
+      await compare(now, passOf({ a: body() }), [{ relation: 'baseline', requirement: 'identical' }]),
+    );
+    assert.deepEqual(agreements(found), { a: 'tokens-differ' });
+    assert.equal(found.findings[0]?.reason, 'it ended by `length`, now by `stop`');
+  });
+
+  test('equal NaN says nothing', async () => {
+    const broken = body({ logprobs: [Number.NaN, Number.NaN] });
+    const found = await against({ a: broken }, { a: broken });
+    assert.deepEqual(agreements(found), { a: 'unmeasured' });
+    assert.equal(found.status, 'unmeasured');
+    assert.equal(found.findings[0]?.reason, '4 log-probabilities are NaN: the model is broken');
+    assert.equal((await against({ a: broken }, { a: broken }, 'measure')).status, 'unmeasured');
+  });
+
+  test('NaN where there was a number is drift', async () => {
+    const broken = body({ logprobs: [-0.5, Number.NaN] });
+    assert.deepEqual(agreements(await against({ a: body() }, { a: broken })), { a: 'logprobs-differ' });
+    assert.deepEqual(agreements(await against({ a: broken }, { a: body() })), { a: 'logprobs-differ' });
+  });
+
+  test('NaN beyond the common k says the model is broken as well', async () => {
+    const top = [
+      [
+        [10, -0.5],
+        [110, Number.NaN],
+      ],
+      [
+        [11, -1.5],
+        [111, -9],
+      ],
+    ] as const;
+    const shallow = [[[10, -0.5]], [[11, -1.5]]] as const;
+    const found = await against({ a: body({ top }) }, { a: body({ top: shallow }) });
+    assert.deepEqual(agreements(found), { a: 'unmeasured' });
+  });
+
+  test('not a single token says nothing', async () => {
+    const empty = body({ tokens: [], text: '' });
+    const found = await against({ a: empty, b: body() }, { a: empty, b: body() });
+    assert.deepEqual(agreements(found), { a: 'unmeasured', b: 'identical' });
+    assert.equal(found.status, 'unmeasured');
+  });
+});
+
+describe('requirements', () => {
+  const differing = {
+    identical: body(),
+    'logprobs-differ': body({ logprobs: [-0.5, -2] }),
+    'tokens-differ': body({ tokens: [10, 12] }),
+    'inputs-differ': body({ promptTokens: [9] }),
+  } as const;
+  const holds: Readonly<Record<keyof typeof differing, readonly Requirement[]>> = {
+    identical: ['identical', 'tokens', 'measure'],
+    'logprobs-differ': ['tokens', 'measure'],
+    'tokens-differ': ['measure'],
+    'inputs-differ': ['measure'],
+  };
+  for (const [agreement, bits] of Object.entries(differing))
+    for (const requirement of REQUIREMENTS)
+      test(`\`${requirement}\` and ${agreement}`, async () => {
+        const found = await against({ a: body() }, { a: bits }, requirement);
+        const [finding] = found.findings;
+        assert.equal(finding?.agreement, agreement);
+        const expected = holds[agreement as keyof typeof holds].includes(requirement);
+        assert.equal(finding?.holds, expected);
+        assert.equal(found.status, !expected ? 'broken' : requirement === 'measure' ? 'measured' : 'held');
+      });
+
+  test('one broken prompt among many breaks the relation, also beside an unmeasured one', async () => {
+    const empty = body({ tokens: [], text: '' });
+    const found = await against(
+      { a: body(), b: body(), c: empty },
+      { a: body(), b: body({ tokens: [1, 1] }), c: empty },
+    );
+    assert.equal(found.status, 'broken');
+  });
+});
+
+describe('rerun', () => {
+  test('holds when the second pass gave the bits of the first', async () => {
+    const found = only(await compare(twice(PROMPTS), undefined, RERUN));
+    assert.equal(found.status, 'held');
+    assert.match(found.evidence, /engine's counters show/);
+  });
+
+  test('is broken when one prompt did not', async () => {
+    const found = only(await compare(twice(PROMPTS, { ...PROMPTS, b: body() }), undefined, RERUN));
+    assert.equal(found.status, 'broken');
+    assert.deepEqual(agreements(found), { a: 'identical', b: 'tokens-differ', c: 'identical' });
+  });
+
+  const witnesses: readonly (readonly [string, Parameters<typeof side>[0]['witness'], RegExp])[] = [
+    ['the engine tells no token count', { generatedTokens: null }, /does not tell how many tokens/],
+    ['its counter shows fewer tokens than came', { generatedTokens: 5 }, /returned 6 tokens but .* shows 5/],
+    ['it does not tell what came from its cache', { cachedTokens: null }, /does not tell/],
+    ['its process is not known', { process: 'unknown' }, /not known to have run in one process/],
+  ];
+  for (const [name, witness, evidence] of witnesses)
+    test(`is unmeasured, never held, when ${name}`, async () => {
+      const run = side({
+        passes: { 'generate-1': PROMPTS, 'generate-2': PROMPTS },
+        ...(witness && { witness }),
+      });
+      const found = only(await compare(run, undefined, RERUN));
+      assert.deepEqual([found.status, found.findings], ['unmeasured', []]);
+      assert.match(found.evidence, evidence);
+    });
+
+  const second = (change: object) =>
+    side({
+      passes: { 'generate-1': PROMPTS, 'generate-2': PROMPTS },
+      change: (record) => ({
+        ...record,
+        lifetimes: record.lifetimes.map((lifetime) => ({
+          ...lifetime,
+          passes: lifetime.passes.map((p, i) =>
+            i === 1 ? { ...p, witness: { ...p.witness, ...change } } : p,
+          ),
+        })),
+      }),
+    });
+  test('is unmeasured when the repeat came from a warm cache', async () => {
+    const found = only(await compare(second({ cachedTokens: 3 }), undefined, RERUN));
+    assert.equal(found.status, 'unmeasured');
+    assert.match(found.evidence, /prefix cache/);
+  });
+
+  test('is unmeasured when the repeat ran in another process', async () => {
+    assert.equal(only(await compare(second({ process: '18@12345' }), undefined, RERUN)).status, 'unmeasured');
+  });
+
+  test('is unmeasured after a single pass', async () => {
+    const found = only(await compare(passOf(PROMPTS), undefined, RERUN));
+    assert.deepEqual([found.status, found.evidence], ['unmeasured', 'no lifetime holds two passes']);
+  });
+});
+
+describe('whatever the bits are', () => {
+  const next = random(20261123);
+  const randomBody = (): Body => {
+    const steps = 1 + next(6);
+    const k = next(4);
+    const numbers = (count: number, below: number) => Array.from({ length: count }, () => next(below));
+    const nats = () => -next(1_000_000) / 50_000;
+    return body({
+      promptTokens: numbers(next(5), 50_000),
+      tokens: numbers(steps, 50_000),
+      logprobs: Array.from({ length: steps }, nats),
+      top: Array.from({ length: steps }, () => numbers(k, 50_000).map((id) => [id, nats()] as const)),
+      text: `text ${next(100)}`,
+    });
+  };
+  const fields = ['promptTokens', 'tokens', 'logprobs', 'topIds', 'topLogprobs'] as const;
+  const copied = (bits: Body): Body => ({
+    ...bits,
+    promptTokens: bits.promptTokens.slice(),
+    tokens: bits.tokens.slice(),
+    logprobs: bits.logprobs.slice(),
+    topIds: bits.topIds.slice(),
+    topLogprobs: bits.topLogprobs.slice(),
+  });
+
+  test('equal bits are identical, and any one flipped bit is not', async () => {
+    for (let round = 0; round < 300; round++) {
+      const bits = randomBody();
+      assert.deepEqual(agreements(await against({ a: bits }, { a: copied(bits) })), { a: 'identical' });
+      for (const field of fields) {
+        const mutated = copied(bits);
+        const words = new Uint32Array(mutated[field].buffer);
+        if (words.length === 0) continue;
+        const [index, bit] = [next(words.length), next(32)];
+        words[index] = (words[index] ?? 0) ^ (1 << bit);
+        const found = await against({ a: bits }, { a: mutated });
+        assert.equal(found.status, 'broken', `${field}[${index}], bit ${bit}`);
+        const expected = { promptTokens: 'inputs-differ', tokens: 'tokens-differ' } as const;
+        assert.deepEqual(
+          agreements(found),
+          { a: field in expected ? expected[field as keyof typeof expected] : 'logprobs-differ' },
+          `${field}[${index}], bit ${bit}`,
+        );
+        const { divergence } = found.findings[0] ?? {};
+        if (field !== 'promptTokens')
+          assert.ok(divergence && (divergence.logprobStep !== null || divergence.tokenStep !== null));
+      }
+    }
+  });
+
+  test('both sides see the same agreement', async () => {
+    for (let round = 0; round < 200; round++) {
+      const [left, right] = [randomBody(), next(2) === 0 ? randomBody() : body()];
+      assert.deepEqual(
+        agreements(await against({ a: left }, { a: right })),
+        agreements(await against({ a: right }, { a: left })),
+      );
+    }
+  });
+
+  test('a stricter requirement never holds where a milder one does not', async () => {
+    for (let round = 0; round < 100; round++) {
+      const [left, right] = [randomBody(), randomBody()];
+      const held = await Promise.all(
+        (['identical', 'tokens', 'measure'] as const).map(
+          async (requirement) => (await against({ a: left }, { a: right }, requirement)).findings[0]?.holds,
+        ),
+      );
+      assert.deepEqual(
+        held,
+        held.toSorted((a, b) => Number(a) - Number(b)),
+      );
+    }
+  });
+});
+
+test('what stands for a prompt is its first observation', async () => {
+  const moved = { ...PROMPTS, a: body({ tokens: [99, 99] }) };
+  const claims = [{ relation: 'baseline', requirement: 'identical' }] as const;
+  assert.equal(only(await compare(twice(PROMPTS, moved), passOf(PROMPTS), claims)).status, 'held');
+  assert.equal(only(await compare(twice(moved, PROMPTS), passOf(PROMPTS), claims)).status, 'broken');
+  assert.equal(observation('a', body()).pass, 'generate-1');
+});
