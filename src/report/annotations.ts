@@ -63,7 +63,7 @@ function capped(all: readonly Annotation[], file: string): Annotation[] {
     {
       level: first?.level ?? 'error',
       title: `${rest} more`,
-      message: `${rest} more prompts differ: the job summary lists them all.`,
+      message: `${rest} more differences: the job summary has them.`,
       file,
       line: 1,
       column: 1,
@@ -72,7 +72,8 @@ function capped(all: readonly Annotation[], file: string): Annotation[] {
 }
 
 /** The repository's own changes first: they are what the pull request can explain. */
-function causes({ changes }: Report): string {
+function causes({ changes, baseline }: Report): string {
+  if (baseline.kind !== 'found') return '';
   if (changes.length === 0) return 'No recorded fact of the environment differs from the baseline’s.';
   const shown = changes
     .slice(0, 5)

@@ -26,11 +26,12 @@ export function verdictLine(report: Report): string {
   const { title } = conclusionWords(report.conclusion, report.mode);
   const findings = drifted(report);
   const seen = new Set(findings.map(({ prompt }) => prompt)).size;
-  const unseen = findings.filter(({ textIdentical }) => textIdentical).length;
+  const visible = new Set(findings.filter(({ textIdentical }) => !textIdentical).map(({ prompt }) => prompt))
+    .size;
   const count =
     findings.length === 0
       ? `${report.work.prompts} prompts`
-      : `${seen} of ${report.work.prompts} prompts (a hash of the text sees ${unseen === findings.length ? 'none of them' : findings.length - unseen})`;
+      : `${seen} of ${report.work.prompts} prompts (a hash of the text sees ${visible === 0 ? 'none of them' : visible})`;
   const stored = report.mode === 'refresh' ? refreshSuffix(report) : '';
   return `${title}: ${count} on ${report.hardwareClass}${stored}`;
 }
