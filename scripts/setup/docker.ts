@@ -99,7 +99,7 @@ async function start(note: Note, users: string): Promise<void> {
     [
       join(repository, 'scripts/setup/dockerd.sh'),
       ...['--host', host, '--pidfile', join(runFolder, 'dockerd.pid')],
-      ...['--data-root', join(cache, 'docker'), '--exec-root', join(runFolder, 'exec')],
+      ...['--exec-root', join(runFolder, 'exec')],
       // Firewall rules are one set for the whole machine, and daemons overwrite each other's. Without any, a
       // container on the bridge reaches this machine and nothing beyond; builds use the machine's own network.
       ...[
@@ -114,7 +114,14 @@ async function start(note: Note, users: string): Promise<void> {
     {
       detached: true,
       stdio: 'ignore',
-      env: { ...process.env, PATH: systemPath, users, run: runFolder, bridge },
+      env: {
+        ...process.env,
+        PATH: systemPath,
+        users,
+        data: join(cache, 'docker'),
+        run: runFolder,
+        bridge,
+      },
     },
   );
   supervisor.unref();

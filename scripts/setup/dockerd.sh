@@ -2,12 +2,12 @@
 # Runs a Docker daemon for as long as somebody uses it. Each user holds $users as a shared lock, which the kernel
 # gives back however its holder ends, so that a daemon never outlives its users, not even those killed with -9.
 #
-# Usage: users=FILE run=FOLDER bridge=NAME dockerd.sh OPTION... (the options of dockerd)
+# Usage: users=FILE data=FOLDER run=FOLDER bridge=NAME dockerd.sh OPTION... (further options of dockerd)
 
 stopping=
 trap 'stopping=1' TERM INT
 
-dockerd "$@" >"$run/dockerd.log" 2>&1 &
+dockerd --data-root "$data" "$@" >"$run/dockerd.log" 2>&1 &
 daemon=$!
 
 exec 9>"$users"
@@ -20,6 +20,7 @@ done
 # From here on the lock, ours or that of whoever told us to stop, keeps new users waiting until all is cleaned up.
 kill -TERM "$daemon" 2>/dev/null
 while kill -0 "$daemon" 2>/dev/null; do wait "$daemon"; done
-umount "$run"/exec/netns/* 2>/dev/null
+# What a daemon that was killed left mounted.
+umount "$run"/exec/netns/* "$data" 2>/dev/null
 ip link delete "$bridge"
 rm -f "$run/docker.sock" "$run/supervisor.pid"

@@ -52,7 +52,7 @@ export function markdown(text: string, max = 500): string {
       .replaceAll(/:(?=\/\/)/g, '&#58;')
       .replaceAll(/\bwww\./gi, (w) => `${w.slice(0, -1)}&#46;`)
       // At the start of a block, `1.` would begin a list.
-      .replace(/^(\s*\d+)\./, '$1&#46;')
+      .replace(/^(\d+)\.(?=\s|$)/, '$1&#46;')
   );
 }
 

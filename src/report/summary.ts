@@ -2,7 +2,7 @@ import type { RelationResult } from '../compare/types.ts';
 import type { Change } from '../fingerprint/diff.ts';
 import { markdown } from './inert.ts';
 import type { Report } from './model.ts';
-import { verdictLine } from './verdict.ts';
+import { verdictLine, worstFirst } from './verdict.ts';
 import { agreementWords, baselineWords, conclusionWords, findingWords, textHashWords } from './words.ts';
 
 /** The runner drops a job summary of more than 1 MiB whole; the rest is left to what else the job writes. */
@@ -44,14 +44,11 @@ function relationTable(
   { relation, requirement, status, evidence, findings }: RelationResult,
   rows: number,
 ): string {
-  const interesting = findings.filter(({ agreement }) => agreement !== 'identical');
-  const identical = findings.length - interesting.length;
+  const identical = findings.filter(({ agreement }) => agreement === 'identical').length;
   const head = `### ${relation}: ${status}\n\nRequired: ${requirement}. Proof: ${markdown(evidence)}.`;
   if (findings.length === 0) return head;
-  const shown = [...interesting, ...findings.filter(({ agreement }) => agreement === 'identical')].slice(
-    0,
-    rows,
-  );
+  // What does not fit is cut from the end.
+  const shown = findings.toSorted(worstFirst).slice(0, rows);
   const body = shown.map((finding) => {
     return `| <code>${markdown(finding.prompt)}</code> | ${finding.holds ? '' : '❗ '}${agreementWords(finding.agreement)} | ${markdown(findingWords(finding))} | ${textHashWords(finding)} |`;
   });

@@ -1,22 +1,30 @@
-import type { Finding } from '../compare/types.ts';
+import type { Agreement, Finding } from '../compare/types.ts';
 import type { Report } from './model.ts';
 import { conclusionWords } from './words.ts';
 
 /** Findings that broke their requirement, of all relations, worst first. */
 export function drifted(report: Report): Finding[] {
-  const rank = {
-    'inputs-differ': 0,
-    'tokens-differ': 1,
-    'logprobs-differ': 2,
-    unmeasured: 3,
-    added: 4,
-    removed: 5,
-    identical: 6,
-  };
   return report.relations
     .flatMap(({ findings }) => findings)
     .filter(({ holds, agreement }) => !holds && agreement !== 'unmeasured')
-    .sort((a, b) => rank[a.agreement] - rank[b.agreement] || firstStep(a) - firstStep(b));
+    .sort(worstFirst);
+}
+
+const RANK: Readonly<Record<Agreement, number>> = {
+  'inputs-differ': 0,
+  'tokens-differ': 1,
+  'logprobs-differ': 2,
+  unmeasured: 3,
+  added: 4,
+  removed: 5,
+  identical: 6,
+};
+
+/** What breaks a requirement first, then by how much differs, then by how early. */
+export function worstFirst(a: Finding, b: Finding): number {
+  return (
+    Number(a.holds) - Number(b.holds) || RANK[a.agreement] - RANK[b.agreement] || firstStep(a) - firstStep(b)
+  );
 }
 
 const firstStep = ({ divergence }: Finding) => divergence?.tokenStep ?? divergence?.logprobStep ?? 0;

@@ -1,4 +1,4 @@
-"""An engine that does what a test tells it. The tests put it in the place of engines/vllm.py in their copy of the action.
+"""An engine that does what a test tells it: in their copy of the action, the tests put it in place of engines/vllm.py.
 
 `engine.args` of the suite hold Python: `on_load` runs as the engine loads, `on_step` at each token, `on_close` at the
 end; ON_IMPORT of `engine.env` runs first of all. `text`, `logprob`, `dropped` and `effective` are what it claims.

@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import { dirname, join, normalize } from 'node:path';
+import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const source = fileURLToPath(new URL('../../src', import.meta.url));
+
+interface Import {
+  /** A file below src, or a package. */
+  readonly target: string;
+  readonly local: boolean;
+  /** `static` is loaded with the file, `dynamic` when it is needed, `type` never. */
+  readonly kind: 'static' | 'dynamic' | 'type';
+}
+
+const files = new Map<string, { readonly code: string; readonly imports: readonly Import[] }>();
+for (const file of (await readdir(source, { recursive: true })).filter((name) => name.endsWith('.ts'))) {
+  const text = await readFile(join(source, file), 'utf8');
+  const code = text.replaceAll(/\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/.*$/gm, '');
+  const imports = [
+    ...code.matchAll(/\b(?:(?:import|export)(\s+type)?\s[^;'"]*?from\s*|import\s*\(|import\s+)'([^']+)'/g),
+  ].map(
+    ([statement, type, specifier = '']): Import => ({
+      target: specifier.startsWith('.') ? normalize(join(dirname(file), specifier)) : specifier,
+      local: specifier.startsWith('.'),
+      kind: /^import\s*\(/.test(statement) ? 'dynamic' : type === undefined ? 'static' : 'type',
+    }),
+  );
+  files.set(file, { code, imports });
+}
+
+/** The folder that a file is in; files at the top are entries, use-cases and wiring: a room together. */
+const roomOf = (file: string) => (dirname(file) === '.' ? 'top' : dirname(file));
+
+/** Which rooms each room may import, and which packages. DESIGN.md, "Rooms", written down. */
+const ROOMS: Readonly<
+  Record<string, { readonly rooms: readonly string[]; readonly packages: readonly string[] }>
+> = {
+  // Pure: no network, no disk, no Actions.
+  suite: { rooms: ['top'], packages: ['zod', 'yaml', 'fastest-levenshtein'] },
+  fingerprint: { rooms: [], packages: ['zod'] },
+  record: {
+    rooms: ['top', 'engine', 'fingerprint', 'suite'],
+    packages: ['zod', 'canonicalize', 'node:crypto'],
+  },
+  compare: { rooms: ['compare/relations', 'record', 'suite'], packages: [] },
+  'compare/relations': { rooms: ['compare', 'record', 'suite'], packages: [] },
+  report: { rooms: ['baseline', 'compare', 'engine', 'fingerprint', 'record', 'suite'], packages: [] },
+  // The engine's port, protocol and session: a peer's streams are all that they touch.
+  engine: {
+    rooms: ['top', 'engine/engines', 'fingerprint', 'record', 'suite'],
+    packages: ['zod', 'node:crypto', 'node:os', 'node:stream'],
+  },
+  'engine/engines': { rooms: ['engine'], packages: [] },
+  // Adapters: each knows its port, and none another.
+  'engine/runtimes': {
+    rooms: ['top', 'engine', 'fingerprint', 'suite'],
+    packages: ['zod', 'dockerode', 'execa', 'node:*'],
+  },
+  baseline: { rooms: ['top', 'record'], packages: ['zod', '@actions/cache', 'node:*'] },
+  github: { rooms: ['top', 'report'], packages: ['zod', '@actions/core', 'node:fs/promises'] },
+  disk: { rooms: ['top', 'baseline', 'engine', 'record', 'suite'], packages: ['zod', 'node:*'] },
+};
+
+/** Of the files at the top, what rooms may import: everything else there stands above them. */
+const COMMON = ['errors.ts'];
+/** Of a room with adapters, what a room that is none may import: the port and its values. */
+const PORTS: Readonly<Record<string, readonly string[]>> = {
+  baseline: ['baseline/store.ts'],
+  engine: ['engine/protocol.ts', 'engine/runtime.ts', 'engine/session.ts'],
+};
+
+test('every room has its line in the table, and no line is left over', () => {
+  assert.deepEqual(
+    [...new Set([...files.keys()].map(roomOf))].filter((room) => room !== 'top').sort(),
+    Object.keys(ROOMS).sort(),
+  );
+});
+
+describe('a room imports only what the table says:', () => {
+  for (const [room, allowed] of Object.entries(ROOMS))
+    test(room, () => {
+      const wrong: string[] = [];
+      for (const [file, { imports }] of files) {
+        if (roomOf(file) !== room) continue;
+        for (const { target, local } of imports) {
+          const other = roomOf(target);
+          const ok = !local
+            ? allowed.packages.some(
+                (name) => name === target || (name === 'node:*' && target.startsWith('node:')),
+              )
+            : other === room ||
+              (allowed.rooms.includes(other) &&
+                (other !== 'top' || COMMON.includes(target)) &&
+                (PORTS[other]?.includes(target) ?? true)) ||
+              // The engine is one room with its parts.
+              (room.startsWith('engine/') && other === 'engine');
+          if (!ok) wrong.push(`${file} imports ${target}`);
+        }
+      }
+      assert.deepEqual(wrong, []);
+    });
+});
+
+/** Every file and package that comes with a file. */
+function closure(entry: string, kinds: readonly Import['kind'][]): Set<string> {
+  const seen = new Set<string>([entry]);
+  for (const file of seen)
+    for (const { target, kind } of files.get(file)?.imports ?? []) if (kinds.includes(kind)) seen.add(target);
+  return seen;
+}
+
+test('what is pure reaches no disk, network, process or Actions, through whatever it imports', () => {
+  const outside =
+    /^(node:(fs|net|http|https|child_process|dgram|tls|worker_threads)|dockerode|execa|@actions\/)/;
+  for (const file of files.keys()) {
+    if (!/^(suite|fingerprint|record|compare|report|explain)\//.test(file)) continue;
+    const reached = [...closure(file, ['static', 'dynamic'])].filter((name) => outside.test(name));
+    assert.deepEqual(reached, [], file);
+  }
+});
+
+test('no file imports itself through others, types apart', () => {
+  for (const file of files.keys()) {
+    const below = (files.get(file)?.imports ?? []).filter(({ kind }) => kind === 'static');
+    for (const { target } of below)
+      assert.ok(!closure(target, ['static']).has(file), `${file} and ${target}`);
+  }
+});
+
+test('an early error loads neither schemas, YAML, Docker nor the cache', () => {
+  for (const entry of ['main.ts', 'post.ts', 'cli.ts']) {
+    const packages = [...closure(entry, ['static'])].filter((name) => !name.endsWith('.ts'));
+    assert.deepEqual(
+      packages.filter((name) => !name.startsWith('node:') && name !== '@actions/core'),
+      [],
+      entry,
+    );
+  }
+});
+
+test('only entries read the environment, the arguments and the exit code', () => {
+  /** cache-save.ts is the program of a process of its own. */
+  const entries = ['main.ts', 'post.ts', 'cli.ts', 'baseline/cache-save.ts'];
+  const readers = [...files].filter(([, { code }]) => /\bprocess\.(env|argv|exit|exitCode|on)\b/.test(code));
+  assert.deepEqual(
+    readers.map(([file]) => file).filter((file) => !entries.includes(file)),
+    [],
+  );
+});
+
+test('only entries and what they run write to the terminal', () => {
+  const writers = [...files].filter(([, { code }]) =>
+    /\bprocess\.(stdout|stderr)\b|\bconsole\.(log|error)\(/.test(code),
+  );
+  const allowed = ['action.ts', 'cli.ts', 'command.ts', 'baseline/cache-save.ts'];
+  assert.deepEqual(
+    writers.map(([file]) => file).filter((file) => !allowed.includes(file)),
+    [],
+  );
+});

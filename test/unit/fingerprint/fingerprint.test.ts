@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { diffEnvironments, type Environment } from '../../../src/fingerprint/diff.ts';
+import { hardwareClass } from '../../../src/fingerprint/hardware-class.ts';
+import { Fingerprint } from '../../../src/fingerprint/schema.ts';
+import { RunRecord } from '../../../src/record/schema.ts';
+import { FINGERPRINT } from '../support/records.ts';
+
+const { cpu } = FINGERPRINT.ambient;
+const gpu = (computeCapability: string, smCount: number | 'unknown', name = 'GPU') => ({
+  name,
+  uuidHash: 'a'.repeat(16),
+  computeCapability,
+  smCount,
+  memoryBytes: 80_000_000_000,
+});
+
+describe('the hardware class', () => {
+  const cases: readonly (readonly [string, Parameters<typeof hardwareClass>[0], string])[] = [
+    ['of one GPU', { gpus: [gpu('9.0', 132)], cpu }, 'nvidia-cc9.0-sm132-x1'],
+    ['of eight', { gpus: Array.from({ length: 8 }, () => gpu('9.0', 132)), cpu }, 'nvidia-cc9.0-sm132-x8'],
+    ['of a MIG slice, which has fewer SMs', { gpus: [gpu('9.0', 16)], cpu }, 'nvidia-cc9.0-sm16-x1'],
+    [
+      'of two kinds, in any order',
+      { gpus: [gpu('9.0', 132), gpu('8.0', 108)], cpu },
+      'nvidia-cc8.0-sm108-cc9.0-sm132-x2',
+    ],
+    [
+      'of a GPU that tells nothing',
+      { gpus: [gpu('unknown', 'unknown')], cpu },
+      'nvidia-ccunknown-smunknown-x1',
+    ],
+    ['of a CPU', { gpus: [], cpu }, 'cpu-genuineintel-x86-64-v4'],
+    [
+      'of a CPU that tells nothing',
+      { gpus: [], cpu: { ...cpu, vendor: 'unknown', level: 'unknown' } },
+      'cpu-unknown-unknown',
+    ],
+    [
+      'of a CPU with a strange name',
+      { gpus: [], cpu: { ...cpu, vendor: '/a b/::c', level: 'Ü' } },
+      'cpu-a-b-c',
+    ],
+  ];
+  for (const [name, ambient, expected] of cases)
+    test(name, () => {
+      assert.equal(hardwareClass(ambient), expected);
+      assert.ok(RunRecord.shape.hardwareClass.safeParse(hardwareClass(ambient)).success);
+    });
+
+  test('does not depend on the card’s name, its memory or its serial number, nor on the order of cards', () => {
+    const [a, b] = [
+      gpu('9.0', 132, 'H100 PCIe'),
+      { ...gpu('9.0', 132, 'H100 SXM'), uuidHash: 'b', memoryBytes: 1 },
+    ];
+    assert.equal(hardwareClass({ gpus: [a], cpu }), hardwareClass({ gpus: [b], cpu }));
+    const [c] = [gpu('8.0', 108)];
+    assert.equal(hardwareClass({ gpus: [a, c], cpu }), hardwareClass({ gpus: [c, a], cpu }));
+  });
+
+  test('of very many kinds is still a key', () => {
+    const gpus = Array.from({ length: 64 }, (_, i) => gpu(`9.${i}`, i));
+    assert.ok(RunRecord.shape.hardwareClass.safeParse(hardwareClass({ gpus, cpu })).success);
+  });
+});
+
+const settings = {
+  requested: { seed: 0, dtype: 'bfloat16' },
+  dropped: [],
+  effective: { dtype: 'bfloat16', max_num_seqs: 4 },
+};
+const BEFORE: Environment = { fingerprint: FINGERPRINT, settings };
+const diff = (after: Environment) =>
+  diffEnvironments(BEFORE, after).map(
+    ({ half, field, before, after: now }) => `${half} ${field}: ${before} -> ${now}`,
+  );
+const declared = (change: Partial<Fingerprint['declared']>): Environment => ({
+  settings,
+  fingerprint: { ...FINGERPRINT, declared: { ...FINGERPRINT.declared, ...change } },
+});
+const ambient = (change: Partial<Fingerprint['ambient']>): Environment => ({
+  settings,
+  fingerprint: { ...FINGERPRINT, ambient: { ...FINGERPRINT.ambient, ...change } },
+});
+
+describe('what changed between two environments', () => {
+  test('is nothing for the same', () => assert.deepEqual(diff(structuredClone(BEFORE)), []));
+
+  test('is told by name, with both values and whose change it is', () => {
+    assert.deepEqual(diff(declared({ libraries: { torch: '2.14.0', python: '3.11.2' } })), [
+      'declared libraries.torch: 2.13.0 -> 2.14.0',
+    ]);
+    assert.deepEqual(diff(ambient({ driver: '600.1' })), ['ambient driver: none -> 600.1']);
+  });
+
+  test('can be a fact more or less', () => {
+    assert.deepEqual(diff(declared({ environment: { NEW: '1' } })), [
+      'declared environment.NEW: (absent) -> 1',
+      'declared environment.PYTHONHASHSEED: 0 -> (absent)',
+    ]);
+    assert.ok(
+      diff(ambient({ gpus: [gpu('9.0', 132)] })).includes(
+        'ambient gpus[0].computeCapability: (absent) -> 9.0',
+      ),
+    );
+  });
+
+  test('can be one file of the model', () => {
+    const files = [{ path: 'model.safetensors', bytes: 10, sha256: 'd4'.repeat(32) }];
+    const model = { ...FINGERPRINT.declared.model, files };
+    assert.deepEqual(diff(declared({ model })), [
+      `declared model.files.model.safetensors: sha256:${'c3'.repeat(32)} -> sha256:${'d4'.repeat(32)}`,
+    ]);
+  });
+
+  test('puts the repository’s doing before the runner’s', () => {
+    const both = {
+      settings: { ...settings, requested: { ...settings.requested, seed: 1 } },
+      fingerprint: {
+        declared: { ...FINGERPRINT.declared, engine: { name: 'vllm', version: '0.31.0' } },
+        ambient: { ...FINGERPRINT.ambient, driver: '600', kernel: '6.2' },
+      },
+    };
+    assert.deepEqual(diff(both), [
+      'declared engine.requested.seed: 0 -> 1',
+      'declared engine.version: 0.30.0 -> 0.31.0',
+      'ambient driver: none -> 600',
+      'ambient kernel: 6.1 -> 6.2',
+    ]);
+  });
+
+  test('tells a setting once where the engine does what it is asked', () => {
+    const float32 = {
+      fingerprint: FINGERPRINT,
+      settings: {
+        ...settings,
+        requested: { ...settings.requested, dtype: 'float32' },
+        effective: { ...settings.effective, dtype: 'float32' },
+      },
+    };
+    assert.deepEqual(diff(float32), ['declared engine.requested.dtype: bfloat16 -> float32']);
+  });
+
+  test('tells what the engine made of it where that is something else', () => {
+    const silent = {
+      fingerprint: FINGERPRINT,
+      settings: { ...settings, effective: { ...settings.effective, dtype: 'float16' } },
+    };
+    assert.deepEqual(diff(silent), ['declared engine.effective.dtype: bfloat16 -> float16']);
+  });
+
+  test('sees a changed type', () => {
+    const text = {
+      fingerprint: FINGERPRINT,
+      settings: { ...settings, requested: { ...settings.requested, seed: null } },
+    };
+    assert.deepEqual(diff(text), ['declared engine.requested.seed: 0 -> null']);
+  });
+});
+
+test('a fingerprint never leaves a fact out', () => {
+  assert.ok(Fingerprint.safeParse(FINGERPRINT).success);
+  for (const half of ['declared', 'ambient'] as const)
+    for (const field of Object.keys(FINGERPRINT[half])) {
+      const { [field]: _, ...rest } = FINGERPRINT[half] as Readonly<Record<string, unknown>>;
+      assert.ok(!Fingerprint.safeParse({ ...FINGERPRINT, [half]: rest }).success, field);
+    }
+});

@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { describe, test } from 'node:test';
+import { between, tables } from '../../scripts/generate.ts';
+
+const schema = async (name: string): Promise<Readonly<Record<string, unknown>>> =>
+  JSON.parse(await readFile(new URL(`../../schema/${name}.json`, import.meta.url), 'utf8')) as Readonly<
+    Record<string, unknown>
+  >;
+
+describe('the tables of the README', () => {
+  test('have a row for each input and output', () => {
+    const { inputs, outputs } = tables(
+      'inputs: { a: { description: "What | why", default: "1" }, b: { description: B, required: true }, c: { description: "two\\nlines" } }\noutputs: { x: { description: X } }\n',
+    );
+    assert.equal(
+      inputs,
+      '| input | what | default |\n| --- | --- | --- |\n| `a` | What \\| why | `1` |\n| `b` | B | **required** |\n| `c` | two lines |  |',
+    );
+    assert.equal(outputs, '| output | what |\n| --- | --- |\n| `x` | X |');
+  });
+
+  for (const source of [
+    'inputs: { a: { default: x } }\noutputs: {}',
+    'inputs: { a: { description: " " } }\noutputs: {}',
+    'inputs: {}\noutputs: { a: {} }',
+  ])
+    test(`fail for ${source.split('\n')[0]}`, () =>
+      assert.throws(() => tables(source), /action\.yml[\s\S]*a\.description/));
+
+  test('go between their markers, and again', () => {
+    const readme = 'before\n<!-- inputs -->\nold\n<!-- /inputs -->\nafter';
+    const once = between(readme, 'inputs', 'new');
+    assert.equal(once, 'before\n<!-- inputs -->\n\nnew\n\n<!-- /inputs -->\nafter');
+    assert.equal(between(once, 'inputs', 'new'), once);
+  });
+
+  test('are missed where a marker was lost', () => {
+    assert.throws(() => between('<!-- inputs -->', 'inputs', 'x'), /README\.md lacks/);
+  });
+});
+
+describe('the JSON Schema of a suite', () => {
+  test('does not ask for what has a default', async () => {
+    const { required, properties } = (await schema('suite')) as {
+      readonly required: readonly string[];
+      readonly properties: Readonly<Record<string, { readonly required?: readonly string[] }>>;
+    };
+    assert.deepEqual([...required].sort(), ['apiVersion', 'engine', 'model', 'name', 'prompts', 'sampling']);
+    assert.deepEqual(properties['sampling']?.required, ['max_tokens']);
+  });
+
+  test('says what an editor cannot find out: one source of a prompt, one of a model', async () => {
+    const { properties } = (await schema('suite')) as {
+      readonly properties: Readonly<
+        Record<string, { readonly oneOf?: unknown; readonly items?: { readonly oneOf?: unknown } }>
+      >;
+    };
+    assert.deepEqual(properties['prompts']?.items?.oneOf, [
+      { required: ['text'] },
+      { required: ['messages'] },
+      { required: ['file'] },
+    ]);
+    assert.ok(Array.isArray(properties['model']?.oneOf));
+  });
+
+  for (const name of ['suite', 'record', 'baseline', 'fingerprint'])
+    test(`${name}.json has a name, a title and a description`, async () => {
+      const { $id, title, description, $schema } = await schema(name);
+      assert.equal($id, `urn:deterministic-ml:v1:${name}`);
+      assert.equal($schema, 'https://json-schema.org/draft/2020-12/schema');
+      for (const text of [title, description]) assert.ok(typeof text === 'string' && text.length > 10);
+    });
+});
