@@ -4,6 +4,7 @@ import { fingerprint } from './fingerprint.ts';
 import type { Inputs } from './inputs.ts';
 import { refresh } from './refresh.ts';
 import { terminalConsole } from './report/console.ts';
+import { json as toJson } from './report/inert.ts';
 import { outputs } from './report/outputs.ts';
 import { terminalLines } from './report/terminal.ts';
 import type { Tools } from './run.ts';
@@ -27,16 +28,14 @@ export async function runCommand(
   const answer = terminal(process.stdout);
   const { settings, refreshing } = inputs;
   if (command === 'fingerprint') {
-    process.stdout.write(`${JSON.stringify(await fingerprint(settings, tools), null, 2)}\n`);
+    process.stdout.write(`${toJson(await fingerprint(settings, tools))}\n`);
     return 'pass';
   }
   const report =
     command === 'check'
       ? await check(settings, tools)
       : await refresh(settings, { ...refreshing, defaultBranch: undefined }, tools);
-  if (json) process.stdout.write(`${JSON.stringify({ outputs: outputs(report), report }, plainMaps, 2)}\n`);
+  if (json) process.stdout.write(`${toJson({ outputs: outputs(report), report })}\n`);
   else for (const line of terminalLines(report)) answer.info(line);
   return report.verdict;
 }
-
-const plainMaps = (_: string, value: unknown) => (value instanceof Map ? Object.fromEntries(value) : value);

@@ -75,3 +75,16 @@ export function cap(text: string, max: number): string {
 
 /** The first `max` characters at most, never half of a surrogate pair. */
 const whole = (text: string, max: number) => text.slice(0, max).replace(/[\ud800-\udbff]$/, '');
+
+/** JSON for a log: still the same value to a parser, but nothing in it acts on a terminal or on the runner. */
+export function json(value: unknown): string {
+  const plain = (_: string, member: unknown) => (member instanceof Map ? Object.fromEntries(member) : member);
+  return JSON.stringify(value, plain, 2)
+    .replaceAll('##[', '##\\u005b')
+    .replaceAll(/[^\n\P{Cc}]|[\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
+      // By code unit, since a character outside the first plane is two escapes in JSON.
+      [...Array(character.length).keys()]
+        .map((i) => `\\u${character.charCodeAt(i).toString(16).padStart(4, '0')}`)
+        .join(''),
+    );
+}

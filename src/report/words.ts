@@ -105,7 +105,7 @@ export function divergenceWords(divergence: Divergence): string {
   if (tokenStep !== null) {
     const margin = fork?.leftMarginNats;
     parts.push(
-      `tokens part at step ${tokenStep + 1}${margin === null || margin === undefined ? '' : ` (${margin === 0 ? 'an exact tie' : `the baseline preferred its token by ${nats(margin)}`})`}`,
+      `tokens part at step ${tokenStep + 1}${margin === null || margin === undefined ? '' : ` (${margin === 0 ? 'an exact tie' : `the earlier run preferred its token by ${nats(margin)}`})`}`,
     );
   }
   return parts.join('; ');

@@ -1,4 +1,4 @@
-"""Runs one file of unittest tests and tells the outcome of each as a JSON line on stdout; all other output goes to stderr."""
+"""Runs one file of unittest tests and tells each outcome as a JSON line on stdout; other output goes to stderr."""
 
 from __future__ import annotations
 

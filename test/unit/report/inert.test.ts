@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { cap, logLine, markdown, visible } from '../../../src/report/inert.ts';
+import { cap, json, logLine, markdown, visible } from '../../../src/report/inert.ts';
 import { HOSTILE } from '../support/hostile.ts';
 
 /** What actions/runner executes: ActionCommand.cs, TryParseV2 and TryParse. */
@@ -92,4 +92,14 @@ describe('cap', () => {
     assert.ok(markdown('🌍'.repeat(400), 501).isWellFormed());
     assert.ok(logLine('🌍'.repeat(400), 501).isWellFormed());
   });
+});
+
+test('JSON for a log keeps its value and loses its teeth', () => {
+  const value = {
+    text: 'a ##[error]b \u001b[31m \u0085 \u202e \u{e0041} \u2028 ::x',
+    map: new Map([['k', 1]]),
+  };
+  const text = json(value);
+  assert.deepEqual(JSON.parse(text), { text: value.text, map: { k: 1 } });
+  assert.doesNotMatch(text, /##\[|[^\n\P{Cc}]|[\p{Cf}\p{Zl}\p{Zp}]/u);
 });
