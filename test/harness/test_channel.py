@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -148,6 +149,18 @@ time.sleep(1000)
         host.expect("progress")
         host.hang_up()
         self.assertEqual(host.process.wait(5), 75)
+
+    def test_end_of_stdin_ends_a_harness_that_hangs_with_the_interpreter_locked(self) -> None:
+        # PyDLL keeps the interpreter's lock during the call: no thread of the harness runs any more.
+        stuck = self.folder / "stuck"
+        host = self.loaded(f"open({str(stuck)!r}, 'w').close()\nctypes.PyDLL(None).sleep(600)")
+        self.wait_for(stuck.exists)
+        host.hang_up()
+        self.assertEqual(host.process.wait(timeout=20), -signal.SIGKILL)
+
+    def test_deadline_ends_a_harness_that_hangs_with_the_interpreter_locked(self) -> None:
+        host = self.loaded("ctypes.PyDLL(None).sleep(600)", deadline=3)
+        self.assertEqual(host.process.wait(timeout=30), -signal.SIGKILL)
 
     def test_signal_ends_it(self) -> None:
         host = self.loaded("time.sleep(1000)")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import select
 import shutil
 import signal
 import threading
@@ -20,7 +21,11 @@ DONE = 0
 FAILED = 70  # EX_SOFTWARE: an `error` event says what
 STOPPED = 75  # EX_TEMPFAIL: the host closed stdin or stdout, or sent a signal
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+
+# How much later than the harness's own threads the watcher acts: they end it in an orderly way if they can.
+_GRACE_SECONDS = 2.0
 
 
 class Lifeline:
@@ -38,6 +43,27 @@ class Lifeline:
         # The kernel ignores a signal without handler sent to PID 1, which this is in a container.
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: self.end(STOPPED))
+
+    def watch(self, seconds: float) -> None:
+        """Forks a watcher of stdin and of the time.
+
+        A thread that hangs in C with the interpreter's lock keeps all others from running, those that would notice
+        the end of stdin and the deadline among them. To be called before there are threads and while descriptor 0
+        still is the real stdin.
+        """
+        if os.fork() == 0:
+            # With the harness it dies too; its copy of stdout must not keep the host waiting for the end of it.
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
+            os.closerange(1, 1 << 10)
+            if os.getppid() == self._pid:
+                _await_hang_up(seconds)
+                time.sleep(_GRACE_SECONDS)
+                for pid in (*_descendants(self._pid), self._pid):
+                    if pid != os.getpid():
+                        _kill(pid)
+            os._exit(STOPPED)
 
     def end(self, code: int) -> None:
         """Kills all descendants, removes the folder and exits without running anybody's exit handlers."""
@@ -67,6 +93,14 @@ class Lifeline:
                 self.end(FAILED)
 
         threading.Thread(target=wait, name="deadline", daemon=True).start()
+
+
+def _await_hang_up(seconds: float) -> None:
+    """Until nobody can write to stdin any more, or the time is over. Takes nothing out of it."""
+    poll = select.poll()
+    # No event is asked for: hang-up is always told.
+    poll.register(0, 0)
+    poll.poll(seconds * 1000)
 
 
 def activity() -> int:

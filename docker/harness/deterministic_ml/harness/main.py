@@ -24,6 +24,7 @@ PROTOCOL = 1
 def main(folder: Path) -> None:
     start = _read_start(folder)
     lifeline = Lifeline(folder)
+    lifeline.watch(start["deadlineSeconds"])
     channel = Channel(start["nonce"], hung_up=lambda: lifeline.end(STOPPED))
     limit = start["deadlineSeconds"]
     lifeline.limit(limit, lambda: channel.emit_last("error", **_expired(limit)))
