@@ -18,13 +18,7 @@ import type { BaselineView } from './report/model.ts';
 /** What the store had, checked: a baseline that can be compared with, or why there is none. */
 export type Trusted =
   | { readonly kind: 'found'; readonly key: string; readonly meta: BaselineMeta; readonly side: Side }
-  | {
-      readonly kind: 'incomparable';
-      readonly otherClasses: readonly string[];
-      readonly explanation: readonly string[];
-    }
-  | { readonly kind: 'absent'; readonly explanation: readonly string[] }
-  | { readonly kind: 'not-asked' };
+  | Extract<BaselineView, { readonly kind: 'incomparable' | 'absent' | 'not-asked' }>;
 
 /** What a report shows of it. */
 export function view(trusted: Trusted, store: BaselineStore): BaselineView {

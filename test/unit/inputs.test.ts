@@ -6,9 +6,9 @@ import { parseInputs } from '../../src/inputs.ts';
 import { thrownBy } from './support/suites.ts';
 
 const ENVIRONMENT = {
-  GITHUB_WORKSPACE: '/work/repository',
-  RUNNER_TEMP: '/work/temp',
-  RUNNER_TOOL_CACHE: '/work/tools',
+  GITHUB_WORKSPACE: '/runner/repository',
+  RUNNER_TEMP: '/runner/temp',
+  RUNNER_TOOL_CACHE: '/runner/tools',
   RUNNER_NAME: 'gpu-1',
   GITHUB_RUN_ID: '42',
   GITHUB_RUN_ATTEMPT: '2',
@@ -62,10 +62,10 @@ describe('inputs', () => {
   });
 
   test('name folders: the record’s in the runner’s temporary one, or below the workspace', () => {
-    assert.equal(parsed().settings.recordPath, '/work/temp/deterministic-ml/record-42-2-step');
-    assert.equal(parsed({ 'record-path': 'out/record' }).settings.recordPath, '/work/repository/out/record');
+    assert.equal(parsed().settings.recordPath, '/runner/temp/deterministic-ml/record-42-2-step');
+    assert.equal(parsed({ 'record-path': 'out/record' }).settings.recordPath, '/runner/repository/out/record');
     assert.equal(parsed({ 'record-path': '/mnt/record' }).settings.recordPath, '/mnt/record');
-    assert.equal(parsed().settings.statePath, '/work/tools/deterministic-ml');
+    assert.equal(parsed().settings.statePath, '/runner/tools/deterministic-ml');
     assert.equal(
       parsed({}, { HOME: '/home/a', GITHUB_WORKSPACE: '/w' }).settings.statePath,
       '/home/a/.cache/deterministic-ml',
