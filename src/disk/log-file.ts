@@ -1,5 +1,5 @@
 import { createWriteStream, type WriteStream } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { UserError } from '../errors.ts';
 import { systemCode } from './errors.ts';
@@ -45,5 +45,7 @@ export class LogFile implements AsyncDisposable {
     const closed = new Promise<void>((resolve) => this.#stream.once('close', resolve));
     this.#stream.end();
     await closed;
+    // An engine that was never started left nothing to read.
+    if (this.#bytes === 0) await rm(this.path, { force: true });
   }
 }
