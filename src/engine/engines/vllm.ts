@@ -24,6 +24,9 @@ export const vllm: EngineSpec = {
     CUBLAS_WORKSPACE_CONFIG: ':4096:8',
     TORCHINDUCTOR_DETERMINISTIC: '1',
     VLLM_TRITON_FORCE_FIRST_CONFIG: '1',
+    // For a suite that turns `enforce_eager` off: both choose kernels by timing.
+    VLLM_ENABLE_INDUCTOR_MAX_AUTOTUNE: '0',
+    VLLM_ENABLE_INDUCTOR_COORDINATE_DESCENT_TUNING: '0',
     // vllm#51187: FlashInfer's sampler gives other log-probabilities in one lifetime of three.
     VLLM_USE_FLASHINFER_SAMPLER: '0',
   },
