@@ -63,7 +63,10 @@ describe('inputs', () => {
 
   test('name folders: the record’s in the runner’s temporary one, or below the workspace', () => {
     assert.equal(parsed().settings.recordPath, '/runner/temp/deterministic-ml/record-42-2-step');
-    assert.equal(parsed({ 'record-path': 'out/record' }).settings.recordPath, '/runner/repository/out/record');
+    assert.equal(
+      parsed({ 'record-path': 'out/record' }).settings.recordPath,
+      '/runner/repository/out/record',
+    );
     assert.equal(parsed({ 'record-path': '/mnt/record' }).settings.recordPath, '/mnt/record');
     assert.equal(parsed().settings.statePath, '/runner/tools/deterministic-ml');
     assert.equal(
