@@ -32,7 +32,6 @@ export async function openRuntime(
   settings: Settings,
   { console, signal }: Tools,
 ): Promise<Runtime> {
-  const harness = await readHarness(settings.harnessPath);
   const { environment, hubToken, timeoutSeconds, inactivitySeconds, job } = settings;
   return await chooseRuntime({
     choice: settings.runtime,
@@ -46,10 +45,10 @@ export async function openRuntime(
     now: () => Date.now() / 1000,
     environment,
     hub: { token: hubToken, endpoint: environment['HF_ENDPOINT'] },
-    fetchModel: (start, request, { log, onProgress, deadlineSeconds }) =>
-      fetchModel(
+    fetchModel: async (start, request, { log, onProgress, deadlineSeconds }) =>
+      await fetchModel(
         {
-          harness,
+          harness: await readHarness(settings.harnessPath),
           start,
           inactivitySeconds,
           deadlineSeconds,

@@ -14,12 +14,12 @@ import { assertNothingLeft } from './support/faults.ts';
 import { aRunner, type Runner, runStep, Step } from './support/spawn.ts';
 import {
   BASELINES,
+  checkout,
   containersOf,
   processesOf,
   realSuite,
   type SuiteOptions,
   suite,
-  writeTinyModel,
 } from './support/suites.ts';
 
 let scripted: Action;
@@ -35,13 +35,6 @@ after(async () => {
 
 const SLOW = { args: { on_step: 'time.sleep(0.05)' }, maxTokens: 10_000 } as const;
 const PROCESS = { with: { runtime: 'process' } } as const;
-
-async function checkout(options: SuiteOptions, name?: string): Promise<Runner> {
-  const runner = await aRunner(name);
-  await writeTinyModel(join(runner.workspace, 'model'));
-  await runner.write('determinism.yml', suite(options));
-  return runner;
-}
 
 async function containers(t: TestContext) {
   const daemon = await dockerOrSkip(t);

@@ -16,14 +16,7 @@ import { type Action, builtAction } from './support/action.ts';
 import { GENERATING } from './support/cancel.ts';
 import { assertFault, leftovers } from './support/faults.ts';
 import { aRunner, type Outcome, type Runner, runStep, Step, type StepOptions } from './support/spawn.ts';
-import {
-  BASELINES,
-  processesOf,
-  realSuite,
-  type SuiteOptions,
-  suite,
-  writeTinyModel,
-} from './support/suites.ts';
+import { BASELINES, checkout, processesOf, realSuite, type SuiteOptions, suite } from './support/suites.ts';
 
 let scripted: Action;
 let real: Action;
@@ -35,14 +28,6 @@ after(async () => {
   await scripted[Symbol.asyncDispose]();
   await real[Symbol.asyncDispose]();
 });
-
-/** A runner whose checkout has a suite for the scripted engine and a model for it. */
-async function checkout(options: SuiteOptions = {}): Promise<Runner> {
-  const runner = await aRunner();
-  await writeTinyModel(join(runner.workspace, 'model'));
-  await runner.write('determinism.yml', suite(options));
-  return runner;
-}
 
 const PROCESS = { runtime: 'process' } as const;
 const refresh = (action: Action, runner: Runner, options: StepOptions = {}): Promise<Outcome> =>

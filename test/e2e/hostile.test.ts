@@ -5,8 +5,8 @@ import { after, before, describe, test } from 'node:test';
 import { ensureTinyImage } from '../../scripts/setup/image.ts';
 import { dockerOrSkip } from '../support/docker.ts';
 import { type Action, builtAction } from './support/action.ts';
-import { aRunner, type Outcome, type Runner, runStep, type StepOptions } from './support/spawn.ts';
-import { type SuiteOptions, suite, writeTinyModel } from './support/suites.ts';
+import { type Outcome, type Runner, runStep, type StepOptions } from './support/spawn.ts';
+import { checkout, type SuiteOptions, suite } from './support/suites.ts';
 
 let action: Action;
 before(async () => {
@@ -66,13 +66,6 @@ thread = threading.Thread(target=lambda: print("\\n".join(lines), flush=True))
 thread.start()
 thread.join()
 `;
-
-async function checkout(options: SuiteOptions = {}): Promise<Runner> {
-  const runner = await aRunner();
-  await writeTinyModel(join(runner.workspace, 'model'));
-  await runner.write('determinism.yml', suite(options));
-  return runner;
-}
 
 const PROCESS = { runtime: 'process' } as const;
 const group = (title: string) => [

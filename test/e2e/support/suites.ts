@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type Docker from 'dockerode';
 import { LABEL } from '../../../src/engine/runtimes/labels.ts';
-import type { Runner } from './spawn.ts';
+import { aRunner, type Runner } from './spawn.ts';
 
 export interface SuiteOptions {
   /** Relative to the checkout, or absolute. */
@@ -73,4 +73,12 @@ export function realSuite(options: SuiteOptions): string {
     // The image sets the same: without them, a process would compute in another way than the container.
     env: { TORCHDYNAMO_DISABLE: '1', VLLM_CPU_KVCACHE_SPACE: '1', ...options.env },
   });
+}
+
+/** A runner, by that name if one is given, whose checkout has a suite for the scripted engine and a model for it. */
+export async function checkout(options: SuiteOptions = {}, name?: string): Promise<Runner> {
+  const runner = await aRunner(name);
+  await writeTinyModel(join(runner.workspace, 'model'));
+  await runner.write('determinism.yml', suite(options));
+  return runner;
 }
