@@ -6,16 +6,14 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { styleText } from 'node:util';
 import { execa } from 'execa';
-import { connect } from '../src/engine/runtimes/daemon.ts';
-import { UserError } from '../src/errors.ts';
 import { annotations } from '../src/report/annotations.ts';
 import type { Report } from '../src/report/model.ts';
 import { summary } from '../src/report/summary.ts';
 import { terminalLines } from '../src/report/terminal.ts';
-import type { Position } from '../src/suite/parse.ts';
+import { demoSuite } from './demo-suite.ts';
 import { cache, repository } from './setup/cache.ts';
-import { ensureDocker } from './setup/docker.ts';
-import { ensureCpuImage } from './setup/image.ts';
+import { containerPlace } from './setup/container.ts';
+import { ensureFlippedModel } from './setup/flipped-model.ts';
 import { ensureModel } from './setup/model.ts';
 import { ensureEngine } from './setup/python.ts';
 
@@ -29,28 +27,12 @@ await mkdir(folder, { recursive: true });
 title('Setting up: everything lands in .cache/, a second run starts at once');
 const { python } = await ensureEngine();
 const model = relative(folder, await ensureModel());
-const image = await containerImage();
+const flippedModel = relative(folder, await ensureFlippedModel());
+await using place = await containerPlace({ starting: false });
 const ready = performance.now();
 
-/** The suite of the demo, with one setting to change. */
-const suite = (
-  change: { readonly max_num_seqs?: number; readonly dtype?: string } = {},
-) => `apiVersion: deterministic-ml/v1
-name: demo
-model: { path: ${model} }
-engine:
-  name: vllm
-  args: { dtype: ${change.dtype ?? 'float32'}, max_num_seqs: ${change.max_num_seqs ?? 1}, max_model_len: 1024 }
-  env: { VLLM_CPU_KVCACHE_SPACE: "1", TORCHDYNAMO_DISABLE: "1" }
-${image === undefined ? '' : `runtime: { image: "${image}" }\n`}sampling: { temperature: 0, max_tokens: 32 }
-prompts:
-  - { id: capital, text: "The capital of France is" }
-  - { id: sky, messages: [{ role: user, content: "Explain why the sky is blue." }] }
-  - { id: primes, text: "The first ten prime numbers are 2, 3, 5," }
-  - { id: recipe, messages: [{ role: user, content: "How do I make a pancake?" }] }
-relations: [rerun, baseline]
-baseline: { store: files, path: baselines }
-`;
+const suite = (change: { readonly model?: string; readonly dtype?: string } = {}) =>
+  demoSuite({ model, image: place.image, ...change });
 
 title('1  Record a baseline: deterministic-ml refresh --reason "first baseline"');
 console.log(suite());
@@ -59,23 +41,26 @@ const recorded = await run('refresh', suite(), '--reason', 'first baseline');
 title('2  Check the same suite again');
 const same = await run('check', suite());
 
-title('3  A pull request raises throughput: max_num_seqs 1 → 4. Same prompts, still greedy, still float32');
-const batched = await run('check', suite({ max_num_seqs: 4 }));
+title('3  A pull request takes the model from another copy. One bit of its two billion is another one');
+const flipped = await run('check', suite({ model: flippedModel }));
 
 title('4  Another one saves memory: dtype float32 → bfloat16');
 const halved = await run('check', suite({ dtype: 'bfloat16' }));
 
-title('What the pull request of step 4 would show');
-for (const { level, file, line, title: what, message } of annotations(halved))
+title('Can the verdict of step 3 be trusted? deterministic-ml verify derives it anew from the records');
+await verify(flipped);
+
+title('What the pull request of step 3 would show');
+for (const { level, file, line, title: what, message } of annotations(flipped))
   console.log(`${styleText('red', level)} ${file}:${line}  ${styleText('bold', what)}\n  ${message}\n`);
-await writeFile(join(folder, 'summary.md'), summary(halved));
+await writeFile(join(folder, 'summary.md'), summary(flipped));
 console.log(`The job summary as Markdown: ${relative(repository, join(folder, 'summary.md'))}`);
 
 title('Side by side: what a hash of the text sees, and what this sees');
 const rows = [
-  ['', 'hash of the text', 'tokens', 'log-probability bits', 'conclusion'],
+  ['', 'hash of the text', 'tokens', 'log-probability bits', 'conclusion', 'first other module'],
   row('unchanged', same),
-  row('max_num_seqs 1 → 4', batched),
+  row('one bit of one weight', flipped),
   row('float32 → bfloat16', halved),
 ];
 const widths =
@@ -93,25 +78,10 @@ console.log(
   `\nSet-up took ${seconds(started, ready)}, the four runs ${seconds(ready, performance.now())}. Records and logs: ${relative(repository, folder)}/`,
 );
 
-const conclusions = [recorded, same, batched, halved].map(({ conclusion }) => conclusion).join(', ');
+const conclusions = [recorded, same, flipped, halved].map(({ conclusion }) => conclusion).join(', ');
 if (conclusions !== 'reproduced, reproduced, drift, drift') {
   console.error(`\nThis machine gave other conclusions than the demo is about: ${conclusions}.`);
   process.exitCode = 1;
-}
-
-/** The container where a daemon answers and the image can be had; undefined, and why, otherwise. */
-async function containerImage(): Promise<string | undefined> {
-  try {
-    await connect(process.env);
-    await using docker = await ensureDocker();
-    const { imageId } = await ensureCpuImage(docker);
-    console.log('Runtime: a container, since a Docker daemon answers and the image could be built.');
-    return imageId;
-  } catch (error) {
-    const why = error instanceof UserError ? error.message : `the image cannot be had: ${String(error)}`;
-    console.log(`Runtime: a Python process of this machine, no container. ${why}`);
-    return undefined;
-  }
 }
 
 /** Runs the command line as a user would, live on stderr, and shows its report. */
@@ -122,24 +92,32 @@ async function run(command: 'check' | 'refresh', text: string, ...flags: readonl
     [join(repository, 'dist/cli.js'), command, 'determinism.yml', '--json', '--python', python, ...flags],
     {
       cwd: folder,
-      env: { XDG_CACHE_HOME: cache },
+      env: { XDG_CACHE_HOME: cache, ...place.env },
       stderr: 'inherit',
       reject: false,
     },
   );
   if (failed && exitCode !== 1) process.exit(exitCode ?? 1);
-  const { report } = JSON.parse(stdout) as {
-    report: Report & { places: { prompts: Record<string, Position> } };
-  };
+  const { report } = JSON.parse(stdout) as { report: Report };
   for (const line of terminalLines(report)) console.log(line);
-  return { ...report, places: { ...report.places, prompts: new Map(Object.entries(report.places.prompts)) } };
+  return report;
+}
+
+async function verify({ context }: Report): Promise<void> {
+  const { exitCode } = await execa(
+    process.execPath,
+    [join(repository, 'dist/cli.js'), 'verify', context.reportPath],
+    { cwd: folder, stdio: 'inherit', reject: false },
+  );
+  if (exitCode !== 0) process.exit(exitCode ?? 1);
 }
 
 function row(change: string, report: Report): string[] {
   const findings = report.relations.find(({ relation }) => relation === 'baseline')?.findings ?? [];
+  const generated = findings.filter(({ kind }) => kind === 'generate');
   const count = (differs: (finding: (typeof findings)[number]) => boolean) => {
-    const number = findings.filter(differs).length;
-    return number === 0 ? 'same' : `${number} of ${findings.length} differ`;
+    const number = generated.filter(differs).length;
+    return number === 0 ? 'same' : `${number} of ${generated.length} differ`;
   };
   return [
     change,
@@ -147,5 +125,6 @@ function row(change: string, report: Report): string[] {
     count(({ agreement }) => agreement === 'tokens-differ'),
     count(({ agreement }) => agreement === 'tokens-differ' || agreement === 'logprobs-differ'),
     report.conclusion,
+    findings.find(({ trace }) => trace !== null)?.trace?.first ?? '–',
   ];
 }

@@ -10,6 +10,7 @@ import { z } from 'zod';
 import { BaselineMeta } from '../src/baseline/store.ts';
 import { Fingerprint } from '../src/fingerprint/schema.ts';
 import { RunRecord } from '../src/record/schema.ts';
+import { ReportSchema } from '../src/report/schema.ts';
 import { Suite } from '../src/suite/schema.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -30,6 +31,11 @@ const SCHEMAS = {
     schema: BaselineMeta,
     title: 'baseline.json of deterministic-ml',
     description: 'Who trusts the record beside it, why, and from which run it comes.',
+  },
+  report: {
+    schema: ReportSchema,
+    title: 'report.json of deterministic-ml',
+    description: 'What a run found, and all that its verdict follows from: `verify` derives it anew.',
   },
   fingerprint: {
     schema: Fingerprint,

@@ -1,10 +1,12 @@
 import { check } from './check.ts';
 import { defaultBranch } from './github/event.ts';
-import { publish } from './github/surfaces.ts';
+import { publish, publishSummary } from './github/surfaces.ts';
 import type { Inputs } from './inputs.ts';
+import { power } from './power.ts';
 import { refresh } from './refresh.ts';
 import { actionsConsole } from './report/console.ts';
 import type { Report } from './report/model.ts';
+import { powerLine, powerLines, powerSummary, powerVerdict } from './report/power.ts';
 import { terminalLines } from './report/terminal.ts';
 import { verdictLine } from './report/verdict.ts';
 import type { Tools } from './run.ts';
@@ -16,13 +18,19 @@ export async function runAction(
 ): Promise<string | undefined> {
   const console = actionsConsole({ write: (text) => process.stdout.write(text), now: Date.now });
   const tools: Tools = { console, signal };
-  const report: Report = await useCase();
+  if (mode === 'power') {
+    const measured = await power(settings, tools);
+    for (const line of powerLines(measured)) console.info(line);
+    await publishSummary(powerSummary(measured));
+    return powerVerdict(measured) === 'fail' ? powerLine(measured) : undefined;
+  }
+  const report: Report = await useCase(mode);
   for (const line of terminalLines(report)) console.info(line);
   await publish(report);
   return report.verdict === 'fail' ? verdictLine(report) : undefined;
 
-  async function useCase(): Promise<Report> {
-    switch (mode) {
+  async function useCase(asked: 'check' | 'refresh'): Promise<Report> {
+    switch (asked) {
       case 'check':
         return await check(settings, tools);
       case 'refresh':

@@ -2,8 +2,9 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import type { Invocation } from './command.ts';
 import { cancelled, UserError, userErrorIn } from './errors.ts';
-import { type Inputs, parseInputs } from './inputs.ts';
+import { parseInputs } from './inputs.ts';
 import { logLine } from './report/inert.ts';
 
 const USAGE = `deterministic-ml <command> [suite] [options]
@@ -12,15 +13,19 @@ Commands
   check         compare what the suite's engine computes with the baseline
   refresh       make a new baseline; needs --reason
   fingerprint   show what the numbers may depend on here, and the hardware class
+  power         make known changes on purpose and show which of them the suite notices
+  verify        derive a report's verdict anew from its records; takes the report's path
 
 Options
   --reason TEXT              why the baseline is refreshed
+  --yardstick                measure known changes too at a refresh, one engine start each
   --runtime auto|docker|process
   --python PATH              Python of the process runtime
   --gpu-devices LIST         indices or UUIDs, separated by commas
   --timeout-minutes N        until the engine is stopped (60)
   --inactivity-minutes N     without a sign of life until it counts as hung (20)
   --record-path FOLDER       where the record goes (.deterministic-ml/…)
+  --baseline-path FOLDER     verify: the baseline, where it is not beside the record
   --json                     the report as JSON on stdout; everything else goes to stderr
   --help
 
@@ -34,24 +39,19 @@ const EXIT = { pass: 0, warn: 0, fail: 1, error: 2, cancelled: 130 } as const;
 
 const OPTIONS = {
   reason: { type: 'string' },
+  yardstick: { type: 'boolean' },
   runtime: { type: 'string' },
   python: { type: 'string' },
   'gpu-devices': { type: 'string' },
   'timeout-minutes': { type: 'string' },
   'inactivity-minutes': { type: 'string' },
   'record-path': { type: 'string' },
+  'baseline-path': { type: 'string' },
   json: { type: 'boolean' },
   help: { type: 'boolean' },
 } as const;
 
-const COMMANDS = ['check', 'refresh', 'fingerprint'] as const;
-type CommandName = (typeof COMMANDS)[number];
-
-interface Invocation {
-  readonly command: CommandName;
-  readonly inputs: Inputs;
-  readonly json: boolean;
-}
+const COMMANDS = ['check', 'refresh', 'fingerprint', 'power', 'verify'] as const;
 
 /** Undefined when only help was asked for. */
 function parseCommandLine(): Invocation | undefined {
@@ -67,20 +67,26 @@ function parseCommandLine(): Invocation | undefined {
   }
   const { values, positionals } = parsed;
   if (values.help === true) return undefined;
-  const [name = '', suite, ...rest] = positionals;
+  const [name = '', file, ...rest] = positionals;
   const command = COMMANDS.find((candidate) => candidate === name);
   if (command === undefined)
     throw usage(name === '' ? 'A command is missing.' : `\`${name}\` is not a command.`);
   if (rest.length > 0) throw usage(`\`${rest[0]}\` is one argument too many.`);
+  const json = values.json === true;
+  if (command === 'verify') {
+    if (file === undefined) throw usage('`verify` needs the path of a report.');
+    const { 'record-path': recordPath, 'baseline-path': baselinePath } = values;
+    return { command, request: { reportPath: file, recordPath, baselinePath }, json };
+  }
   const flags: Readonly<Record<string, string | boolean | undefined>> = {
     'record-path': `.deterministic-ml/records/${new Date().toISOString().replaceAll(':', '-')}`,
     ...values,
-    suite,
-    mode: command === 'refresh' ? 'refresh' : 'check',
+    suite: file,
+    mode: command === 'fingerprint' ? 'check' : command,
   };
   const input = (flag: string) => String(flags[flag] ?? '').trim();
   const harness = fileURLToPath(new URL('../docker/harness', import.meta.url));
-  return { command, inputs: parseInputs(input, localEnvironment(), harness), json: values.json === true };
+  return { command, inputs: parseInputs(input, localEnvironment(), harness), json };
 }
 
 const parseFlags = () => parseArgs({ options: OPTIONS, allowPositionals: true, strict: true });

@@ -2,40 +2,54 @@ import { check } from './check.ts';
 import type { Verdict } from './compare/conclusion.ts';
 import { fingerprint } from './fingerprint.ts';
 import type { Inputs } from './inputs.ts';
+import { power } from './power.ts';
 import { refresh } from './refresh.ts';
 import { terminalConsole } from './report/console.ts';
 import { json as toJson } from './report/inert.ts';
 import { outputs } from './report/outputs.ts';
+import { powerLines, powerVerdict } from './report/power.ts';
 import { terminalLines } from './report/terminal.ts';
 import type { Tools } from './run.ts';
+import { type VerifyRequest, verify } from './verify.ts';
+
+/** What the command line asks for. */
+export type Invocation = { readonly json: boolean } & (
+  | { readonly command: 'check' | 'refresh' | 'fingerprint' | 'power'; readonly inputs: Inputs }
+  | { readonly command: 'verify'; readonly request: VerifyRequest }
+);
 
 /** One command on a terminal: progress on stderr, the answer on stdout. */
-export async function runCommand(
-  {
-    command,
-    inputs,
-    json,
-  }: {
-    readonly command: 'check' | 'refresh' | 'fingerprint';
-    readonly inputs: Inputs;
-    readonly json: boolean;
-  },
-  signal: AbortSignal,
-): Promise<Verdict> {
+export async function runCommand(invocation: Invocation, signal: AbortSignal): Promise<Verdict> {
   const terminal = (stream: NodeJS.WriteStream) =>
     terminalConsole({ write: (text) => stream.write(text), now: Date.now, tty: stream.isTTY });
   const tools: Tools = { console: terminal(process.stderr), signal };
-  const answer = terminal(process.stdout);
-  const { settings, refreshing } = inputs;
-  if (command === 'fingerprint') {
-    process.stdout.write(`${toJson(await fingerprint(settings, tools))}\n`);
-    return 'pass';
+  const answer = (value: unknown, lines: readonly string[]) => {
+    if (invocation.json) process.stdout.write(`${toJson(value)}\n`);
+    else for (const line of lines) terminal(process.stdout).info(line);
+  };
+  switch (invocation.command) {
+    case 'check':
+    case 'refresh': {
+      const { settings, refreshing } = invocation.inputs;
+      const report =
+        invocation.command === 'check'
+          ? await check(settings, tools)
+          : await refresh(settings, { ...refreshing, defaultBranch: undefined }, tools);
+      answer({ outputs: outputs(report), report }, terminalLines(report));
+      return report.verdict;
+    }
+    case 'power': {
+      const measured = await power(invocation.inputs.settings, tools);
+      answer(measured, powerLines(measured));
+      return powerVerdict(measured);
+    }
+    case 'fingerprint':
+      process.stdout.write(`${toJson(await fingerprint(invocation.inputs.settings, tools))}\n`);
+      return 'pass';
+    case 'verify': {
+      const verified = await verify(invocation.request);
+      answer(verified, verified.lines);
+      return verified.agrees ? 'pass' : 'fail';
+    }
   }
-  const report =
-    command === 'check'
-      ? await check(settings, tools)
-      : await refresh(settings, { ...refreshing, defaultBranch: undefined }, tools);
-  if (json) process.stdout.write(`${toJson({ outputs: outputs(report), report })}\n`);
-  else for (const line of terminalLines(report)) answer.info(line);
-  return report.verdict;
 }

@@ -29,6 +29,7 @@ export const ERROR_CODES = [
   'disk-full',
   'record-invalid',
   'baseline-invalid',
+  'report-invalid',
   'store-unavailable',
   'store-refused',
   'refresh-not-allowed',

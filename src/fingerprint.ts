@@ -10,6 +10,6 @@ export async function fingerprint(
   tools: Tools,
 ): Promise<{ readonly hardwareClass: string; readonly fingerprint: Fingerprint }> {
   const loaded = await loadSuite(settings.suite, settings.workspace);
-  await using run = await startRun(loaded, makePlan(loaded), settings, tools);
+  await using run = await startRun(loaded, makePlan(loaded, 'check'), settings, tools);
   return { hardwareClass: run.hardwareClass, fingerprint: run.fingerprint };
 }

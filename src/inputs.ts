@@ -7,7 +7,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The action's inputs, once, as one read-only value. */
 export interface Inputs {
-  readonly mode: 'check' | 'refresh';
+  readonly mode: 'check' | 'refresh' | 'power';
   readonly settings: Settings;
   /** Without what only the event's payload tells. */
   readonly refreshing: Omit<RefreshSettings, 'defaultBranch'>;
@@ -30,13 +30,14 @@ export function parseInputs(
       problems.push(`\`${name}\` is \`${value}\`, but must be ${values.map((v) => `\`${v}\``).join(' or ')}`);
     return found ?? values[0];
   };
+  const yes = (name: string) => oneOf(name, ['false', 'true']) === 'true';
   const minutes = (name: string, fallback: number): number => {
     const value = input(name) === '' ? fallback : Number(input(name));
     if (Number.isFinite(value) && value > 0 && value <= 7 * 24 * 60) return value * 60;
     problems.push(`\`${name}\` is \`${input(name)}\`, but must be a number of minutes above 0`);
     return fallback * 60;
   };
-  const mode = oneOf('mode', ['check', 'refresh']);
+  const mode = oneOf('mode', ['check', 'refresh', 'power']);
   const runtime = oneOf('runtime', ['auto', 'docker', 'process']);
   const timeoutSeconds = minutes('timeout-minutes', 60);
   const inactivitySeconds = minutes('inactivity-minutes', 20);
@@ -48,6 +49,7 @@ export function parseInputs(
     if (!/^(\d{1,3}|(GPU|MIG)-[0-9a-fA-F-]{8,64})$/.test(device))
       problems.push(`\`gpu-devices\` has \`${device}\`, which is neither an index nor a UUID such as GPU-…`);
   const reason = input('reason');
+  const yardstick = yes('yardstick');
   if (mode === 'refresh' && reason === '')
     problems.push('`reason` is empty, but mode `refresh` needs one: it is shown with every later comparison');
   if (reason.length > 1000) problems.push('`reason` is longer than 1000 characters');
@@ -88,6 +90,7 @@ export function parseInputs(
     },
     refreshing: {
       reason,
+      yardstick,
       commit: environment['GITHUB_SHA'] ?? '',
       ref: environment['GITHUB_REF'] ?? '',
       workflow: environment['GITHUB_WORKFLOW'] ?? '',

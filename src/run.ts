@@ -3,21 +3,21 @@ import type { Side } from './compare/types.ts';
 import { recallDigests, rememberDigests } from './disk/digest-memory.ts';
 import { readHarness } from './disk/harness-files.ts';
 import { LogFile } from './disk/log-file.ts';
-import { openRecord, RecordWriter } from './disk/record-folder.ts';
+import type { OpenedRecord } from './disk/record-folder.ts';
 import type { LoadedSuite } from './disk/suite-file.ts';
-import { completeFingerprint, runLifetime } from './engine/measure.ts';
+import { completeFingerprint } from './engine/measure.ts';
 import type { Task } from './engine/protocol.ts';
 import type { ModelSource, Runtime } from './engine/runtime.ts';
 import { Session } from './engine/session.ts';
 import { hardwareClass } from './fingerprint/hardware-class.ts';
 import type { Fingerprint } from './fingerprint/schema.ts';
-import { FROZEN_CLOCK, type Plan, TOP_K } from './plan.ts';
-import { type Lifetime, type Observation, RECORD_SCHEMA, type RunRecord } from './record/schema.ts';
+import { type Plan, type PlannedPass, TRACE } from './plan.ts';
+import { Recording } from './recording.ts';
 import type { Console } from './report/console.ts';
 import type { Evidence } from './report/make.ts';
 import { ProgressLine } from './report/progress.ts';
+import type { KnownTokens } from './requests.ts';
 import type { Settings } from './settings.ts';
-import { VERSION } from './version.ts';
 import { openRuntime } from './wiring.ts';
 
 /** What every use-case needs from outside. */
@@ -33,8 +33,8 @@ export interface Run extends AsyncDisposable {
   readonly hardwareClass: string;
   /** What a report tells of the run beside its record. */
   readonly facts: Pick<Evidence, 'suite' | 'places' | 'defaults' | 'runtime' | 'logPath' | 'recordPath'>;
-  /** Runs the plan's lifetimes, one engine at a time, and leaves a record that is whole or absent. */
-  measure(): Promise<Side>;
+  /** @param known tokens of the baseline by prompt: what force and score are given */
+  begin(known: KnownTokens): Promise<Lifetimes>;
 }
 
 /** Starts the suite's engine, and stops where the baseline has to be known. */
@@ -78,7 +78,14 @@ export async function startRun(
       logPath: log.path,
       recordPath: settings.recordPath,
     },
-    measure: () => measure(plan, fingerprint, session, open, settings, console),
+    begin: async (known) =>
+      new Lifetimes(
+        plan,
+        await Recording.create(settings.recordPath, plan, fingerprint, known),
+        session,
+        open,
+        console,
+      ),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
@@ -110,54 +117,88 @@ async function opener(
     );
 }
 
-async function measure(
-  plan: Plan,
-  fingerprint: Fingerprint,
-  first: Session,
-  open: () => Promise<Session>,
-  settings: Settings,
-  console: Console,
-): Promise<Side> {
-  await using writer = await RecordWriter.create(settings.recordPath);
-  const lifetimes: Lifetime[] = [];
-  const observations: Observation[] = [];
-  for (const [index, { lifetime, passes }] of plan.lifetimes.entries()) {
-    await console.section(`Engine, ${lifetime}`, async () => {
+/** The engine starts of a run, one at a time, and the record that grows with them. */
+export class Lifetimes implements AsyncDisposable {
+  readonly #plan: Plan;
+  readonly #recording: Recording;
+  readonly #open: () => Promise<Session>;
+  readonly #console: Console;
+  #first: Session | undefined;
+  /** Seconds that the last start took, from loading to its end. */
+  #seconds = 0;
+
+  constructor(
+    plan: Plan,
+    recording: Recording,
+    first: Session,
+    open: () => Promise<Session>,
+    console: Console,
+  ) {
+    this.#plan = plan;
+    this.#recording = recording;
+    this.#first = first;
+    this.#open = open;
+    this.#console = console;
+  }
+
+  /** Whatever the plan says before anything is known. */
+  async planned(): Promise<void> {
+    const { lifetimes, passes, repeats } = this.#plan;
+    for (let i = 0; i < lifetimes; i++) await this.#run(this.#next(), i === 0 ? passes : repeats);
+  }
+
+  /** More of the same, to tell a drift from an engine that does not repeat between starts. */
+  async more(count: number): Promise<void> {
+    this.#console.info(
+      `Not what the baseline knows. ${count} more engine ${count === 1 ? 'start tells' : 'starts tell'} whether this is its new way or one of several: about ${Math.ceil(count * this.#seconds)} s (\`policy: { confirm: 0 }\` leaves it open).`,
+    );
+    for (let i = 0; i < count; i++) await this.#run(this.#next(), this.#plan.repeats);
+  }
+
+  /** A start that computes without compilation and only traces. */
+  async trace(): Promise<void> {
+    const { args, engine } = this.#plan;
+    this.#console.info(
+      'One eager engine start more traces the modules: compiled ones cannot be looked into.',
+    );
+    await this.#run('trace', [TRACE], { ...args, ...engine.tracing });
+  }
+
+  side(): Side {
+    return this.#recording.side();
+  }
+
+  /** Leaves the record in its place, whole. */
+  async commit(): Promise<OpenedRecord> {
+    return await this.#recording.commit();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#recording[Symbol.asyncDispose]();
+  }
+
+  #next(): string {
+    return `lifetime-${this.#recording.lifetimes + 1}`;
+  }
+
+  async #run(name: string, passes: readonly PlannedPass[], args = this.#plan.args): Promise<void> {
+    await this.#console.section(`Engine, ${name}`, async () => {
+      const began = performance.now();
       // One engine at a time: the next starts when this one has given its memory back.
-      await using session = index === 0 ? first : await open();
-      if (index > 0) await session.expect('fingerprint');
-      const { args, defaults, prompts, sampling } = plan;
-      const request = {
-        lifetime,
-        args,
-        defaults,
-        passes,
-        prompts,
-        sampling,
-        topK: TOP_K,
-        clock: FROZEN_CLOCK,
-      };
-      const done = await runLifetime(session, request, writer);
-      lifetimes.push(done.lifetime);
-      observations.push(...done.observations);
+      await using session = await this.#session();
+      await this.#recording.add(session, name, passes, args);
+      this.#seconds = (performance.now() - began) / 1000;
     });
   }
-  const record: RunRecord = {
-    schema: RECORD_SCHEMA,
-    tool: VERSION,
-    createdAt: new Date().toISOString(),
-    suite: {
-      ...plan.suite,
-      sampling: plan.sampling,
-      prompts: plan.prompts.map(({ input, digest }) => ({ id: input.id, input: digest })),
-    },
-    fingerprint,
-    hardwareClass: hardwareClass(fingerprint.ambient),
-    lifetimes,
-    observations,
-  };
-  await writer.commit(record);
-  return await openRecord(settings.recordPath);
+
+  async #session(): Promise<Session> {
+    const first = this.#first;
+    this.#first = undefined;
+    if (first !== undefined) return first;
+    const session = await this.#open();
+    await session.expect('fingerprint');
+    return session;
+  }
 }
 
 function modelSource({ suite, folder }: LoadedSuite): ModelSource {

@@ -28,6 +28,8 @@ export interface Settings {
 /** Who refreshes, from where and why. */
 export interface RefreshSettings {
   readonly reason: string;
+  /** Whether known changes are measured too, one engine start each. */
+  readonly yardstick: boolean;
   /** As the event's payload names it; undefined where it names none, as on a terminal. */
   readonly defaultBranch: string | undefined;
   readonly commit: string;

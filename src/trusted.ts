@@ -8,16 +8,28 @@ import {
   BaselineMeta as Schema,
 } from './baseline/store.ts';
 import type { Side } from './compare/types.ts';
-import { openRecord } from './disk/record-folder.ts';
+import { damage } from './damage.ts';
+import { type OpenedRecord, openRecord } from './disk/record-folder.ts';
 import { UserError } from './errors.ts';
-import { describeBody } from './record/body.ts';
-import { digestJson } from './record/digest.ts';
-import { outcomeDigest } from './record/outcome.ts';
+import { digestJson, sha256 } from './record/digest.ts';
+import { outcomeDigest, outcomeDigests } from './record/outcome.ts';
+import { observationsOf } from './record/select.ts';
 import type { BaselineView } from './report/model.ts';
+import type { KnownTokens } from './requests.ts';
+
+export interface FoundTrusted {
+  readonly kind: 'found';
+  readonly key: string;
+  readonly folder: string;
+  readonly meta: BaselineMeta;
+  /** SHA-256 of the bytes of `baseline.json`. */
+  readonly metaSha256: string;
+  readonly side: OpenedRecord;
+}
 
 /** What the store had, checked: a baseline that can be compared with, or why there is none. */
 export type Trusted =
-  | { readonly kind: 'found'; readonly key: string; readonly meta: BaselineMeta; readonly side: Side }
+  | FoundTrusted
   | Extract<BaselineView, { readonly kind: 'incomparable' | 'absent' | 'not-asked' }>;
 
 /** What a report shows of it. */
@@ -42,7 +54,8 @@ export async function findTrusted(
   switch (lookup.kind) {
     case 'found': {
       owned.use(lookup);
-      return { kind: 'found', key: lookup.key, ...(await readBaseline(lookup.folder, lookup.key, query)) };
+      const { key, folder } = lookup;
+      return { kind: 'found', key, folder, ...(await readBaseline(folder, key, query)) };
     }
     case 'absent': {
       const { otherClasses, explanation } = lookup;
@@ -57,7 +70,7 @@ async function readBaseline(
   folder: string,
   key: string,
   query: BaselineQuery,
-): Promise<{ meta: BaselineMeta; side: Side }> {
+): Promise<Pick<FoundTrusted, 'meta' | 'metaSha256' | 'side'>> {
   const invalid = (why: string, cause?: unknown) =>
     new UserError(
       'baseline-invalid',
@@ -66,9 +79,12 @@ async function readBaseline(
       { cause },
     );
   let meta: BaselineMeta;
-  let side: Side;
+  let metaSha256: string;
+  let side: OpenedRecord;
   try {
-    meta = Schema.parse(JSON.parse(await readFile(join(folder, 'baseline.json'), 'utf8')));
+    const bytes = await readFile(join(folder, 'baseline.json'));
+    meta = Schema.parse(JSON.parse(bytes.toString('utf8')));
+    metaSha256 = sha256(bytes);
     side = await openRecord(folder);
   } catch (cause) {
     throw invalid(
@@ -85,13 +101,24 @@ async function readBaseline(
     if (found !== query.suite) throw invalid(`belongs to the suite \`${found}\``);
   for (const found of [meta.hardwareClass, record.hardwareClass])
     if (found !== query.hardwareClass) throw invalid(`belongs to the hardware class \`${found}\``);
-  for (const { prompt, body, ...told } of record.observations) {
-    const held = await side.readBody(body).catch((cause: Error) => {
-      throw invalid(`is damaged: ${cause.message}`, cause);
-    });
-    const { promptTokens, tokens, logprobs, topK, text } = told;
-    if (digestJson(describeBody(held)) !== digestJson({ promptTokens, tokens, logprobs, topK, text }))
-      throw invalid(`holds other bits of \`${prompt}\` than its record says`);
+  if (digestJson(meta.envelope.digests) !== digestJson(outcomeDigests(record)))
+    throw invalid('has an envelope of other outcomes than its record holds');
+  if (record.lifetimes.some(({ perturbed }) => perturbed !== null))
+    throw invalid('was made of a model that was changed on purpose');
+  for await (const problem of damage(side)) throw invalid(problem);
+  return { meta, metaSha256, side };
+}
+
+/** The baseline's own tokens of each prompt that is still asked the same: what force and score are given. */
+export async function knownTokens(
+  { record, readBody }: Side,
+  prompts: readonly { readonly id: string; readonly digest: string }[],
+): Promise<KnownTokens> {
+  const known = new Map<string, Uint32Array>();
+  const observations = observationsOf(record, { kind: 'generate', arrangement: 'alone' });
+  for (const { id, digest } of prompts) {
+    const found = observations.find(({ prompt, input }) => prompt === id && input === digest);
+    if (found !== undefined) known.set(id, (await readBody(found.body)).tokens);
   }
-  return { meta, side };
+  return known;
 }

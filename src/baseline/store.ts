@@ -20,6 +20,16 @@ export const Provenance = z.strictObject({
 });
 export type Provenance = z.infer<typeof Provenance>;
 
+/** How far a known change moves this model: what a drift is measured beside. */
+export const Yardstick = z.strictObject({
+  /** Of a perturbation, e.g. `fp8-kv-cache`. */
+  id: z.string().max(64),
+  what: z.string().max(256),
+  /** Pooled over the top k of all scored positions, in nats. */
+  rmsNats: z.number().nonnegative(),
+});
+export type Yardstick = z.infer<typeof Yardstick>;
+
 /** `baseline.json`, beside `record.json` in the same folder. */
 export const BaselineMeta = z.strictObject({
   schema: z.literal(BASELINE_SCHEMA),
@@ -28,8 +38,10 @@ export const BaselineMeta = z.strictObject({
   /** Digest of the record's outcomes (see `outcomeDigest`). */
   record: Digest,
   provenance: Provenance,
-  /** Outcomes that honest repeats gave. An engine that repeats exactly has one. */
-  envelope: z.strictObject({ lifetimes: z.number().int().min(1), digests: z.array(Digest).min(1) }),
+  /** Outcome of each honest lifetime, in their order. An engine that repeats exactly has one digest in all places. */
+  envelope: z.strictObject({ lifetimes: z.number().int().min(1), digests: z.array(Digest).min(1).max(100) }),
+  /** Empty unless the refresh was asked for it. */
+  yardstick: z.array(Yardstick).max(100),
 });
 export type BaselineMeta = z.infer<typeof BaselineMeta>;
 

@@ -1,14 +1,10 @@
-import type { RelationName, Requirement } from '../suite/schema.ts';
-import { agreement, satisfies } from './agreement.ts';
-import { divergence } from './divergence.ts';
+import type { Requirement } from '../suite/schema.ts';
+import { joined, satisfies } from './agreement.ts';
+import { Gauge } from './distance.ts';
+import { Envelope, type Gauges, sizeOf, type Within, withinEnvelope } from './envelope.ts';
+import { examine, type Found, reader } from './judge.ts';
 import { relations } from './relations/index.ts';
-import type { Finding, Pair, RelationResult, Side } from './types.ts';
-
-/** A relation as the suite asks for it. */
-export interface Claim {
-  readonly relation: RelationName;
-  readonly requirement: Requirement;
-}
+import type { Agreement, Claim, Finding, Pair, Pairing, RelationResult, Side } from './types.ts';
 
 /** The one comparator: a baseline is just one more relation. */
 export async function compare(
@@ -16,56 +12,112 @@ export async function compare(
   baseline: Side | undefined,
   claims: readonly Claim[],
 ): Promise<RelationResult[]> {
+  const envelope = new Envelope(baseline ?? run);
   const results: RelationResult[] = [];
-  for (const claim of claims) results.push(await examine(claim, run, baseline));
+  for (const claim of claims) results.push(await judge(claim, run, baseline, envelope));
   return results;
 }
 
-async function examine(
-  { relation, requirement }: Claim,
+async function judge(
+  claim: Claim,
   run: Side,
   baseline: Side | undefined,
+  envelope: Envelope,
 ): Promise<RelationResult> {
-  const arrangement = relations[relation].arrange(run, baseline);
-  if (arrangement.kind === 'unmeasured')
-    return { relation, requirement, status: 'unmeasured', evidence: arrangement.reason, findings: [] };
-  const findings: Finding[] = [];
-  for (const pair of arrangement.pairs)
-    findings.push(await judge(pair, requirement, arrangement.left, arrangement.right));
+  const { relation, requirement } = claim;
+  const pairing = await relations[relation].pair(run, baseline, requirement);
+  const before = await atRefresh(claim, baseline);
+  const base = { relation, requirement, atRefresh: before };
+  if (pairing.kind === 'unmeasured')
+    return {
+      ...base,
+      status: 'unmeasured',
+      evidence: pairing.reason,
+      findings: [],
+      size: null,
+      decision: null,
+    };
+
+  const { found, gauges, decoded } = await examineAll(pairing);
+  const size = await sizeOf(gauges, envelope, baseline !== undefined);
+  const within =
+    requirement === 'within-envelope' && found.some(differs)
+      ? await withinEnvelope(gauges, baseline === undefined ? undefined : envelope, decoded)
+      : undefined;
+  const findings = found.map(
+    ({ finding, chosenOtherwise }): Finding => ({
+      ...finding,
+      holds: satisfies(finding.agreement, requirement, within?.kind === 'within' && !chosenOtherwise),
+    }),
+  );
   return {
-    relation,
-    requirement,
-    status: status(findings, requirement),
-    evidence: arrangement.evidence,
+    ...base,
+    status: status(found, findings, pairing.pairs, requirement, within),
+    evidence: joined(pairing.evidence, within?.evidence) ?? '',
     findings,
+    size,
+    decision: pairing.decision ?? null,
   };
 }
 
-async function judge(
-  pair: Pair,
+/** One pair after the other: no more than one pair of bodies is in memory at a time. */
+async function examineAll({ pairs, left, right }: Extract<Pairing, { kind: 'exercised' }>) {
+  const [leftReader, rightReader] = [reader(left), reader(right)];
+  const found: Found[] = [];
+  const gauges: Gauges = { score: new Gauge(), force: new Gauge() };
+  let decoded = false;
+  for (const pair of pairs) {
+    const one = await examine(pair, leftReader, rightReader);
+    found.push(one);
+    // A tail is held against the bound of scores: it is a score that is compared with decoding.
+    const steps = !('rightTail' in pair) && (pair.kind === 'generate' || pair.kind === 'force');
+    if (steps && differs(one)) decoded = true;
+    if (one.gauge !== null) gauges[steps ? 'force' : 'score'].merge(one.gauge);
+  }
+  return { found, gauges, decoded };
+}
+
+const DIFFER: readonly Agreement[] = ['modules-differ', 'logprobs-differ', 'tokens-differ'];
+const differs = ({ finding }: Found) => DIFFER.includes(finding.agreement);
+
+function status(
+  found: readonly Found[],
+  findings: readonly Finding[],
+  pairs: readonly Pair[],
   requirement: Requirement,
-  left: Side['readBody'],
-  right: Side['readBody'],
-): Promise<Finding> {
-  const { prompt } = pair;
-  if ('only' in pair)
-    return { prompt, agreement: pair.only, holds: true, textIdentical: null, divergence: null, reason: null };
-  const { agreement: found, reason } = agreement(pair.left, pair.right);
-  // Equal digests are decided without opening a body.
-  const parted = found === 'logprobs-differ' || found === 'tokens-differ';
-  return {
-    prompt,
-    agreement: found,
-    holds: satisfies(found, requirement),
-    textIdentical: pair.left.text.sha256 === pair.right.text.sha256,
-    divergence: parted ? divergence(await left(pair.left.body), await right(pair.right.body)) : null,
-    reason,
-  };
+  within: Within | undefined,
+): RelationResult['status'] {
+  const unsized = within?.kind === 'unknown';
+  let compared = 0;
+  let unmeasured = 0;
+  for (const [index, { agreement, holds }] of findings.entries()) {
+    const unexercised = 'unmeasured' in (pairs[index] ?? {});
+    if (agreement === 'added' || agreement === 'removed') continue;
+    // Held to nothing, a relation is measured where it was exercised; that a prompt could not be is told beside it.
+    if (unexercised && requirement === 'measure') continue;
+    compared++;
+    if (agreement === 'unmeasured') unmeasured++;
+    // What has no size may yet be within the envelope, unless no envelope could hold it.
+    else if (!holds && !(unsized && DIFFER.includes(agreement) && !found[index]?.chosenOtherwise))
+      return 'broken';
+  }
+  if (compared === 0 || unmeasured > 0 || unsized) return 'unmeasured';
+  return requirement === 'measure' ? 'measured' : 'held';
 }
 
-function status(findings: readonly Finding[], requirement: Requirement): RelationResult['status'] {
-  const compared = findings.filter(({ agreement: found }) => found !== 'added' && found !== 'removed');
-  if (compared.some((f) => !f.holds && f.agreement !== 'unmeasured')) return 'broken';
-  if (compared.length === 0 || compared.some((f) => f.agreement === 'unmeasured')) return 'unmeasured';
-  return requirement === 'measure' ? 'measured' : 'held';
+/** What the relation showed on the baseline's own record, by agreement. */
+async function atRefresh(
+  { relation, requirement }: Claim,
+  baseline: Side | undefined,
+): Promise<RelationResult['atRefresh']> {
+  if (relation === 'baseline' || baseline === undefined) return null;
+  const pairing = await relations[relation].pair(baseline, undefined, requirement);
+  if (pairing.kind === 'unmeasured') return null;
+  const [left, right] = [reader(pairing.left), reader(pairing.right)];
+  const counts: Partial<Record<Agreement, number>> = {};
+  for (const pair of pairing.pairs) {
+    const { agreement } = (await examine(pair, left, right, true)).finding;
+    counts[agreement] = (counts[agreement] ?? 0) + 1;
+  }
+  return counts;
 }

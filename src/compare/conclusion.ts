@@ -6,6 +6,8 @@ export const CONCLUSIONS = [
   'unhealthy-gpu',
   'unstable',
   'drift',
+  /** A relation other than these, which the suite holds to something, does not hold. */
+  'relation-broken',
   'incomparable',
   'no-baseline',
   'unmeasured',
@@ -17,6 +19,9 @@ export type Conclusion = (typeof CONCLUSIONS)[number];
 export type BaselineState = 'found' | 'incomparable' | 'absent' | 'not-asked';
 
 export type Verdict = 'pass' | 'warn' | 'fail';
+
+/** The levels that a suite's policy gives to what it may let pass. */
+export type Levels = Pick<Suite['policy'], 'no-baseline' | 'incomparable'>;
 
 export interface Judgement {
   readonly conclusion: Conclusion;
@@ -31,7 +36,7 @@ export interface Judgement {
 export function judge(
   results: readonly RelationResult[],
   baseline: BaselineState,
-  policy: Suite['policy'],
+  policy: Levels,
 ): Judgement {
   const judged = results.filter(({ relation }) => relation !== 'baseline' || baseline !== 'not-asked');
   const reached = new Set(judged.map((result) => concluded(result, baseline)));
@@ -43,12 +48,13 @@ export function judge(
   return { conclusion, verdict: verdicts.has('fail') ? 'fail' : verdicts.has('warn') ? 'warn' : 'pass' };
 }
 
-function concluded({ relation, status }: RelationResult, baseline: BaselineState): Conclusion {
+function concluded(result: RelationResult, baseline: BaselineState): Conclusion {
+  const { relation } = result;
   if (relation === 'baseline' && baseline === 'absent') return 'no-baseline';
   if (relation === 'baseline' && baseline === 'incomparable') return 'incomparable';
-  switch (status) {
+  switch (result.status) {
     case 'broken':
-      return relation === 'baseline' ? 'drift' : 'unstable';
+      return whatBroke(result);
     case 'unmeasured':
       return 'unmeasured';
     case 'held':
@@ -57,8 +63,29 @@ function concluded({ relation, status }: RelationResult, baseline: BaselineState
   }
 }
 
+function whatBroke({ relation, requirement, decision }: RelationResult): Conclusion {
+  switch (relation) {
+    case 'rerun':
+    case 'restart':
+      return 'unstable';
+    case 'batch':
+    case 'order':
+    case 'prefix-cache':
+    case 'prefill':
+      return 'relation-broken';
+    case 'baseline': {
+      if (decision === null) return 'drift';
+      const { of, known, distinct } = decision;
+      // Some of its starts gave what the baseline knows, others did not: it has not drifted, it does not repeat.
+      if (known > 0) return known < of ? 'unstable' : 'drift';
+      // It repeats nothing, known or new; where honest lifetimes may differ, other bits each time are no sign of that.
+      return distinct > 1 && requirement !== 'within-envelope' ? 'unstable' : 'drift';
+    }
+  }
+}
+
 /** Default: everything but `reproduced` fails the job. */
-function verdict(conclusion: Conclusion, policy: Suite['policy']): Verdict {
+function verdict(conclusion: Conclusion, policy: Levels): Verdict {
   switch (conclusion) {
     case 'reproduced':
       return 'pass';
@@ -68,6 +95,7 @@ function verdict(conclusion: Conclusion, policy: Suite['policy']): Verdict {
     case 'unhealthy-gpu':
     case 'unstable':
     case 'drift':
+    case 'relation-broken':
     case 'unmeasured':
       return 'fail';
   }

@@ -1,67 +1,153 @@
 import { type Body, bitsOf } from '../record/body.ts';
-import type { Divergence, Fork } from './types.ts';
+import { DTYPE_STEPS } from './dtype.ts';
+import type { Fork, ForkSide } from './types.ts';
 
-/** Walks two observations of the same prompt step by step; left is the trusted side. */
-export function divergence(left: Body, right: Body): Divergence {
+/** What a walk over two observations of the same prompt found; `Divergence` without the fork's texts. */
+export interface Walk {
+  readonly logprobStep: number | null;
+  readonly logprobSteps: number;
+  readonly tokenStep: number | null;
+  readonly steps: number;
+  readonly largestNats: number;
+  /** Steps whose top k differ in nothing but which of several equally probable tokens got the last places. */
+  readonly ties: number;
+  /** Steps whose chosen log-probability is a number on one side only. */
+  readonly unbounded: number;
+  /** At `tokenStep` both sides had the very same top k: the distribution did not change, the choice did. */
+  readonly chosenOtherwise: boolean;
+}
+
+/**
+ * Walks two observations of the same prompt step by step; left is the trusted side. Bits are compared as whole
+ * numbers, so that NaN and the sign of zero count.
+ */
+export function walk(left: Body, right: Body): Walk {
   const steps = Math.min(left.tokens.length, right.tokens.length);
-  const comparableTop = left.k === right.k;
+  const k = left.k === right.k ? left.k : 0;
+  const [leftBits, rightBits] = [bitsOf(left.logprobs), bitsOf(right.logprobs)];
+  const tops = topsOf(left, right);
   let logprobStep: number | null = null;
+  let logprobSteps = 0;
   let tokenStep: number | null = null;
   let largestNats = 0;
+  let ties = 0;
+  let unbounded = 0;
+  let chosenOtherwise = false;
   for (let step = 0; step < steps; step++) {
     const sameToken = left.tokens[step] === right.tokens[step];
-    if (logprobStep === null) {
-      const sameBits = sameToken && equal(left.logprobs, right.logprobs, step, 1);
-      const sameTop =
-        !comparableTop ||
-        (equal(left.topIds, right.topIds, step, left.k) &&
-          equal(left.topLogprobs, right.topLogprobs, step, left.k));
-      if (!sameBits || !sameTop) logprobStep = step;
-    }
+    const row = k === 0 ? 'same' : rowAt(tops, step, k);
     if (!sameToken) {
       tokenStep = step;
-      break;
+      chosenOtherwise = k > 0 && row !== 'differs';
     }
+    const sameBits = leftBits[step] === rightBits[step];
+    if (!sameToken || !sameBits || row === 'differs') {
+      logprobStep ??= step;
+      if (sameToken) logprobSteps++;
+    } else if (row === 'tie') ties++;
+    if (!sameToken) break;
+    if (sameBits) continue;
     const nats = Math.abs((left.logprobs[step] ?? 0) - (right.logprobs[step] ?? 0));
-    if (nats > largestNats) largestNats = nats;
+    if (!Number.isFinite(nats)) unbounded++;
+    else if (nats > largestNats) largestNats = nats;
   }
   // One side may simply go on where the other stopped.
   if (tokenStep === null && left.tokens.length !== right.tokens.length) tokenStep = steps;
-  return {
-    logprobStep,
-    tokenStep,
-    steps,
-    largestNats,
-    fork: tokenStep === null ? null : fork(left, right, tokenStep),
-  };
+  return { logprobStep, logprobSteps, tokenStep, steps, largestNats, ties, unbounded, chosenOtherwise };
 }
 
-function fork(left: Body, right: Body, step: number): Fork {
+interface Tops {
+  readonly leftIds: Uint32Array;
+  readonly rightIds: Uint32Array;
+  readonly leftBits: Uint32Array;
+  readonly rightBits: Uint32Array;
+}
+
+const topsOf = (left: Body, right: Body): Tops => ({
+  leftIds: left.topIds,
+  rightIds: right.topIds,
+  leftBits: bitsOf(left.topLogprobs),
+  rightBits: bitsOf(right.topLogprobs),
+});
+
+/**
+ * Compares the top k of a step. Log-probabilities of a 16-bit model tie often, and which of the tokens that tie at
+ * the k-th place got in is left to the kernel's sort: as sets, such rows are equal (`tie`). All places from the
+ * first other id on must then have the k-th value, on both sides.
+ */
+function rowAt({ leftIds, rightIds, leftBits, rightBits }: Tops, step: number, k: number) {
+  const end = (step + 1) * k;
+  let i = step * k;
+  while (i < end && leftIds[i] === rightIds[i] && leftBits[i] === rightBits[i]) i++;
+  if (i === end) return 'same';
+  // Both lists fall, so that the values between are the k-th value too.
+  const last = leftBits[end - 1];
+  return leftBits[i] === last && rightBits[i] === last && rightBits[end - 1] === last ? 'tie' : 'differs';
+}
+
+/** What is known of a side beyond its bits. */
+export interface Names {
+  /** Text of a token id; undefined where it is not known. */
+  readonly texts: ReadonlyMap<number, string>;
+  /** Distance of two neighbouring logits between 2 and 4; null for an unknown dtype. */
+  readonly dtype: string | null;
+}
+
+/** Both sides of the step at which the tokens part. */
+export function forkAt(left: Body, right: Body, step: number, names: readonly [Names, Names]): Fork {
   const leftToken = left.tokens[step] ?? null;
   const rightToken = right.tokens[step] ?? null;
   return {
-    leftToken,
-    rightToken,
-    leftMarginNats: margin(left, step, leftToken, rightToken),
-    rightMarginNats: margin(right, step, rightToken, leftToken),
+    left: forkSide(left, step, leftToken, rightToken, names[0]),
+    right: forkSide(right, step, rightToken, leftToken, names[1]),
   };
 }
 
-/** By how many nats a side preferred its own token to the other's; null where the other is not in its top k. */
-function margin(side: Body, step: number, own: number | null, other: number | null): number | null {
-  if (own === null || other === null) return null;
-  for (let i = step * side.k; i < (step + 1) * side.k; i++)
-    if (side.topIds[i] === other) return (side.logprobs[step] ?? 0) - (side.topLogprobs[i] ?? 0);
-  return null;
+/** Four bfloat16 steps between 2 and 4: closer than that, rounding alone turns one token into the other. */
+const NEAR_NATS = 4 * DTYPE_STEPS.bfloat16;
+
+function forkSide(
+  side: Body,
+  step: number,
+  own: number | null,
+  other: number | null,
+  { texts, dtype }: Names,
+): ForkSide {
+  const margin = marginAt(side, step, own, other);
+  // An infinite margin is one to a token that sampling rules out; JSON has no number for it.
+  const marginNats = margin === null || !Number.isFinite(margin) ? null : margin;
+  const size = dtype === null ? undefined : stepOf(dtype);
+  const top: ForkSide['top'][number][] = [];
+  for (let i = step * side.k; own !== null && i < (step + 1) * side.k; i++) {
+    const [id, nats] = [side.topIds[i], side.topLogprobs[i]];
+    if (id !== undefined && nats !== undefined && Number.isFinite(nats))
+      top.push({ id, text: texts.get(id) ?? null, nats });
+  }
+  return {
+    token: own,
+    text: own === null ? null : (texts.get(own) ?? null),
+    marginNats,
+    marginSteps: marginNats === null || size === undefined ? null : marginNats / size,
+    tie: margin === Number.POSITIVE_INFINITY ? 'none' : tieOf(marginNats),
+    top,
+  };
 }
 
-function equal(
-  a: Uint32Array | Float32Array,
-  b: Uint32Array | Float32Array,
-  step: number,
-  width: number,
-): boolean {
-  const [left, right] = [bitsOf(a), bitsOf(b)];
-  for (let i = step * width; i < (step + 1) * width; i++) if (left[i] !== right[i]) return false;
-  return true;
+function stepOf(dtype: string): number | undefined {
+  return Object.hasOwn(DTYPE_STEPS, dtype) ? DTYPE_STEPS[dtype as keyof typeof DTYPE_STEPS] : undefined;
+}
+
+function tieOf(marginNats: number | null): ForkSide['tie'] {
+  if (marginNats === null) return 'unknown';
+  if (marginNats === 0) return 'exact';
+  return Math.abs(marginNats) <= NEAR_NATS ? 'near' : 'none';
+}
+
+/** By how many nats a side preferred its own token to the other's; null where the other is not in its top k. */
+function marginAt(side: Body, step: number, own: number | null, other: number | null): number | null {
+  if (own === null || other === null) return null;
+  for (let i = step * side.k; i < (step + 1) * side.k; i++)
+    if (side.topIds[i] === other)
+      return (side.logprobs[step] ?? Number.NaN) - (side.topLogprobs[i] ?? Number.NaN);
+  return null;
 }

@@ -1,10 +1,19 @@
+import type { ModuleDigest } from '../engine/protocol.ts';
 import type { ReadBody } from '../record/body.ts';
-import type { Observation, RunRecord } from '../record/schema.ts';
+import type { Arrangement, Observation, PassKind, RunRecord, Trace } from '../record/schema.ts';
 import type { RelationName, Requirement } from '../suite/schema.ts';
+
+/** A relation as the suite asks for it. */
+export interface Claim {
+  readonly relation: RelationName;
+  readonly requirement: Requirement;
+}
 
 /** How two observations of one prompt compare. */
 export type Agreement =
   | 'identical'
+  /** The log-probabilities agree where they were looked at, and yet a module computes something else. */
+  | 'modules-differ'
   | 'logprobs-differ'
   | 'tokens-differ'
   | 'inputs-differ'
@@ -12,45 +21,117 @@ export type Agreement =
   | 'added'
   | 'removed';
 
-/** One side of a comparison: a record and a way to its bits. */
+/** One side of a comparison: a record and ways to its bits. */
 export interface Side {
   readonly record: RunRecord;
   readonly readBody: ReadBody;
+  /** The modules of a trace, in the order in which their outputs were ready. */
+  readonly readModules: (digest: string) => Promise<readonly ModuleDigest[]>;
+  /** Text of the token ids that occur in this record. */
+  readonly readVocabulary: () => Promise<ReadonlyMap<number, string>>;
 }
 
-/** Where and by how much two observations part. Steps count from 0. */
+/** Where and by how much two observations part. Steps count from 0; of a score, a step is a position. */
 export interface Divergence {
   /** First step whose log-probability bits (chosen or top-k) differ. */
   readonly logprobStep: number | null;
+  /** Steps whose log-probability bits differ, up to where the tokens part. */
+  readonly logprobSteps: number;
   /** First step whose tokens differ. */
   readonly tokenStep: number | null;
   /** Steps that both sides have. */
   readonly steps: number;
   /** Largest difference of the chosen tokens' log-probabilities, in nats, while the tokens agree. */
   readonly largestNats: number;
-  /** At `tokenStep`: both tokens, and on each side by how many nats its own choice leads the other side's. */
+  /** At `tokenStep`. */
   readonly fork: Fork | null;
 }
 
 export interface Fork {
-  readonly leftToken: number | null;
-  readonly rightToken: number | null;
-  /** Null where the other token is not among that side's top k. */
-  readonly leftMarginNats: number | null;
-  readonly rightMarginNats: number | null;
+  readonly left: ForkSide;
+  readonly right: ForkSide;
 }
 
-/** What a relation found for one prompt. */
+export interface ForkSide {
+  /** Null where this side had ended. */
+  readonly token: number | null;
+  readonly text: string | null;
+  /** By how many nats this side preferred its own token to the other's; null where that is not in its top k. */
+  readonly marginNats: number | null;
+  /** The same in steps of the logits' dtype, as spaced between 2 and 4; null for an unknown dtype. */
+  readonly marginSteps: number | null;
+  readonly tie: 'exact' | 'near' | 'none' | 'unknown';
+  /** Best first. */
+  readonly top: readonly { readonly id: number; readonly text: string | null; readonly nats: number }[];
+}
+
+/** How far two computations of the same tokens are apart. */
+export interface Distance {
+  readonly positions: number;
+  /** Root mean square over the top k of all positions, in nats. */
+  readonly rmsNats: number;
+  readonly largestNats: number;
+  /** Positions whose most probable token is another one; ties compare as sets. */
+  readonly argmaxChanges: number;
+  /** Mean of left minus right over the known tokens, in nats: above 0, the right side finds them less likely. */
+  readonly crossEntropyNats: number;
+  /** Every difference vanishes within a position, up to the logits' rounding: log-softmax changed, not the logits. */
+  readonly normaliserOnly: boolean;
+}
+
+/** Which modules compute something else. */
+export interface TraceDifference {
+  readonly modules: number;
+  readonly differing: number;
+  /** In the order in which they ran; null when none differs or the two models have other modules. */
+  readonly first: string | null;
+  /** How many modules had run before it. */
+  readonly firstIndex: number | null;
+  /** Names that only one side has, the first 20. */
+  readonly onlyLeft: readonly string[];
+  readonly onlyRight: readonly string[];
+}
+
+/** What a relation found for one prompt in one kind of pass. */
 export interface Finding {
   readonly prompt: string;
+  readonly kind: PassKind;
   readonly agreement: Agreement;
   /** Does the agreement satisfy the requirement? `added` and `removed` do; `unmeasured` never does. */
   readonly holds: boolean;
-  /** Whether a hash of the text alone would have called the two the same. */
+  /** Whether a hash of the text alone would have called the two the same; null where no text was generated. */
   readonly textIdentical: boolean | null;
   readonly divergence: Divergence | null;
-  /** What digests and divergence do not say, e.g. why it is unmeasured. */
+  /** Of passes whose tokens are known, where their bits differ. */
+  readonly distance: Distance | null;
+  readonly trace: TraceDifference | null;
+  /** What all of this does not say, e.g. why it is unmeasured. */
   readonly reason: string | null;
+}
+
+/** Whether what the first lifetime showed is the engine's new way or one of several. */
+export interface Decision {
+  /** Lifetimes of this run, and how many of them gave only outcomes that the baseline knows. */
+  readonly of: number;
+  readonly known: number;
+  /** Outcomes that this run's lifetimes gave, known or not. */
+  readonly distinct: number;
+  /** Lifetimes that the baseline's set of outcomes comes from. */
+  readonly baselineLifetimes: number;
+  /**
+   * Largest chance that an honest engine looks like this: max over p of p^(of-1) (1-p)^baselineLifetimes, the
+   * lifetimes independent; null but where several lifetimes gave one and the same outcome that is not known.
+   */
+  readonly falseAlarm: number | null;
+}
+
+/** The size of a drift, and what to measure it with. All in nats; null where it was not measured. */
+export interface Size {
+  readonly distance: Distance;
+  /** What rounding alone makes of the baseline's model: scored alone and beside strangers. */
+  readonly floorNats: number | null;
+  /** 1.5 x the largest distance between the baseline's honest lifetimes; null with fewer than three. */
+  readonly boundNats: number | null;
 }
 
 export interface RelationResult {
@@ -61,30 +142,62 @@ export interface RelationResult {
   /** Proof that the relation was exercised, or what is missing. */
   readonly evidence: string;
   readonly findings: readonly Finding[];
+  /** Pooled over all scored sequences that differ or agree; null where none was scored or all bits agree. */
+  readonly size: Size | null;
+  /** Only of `baseline`. */
+  readonly decision: Decision | null;
+  /** What the same relation showed at the refresh, by agreement; null without a baseline, or for `baseline`. */
+  readonly atRefresh: Readonly<Partial<Record<Agreement, number>>> | null;
 }
 
 /** Two observations that a relation claims to agree; one is missing for `added` and `removed`. */
-export type Pair =
-  | { readonly prompt: string; readonly left: Observation; readonly right: Observation }
-  | { readonly prompt: string; readonly only: 'added' | 'removed' };
+export type Pair = {
+  readonly prompt: string;
+  readonly kind: PassKind;
+  /** Tells pairs of one prompt and kind apart; leads the finding's reason. */
+  readonly note?: string;
+} & (
+  | { readonly left: Observation; readonly right: Observation }
+  /** The end of a score's positions against decoded steps. */
+  | { readonly left: Observation; readonly rightTail: Observation }
+  | { readonly leftTrace: Trace; readonly rightTrace: Trace }
+  | { readonly only: 'added' | 'removed' }
+  | { readonly unmeasured: string }
+);
 
 /** What to compare, and the proof that comparing it means something. */
-export type Arrangement =
+export type Pairing =
   | {
       readonly kind: 'exercised';
       readonly evidence: string;
       readonly pairs: readonly Pair[];
-      readonly left: ReadBody;
-      readonly right: ReadBody;
+      readonly left: Side;
+      readonly right: Side;
+      /** Only of `baseline`. */
+      readonly decision?: Decision;
     }
   | { readonly kind: 'unmeasured'; readonly reason: string };
+
+/** A pass that a relation needs. */
+export interface PassNeed {
+  readonly kind: PassKind;
+  readonly arrangement: Arrangement;
+}
 
 /** A claim that pairs of observations must agree. One file each in `relations/`. */
 export interface Relation {
   readonly name: RelationName;
-  readonly requires: Requirement;
-  /** Generate passes that one lifetime must hold for it. */
-  readonly passes: number;
-  /** Pairs observations and reads the witness. `baseline` is undefined when there is none to compare with. */
-  arrange(run: Side, baseline: Side | undefined): Arrangement;
+  /** What a suite that does not say gets. @param batchInvariant whether the engine promises it */
+  requires(batchInvariant: boolean): Requirement;
+  /** Passes that a lifetime must hold for it, at either depth. */
+  needs(depth: 'full' | 'score'): readonly PassNeed[];
+  /** Lifetimes that a check must hold for it. */
+  readonly lifetimes: number;
+  /** Engine arguments without which it cannot be exercised; the suite's own win. */
+  readonly args: Readonly<Record<string, string | number | boolean>>;
+  /**
+   * Pairs observations and reads the witness. `baseline` is undefined when there is none to compare with; the
+   * requirement tells what makes two lifetimes of one run the same outcome.
+   */
+  pair(run: Side, baseline: Side | undefined, requirement: Requirement): Pairing | Promise<Pairing>;
 }

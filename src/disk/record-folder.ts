@@ -1,7 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { cp, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join, relative, sep } from 'node:path';
+import { z } from 'zod';
 import type { BaselineMeta } from '../baseline/store.ts';
+import type { Side } from '../compare/types.ts';
+import { ModuleDigest } from '../engine/protocol.ts';
 import { UserError } from '../errors.ts';
 import { type Body, packBody, unpackBody } from '../record/body.ts';
 import { sha256 } from '../record/digest.ts';
@@ -40,7 +43,23 @@ export class RecordWriter implements AsyncDisposable {
 
   /** Keeps a body and gives its digest; one whose digest is already there costs nothing. */
   async addBody(body: Body): Promise<string> {
-    const bytes = packBody(body);
+    return await this.#add(packBody(body));
+  }
+
+  async addModules(modules: readonly ModuleDigest[]): Promise<string> {
+    return await this.#add(Buffer.from(JSON.stringify(modules)));
+  }
+
+  async addVocabulary(texts: ReadonlyMap<number, string>): Promise<string> {
+    return await this.#add(packVocabulary(texts));
+  }
+
+  /** Ways to the bits that were added until now. */
+  bodies(): Bodies {
+    return openBodies(this.#partial);
+  }
+
+  async #add(bytes: Buffer): Promise<string> {
     const digest = sha256(bytes);
     if (!this.#written.has(digest)) {
       await this.#write(join('bodies', digest), bytes);
@@ -49,8 +68,8 @@ export class RecordWriter implements AsyncDisposable {
     return digest;
   }
 
-  /** Puts the folder in its place, over an older one. */
-  async commit(record: RunRecord): Promise<void> {
+  /** Puts the folder in its place, over an older one, and opens it. */
+  async commit(record: RunRecord): Promise<OpenedRecord> {
     await this.#write('record.json', json(record));
     await this.#guarded(async () => {
       await mkdir(dirname(this.#folder), { recursive: true });
@@ -62,6 +81,7 @@ export class RecordWriter implements AsyncDisposable {
       await rename(this.#partial, this.#folder);
       await rm(this.#old, { recursive: true, force: true });
     });
+    return await openRecord(this.#folder);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -118,21 +138,83 @@ export async function writeBaselineMeta(folder: string, meta: BaselineMeta): Pro
   }
 }
 
+/** Copies a baseline's folder beside the record that was compared with it, over an older copy. */
+export async function keepCopy(from: string, to: string): Promise<void> {
+  const partial = `${to}.partial-${randomBytes(4).toString('hex')}`;
+  try {
+    await refuseForeign(to);
+    await cp(from, partial, {
+      recursive: true,
+      filter: (path) => path === from || kept(relative(from, path)),
+    });
+    await rm(to, { recursive: true, force: true });
+    await rename(partial, to);
+  } catch (error) {
+    throw diskError(error, to);
+  } finally {
+    await rm(partial, { recursive: true, force: true });
+  }
+}
+
+const kept = (path: string) => OWN.has(path.split(sep)[0] ?? '');
+
 const json = (value: unknown) => Buffer.from(`${JSON.stringify(value, null, 2)}\n`);
+
+/** Token id -> text, as it is kept: the digest of these bytes names it in a record. */
+export function packVocabulary(texts: ReadonlyMap<number, string>): Buffer {
+  return Buffer.from(JSON.stringify(Object.fromEntries(texts)));
+}
+
+/** A record's folder, opened. */
+export interface OpenedRecord extends Side {
+  /** SHA-256 of the bytes of `record.json`. */
+  readonly sha256: string;
+}
 
 /**
  * Opens a record's folder. Bodies are read on demand and checked against their digest.
  *
  * @throws UserError `record-invalid`
  */
-export async function openRecord(
-  folder: string,
-): Promise<{ record: RunRecord; readBody: (digest: string) => Promise<Body> }> {
-  const record = parseRecord(await readCapped(join(folder, 'record.json')), join(folder, 'record.json'));
-  return { record, readBody: (digest) => readBody(folder, digest) };
+export async function openRecord(folder: string): Promise<OpenedRecord> {
+  const path = join(folder, 'record.json');
+  const text = await readCapped(path);
+  const record = parseRecord(text, path);
+  return { record, sha256: sha256(text), ...sideOf(openBodies(folder), record.vocabulary) };
 }
 
-async function readBody(folder: string, digest: string): Promise<Body> {
+/** Ways to the bodies of a folder, each checked against the digest that names it. */
+export interface Bodies {
+  readBody(digest: string): Promise<Body>;
+  readModules(digest: string): Promise<readonly ModuleDigest[]>;
+  readVocabulary(digest: string): Promise<ReadonlyMap<number, string>>;
+}
+
+/** The ways to its bits that a side of a comparison has. */
+export function sideOf(bodies: Bodies, vocabulary: string): Omit<Side, 'record'> {
+  return { ...bodies, readVocabulary: () => bodies.readVocabulary(vocabulary) };
+}
+
+function openBodies(folder: string): Bodies {
+  const json = async <T>(digest: string, schema: z.ZodType<T>): Promise<T> => {
+    try {
+      return schema.parse(JSON.parse((await readBytes(folder, digest)).toString('utf8')));
+    } catch (cause) {
+      if (cause instanceof UserError) throw cause;
+      throw damaged(`body ${digest} of ${folder} is not what its record says`, cause);
+    }
+  };
+  return {
+    readBody: async (digest) => unpackBody(await readBytes(folder, digest), digest),
+    readModules: (digest) => json(digest, z.array(ModuleDigest)),
+    readVocabulary: async (digest) =>
+      new Map(Object.entries(await json(digest, Vocabulary)).map(([id, text]) => [Number(id), text])),
+  };
+}
+
+const Vocabulary = z.record(z.string().regex(/^\d{1,10}$/), z.string());
+
+async function readBytes(folder: string, digest: string): Promise<Buffer> {
   let bytes: Buffer;
   try {
     bytes = await readFile(join(folder, 'bodies', digest));
@@ -144,7 +226,7 @@ async function readBody(folder: string, digest: string): Promise<Body> {
   }
   if (sha256(bytes) !== digest)
     throw damaged(`body ${digest} of ${folder} has other bytes than its name says`);
-  return unpackBody(bytes, digest);
+  return bytes;
 }
 
 async function readCapped(path: string): Promise<string> {

@@ -2,7 +2,7 @@ import { readFile, realpath, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { type Place, UserError } from '../errors.ts';
 import { MAX_SUITE_BYTES, parseSuite, type SuitePlaces } from '../suite/parse.ts';
-import type { PromptEntry, PromptInput, Suite } from '../suite/schema.ts';
+import type { PromptContent, PromptEntry, Sampling, Suite } from '../suite/schema.ts';
 import { systemCode } from './errors.ts';
 
 /** Largest accepted prompt file in bytes. */
@@ -12,9 +12,21 @@ const MAX_PROMPT_BYTES = 4 * 1024 * 1024;
 export interface LoadedSuite {
   readonly suite: Suite;
   readonly places: SuitePlaces;
-  readonly prompts: readonly PromptInput[];
+  readonly prompts: readonly LoadedPrompt[];
+  /** Texts that are scored beside the prompts. */
+  readonly texts: readonly LoadedText[];
   /** Absolute folder of the suite: what its paths are relative to. */
   readonly folder: string;
+}
+
+export interface LoadedText {
+  readonly id: string;
+  readonly content: PromptContent;
+}
+
+export interface LoadedPrompt extends LoadedText {
+  /** The suite's, with the prompt's own over it. */
+  readonly sampling: Sampling;
 }
 
 /**
@@ -28,23 +40,29 @@ export async function loadSuite(path: string, workspace: string): Promise<Loaded
   const { suite, places } = parseSuite(source, file);
   const folder = dirname(absolute);
   const problems: Place[] = [];
-  const prompts: PromptInput[] = [];
-  for (const entry of suite.prompts) {
+  const read = async (entry: Entry): Promise<LoadedText[]> => {
     try {
-      prompts.push(await promptInput(entry, folder, workspace));
+      return [{ id: entry.id, content: await contentOf(entry, folder, workspace) }];
     } catch (error) {
       const { line, column } = places.prompts.get(entry.id) ?? { line: 1, column: 1 };
       problems.push({ file, line, column, message: error instanceof Error ? error.message : String(error) });
+      return [];
     }
-  }
+  };
+  const prompts: LoadedPrompt[] = [];
+  for (const entry of suite.prompts)
+    for (const loaded of await read(entry))
+      prompts.push({ ...loaded, sampling: { ...suite.sampling, ...defined(entry.sampling) } });
+  const texts: LoadedText[] = [];
+  for (const entry of suite.score) texts.push(...(await read(entry)));
   if (problems.length > 0)
     throw new UserError(
       'prompt-file-invalid',
       problems.map((p) => `${p.file}:${p.line}:${p.column}  ${p.message}`).join('\n'),
-      'A prompt `file` is UTF-8 text inside the repository, named relative to the suite.',
+      'A `file` is UTF-8 text inside the repository, named relative to the suite.',
       { places: problems },
     );
-  return { suite, places, prompts, folder };
+  return { suite, places, prompts, texts, folder };
 }
 
 async function readSuite(absolute: string, path: string): Promise<string> {
@@ -72,12 +90,22 @@ async function readSuite(absolute: string, path: string): Promise<string> {
   }
 }
 
-async function promptInput(entry: PromptEntry, folder: string, workspace: string): Promise<PromptInput> {
-  const { id, text, messages, file } = entry;
-  if (text !== undefined) return { id, text };
-  if (messages !== undefined) return { id, messages };
-  if (file === undefined) throw new Error(`prompt \`${id}\` is empty`);
-  return { id, text: await readPrompt(file, folder, workspace) };
+type Entry = Pick<PromptEntry, 'id' | 'text' | 'messages' | 'file'>;
+
+async function contentOf(
+  { id, text, messages, file }: Entry,
+  folder: string,
+  workspace: string,
+): Promise<PromptContent> {
+  if (text !== undefined) return { text };
+  if (messages !== undefined) return { messages };
+  if (file === undefined) throw new Error(`\`${id}\` is empty`);
+  return { text: await readPrompt(file, folder, workspace) };
+}
+
+/** Without the keys that are not given: spread over others, an undefined would hide theirs. */
+function defined(sampling: PromptEntry['sampling'] = {}): Partial<Sampling> {
+  return Object.fromEntries(Object.entries(sampling).filter(([, value]) => value !== undefined));
 }
 
 async function readPrompt(file: string, folder: string, workspace: string): Promise<string> {

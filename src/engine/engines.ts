@@ -6,6 +6,8 @@ export interface EngineSpec {
   readonly name: (typeof ENGINES)[number];
   /** Arguments that make sampling repeatable. The suite's own win, and the record keeps both. */
   readonly args: Readonly<Record<string, string | number | boolean>>;
+  /** Arguments without which its modules cannot be traced. */
+  readonly tracing: Readonly<Record<string, string | number | boolean>>;
   /** Environment set before the engine's interpreter starts. The suite's own wins. */
   readonly environment: Readonly<Record<string, string>>;
 }

@@ -1,91 +1,81 @@
 import { UserError } from '../errors.ts';
 import type { Fingerprint, HarnessFingerprint } from '../fingerprint/schema.ts';
 import { type Body, describeBody, float32, uint32 } from '../record/body.ts';
-import type { Lifetime, Observation } from '../record/schema.ts';
-import type { PromptInput, Sampling } from '../suite/schema.ts';
-import type { ObservationEvent } from './protocol.ts';
+import { sha256 } from '../record/digest.ts';
+import type { Arrangement, Observation, Pass, Trace } from '../record/schema.ts';
+import { describeModules } from '../record/trace.ts';
+import type { Command, EventOf, ModuleDigest, ObservationEvent } from './protocol.ts';
 import type { Runtime } from './runtime.ts';
 import type { Session } from './session.ts';
 
-/** What a lifetime is to do; `Plan` in plan.ts holds one and more. */
-export interface LifetimeRequest {
+type PassCommand = Extract<Command, { command: 'pass' }>;
+
+/** A pass that is ready to be sent. */
+export interface ReadyPass {
   readonly lifetime: string;
-  readonly args: Readonly<Record<string, unknown>>;
-  readonly defaults: readonly string[];
-  readonly passes: readonly { readonly pass: string; readonly groups: readonly (readonly string[])[] }[];
-  readonly prompts: readonly { readonly input: PromptInput; readonly digest: string }[];
-  readonly sampling: Sampling;
-  readonly topK: number;
-  readonly clock: number;
+  readonly arrangement: Arrangement;
+  readonly command: PassCommand;
+  /** Request -> digest of what it asks: decides what may be compared. */
+  readonly inputs: ReadonlyMap<string, string>;
 }
 
-/** Where observations go as they come in. */
+/** Where the bits go as they come in. */
 export interface Sink {
+  /** Gives the digest that names it. */
   addBody(body: Body): Promise<string>;
+  addModules(modules: readonly ModuleDigest[]): Promise<string>;
 }
 
-/** Loads the engine and runs its passes; the bits go to `sink`, the rest is returned. */
-export async function runLifetime(
-  session: Session,
-  request: LifetimeRequest,
-  sink: Sink,
-): Promise<{ lifetime: Lifetime; observations: Observation[] }> {
-  const { lifetime, args, defaults, passes, prompts, sampling, topK, clock } = request;
-  session.send({ command: 'load', args, defaults });
-  const loaded = await session.expect('lifetime');
+/** What a pass gave. */
+export interface Measured {
+  readonly pass: Pass;
+  readonly observations: readonly Observation[];
+  readonly traces: readonly Trace[];
+}
+
+/** @throws UserError `protocol-violation` when a request that is to be observed gave nothing */
+export async function runPass(session: Session, ready: ReadyPass, sink: Sink): Promise<Measured> {
+  const { command, lifetime, arrangement, inputs } = ready;
+  const { pass, kind, requests, groups } = command;
   const observations: Observation[] = [];
-  const digests = new Map(prompts.map(({ input, digest }) => [input.id, digest]));
-  const done: Lifetime['passes'] = [];
-  for (const { pass, groups } of passes) {
-    session.send({
-      command: 'pass',
+  const traces: Trace[] = [];
+  const inputOf = (event: EventOf<'observation' | 'trace'>): string => {
+    const input = inputs.get(event.prompt);
+    if (event.pass !== pass || input === undefined) throw violated(`${pass} gave what nobody asked for`);
+    return input;
+  };
+  session.send(command);
+  const { witness, seconds, unavailable, sampling } = await session.expect('pass', async (event) => {
+    const input = inputOf(event);
+    if (event.event === 'trace') traces.push(await traced(event, lifetime, input, sink));
+    else observations.push(await observe(event, lifetime, input, sink));
+  });
+  const given = new Set([...observations, ...traces].map(({ prompt }) => prompt));
+  const missing = requests.filter(({ id, observed }) => observed && !given.has(id));
+  if (unavailable === null && missing.length > 0)
+    throw violated(`${pass} ended without ${missing.map(({ id }) => `\`${id}\``).join(', ')}`);
+  return {
+    pass: {
       pass,
-      kind: 'generate',
-      prompts: prompts.map(({ input }) => input),
-      groups,
-      sampling,
-      topK,
-      clock,
-    });
-    const {
-      witness,
-      seconds,
-      sampling: effective,
-    } = await session.expect('pass', async (event) => {
-      observations.push(await observe(event, lifetime, digests, sink));
-    });
-    const missing = prompts.filter(
-      ({ input }) => !observations.some((o) => o.pass === pass && o.prompt === input.id),
-    );
-    if (missing.length > 0)
-      throw new UserError(
-        'protocol-violation',
-        `${pass} ended without an observation of ${missing.map(({ input }) => `\`${input.id}\``).join(', ')}.`,
-        'Nothing of this lifetime is used. If it happens again, report it with the engine log.',
-      );
-    done.push({
-      pass,
-      kind: 'generate',
+      kind,
+      arrangement,
       groups: groups.map((group) => [...group]),
       seconds,
+      unavailable,
       witness,
-      sampling: effective,
-    });
-  }
-  await session.end();
-  return {
-    lifetime: { lifetime, loadSeconds: loaded.seconds, settings: loaded.settings, passes: done },
+      sampling,
+    },
     observations,
+    traces,
   };
 }
 
 async function observe(
   event: ObservationEvent,
   lifetime: string,
-  digests: ReadonlyMap<string, string>,
+  input: string,
   sink: Sink,
 ): Promise<Observation> {
-  const bytes = (base64: string) => Buffer.from(base64, 'base64');
   const body: Body = {
     promptTokens: uint32(bytes(event.promptTokens)),
     tokens: uint32(bytes(event.tokens)),
@@ -99,12 +89,35 @@ async function observe(
     lifetime,
     pass: event.pass,
     prompt: event.prompt,
-    input: digests.get(event.prompt) ?? '',
+    input,
     ...describeBody(body),
     finishReason: event.finishReason,
     body: await sink.addBody(body),
   };
 }
+
+async function traced(event: EventOf<'trace'>, lifetime: string, input: string, sink: Sink): Promise<Trace> {
+  const { pass, prompt, modules } = event;
+  const ids = bytes(event.promptTokens);
+  return {
+    lifetime,
+    pass,
+    prompt,
+    input,
+    promptTokens: { count: uint32(ids).length, sha256: sha256(ids) },
+    modules: describeModules(modules),
+    body: await sink.addModules(modules),
+  };
+}
+
+const bytes = (base64: string) => Buffer.from(base64, 'base64');
+
+const violated = (what: string) =>
+  new UserError(
+    'protocol-violation',
+    `The harness broke its protocol: ${what}.`,
+    'Nothing of this lifetime is used. If it happens again, report it with the engine log.',
+  );
 
 /** The two halves from what the harness saw and what only the host knows. */
 export function completeFingerprint(

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { EngineSettings, HarnessFingerprint } from '../fingerprint/schema.ts';
-import type { PromptInput, Sampling } from '../suite/schema.ts';
+import type { PassKind } from '../record/schema.ts';
+import type { PromptContent, Sampling } from '../suite/schema.ts';
 
 /**
  * Harness protocol 1: newline-delimited JSON both ways over stdin and stdout of one process.
@@ -11,7 +12,9 @@ import type { PromptInput, Sampling } from '../suite/schema.ts';
  *     load ────────────────────────────────▶
  *                                          ◀── progress, lifetime
  *     pass ────────────────────────────────▶
- *                                          ◀── progress…, observation…, pass
+ *                                          ◀── progress…, observation… or trace, pass
+ *     vocabulary ──────────────────────────▶
+ *                                          ◀── vocabulary
  *     end ─────────────────────────────────▶
  *                                          ◀── done; exit 0
  *
@@ -68,28 +71,86 @@ export type Command =
       readonly args: Readonly<Record<string, unknown>>;
       /** Names in `args` that are our defaults: an engine that lacks one drops and reports it. */
       readonly defaults: readonly string[];
+      /** A deliberate change of the model, made as it is loaded; null but for `power` and the yardstick. */
+      readonly perturbation: Perturbation | null;
     }
   | {
       readonly command: 'pass';
-      /** Unique in this lifetime, e.g. `generate-1`. */
+      /** Unique in this lifetime, e.g. `generate-alone`. */
       readonly pass: string;
-      readonly kind: 'generate';
-      readonly prompts: readonly PromptInput[];
-      /** Which prompts are submitted together, in this order; the engine is idle between two groups. */
+      /**
+       * `generate`: sample freely. `force`: decode `tokens` through the real decode path, whatever the model
+       * prefers. `score`: prefill prompt and `tokens`, and tell the log-probabilities of every position but the
+       * first. `trace`: digest every module's output in one prefill; one request.
+       */
+      readonly kind: PassKind;
+      readonly requests: readonly Request[];
+      /** Ids of requests that are submitted together, in this order; the engine is idle between two groups. */
       readonly groups: readonly (readonly string[])[];
-      readonly sampling: Sampling;
+      /** Run each group twice and observe the second time, with what the first left in the prefix cache. */
+      readonly warm: boolean;
       /** How many top log-probabilities are kept for each step. */
       readonly topK: number;
       /** Seconds since the epoch that chat templates see as "now". */
       readonly clock: number;
     }
+  | {
+      /** Asks for the texts of token ids. */
+      readonly command: 'vocabulary';
+      /** uint32 little-endian in base64. */
+      readonly ids: string;
+    }
   | { readonly command: 'end' };
+
+/**
+ * What `power` changes in a model that it cannot ask the engine for. `weight-bit` flips the lowest mantissa bit of
+ * one weight in a down-projection half-way up; `round-weights` rounds every linear weight to the format and back, a scale
+ * for each output row; `chat-template-space` and `tokenizer-merge` change one space of the chat template and
+ * one merge rule of the tokenizer in a private view of the model's folder.
+ */
+export type Perturbation =
+  | { readonly kind: 'weight-bit' }
+  | { readonly kind: 'round-weights'; readonly format: 'int8' | 'fp8' }
+  | { readonly kind: 'chat-template-space' }
+  | { readonly kind: 'tokenizer-merge' }
+  | { readonly kind: 'rope-theta' }
+  | { readonly kind: 'file-times' };
+
+export interface Request {
+  readonly id: string;
+  readonly input: PromptContent;
+  readonly sampling: Sampling;
+  /** Known continuation, uint32 little-endian in base64: decoded by force, or scored after the prompt. */
+  readonly tokens: string | null;
+  /** False for a stranger: it is there to share steps, and nobody looks at what it gave. */
+  readonly observed: boolean;
+  /** Longest sequence that `score` takes, in tokens; what goes beyond is cut off. */
+  readonly limit: number | null;
+}
 
 // ------------------------------------------------------------------------------------------------ events
 
 const base = { nonce: z.string(), seq: z.number().int().nonnegative() };
 const base64 = z.string().regex(/^[A-Za-z0-9+/]*={0,2}$/);
 const count = z.number().int().nonnegative();
+
+export const FinishReason = z.enum(['stop', 'length', 'abort', 'unknown', 'given']);
+
+/** What the scheduler did with one request of a pass, read from each of its schedules. */
+export const RequestWitness = z.strictObject({
+  id: z.string().max(128),
+  /** Place in the order in which the scheduler first took the pass's requests up, from 0. */
+  order: count,
+  /** Most requests in one step together with this one, itself included. */
+  together: count,
+  /** Tokens of each of its prefill steps: where a long prompt was cut. The first 256. */
+  chunks: z.array(count).max(256),
+  /** Steps in which it decoded. */
+  decodeSteps: count,
+  /** Prompt tokens that came from the prefix cache. */
+  cachedTokens: count,
+});
+export type RequestWitness = z.infer<typeof RequestWitness>;
 
 /**
  * What the engine itself said while the pass ran, not what it was asked to do. A figure that the engine does
@@ -109,6 +170,8 @@ export const Witness = z.strictObject({
   /** Prompt tokens taken from the prefix cache. */
   cachedTokens: count.nullable(),
   preemptions: count.nullable(),
+  /** Every request, observed or not, in the order of its submission; null where the scheduler cannot be watched. */
+  requests: z.array(RequestWitness).nullable(),
 });
 export type Witness = z.infer<typeof Witness>;
 
@@ -117,12 +180,15 @@ export const ObservationEvent = z.strictObject({
   event: z.literal('observation'),
   pass: z.string(),
   prompt: z.string(),
-  finishReason: z.enum(['stop', 'length', 'abort', 'unknown']),
-  /** UTF-8. */
+  finishReason: FinishReason,
+  /** UTF-8; empty where the tokens were given. */
   text: z.string(),
   /** uint32 little-endian. */
   promptTokens: base64,
-  /** uint32 little-endian, one for each step. */
+  /**
+   * uint32 little-endian, one for each step. Of a score: every token of the sequence but the first, those of the
+   * prompt included, so that a step is a position.
+   */
   tokens: base64,
   /** float32 little-endian nats, one for each step; -0 already made 0. */
   logprobs: base64,
@@ -133,6 +199,14 @@ export const ObservationEvent = z.strictObject({
   /** NaNs among `logprobs` and `topLogprobs`, counted before anything else looked at them. */
   nans: count,
 });
+
+/** A module's output in one forward pass: SHA-256 over the bytes of its tensors, in order. */
+export const ModuleDigest = z.strictObject({
+  name: z.string().max(512),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  nans: count,
+});
+export type ModuleDigest = z.infer<typeof ModuleDigest>;
 
 export const Event = z.discriminatedUnion('event', [
   z.strictObject({
@@ -149,7 +223,14 @@ export const Event = z.discriminatedUnion('event', [
     /** All file identities seen, for the host to remember. */
     digests: z.record(z.string().max(256), z.string().regex(/^[0-9a-f]{64}$/)),
   }),
-  z.strictObject({ ...base, event: z.literal('lifetime'), seconds: z.number(), settings: EngineSettings }),
+  z.strictObject({
+    ...base,
+    event: z.literal('lifetime'),
+    seconds: z.number(),
+    settings: EngineSettings,
+    /** What the perturbation really changed, in words; null without one. */
+    perturbed: z.string().max(1024).nullable(),
+  }),
   z.strictObject({
     ...base,
     event: z.literal('progress'),
@@ -164,9 +245,26 @@ export const Event = z.discriminatedUnion('event', [
   ObservationEvent,
   z.strictObject({
     ...base,
+    event: z.literal('trace'),
+    pass: z.string(),
+    prompt: z.string(),
+    promptTokens: base64,
+    /** In the order in which their outputs were ready; of several ranks, `rank 1: …` leads the name. */
+    modules: z.array(ModuleDigest).max(1_000_000),
+  }),
+  z.strictObject({
+    ...base,
+    event: z.literal('vocabulary'),
+    /** Token id in decimal -> its text alone. */
+    texts: z.record(z.string().regex(/^\d{1,10}$/), z.string()),
+  }),
+  z.strictObject({
+    ...base,
     event: z.literal('pass'),
     pass: z.string(),
     seconds: z.number(),
+    /** Why this engine cannot do a pass of this kind: then nothing was observed. */
+    unavailable: z.string().max(1024).nullable(),
     witness: Witness,
     /** Effective sampling parameters read back from the engine's own object. */
     sampling: z.record(z.string(), z.json()),

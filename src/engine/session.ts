@@ -96,13 +96,13 @@ export class Session implements AsyncDisposable {
   }
 
   /**
-   * Waits for one kind of event; progress on the way is handed on, observations go to `onObservation`.
+   * Waits for one kind of event; progress on the way is handed on, results go to `onResult`.
    *
    * @throws UserError whatever the harness reports, or how it died, hung or broke the protocol
    */
   async expect<K extends Event['event']>(
     kind: K,
-    onObservation?: (event: EventOf<'observation'>) => Promise<void>,
+    onResult?: (event: EventOf<'observation' | 'trace'>) => Promise<void>,
   ): Promise<EventOf<K>> {
     for (;;) {
       const event = await this.#next();
@@ -112,8 +112,9 @@ export class Session implements AsyncDisposable {
           this.#options.onProgress(event);
           break;
         case 'observation':
-          if (onObservation === undefined) throw violation(`an observation came where \`${kind}\` was due`);
-          await onObservation(event);
+        case 'trace':
+          if (onResult === undefined) throw violation(`\`${event.event}\` came where \`${kind}\` was due`);
+          await onResult(event);
           break;
         case 'error':
           throw reported(event, this.#tail);
@@ -121,6 +122,7 @@ export class Session implements AsyncDisposable {
         case 'fingerprint':
         case 'lifetime':
         case 'pass':
+        case 'vocabulary':
         case 'done':
           throw violation(`\`${event.event}\` came where \`${kind}\` was due`);
       }

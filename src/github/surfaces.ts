@@ -9,8 +9,13 @@ import { summary } from '../report/summary.ts';
 export async function publish(report: Report): Promise<void> {
   for (const annotation of annotations(report)) annotate(annotation);
   for (const [name, value] of Object.entries(outputs(report))) core.setOutput(name, value);
+  await publishSummary(summary(report));
+}
+
+/** @param text Markdown that is inert already */
+export async function publishSummary(text: string): Promise<void> {
   try {
-    await core.summary.addRaw(summary(report)).write();
+    await core.summary.addRaw(text).write();
   } catch (error) {
     // A runner without a summary file still has annotations, outputs and the log.
     core.notice(`The job summary could not be written: ${visible(String(error))}`);

@@ -75,26 +75,53 @@ export function unpackBody(bytes: Buffer, name: string): Body {
   };
 }
 
-/** Everything `record.json` keeps of an observation, computed from its bits. */
+/**
+ * Everything `record.json` keeps of an observation, computed from its bits.
+ *
+ * @throws UserError `record-invalid` for what no engine can mean: an id of 2^31 or more, a log-probability of
+ * positive infinity. Negative infinity is legitimate: a token that sampling parameters rule out.
+ */
 export function describeBody(
   body: Body,
 ): Pick<Observation, 'promptTokens' | 'tokens' | 'logprobs' | 'topK' | 'text'> {
-  const nans = [...body.logprobs, ...body.topLogprobs].filter(Number.isNaN).length;
+  const { promptTokens, tokens, logprobs, topIds, topLogprobs, k, text } = body;
+  for (const ids of [promptTokens, tokens, topIds]) refuseIds(ids);
   return {
-    promptTokens: { count: body.promptTokens.length, sha256: sha256(littleEndian(body.promptTokens)) },
-    tokens: { count: body.tokens.length, sha256: sha256(littleEndian(body.tokens)) },
-    logprobs: { sha256: sha256(littleEndian(body.logprobs)), nans },
-    topK: {
-      k: body.k,
-      sha256: sha256(Buffer.concat([littleEndian(body.topIds), littleEndian(body.topLogprobs)])),
-    },
-    text: { bytes: Buffer.byteLength(body.text), sha256: sha256(body.text), blake2b: blake2b(body.text) },
+    promptTokens: { count: promptTokens.length, sha256: sha256(littleEndian(promptTokens)) },
+    tokens: { count: tokens.length, sha256: sha256(littleEndian(tokens)) },
+    logprobs: { sha256: sha256(littleEndian(logprobs)), nans: countNans(logprobs) + countNans(topLogprobs) },
+    topK: { k, sha256: sha256(Buffer.concat([littleEndian(topIds), littleEndian(topLogprobs)])) },
+    text: { bytes: Buffer.byteLength(text), sha256: sha256(text), blake2b: blake2b(text) },
   };
+}
+
+/** No vocabulary is this large; an id beyond it is damage, such as a -1 that was read as unsigned. */
+const MAX_IDS = 2 ** 31;
+
+function refuseIds(ids: Uint32Array): void {
+  // Indexed: an iterator costs ten times as much on millions of ids.
+  for (let i = 0; i < ids.length; i++) {
+    const id = ids[i] ?? 0;
+    if (id >= MAX_IDS) throw impossible(`the token id ${id}, beyond any vocabulary`);
+  }
+}
+
+const INFINITY_BITS = 0x7f80_0000;
+
+function countNans(values: Float32Array): number {
+  const bits = bitsOf(values);
+  let nans = 0;
+  for (let i = 0; i < bits.length; i++) {
+    const word = bits[i] ?? 0;
+    if ((word & 0x7fff_ffff) > INFINITY_BITS) nans++;
+    else if (word === INFINITY_BITS) throw impossible('a log-probability of positive infinity');
+  }
+  return nans;
 }
 
 /** uint32 little-endian bytes -> numbers. @throws UserError `record-invalid` when not a multiple of 4 */
 export function uint32(bytes: Buffer): Uint32Array {
-  return Uint32Array.from({ length: words(bytes) }, (_, i) => bytes.readUInt32LE(4 * i));
+  return words(bytes);
 }
 
 /**
@@ -103,28 +130,44 @@ export function uint32(bytes: Buffer): Uint32Array {
  * @throws UserError `record-invalid` when not a multiple of 4
  */
 export function float32(bytes: Buffer): Float32Array {
-  return new Float32Array(uint32(bytes).buffer);
+  const { buffer, byteOffset, length } = words(bytes);
+  return new Float32Array(buffer, byteOffset, length);
 }
 
-function words(bytes: Buffer): number {
+/** Does this machine keep numbers as the files do? */
+const NATIVE = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
+
+/** The same memory as words where that is possible, else a copy. */
+function words(bytes: Buffer): Uint32Array {
   if (bytes.length % 4 !== 0)
     throw new UserError(
       'record-invalid',
       `${bytes.length} bytes are no whole number of 4-byte values.`,
       'Make the record again.',
     );
-  return bytes.length / 4;
+  if (NATIVE && bytes.byteOffset % 4 === 0)
+    return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+  const copy = Uint8Array.from(bytes);
+  if (!NATIVE) Buffer.from(copy.buffer).swap32();
+  return new Uint32Array(copy.buffer);
 }
 
 function littleEndian(values: Uint32Array | Float32Array): Buffer {
-  const bytes = Buffer.alloc(4 * values.length);
-  for (const [i, word] of bitsOf(values).entries()) bytes.writeUInt32LE(word, 4 * i);
-  return bytes;
+  const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+  return NATIVE ? bytes : Buffer.from(bytes).swap32();
 }
 
 /** The same memory as whole numbers: floats with equal bits are equal here, NaN and -0 included. */
 export function bitsOf(values: Uint32Array | Float32Array): Uint32Array {
   return new Uint32Array(values.buffer, values.byteOffset, values.length);
+}
+
+function impossible(what: string): UserError {
+  return new UserError(
+    'record-invalid',
+    `an observation has ${what}.`,
+    'The engine, its harness or the record is broken: see the log.',
+  );
 }
 
 function shape(what: string, got: number, expected: number): UserError {

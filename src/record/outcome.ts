@@ -1,5 +1,6 @@
 import { digestJson } from './digest.ts';
-import type { Observation, RunRecord } from './schema.ts';
+import { type Observation, PASS_KINDS, type RunRecord, type Trace } from './schema.ts';
+import { aloneOf, lifetimesOf, tracesAloneOf } from './select.ts';
 
 /** The bits that an observation is judged by; its place in the run, its text and its timing are not among them. */
 export function outcomeOf(observation: Observation) {
@@ -7,18 +8,41 @@ export function outcomeOf(observation: Observation) {
   return { prompt, input, promptTokens, tokens, logprobs, topK, finishReason };
 }
 
-/**
- * Digest of what a record computed, whenever and wherever it did: two runs with the same bits have the same
- * one, so it names an outcome in baseline keys, envelopes and acceptances.
- */
-export function outcomeDigest(record: RunRecord): string {
-  return digestJson(firstObservations(record).map(outcomeOf));
+function traceOutcome({ prompt, input, promptTokens, modules }: Trace) {
+  return { prompt, input, promptTokens, modules };
 }
 
-/** The first observation of each prompt, in the suite's order: what stands for the record. */
+/**
+ * Digest of what a record computed, whenever and wherever it did: two runs with the same bits have the same
+ * one, so it names an outcome in baseline keys, envelopes and acceptances. The first lifetime stands for the record.
+ */
+export function outcomeDigest(record: RunRecord): string {
+  const [first] = lifetimesOf(record);
+  return outcomeIn(record, first?.lifetime ?? '');
+}
+
+/** One for each lifetime, in their order; a lifetime that only traces has none. */
+export function outcomeDigests(record: RunRecord): string[] {
+  return lifetimesOf(record).map(({ lifetime }) => outcomeIn(record, lifetime));
+}
+
+/** Prompts by their id: the order in which a suite lists them computes nothing. */
+function outcomeIn(record: RunRecord, lifetime: string): string {
+  const all = PASS_KINDS.flatMap((kind) => [
+    ...aloneOf(record, lifetime, kind).map((one) => ({ kind, ...outcomeOf(one) })),
+    ...(kind === 'trace'
+      ? tracesAloneOf(record, lifetime).map((one) => ({ kind, ...traceOutcome(one) }))
+      : []),
+  ]);
+  // Stable: of one prompt the kinds stay in the order above.
+  return digestJson(all.sort((a, b) => (a.prompt < b.prompt ? -1 : a.prompt > b.prompt ? 1 : 0)));
+}
+
+/** What the first lifetime generated of each prompt alone, in the suite's order: what a reader is shown. */
 export function firstObservations(record: RunRecord): Observation[] {
+  const [lifetime] = lifetimesOf(record);
   const first = new Map<string, Observation>();
-  for (const observation of record.observations)
+  for (const observation of aloneOf(record, lifetime?.lifetime ?? '', 'generate'))
     if (!first.has(observation.prompt)) first.set(observation.prompt, observation);
   return record.suite.prompts.flatMap(({ id }) => first.get(id) ?? []);
 }

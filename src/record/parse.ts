@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { UserError } from '../errors.ts';
-import { RunRecord } from './schema.ts';
+import { type Observation, type Pass, RunRecord } from './schema.ts';
 
 /**
  * @param where shown in the message
@@ -20,21 +20,95 @@ export function parseRecord(text: string, where: string): RunRecord {
   return result.data;
 }
 
-/** What a schema cannot say: every observation belongs to a prompt and a pass of this record, once. */
+/** What a schema cannot say. Undefined when nothing contradicts anything. */
 function inconsistency(record: RunRecord): string | undefined {
-  const inputs = new Map(record.suite.prompts.map(({ id, input }) => [id, input]));
-  if (inputs.size !== record.suite.prompts.length) return 'names a prompt twice';
-  const passes = new Set(record.lifetimes.flatMap((l) => l.passes.map((p) => `${l.lifetime}/${p.pass}`)));
+  const prompts = new Map(record.suite.prompts.map(({ id, input }) => [id, input]));
+  const texts = new Map(record.suite.texts.map(({ id, input }) => [id, input]));
+  if (prompts.size !== record.suite.prompts.length) return 'names a prompt twice';
+  if (texts.size !== record.suite.texts.length) return 'names a text twice';
+  const both = [...texts.keys()].find((id) => prompts.has(id));
+  if (both !== undefined) return `has a prompt and a text that are both called \`${both}\``;
+
+  const passes = new Map<string, { readonly pass: Pass; readonly ids: ReadonlySet<string> }>();
+  const lifetimes = new Set<string>();
+  for (const lifetime of record.lifetimes) {
+    if (lifetimes.has(lifetime.lifetime)) return `has two lifetimes ${lifetime.lifetime}`;
+    lifetimes.add(lifetime.lifetime);
+    for (const pass of lifetime.passes) {
+      const key = `${lifetime.lifetime}/${pass.pass}`;
+      if (passes.has(key)) return `has two passes ${key}`;
+      passes.set(key, { pass, ids: new Set(pass.groups.flat()) });
+      const problem = ofPass(pass);
+      if (problem !== undefined) return `has a pass ${key} that ${problem}`;
+    }
+  }
+
+  const inputs = new Map<string, string>();
   const seen = new Set<string>();
-  for (const { lifetime, pass, prompt, input } of record.observations) {
-    const key = `${lifetime}/${pass}/${prompt}`;
-    if (inputs.get(prompt) !== input) return `has an observation of ${key} with another input than its suite`;
-    if (!passes.has(`${lifetime}/${pass}`))
-      return `has an observation of an unknown pass ${lifetime}/${pass}`;
+  for (const one of [...record.observations, ...record.traces]) {
+    const asker = passes.get(`${one.lifetime}/${one.pass}`);
+    if (asker === undefined) return `has an observation of an unknown pass ${one.lifetime}/${one.pass}`;
+    const key = `${one.lifetime}/${one.pass}/${one.prompt}`;
     if (seen.has(key)) return `has two observations of ${key}`;
     seen.add(key);
+    const { pass, ids } = asker;
+    const problem =
+      'tokens' in one ? ofObservation(one, pass, prompts, texts) : ofTrace(pass, one.modules.count);
+    if (problem !== undefined) return `has an observation of ${key} ${problem}`;
+    if (!ids.has(one.prompt)) return `has an observation of ${key} that the pass did not ask for`;
+    const asked = `${pass.kind}/${one.prompt}`;
+    if ((inputs.get(asked) ?? one.input) !== one.input)
+      return `has observations of \`${one.prompt}\` in ${pass.kind} passes that were asked otherwise`;
+    inputs.set(asked, one.input);
+  }
+  const asked = new Map([...prompts, ...texts]);
+  for (const [key, { pass }] of passes) {
+    const id = lacking(key, pass, seen, asked);
+    if (id !== undefined) return `has no observation of ${key}/${id}`;
   }
   return undefined;
+}
+
+function ofPass({ kind, groups, witness }: Pass): string | undefined {
+  const ids = groups.flat();
+  if (new Set(ids).size !== ids.length) return 'asks one prompt twice';
+  if (kind === 'trace' && ids.length > 1) return 'traces more than one text';
+  const requests = witness.requests?.map(({ id }) => id) ?? [];
+  if (new Set(requests).size !== requests.length) return 'tells of one request twice';
+  return undefined;
+}
+
+type Inputs = ReadonlyMap<string, string>;
+
+function ofObservation(
+  { prompt, input, tokens, topK, text, finishReason }: Observation,
+  { kind, unavailable }: Pass,
+  prompts: Inputs,
+  texts: Inputs,
+): string | undefined {
+  if (kind === 'trace') return 'in a pass that only traces';
+  if (unavailable !== null) return 'in a pass that could not be done';
+  if (kind === 'generate' && prompts.get(prompt) !== input) return 'with another input than its suite';
+  if (kind === 'force' && !prompts.has(prompt)) return 'that its suite does not ask';
+  if (!prompts.has(prompt) && texts.get(prompt) !== input) return 'with another input than its suite';
+  const given = kind !== 'generate';
+  if (given !== (finishReason === 'given')) return `that ended by \`${finishReason}\` in a ${kind} pass`;
+  if (given && text.bytes > 0) return `with a text in a ${kind} pass`;
+  if (tokens.count > 0 && topK.k === 0) return 'without the best log-probabilities of its steps';
+  return undefined;
+}
+
+function ofTrace({ kind, unavailable }: Pass, modules: number): string | undefined {
+  if (kind !== 'trace') return 'that is a trace in another pass';
+  if (unavailable !== null) return 'in a pass that could not be done';
+  if (modules === 0) return 'without a single module';
+  return undefined;
+}
+
+/** A pass that was done observed all that it asked; strangers, whose names the suite does not know, apart. */
+function lacking(key: string, { kind, groups, unavailable }: Pass, seen: ReadonlySet<string>, asked: Inputs) {
+  if (unavailable !== null) return undefined;
+  return groups.flat().find((id) => (kind === 'trace' || asked.has(id)) && !seen.has(`${key}/${id}`));
 }
 
 function invalid(where: string, why: string, cause?: unknown): UserError {

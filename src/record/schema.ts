@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { Witness } from '../engine/protocol.ts';
+import { FinishReason, Witness } from '../engine/protocol.ts';
 import { EngineSettings, Fingerprint } from '../fingerprint/schema.ts';
 import { Sampling } from '../suite/schema.ts';
 
@@ -9,8 +9,20 @@ export const Digest = z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256 in 64 hex di
 const name = z.string().min(1).max(128);
 const size = z.number().int().nonnegative();
 
+/** What a pass does with its prompts; each kind is a small module of the harness. */
+export const PASS_KINDS = ['generate', 'force', 'score', 'trace'] as const;
+export type PassKind = (typeof PASS_KINDS)[number];
+
 /**
- * What one prompt gave in one pass: digests and sizes only. The bits are in the packed body named by `body`;
+ * How a pass arranges them. `alone`: one request at a time, cold. `again`: the same once more. `together`: all at
+ * once. `reversed`: all at once, submitted in reverse. `strangers`: each beside texts of ours, one of them long.
+ * `warm`: alone, its prompt in the prefix cache.
+ */
+export const ARRANGEMENTS = ['alone', 'again', 'together', 'reversed', 'strangers', 'warm'] as const;
+export type Arrangement = (typeof ARRANGEMENTS)[number];
+
+/**
+ * What one prompt gave in one pass of another kind than trace: digests and sizes only. The bits are in the packed body named by `body`;
  * two observations that agree share one body.
  */
 export const Observation = z.strictObject({
@@ -29,16 +41,33 @@ export const Observation = z.strictObject({
   topK: z.strictObject({ k: size, sha256: Digest }),
   /** UTF-8. `blake2b` is BLAKE2b-512, what the predecessor `deterministic-ml` published. */
   text: z.strictObject({ bytes: size, sha256: Digest, blake2b: z.string().regex(/^[0-9a-f]{128}$/) }),
-  finishReason: z.enum(['stop', 'length', 'abort', 'unknown']),
+  /** `given`: the tokens were not chosen but given, by force or score. */
+  finishReason: FinishReason,
   body: Digest,
 });
 export type Observation = z.infer<typeof Observation>;
 
+/** What one text gave in a trace pass; the modules' digests, in the order in which they ran, are in `body`. */
+export const Trace = z.strictObject({
+  lifetime: name,
+  pass: name,
+  prompt: name,
+  input: Digest,
+  promptTokens: z.strictObject({ count: size, sha256: Digest }),
+  /** Over names and digests of all modules; `nans` among their outputs. */
+  modules: z.strictObject({ count: size, sha256: Digest, nans: size }),
+  body: Digest,
+});
+export type Trace = z.infer<typeof Trace>;
+
 export const Pass = z.strictObject({
   pass: name,
-  kind: z.literal('generate'),
+  kind: z.enum(PASS_KINDS),
+  arrangement: z.enum(ARRANGEMENTS),
   groups: z.array(z.array(name).min(1)).min(1),
   seconds: z.number().nonnegative(),
+  /** Why this engine cannot do a pass of this kind; then it gave nothing. */
+  unavailable: z.string().max(1024).nullable(),
   witness: Witness,
   /** Sampling parameters read back from the engine's own object. */
   sampling: z.record(z.string(), z.json()),
@@ -49,6 +78,8 @@ export const Lifetime = z.strictObject({
   lifetime: name,
   loadSeconds: z.number().nonnegative(),
   settings: EngineSettings,
+  /** What `power` changed in the model on purpose; such a record never becomes a baseline. */
+  perturbed: z.string().max(1024).nullable(),
   passes: z.array(Pass).min(1),
 });
 export type Lifetime = z.infer<typeof Lifetime>;
@@ -62,12 +93,16 @@ export const RunRecord = z.strictObject({
     name,
     /** Of the whole suite as parsed, files included. */
     digest: Digest,
-    sampling: Sampling,
-    prompts: z.array(z.strictObject({ id: name, input: Digest })).min(1),
+    prompts: z.array(z.strictObject({ id: name, input: Digest, sampling: Sampling })).min(1),
+    /** Texts that are scored beside the prompts. */
+    texts: z.array(z.strictObject({ id: name, input: Digest })),
   }),
   fingerprint: Fingerprint,
   hardwareClass: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,127}$/),
   lifetimes: z.array(Lifetime).min(1),
   observations: z.array(Observation).min(1),
+  traces: z.array(Trace),
+  /** Body that tells the text of every token id in this record, as the engine's own tokenizer gives it. */
+  vocabulary: Digest,
 });
 export type RunRecord = z.infer<typeof RunRecord>;

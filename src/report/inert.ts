@@ -78,8 +78,7 @@ const whole = (text: string, max: number) => text.slice(0, max).replace(/[\ud800
 
 /** JSON for a log: still the same value to a parser, but nothing in it acts on a terminal or on the runner. */
 export function json(value: unknown): string {
-  const plain = (_: string, member: unknown) => (member instanceof Map ? Object.fromEntries(member) : member);
-  return JSON.stringify(value, plain, 2)
+  return JSON.stringify(value, null, 2)
     .replaceAll('##[', '##\\u005b')
     .replaceAll(/[^\n\P{Cc}]|[\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
       // By code unit, since a character outside the first plane is two escapes in JSON.

@@ -1,74 +1,73 @@
-import { type BaselineState, judge } from '../compare/conclusion.ts';
-import type { RelationResult } from '../compare/types.ts';
-import { diffEnvironments, type Environment } from '../fingerprint/diff.ts';
-import { outcomeDigest } from '../record/outcome.ts';
-import type { RunRecord } from '../record/schema.ts';
+import type { BaselineMeta } from '../baseline/store.ts';
+import type { Claim, RelationResult, Side } from '../compare/types.ts';
+import { digestJson } from '../record/digest.ts';
 import type { SuitePlaces } from '../suite/parse.ts';
 import type { Suite } from '../suite/schema.ts';
-import { type BaselineView, REPORT_SCHEMA, type Report } from './model.ts';
+import { derive } from './derive.ts';
+import type { BaselineView, Context, Digests, Places, Report } from './model.ts';
+import { plain } from './plain.ts';
+import { REPORT_SCHEMA } from './schema.ts';
 
 /** Everything that a report is made of. */
 export interface Evidence {
-  readonly mode: Report['mode'];
-  readonly suite: Suite;
+  readonly mode: Context['mode'];
+  readonly suite: Pick<Suite, 'policy' | 'depth'>;
   readonly places: SuitePlaces;
+  readonly claims: readonly Claim[];
   /** Engine arguments that are deterministic defaults of ours. */
   readonly defaults: readonly string[];
   readonly runtime: string;
   readonly logPath: string;
   readonly recordPath: string;
-  readonly record: RunRecord;
-  /** The baseline's record, when there is one. */
-  readonly before: RunRecord | undefined;
+  readonly side: Pick<Side, 'record'>;
+  /** The baseline, when there is one. */
+  readonly before: { readonly side: Pick<Side, 'record'>; readonly meta: BaselineMeta } | undefined;
+  /** As `compareAsked` gives them. */
   readonly relations: readonly RelationResult[];
   readonly baseline: BaselineView;
+  readonly digests: Digests;
 }
+
+/** Where a record's report lies. */
+export const reportPathOf = (recordPath: string) => `${recordPath}.report.json`;
 
 export function makeReport(evidence: Evidence): Report {
-  const { mode, suite, places, defaults, runtime, logPath, recordPath, record, before, relations, baseline } =
-    evidence;
-  // A refresh is judged by its agreement with itself: the old baseline is shown, and is about to be replaced.
-  const judged = mode === 'check' ? relations : relations.filter(({ relation }) => relation !== 'baseline');
-  const passes = record.lifetimes.flatMap((lifetime) => lifetime.passes);
-  return {
-    schema: REPORT_SCHEMA,
+  const { mode, suite, places, claims, defaults, runtime, logPath, recordPath } = evidence;
+  const { side, before, relations, baseline, digests } = evidence;
+  const asked = { claims, policy: suite.policy, depth: suite.depth };
+  const context: Context = {
     mode,
-    ...judge(judged, stateOf(baseline), suite.policy),
-    suite: suite.name,
-    places,
-    hardwareClass: record.hardwareClass,
-    outcome: outcomeDigest(record),
-    recordPath,
-    logPath,
-    runtime,
-    environment: environmentOf(record),
+    places: plainPlaces(places),
     defaults,
-    relations,
+    runtime,
+    logPath,
+    recordPath,
+    reportPath: reportPathOf(recordPath),
     baseline,
-    changes: before === undefined ? [] : diffEnvironments(environmentOf(before), environmentOf(record)),
-    work: {
-      prompts: record.suite.prompts.length,
-      tokens: record.observations.reduce((sum, { tokens }) => sum + tokens.count, 0),
-      seconds: passes.reduce((sum, { seconds }) => sum + seconds, 0),
-    },
   };
+  const derived = derive({
+    mode,
+    asked,
+    baseline: baseline.kind,
+    record: side.record,
+    before: before === undefined ? undefined : { record: before.side.record, meta: before.meta },
+    relations,
+  });
+  // Nothing in it is undefined or not finite any more, so that the file holds what the digest is of.
+  const rest = plain({ schema: REPORT_SCHEMA, context, asked, digests, ...derived }) as Omit<
+    Report,
+    'sha256'
+  >;
+  return { ...rest, sha256: reportDigest(rest) };
 }
 
-/** The first lifetime's settings stand for the record: all lifetimes of a run ask for the same. */
-function environmentOf({ fingerprint, lifetimes }: RunRecord): Environment {
-  const settings = lifetimes[0]?.settings ?? { requested: {}, dropped: [], effective: {} };
-  return { fingerprint, settings };
+/** SHA-256 of the canonical JSON of a report without its own digest. */
+export function reportDigest(report: Omit<Report, 'sha256'> & Partial<Pick<Report, 'sha256'>>): string {
+  const { sha256: _, ...rest } = report;
+  return digestJson(rest);
 }
 
-function stateOf({ kind }: BaselineView): BaselineState {
-  switch (kind) {
-    case 'found':
-    case 'incomparable':
-    case 'absent':
-      return kind;
-    case 'not-asked':
-    case 'stored':
-    case 'not-stored':
-      return 'not-asked';
-  }
-}
+const plainPlaces = ({ prompts, ...rest }: SuitePlaces): Places => ({
+  ...rest,
+  prompts: [...prompts].map(([id, position]) => ({ id, ...position })),
+});

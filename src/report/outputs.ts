@@ -1,14 +1,15 @@
 import type { Report } from './model.ts';
-import { drifted } from './verdict.ts';
+import { driftedPrompts } from './verdict.ts';
 
 /** The action's outputs, by name as in action.yml. */
 export function outputs(report: Report): Readonly<Record<string, string>> {
-  const { baseline } = report;
+  const { baseline, recordPath, reportPath } = report.context;
   return {
     conclusion: report.conclusion,
     verdict: report.verdict,
-    'drift-count': String(new Set(drifted(report).map(({ prompt }) => prompt)).size),
-    'record-path': report.recordPath,
+    'drift-count': String(driftedPrompts(report).filter(({ isTrace }) => !isTrace).length),
+    'record-path': recordPath,
+    'report-path': reportPath,
     'record-digest': report.outcome,
     'baseline-key': baseline.kind === 'found' || baseline.kind === 'stored' ? baseline.key : '',
     'hardware-class': report.hardwareClass,

@@ -1,50 +1,70 @@
-import type { Agreement, Finding } from '../compare/types.ts';
+import { counted } from './figures.ts';
+import { type Group, groupsOf, isBroken, textOf, worstFirst } from './groups.ts';
 import type { Report } from './model.ts';
+import type { ReportedFinding, ReportedRelation } from './schema.ts';
 import { conclusionWords } from './words.ts';
 
 /** Findings that broke their requirement, of all relations, worst first. */
-export function drifted(report: Report): Finding[] {
+export function drifted(report: Pick<Report, 'relations'>): ReportedFinding[] {
   return report.relations
     .flatMap(({ findings }) => findings)
-    .filter(({ holds, agreement }) => !holds && agreement !== 'unmeasured')
+    .filter(isBroken)
     .sort(worstFirst);
 }
 
-const RANK: Readonly<Record<Agreement, number>> = {
-  'inputs-differ': 0,
-  'tokens-differ': 1,
-  'logprobs-differ': 2,
-  unmeasured: 3,
-  added: 4,
-  removed: 5,
-  identical: 6,
-};
-
-/** What breaks a requirement first, then by how much differs, then by how early. */
-export function worstFirst(a: Finding, b: Finding): number {
-  return (
-    Number(a.holds) - Number(b.holds) || RANK[a.agreement] - RANK[b.agreement] || firstStep(a) - firstStep(b)
-  );
+/** A prompt that broke a requirement, and in which relations. */
+export interface Drifted {
+  readonly prompt: string;
+  readonly isTrace: boolean;
+  /** Worst first; never empty. */
+  readonly broken: readonly { readonly relation: ReportedRelation; readonly group: Group }[];
+  readonly worst: ReportedFinding;
 }
 
-const firstStep = ({ divergence }: Finding) => divergence?.tokenStep ?? divergence?.logprobStep ?? 0;
+/** Prompts that broke a requirement, worst first; a trace, which is of no prompt, counts where nothing else broke. */
+export function driftedPrompts({ relations }: Pick<Report, 'relations'>): Drifted[] {
+  const all = new Map<string, Drifted>();
+  for (const relation of relations)
+    for (const group of groupsOf(relation.findings)) {
+      if (!group.findings.some(isBroken)) continue;
+      const key = `${group.isTrace} ${group.prompt}`;
+      const broken = [...(all.get(key)?.broken ?? []), { relation, group }].sort((a, b) =>
+        worstFirst(a.group.worst, b.group.worst),
+      );
+      const worst = broken[0]?.group.worst ?? group.worst;
+      all.set(key, { prompt: group.prompt, isTrace: group.isTrace, broken, worst });
+    }
+  const sorted = [...all.values()].sort((a, b) => worstFirst(a.worst, b.worst));
+  const prompts = sorted.filter(({ isTrace }) => !isTrace);
+  return prompts.length > 0 ? prompts : sorted;
+}
 
 /** The verdict line: the same words on every surface. */
 export function verdictLine(report: Report): string {
-  const { title } = conclusionWords(report.conclusion, report.mode);
-  const findings = drifted(report);
-  const seen = new Set(findings.map(({ prompt }) => prompt)).size;
-  const visible = new Set(findings.filter(({ textIdentical }) => !textIdentical).map(({ prompt }) => prompt))
-    .size;
-  const count =
-    findings.length === 0
-      ? `${report.work.prompts} prompts`
-      : `${seen} of ${report.work.prompts} prompts (a hash of the text sees ${visible === 0 ? 'none of them' : visible})`;
-  const stored = report.mode === 'refresh' ? refreshSuffix(report) : '';
-  return `${title}: ${count} on ${report.hardwareClass}${stored}`;
+  const { title } = conclusionWords(report);
+  const { prompts, texts } = report.work;
+  const total = prompts + texts;
+  const what = texts === 0 ? 'prompts' : 'prompts and texts';
+  const stored = report.context.mode === 'refresh' ? refreshSuffix(report) : '';
+  return `${title}: ${count()} on ${report.hardwareClass}${stored}`;
+
+  function count(): string {
+    const found = driftedPrompts(report);
+    const seen = found.filter(({ isTrace }) => !isTrace);
+    if (found.length === 0) return texts === 0 ? counted(prompts, 'prompt') : `${total} ${what}`;
+    if (seen.length === 0) return `none of ${total} ${what}, but modules that were traced,`;
+    return `${seen.length} of ${total} ${what} (${textHash(seen)})`;
+  }
 }
 
-function refreshSuffix({ baseline }: Report): string {
+function textHash(prompts: readonly Drifted[]): string {
+  const texts = prompts.map(({ broken }) => broken.map(({ group }) => textOf(group)));
+  if (!texts.flat().some((same) => same !== null)) return 'no text was compared';
+  const differ = texts.filter((told) => told.includes(false)).length;
+  return `a hash of the text sees ${differ === 0 ? 'none of them' : differ}`;
+}
+
+function refreshSuffix({ context: { baseline } }: Report): string {
   switch (baseline.kind) {
     case 'stored':
       return ', baseline stored';

@@ -25,7 +25,7 @@ const MAX_MESSAGE = 500;
 /** Where things stand in the suite's file: what annotations point at. */
 export interface SuitePlaces {
   readonly file: string;
-  /** Prompt id -> position of its entry. */
+  /** Id of a prompt or of a text under `score` -> position of its entry. */
   readonly prompts: ReadonlyMap<string, Position>;
   readonly model: Position;
   readonly engine: Position;
@@ -97,6 +97,10 @@ export function parseSuite(source: string, file: string): ParsedSuite {
       ...place(['prompts', index, 'id']),
       message: `the prompt id \`${name}\` is used twice`,
     })),
+    ...textsNamedTwice(value).map(({ name, index }) => ({
+      ...place(['score', index, 'id']),
+      message: `the id \`${name}\` is used twice: prompts and texts share their names`,
+    })),
     ...repeated(value, 'relations', 'name').map(({ name, index }) => ({
       ...place(['relations', index]),
       message: `the relation \`${name}\` is named twice`,
@@ -110,7 +114,10 @@ export function parseSuite(source: string, file: string): ParsedSuite {
     suite,
     places: {
       file,
-      prompts: new Map(suite.prompts.map((prompt, index) => [prompt.id, place(['prompts', index])])),
+      prompts: new Map([
+        ...suite.prompts.map(({ id }, index) => [id, place(['prompts', index])] as const),
+        ...suite.score.map(({ id }, index) => [id, place(['score', index])] as const),
+      ]),
       model: place(['model']),
       engine: place(['engine']),
       runtime: place(['runtime']),
@@ -320,6 +327,15 @@ function repeated(value: unknown, list: string, key: string): { name: string; in
     seen.add(name);
     return [];
   });
+}
+
+/** Texts under `score` whose id an earlier one or a prompt has. */
+function textsNamedTwice(value: unknown): { name: string; index: number }[] {
+  const { prompts, score } = (value ?? {}) as Readonly<Record<string, unknown>>;
+  if (!Array.isArray(prompts) || !Array.isArray(score)) return [];
+  return repeated({ all: [...prompts, ...score] }, 'all', 'id')
+    .map(({ name, index }) => ({ name, index: index - prompts.length }))
+    .filter(({ index }) => index >= 0);
 }
 
 /** Offset of the deepest node on `path` that exists; of the key where the last step is a mapping's key. */

@@ -11,30 +11,45 @@ const identifier = (what: string) =>
       `${what} must be 1-64 letters, digits, dots, dashes or underscores, and begin and end with a letter or digit`,
     );
 
-export const Sampling = z.strictObject({
-  temperature: z.number().min(0).max(2).default(0).describe('0 is greedy decoding'),
-  top_p: z.number().gt(0).max(1).default(1),
-  top_k: z.number().int().min(0).default(0).describe('0 is off'),
-  min_p: z.number().min(0).max(1).default(0),
-  presence_penalty: z.number().min(-2).max(2).default(0),
-  frequency_penalty: z.number().min(-2).max(2).default(0),
-  repetition_penalty: z.number().gt(0).max(2).default(1),
+const samplingFields = {
+  temperature: z.number().min(0).max(2).describe('0 is greedy decoding'),
+  top_p: z.number().gt(0).max(1),
+  top_k: z.number().int().min(0).describe('0 is off'),
+  min_p: z.number().min(0).max(1),
+  presence_penalty: z.number().min(-2).max(2),
+  frequency_penalty: z.number().min(-2).max(2),
+  repetition_penalty: z.number().gt(0).max(2),
   seed: z
     .number()
     .int()
     .min(0)
-    .max(2 ** 31 - 1)
-    .default(0),
+    .max(2 ** 31 - 1),
   max_tokens: z
     .number()
     .int()
     .min(1)
     .max(32_768)
     .describe("required, since an engine's own default is easily missed (vLLM: 16)"),
-  min_tokens: z.number().int().min(0).max(32_768).default(0),
-  ignore_eos: z.boolean().default(false),
-  stop: z.array(z.string().min(1).max(256)).max(16).default([]),
-  stop_token_ids: z.array(z.number().int().min(0)).max(64).default([]),
+  min_tokens: z.number().int().min(0).max(32_768),
+  ignore_eos: z.boolean(),
+  stop: z.array(z.string().min(1).max(256)).max(16),
+  stop_token_ids: z.array(z.number().int().min(0)).max(64),
+};
+
+export const Sampling = z.strictObject({
+  temperature: samplingFields.temperature.default(0),
+  top_p: samplingFields.top_p.default(1),
+  top_k: samplingFields.top_k.default(0),
+  min_p: samplingFields.min_p.default(0),
+  presence_penalty: samplingFields.presence_penalty.default(0),
+  frequency_penalty: samplingFields.frequency_penalty.default(0),
+  repetition_penalty: samplingFields.repetition_penalty.default(1),
+  seed: samplingFields.seed.default(0),
+  max_tokens: samplingFields.max_tokens,
+  min_tokens: samplingFields.min_tokens.default(0),
+  ignore_eos: samplingFields.ignore_eos.default(false),
+  stop: samplingFields.stop.default([]),
+  stop_token_ids: samplingFields.stop_token_ids.default([]),
 });
 export type Sampling = z.infer<typeof Sampling>;
 
@@ -44,23 +59,34 @@ export const Message = z.strictObject({
 });
 export type Message = z.infer<typeof Message>;
 
+const source = {
+  text: z.string().min(1).optional().describe('sent as it is'),
+  file: z.string().min(1).max(1024).optional().describe('a UTF-8 text file beside the suite, sent as it is'),
+};
+
 const Prompt = z
   .strictObject({
     id: identifier('a prompt id'),
-    text: z.string().min(1).optional().describe('sent as it is'),
+    ...source,
     messages: z.array(Message).min(1).optional().describe("rendered by the model's chat template"),
-    file: z
-      .string()
-      .min(1)
-      .max(1024)
+    sampling: z
+      .strictObject(samplingFields)
+      .partial()
       .optional()
-      .describe('a UTF-8 text file beside the suite, sent as it is'),
+      .describe("what differs from the suite's `sampling`"),
   })
   .refine((p) => [p.text, p.messages, p.file].filter((x) => x !== undefined).length === 1, {
     message: 'a prompt needs exactly one of `text`, `messages` and `file`',
   })
   // JSON Schema cannot carry a refinement: an editor needs it said again.
   .meta({ oneOf: [{ required: ['text'] }, { required: ['messages'] }, { required: ['file'] }] });
+
+const ScoreText = z
+  .strictObject({ id: identifier('the id of a text'), ...source })
+  .refine((t) => (t.text === undefined) !== (t.file === undefined), {
+    message: 'a text needs exactly one of `text` and `file`',
+  })
+  .meta({ oneOf: [{ required: ['text'] }, { required: ['file'] }] });
 
 const Model = z
   .strictObject({
@@ -91,9 +117,18 @@ const Model = z
   });
 
 export const ENGINES = ['vllm'] as const;
-export const RELATIONS = ['rerun', 'baseline'] as const;
+export const RELATIONS = [
+  'rerun',
+  'restart',
+  'batch',
+  'order',
+  'prefix-cache',
+  'prefill',
+  'baseline',
+] as const;
 export type RelationName = (typeof RELATIONS)[number];
-export const REQUIREMENTS = ['identical', 'tokens', 'measure'] as const;
+export const DEPTHS = ['full', 'score'] as const;
+export const REQUIREMENTS = ['identical', 'within-envelope', 'tokens', 'measure'] as const;
 export type Requirement = (typeof REQUIREMENTS)[number];
 
 /** Names that load code into the engine before it starts, or that carry secrets. */
@@ -149,6 +184,7 @@ export const Suite = z.strictObject({
         .regex(/^[1-9][0-9]*[KMG]iB$/, 'a size such as 16GiB')
         .optional()
         .describe("limit of the container's memory"),
+      cpus: z.number().min(0.1).max(1024).optional().describe("limit of the container's CPU time, in CPUs"),
       shm: z
         .string()
         .regex(/^[1-9][0-9]*[KMG]iB$/, 'a size such as 1GiB')
@@ -157,6 +193,15 @@ export const Suite = z.strictObject({
     .default({ gpus: 'none', shm: '1GiB' }),
   sampling: Sampling,
   prompts: z.array(Prompt).min(1).max(10_000),
+  score: z
+    .array(ScoreText)
+    .max(10_000)
+    .default([])
+    .describe('texts that are scored beside the prompts: many positions for little time'),
+  depth: z
+    .enum(DEPTHS)
+    .default('full')
+    .describe('`score` is the cheapest check: prefill only, blind to decoding and sampling'),
   relations: z.array(RelationEntry).min(1).default(['rerun', 'baseline']),
   baseline: z
     .strictObject({
@@ -167,20 +212,34 @@ export const Suite = z.strictObject({
         .max(512)
         .default('determinism-baselines')
         .describe('folder of the `files` store'),
+      lifetimes: z
+        .number()
+        .int()
+        .min(1)
+        .max(20)
+        .default(3)
+        .describe('engine starts of a refresh; fewer than three leave the envelope unknown'),
     })
-    .default({ store: 'cache', path: 'determinism-baselines' }),
+    .default({ store: 'cache', path: 'determinism-baselines', lifetimes: 3 }),
   policy: z
     .strictObject({
       'no-baseline': z.enum(POLICY_LEVELS).default('fail'),
       incomparable: z.enum(POLICY_LEVELS).default('fail'),
+      confirm: z
+        .number()
+        .int()
+        .min(0)
+        .max(10)
+        .default(2)
+        .describe(
+          'engine starts more that separate drift from an unstable engine, after a first difference; 0 leaves it open',
+        ),
     })
-    .default({ 'no-baseline': 'fail', incomparable: 'fail' })
+    .default({ 'no-baseline': 'fail', incomparable: 'fail', confirm: 2 })
     .describe('which conclusions fail the job; all but these two always do, except `reproduced`'),
 });
 export type Suite = z.infer<typeof Suite>;
 export type PromptEntry = Suite['prompts'][number];
 
-/** A prompt as the engine gets it: files are already read. */
-export type PromptInput =
-  | { readonly id: string; readonly text: string }
-  | { readonly id: string; readonly messages: readonly Message[] };
+/** What the engine is asked with: files are already read. */
+export type PromptContent = { readonly text: string } | { readonly messages: readonly Message[] };

@@ -1,8 +1,10 @@
-"""Speaks the host's side of the harness protocol, for trying the real thing by hand and for the tests beside this.
+r"""Speaks the host's side of the harness protocol, for trying the real thing by hand and for the tests beside this.
 
-    python test/harness/drive.py --python .cache/engine/bin/python --model FOLDER --arg dtype=float32 --passes 2
+    python test/harness/drive.py --python .cache/engine/bin/python --model FOLDER --arg dtype=float32 \
+        --passes generate,generate,force,score,trace
 
-prints what each stage took, and for each prompt digests of tokens and of log-probability bits.
+prints what each stage took, and for each prompt digests of tokens and of log-probability bits. `force` and `score` are
+given the tokens of the generation before them; a pass may be `generate:warm`, `score:strangers` and the like.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +42,14 @@ ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_HOST_IP": "127.0.0.1",
     "VLLM_CPU_KVCACHE_SPACE": "1", "TORCHDYNAMO_DISABLE": "1",
 }  # fmt: skip
-PROMPTS: list[dict[str, Any]] = [
-    {"id": "capital", "text": "The capital of France is"},
-    {"id": "sky", "messages": [{"role": "user", "content": "Explain why the sky is blue."}]},
-    {"id": "count", "text": "1, 2, 3, 4, 5,"},
-    {"id": "code", "text": "def fibonacci(n):\n"},
-]
+PROMPTS: dict[str, dict[str, Any]] = {
+    "capital": {"text": "The capital of France is"},
+    "sky": {"messages": [{"role": "user", "content": "Explain why the sky is blue."}]},
+    "count": {"text": "1, 2, 3, 4, 5,"},
+    "code": {"text": "def fibonacci(n):\n"},
+}
+STRANGER = "A lighthouse keeper writes down the weather every evening: the wind, the waves and the ships. " * 12
+CLOCK = 1_704_067_200
 
 
 def harness_files() -> dict[str, str]:
@@ -53,6 +58,26 @@ def harness_files() -> dict[str, str]:
         for path in sorted(HARNESS.rglob("*.py"))
         if path.name != "boot.py"
     }
+
+
+def request(name: str, content: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """A request of a pass; fields of its sampling may stand among its own."""
+    sampling = {**SAMPLING, **{field: fields.pop(field) for field in list(fields) if field in SAMPLING}}
+    return {"id": name, "input": content, "sampling": sampling, "tokens": None, "observed": True, "limit": None,
+            **fields}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a pass gave."""
+
+    finished: dict[str, Any]
+    observations: dict[str, dict[str, Any]]
+    traces: list[dict[str, Any]]
+
+    @property
+    def witnessed(self) -> dict[str, dict[str, Any]]:
+        return {seen["id"]: seen for seen in self.finished["witness"]["requests"]}
 
 
 class Host:
@@ -130,6 +155,32 @@ class Host:
                 seen.append(event)
         raise RuntimeError(f"the harness ended with {self.process.wait()} before `{name}`")
 
+    def load(self, perturbation: dict[str, Any] | None = None, **args: Any) -> dict[str, Any]:
+        """Loads with the defaults, of which `args` win."""
+        defaults = [name for name in DEFAULTS if name not in args]
+        self.send("load", args={"max_model_len": 1024, **DEFAULTS, **args}, defaults=defaults,
+                  perturbation=perturbation)  # fmt: skip
+        return self.expect("lifetime")
+
+    def run(
+        self,
+        kind: str,
+        requests: list[dict[str, Any]],
+        *,
+        groups: list[list[str]] | None = None,
+        name: str | None = None,
+        warm: bool = False,
+        top_k: int = 5,
+    ) -> Result:
+        """One pass; each request alone unless `groups` says otherwise."""
+        groups = [[one["id"]] for one in requests] if groups is None else groups
+        self.send("pass", **{"pass": name or kind}, kind=kind, requests=requests, groups=groups, warm=warm,
+                  topK=top_k, clock=CLOCK)  # fmt: skip
+        seen: list[dict[str, Any]] = []
+        finished = self.expect("pass", seen)
+        observations = {event["prompt"]: event for event in seen if event["event"] == "observation"}
+        return Result(finished, observations, [event for event in seen if event["event"] == "trace"])
+
     def close(self) -> int:
         self.hang_up()
         assert self.process.stdout is not None
@@ -155,15 +206,34 @@ def _pairs(items: list[str]) -> dict[str, str]:
     return dict(item.split("=", 1) for item in items)
 
 
+def arranged(
+    kind: str, arrangement: str, prompts: dict[str, dict[str, Any]], known: dict[str, str], max_tokens: int
+) -> tuple[list[dict[str, Any]], list[list[str]]]:
+    """Requests and groups."""
+    if kind == "trace":
+        return [request("trace", {"text": "The quick brown fox jumps over the lazy dog."})], [["trace"]]
+    given = known if kind in ("force", "score") else {}
+    requests = [
+        request(name, content, tokens=given.get(name), max_tokens=max_tokens) for name, content in prompts.items()
+    ]
+    if arrangement == "strangers":
+        stranger = request("stranger", {"text": STRANGER}, observed=False, max_tokens=max_tokens)
+        return [*requests, stranger], [[name, "stranger"] for name in prompts]
+    if arrangement == "together":
+        return requests, [list(prompts)]
+    return requests, [[name] for name in prompts]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--model", required=True)
     parser.add_argument("--arg", action="append", default=[], metavar="NAME=JSON")
     parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--passes", type=int, default=2)
+    parser.add_argument("--passes", default="generate,generate", metavar="KIND[:ARRANGEMENT],…")
+    parser.add_argument("--perturb", type=json.loads, help='such as {"kind":"weight-bit"}')
     parser.add_argument("--max-tokens", type=int, default=32)
-    parser.add_argument("--prompts", type=Path, help="JSON list of prompts")
+    parser.add_argument("--prompts", type=Path, help="JSON object: id -> text or messages")
     parser.add_argument("--deadline", type=float, default=600)
     parser.add_argument("--hang-up-after", type=float, help="close stdin after so many seconds")
     parser.add_argument("--json", action="store_true", help="print every event")
@@ -190,26 +260,33 @@ def main() -> int:
     stage("hello")
     show(host.expect("fingerprint"))
     stage("fingerprint")
-    host.send("load", args={"max_model_len": 1024, **DEFAULTS, **args}, defaults=[n for n in DEFAULTS if n not in args])
-    show(host.expect("lifetime"))
-    stage("lifetime")
+    loaded = show(host.load(options.perturb, **args))
+    stage(f"lifetime, perturbed: {loaded['perturbed']}")
     prompts = json.loads(options.prompts.read_text()) if options.prompts else PROMPTS
-    for number in range(1, options.passes + 1):
-        host.send(
-            "pass", **{"pass": f"generate-{number}"}, kind="generate", prompts=prompts,
-            groups=[[prompt["id"] for prompt in prompts]], sampling={**SAMPLING, "max_tokens": options.max_tokens},
-            topK=5, clock=1_704_067_200,
-        )  # fmt: skip
-        seen: list[dict[str, Any]] = []
-        finished = show(host.expect("pass", seen))
-        stage(f"{finished['pass']}: {json.dumps(finished['witness'])}")
-        for event in sorted((e for e in seen if e["event"] == "observation"), key=lambda e: e["prompt"]):
+    known: dict[str, str] = {}
+    for number, what in enumerate(options.passes.split(","), 1):
+        kind, _, arrangement = what.partition(":")
+        requests, groups = arranged(kind, arrangement, prompts, known, options.max_tokens)
+        result = host.run(kind, requests, groups=groups, name=f"{number} {what}", warm=arrangement == "warm")
+        finished = show(result.finished)
+        told = finished["unavailable"] or json.dumps(finished["witness"])
+        stage(f"{finished['pass']} in {finished['seconds']:.2f} s: {told}")
+        for name, event in sorted(result.observations.items()):
             show(event)
+            if kind == "generate":
+                known[name] = event["tokens"]
             print(
-                f"    {event['prompt']:10} prompt {digest(event['promptTokens'])} tokens {digest(event['tokens'])} "
+                f"    {name:10} prompt {digest(event['promptTokens'])} tokens {digest(event['tokens'])} "
                 f"logprobs {digest(event['logprobs'])} top {digest(event['topIds'], event['topLogprobs'])} "
                 f"nans {event['nans']} {event['finishReason']} {event['text'][:40]!r}"
             )
+        for event in result.traces:
+            show(event)
+            digests = hashlib.sha256(json.dumps(event["modules"]).encode()).hexdigest()[:12]
+            print(f"    {event['prompt']:10} {len(event['modules'])} modules {digests}")
+    if known:
+        host.send("vocabulary", ids=next(iter(known.values())))
+        print(f"    {host.expect('vocabulary')['texts']}")
     host.send("end")
     host.expect("done")
     stage("done")

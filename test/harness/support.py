@@ -40,7 +40,7 @@ PACKAGE = "json"
 DISTRIBUTIONS = ()
 
 
-def load(model, args, defaults):
+def load(model, command, scratch):
     BODY
     return Toy()
 
@@ -48,16 +48,20 @@ def load(model, args, defaults):
 class Toy:
     dropped = []
     effective = {"dtype": "float32"}
+    perturbed = None
 
-    def generate(self, command, progress):
+    def run(self, command, progress):
         observations = [
-            Observation(prompt["id"], "length", "x", [1, 2], [7], [-0.5], [{7: -0.5, 8: -1.0}])
-            for prompt in command["prompts"]
+            Observation(request["id"], "length", "x", [1, 2], [7], [-0.5], [{7: -0.5, 8: -1.0}])
+            for request in command["requests"]
         ]
         witness = dict.fromkeys(
-            ["steps", "generatedTokens", "promptTokens", "maxRunning", "cachedTokens", "preemptions"]
+            ["steps", "generatedTokens", "promptTokens", "maxRunning", "cachedTokens", "preemptions", "requests"]
         )
-        return Pass(observations, {"process": "1", **witness}, {})
+        return Pass({"process": "1", **witness}, {}, observations)
+
+    def vocabulary(self, ids):
+        return {token: chr(token) for token in ids}
 
     def close(self):
         pass

@@ -13,7 +13,7 @@ import unittest
 from pathlib import Path
 from typing import Any
 
-from drive import Host
+from drive import Host, request
 from support import engine_host, tiny_model
 
 
@@ -54,17 +54,17 @@ class ChannelTest(unittest.TestCase):
         host = self.host(body, **options)
         host.expect("hello")
         host.expect("fingerprint")
-        host.send("load", args={}, defaults=[])
+        host.send("load", args={}, defaults=[], perturbation=None)
         return host
 
     def test_whole_life(self) -> None:
         host = self.loaded()
         host.expect("lifetime")
-        seen: list[dict[str, Any]] = []
-        host.send("pass", **{"pass": "p"}, kind="generate", prompts=[{"id": "a", "text": "x"}], groups=[["a"]],
-                  sampling={}, topK=2, clock=0)  # fmt: skip
-        host.expect("pass", seen)
-        self.assertEqual([event["prompt"] for event in seen if event["event"] == "observation"], ["a"])
+        result = host.run("generate", [request("a", {"text": "x"})], top_k=2)
+        self.assertEqual(list(result.observations), ["a"])
+        self.assertIsNone(result.finished["unavailable"])
+        host.send("vocabulary", ids="QQAAAKwgAAA=")
+        self.assertEqual(host.expect("vocabulary")["texts"], {"65": "A", "8364": "€"})
         host.send("end")
         host.expect("done")
         self.assertEqual(host.close(), 0)
@@ -116,7 +116,7 @@ raise SystemError(str((code, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     def test_a_child_cannot_eat_a_command(self) -> None:
         host = self.host('subprocess.run(["cat"])')
         host.expect("hello")
-        host.send("load", args={}, defaults=[])
+        host.send("load", args={}, defaults=[], perturbation=None)
         host.send("end")
         host.expect("fingerprint")
         host.expect("lifetime")
@@ -192,6 +192,12 @@ time.sleep(1000)
         ):  # fmt: skip
             with self.subTest(body), self.assertRaisesRegex(RuntimeError, expected):
                 self.loaded(body).expect("lifetime")
+
+    def test_a_kind_of_pass_that_is_none(self) -> None:
+        host = self.loaded()
+        host.expect("lifetime")
+        with self.assertRaisesRegex(RuntimeError, "protocol-violation: .*no pass of kind `dream`"):
+            host.run("dream", [request("a", {"text": "x"})])
 
     def test_commands_that_are_none(self) -> None:
         for line in (b"nonsense\n", b'{"command": 3}\n', b'{"command": "pass"}\n', b'{"command": "dance"}\n'):

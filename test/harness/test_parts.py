@@ -161,14 +161,14 @@ class FingerprintTest(unittest.TestCase):
 @unittest.skipIf(importlib.util.find_spec("transformers") is None, "NEEDS transformers: run with the engine's Python")
 class ClockTest(unittest.TestCase):
     def test_chat_templates_see_the_frozen_clock_and_then_the_real_one(self) -> None:
-        from deterministic_ml.engines.vllm import _frozen
+        from deterministic_ml.engines.vllm.prompts import frozen
         from transformers.utils.chat_template_utils import render_jinja_template
 
         def render() -> str:
             template = "{{ strftime_now('%Y-%m-%d %H:%M') }}"
             return str(render_jinja_template([[{"role": "user", "content": ""}]], chat_template=template)[0][0])
 
-        with _frozen(1_704_067_200):
+        with frozen(1_704_067_200):
             self.assertEqual(render(), "2024-01-01 00:00")
         self.assertNotEqual(render(), "2024-01-01 00:00")
 

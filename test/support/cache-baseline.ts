@@ -39,6 +39,7 @@ export async function writeBaseline(
       createdAt: '2026-11-23T04:00:00.000Z',
       tool: '0.1.0',
     },
+    yardstick: [],
     envelope: { lifetimes: 1, digests: [key.record] },
   };
   await mkdir(join(folder, 'bodies'), { recursive: true });

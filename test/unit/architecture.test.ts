@@ -44,9 +44,9 @@ const ROOMS: Readonly<
     rooms: ['top', 'engine', 'fingerprint', 'suite'],
     packages: ['zod', 'canonicalize', 'node:crypto'],
   },
-  compare: { rooms: ['compare/relations', 'record', 'suite'], packages: [] },
-  'compare/relations': { rooms: ['compare', 'record', 'suite'], packages: [] },
-  report: { rooms: ['baseline', 'compare', 'engine', 'fingerprint', 'record', 'suite'], packages: [] },
+  compare: { rooms: ['compare/relations', 'engine', 'record', 'suite'], packages: [] },
+  'compare/relations': { rooms: ['compare', 'engine', 'record', 'suite'], packages: [] },
+  report: { rooms: ['baseline', 'compare', 'engine', 'fingerprint', 'record', 'suite'], packages: ['zod'] },
   // The engine's port, protocol and session: a peer's streams are all that they touch.
   engine: {
     rooms: ['top', 'engine/engines', 'fingerprint', 'record', 'suite'],
@@ -60,7 +60,10 @@ const ROOMS: Readonly<
   },
   baseline: { rooms: ['top', 'record'], packages: ['zod', '@actions/cache', 'node:*'] },
   github: { rooms: ['top', 'report'], packages: ['zod', '@actions/core', 'node:fs/promises'] },
-  disk: { rooms: ['top', 'baseline', 'engine', 'record', 'suite'], packages: ['zod', 'node:*'] },
+  disk: {
+    rooms: ['top', 'baseline', 'compare', 'engine', 'record', 'report', 'suite'],
+    packages: ['zod', 'node:*'],
+  },
 };
 
 /** Of the files at the top, what rooms may import: everything else there stands above them. */

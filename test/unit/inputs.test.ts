@@ -109,7 +109,7 @@ describe('inputs', () => {
 
 describe('inputs that are wrong', () => {
   for (const [inputs, message] of [
-    [{ mode: 'Refresh' }, '`mode` is `Refresh`, but must be `check` or `refresh`.'],
+    [{ mode: 'Refresh' }, '`mode` is `Refresh`, but must be `check` or `refresh` or `power`.'],
     [{ runtime: 'podman' }, '`runtime` is `podman`, but must be `auto` or `docker` or `process`.'],
     [{ 'timeout-minutes': '0' }, '`timeout-minutes` is `0`, but must be a number of minutes above 0.'],
     [{ 'timeout-minutes': '-5' }, '`timeout-minutes` is `-5`, but must be a number of minutes above 0.'],

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { makePlan, type Plan } from '../../src/plan.ts';
-import type { PromptInput } from '../../src/suite/schema.ts';
-import { loaded, SAMPLE } from './support/suites.ts';
+import { loaded, type PromptInput, SAMPLE } from './support/suites.ts';
 
 const PROMPTS: readonly PromptInput[] = [
   { id: 'capital', text: 'The capital of France is' },
@@ -12,8 +11,8 @@ const PROMPTS: readonly PromptInput[] = [
 const plan = (
   change: (source: string) => string = (s) => s,
   prompts = PROMPTS,
-  required?: Parameters<typeof makePlan>[1],
-) => makePlan(loaded(change(SAMPLE), prompts), required);
+  purpose: Parameters<typeof makePlan>[1] = 'check',
+) => makePlan(loaded(change(SAMPLE), prompts), purpose);
 const replaced = (from: string, to: string) => (source: string) => {
   assert.ok(source.includes(from), from);
   return source.replace(from, to);
@@ -120,7 +119,7 @@ describe('what may be compared with what', () => {
     stop_token_ids: '[7]',
   };
   test('is a matter of every sampling parameter that there is', () => {
-    assert.deepEqual(Object.keys(fields).sort(), Object.keys(plan().sampling).sort());
+    assert.deepEqual(Object.keys(fields).sort(), Object.keys(plan().prompts[0]?.sampling ?? {}).sort());
     for (const [name, value] of Object.entries(fields)) {
       const others = Object.entries({ max_tokens: '64', [name]: value })
         .map((pair) => pair.join(': '))
@@ -135,41 +134,106 @@ describe('what may be compared with what', () => {
   });
 });
 
+const names = (passes: Plan['passes']) => passes.map(({ pass }) => pass);
+const asking = (relations: string) => replaced('[rerun, baseline]', `[${relations}]`);
+
 describe('passes', () => {
-  test('are two for a rerun, one without', () => {
-    assert.equal(plan().lifetimes[0]?.passes.length, 2);
-    assert.equal(plan(replaced('[rerun, baseline]', '[baseline]')).lifetimes[0]?.passes.length, 1);
+  test('are those that the relations need, each once, in a fixed order', () => {
+    assert.deepEqual(names(plan().passes), [
+      'generate-alone',
+      'generate-again',
+      'force-alone',
+      'score-alone',
+      'trace-alone',
+    ]);
+    assert.deepEqual(names(plan(asking('rerun')).passes), ['generate-alone', 'generate-again']);
+    assert.deepEqual(names(plan(asking('order, batch')).passes), [
+      'generate-alone',
+      'generate-together',
+      'generate-reversed',
+      'generate-strangers',
+    ]);
   });
 
-  test('take all prompts together, in the suite’s order', () => {
-    assert.deepEqual(plan().lifetimes[0]?.passes[1], { pass: 'generate-2', groups: [['capital', 'sky']] });
+  test('of a refresh make a baseline and its floor, whatever the suite asks for', () => {
+    const { passes } = plan(asking('rerun'), PROMPTS, 'refresh');
+    for (const pass of ['generate-alone', 'force-alone', 'score-alone', 'score-strangers', 'trace-alone'])
+      assert.ok(names(passes).includes(pass), pass);
+  });
+
+  test('of a further lifetime are what lifetimes are compared by', () => {
+    assert.deepEqual(names(plan(undefined, PROMPTS, 'refresh').repeats), [
+      'generate-alone',
+      'force-alone',
+      'score-alone',
+      'trace-alone',
+    ]);
+  });
+
+  test('at depth `score` force nothing, and repeat the score', () => {
+    const passes = names(plan(replaced('relations:', 'depth: score\nrelations:')).passes);
+    assert.ok(passes.includes('score-again'));
+    assert.ok(!passes.some((pass) => pass.startsWith('force')));
+  });
+
+  test('of a compiled engine trace nothing: that takes an eager start of its own', () => {
+    const { passes, traceApart } = plan(replaced('dtype: bfloat16', 'enforce_eager: false'));
+    assert.ok(traceApart);
+    assert.ok(!names(passes).includes('trace-alone'));
+    assert.equal(plan().traceApart, false);
+  });
+});
+
+describe('lifetimes', () => {
+  test('are one for a check, two where `restart` is asked for, three for a refresh', () => {
+    assert.equal(plan().lifetimes, 1);
+    assert.equal(plan(asking('restart, baseline')).lifetimes, 2);
+    assert.equal(plan(undefined, PROMPTS, 'refresh').lifetimes, 3);
+    const one = replaced('relations:', 'baseline: { lifetimes: 1 }\nrelations:');
+    assert.equal(plan(one, PROMPTS, 'refresh').lifetimes, 1);
   });
 });
 
 describe('claims', () => {
+  const requirementOf = (name: string, { claims }: Plan) =>
+    claims.find(({ relation }) => relation === name)?.requirement;
+
   test('are the suite’s, each with its own requirement or the relation’s', () => {
-    assert.deepEqual(plan().claims, [
+    assert.deepEqual(plan(asking('rerun, batch, { name: baseline, require: tokens }')).claims, [
       { relation: 'rerun', requirement: 'identical' },
-      { relation: 'baseline', requirement: 'identical' },
-    ]);
-    assert.deepEqual(plan(replaced('rerun, baseline', '{ name: baseline, require: tokens }')).claims, [
+      { relation: 'batch', requirement: 'measure' },
       { relation: 'baseline', requirement: 'tokens' },
     ]);
   });
 
-  test('include what a refresh needs, though the suite does not ask', () => {
-    const { claims, lifetimes } = plan(replaced('[rerun, baseline]', '[baseline]'), PROMPTS, ['rerun']);
-    assert.ok(
-      claims.some(({ relation, requirement }) => relation === 'rerun' && requirement === 'identical'),
-    );
-    assert.equal(lifetimes[0]?.passes.length, 2);
+  test('hold what batch invariance promises, where it is in force', () => {
+    const invariant = (source: string) =>
+      asking('batch, order, prefix-cache, prefill')(source).replace(
+        'name: vllm,',
+        'name: vllm, env: { VLLM_BATCH_INVARIANT: "1" },',
+      );
+    for (const { requirement } of plan(invariant).claims) assert.equal(requirement, 'identical');
   });
 
-  test('of a refresh hold the engine to something, though the suite only looks', () => {
-    const looking = replaced('[rerun, baseline]', '[{ name: rerun, require: measure }, baseline]');
-    const rerun = (required: Parameters<typeof makePlan>[1]) =>
-      plan(looking, PROMPTS, required).claims.find(({ relation }) => relation === 'rerun')?.requirement;
-    assert.equal(rerun([]), 'measure');
-    assert.equal(rerun(['rerun']), 'identical');
+  test('of a refresh hold the engine to itself, though the suite does not ask or only looks', () => {
+    const bare = plan(asking('baseline'), PROMPTS, 'refresh');
+    assert.equal(requirementOf('rerun', bare), 'identical');
+    assert.equal(requirementOf('restart', bare), 'identical');
+    const looking = asking('{ name: rerun, require: measure }, baseline');
+    assert.equal(requirementOf('rerun', plan(looking)), 'measure');
+    assert.equal(requirementOf('rerun', plan(looking, PROMPTS, 'refresh')), 'identical');
+  });
+
+  test('of a refresh let a suite accept an engine of several outcomes, if it says so', () => {
+    const several = asking('{ name: restart, require: measure }, baseline');
+    assert.equal(requirementOf('restart', plan(several, PROMPTS, 'refresh')), 'measure');
+  });
+
+  test('of `prefix-cache` switch the cache on, unless the suite says otherwise', () => {
+    assert.equal(plan(asking('prefix-cache')).args['enable_prefix_caching'], true);
+    assert.equal(plan().args['enable_prefix_caching'], false);
+    const off = (source: string) =>
+      asking('prefix-cache')(source).replace('dtype: bfloat16', 'enable_prefix_caching: false');
+    assert.equal(plan(off).args['enable_prefix_caching'], false);
   });
 });

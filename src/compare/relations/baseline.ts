@@ -1,35 +1,240 @@
-import { firstObservations } from '../../record/outcome.ts';
-import type { Arrangement, Pair, Relation, Side } from '../types.ts';
+import {
+  type Observation,
+  PASS_KINDS,
+  type PassKind,
+  type RunRecord,
+  type Trace,
+} from '../../record/schema.ts';
+import { lifetimesOf } from '../../record/select.ts';
+import type { Requirement } from '../../suite/schema.ts';
+import { type Census, census, decide, type Item, isKnown } from '../decision.ts';
+import { same } from '../ties.ts';
+import type { Pair, Pairing, PassNeed, Relation, Side } from '../types.ts';
+import { find, objection, type Seen } from './witness.ts';
 
-/** The run gives the bits of a trusted record. Its left observations come from a file: else it is like any other. */
+/**
+ * The run gives the bits of a trusted record. Its left observations come from a file: else it is like any other.
+ *
+ * A baseline's lifetimes are a set of honest outcomes, and one of them is enough. Where a run's lifetimes disagree, the
+ * first one that the baseline does not know is shown.
+ */
 export const baseline: Relation = {
   name: 'baseline',
-  requires: 'identical',
-  passes: 1,
-  arrange(run: Side, trusted: Side | undefined): Arrangement {
+  requires: () => 'identical',
+  needs: (depth) => KINDS_AT[depth].map((kind): PassNeed => ({ kind, arrangement: 'alone' })),
+  lifetimes: 1,
+  args: {},
+  async pair(run: Side, trusted: Side | undefined, requirement: Requirement): Promise<Pairing> {
     if (trusted === undefined) return { kind: 'unmeasured', reason: 'there is no baseline to compare with' };
-    const left = new Map(firstObservations(trusted.record).map((o) => [o.prompt, o]));
-    const right = new Map(firstObservations(run.record).map((o) => [o.prompt, o]));
-    // Comparability is per prompt, by the digest of its input: another question under an old id is a new prompt.
-    const ids = [...new Set([...right.keys(), ...left.keys()])];
-    const pairs = ids.map((prompt): Pair => {
-      const [a, b] = [left.get(prompt), right.get(prompt)];
-      if (b === undefined) return { prompt, only: 'removed' };
-      if (a === undefined || a.input !== b.input) return { prompt, only: 'added' };
-      return { prompt, left: a, right: b };
-    });
-    const compared = pairs.filter((pair) => 'left' in pair).length;
-    if (compared === 0)
+    const [before, now] = [catalogue(trusted.record), catalogue(run.record)];
+    const topics = topicsOf(before, now);
+    const items = topics.flatMap((topic) => itemOf(topic, requirement));
+    const lifetimes = lifetimesOf(run.record).map(({ lifetime }) => lifetime);
+    const taken = await census(lifetimes, items, run, trusted, requirement);
+    const pairs: Pair[] = [];
+    const stand = shown(taken, lifetimes);
+    for (const topic of topics) pairs.push(...(await pairOf(topic, stand, run, trusted, requirement)));
+    const ids = new Set([...now.questions.keys(), ...before.questions.keys()]);
+    const order = new Map([...ids].map((id, at) => [id, at]));
+    const all = [...pairs, ...renewed(before, now)].sort(
+      (a, b) => (order.get(a.prompt) ?? order.size) - (order.get(b.prompt) ?? order.size),
+    );
+    const compared = new Set(all.flatMap((pair) => ('right' in pair ? [pair.prompt] : [])));
+    const [asked, known] = [now.questions, before.questions];
+    const what = run.record.suite.texts.length > 0 ? 'prompts and texts' : 'prompts';
+    if (compared.size === 0)
       return {
         kind: 'unmeasured',
-        reason: `none of the ${right.size} prompts has the same text and sampling as one of the baseline's ${left.size}`,
+        reason:
+          all.flatMap((pair) => ('unmeasured' in pair ? [pair.unmeasured] : []))[0] ??
+          `none of the ${asked.size} ${what} has the same text and sampling as one of the baseline's ${known.size}`,
       };
     return {
       kind: 'exercised',
-      evidence: `${compared} of ${right.size} prompts ask what the baseline asked`,
-      pairs,
-      left: trusted.readBody,
-      right: run.readBody,
+      evidence: `${compared.size} of ${asked.size} ${what} ask what the baseline asked`,
+      pairs: all,
+      left: trusted,
+      right: run,
+      decision: decide(taken, lifetimesOf(trusted.record).length),
     };
   },
 };
+
+const KINDS_AT: Readonly<Record<'full' | 'score', readonly PassKind[]>> = {
+  full: PASS_KINDS,
+  score: ['score', 'trace'],
+};
+
+/** What stands for a lifetime of this run: the first that the baseline does not wholly know, then the others. */
+function shown({ lifetimes }: Census, all: readonly string[]): readonly string[] {
+  const strange = lifetimes.find(({ outcomes }) => !isKnown(outcomes))?.lifetime;
+  return strange === undefined ? all : [strange, ...all];
+}
+
+type Any = Observation | Trace;
+
+/** A record's `alone` passes, by kind and prompt. */
+interface Catalogue {
+  /** What each prompt and text asks, by id, and the kind of pass that stands for it. */
+  readonly questions: ReadonlyMap<string, { readonly input: string; readonly kind: PassKind }>;
+  readonly entries: ReadonlyMap<string, Entry>;
+}
+
+interface Entry {
+  readonly kind: PassKind;
+  readonly prompt: string;
+  /** By lifetime, in their order. */
+  readonly given: ReadonlyMap<string, Any>;
+  /** By lifetime, why a pass that asked for it gave nothing that counts. */
+  readonly objections: ReadonlyMap<string, string>;
+}
+
+const keyOf = (kind: PassKind, prompt: string) => `${kind}/${prompt}`;
+
+function catalogue(record: RunRecord): Catalogue {
+  const entries = new Map<string, Entry & { given: Map<string, Any>; objections: Map<string, string> }>();
+  const traces = new Map(record.traces.map((one) => [`${one.lifetime}/${one.pass}`, one]));
+  for (const alone of alonePasses(record)) {
+    const { lifetime } = alone;
+    const { kind, pass: name, groups } = alone.pass;
+    const wrong = objection(alone);
+    for (const prompt of groups.flat()) {
+      const key = keyOf(kind, prompt);
+      const entry = entries.get(key) ?? { kind, prompt, given: new Map(), objections: new Map() };
+      const given = kind === 'trace' ? traces.get(`${lifetime}/${name}`) : alone.observations.get(prompt);
+      if (given !== undefined) entry.given.set(lifetime, given);
+      if (wrong !== undefined) entry.objections.set(lifetime, wrong);
+      entries.set(key, entry);
+    }
+  }
+  const questions = new Map([
+    ...record.suite.prompts.map(({ id, input }) => [id, { input, kind: 'generate' as PassKind }] as const),
+    ...record.suite.texts.map(({ id, input }) => [id, { input, kind: 'score' as PassKind }] as const),
+  ]);
+  return { questions, entries };
+}
+
+const alonePasses = (record: RunRecord): Seen[] =>
+  record.lifetimes.flatMap((lifetime) =>
+    PASS_KINDS.flatMap((kind) => find(record, lifetime, kind, 'alone') ?? []),
+  );
+
+/** A prompt and a kind of pass that both records could have measured. */
+interface Topic {
+  readonly kind: PassKind;
+  readonly prompt: string;
+  readonly before: Entry | undefined;
+  readonly now: Entry;
+  /** Does the prompt ask what it asked then? Always of a trace, whose text is ours. */
+  readonly sameQuestion: boolean;
+}
+
+/** Only what this run asked for is compared: at depth `score`, nobody misses what was generated at the refresh. */
+function topicsOf(before: Catalogue, now: Catalogue): Topic[] {
+  return [...now.entries].map(([key, entry]): Topic => {
+    const { kind, prompt } = entry;
+    const sameQuestion = kind === 'trace' || asksAlike(before, now, prompt);
+    return { kind, prompt, before: before.entries.get(key), now: entry, sameQuestion };
+  });
+}
+
+const asksAlike = (before: Catalogue, now: Catalogue, prompt: string) => {
+  const [then, today] = [before.questions.get(prompt), now.questions.get(prompt)];
+  return then !== undefined && then.input === today?.input;
+};
+
+const firstOf = (entry: Entry | undefined): Any | undefined => entry?.given.values().next().value;
+
+/** Comparability is per prompt and kind, by the digest of its input. */
+function comparable({ before, now }: Topic): boolean {
+  const [left, right] = [firstOf(before), firstOf(now)];
+  return left !== undefined && right !== undefined && left.input === right.input;
+}
+
+/** What tells outcomes of lifetimes apart. Where tokens are all that is asked for, modules are no matter. */
+function itemOf(topic: Topic, requirement: Requirement): Item[] {
+  const { kind, prompt, before, now } = topic;
+  if (before === undefined || !comparable(topic)) return [];
+  if (kind === 'trace' && requirement === 'tokens') return [];
+  return [{ key: keyOf(kind, prompt), before: [...before.given.values()], now: now.given }];
+}
+
+async function pairOf(
+  topic: Topic,
+  lifetimes: readonly string[],
+  run: Side,
+  trusted: Side,
+  requirement: Requirement,
+): Promise<Pair[]> {
+  const { kind, prompt, before, now, sameQuestion } = topic;
+  const unmeasured = (why: string): Pair[] => [{ prompt, kind, unmeasured: why }];
+  if (comparable(topic) && before !== undefined) {
+    const stand = lifetimes.find((lifetime) => now.given.has(lifetime));
+    const right = stand === undefined ? firstOf(now) : now.given.get(stand);
+    if (right === undefined) return [];
+    const wrong = now.objections.get(right.lifetime);
+    if (wrong !== undefined) return unmeasured(wrong);
+    return [await against(right, before, run, trusted, requirement)];
+  }
+  // Another question: `added` says so, once for all kinds. Another text of ours to trace: nothing to compare.
+  if (!sameQuestion) return [];
+  if (before === undefined || before.given.size === 0)
+    // What the engine could not do at the refresh it need not do now; but a baseline that was never asked for what
+    // counts most holds this run to nothing.
+    return before === undefined && (kind === 'generate' || kind === 'score')
+      ? unmeasured(`the baseline was made without a ${kind} pass of it: refresh it`)
+      : [];
+  if (now.given.size === 0)
+    return unmeasured([...now.objections.values()][0] ?? `this run's ${kind} pass has no observation of it`);
+  return kind === 'trace' ? [] : unmeasured(`its ${kind} pass was asked otherwise than at the refresh`);
+}
+
+/** Held against the baseline's lifetime that gave the same, else against its first. */
+async function against(
+  right: Any,
+  { given, prompt, kind }: Entry,
+  run: Side,
+  trusted: Side,
+  requirement: Requirement,
+): Promise<Pair> {
+  const all = [...given.values()];
+  if (isTrace(right)) {
+    const traces = all.filter(isTrace);
+    const leftTrace = traces.find((one) => one.modules.sha256 === right.modules.sha256) ?? traces[0];
+    if (leftTrace !== undefined) return { prompt, kind, leftTrace, rightTrace: right };
+  } else {
+    const observations = all.filter(isObservation);
+    // Equal bits before what the requirement takes for equal.
+    const left =
+      (await matching(observations, right, run, trusted, 'identical')) ??
+      (await matching(observations, right, run, trusted, requirement)) ??
+      observations[0];
+    if (left !== undefined) return { prompt, kind, left, right };
+  }
+  return { prompt, kind, unmeasured: 'the baseline has nothing of it' };
+}
+
+const isTrace = (one: Any): one is Trace => 'modules' in one;
+const isObservation = (one: Any): one is Observation => !isTrace(one);
+
+async function matching(
+  observations: readonly Observation[],
+  right: Observation,
+  run: Side,
+  trusted: Side,
+  requirement: Requirement,
+): Promise<Observation | undefined> {
+  for (const one of observations) if (await same(one, trusted, right, run, requirement)) return one;
+  return undefined;
+}
+
+/** Prompts that are new, gone or ask something else: once each, not once a kind. */
+function renewed(before: Catalogue, now: Catalogue): Pair[] {
+  const added = [...now.questions].flatMap(([prompt, { kind }]): Pair[] =>
+    asksAlike(before, now, prompt) ? [] : [{ prompt, kind, only: 'added' }],
+  );
+  const removed = [...before.questions].flatMap(([prompt, { kind }]): Pair[] =>
+    now.questions.has(prompt) ? [] : [{ prompt, kind, only: 'removed' }],
+  );
+  return [...added, ...removed];
+}

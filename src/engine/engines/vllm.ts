@@ -17,6 +17,8 @@ export const vllm: EngineSpec = {
     // The witnesses are read from the engine's own counters.
     disable_log_stats: false,
   },
+  // What is compiled calls no module, and so no hook.
+  tracing: { enforce_eager: true },
   environment: {
     PYTHONHASHSEED: '0',
     // The scheduler runs in our process and is stepped by us: no race decides who is batched with whom.

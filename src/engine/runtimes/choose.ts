@@ -81,6 +81,7 @@ async function openDocker(options: RuntimeOptions, image: string, why: string): 
     image,
     gpus: options.runtime.gpus,
     memory: options.runtime.memory === undefined ? undefined : bytesOf(options.runtime.memory),
+    cpus: options.runtime.cpus,
     shm: bytesOf(options.runtime.shm),
     user: options.user.uid === 0 ? NOBODY_SPECIAL : options.user,
     description: `The engine runs in a container of ${image}, because ${why}.`,

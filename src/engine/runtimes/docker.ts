@@ -19,6 +19,7 @@ export interface DockerOptions extends CommonOptions {
   readonly image: string;
   /** Bytes; undefined: as much as the machine has. */
   readonly memory: number | undefined;
+  readonly cpus: number | undefined;
   /** Bytes. */
   readonly shm: number;
   /** Whom the engine runs as. */
@@ -122,15 +123,16 @@ export class DockerRuntime implements Runtime {
   }
 
   async #start(
-    request: Omit<ContainerRequest, 'image' | 'job' | 'deadline' | 'memory' | 'shm'>,
+    request: Omit<ContainerRequest, 'image' | 'job' | 'deadline' | 'memory' | 'cpus' | 'shm'>,
   ): Promise<Peer> {
-    const { docker, job, now, deadlineSeconds, memory, shm, log } = this.#options;
+    const { docker, job, now, deadlineSeconds, memory, cpus, shm, log } = this.#options;
     const profile = containerProfile({
       ...request,
       image: this.#name,
       job,
       deadline: now() + deadlineSeconds,
       memory,
+      cpus,
       shm,
     });
     try {

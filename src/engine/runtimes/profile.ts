@@ -21,6 +21,8 @@ export interface ContainerRequest {
   readonly devices: readonly string[];
   /** Bytes; undefined: as much as the machine has. */
   readonly memory: number | undefined;
+  /** How many CPUs' time it may use; undefined: all. */
+  readonly cpus: number | undefined;
   /** Bytes. */
   readonly shm: number;
   readonly mounts: readonly Docker.MountSettings[];
@@ -71,6 +73,7 @@ export function containerProfile(request: ContainerRequest): Docker.ContainerCre
       PidsLimit: 16_384,
       // Without swap: an engine that swaps is an engine that hangs.
       ...(request.memory === undefined ? {} : { Memory: request.memory, MemorySwap: request.memory }),
+      ...(request.cpus === undefined ? {} : { NanoCpus: Math.round(request.cpus * 1e9) }),
       // `memlock` stays as it is: rootless and nested daemons refuse to raise it (tried), and what wants it, RDMA,
       // has no network here.
       Ulimits: [

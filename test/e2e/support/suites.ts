@@ -12,8 +12,11 @@ export interface SuiteOptions {
   readonly runtime?: Readonly<Record<string, unknown>>;
   readonly maxTokens?: number;
   readonly prompts?: readonly Readonly<Record<string, unknown>>[];
-  readonly relations?: readonly string[];
+  readonly relations?: readonly unknown[];
   readonly name?: string;
+  /** Engine starts of a refresh, and those after a first difference: as few as there can be unless asked for. */
+  readonly lifetimes?: number;
+  readonly confirm?: number;
 }
 
 /** A suite with one section a line: JSON is YAML too. */
@@ -31,7 +34,8 @@ export function suite(options: SuiteOptions = {}): string {
     'prompts:\n',
     ...prompts.map((prompt) => `  - ${JSON.stringify(prompt)}\n`),
     line('relations', options.relations ?? ['rerun', 'baseline']),
-    line('baseline', { store: 'files', path: BASELINES }),
+    line('baseline', { store: 'files', path: BASELINES, lifetimes: options.lifetimes ?? 1 }),
+    line('policy', { confirm: options.confirm ?? 0 }),
   ].join('');
 }
 

@@ -90,6 +90,57 @@ describe('conclusion and verdict', () => {
   });
 });
 
+describe('what a broken relation concludes', () => {
+  const decision = (of: number, known: number, distinct: number) => ({
+    of,
+    known,
+    distinct,
+    baselineLifetimes: 3,
+    falseAlarm: null,
+  });
+  const concluded = (one: RelationResult) => judge([one, result('rerun', 'held')], 'found', LENIENT);
+
+  for (const relation of ['rerun', 'restart'] as const)
+    test(`${relation}: the engine is unstable`, () =>
+      assert.deepEqual(concluded(result(relation, 'broken')), { conclusion: 'unstable', verdict: 'fail' }));
+
+  for (const relation of ['batch', 'order', 'prefix-cache', 'prefill'] as const)
+    test(`${relation}: that relation, and it fails whatever the policy`, () =>
+      assert.deepEqual(concluded(result(relation, 'broken')), {
+        conclusion: 'relation-broken',
+        verdict: 'fail',
+      }));
+
+  test('what is worse names the run', () => {
+    const names = (...relations: readonly RelationResult['relation'][]) =>
+      judge(
+        relations.map((relation) => result(relation, 'broken')),
+        'found',
+        STRICT,
+      ).conclusion;
+    assert.equal(names('batch', 'baseline'), 'drift');
+    assert.equal(names('batch', 'baseline', 'restart'), 'unstable');
+  });
+
+  const cases: readonly (readonly [ReturnType<typeof decision> | null, Conclusion])[] = [
+    [null, 'drift'],
+    [decision(1, 0, 1), 'drift'],
+    [decision(3, 0, 1), 'drift'],
+    [decision(3, 1, 2), 'unstable'],
+    [decision(3, 0, 2), 'unstable'],
+    // Each start is known, and yet something differs: a trace of a start of its own.
+    [decision(3, 3, 1), 'drift'],
+  ];
+  for (const [of, conclusion] of cases)
+    test(`baseline, ${of === null ? 'undecided' : `${of.known} of ${of.of} known, ${of.distinct} outcomes`}: ${conclusion}`, () =>
+      assert.equal(concluded(result('baseline', 'broken', { decision: of })).conclusion, conclusion));
+
+  test('baseline within an envelope: starts that differ are no sign of an unstable engine', () => {
+    const more = { decision: decision(3, 0, 3), requirement: 'within-envelope' } as const;
+    assert.equal(concluded(result('baseline', 'broken', more)).conclusion, 'drift');
+  });
+});
+
 describe('in every combination of statuses, stores and policies', () => {
   const all = [...STATUSES, undefined].flatMap((rerun) =>
     [...STATUSES, undefined].flatMap((baseline) =>

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { divergence } from '../../../src/compare/divergence.ts';
+import { forkAt, type Names, walk } from '../../../src/compare/divergence.ts';
 import { type Bits, body } from '../support/records.ts';
 
 const BASE = {
@@ -22,27 +22,39 @@ const BASE = {
   ],
 } as const satisfies Bits;
 
-const between = (left: Bits, right: Bits) => divergence(body(left), body(right));
+const NAMES: Names = { texts: new Map([[6, ' six']]), dtype: 'bfloat16' };
+const NOWHERE = {
+  logprobStep: null,
+  logprobSteps: 0,
+  tokenStep: null,
+  steps: 3,
+  largestNats: 0,
+  ties: 0,
+  unbounded: 0,
+  chosenOtherwise: false,
+};
+
+const between = (left: Bits, right: Bits) => walk(body(left), body(right));
+
+/** Both sides of the step where the tokens part. */
+function fork(left: Bits, right: Bits, names: readonly [Names, Names] = [NAMES, NAMES]) {
+  const { tokenStep } = between(left, right);
+  assert.ok(tokenStep !== null);
+  return forkAt(body(left), body(right), tokenStep, names);
+}
 
 describe('divergence', () => {
   test('of equal bits is nowhere', () => {
-    assert.deepEqual(between(BASE, BASE), {
-      logprobStep: null,
-      tokenStep: null,
-      steps: 3,
-      largestNats: 0,
-      fork: null,
-    });
+    assert.deepEqual(between(BASE, BASE), NOWHERE);
   });
 
   test('of bits alone: the first step, and the largest difference of all', () => {
     const right = { ...BASE, logprobs: [-0.5, -1.125, -0.75] };
     assert.deepEqual(between(BASE, right), {
+      ...NOWHERE,
       logprobStep: 1,
-      tokenStep: null,
-      steps: 3,
+      logprobSteps: 2,
       largestNats: 0.5,
-      fork: null,
     });
   });
 
@@ -58,13 +70,7 @@ describe('divergence', () => {
         BASE.top[2],
       ] as const,
     };
-    assert.deepEqual(between(BASE, right), {
-      logprobStep: 1,
-      tokenStep: null,
-      steps: 3,
-      largestNats: 0,
-      fork: null,
-    });
+    assert.deepEqual(between(BASE, right), { ...NOWHERE, logprobStep: 1, logprobSteps: 1 });
     const ids = {
       ...BASE,
       top: [
@@ -72,7 +78,7 @@ describe('divergence', () => {
         BASE.top[1],
         [
           [7, -0.25],
-          [2, -3],
+          [2, -3.5],
         ],
       ] as const,
     };
@@ -104,34 +110,96 @@ describe('divergence', () => {
         ],
       ],
     } as const;
-    assert.deepEqual(between(BASE, right), {
-      logprobStep: 1,
-      tokenStep: 1,
-      steps: 3,
-      largestNats: 0,
-      fork: { leftToken: 6, rightToken: 8, leftMarginNats: 0.5, rightMarginNats: 0.125 },
+    assert.deepEqual(between(BASE, right), { ...NOWHERE, logprobStep: 1, tokenStep: 1 });
+    assert.deepEqual(fork(BASE, right), {
+      left: {
+        token: 6,
+        text: ' six',
+        marginNats: 0.5,
+        marginSteps: 32,
+        tie: 'none',
+        top: [
+          { id: 6, text: ' six', nats: -1 },
+          { id: 8, text: null, nats: -1.5 },
+        ],
+      },
+      right: {
+        token: 8,
+        text: null,
+        marginNats: 0.125,
+        marginSteps: 8,
+        tie: 'none',
+        top: [
+          { id: 8, text: null, nats: -1.25 },
+          { id: 6, text: ' six', nats: -1.375 },
+        ],
+      },
     });
   });
 
-  test('of tokens at an exact tie has a margin of 0', () => {
-    const tie = {
-      tokens: [6],
-      logprobs: [-1],
-      top: [
-        [
-          [6, -1],
-          [8, -1],
-        ],
+  const at = (nats: number, other: number): Bits => ({
+    tokens: [6],
+    logprobs: [nats],
+    top: [
+      [
+        [6, nats],
+        [8, other],
       ],
-    } as const;
-    const { fork } = between(tie, { ...tie, tokens: [8] });
-    assert.deepEqual(fork, { leftToken: 6, rightToken: 8, leftMarginNats: 0, rightMarginNats: 0 });
+    ],
+  });
+  const margins: readonly (readonly [string, Bits, object])[] = [
+    ['of 0 is an exact tie', at(-1, -1), { marginNats: 0, marginSteps: 0, tie: 'exact' }],
+    ['of 4 bfloat16 steps is near', at(-1, -1.0625), { marginNats: 0.0625, marginSteps: 4, tie: 'near' }],
+    ['beyond that is none', at(-1, -1.078125), { marginNats: 0.078125, marginSteps: 5, tie: 'none' }],
+    [
+      'may be negative where it was sampled',
+      at(-1.5, -1),
+      { marginNats: -0.5, marginSteps: -32, tie: 'none' },
+    ],
+    [
+      'to what sampling rules out is infinite, and no tie',
+      at(-1, Number.NEGATIVE_INFINITY),
+      { marginNats: null, marginSteps: null, tie: 'none' },
+    ],
+    ['that is NaN is unknown', at(-1, Number.NaN), { marginNats: null, marginSteps: null, tie: 'unknown' }],
+  ];
+  for (const [name, left, expected] of margins)
+    test(`a margin ${name}`, () => {
+      const found = fork(left, { ...left, tokens: [8] }).left;
+      const { marginNats, marginSteps, tie } = found;
+      assert.deepEqual({ marginNats, marginSteps, tie }, expected);
+      assert.ok(found.top.every(({ nats }) => Number.isFinite(nats)));
+    });
+
+  test('a margin is told in steps of the side’s own dtype', () => {
+    const steps = (dtype: string | null) => {
+      const left = at(-1, -1.5);
+      return fork(left, { ...left, tokens: [8] }, [{ ...NAMES, dtype }, NAMES]).left.marginSteps;
+    };
+    assert.deepEqual(['bfloat16', 'float16', 'float32', 'toString', null].map(steps), [
+      32,
+      256,
+      2 ** 21,
+      null,
+      null,
+    ]);
+  });
+
+  test('from the very same top k another choice is told from rounding', () => {
+    const { top } = BASE;
+    assert.equal(between(BASE, { ...BASE, tokens: [5, 8, 7] }).chosenOtherwise, true);
+    const moved = [top[0], [top[1][0], [8, -1.25]], top[2]] as Bits['top'];
+    assert.equal(
+      between(BASE, { ...BASE, tokens: [5, 8, 7], ...(moved && { top: moved }) }).chosenOtherwise,
+      false,
+    );
+    assert.equal(between({ tokens: [1], top: [[]] }, { tokens: [2], top: [[]] }).chosenOtherwise, false);
   });
 
   test('of tokens beyond the other side’s top k has no margin', () => {
-    const { fork } = between(BASE, { ...BASE, tokens: [5, 999, 7] });
-    assert.equal(fork?.leftMarginNats, null);
-    assert.equal(fork?.rightMarginNats, 0);
+    const { left, right } = fork(BASE, { ...BASE, tokens: [5, 999, 7] });
+    assert.deepEqual([left.marginNats, left.marginSteps, left.tie], [null, null, 'unknown']);
+    assert.equal(right.marginNats, 0);
   });
 
   test('bits may part before the tokens do', () => {
@@ -142,19 +210,29 @@ describe('divergence', () => {
 
   test('where one side goes on: the step after the other’s last', () => {
     const short = { tokens: [5, 6], logprobs: [-0.5, -1], top: BASE.top.slice(0, 2) };
-    assert.deepEqual(between(short, BASE), {
-      logprobStep: null,
-      tokenStep: 2,
-      steps: 2,
-      largestNats: 0,
-      fork: { leftToken: null, rightToken: 7, leftMarginNats: null, rightMarginNats: null },
+    assert.deepEqual(between(short, BASE), { ...NOWHERE, tokenStep: 2, steps: 2 });
+    const { left, right } = fork(short, BASE);
+    assert.deepEqual(left, {
+      token: null,
+      text: null,
+      marginNats: null,
+      marginSteps: null,
+      tie: 'unknown',
+      top: [],
     });
-    assert.equal(between(BASE, short).fork?.leftToken, 7);
+    assert.deepEqual([right.token, right.marginNats, right.top.length], [7, null, 2]);
+    assert.equal(fork(BASE, short).left.token, 7);
   });
 
   test('with nothing on one side', () => {
-    const found = between({ tokens: [], logprobs: [], top: [] }, BASE);
-    assert.deepEqual([found.tokenStep, found.steps, found.fork?.rightToken], [0, 0, 7 - 2]);
+    const none = { tokens: [], logprobs: [], top: [] };
+    const found = between(none, BASE);
+    assert.deepEqual([found.tokenStep, found.steps, fork(none, BASE).right.token], [0, 0, 5]);
+  });
+
+  test('ids beyond any vocabulary and beyond the top k crash nothing', () => {
+    const far = { ...BASE, tokens: [5, 4_294_967_295, 7] };
+    assert.equal(fork(BASE, far).right.token, 4_294_967_295);
   });
 
   test('sees the sign of zero and tells NaN from NaN, as bits do', () => {
@@ -164,6 +242,38 @@ describe('divergence', () => {
     assert.equal(between(nan, nan).logprobStep, null);
     const other = body(nan);
     new Uint32Array(other.logprobs.buffer)[0] = 0xffff0000;
-    assert.equal(divergence(body(nan), other).logprobStep, 0);
+    assert.equal(walk(body(nan), other).logprobStep, 0);
+    assert.equal(between(zero, nan).unbounded, 1);
+    assert.equal(between(zero, nan).largestNats, 0);
   });
+});
+
+describe('tokens that tie at the k-th place', () => {
+  const row = (...entries: readonly (readonly [number, number])[]): Bits => ({
+    tokens: [1],
+    logprobs: [-0.5],
+    top: [[[1, -0.5], ...entries]],
+  });
+  const same: readonly (readonly [string, Bits, Bits])[] = [
+    ['another one is listed last', row([2, -2], [3, -3]), row([2, -2], [9, -3])],
+    ['two others are listed last', row([2, -3], [3, -3]), row([7, -3], [9, -3])],
+    ['one of two is another', row([2, -3], [3, -3]), row([2, -3], [9, -3])],
+  ];
+  for (const [name, left, right] of same)
+    test(`compare as sets: ${name}`, () => {
+      const found = between(left, right);
+      assert.deepEqual([found.logprobStep, found.logprobSteps, found.ties], [null, 0, 1]);
+    });
+
+  const other: readonly (readonly [string, Bits, Bits])[] = [
+    ['the last one’s value is another', row([2, -2], [3, -3]), row([2, -2], [9, -3.5])],
+    ['the one before is another', row([2, -2], [3, -3]), row([9, -2], [3, -3])],
+    ['they swapped places', row([2, -2], [3, -3]), row([3, -2], [2, -3])],
+    ['a tie came to be', row([2, -2], [3, -3]), row([2, -3], [3, -3])],
+  ];
+  for (const [name, left, right] of other)
+    test(`are other bits where ${name}`, () => {
+      for (const found of [between(left, right), between(right, left)])
+        assert.deepEqual([found.logprobStep, found.ties], [0, 0]);
+    });
 });

@@ -196,6 +196,7 @@ test('a baseline is made of a record by one file more', async () => {
       tool: '0.1.0',
     },
     envelope: { lifetimes: 1, digests: ['a'.repeat(64)] },
+    yardstick: [],
   };
   await writeBaselineMeta(temporary.path, meta);
   assert.deepEqual(await readdir(temporary.path), ['baseline.json']);

@@ -27,11 +27,16 @@ const withPromptFile = (path: string) => SAMPLE.replace('prompts/essay.txt', JSO
 describe('a suite', () => {
   test('comes with the text of its prompt files, byte for byte', async () => {
     await using at = await repository({ 'ml/prompts/essay.txt': '\ufeffOnce \r\n upon\n\n' });
-    const { prompts, folder, places } = await at.load();
+    const { suite, prompts, folder, places } = await at.load();
+    const { sampling } = suite;
     assert.deepEqual(prompts, [
-      { id: 'capital', text: 'The capital of France is' },
-      { id: 'sky', messages: [{ role: 'user', content: 'Explain why the sky is blue.' }] },
-      { id: 'essay', text: '\ufeffOnce \r\n upon\n\n' },
+      { id: 'capital', content: { text: 'The capital of France is' }, sampling },
+      {
+        id: 'sky',
+        content: { messages: [{ role: 'user', content: 'Explain why the sky is blue.' }] },
+        sampling,
+      },
+      { id: 'essay', content: { text: '\ufeffOnce \r\n upon\n\n' }, sampling },
     ]);
     assert.equal(folder, join(at.root, 'ml'));
     assert.equal(places.file, 'ml/suite.yml');
@@ -39,13 +44,23 @@ describe('a suite', () => {
 
   test('may name a file elsewhere in the repository', async () => {
     await using at = await repository({ 'texts/essay.txt': 'Once' }, withPromptFile('../texts/essay.txt'));
-    assert.deepEqual((await at.load()).prompts[2], { id: 'essay', text: 'Once' });
+    assert.deepEqual((await at.load()).prompts[2]?.content, { text: 'Once' });
+  });
+
+  test('comes with its texts, and with a prompt’s own sampling over the suite’s', async () => {
+    const source = SAMPLE.replace('France is" }', 'France is", sampling: { seed: 7 } }').concat(
+      'score: [{ id: prose, file: prompts/essay.txt }]\n',
+    );
+    await using at = await repository({ 'ml/prompts/essay.txt': 'Once' }, source);
+    const { suite, prompts, texts } = await at.load();
+    assert.deepEqual(prompts[0]?.sampling, { ...suite.sampling, seed: 7 });
+    assert.deepEqual(texts, [{ id: 'prose', content: { text: 'Once' } }]);
   });
 
   test('may link to a file elsewhere in the repository', async () => {
     await using at = await repository({ 'texts/essay.txt': 'Once' }, withPromptFile('link.txt'));
     await symlink('../texts/essay.txt', join(at.root, 'ml/link.txt'));
-    assert.deepEqual((await at.load()).prompts[2], { id: 'essay', text: 'Once' });
+    assert.deepEqual((await at.load()).prompts[2]?.content, { text: 'Once' });
   });
 });
 

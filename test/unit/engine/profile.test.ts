@@ -14,6 +14,7 @@ const request: ContainerRequest = {
   gpus: 'none',
   devices: [],
   memory: undefined,
+  cpus: undefined,
   shm: 1,
   mounts: [],
   environment: {},
@@ -31,6 +32,12 @@ describe('the container', () => {
     const [byName] = devicesOf({ gpus: 2, devices: ['GPU-a', 'GPU-b', 'GPU-c'] }) ?? [];
     assert.equal(byName?.Count, undefined);
     assert.deepEqual(byName?.DeviceIDs, ['GPU-a', 'GPU-b']);
+  });
+
+  test('gets no more CPU time than it was given', () => {
+    const limit = (cpus: number | undefined) => containerProfile({ ...request, cpus }).HostConfig?.NanoCpus;
+    assert.equal(limit(1.5), 1_500_000_000);
+    assert.equal(limit(undefined), undefined);
   });
 
   test('without GPUs asks for none, though its image may', () => {

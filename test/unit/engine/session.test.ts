@@ -215,7 +215,15 @@ describe('breaking the protocol ends the lifetime:', () => {
     ],
     'an event is not known': [(fake) => fake.emit({ event: 'surprise' }), /event 1 is malformed: event/],
     'an event is not due': [
-      (fake) => fake.emit({ event: 'pass', pass: 'p', seconds: 1, witness: WITNESS, sampling: {} }),
+      (fake) =>
+        fake.emit({
+          event: 'pass',
+          pass: 'p',
+          seconds: 1,
+          unavailable: null,
+          witness: WITNESS,
+          sampling: {},
+        }),
       /`pass` came where `done` was due/,
     ],
     'a second greeting': [
@@ -228,7 +236,7 @@ describe('breaking the protocol ends the lifetime:', () => {
     ],
     'an observation when none is due': [
       (fake) => fake.emit(OBSERVATION),
-      /an observation came where `done` was due/,
+      /`observation` came where `done` was due/,
     ],
     'the harness says so itself': [
       (fake) => fake.emit({ event: 'error', code: 'protocol-violation', message: 'command out of order' }),
@@ -441,6 +449,7 @@ const WITNESS = {
   maxRunning: 1,
   cachedTokens: 0,
   preemptions: 0,
+  requests: null,
 };
 
 const OBSERVATION = {

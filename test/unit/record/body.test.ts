@@ -1,11 +1,19 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { describeBody, float32, packBody, uint32, unpackBody } from '../../../src/record/body.ts';
+import {
+  type Body,
+  bitsOf,
+  describeBody,
+  float32,
+  packBody,
+  uint32,
+  unpackBody,
+} from '../../../src/record/body.ts';
 import { blake2b, digestJson, sha256 } from '../../../src/record/digest.ts';
 import { body } from '../support/records.ts';
 import { thrownBy } from '../support/suites.ts';
 
-const sample = body({ promptTokens: [1, 2, 4_294_967_295], text: 'Grüße 🌍' });
+const sample = body({ promptTokens: [1, 2, 2_147_483_647], text: 'Grüße 🌍' });
 
 /** Nine bit patterns that numbers do not survive everywhere. */
 const AWKWARD = Buffer.from(
@@ -41,7 +49,8 @@ describe('a packed body', () => {
     assert.deepEqual(back.topIds, original.topIds);
     assert.equal(back.k, 1);
     assert.equal(back.text, 'Grüße 🌍');
-    assert.deepEqual(Buffer.from(back.logprobs.buffer), AWKWARD);
+    assert.deepEqual([...bitsOf(back.logprobs)], [...uint32(AWKWARD)]);
+    assert.deepEqual([...bitsOf(back.topLogprobs)], [...uint32(AWKWARD)]);
     assert.deepEqual(packBody(back), packed);
   });
 
@@ -106,7 +115,7 @@ for (const read of [uint32, float32])
 describe('known digests', () => {
   test('of an observation', () => {
     assert.deepEqual(describeBody(sample), {
-      promptTokens: { count: 3, sha256: '0a1ce634879f6a487527c9a185b1a4a3de7f41238ad4139e3c6d9e0da723628c' },
+      promptTokens: { count: 3, sha256: '74aa326617f00d2d252a24a9b0a9669c8f96fc9531abfbfb344cd9ca2aa9c633' },
       tokens: { count: 2, sha256: '50ac472466c102b9f97990af92e6c7acc1e76efbfd9b10904c4e2cfd533b0ca8' },
       logprobs: { sha256: '347c3e0cd6e847bfd3a59586f16c13e52a4076ed7d7a6addf4e5a1fb3c6b8e80', nans: 0 },
       topK: { k: 2, sha256: 'f52f97a57bb9547d738fd3472b58e15c76d01fac0e16c23100b3631d88bccace' },
@@ -122,7 +131,7 @@ describe('known digests', () => {
   test('of a packed body', () => {
     assert.equal(
       sha256(packBody(sample)),
-      '39eff8759e424801ee172444e3ce0ffe933cb25bd266adc894362a342f84db68',
+      '918441ea1f7d804b8a48d1e4ea2683446f42e95f51ad7f21dcc633fcd272a380',
     );
   });
 
@@ -140,6 +149,50 @@ describe('known digests', () => {
 test('NaN is counted, in the chosen and in the top log-probabilities', () => {
   const broken = body({ logprobs: [Number.NaN, -1], top: [[[1, Number.NaN]], [[2, Number.NaN]]] });
   assert.equal(describeBody(broken).logprobs.nans, 3);
+});
+
+test('numbers are read from any place in memory, and never from another', () => {
+  const packed = packBody(sample);
+  for (const offset of [0, 1, 2, 3, 4]) {
+    const memory = Buffer.alloc(packed.length + 16, 0xee);
+    packed.copy(memory, offset);
+    const back = unpackBody(memory.subarray(offset, offset + packed.length), 'x');
+    assert.deepEqual(describeBody(back), describeBody(sample));
+    assert.deepEqual(packBody(back), packed);
+  }
+  const part: Body = {
+    ...sample,
+    promptTokens: sample.promptTokens.subarray(1),
+    logprobs: sample.logprobs.subarray(0),
+  };
+  assert.equal(describeBody(part).promptTokens.count, 2);
+  assert.deepEqual([...unpackBody(packBody(part), 'x').promptTokens], [2, 2_147_483_647]);
+});
+
+describe('what no engine can mean is refused:', () => {
+  const cases: Readonly<Record<string, readonly [Partial<Parameters<typeof body>[0]>, RegExp]>> = {
+    'a prompt token beyond any vocabulary': [{ promptTokens: [2 ** 31] }, /the token id 2147483648/],
+    'a token beyond any vocabulary': [{ tokens: [2 ** 32 - 1] }, /the token id 4294967295/],
+    'a listed token beyond any vocabulary': [
+      { tokens: [1], top: [[[2 ** 31, -1]]] },
+      /the token id 2147483648/,
+    ],
+    'a log-probability of infinity': [{ tokens: [1], logprobs: [Number.POSITIVE_INFINITY] }, /infinity/],
+    'a listed one of infinity': [{ tokens: [1], top: [[[1, Number.POSITIVE_INFINITY]]] }, /infinity/],
+  };
+  for (const [name, [bits, message]] of Object.entries(cases))
+    test(name, () => {
+      const error = thrownBy(() => describeBody(body(bits)));
+      assert.equal(error.code, 'record-invalid');
+      assert.match(error.message, message);
+    });
+  test('but for negative infinity, which sampling gives to what it rules out', () => {
+    const never = Number.NEGATIVE_INFINITY;
+    assert.equal(
+      describeBody(body({ tokens: [1], logprobs: [never], top: [[[1, never]]] })).logprobs.nans,
+      0,
+    );
+  });
 });
 
 test('a value without a JSON form has no digest', () => {

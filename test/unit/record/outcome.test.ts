@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { firstObservations, outcomeDigest } from '../../../src/record/outcome.ts';
+import { firstObservations, outcomeDigest, outcomeDigests } from '../../../src/record/outcome.ts';
 import type { Observation, RunRecord } from '../../../src/record/schema.ts';
-import { body, FINGERPRINT, side } from '../support/records.ts';
+import { body, FINGERPRINT, modules, side } from '../support/records.ts';
 
 const bits = { a: body(), b: body({ tokens: [20, 21, 22] }) };
 const { record } = side({ passes: { 'generate-1': bits, 'generate-2': bits } });
@@ -25,10 +25,28 @@ describe('the outcome of a record is the same', () => {
     },
     'with its passes in another lifetime': {
       ...record,
+      lifetimes: record.lifetimes.map((l) => ({
+        ...l,
+        lifetime: 'lifetime-7',
+        passes: l.passes.map((p) => ({ ...p, pass: `x-${p.pass}` })),
+      })),
       observations: record.observations.map((o) => ({ ...o, lifetime: 'lifetime-7', pass: `x-${o.pass}` })),
     },
     'with the observations in another order': { ...record, observations: record.observations.toReversed() },
-    'after more repeats': { ...record, observations: [...record.observations, ...record.observations] },
+    'with its prompts in another order': {
+      ...record,
+      suite: { ...record.suite, prompts: record.suite.prompts.toReversed() },
+    },
+    'without its repeats': {
+      ...record,
+      observations: record.observations.filter(({ pass }) => pass === 'generate-1'),
+    },
+    'when a repeat gave something else': {
+      ...record,
+      observations: record.observations.map((o) =>
+        o.pass === 'generate-2' ? { ...o, input: flipped(o.input) } : o,
+      ),
+    },
     'when only the text was decoded otherwise': withFirst(({ text }) => ({
       text: { ...text, sha256: flipped(text.sha256) },
     })),
@@ -58,16 +76,49 @@ describe('the outcome of a record changes with', () => {
         prompts: record.suite.prompts.map((p, i) => (i === 0 ? { ...p, id: 'renamed' } : p)),
       },
     },
-    'a prompt less': { ...record, suite: { ...record.suite, prompts: record.suite.prompts.slice(0, 1) } },
+    'a prompt less': { ...record, observations: record.observations.filter(({ prompt }) => prompt === 'a') },
   };
   for (const [name, other] of Object.entries(changes))
     test(name, () => assert.notEqual(outcomeDigest(other), digest));
 });
 
-test('the first observation of each prompt stands for the record, in the order of the suite', () => {
+describe('the outcome of lifetimes', () => {
+  const trace = { trace: modules({ m: 'x' }) };
+  const one = { 'generate-alone': bits, 'score-alone': bits };
+  const other = { ...one, 'score-alone': { ...bits, b: body() } };
+  const lifetimes = (all: Parameters<typeof side>[0]['lifetimes'] = {}) => side({ lifetimes: all }).record;
+
+  test('is one for each, and the first stands for the record', () => {
+    const made = lifetimes({ 'lifetime-1': one, 'lifetime-2': other, 'lifetime-3': one });
+    const [first, second, third, ...more] = outcomeDigests(made);
+    assert.deepEqual([first, more], [outcomeDigest(made), []]);
+    assert.equal(first, third);
+    assert.notEqual(first, second);
+    assert.equal(outcomeDigest(lifetimes({ 'lifetime-1': other })), second);
+  });
+
+  test('has its traces, but not those of a start that only traces', () => {
+    const plain = lifetimes({ 'lifetime-1': one });
+    const apart = lifetimes({ 'lifetime-1': one, trace: { 'trace-alone': trace } });
+    assert.deepEqual(outcomeDigests(apart), outcomeDigests(plain));
+    const first = lifetimes({ trace: { 'trace-alone': trace }, 'lifetime-1': one });
+    assert.equal(outcomeDigest(first), outcomeDigest(plain));
+    const traced = (value: string) =>
+      outcomeDigest(lifetimes({ 'lifetime-1': { ...one, 'trace-alone': { trace: modules({ m: value }) } } }));
+    assert.notEqual(traced('x'), outcomeDigest(plain));
+    assert.notEqual(traced('x'), traced('y'));
+  });
+
+  test('tells kinds of passes apart', () => {
+    const swapped = (kind: string) => outcomeDigest(lifetimes({ 'lifetime-1': { [kind]: { a: body() } } }));
+    assert.notEqual(swapped('force-alone'), swapped('score-alone'));
+  });
+});
+
+test('what each prompt generated alone is shown, in the order of the suite', () => {
   const found = firstObservations({ ...record, observations: record.observations.toReversed() });
   assert.deepEqual(
     found.map(({ prompt, pass }) => `${prompt} ${pass}`),
-    ['a generate-2', 'b generate-2'],
+    ['a generate-1', 'b generate-1'],
   );
 });

@@ -2,11 +2,25 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parseRecord } from '../../../src/record/parse.ts';
 import type { RunRecord } from '../../../src/record/schema.ts';
-import { body, side } from '../support/records.ts';
+import { body, modules, side, withPass, withRequest } from '../support/records.ts';
 import { thrownBy } from '../support/suites.ts';
 
-const { record } = side({ passes: { 'generate-1': { a: body(), b: body() } } });
+const { record } = side({
+  passes: {
+    'generate-1': { a: body(), b: body() },
+    'score-alone': { a: body(), b: body(), text: body() },
+    'trace-alone': { trace: modules({ m: 'x' }) },
+  },
+  texts: ['text'],
+});
 const [first] = record.observations;
+/** The record with one observation changed. */
+const but = (change: object, pass = 'generate-1', prompt = 'a'): RunRecord => ({
+  ...record,
+  observations: record.observations.map((o) =>
+    o.pass === pass && o.prompt === prompt ? { ...o, ...change } : o,
+  ),
+});
 const refused = (value: unknown) =>
   thrownBy(() => parseRecord(typeof value === 'string' ? value : JSON.stringify(value), 'x/record.json'));
 
@@ -48,6 +62,133 @@ describe('a record is refused that', () => {
       /lifetime-1\/generate-1\/z with another input/,
     ],
     [
+      'gives a text another input than its suite',
+      but({ input: 'f'.repeat(64) }, 'score-alone', 'text'),
+      /score-alone\/text with another input/,
+    ],
+    [
+      'has no observation of a prompt that a pass asked for',
+      { ...record, observations: record.observations.filter(({ prompt }) => prompt !== 'b') },
+      /has no observation of lifetime-1\/generate-1\/b\./,
+    ],
+    [
+      'has no trace where it traced',
+      { ...record, traces: [] },
+      /no observation of lifetime-1\/trace-alone\/trace/,
+    ],
+    [
+      'has a trace in another pass',
+      { ...record, traces: record.traces.map((t) => ({ ...t, pass: 'generate-1' })) },
+      /is a trace in another pass/,
+    ],
+    [
+      'has an observation in a pass that only traces',
+      { ...record, observations: [{ ...first, pass: 'trace-alone' }] },
+      /in a pass that only traces/,
+    ],
+    [
+      'has a trace without a module',
+      { ...record, traces: record.traces.map((t) => ({ ...t, modules: { ...t.modules, count: 0 } })) },
+      /without a single module/,
+    ],
+    [
+      'has an observation that nobody asked for',
+      withPass('generate-1', () => ({ groups: [['a']] }))(record),
+      /generate-1\/b that the pass did not ask for/,
+    ],
+    [
+      'asks a prompt twice',
+      withPass('generate-1', () => ({ groups: [['a'], ['b'], ['a']] }))(record),
+      /generate-1 that asks one prompt twice/,
+    ],
+    [
+      'traces two texts at once',
+      withPass('trace-alone', () => ({ groups: [['trace', 'other']] }))(record),
+      /traces more than one text/,
+    ],
+    [
+      'tells of a request twice',
+      withRequest('generate-1', 'a', { id: 'b' })(record),
+      /tells of one request twice/,
+    ],
+    [
+      'observed in a pass that could not be done',
+      withPass('score-alone', () => ({ unavailable: 'no' }))(record),
+      /score-alone\/a in a pass that could not be done/,
+    ],
+    [
+      'traced in a pass that could not be done',
+      withPass('trace-alone', () => ({ unavailable: 'no' }))(record),
+      /trace-alone\/trace in a pass that could not be done/,
+    ],
+    [
+      'lists nothing beside its tokens',
+      but({ topK: { k: 0, sha256: 'f'.repeat(64) } }),
+      /generate-1\/a without the best log-probabilities/,
+    ],
+    ['generated what was given', but({ finishReason: 'given' }), /ended by `given` in a generate pass/],
+    [
+      'chose what was to be given',
+      but({ finishReason: 'stop' }, 'score-alone'),
+      /ended by `stop` in a score pass/,
+    ],
+    [
+      'has a text where nothing was generated',
+      but({ text: first?.text }, 'score-alone'),
+      /with a text in a score pass/,
+    ],
+    [
+      'asked a prompt otherwise in two passes of a kind',
+      {
+        ...record,
+        lifetimes: [
+          ...record.lifetimes,
+          ...record.lifetimes.map((l) => ({
+            ...l,
+            lifetime: 'lifetime-2',
+            passes: l.passes.filter(({ kind }) => kind === 'score'),
+          })),
+        ],
+        observations: [
+          ...record.observations,
+          ...record.observations
+            .filter(({ pass }) => pass === 'score-alone')
+            .map((o) => ({
+              ...o,
+              lifetime: 'lifetime-2',
+              input: o.prompt === 'a' ? 'f'.repeat(64) : o.input,
+            })),
+        ],
+      },
+      /observations of `a` in score passes that were asked otherwise/,
+    ],
+    [
+      'has two passes of one name',
+      {
+        ...record,
+        lifetimes: record.lifetimes.map((l) => ({ ...l, passes: [...l.passes, ...l.passes] })),
+      },
+      /has two passes lifetime-1\/generate-1/,
+    ],
+    [
+      'has two lifetimes of one name',
+      { ...record, lifetimes: [...record.lifetimes, ...record.lifetimes] },
+      /has two lifetimes lifetime-1/,
+    ],
+    [
+      'calls a text as it calls a prompt',
+      {
+        ...record,
+        suite: { ...record.suite, texts: record.suite.texts.map((t) => ({ ...t, id: 'a' })) },
+      },
+      /a prompt and a text that are both called `a`/,
+    ],
+    [
+      'names a text twice',
+      { ...record, suite: { ...record.suite, texts: [...record.suite.texts, ...record.suite.texts] } },
+      /names a text twice/,
+    ],
+    [
       'names a prompt twice',
       {
         ...record,
@@ -76,4 +217,14 @@ test('a long list of problems is cut', () => {
     observations: Array.from({ length: 5000 }, () => ({}) as RunRecord['observations'][number]),
   };
   assert.ok(refused(broken).message.length <= 4000);
+});
+
+test('a pass may be unavailable, and strangers are not observed', () => {
+  const none = withPass('score-alone', () => ({ unavailable: 'no prompt log-probabilities' }))({
+    ...record,
+    observations: record.observations.filter(({ pass }) => pass !== 'score-alone'),
+  });
+  assert.deepEqual(parseRecord(JSON.stringify(none), 'x'), none);
+  const strangers = side({ passes: { 'generate-strangers': { a: body() } } }).record;
+  assert.deepEqual(parseRecord(JSON.stringify(strangers), 'x'), strangers);
 });

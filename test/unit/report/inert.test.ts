@@ -97,9 +97,8 @@ describe('cap', () => {
 test('JSON for a log keeps its value and loses its teeth', () => {
   const value = {
     text: 'a ##[error]b \u001b[31m \u0085 \u202e \u{e0041} \u2028 ::x',
-    map: new Map([['k', 1]]),
   };
   const text = json(value);
-  assert.deepEqual(JSON.parse(text), { text: value.text, map: { k: 1 } });
+  assert.deepEqual(JSON.parse(text), value);
   assert.doesNotMatch(text, /##\[|[^\n\P{Cc}]|[\p{Cf}\p{Zl}\p{Zp}]/u);
 });

@@ -1,44 +1,66 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Finding } from '../../../src/compare/types.ts';
 import { annotations } from '../../../src/report/annotations.ts';
 import type { Report } from '../../../src/report/model.ts';
 import { outputs } from '../../../src/report/outputs.ts';
+import type { ReportedFinding, ReportedRelation } from '../../../src/report/schema.ts';
 import { summary } from '../../../src/report/summary.ts';
 import { terminalLines } from '../../../src/report/terminal.ts';
 import { drifted, verdictLine } from '../../../src/report/verdict.ts';
-import { divergenceWords, nats } from '../../../src/report/words.ts';
 import { HOSTILE } from '../support/hostile.ts';
-import { body, FINGERPRINT, result, side } from '../support/records.ts';
-import { checkReport, PROVENANCE, reportOf } from '../support/reports.ts';
+import { body, FINGERPRINT, modules, side } from '../support/records.ts';
+import {
+  checkReport,
+  divergence,
+  finding,
+  keyOf,
+  PROVENANCE,
+  relation,
+  reportOf,
+} from '../support/reports.ts';
 
 const BEFORE = {
   capital: body(),
   sky: body({ tokens: [20, 21, 22] }),
   essay: body({ tokens: [30, 31, 32, 33] }),
 };
-const REPRODUCED = await checkReport(BEFORE, BEFORE);
-const DRIFT = await checkReport(BEFORE, {
+const NOW = {
   capital: body({ logprobs: [-0.5, -1.75] }),
   sky: body({ tokens: [20, 21, 25], text: 'other' }),
   essay: body({ tokens: [30, 31, 32, 33], promptTokens: [9] }),
+};
+const REPRODUCED = await checkReport(BEFORE, BEFORE);
+const DRIFT = await checkReport(BEFORE, NOW);
+
+const scored = (shift: number) =>
+  body({ tokens: [1, 2, 3, 4], logprobs: [-1, -1 + shift, -1, -1 + shift], text: '' });
+const lifetime = (now: typeof BEFORE, shift: number, trace: Readonly<Record<string, string>>) => ({
+  'generate-alone': now,
+  'force-alone': { capital: now.capital },
+  'score-alone': { capital: scored(shift), sky: scored(0), text: scored(shift) },
+  'trace-alone': { trace: modules(trace) },
 });
+const MODULES = { 'layers.0': 'a', 'layers.1': 'b', head: 'c' };
 
-function finding(prompt: string, more: Partial<Finding> = {}): Finding {
-  return {
-    prompt,
-    agreement: 'tokens-differ',
-    holds: false,
-    textIdentical: false,
-    divergence: { logprobStep: 1, tokenStep: 3, steps: 9, largestNats: 0.25, fork: null },
-    reason: null,
-    ...more,
-  };
+/** A check with all kinds of passes, three engine starts on either side. */
+async function fullReport(now: typeof BEFORE, shift: number, trace = MODULES): Promise<Report> {
+  const starts = (one: ReturnType<typeof lifetime>) => ({
+    'lifetime-1': { ...one, 'generate-again': one['generate-alone'] },
+    'lifetime-2': one,
+    'lifetime-3': one,
+  });
+  const texts = ['text'];
+  const trusted = side({ lifetimes: starts(lifetime(BEFORE, 0, MODULES)), texts });
+  return await reportOf(side({ lifetimes: starts(lifetime(now, shift, trace)), texts }), trusted);
 }
+const FULL = await fullReport(NOW, 0.25, { ...MODULES, 'layers.1': 'x', head: 'y' });
 
-const withFindings = (findings: readonly Finding[]): Report => ({
-  ...DRIFT,
-  relations: [result('baseline', 'broken', { findings })],
+const withRelations = (...relations: readonly ReportedRelation[]): Report => ({ ...DRIFT, relations });
+const withFindings = (findings: readonly ReportedFinding[]): Report =>
+  withRelations(relation('baseline', 'broken', { findings }));
+const withBaseline = (report: Report, baseline: Report['context']['baseline']): Report => ({
+  ...report,
+  context: { ...report.context, baseline },
 });
 
 describe('annotations', () => {
@@ -54,12 +76,56 @@ describe('annotations', () => {
         'error determinism.yml:8:5 Drift: prompt capital',
       ],
     );
-    assert.match(found[0]?.message ?? '', /^the prompt itself tokenises differently\./);
+    assert.match(found[0]?.message ?? '', /^the prompt itself tokenises differently\. Seen by generate\./);
     assert.match(found[1]?.message ?? '', /^other tokens: .*tokens part at step 3/);
     assert.match(
       found[2]?.message ?? '',
-      /^same tokens, other log-probability bits: bits part at step 2 of 2; largest difference 0\.250 nats\. A hash of the text saw nothing\./,
+      /^same tokens, other log-probability bits: bits differ at step 2 of 2 only; largest difference 0\.250 nats\. Seen by generate at step 2\. A hash of the text saw nothing\./,
     );
+  });
+
+  test('are one for each prompt, whatever saw it, and name the passes and the first different module', () => {
+    const found = annotations(FULL);
+    assert.deepEqual(
+      found.map(({ title }) => title),
+      ['Drift: prompt essay', 'Drift: prompt sky', 'Drift: prompt capital', 'Drift: prompt text'],
+    );
+    assert.match(
+      found[2]?.message ?? '',
+      /Seen by generate at step 2, force at 1 of 2 steps, score at 2 of 4 positions\. Trace: first different module: layers\.1 \(2 of 3 differ; 1 ran before it and agree\)\./,
+    );
+    assert.match(found[1]?.message ?? '', /Seen by generate at step 3; not by score\./);
+    assert.doesNotMatch(found[3]?.message ?? '', /hash of the text/);
+  });
+
+  test('say where to look when no module differs', async () => {
+    const found = annotations(await fullReport({ ...BEFORE, capital: NOW.capital }, 0));
+    assert.match(found[0]?.message ?? '', /Trace: no module differs: the change lies in sampling/);
+    const inputs = annotations(await fullReport({ ...BEFORE, essay: NOW.essay }, 0));
+    assert.doesNotMatch(inputs[0]?.message ?? '', /no module differs/);
+  });
+
+  test('of modules alone stand on the relations', async () => {
+    const found = annotations(await fullReport(BEFORE, 0, { ...MODULES, head: 'x' }));
+    assert.deepEqual(
+      found.map(({ title, line }) => [title, line]),
+      [['Drift: traced modules', 11]],
+    );
+    assert.match(
+      found[0]?.message ?? '',
+      /^modules compute something else: first different module: head \(1 of 3 differ; 2 ran before it and agree\)\. No/,
+    );
+  });
+
+  test('tell every relation that a prompt broke, by its name', () => {
+    const [only, ...rest] = annotations(
+      withRelations(
+        relation('batch', 'broken', { findings: [finding('sky', { agreement: 'logprobs-differ' })] }),
+        relation('baseline', 'broken', { findings: [finding('sky')] }),
+      ),
+    );
+    assert.deepEqual(rest, []);
+    assert.match(only?.message ?? '', /^baseline: other tokens: .*batch: same tokens, other/);
   });
 
   test('name what changed in the environment', async () => {
@@ -79,7 +145,7 @@ describe('annotations', () => {
 
   test('speak of a baseline only where there is one', async () => {
     const unstable = side({ passes: { 'generate-1': BEFORE, 'generate-2': { ...BEFORE, sky: body() } } });
-    const report = await reportOf(unstable, undefined, { baseline: { kind: 'absent', explanation: [] } });
+    const report = await reportOf(unstable, undefined);
     assert.equal(report.conclusion, 'unstable');
     const [first] = annotations(report);
     assert.equal(first?.title, 'Unstable: prompt sky');
@@ -90,40 +156,32 @@ describe('annotations', () => {
     const many = Array.from({ length: 25 }, (_, i) => finding(`p${i}`));
     const found = annotations(withFindings(many));
     assert.equal(found.length, 9);
-    assert.equal(found.at(-1)?.message, '17 more differences: the job summary has them.');
+    assert.equal(found.at(-1)?.message, '17 more prompts: the job summary has them.');
     assert.equal(annotations(withFindings(many.slice(0, 9))).length, 9);
     assert.match(annotations(withFindings(many.slice(0, 9))).at(-1)?.title ?? '', /prompt p8/);
   });
 
   test('put what breaks earlier before what breaks later', () => {
-    const at = (step: number) => ({
-      logprobStep: null,
-      tokenStep: step,
-      steps: 9,
-      largestNats: 0,
-      fork: null,
-    });
+    const at = (tokenStep: number) => divergence({ logprobStep: null, logprobSteps: 0, tokenStep });
     const found = drifted(
       withFindings([
-        finding('late', { divergence: at(8) }),
+        { ...finding('late'), divergence: at(8) },
         finding('bits', { agreement: 'logprobs-differ' }),
-        finding('early', { divergence: at(1) }),
+        finding('modules', { agreement: 'modules-differ', kind: 'trace' }),
+        { ...finding('early'), divergence: at(1) },
         finding('input', { agreement: 'inputs-differ', divergence: null }),
         finding('fine', { agreement: 'identical', holds: true }),
       ]),
     );
     assert.deepEqual(
       found.map(({ prompt }) => prompt),
-      ['input', 'early', 'late', 'bits'],
+      ['input', 'early', 'late', 'bits', 'modules'],
     );
   });
 
   test('of a run without a baseline: one, on the relations, which says what to do', async () => {
     const run = side({ passes: { 'generate-1': BEFORE, 'generate-2': BEFORE } });
-    const report = await reportOf(run, undefined, {
-      baseline: { kind: 'absent', explanation: ['nothing there'] },
-    });
-    const found = annotations(report);
+    const found = annotations(await reportOf(run, undefined));
     assert.equal(found.length, 1);
     assert.equal(found[0]?.line, 11);
     assert.match(found[0]?.title ?? '', /^No baseline: 3 prompts on cpu-/);
@@ -140,6 +198,21 @@ describe('annotations', () => {
     );
   });
 
+  test('of NaN say so', async () => {
+    const broken = { ...BEFORE, sky: body({ tokens: [0], logprobs: [Number.NaN] }) };
+    const same = await checkReport(broken, broken);
+    assert.equal(same.conclusion, 'unmeasured');
+    assert.match(
+      annotations(same)[0]?.message ?? '',
+      /sky: \d+ log-probabilities are NaN: the model is broken/,
+    );
+    const other = await checkReport(BEFORE, broken);
+    assert.equal(other.conclusion, 'drift');
+    assert.match(annotations(other)[0]?.message ?? '', /are NaN: the model is broken/);
+    assert.match(summary(other), /are NaN: the model is broken/);
+    assert.ok(terminalLines(other).some((line) => /are NaN: the model is broken/.test(line)));
+  });
+
   test('take the level of the verdict', () => {
     const [warning] = annotations({ ...DRIFT, verdict: 'warn' });
     const [notice] = annotations({ ...DRIFT, verdict: 'pass' });
@@ -148,23 +221,72 @@ describe('annotations', () => {
 
   test('of a prompt that the suite no longer has stand on the relations', () => {
     assert.equal(annotations(withFindings([finding('gone')]))[0]?.line, 11);
+    // Nor does a name that every object has stand anywhere.
+    assert.equal(annotations(withFindings([finding('constructor')]))[0]?.line, 11);
   });
 });
 
 describe('the job summary', () => {
-  test('has the verdict, the baseline, a row for each prompt and the environment', async () => {
+  test('has the verdict, the baseline, a row for each prompt and the environment', () => {
     const text = summary(DRIFT);
     assert.match(text, /^## ❌ Drift: 3 of 3 prompts/);
     assert.match(text, /refreshed by alice for “first baseline” &#40;run 42, commit c0ffeec0ffee&#41;/);
     assert.match(text, /### rerun: held/);
     assert.match(text, /### baseline: broken/);
-    assert.match(text, /\| <code>sky<\/code> \| ❗ other tokens \| .*tokens part at step 3.* \| differs \|/);
     assert.match(
       text,
-      /\| <code>capital<\/code> \| ❗ same tokens, other log-probability bits \| .* \| same \|/,
+      /\| <code>sky<\/code> \| ❗ other tokens \| differs \| differ at step 3 \| same to step 2 \| .*tokens part at step 3/,
+    );
+    assert.match(
+      text,
+      /\| <code>capital<\/code> \| ❗ same tokens, other log-probability bits \| same \| same \| 1 of 2 differ \|/,
     );
     assert.match(text, /0 of 3 identical\./);
     assert.match(text, /Deterministic defaults in force beside the suite’s own arguments: seed=0/);
+  });
+
+  test('has one row for each prompt, with a column for each kind of pass', () => {
+    const text = summary(FULL);
+    assert.match(
+      text,
+      /\| prompt \| agreement \| hash of the text alone \| tokens \| decode bits \| score bits \| where \|/,
+    );
+    const rows = text.split('\n').filter((line) => line.startsWith('| <code>capital'));
+    // Of rerun and of baseline.
+    assert.equal(rows.length, 2);
+    assert.match(
+      rows[1] ?? '',
+      /\| same \| same \| 1 of 2 differ \| 2 of 4 differ \| generate: .*force: .*score: /,
+    );
+    assert.match(
+      text,
+      /\| traced modules \| ❗ modules compute something else \| – \| – \| – \| – \| trace: first/,
+    );
+    assert.match(text, /\| <code>text<\/code> \| ❗ .* \| – \| – \| – \| 2 of 4 differ \|/);
+  });
+
+  test('leaves columns out that say nothing', () => {
+    assert.match(
+      summary(REPRODUCED),
+      /\| prompt \| agreement \| hash of the text alone \| tokens \| decode bits \|\n/,
+    );
+  });
+
+  test('says once that no module differs', async () => {
+    const text = summary(await fullReport({ ...BEFORE, capital: NOW.capital }, 0));
+    assert.equal(text.split('no module differs').length, 2);
+  });
+
+  test('says how large a drift is, and what that cannot decide', () => {
+    const text = summary(FULL);
+    assert.match(text, /- Size: 0\.\d+ nats, and no floor of rounding is known/);
+    assert.match(text, /one flipped weight bit, fp16 for bf16/);
+    assert.match(text, /Outside the envelope of honest repeats, 0 nats\./);
+  });
+
+  test('says what was exercised and what was not', () => {
+    assert.match(summary(FULL), /- Exercised: prefill &#40;score: 36 positions&#41;, decode/);
+    assert.match(summary(FULL), /- Not exercised, so a change there goes unseen: temperature, seed, /);
   });
 
   test('puts what breaks a requirement before what only differs', () => {
@@ -181,6 +303,7 @@ describe('the job summary', () => {
     assert.match(summary(REPRODUCED), /^## ✅ Reproduced: 3 prompts/);
     assert.match(summary(REPRODUCED), /3 of 3 identical\./);
     assert.match(summary(REPRODUCED), /No recorded fact of the environment differs/);
+    assert.match(summary(REPRODUCED), /- The one engine start gave an outcome that the baseline knows/);
   });
 
   test('shows what changed, and whose change it is', async () => {
@@ -192,14 +315,24 @@ describe('the job summary', () => {
     assert.match(summary(report), /\| runner \| <code>driver<\/code> \| none \| 600\.1 \|/);
   });
 
+  test('counts identical prompts of a large suite, and lists those of a small one', () => {
+    const identical = (count: number) =>
+      Array.from({ length: count }, (_, i) =>
+        finding(`same${i}`, { agreement: 'identical', holds: true, divergence: null, textIdentical: true }),
+      );
+    const large = summary(withFindings([...identical(5_000), finding('other')]));
+    assert.match(large, /5000 of 5001 identical\./);
+    assert.match(large, /<code>other/);
+    assert.doesNotMatch(large, /<code>same/);
+    assert.match(summary(withFindings([...identical(19), finding('other')])), /<code>same18/);
+  });
+
   for (const prompts of [10_000, 100_000])
-    test(`of ${prompts} prompts stays under its budget, worst rows first, and counts the rest`, () => {
+    test(`of ${prompts} drifted prompts stays under its budget, worst rows first, and counts the rest`, () => {
       const findings = [
         ...Array.from({ length: prompts - 1 }, (_, i) =>
           finding(`prompt-with-a-name-as-long-as-they-come-0123456789-0123456-${i}`, {
-            agreement: 'identical',
-            holds: true,
-            divergence: null,
+            agreement: 'logprobs-differ',
           }),
         ),
         finding('the-bad-one'),
@@ -208,13 +341,23 @@ describe('the job summary', () => {
       assert.ok(Buffer.byteLength(text) <= 1024 * 1024 - 64 * 1024);
       assert.match(text, /the&#45;bad&#45;one/);
       assert.match(text, /rows left out to fit/);
+      assert.ok(terminalLines(withFindings(findings)).length > prompts);
+      assert.equal(annotations(withFindings(findings)).length, 9);
     });
 
   test('keeps its verdict even where nothing else fits', () => {
     const text = summary({
       ...DRIFT,
-      defaults: Array.from({ length: 10 }, (_, i) => `d${i}`),
-      runtime: 'x'.repeat(5e6),
+      changes: Array.from({ length: 9 }, (_, i) => ({
+        half: 'ambient' as const,
+        field: `f${i}`,
+        before: '1',
+        after: '2',
+      })),
+      context: { ...DRIFT.context, defaults: Array.from({ length: 10 }, (_, i) => `d${i}`) },
+      relations: Array.from({ length: 3_000 }, () =>
+        relation('baseline', 'broken', { evidence: 'x'.repeat(500) }),
+      ),
     });
     assert.ok(Buffer.byteLength(text) <= 1024 * 1024);
     assert.match(text, /^## ❌ Drift/);
@@ -227,65 +370,164 @@ describe('the terminal', () => {
     assert.match(lines[0] ?? '', /^rerun: held; the engine's counters/);
     assert.ok(
       lines.some((line) =>
-        /^ {2}sky {6}other tokens: .*tokens part at step 3.*\[hash of the text: differs\]$/.test(line),
+        /^ {2}sky {6}other tokens; generate: .*tokens part at step 3.*\[hash of the text: differs\]$/.test(
+          line,
+        ),
       ),
     );
     assert.ok(lines.some((line) => /^ {2}capital {2}same tokens, .*\[hash of the text: same\]$/.test(line)));
     assert.match(lines.at(-2) ?? '', /^Drift: 3 of 3 prompts/);
     assert.match(lines.at(-1) ?? '', /If the change is meant/);
   });
+
+  test('has a line for each kind of pass where several have something to say', () => {
+    const lines = terminalLines(FULL);
+    const at = lines.findIndex((line) => /^ {2}capital .*same tokens/.test(line));
+    assert.match(lines[at + 1] ?? '', /^ +generate: bits differ at step 2 of 2 only/);
+    assert.match(lines[at + 2] ?? '', /^ +force: /);
+    assert.match(
+      lines[at + 3] ?? '',
+      /^ +score: bits differ at 2 of 4 positions, first at position 2; distance/,
+    );
+  });
+
+  test('tells what was exercised in two lines', () => {
+    const lines = terminalLines(FULL);
+    assert.ok(lines.some((line) => line.startsWith('Exercised: prefill (score: 36 positions), decode (')));
+    assert.ok(lines.some((line) => line.startsWith('Not exercised: temperature, seed, top_p')));
+  });
+});
+
+test('the verdict line is the same on each surface', () => {
+  for (const report of [REPRODUCED, DRIFT, FULL]) {
+    const line = verdictLine(report);
+    assert.ok(terminalLines(report).includes(line));
+    assert.ok(
+      summary(report).startsWith(`## ${report.verdict === 'pass' ? '✅' : '❌'} ${line.slice(0, 5)}`),
+    );
+  }
 });
 
 describe('hostile text in every field', () => {
   for (const [name, text] of Object.entries(HOSTILE))
-    test(name, async () => {
-      const prompt = finding(text, { reason: text, divergence: null });
-      const report: Report = {
-        ...withFindings([prompt, finding('b', { agreement: 'unmeasured', reason: text })]),
-        relations: [result('baseline', 'broken', { evidence: text, findings: [prompt] })],
+    test(name, () => {
+      const side = {
+        token: 1,
+        text,
+        marginNats: 0.5,
+        marginSteps: 1,
+        tie: 'near' as const,
+        top: [{ id: 1, text, nats: -1 }],
+      };
+      const prompt = {
+        ...finding(text, { reason: text }),
+        divergence: divergence({ fork: { left: side, right: side } }),
+      };
+      const traced = finding(text, {
+        kind: 'trace',
+        agreement: 'modules-differ',
+        divergence: null,
+        textIdentical: null,
+        trace: { modules: 3, differing: 1, first: text, firstIndex: 0, onlyLeft: [text], onlyRight: [text] },
+        reason: text,
+      });
+      const distance = {
+        positions: 1,
+        rmsNats: 0.5,
+        largestNats: 0.5,
+        argmaxChanges: 0,
+        crossEntropyNats: 0,
+        normaliserOnly: true,
+      };
+      const hostile: Report = {
+        ...withRelations(
+          relation('baseline', 'broken', {
+            evidence: text,
+            findings: [prompt, traced, finding('b', { agreement: 'unmeasured', reason: text })],
+            size: { distance, floorNats: 0.5, boundNats: 0.5 },
+          }),
+          relation('batch', 'unmeasured', { evidence: text }),
+        ),
         changes: [{ half: 'declared', field: text, before: text, after: text }],
-        baseline: {
-          kind: 'found',
-          key: text,
-          store: 'cache',
-          provenance: {
-            ...PROVENANCE,
-            reason: text,
-            actor: text,
-            commit: text,
-            runId: text,
-            createdAt: text,
+        coverage: [
+          { what: 'score', exercised: false, by: text },
+          { what: 'force', exercised: true, by: text },
+        ],
+        yardstick: [{ id: text, what: text, rmsNats: 0.1 }],
+        environment: {
+          ...DRIFT.environment,
+          settings: { requested: { seed: text }, dropped: [text], effective: { dtype: text } },
+        },
+        context: {
+          ...DRIFT.context,
+          runtime: text,
+          baseline: {
+            kind: 'found',
+            key: text,
+            store: 'cache',
+            provenance: {
+              ...PROVENANCE,
+              reason: text,
+              actor: text,
+              commit: text,
+              runId: text,
+              createdAt: text,
+            },
           },
         },
-        runtime: text,
       };
+      const told: Report[] = [
+        hostile,
+        withBaseline(hostile, { kind: 'not-stored', reason: text }),
+        { ...withBaseline(hostile, { kind: 'absent', explanation: [text] }), conclusion: 'unmeasured' },
+        // Without a prompt that drifted, the trace and what was not measured have their say.
+        { ...hostile, relations: [relation('baseline', 'broken', { findings: [traced] })] },
+        {
+          ...hostile,
+          conclusion: 'unmeasured',
+          relations: [
+            relation('baseline', 'unmeasured', {
+              findings: [finding(text, { agreement: 'unmeasured', reason: text })],
+            }),
+          ],
+        },
+      ];
       const clean = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
-      for (const line of terminalLines(report)) assert.doesNotMatch(line, clean);
-      for (const { title, message } of annotations(report)) {
-        assert.doesNotMatch(title, clean);
-        assert.doesNotMatch(message, clean);
-        assert.ok(message.length <= 4096);
+      for (const report of told) {
+        for (const line of terminalLines(report)) assert.doesNotMatch(line, clean);
+        for (const { title, message } of annotations(report)) {
+          assert.doesNotMatch(title, clean);
+          assert.doesNotMatch(message, clean);
+          assert.ok(message.length <= 4096);
+        }
+        // Our own markup, taken away, leaves nothing that acts.
+        const rest = summary(report)
+          .replaceAll('\n', ' ')
+          .replaceAll(/&(?:#\d+|amp|lt|gt);/g, '')
+          .replaceAll(
+            /<\/?code>|\*\*Next:\*\*|`gh workflow run <refresh workflow> -f reason="…"`|##+ |\| --- |/g,
+            '',
+          );
+        assert.doesNotMatch(rest, /[\\`*_{}[\]#+!~^$@<>]|:\/\/|\bwww\./i);
+        assert.doesNotMatch(rest, clean);
       }
-      // Our own markup, taken away, leaves nothing that acts.
-      const rest = summary(report)
-        .replaceAll('\n', ' ')
-        .replaceAll(/&(?:#\d+|amp|lt|gt);/g, '')
-        .replaceAll(
-          /<\/?code>|\*\*Next:\*\*|`gh workflow run <refresh workflow> -f reason="…"`|##+ |\| --- |/g,
-          '',
-        );
-      assert.doesNotMatch(rest, /[\\`*_{}[\]#+!~^$@<>]|:\/\/|\bwww\./i);
-      assert.doesNotMatch(rest, clean);
     });
 
   test('a long one is cut on every surface', () => {
     const text = '<@#'.repeat(1_000_000);
+    const long = { token: 1, text, marginNats: null, marginSteps: null, tie: 'unknown' as const, top: [] };
+    const first = { modules: 3, differing: 1, first: text, firstIndex: 0, onlyLeft: [text], onlyRight: [] };
     const report: Report = {
-      ...withFindings([finding('a', { reason: text, divergence: null })]),
-      runtime: text,
+      ...withFindings([
+        { ...finding('a', { reason: text }), divergence: divergence({ fork: { left: long, right: long } }) },
+        finding(text, { kind: 'trace', agreement: 'modules-differ', divergence: null, trace: first }),
+      ]),
+      coverage: [{ what: 'score', exercised: false, by: text }],
+      context: { ...DRIFT.context, runtime: text },
     };
     assert.ok(summary(report).length < 100_000);
     assert.ok((annotations(report)[0]?.message.length ?? 0) <= 4096);
+    for (const line of terminalLines(report)) assert.ok(line.length < 2_000);
   });
 });
 
@@ -296,50 +538,33 @@ describe('outputs', () => {
       verdict: 'fail',
       'drift-count': '3',
       'record-path': '/tmp/record',
+      'report-path': '/tmp/record.report.json',
       'record-digest': DRIFT.outcome,
-      'baseline-key': 'deterministic-ml-v1/suite/cpu/42-1-abc',
+      'baseline-key': keyOf(side({ passes: { 'generate-1': BEFORE } })),
       'hardware-class': 'cpu-genuineintel-x86-64-v4',
     });
   });
 
   test('count a prompt once, however many relations it broke', () => {
-    const both = [
-      result('rerun', 'broken', { findings: [finding('a')] }),
-      result('baseline', 'broken', { findings: [finding('a'), finding('b', { textIdentical: true })] }),
-    ];
-    const report = { ...DRIFT, relations: both };
+    const report = withRelations(
+      relation('rerun', 'broken', { findings: [finding('a')] }),
+      relation('baseline', 'broken', { findings: [finding('a'), finding('b', { textIdentical: true })] }),
+    );
     assert.equal(outputs(report)['drift-count'], '2');
     assert.match(verdictLine(report), /^Drift: 2 of 3 prompts \(a hash of the text sees 1\) on cpu-/);
   });
 
+  test('count prompts, not passes, and no traced module', () => {
+    assert.equal(outputs(FULL)['drift-count'], '4');
+    assert.match(verdictLine(FULL), /^Drift: 4 of 4 prompts and texts \(a hash of the text sees 1\)/);
+    const trace = withFindings([finding('trace', { kind: 'trace', agreement: 'modules-differ' })]);
+    assert.equal(outputs(trace)['drift-count'], '0');
+    assert.match(verdictLine(trace), /^Drift: none of 3 prompts, but modules that were traced, on cpu-/);
+    const score = withFindings([finding('a', { kind: 'score', textIdentical: null })]);
+    assert.match(verdictLine(score), /^Drift: 1 of 3 prompts \(no text was compared\)/);
+  });
+
   test('have no key without a baseline', () => {
-    assert.equal(outputs({ ...DRIFT, baseline: { kind: 'absent', explanation: [] } })['baseline-key'], '');
+    assert.equal(outputs(withBaseline(DRIFT, { kind: 'absent', explanation: [] }))['baseline-key'], '');
   });
-});
-
-describe('words', () => {
-  test('count steps from 1', () => {
-    assert.equal(
-      divergenceWords({ logprobStep: 0, tokenStep: 4, steps: 9, largestNats: 0.5, fork: null }),
-      'bits part at step 1 of 9; largest difference 0.500 nats before the tokens part; tokens part at step 5',
-    );
-  });
-
-  test('call a tie a tie', () => {
-    const fork = { leftToken: 1, rightToken: 2, leftMarginNats: 0, rightMarginNats: 0.5 };
-    assert.match(
-      divergenceWords({ logprobStep: 2, tokenStep: 2, steps: 9, largestNats: 0, fork }),
-      /^tokens part at step 3 \(an exact tie\)$/,
-    );
-  });
-
-  for (const [value, text] of [
-    [0, '0 nats'],
-    [4.3, '4.30 nats'],
-    [0.000018, '0.0000180 nats'],
-    [123.456, '123 nats'],
-    [-0.5, '-0.500 nats'],
-    [1e-20, 'less than 0.000000000001 nats'],
-  ] as const)
-    test(`${value} is ${text}`, () => assert.equal(nats(value), text));
 });

@@ -29,7 +29,7 @@ describe('a suite that is right', () => {
       stop: [],
       stop_token_ids: [],
     });
-    assert.deepEqual(suite.policy, { 'no-baseline': 'fail', incomparable: 'fail' });
+    assert.deepEqual(suite.policy, { 'no-baseline': 'fail', incomparable: 'fail', confirm: 2 });
     assert.equal(places.file, 'determinism.yml');
     assert.deepEqual([...places.prompts.keys()], ['capital', 'sky', 'essay']);
     assert.deepEqual(places.prompts.get('sky'), { line: 9, column: 5 });
@@ -47,6 +47,18 @@ describe('a suite that is right', () => {
       const { places } = parseSuite(source, 'suite.yml');
       assert.deepEqual(places.prompts.get('essay'), { line: 10, column: 5 });
     });
+
+  test('may let a prompt sample in its own way, and score texts beside the prompts', () => {
+    const source = edited('France is" }', 'France is", sampling: { temperature: 0.8 } }').replace(
+      'relations:',
+      'score:\n  - { id: prose, text: "It was a dark night." }\ndepth: score\nrelations:',
+    );
+    const { suite, places } = parseSuite(source, 'suite.yml');
+    assert.deepEqual(suite.prompts[0]?.sampling, { temperature: 0.8 });
+    assert.deepEqual(suite.score, [{ id: 'prose', text: 'It was a dark night.' }]);
+    assert.equal(suite.depth, 'score');
+    assert.deepEqual(places.prompts.get('prose'), { line: 12, column: 5 });
+  });
 
   test('points at an entry that has no line of its own', () => {
     const { places } = parseSuite(edited(/relations: .*\n/, ''), 'suite.yml');
@@ -66,7 +78,7 @@ test('every problem is told at once, in the order of the file', () => {
     '6:13  `sampling.temperature` must be a number',
     '6:31  `max_token` is not a key of `sampling`: did you mean `max_tokens`?',
     '9:7  the prompt id `capital` is used twice',
-    '11:20  `relations[1]` must be one of `rerun`, `baseline` or a mapping: did you mean `rerun`?',
+    '11:20  `relations[1]` must be one of `rerun`, `restart`, `batch`, `order`, `prefix-cache`, `prefill`, `baseline` or a mapping: did you mean `rerun`?',
     '12:1  `name` stands here twice',
   ]);
   const { message, hint } = thrownBy(() => parseSuite(source, 'suite.yml'));
@@ -84,7 +96,7 @@ const wrong: readonly (readonly [string, string, readonly string[]])[] = [
   [
     'an unknown key far from any known one',
     edited('gpus: 1', 'gpus: 1, zzzzzzzz: 1'),
-    ['5:119  `zzzzzzzz` is not a key of `runtime`: known are `image`, `gpus`, `memory`, `shm`'],
+    ['5:119  `zzzzzzzz` is not a key of `runtime`: known are `image`, `gpus`, `memory`, `cpus`, `shm`'],
   ],
   [
     'an unknown key in an entry of a list',
@@ -99,6 +111,14 @@ const wrong: readonly (readonly [string, string, readonly string[]])[] = [
     'a key twice in a nested mapping',
     edited('seed: 0', 'seed: 0, seed: 1'),
     ['6:54  `seed` stands here twice'],
+  ],
+  [
+    'a text that is called as a prompt, and one with two sources',
+    `${SAMPLE}score: [{ id: sky, text: x }, { id: b, text: x, file: y }]\n`,
+    [
+      '12:11  the id `sky` is used twice: prompts and texts share their names',
+      '12:31  `score[1]`: a text needs exactly one of `text` and `file`',
+    ],
   ],
   ['a prompt id twice', edited('id: essay', 'id: sky'), ['10:7  the prompt id `sky` is used twice']],
   [
@@ -119,7 +139,7 @@ const wrong: readonly (readonly [string, string, readonly string[]])[] = [
   [
     'a merge key',
     `${SAMPLE}policy: { <<: { no-baseline: warn } }\n`,
-    ['12:11  `<<` is not a key of `policy`: known are `no-baseline`, `incomparable`'],
+    ['12:11  `<<` is not a key of `policy`: known are `no-baseline`, `incomparable`, `confirm`'],
   ],
   [
     'types that are not those of the schema',
@@ -210,7 +230,7 @@ const wrong: readonly (readonly [string, string, readonly string[]])[] = [
     `${SAMPLE}constructor: 1\ntoString: 1\n`,
     ['12:1', '13:1'].map(
       (place, i) =>
-        `${place}  \`${['constructor', 'toString'][i]}\` is not a key of the suite: known are \`apiVersion\`, \`name\`, \`model\`, \`engine\`, \`runtime\`, \`sampling\`, \`prompts\`, \`relations\`, \`baseline\`, \`policy\``,
+        `${place}  \`${['constructor', 'toString'][i]}\` is not a key of the suite: known are \`apiVersion\`, \`name\`, \`model\`, \`engine\`, \`runtime\`, \`sampling\`, \`prompts\`, \`score\`, \`depth\`, \`relations\`, \`baseline\`, \`policy\``,
     ),
   ],
   [
@@ -222,7 +242,7 @@ const wrong: readonly (readonly [string, string, readonly string[]])[] = [
     'a misspelt requirement',
     edited('[rerun, baseline]', '[{ name: rerun, require: identicl }]'),
     [
-      '11:28  `relations[0].require` must be one of `identical`, `tokens`, `measure`: did you mean `identical`?',
+      '11:28  `relations[0].require` must be one of `identical`, `within-envelope`, `tokens`, `measure`: did you mean `identical`?',
     ],
   ],
   ['another version', edited('ml/v1', 'ml/v2'), ['1:1  `apiVersion` must be `deterministic-ml/v1`']],
@@ -245,7 +265,7 @@ const wrong: readonly (readonly [string, string, readonly string[]])[] = [
     'a Windows line end before the problem',
     `${SAMPLE.replaceAll('\n', '\r\n')}zzzzzzzz: 1\r\n`,
     [
-      '12:1  `zzzzzzzz` is not a key of the suite: known are `apiVersion`, `name`, `model`, `engine`, `runtime`, `sampling`, `prompts`, `relations`, `baseline`, `policy`',
+      '12:1  `zzzzzzzz` is not a key of the suite: known are `apiVersion`, `name`, `model`, `engine`, `runtime`, `sampling`, `prompts`, `score`, `depth`, `relations`, `baseline`, `policy`',
     ],
   ],
   ['nothing', '', ['1:1  the suite must be a mapping']],

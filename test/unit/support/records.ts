@@ -1,10 +1,20 @@
 import type { RelationResult, Side } from '../../../src/compare/types.ts';
+import type { ModuleDigest, RequestWitness } from '../../../src/engine/protocol.ts';
 import type { Fingerprint } from '../../../src/fingerprint/schema.ts';
 import { type Body, describeBody, packBody } from '../../../src/record/body.ts';
 import { digestJson, sha256 } from '../../../src/record/digest.ts';
-import { type Observation, type Pass, RECORD_SCHEMA, type RunRecord } from '../../../src/record/schema.ts';
-import type { RelationName } from '../../../src/suite/schema.ts';
-import { Sampling } from '../../../src/suite/schema.ts';
+import {
+  ARRANGEMENTS,
+  type Arrangement,
+  type Observation,
+  PASS_KINDS,
+  type Pass,
+  RECORD_SCHEMA,
+  type RunRecord,
+  type Trace,
+} from '../../../src/record/schema.ts';
+import { describeModules } from '../../../src/record/trace.ts';
+import { type RelationName, Sampling } from '../../../src/suite/schema.ts';
 
 /** The bits of one prompt in one pass, as short as a test wants them. */
 export interface Bits {
@@ -39,38 +49,101 @@ export function body({
 
 export const inputDigest = (prompt: string) => digestJson({ prompt });
 
+/** What a pass is by its name: `score-strangers`, or `generate-1` and `generate-2` for one alone and once more. */
+export function roleOf(name: string): Pick<Pass, 'kind' | 'arrangement'> {
+  const [kind, arrangement] = name.split('-');
+  return {
+    kind: PASS_KINDS.find((one) => one === kind) ?? 'generate',
+    arrangement: ARRANGEMENTS.find((one) => one === arrangement) ?? (arrangement === '2' ? 'again' : 'alone'),
+  };
+}
+
 export function observation(prompt: string, bits: Body, more: Partial<Observation> = {}): Observation {
+  const { kind } = roleOf(more.pass ?? 'generate-1');
+  const given = kind === 'force' || kind === 'score';
+  const seen = given ? { ...bits, text: '' } : bits;
   return {
     lifetime: 'lifetime-1',
     pass: 'generate-1',
     prompt,
-    input: inputDigest(prompt),
-    ...describeBody(bits),
-    finishReason: 'length',
-    body: sha256(packBody(bits)),
+    input: given ? digestJson({ [kind]: prompt }) : inputDigest(prompt),
+    ...describeBody(seen),
+    finishReason: given ? 'given' : 'length',
+    body: sha256(packBody(seen)),
     ...more,
   };
 }
 
-export function pass(name: string, prompts: readonly string[], witness: Partial<Pass['witness']> = {}): Pass {
+/** What each prompt of a pass gave, by prompt: modules of a trace, else bits. */
+export type Given = Readonly<Record<string, Body | readonly ModuleDigest[]>>;
+
+const isModules = (given: Body | readonly ModuleDigest[]): given is readonly ModuleDigest[] =>
+  Array.isArray(given);
+
+/** A pass that went as it was planned: its witness shows what its arrangement is for. */
+export function pass(
+  name: string,
+  prompts: readonly string[] | Given,
+  witness: Partial<Pass['witness']> = {},
+): Pass {
+  const given: Given = Array.isArray(prompts) ? {} : (prompts as Given);
+  const ids: readonly string[] = Array.isArray(prompts) ? prompts : Object.keys(prompts);
+  const { kind, arrangement } = roleOf(name);
+  const groups = groupsOf(arrangement, ids);
+  const requests = groups.flat().map((id): RequestWitness => {
+    const bits = given[id];
+    const [length, steps] =
+      bits === undefined || isModules(bits) ? [3, 1] : [bits.promptTokens.length, bits.tokens.length];
+    const warm = arrangement === 'warm' ? Math.max(0, length - 1) : 0;
+    return {
+      id,
+      order: arrangement === 'reversed' ? ids.length - 1 - ids.indexOf(id) : groups.flat().indexOf(id),
+      together: groups.find((group) => group.includes(id))?.length ?? 1,
+      chunks: kind === 'score' ? [steps + 1] : [length - warm],
+      decodeSteps: kind === 'generate' || kind === 'force' ? Math.max(0, steps - 1) : 0,
+      cachedTokens: warm,
+    };
+  });
   return {
     pass: name,
-    kind: 'generate',
-    groups: [[...prompts]],
+    kind,
+    arrangement,
+    groups,
     seconds: 1.5,
+    unavailable: null,
     witness: {
       process: '17@12345',
       steps: 2,
       generatedTokens: 1_000_000,
-      promptTokens: 3,
-      maxRunning: prompts.length,
-      cachedTokens: 0,
+      promptTokens: 1_000_000,
+      maxRunning: Math.max(...groups.map((group) => group.length)),
+      cachedTokens: requests.reduce((sum, { cachedTokens }) => sum + cachedTokens, 0),
       preemptions: 0,
+      requests,
       ...witness,
     },
     sampling: { temperature: 0 },
   };
 }
+
+function groupsOf(arrangement: Arrangement, ids: readonly string[]): string[][] {
+  switch (arrangement) {
+    case 'alone':
+    case 'again':
+    case 'warm':
+      return ids.map((id) => [id]);
+    case 'together':
+      return [[...ids]];
+    case 'reversed':
+      return [ids.toReversed()];
+    case 'strangers':
+      return ids.map((id) => [id, `${id}/short`, `${id}/long`]);
+  }
+}
+
+/** Modules of a model in the order in which they ran: each is named by a word and computes a letter. */
+export const modules = (computed: Readonly<Record<string, string>>, nans = 0): ModuleDigest[] =>
+  Object.entries(computed).map(([name, value]) => ({ name, sha256: sha256(value), nans }));
 
 export const FINGERPRINT: Fingerprint = {
   declared: {
@@ -95,31 +168,61 @@ export const FINGERPRINT: Fingerprint = {
   },
 };
 
+type Passes = Readonly<Record<string, Given>>;
+
 export interface SideOptions {
-  /** Pass name -> prompt -> bits. One pass called `generate-1` unless named otherwise. */
-  readonly passes: Readonly<Record<string, Readonly<Record<string, Body>>>>;
+  /** Pass name -> prompt -> bits, of one lifetime. */
+  readonly passes?: Passes;
+  /** Several of them. Each runs in a process of its own. */
+  readonly lifetimes?: Readonly<Record<string, Passes>>;
+  /** Which of the observed are texts that the suite scores. */
+  readonly texts?: readonly string[];
   readonly witness?: Partial<Pass['witness']>;
   readonly fingerprint?: Fingerprint;
+  readonly dtype?: string;
   readonly change?: (record: RunRecord) => RunRecord;
 }
 
-/** A whole record in memory, with the bits behind it; `opened` counts how often they were asked for. */
+/** A whole record in memory, with the bits behind it; `opened` tells which bodies were asked for. */
 export function side({
-  passes,
+  passes = {},
+  lifetimes = { 'lifetime-1': passes },
+  texts = [],
   witness = {},
   fingerprint = FINGERPRINT,
+  dtype = 'bfloat16',
   change = (r) => r,
 }: SideOptions): Side & {
   readonly opened: string[];
 } {
   const bodies = new Map<string, Body>();
+  const traced = new Map<string, readonly ModuleDigest[]>();
   const observations: Observation[] = [];
-  for (const [name, prompts] of Object.entries(passes))
-    for (const [prompt, bits] of Object.entries(prompts)) {
-      const seen = observation(prompt, bits, { pass: name });
-      bodies.set(seen.body, bits);
-      observations.push(seen);
-    }
+  const traces: Trace[] = [];
+  for (const [lifetime, held] of Object.entries(lifetimes))
+    for (const [name, prompts] of Object.entries(held))
+      for (const [prompt, given] of Object.entries(prompts)) {
+        if (isModules(given)) {
+          const body = digestJson(given);
+          traced.set(body, given);
+          const promptTokens = { count: 3, sha256: sha256('prompt') };
+          const input = digestJson({ trace: prompt });
+          traces.push({
+            lifetime,
+            pass: name,
+            prompt,
+            input,
+            promptTokens,
+            modules: describeModules(given),
+            body,
+          });
+          continue;
+        }
+        const seen = observation(prompt, given, { lifetime, pass: name });
+        const one = texts.includes(prompt) ? { ...seen, input: inputDigest(prompt) } : seen;
+        bodies.set(one.body, one.finishReason === 'given' ? { ...given, text: '' } : given);
+        observations.push(one);
+      }
   const prompts = [...new Set(observations.map(({ prompt }) => prompt))];
   const record: RunRecord = {
     schema: RECORD_SCHEMA,
@@ -128,40 +231,87 @@ export function side({
     suite: {
       name: 'suite',
       digest: digestJson('suite'),
-      sampling: Sampling.parse({ max_tokens: 2 }),
-      prompts: prompts.map((id) => ({ id, input: inputDigest(id) })),
+      prompts: prompts
+        .filter((id) => !texts.includes(id))
+        .map((id) => ({ id, input: inputDigest(id), sampling: Sampling.parse({ max_tokens: 2 }) })),
+      texts: texts.map((id) => ({ id, input: inputDigest(id) })),
     },
     fingerprint,
     hardwareClass: 'cpu-genuineintel-x86-64-v4',
-    lifetimes: [
-      {
-        lifetime: 'lifetime-1',
-        loadSeconds: 1,
-        settings: { requested: { seed: 0 }, dropped: [], effective: { dtype: 'bfloat16' } },
-        passes: Object.entries(passes).map(([name, of]) => pass(name, Object.keys(of), witness)),
-      },
-    ],
+    lifetimes: Object.entries(lifetimes).map(([lifetime, held], index) => ({
+      lifetime,
+      loadSeconds: 1,
+      settings: { requested: { seed: 0 }, dropped: [], effective: { dtype } },
+      perturbed: null,
+      passes: Object.entries(held).map(([name, of]) =>
+        pass(name, of, { process: `${17 + index}@12345`, ...witness }),
+      ),
+    })),
     observations,
+    traces,
+    vocabulary: digestJson('vocabulary'),
   };
   const opened: string[] = [];
+  const open = <T>(kept: ReadonlyMap<string, T>, digest: string): T => {
+    opened.push(digest);
+    const found = kept.get(digest);
+    if (found === undefined) throw new Error(`no body ${digest}`);
+    return found;
+  };
   return {
     record: change(record),
     opened,
-    async readBody(digest) {
-      opened.push(digest);
-      const found = bodies.get(digest);
-      if (found === undefined) throw new Error(`no body ${digest}`);
-      return found;
+    readBody: async (digest) => open(bodies, digest),
+    readModules: async (digest) => open(traced, digest),
+    readVocabulary: async () => {
+      opened.push('vocabulary');
+      const ids = [...bodies.values()].flatMap(({ tokens, topIds }) => [...tokens, ...topIds]);
+      return new Map(ids.map((id) => [id, `<${id}>`]));
     },
   };
 }
+
+/** A record in which one pass is another: `change` gets it and what it gives replaces it. */
+export const withPass =
+  (name: string, change: (pass: Pass) => Partial<Pass>, lifetime = 'lifetime-1') =>
+  (record: RunRecord): RunRecord => ({
+    ...record,
+    lifetimes: record.lifetimes.map((held) =>
+      held.lifetime !== lifetime
+        ? held
+        : { ...held, passes: held.passes.map((p) => (p.pass === name ? { ...p, ...change(p) } : p)) },
+    ),
+  });
+
+/** The same, of what its witness tells. */
+export const withWitness = (
+  name: string,
+  change: (witness: Pass['witness']) => Partial<Pass['witness']>,
+  lifetime?: string,
+) => withPass(name, ({ witness }) => ({ witness: { ...witness, ...change(witness) } }), lifetime);
+
+/** The same, of what it tells of one request. */
+export const withRequest = (name: string, id: string, change: Partial<RequestWitness>) =>
+  withWitness(name, ({ requests }) => ({
+    requests: requests?.map((one) => (one.id === id ? { ...one, ...change } : one)) ?? null,
+  }));
 
 export function result(
   relation: RelationName,
   status: RelationResult['status'],
   more: Partial<RelationResult> = {},
 ): RelationResult {
-  return { relation, requirement: 'identical', status, evidence: 'seen', findings: [], ...more };
+  return {
+    relation,
+    requirement: 'identical',
+    status,
+    evidence: 'seen',
+    findings: [],
+    size: null,
+    decision: null,
+    atRefresh: null,
+    ...more,
+  };
 }
 
 /** Numbers that look random and are the same in each run: Mulberry32. */

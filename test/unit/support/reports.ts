@@ -1,8 +1,14 @@
-import { compare } from '../../../src/compare/compare.ts';
-import type { Side } from '../../../src/compare/types.ts';
+import type { BaselineMeta } from '../../../src/baseline/store.ts';
+import type { Claim, Finding, RelationResult, Side } from '../../../src/compare/types.ts';
+import { type OpenedRecord, RecordWriter, writeBaselineMeta } from '../../../src/disk/record-folder.ts';
 import type { Body } from '../../../src/record/body.ts';
+import { digestJson } from '../../../src/record/digest.ts';
+import { outcomeDigest, outcomeDigests } from '../../../src/record/outcome.ts';
+import type { Trace } from '../../../src/record/schema.ts';
+import { compareAsked } from '../../../src/report/derive.ts';
 import { type Evidence, makeReport } from '../../../src/report/make.ts';
 import type { BaselineView, Report } from '../../../src/report/model.ts';
+import type { ReportedDivergence, ReportedRelation } from '../../../src/report/schema.ts';
 import { parseSuite } from '../../../src/suite/parse.ts';
 import { side } from './records.ts';
 import { SAMPLE } from './suites.ts';
@@ -22,22 +28,47 @@ export const PROVENANCE = {
   tool: '0.1.0',
 } as const;
 
-const FOUND: BaselineView = {
+type Bodies = Readonly<Record<string, Body>>;
+
+/** The baseline that a refresh would make of a record. */
+export function metaOf({ record }: Pick<Side, 'record'>, more: Partial<BaselineMeta> = {}): BaselineMeta {
+  const digests = outcomeDigests(record);
+  return {
+    schema: 'deterministic-ml/baseline/v1',
+    suite: record.suite.name,
+    hardwareClass: record.hardwareClass,
+    record: outcomeDigest(record),
+    provenance: PROVENANCE,
+    envelope: { lifetimes: digests.length, digests },
+    yardstick: [],
+    ...more,
+  };
+}
+
+export const keyOf = ({ record }: Pick<Side, 'record'>) =>
+  `deterministic-ml-v1/${record.suite.name}/${record.hardwareClass}/42-1-${outcomeDigest(record).slice(0, 16)}`;
+
+export const foundView = (side: Pick<Side, 'record'>): BaselineView => ({
   kind: 'found',
-  key: 'deterministic-ml-v1/suite/cpu/42-1-abc',
+  key: keyOf(side),
   store: 'cache',
   provenance: PROVENANCE,
-};
+});
 
-/** The report of a check that compared `now` with `before`; both are prompt -> bits. */
+const CLAIMS: readonly Claim[] = [
+  { relation: 'rerun', requirement: 'identical' },
+  { relation: 'baseline', requirement: 'identical' },
+];
+
+/** The report of a check that compared `now` with `before`; both are prompt -> generated bits. */
 export async function checkReport(
-  before: Readonly<Record<string, Body>>,
-  now: Readonly<Record<string, Body>>,
+  before: Bodies,
+  now: Bodies,
   change: Partial<Evidence> = {},
 ): Promise<Report> {
   const trusted = side({ passes: { 'generate-1': before } });
   const run = side({ passes: { 'generate-1': now, 'generate-2': now } });
-  return reportOf(run, trusted, change);
+  return await reportOf(run, trusted, change);
 }
 
 export async function reportOf(
@@ -46,21 +77,91 @@ export async function reportOf(
   change: Partial<Evidence> = {},
 ): Promise<Report> {
   const { suite, places } = parseSuite(SAMPLE, 'determinism.yml');
+  const mode = change.mode ?? 'check';
+  const claims = change.claims ?? CLAIMS;
+  const asked = { claims, policy: suite.policy, depth: suite.depth };
   return makeReport({
-    mode: 'check',
+    mode,
     suite,
     places,
+    claims,
     defaults: ['seed'],
     runtime: 'Runs in a Python of this machine.',
     logPath: '/tmp/record.log',
     recordPath: '/tmp/record',
-    record: run.record,
-    before: trusted?.record,
-    relations: await compare(run, trusted, [
-      { relation: 'rerun', requirement: 'identical' },
-      { relation: 'baseline', requirement: 'identical' },
-    ]),
-    baseline: FOUND,
+    side: run,
+    before: trusted === undefined ? undefined : { side: trusted, meta: metaOf(trusted) },
+    relations: await compareAsked(mode, asked, run, trusted),
+    baseline: trusted === undefined ? { kind: 'absent', explanation: [] } : foundView(trusted),
+    digests: {
+      record: digestJson('record'),
+      baselineRecord: trusted === undefined ? null : digestJson('baseline record'),
+      baselineMeta: trusted === undefined ? null : digestJson('baseline'),
+    },
     ...change,
   });
+}
+
+/** Writes a record's folder as a run does, with the vocabulary that the side tells. */
+export async function writeRun(folder: string, { record, ...bits }: Side): Promise<OpenedRecord> {
+  await using writer = await RecordWriter.create(folder);
+  for (const { body } of record.observations) await writer.addBody(await bits.readBody(body));
+  const traces: Trace[] = [];
+  for (const one of record.traces)
+    traces.push({ ...one, body: await writer.addModules(await bits.readModules(one.body)) });
+  const vocabulary = await writer.addVocabulary(await bits.readVocabulary());
+  return await writer.commit({ ...record, traces, vocabulary });
+}
+
+/** The same, as a baseline. */
+export async function writeBaseline(folder: string, side: Side): Promise<OpenedRecord> {
+  const opened = await writeRun(folder, side);
+  await writeBaselineMeta(folder, metaOf(side));
+  return opened;
+}
+
+export function divergence(more: Partial<ReportedDivergence> = {}): ReportedDivergence {
+  return {
+    logprobStep: 1,
+    logprobSteps: 2,
+    tokenStep: 3,
+    steps: 9,
+    largestNats: 0.25,
+    fork: null,
+    ...more,
+  };
+}
+
+/** A finding that breaks `identical`, unless told otherwise. */
+export function finding(prompt: string, more: Partial<Finding> = {}): Finding {
+  return {
+    prompt,
+    kind: 'generate',
+    agreement: 'tokens-differ',
+    holds: false,
+    textIdentical: false,
+    divergence: { logprobStep: 1, logprobSteps: 2, tokenStep: 3, steps: 9, largestNats: 0.25, fork: null },
+    distance: null,
+    trace: null,
+    reason: null,
+    ...more,
+  };
+}
+
+export function relation(
+  name: RelationResult['relation'],
+  status: RelationResult['status'],
+  more: Partial<ReportedRelation> = {},
+): ReportedRelation {
+  return {
+    relation: name,
+    requirement: 'identical',
+    status,
+    evidence: 'seen',
+    findings: [],
+    size: null,
+    decision: null,
+    atRefresh: null,
+    ...more,
+  };
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { LoadedSuite } from '../../../src/disk/suite-file.ts';
 import { UserError } from '../../../src/errors.ts';
 import { parseSuite } from '../../../src/suite/parse.ts';
-import type { PromptInput } from '../../../src/suite/schema.ts';
+import type { PromptContent } from '../../../src/suite/schema.ts';
 
 /** The suite of the issue that started this project, with its blanks filled in. */
 export const SAMPLE = `apiVersion: deterministic-ml/v1
@@ -45,7 +45,17 @@ export async function rejectedBy(work: Promise<unknown>): Promise<UserError> {
   assert.fail('nothing was thrown');
 }
 
-/** A suite whose prompts were read in, as the plan gets it. */
+/** A prompt as tests write it: its id and its content. */
+export type PromptInput = { readonly id: string } & PromptContent;
+
+/** A suite whose prompts were read in, as the plan gets it; all with the suite's own sampling. */
 export function loaded(source: string, prompts: readonly PromptInput[]): LoadedSuite {
-  return { ...parseSuite(source, 'suite.yml'), prompts, folder: '/repository' };
+  const parsed = parseSuite(source, 'suite.yml');
+  const { sampling, score } = parsed.suite;
+  return {
+    ...parsed,
+    prompts: prompts.map(({ id, ...content }) => ({ id, content, sampling })),
+    texts: score.map(({ id, text = '' }) => ({ id, content: { text } })),
+    folder: '/repository',
+  };
 }

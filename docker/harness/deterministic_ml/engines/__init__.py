@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 from ..harness.channel import Command, Progress
@@ -19,8 +20,14 @@ class Running(Protocol):
 
     dropped: list[str]
     effective: dict[str, Any]
+    # What the perturbation really changed, in words.
+    perturbed: str | None
 
-    def generate(self, command: Command, progress: Progress) -> Pass: ...
+    def run(self, command: Command, progress: Progress) -> Pass: ...
+
+    def vocabulary(self, ids: Sequence[int]) -> dict[int, str]:
+        """Texts of single tokens; ids that the tokenizer does not have are left out."""
+        ...
 
     def close(self) -> None: ...
 
@@ -32,7 +39,9 @@ class Module(Protocol):
     PACKAGE: str
     DISTRIBUTIONS: Sequence[str]
 
-    def load(self, model: str, args: Mapping[str, Any], defaults: Sequence[str]) -> Running: ...
+    def load(self, model: str, command: Command, scratch: Path) -> Running:
+        """Answers the `load` command; `scratch` is a private folder that goes when the harness ends."""
+        ...
 
 
 def find(name: str) -> Module:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import engines
+from ..engines.observation import unpack_ids
 from .channel import Channel, Command
 from .digests import digest_model
 from .errors import HarnessError, explain
@@ -19,6 +20,7 @@ from .fingerprint import Facts, fingerprint
 from .lifeline import DONE, FAILED, STOPPED, Lifeline, activity
 
 PROTOCOL = 1
+PASS_KINDS = ("generate", "force", "score", "trace")
 
 
 def main(folder: Path) -> None:
@@ -36,7 +38,7 @@ def main(folder: Path) -> None:
         if task["kind"] == "fetch":
             fetch_model(task["model"], task["revision"], Path(task["folder"]), channel)
         else:
-            _run_engine(task, channel)
+            _run_engine(task, channel, folder)
         channel.emit("done")
     except BaseException as error:
         known = explain(error)
@@ -45,16 +47,19 @@ def main(folder: Path) -> None:
     lifeline.end(DONE)
 
 
-def _run_engine(task: dict[str, Any], channel: Channel) -> None:
+def _run_engine(task: dict[str, Any], channel: Channel, scratch: Path) -> None:
     engine = engines.find(task["engine"])
     _say_what_is_here(engine, task, channel)
 
     running = None
     while (command := channel.next_command())["command"] != "end":
         if command["command"] == "load" and running is None:
-            running = _load(engine, task["model"], command, channel)
+            running = _load(engine, task["model"], command, scratch, channel)
         elif command["command"] == "pass" and running is not None:
             _run_pass(running, command, channel)
+        elif command["command"] == "vocabulary" and running is not None:
+            texts = running.vocabulary(unpack_ids(command["ids"]))
+            channel.emit("vocabulary", texts={str(token): text for token, text in texts.items()})
         else:
             raise HarnessError("protocol-violation", f"`{command['command']}` cannot come here")
     if running is not None:
@@ -71,18 +76,19 @@ def _say_what_is_here(engine: engines.Module, task: dict[str, Any], channel: Cha
     channel.emit("fingerprint", fingerprint=fingerprint(engine, digests.files, facts.wait()), digests=digests.known)
 
 
-def _load(engine: engines.Module, model: str, command: Command, channel: Channel) -> engines.Running:
+def _load(engine: engines.Module, model: str, command: Command, scratch: Path, channel: Channel) -> engines.Running:
     began = time.monotonic()
     loaded = threading.Event()
     threading.Thread(target=_signs_of_life, args=(channel, loaded), name="signs of life", daemon=True).start()
     try:
-        running = engine.load(model, command["args"], command["defaults"])
+        running = engine.load(model, command, scratch)
     finally:
         loaded.set()
     channel.emit(
         "lifetime",
         seconds=time.monotonic() - began,
         settings={"requested": command["args"], "dropped": running.dropped, "effective": running.effective},
+        perturbed=running.perturbed,
     )
     return running
 
@@ -99,15 +105,24 @@ def _signs_of_life(channel: Channel, loaded: threading.Event) -> None:
 
 
 def _run_pass(running: engines.Running, command: Command, channel: Channel) -> None:
-    if command["kind"] != "generate":
+    if command["kind"] not in PASS_KINDS:
         raise HarnessError("protocol-violation", f"this harness knows no pass of kind `{command['kind']}`")
     began = time.monotonic()
     name = command["pass"]
-    result = running.generate(command, channel.progress(name, len(command["prompts"])))
+    result = running.run(command, channel.progress(name, len(command["requests"])))
     seconds = time.monotonic() - began
     for observation in result.observations:
         channel.emit("observation", **{"pass": name}, **observation.packed(command["topK"]))
-    channel.emit("pass", **{"pass": name}, seconds=seconds, witness=result.witness, sampling=result.sampling)
+    for trace in result.traces:
+        channel.emit("trace", **{"pass": name}, **trace.packed())
+    channel.emit(
+        "pass",
+        **{"pass": name},
+        seconds=seconds,
+        unavailable=result.unavailable,
+        witness=result.witness,
+        sampling=result.sampling,
+    )
 
 
 def _read_start(folder: Path) -> dict[str, Any]:

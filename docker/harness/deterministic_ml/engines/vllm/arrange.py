@@ -1,0 +1,95 @@
+"""Runs the requests of a pass in their groups: what all kinds of passes have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...harness.channel import Command, Progress
+from ..observation import Observation, Pass
+from .settings import flat_params
+from .watch import Metrics, Watch
+
+if TYPE_CHECKING:
+    from .engine import Vllm
+
+Request = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A request as it is submitted."""
+
+    id: str
+    observed: bool
+    # Of the prompt alone, as this engine tokenises it.
+    prompt_tokens: Sequence[int]
+    # What the engine is given, which may go on after the prompt.
+    tokens: Sequence[int]
+    params: Any
+
+    def warming(self) -> Job:
+        """The same prefill, and no more than it takes to fill the prefix cache."""
+        params = self.params.clone()
+        params.max_tokens, params.min_tokens = 1, 0
+        return Job(self.id, False, self.prompt_tokens, self.tokens, params)
+
+
+def arrange(
+    engine: Vllm,
+    command: Command,
+    progress: Progress,
+    job: Callable[[Request], Job],
+    observe: Callable[[Job, Any], Observation],
+) -> Pass:
+    jobs = {request["id"]: job(request) for request in command["requests"]}
+    tokens = _generated(engine)
+    watch = Watch(engine.core, engine.scheduler)
+    observations: list[Observation] = []
+    sampling: dict[str, Any] = {}
+    finished = 0
+    for group in command["groups"]:
+        # Nothing of an earlier group or pass is reused, unless within this group.
+        engine.llm.reset_prefix_cache()
+        if command["warm"]:
+            for request in group:
+                engine.submit(jobs[request].tokens, jobs[request].warming().params, request)
+            for _ in _outputs(engine):
+                progress.set(finished, tokens())
+        with watch:
+            asked = {}
+            for request in group:
+                name = engine.submit(jobs[request].tokens, jobs[request].params, request)
+                watch.add(name, request)
+                if jobs[request].observed and not sampling:
+                    sampling = flat_params(_effective(engine, name, jobs[request]))
+                # Outputs bear the id without the random end that the engine added (assign_request_id).
+                asked[name.partition("-")[0]] = jobs[request]
+            for outputs in _outputs(engine):
+                watch.stepped()
+                for output in outputs:
+                    finished += 1
+                    if asked[output.request_id].observed:
+                        observations.append(observe(asked[output.request_id], output))
+                progress.set(finished, tokens())
+    return Pass(watch.told(engine.processes), sampling, observations)
+
+
+def _outputs(engine: Vllm) -> Iterator[list[Any]]:
+    """Steps the engine until it is idle, and gives what each step finished."""
+    while engine.core.has_unfinished_requests():
+        yield [output for output in engine.core.step() if output.finished]
+
+
+def _effective(engine: Vllm, name: str, job: Job) -> Any:
+    """The engine's own copy of the parameters, where it can be reached."""
+    own = getattr(engine.scheduler, "requests", {}).get(name)
+    return job.params if own is None else own.sampling_params
+
+
+def _generated(engine: Vllm) -> Callable[[], int]:
+    """Tokens generated from now on: a pass that hangs shows in it."""
+    metrics = Metrics(engine.core)
+    before = metrics.read().get("vllm:generation_tokens", 0)
+    return lambda: int(metrics.read().get("vllm:generation_tokens", 0) - before)

@@ -1,0 +1,81 @@
+"""A loaded engine. Its core runs in this process if VLLM_ENABLE_V1_MULTIPROCESSING=0, and is stepped by us."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Any
+
+from ...harness.channel import Command, Progress
+from ...harness.errors import describe, explain
+from ..observation import Pass
+from .passes import PASSES
+from .passes.force import Means
+from .prompts import token_ids
+from .refusals import rejected, worker_death
+from .settings import effective_settings
+
+
+class Vllm:
+    def __init__(self, llm: Any, dropped: list[str], forcing: Means, perturbed: str | None) -> None:
+        self.llm = llm
+        self.core = llm.llm_engine
+        self.config = self.core.vllm_config
+        # How tokens are forced on it.
+        self.forcing = forcing
+        self.dropped = dropped
+        self.perturbed = perturbed
+        self.effective = effective_settings(self.config, self._workers())
+
+    def run(self, command: Command, progress: Progress) -> Pass:
+        try:
+            return PASSES[command["kind"]](self, command, progress)
+        except Exception as error:
+            raise worker_death() or explain(error) from error
+
+    def vocabulary(self, ids: Sequence[int]) -> dict[int, str]:
+        tokenizer = self.llm.get_tokenizer()
+        # Its own `max_token_id` may lie one too high.
+        last = max(tokenizer.get_vocab().values())
+        known = [token for token in ids if token <= last]
+        return {token: tokenizer.decode([token], skip_special_tokens=False) for token in known}
+
+    def close(self) -> None:
+        self.core.engine_core.shutdown()
+
+    def tokenise(self, request: Mapping[str, Any], clock: int) -> list[int]:
+        try:
+            return token_ids(self.llm, request["input"], clock)
+        except Exception as error:
+            raise rejected(error, f"prompt {request['id']}: ") from error
+
+    def submit(self, tokens: Sequence[int], params: Any, name: str) -> str:
+        """Queues a request, of which nothing runs before the first step. Gives the engine's own id of it."""
+        try:
+            (request,) = self.llm.enqueue([{"prompt_token_ids": list(tokens)}], params, use_tqdm=False)
+        except Exception as error:
+            raise rejected(error, f"prompt {name}: ") from error
+        return str(request)
+
+    @property
+    def scheduler(self) -> Any:
+        """The scheduler, where the core runs in this process."""
+        return getattr(getattr(self.core.engine_core, "engine_core", None), "scheduler", None)
+
+    @property
+    def processes(self) -> str:
+        """The workers' processes: who computed."""
+        names = [worker["process"] for worker in self._workers()]
+        joined = ",".join(names)
+        if len(joined) <= 128:
+            return joined or "unknown"
+        return f"{names[0]} and {len(names) - 1} others, sha256 {sha256(joined.encode()).hexdigest()}"
+
+    def _workers(self) -> list[dict[str, Any]]:
+        """What each worker says of itself; empty where they cannot be asked."""
+        try:
+            told: list[dict[str, Any]] = self.llm.collective_rpc("describe_worker")
+            return told
+        except Exception as error:
+            print(f"the workers cannot be asked: {describe(error)}")
+            return []

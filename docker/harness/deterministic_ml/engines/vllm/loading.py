@@ -1,0 +1,55 @@
+"""From the `load` command to a running engine."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...harness.channel import Command
+from ...harness.errors import HarnessError, explain
+from .engine import Vllm
+from .passes import force
+from .perturb import perturbing
+from .refusals import refusal, worker_death
+
+# By name: a worker imports it before it loads the model, and only then may a perturbation be put in place.
+_EXTENSION = f"{__package__}.worker.Extension"
+
+
+def load_engine(model: str, command: Command, scratch: Path) -> Vllm:
+    from vllm import LLM
+
+    if "worker_extension_cls" in command["args"]:
+        raise HarnessError("engine-rejected", "`worker_extension_cls` is taken: the harness extends the workers itself")
+    dropped = _unknown(command["args"], command["defaults"])
+    args = {name: value for name, value in command["args"].items() if name not in dropped}
+    try:
+        with perturbing(command["perturbation"], model, scratch) as perturbation:
+            means = force.choose(perturbation.model, args)
+            args |= {**means.engine_args(args), "worker_extension_cls": _EXTENSION}
+            llm = LLM(model=perturbation.model, **args)
+            return Vllm(llm, dropped, means, perturbation.told(llm))
+    except Exception as error:
+        raise refusal(error) or worker_death() or explain(error) from error
+
+
+def _unknown(args: Mapping[str, Any], defaults: Sequence[str]) -> list[str]:
+    """Arguments that this version does not have: dropped if they are our defaults, refused otherwise."""
+    from vllm import LLM, EngineArgs
+
+    known = {field.name for field in dataclasses.fields(EngineArgs)} | set(inspect.signature(LLM).parameters)
+    known -= {"kwargs", "model"}
+    unknown = [name for name in args if name not in known]
+    refused = [name for name in unknown if name not in defaults]
+    if refused:
+        raise HarnessError("engine-rejected", "; ".join(_suggest(name, known) for name in refused))
+    return unknown
+
+
+def _suggest(name: str, known: set[str]) -> str:
+    nearest = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"vLLM has no argument `{name}`" + (f"; did you mean `{nearest[0]}`?" if nearest else "")

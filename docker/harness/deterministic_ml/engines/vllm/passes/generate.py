@@ -1,0 +1,52 @@
+"""Samples freely."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ....harness.channel import Command, Progress
+from ...observation import Observation, Pass
+from ..arrange import Job, Request, arrange
+from ..sampling import parameters
+
+if TYPE_CHECKING:
+    from ..engine import Vllm
+
+
+def run(engine: Vllm, command: Command, progress: Progress) -> Pass:
+    def job(request: Request) -> Job:
+        return free(engine, request, command)
+
+    return arrange(engine, command, progress, job, _observe)
+
+
+def free(engine: Vllm, request: Request, command: Command) -> Job:
+    prompt = engine.tokenise(request, command["clock"])
+    params = parameters(request["sampling"], logprobs=command["topK"], detokenize=True)
+    return Job(request["id"], request["observed"], prompt, prompt, params)
+
+
+def steps(completion: Any) -> dict[str, Any]:
+    """Fields of an observation that tell what came out at each step."""
+    return {
+        "tokens": list(completion.token_ids),
+        "logprobs": [step[token].logprob for token, step in zip(completion.token_ids, completion.logprobs)],
+        "top": [told(step) for step in completion.logprobs],
+    }
+
+
+def told(step: Mapping[int, Any]) -> dict[int, float]:
+    return {token: entry.logprob for token, entry in step.items()}
+
+
+def _observe(job: Job, output: Any) -> Observation:
+    (completion,) = output.outputs
+    reason = completion.finish_reason
+    return Observation(
+        prompt=job.id,
+        finish_reason=reason if reason in ("stop", "length", "abort") else "unknown",
+        text=completion.text,
+        prompt_tokens=output.prompt_token_ids,
+        **steps(completion),
+    )

@@ -1,0 +1,44 @@
+"""Prefills a known sequence, and tells the log-probabilities of every position but the first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ....harness.channel import Command, Progress
+from ...observation import Observation, Pass
+from ..arrange import Job, Request, arrange
+from ..sampling import GREEDY, parameters
+from ..watch import nothing_seen
+from .force import beyond_vocabulary, given
+from .generate import told
+
+if TYPE_CHECKING:
+    from ..engine import Vllm
+
+
+def run(engine: Vllm, command: Command, progress: Progress) -> Pass:
+    if reason := beyond_vocabulary(engine, command):
+        return Pass(nothing_seen(engine.processes), unavailable=reason)
+    # One token is generated, and dropped: the engine does not prefill without.
+    longest = engine.config.model_config.max_model_len - 1
+
+    def job(request: Request) -> Job:
+        prompt = engine.tokenise(request, command["clock"])
+        sequence = [*prompt, *given(request)][: min(request["limit"] or longest, longest)]
+        params = parameters({**GREEDY, "max_tokens": 1}, prompt_logprobs=command["topK"])
+        return Job(request["id"], request["observed"], prompt, sequence, params)
+
+    return arrange(engine, command, progress, job, _observe)
+
+
+def _observe(job: Job, output: Any) -> Observation:
+    tokens, positions = job.tokens[1:], output.prompt_logprobs[1:]
+    return Observation(
+        prompt=job.id,
+        finish_reason="given",
+        text="",
+        prompt_tokens=job.prompt_tokens,
+        tokens=tokens,
+        logprobs=[position[token].logprob for token, position in zip(tokens, positions)],
+        top=[told(position) for position in positions],
+    )

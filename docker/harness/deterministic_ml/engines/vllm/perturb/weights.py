@@ -1,0 +1,126 @@
+"""Changes weights on their way from the file into the model: later they may be packed or spread over devices."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ....harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    import torch
+
+# Tells the workers what to change, in JSON.
+VARIABLE = "DETERMINISTIC_ML_PERTURBATION"
+
+_LAYER = re.compile(r"(?:^|\.)(\d+)\.")
+_DOWN = re.compile(r"\b(down_proj|mlp\.c_proj|fc2|dense_4h_to_h|w2)\.weight$")
+_NO_LINEAR = re.compile(r"embed|norm|lm_head|conv", re.I)
+
+
+class Change(Protocol):
+    @property
+    def told(self) -> str | None:
+        """In words; null as long as nothing has been changed."""
+        ...
+
+    def apply(self, name: str, weight: torch.Tensor, layers: int) -> torch.Tensor: ...
+
+
+class WeightBit:
+    """Flips the lowest bit of one weight in the down-projection of the layer half-way up."""
+
+    def __init__(self, _: Mapping[str, Any]) -> None:
+        self.told: str | None = None
+
+    def apply(self, name: str, weight: torch.Tensor, layers: int) -> torch.Tensor:
+        import torch
+
+        if self.told or _layer(name) != layers // 2 or not _DOWN.search(name) or not _is_matrix(weight):
+            return weight
+        changed = weight.clone()
+        row, column = 100 % changed.shape[0], 200 % changed.shape[1]
+        integers = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+        changed.view(integers[changed.element_size()])[row, column] ^= 1
+        before, after = (float(tensor[row, column]) for tensor in (weight, changed))
+        self.told = f"lowest bit of {name}[{row},{column}]: {before!r} → {after!r}"
+        return changed
+
+
+class RoundWeights:
+    """Rounds the matrices of linear layers to a narrower format and back, a scale for each output row."""
+
+    def __init__(self, perturbation: Mapping[str, Any]) -> None:
+        self._format = perturbation["format"]
+        self._matrices = 0
+        self._changed = 0
+
+    @property
+    def told(self) -> str | None:
+        if self._changed == 0:
+            return None
+        return f"{self._changed} weights of {self._matrices} matrices, rounded to {self._format} and back"
+
+    def apply(self, name: str, weight: torch.Tensor, layers: int) -> torch.Tensor:
+        if not name.endswith(".weight") or _layer(name) is None or _NO_LINEAR.search(name) or not _is_matrix(weight):
+            return weight
+        changed = rounded(weight, self._format)
+        self._matrices += 1
+        self._changed += int((changed != weight).sum())
+        return changed
+
+
+CHANGES: Mapping[str, Callable[[Mapping[str, Any]], Change]] = {"weight-bit": WeightBit, "round-weights": RoundWeights}
+
+
+def install() -> Change | None:
+    """Puts the change that VARIABLE asks for into the loader of this process; touches nothing without one."""
+    asked = os.environ.get(VARIABLE)
+    if asked is None:
+        return None
+    from vllm.model_executor.model_loader.default_loader import DefaultModelLoader
+
+    perturbation = json.loads(asked)
+    change = CHANGES[perturbation["kind"]](perturbation)
+    original = DefaultModelLoader.get_all_weights
+
+    def get_all_weights(self: Any, model_config: Any, model: Any) -> Iterator[tuple[str, torch.Tensor]]:
+        layers = model_config.get_total_num_hidden_layers()
+        for name, weight in original(self, model_config, model):
+            yield name, change.apply(name, weight, layers)
+
+    DefaultModelLoader.get_all_weights = get_all_weights
+    return change
+
+
+def told(llm: Any) -> str:
+    """What the workers changed; each of them reads the whole model, so they say the same."""
+    for words in llm.collective_rpc("weight_changes"):
+        if words is not None:
+            return str(words)
+    load_format = llm.llm_engine.vllm_config.load_config.load_format
+    raise HarnessError("engine-failed", f"no weight fits the perturbation (load_format `{load_format}`): none changed")
+
+
+def rounded(weight: torch.Tensor, to: str) -> torch.Tensor:
+    import torch
+
+    largest = {"int8": 127.0, "fp8": torch.finfo(torch.float8_e4m3fn).max}[to]
+    exact = weight.float()
+    # A row of zeros has no scale of its own.
+    scale = (exact.abs().amax(dim=1, keepdim=True) / largest).clamp(min=torch.finfo(torch.float32).tiny)
+    scaled = exact / scale
+    narrow = scaled.round() if to == "int8" else scaled.to(torch.float8_e4m3fn).float()
+    return (narrow * scale).to(weight.dtype)
+
+
+def _layer(name: str) -> int | None:
+    match = _LAYER.search(name)
+    return None if match is None else int(match[1])
+
+
+def _is_matrix(weight: torch.Tensor) -> bool:
+    return bool(weight.dim() == 2 and weight.is_floating_point())

@@ -1,0 +1,44 @@
+"""What the workers do for us: vLLM adds `Extension` to its own worker class, in each of its processes.
+
+Every worker imports this before it loads the model, so that a perturbation of the weights is put in place here. A
+method is called by its name: nothing need be shipped to the workers.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from ...harness.lifeline import identity
+from .perturb import weights
+
+if TYPE_CHECKING:
+    from .hooks import Hooks
+
+_change = weights.install()
+
+
+class Extension:
+    _hooks: Hooks
+
+    # Of vLLM's worker.
+    vllm_config: Any
+    model_runner: Any
+
+    def describe_worker(self) -> dict[str, Any]:
+        """Its process, and the attention backends of its layers."""
+        layers = self.vllm_config.compilation_config.static_forward_context.values()
+        backends = {layer.get_attn_backend().get_name() for layer in layers if hasattr(layer, "get_attn_backend")}
+        return {"process": identity(os.getpid()), "backends": sorted(backends)}
+
+    def weight_changes(self) -> str | None:
+        """What the perturbation changed in the weights as they were loaded, in words."""
+        return None if _change is None else _change.told
+
+    def begin_trace(self) -> None:
+        from .hooks import Hooks
+
+        self._hooks = Hooks(self.model_runner.get_model())
+
+    def end_trace(self) -> list[dict[str, Any]]:
+        return self._hooks.remove()

@@ -1,0 +1,42 @@
+/** The suite of the demo, of `npm run power` and of the benchmarks. Written before any of them had a result. */
+
+export interface DemoOptions {
+  /** Relative to the suite. */
+  readonly model: string;
+  /** The container's; undefined: a bare process. */
+  readonly image: string | undefined;
+  readonly dtype?: string;
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly relations?: readonly string[];
+}
+
+export function demoSuite({ model, image, dtype, environment, relations }: DemoOptions): string {
+  const env = { VLLM_CPU_KVCACHE_SPACE: '1', TORCHDYNAMO_DISABLE: '1', ...environment };
+  return `apiVersion: deterministic-ml/v1
+name: demo
+model: { path: ${model} }
+engine:
+  name: vllm
+  args: { dtype: ${dtype ?? 'float32'}, max_model_len: 1024, max_num_seqs: 8 }
+  env: ${JSON.stringify(env)}
+${image === undefined ? '' : `runtime: { image: "${image}" }\n`}sampling: { temperature: 0, max_tokens: 24 }
+prompts:
+  - { id: capital, text: "The capital of France is" }
+  - { id: sky, messages: [{ role: user, content: "Explain why the sky is blue." }] }
+  - { id: primes, text: "The first ten prime numbers are 2, 3, 5," }
+  - { id: story, text: "Once upon a time, in a small village", sampling: { temperature: 0.8, top_p: 0.95, seed: 7 } }
+score:
+  - { id: passage, text: "${PASSAGE}" }
+relations: [${(relations ?? ['rerun', 'baseline']).join(', ')}]
+baseline: { store: files, path: baselines }
+`;
+}
+
+/** About 150 tokens of plain prose: cheap to score, since one prefill sees them all. */
+const PASSAGE =
+  'The tide tables in the harbour office were printed once a year, and once a year somebody found a mistake in ' +
+  'them. It was never a large one: a minute here, a hand of water there. The pilots knew the coast by heart and ' +
+  'did not look. But in the winter when the new breakwater was finished, the numbers began to move together, all ' +
+  'in the same direction, and the old clerk who compared them every morning with the marks on the quay wall was ' +
+  'the only one who saw it. He wrote the differences into a notebook, day after day, until there were enough of ' +
+  'them that nobody could call them chance.';

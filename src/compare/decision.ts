@@ -1,0 +1,116 @@
+import type { Observation, Trace } from '../record/schema.ts';
+import type { Requirement } from '../suite/schema.ts';
+import { same } from './ties.ts';
+import type { Decision, Side } from './types.ts';
+
+/** One thing that several lifetimes observed: a prompt in a kind of pass, on both sides. */
+export interface Item {
+  /** `kind/prompt`. */
+  readonly key: string;
+  /** What the baseline's lifetimes gave. */
+  readonly before: readonly (Observation | Trace)[];
+  /** What this run's lifetimes gave, by lifetime. */
+  readonly now: ReadonlyMap<string, Observation | Trace>;
+}
+
+/** Item -> index of its outcome, the baseline's own first; and how many of the indices are the baseline's. */
+type Outcomes = ReadonlyMap<string, { readonly index: number; readonly known: boolean }>;
+
+export interface Census {
+  /** In this run's order, what each lifetime gave. */
+  readonly lifetimes: readonly { readonly lifetime: string; readonly outcomes: Outcomes }[];
+}
+
+/** Gives every observation of this run the number of its outcome. */
+export async function census(
+  lifetimes: readonly string[],
+  items: readonly Item[],
+  run: Side,
+  baseline: Side,
+  requirement: Requirement,
+): Promise<Census> {
+  const outcomes = new Map(
+    lifetimes.map((one) => [one, new Map<string, { index: number; known: boolean }>()]),
+  );
+  for (const { key, before, now } of items) {
+    const seen = before.map((one) => ({ one, side: baseline, known: true }));
+    for (const lifetime of lifetimes) {
+      const one = now.get(lifetime);
+      if (one === undefined) continue;
+      let index = 0;
+      while (index < seen.length) {
+        const other = seen[index];
+        if (other !== undefined && (await equal(other.one, other.side, one, run, requirement))) break;
+        index++;
+      }
+      if (index === seen.length) seen.push({ one, side: run, known: false });
+      outcomes.get(lifetime)?.set(key, { index, known: seen[index]?.known === true });
+    }
+  }
+  return {
+    lifetimes: [...outcomes]
+      .map(([lifetime, of]) => ({ lifetime, outcomes: of }))
+      .filter(({ outcomes: of }) => of.size > 0),
+  };
+}
+
+async function equal(
+  left: Observation | Trace,
+  leftSide: Side,
+  right: Observation | Trace,
+  rightSide: Side,
+  requirement: Requirement,
+): Promise<boolean> {
+  if ('modules' in left || 'modules' in right)
+    return (
+      'modules' in left &&
+      'modules' in right &&
+      left.promptTokens.sha256 === right.promptTokens.sha256 &&
+      left.modules.sha256 === right.modules.sha256
+    );
+  return await same(left, leftSide, right, rightSide, requirement);
+}
+
+/** A lifetime is known where each of its outcomes is one that the baseline has. */
+export const isKnown = (outcomes: Outcomes) => [...outcomes.values()].every(({ known }) => known);
+
+/** Whether what differs is this engine's new way or one of several. */
+export function decide({ lifetimes }: Census, baselineLifetimes: number): Decision {
+  // Where a difference is in what a lifetime did not measure, that lifetime says nothing about it.
+  const doubted = new Set(
+    lifetimes.flatMap(({ outcomes }) => [...outcomes].flatMap(([key, { known }]) => (known ? [] : [key]))),
+  );
+  const taking = lifetimes.filter(({ outcomes }) => [...doubted].every((key) => outcomes.has(key)));
+  const common = [...(taking[0]?.outcomes.keys() ?? [])].filter((key) =>
+    taking.every(({ outcomes }) => outcomes.has(key)),
+  );
+  const joint = new Set(
+    taking.map(({ outcomes }) => common.map((key) => outcomes.get(key)?.index).join(' ')),
+  );
+  const of = taking.length;
+  const known = taking.filter(({ outcomes }) => isKnown(outcomes)).length;
+  return {
+    of,
+    known,
+    distinct: joint.size,
+    baselineLifetimes,
+    falseAlarm: known === 0 && joint.size === 1 ? falseAlarm(of, baselineLifetimes) : null,
+  };
+}
+
+/**
+ * Largest chance that an honest engine is called drifted: that all `of` lifetimes of this run give one and the same
+ * outcome, and none of the baseline's n gave it.
+ *
+ * Let an honest engine have outcomes i with the chances p_i, each lifetime on its own. The chance of that is
+ *
+ *     sum_i p_i^of (1 - p_i)^n  =  sum_i p_i . p_i^(of-1) (1 - p_i)^n  <=  max_p p^(of-1) (1 - p)^n,
+ *
+ * since the p_i sum up to 1. The maximum is at p = (of-1) / (of-1+n): 3.5 % for 3 lifetimes against a baseline of 3,
+ * 1.5 % against one of 5. With a single lifetime it is 1: nothing bounds it.
+ */
+export function falseAlarm(of: number, n: number): number | null {
+  if (of < 2) return null;
+  const p = (of - 1) / (of - 1 + n);
+  return p ** (of - 1) * (1 - p) ** n;
+}

@@ -1,0 +1,167 @@
+import type { Observation, Pass } from '../record/schema.ts';
+import { aloneOf, lifetimesOf, observationsOf, passesOf } from '../record/select.ts';
+import { onlyTopDiffers } from './agreement.ts';
+import { Gauge } from './distance.ts';
+import { sharedSteps } from './relations/witness.ts';
+import type { Side, Size } from './types.ts';
+
+/** Kinds of pass whose tokens are known, so that there is a distance. */
+export type Known = 'force' | 'score';
+
+/** Fewer positions give an rms that says little: 128 separate int8 weights from rounding in every simulated run. */
+const MIN_POSITIONS = 128;
+/** Fewer lifetimes leave open what honest ones differ by. */
+const MIN_LIFETIMES = 3;
+const SLACK = 1.5;
+
+/**
+ * What a record's own lifetimes say about distances. Computed when it is asked for, and once: it opens bodies, and a
+ * comparison that finds everything identical needs none.
+ */
+export class Envelope {
+  readonly #side: Side;
+  readonly #bounds = new Map<Known, Promise<number | null>>();
+  #floor: Promise<number | null> | undefined;
+
+  constructor(side: Side) {
+    this.#side = side;
+  }
+
+  /** Distance between texts scored alone and beside strangers; null where that was not measured. */
+  floorNats(): Promise<number | null> {
+    this.#floor ??= floorOf(this.#side);
+    return this.#floor;
+  }
+
+  /** 1.5 x the largest distance between two lifetimes; null with fewer than three. */
+  boundNats(kind: Known): Promise<number | null> {
+    const bound = this.#bounds.get(kind) ?? boundOf(this.#side, kind);
+    this.#bounds.set(kind, bound);
+    return bound;
+  }
+}
+
+async function floorOf(side: Side): Promise<number | null> {
+  const { record } = side;
+  for (const { lifetime, pass } of passesOf(record, { kind: 'score', arrangement: 'strangers' })) {
+    const beside = new Map(
+      observationsOf(record, { lifetime: lifetime.lifetime, kind: 'score', arrangement: 'strangers' }).map(
+        (one) => [one.prompt, one],
+      ),
+    );
+    const lonely = lifetime.passes.find(
+      ({ kind, arrangement }) => kind === 'score' && arrangement === 'alone',
+    );
+    if (lonely === undefined) continue;
+    const gauge = new Gauge();
+    for (const left of aloneOf(record, lifetime.lifetime, 'score')) {
+      const right = beside.get(left.prompt);
+      if (right !== undefined && overlapped(lonely, pass, left.prompt))
+        await gaugePair(gauge, left, right, side);
+    }
+    const distance = gauge.distance();
+    if (distance !== null) return distance.rmsNats;
+  }
+  return null;
+}
+
+const overlapped = (alone: Pass, beside: Pass, prompt: string) =>
+  sharedSteps(alone, prompt) === 1 && (sharedSteps(beside, prompt) ?? 0) > 1;
+
+async function boundOf(side: Side, kind: Known): Promise<number | null> {
+  const { record } = side;
+  const lifetimes = lifetimesOf(record)
+    .map(({ lifetime }) => new Map(aloneOf(record, lifetime, kind).map((one) => [one.prompt, one])))
+    .filter(({ size }) => size > 0);
+  if (lifetimes.length < MIN_LIFETIMES) return null;
+  let largest = 0;
+  for (const [index, first] of lifetimes.entries())
+    for (const second of lifetimes.slice(index + 1)) {
+      const gauge = new Gauge();
+      for (const [prompt, left] of first) {
+        const right = second.get(prompt);
+        if (right !== undefined) await gaugePair(gauge, left, right, side);
+      }
+      const distance = gauge.distance();
+      if (distance === null) return null;
+      largest = Math.max(largest, distance.rmsNats);
+    }
+  return SLACK * largest;
+}
+
+/** Equal digests are a distance of 0 without opening a body; other tokens have none. */
+async function gaugePair(
+  gauge: Gauge,
+  left: Observation,
+  right: Observation,
+  { readBody }: Side,
+): Promise<void> {
+  if (left.promptTokens.sha256 !== right.promptTokens.sha256 || left.tokens.sha256 !== right.tokens.sha256)
+    return;
+  const equal = left.logprobs.sha256 === right.logprobs.sha256 && !onlyTopDiffers(left, right);
+  if (equal) gauge.addEqual(left.tokens.count, left.topK.k);
+  else gauge.add(await readBody(left.body), await readBody(right.body));
+}
+
+/** What a relation's known sequences are apart, by kind of pass. */
+export type Gauges = Readonly<Record<Known, Gauge>>;
+
+/** The size of what differs in the scores; null where none was scored, all bits agree or no number tells it. */
+export async function sizeOf({ score }: Gauges, envelope: Envelope, bound: boolean): Promise<Size | null> {
+  const distance = score.differs ? score.distance() : null;
+  if (distance === null) return null;
+  return {
+    distance,
+    floorNats: await envelope.floorNats(),
+    boundNats: bound ? await envelope.boundNats('score') : null,
+  };
+}
+
+/** Whether what differs is no more than what honest lifetimes differ by. */
+export type Within =
+  | { readonly kind: 'within' | 'beyond'; readonly evidence: string }
+  /** Nobody knows: that is no leave to differ. */
+  | { readonly kind: 'unknown'; readonly evidence: string };
+
+/**
+ * Decides `within-envelope`. A score is blind to what only decoding does, so that a difference in what was generated
+ * needs a forced sequence within its own bound as well.
+ *
+ * @param decoded whether something that was decoded differs
+ */
+export async function withinEnvelope(
+  gauges: Gauges,
+  baseline: Envelope | undefined,
+  decoded: boolean,
+): Promise<Within> {
+  const unknown = (evidence: string): Within => ({ kind: 'unknown', evidence });
+  const kinds: readonly Known[] = decoded ? ['score', 'force'] : ['score'];
+  const told: string[] = [];
+  for (const kind of kinds) {
+    const gauge = gauges[kind];
+    const what = kind === 'score' ? 'scored' : 'forced';
+    if (gauge.unbounded > 0)
+      return {
+        kind: 'beyond',
+        evidence: `${what} log-probabilities are infinitely far apart: beyond any bound`,
+      };
+    if (gauge.positions === 0)
+      return unknown(`no sequence was ${what}, so that nothing sizes the difference`);
+    if (gauge.positions < MIN_POSITIONS)
+      return unknown(
+        `${gauge.positions} ${what} positions are too few to size a difference: ${MIN_POSITIONS} are needed`,
+      );
+    if (baseline === undefined) return unknown('without a baseline there is no bound');
+    const bound = await baseline.boundNats(kind);
+    if (bound === null)
+      return unknown(
+        `the baseline holds fewer than ${MIN_LIFETIMES} lifetimes with ${what} sequences, so that there is no bound`,
+      );
+    const rms = gauge.distance()?.rmsNats ?? 0;
+    told.push(`${what}: ${short(rms)} of at most ${short(bound)} nats`);
+    if (rms > bound) return { kind: 'beyond', evidence: told.join(', ') };
+  }
+  return { kind: 'within', evidence: told.join(', ') };
+}
+
+const short = (nats: number) => String(Number(nats.toPrecision(3)));

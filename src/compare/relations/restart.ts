@@ -1,0 +1,82 @@
+import { type Lifetime, PASS_KINDS, type PassKind, type RunRecord } from '../../record/schema.ts';
+import { lifetimesOf, tracesAloneOf } from '../../record/select.ts';
+import type { Pair, Pairing, PassNeed, Relation, Side } from '../types.ts';
+import { exercised, find, objection, pairsOf, type Seen, UNKNOWN, unproven } from './witness.ts';
+
+/** An engine that is started anew gives the same bits: this is where autotuning shows. */
+export const restart: Relation = {
+  name: 'restart',
+  requires: () => 'identical',
+  needs: (depth): PassNeed[] => [
+    ...(depth === 'full' ? [{ kind: 'generate', arrangement: 'alone' } as const] : []),
+    { kind: 'score', arrangement: 'alone' },
+    { kind: 'trace', arrangement: 'alone' },
+  ],
+  lifetimes: 2,
+  args: {},
+  pair(run: Side): Pairing {
+    const { record } = run;
+    const pairs = PASS_KINDS.flatMap((kind) => ofKind(record, kind));
+    const lifetimes = lifetimesOf(record).length;
+    return exercised(
+      pairs,
+      () => `${lifetimes} engine starts, each in a process of its own`,
+      run,
+      lifetimes < 2 ? 'the engine was started once only' : 'no two engine starts were asked the same',
+    );
+  },
+};
+
+function ofKind(record: RunRecord, kind: PassKind): Pair[] {
+  // A start that only traces stands beside the others for its trace alone.
+  const lifetimes = kind === 'trace' ? record.lifetimes : lifetimesOf(record);
+  const asked = lifetimes.flatMap((lifetime) => {
+    const one = find(record, lifetime, kind, 'alone');
+    return one === undefined ? [] : [{ lifetime, seen: one }];
+  });
+  const [first, ...further] = asked;
+  if (first === undefined) return [];
+  return further.flatMap(({ lifetime, seen }) => {
+    const note = `${first.lifetime.lifetime} and ${lifetime.lifetime}`;
+    const missing = doubt(first.seen, seen);
+    if (kind === 'trace') return traces(record, first.lifetime, lifetime, missing, note);
+    return missing === undefined
+      ? alike(pairsOf(first.seen, seen, note))
+      : unproven(first.seen, seen, missing, note);
+  });
+}
+
+function traces(
+  record: RunRecord,
+  first: Lifetime,
+  second: Lifetime,
+  missing: string | undefined,
+  note: string,
+): Pair[] {
+  const others = new Map(tracesAloneOf(record, second.lifetime).map((one) => [one.prompt, one]));
+  return tracesAloneOf(record, first.lifetime).map((leftTrace): Pair => {
+    const { prompt } = leftTrace;
+    const rightTrace = others.get(prompt);
+    const base = { prompt, kind: 'trace', note } as const;
+    if (missing !== undefined) return { ...base, unmeasured: missing };
+    if (rightTrace === undefined) return { ...base, unmeasured: `${second.lifetime} has no trace of it` };
+    return { ...base, leftTrace, rightTrace };
+  });
+}
+
+/** Two lifetimes that were asked otherwise cannot be held against one another. */
+const alike = (pairs: readonly Pair[]) =>
+  pairs.map((pair): Pair => {
+    if (!('right' in pair) || pair.left.input === pair.right.input) return pair;
+    const { prompt, kind, note = '' } = pair;
+    return { prompt, kind, note, unmeasured: 'the two were asked otherwise' };
+  });
+
+function doubt(first: Seen, second: Seen): string | undefined {
+  const wrong = objection(first) ?? objection(second);
+  if (wrong !== undefined) return wrong;
+  const [a, b] = [first.pass.witness.process, second.pass.witness.process];
+  if (a === UNKNOWN || b === UNKNOWN)
+    return 'it is not known which process ran the model, so that nothing shows a new start';
+  return a === b ? `both ran in the process ${a}: the engine was not started anew` : undefined;
+}

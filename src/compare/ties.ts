@@ -1,0 +1,33 @@
+import type { Observation } from '../record/schema.ts';
+import type { Requirement } from '../suite/schema.ts';
+import { onlyTopDiffers, sameOutcome } from './agreement.ts';
+import { walk } from './divergence.ts';
+import type { Side } from './types.ts';
+
+/**
+ * Did two observations give the same outcome as far as the requirement looks? Digests decide; bodies are opened only
+ * where nothing but the top k differs, since tokens that tie at the k-th place compare as sets.
+ */
+export async function same(
+  left: Observation,
+  leftSide: Side,
+  right: Observation,
+  rightSide: Side,
+  requirement: Requirement,
+): Promise<boolean> {
+  if (sameOutcome(left, right, requirement)) return true;
+  return onlyTopDiffers(left, right) && (await tiesAlone(left, leftSide, right, rightSide));
+}
+
+async function tiesAlone(
+  left: Observation,
+  leftSide: Side,
+  right: Observation,
+  rightSide: Side,
+): Promise<boolean> {
+  const { logprobStep, tokenStep, ties } = walk(
+    await leftSide.readBody(left.body),
+    await rightSide.readBody(right.body),
+  );
+  return logprobStep === null && tokenStep === null && ties > 0;
+}

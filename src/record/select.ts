@@ -1,0 +1,49 @@
+import type { Arrangement, Lifetime, Observation, Pass, PassKind, RunRecord, Trace } from './schema.ts';
+
+/** What chooses a pass; what is left out matches all. */
+export interface Which {
+  readonly lifetime?: string;
+  readonly kind?: PassKind;
+  readonly arrangement?: Arrangement;
+}
+
+/** Passes of a record in the order in which they ran. */
+export function passesOf(
+  record: RunRecord,
+  { lifetime, kind, arrangement }: Which,
+): { readonly lifetime: Lifetime; readonly pass: Pass }[] {
+  return record.lifetimes
+    .filter((one) => lifetime === undefined || one.lifetime === lifetime)
+    .flatMap((one) => one.passes.map((pass) => ({ lifetime: one, pass })))
+    .filter(({ pass }) => kind === undefined || pass.kind === kind)
+    .filter(({ pass }) => arrangement === undefined || pass.arrangement === arrangement);
+}
+
+/** Observations of the passes that match, in the record's order. */
+export function observationsOf(record: RunRecord, which: Which): Observation[] {
+  const wanted = keys(record, which);
+  return record.observations.filter(({ lifetime, pass }) => wanted.has(`${lifetime}/${pass}`));
+}
+
+/** Traces of the passes that match. */
+export function tracesOf(record: RunRecord, which: Which): Trace[] {
+  const wanted = keys(record, which);
+  return record.traces.filter(({ lifetime, pass }) => wanted.has(`${lifetime}/${pass}`));
+}
+
+/** Lifetimes that computed more than a trace: those whose outcomes count. */
+export function lifetimesOf(record: RunRecord): Lifetime[] {
+  return record.lifetimes.filter(({ passes }) => passes.some(({ kind }) => kind !== 'trace'));
+}
+
+/** What one lifetime gave in its `alone` passes of a kind. */
+export function aloneOf(record: RunRecord, lifetime: string, kind: PassKind): Observation[] {
+  return observationsOf(record, { lifetime, kind, arrangement: 'alone' });
+}
+
+export function tracesAloneOf(record: RunRecord, lifetime: string): Trace[] {
+  return tracesOf(record, { lifetime, kind: 'trace', arrangement: 'alone' });
+}
+
+const keys = (record: RunRecord, which: Which) =>
+  new Set(passesOf(record, which).map(({ lifetime, pass }) => `${lifetime.lifetime}/${pass.pass}`));

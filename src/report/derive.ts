@@ -1,0 +1,101 @@
+import type { BaselineMeta } from '../baseline/store.ts';
+import { compare } from '../compare/compare.ts';
+import { type BaselineState, judge } from '../compare/conclusion.ts';
+import type { RelationResult, Side } from '../compare/types.ts';
+import { diffEnvironments, type Environment } from '../fingerprint/diff.ts';
+import { outcomeDigest } from '../record/outcome.ts';
+import type { PassKind, RunRecord } from '../record/schema.ts';
+import { passesOf } from '../record/select.ts';
+import { coverage } from './coverage.ts';
+import type { Asked, BaselineView, Context, Derived } from './model.ts';
+import { plain } from './plain.ts';
+
+/** All that the derived part of a report follows from. */
+export interface Ground {
+  readonly mode: Context['mode'];
+  readonly asked: Asked;
+  readonly baseline: BaselineView['kind'];
+  readonly record: RunRecord;
+  readonly before: { readonly record: RunRecord; readonly meta: BaselineMeta } | undefined;
+  readonly relations: readonly RelationResult[];
+}
+
+/**
+ * Compares as the mode asks. A refresh is held to agreement with itself; the old baseline is only looked at, and about
+ * to be replaced.
+ */
+export async function compareAsked(
+  mode: Context['mode'],
+  { claims }: Pick<Asked, 'claims'>,
+  run: Side,
+  before: Side | undefined,
+): Promise<RelationResult[]> {
+  switch (mode) {
+    case 'check':
+      return await compare(run, before, claims);
+    case 'refresh': {
+      const own = claims.filter(({ relation }) => relation !== 'baseline');
+      const looked = before === undefined ? [] : claims.filter(({ relation }) => relation === 'baseline');
+      return [...(await compare(run, undefined, own)), ...(await compare(run, before, looked))];
+    }
+  }
+}
+
+/** Pure: the same ground gives the same report, which is what `verify` rests on. */
+export function derive({ mode, asked, baseline, record, before, relations }: Ground): Derived {
+  const judged = mode === 'check' ? relations : relations.filter(({ relation }) => relation !== 'baseline');
+  const { conclusion, verdict } = judge(judged, stateOf(baseline), asked.policy);
+  const { suite, hardwareClass, lifetimes, observations } = record;
+  const sum = (...kinds: readonly PassKind[]) => {
+    const passes = new Set(
+      passesOf(record, {})
+        .filter(({ pass }) => kinds.includes(pass.kind))
+        .map(({ lifetime, pass }) => `${lifetime.lifetime}/${pass.pass}`),
+    );
+    return observations
+      .filter(({ lifetime, pass }) => passes.has(`${lifetime}/${pass}`))
+      .reduce((total, { tokens }) => total + tokens.count, 0);
+  };
+  const derived: Derived = {
+    conclusion,
+    verdict,
+    suite: { name: suite.name, digest: suite.digest },
+    hardwareClass,
+    outcome: outcomeDigest(record),
+    environment: environmentOf(record),
+    relations,
+    changes:
+      before === undefined ? [] : diffEnvironments(environmentOf(before.record), environmentOf(record)),
+    coverage: coverage(record),
+    yardstick: before?.meta.yardstick ?? [],
+    work: {
+      prompts: suite.prompts.length,
+      texts: suite.texts.length,
+      lifetimes: lifetimes.length,
+      tokens: sum('generate', 'force'),
+      positions: sum('score'),
+      seconds: passesOf(record, {}).reduce((total, { pass }) => total + pass.seconds, 0),
+    },
+  };
+  // The JSON form of these types is within the same types: the report's allow for the names of what is not finite.
+  return plain(derived) as Derived;
+}
+
+/** The first lifetime's settings stand for the record: all lifetimes of a run ask for the same. */
+function environmentOf({ fingerprint, lifetimes }: RunRecord): Environment {
+  const settings = lifetimes[0]?.settings ?? { requested: {}, dropped: [], effective: {} };
+  return { fingerprint, settings };
+}
+
+function stateOf(kind: BaselineView['kind']): BaselineState {
+  switch (kind) {
+    case 'found':
+    case 'incomparable':
+    case 'absent':
+      return kind;
+    case 'not-asked':
+    case 'stored':
+    case 'not-stored':
+      return 'not-asked';
+  }
+}

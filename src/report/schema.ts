@@ -1,0 +1,194 @@
+import { z } from 'zod';
+import { Provenance } from '../baseline/store.ts';
+import { CONCLUSIONS } from '../compare/conclusion.ts';
+import { EngineSettings, Fingerprint } from '../fingerprint/schema.ts';
+import { Digest, PASS_KINDS } from '../record/schema.ts';
+import { RELATIONS, REQUIREMENTS } from '../suite/schema.ts';
+import type { Report } from './model.ts';
+
+export const REPORT_SCHEMA = 'deterministic-ml/report/v1';
+
+const count = z.number().int().nonnegative();
+const text = z.string();
+/** JSON has no NaN and no infinity; what a broken model gives must not become `null`, which means unknown. */
+const nats = z.union([z.number(), z.enum(['NaN', 'Infinity', '-Infinity'])]);
+export type Nats = z.infer<typeof nats>;
+
+export const AGREEMENTS = [
+  'identical',
+  'modules-differ',
+  'logprobs-differ',
+  'tokens-differ',
+  'inputs-differ',
+  'unmeasured',
+  'added',
+  'removed',
+] as const;
+
+const ForkSide = z.strictObject({
+  token: count.nullable(),
+  text: text.nullable(),
+  marginNats: nats.nullable(),
+  marginSteps: nats.nullable(),
+  tie: z.enum(['exact', 'near', 'none', 'unknown']),
+  top: z.array(z.strictObject({ id: count, text: text.nullable(), nats })),
+});
+
+const Divergence = z.strictObject({
+  logprobStep: count.nullable(),
+  logprobSteps: count,
+  tokenStep: count.nullable(),
+  steps: count,
+  largestNats: nats,
+  fork: z.strictObject({ left: ForkSide, right: ForkSide }).nullable(),
+});
+
+const Distance = z.strictObject({
+  positions: count,
+  rmsNats: nats,
+  largestNats: nats,
+  argmaxChanges: count,
+  crossEntropyNats: nats,
+  normaliserOnly: z.boolean(),
+});
+
+const TraceDifference = z.strictObject({
+  modules: count,
+  differing: count,
+  first: text.nullable(),
+  firstIndex: count.nullable(),
+  onlyLeft: z.array(text),
+  onlyRight: z.array(text),
+});
+
+const Finding = z.strictObject({
+  prompt: text,
+  kind: z.enum(PASS_KINDS),
+  agreement: z.enum(AGREEMENTS),
+  holds: z.boolean(),
+  textIdentical: z.boolean().nullable(),
+  divergence: Divergence.nullable(),
+  distance: Distance.nullable(),
+  trace: TraceDifference.nullable(),
+  reason: text.nullable(),
+});
+
+const Decision = z.strictObject({
+  of: count,
+  known: count,
+  distinct: count,
+  baselineLifetimes: count,
+  falseAlarm: z.number().min(0).max(1).nullable(),
+});
+
+const Size = z.strictObject({ distance: Distance, floorNats: nats.nullable(), boundNats: nats.nullable() });
+
+const RelationResult = z.strictObject({
+  relation: z.enum(RELATIONS),
+  requirement: z.enum(REQUIREMENTS),
+  status: z.enum(['held', 'broken', 'unmeasured', 'measured']),
+  evidence: text,
+  findings: z.array(Finding),
+  size: Size.nullable(),
+  decision: Decision.nullable(),
+  atRefresh: z.partialRecord(z.enum(AGREEMENTS), count).nullable(),
+});
+
+/** What a schema gives, for readers that change nothing. */
+type Frozen<T> = T extends readonly (infer U)[]
+  ? readonly Frozen<U>[]
+  : T extends object
+    ? { readonly [K in keyof T]: Frozen<T[K]> }
+    : T;
+
+/** The comparison's own values in their JSON form: the comparison's types fit these. */
+export type ReportedRelation = Frozen<z.infer<typeof RelationResult>>;
+export type ReportedFinding = Frozen<z.infer<typeof Finding>>;
+export type ReportedDivergence = Frozen<z.infer<typeof Divergence>>;
+export type ReportedForkSide = Frozen<z.infer<typeof ForkSide>>;
+export type ReportedDistance = Frozen<z.infer<typeof Distance>>;
+export type ReportedTrace = Frozen<z.infer<typeof TraceDifference>>;
+export type ReportedSize = Frozen<z.infer<typeof Size>>;
+
+const Position = z.strictObject({ line: z.number().int().min(1), column: z.number().int().min(1) });
+
+const BaselineView = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('found'), key: text, store: text, provenance: Provenance }),
+  z.strictObject({
+    kind: z.literal('stored'),
+    key: text,
+    store: text,
+    provenance: Provenance,
+    replaced: text.nullable(),
+  }),
+  z.strictObject({ kind: z.literal('not-stored'), reason: text }),
+  z.strictObject({
+    kind: z.literal('incomparable'),
+    otherClasses: z.array(text),
+    explanation: z.array(text),
+  }),
+  z.strictObject({ kind: z.literal('absent'), explanation: z.array(text) }),
+  z.strictObject({ kind: z.literal('not-asked') }),
+]);
+
+const level = z.enum(['fail', 'warn']);
+
+/** What the record and the baseline decide: `verify` makes all of it anew and compares. */
+const derived = {
+  conclusion: z.enum(CONCLUSIONS),
+  verdict: z.enum(['pass', 'warn', 'fail']),
+  suite: z.strictObject({ name: text, digest: Digest }),
+  hardwareClass: text,
+  outcome: Digest,
+  environment: z.strictObject({ fingerprint: Fingerprint, settings: EngineSettings }),
+  relations: z.array(RelationResult),
+  changes: z.array(
+    z.strictObject({ half: z.enum(['declared', 'ambient']), field: text, before: text, after: text }),
+  ),
+  coverage: z.array(z.strictObject({ what: text, exercised: z.boolean(), by: text })),
+  yardstick: z.array(z.strictObject({ id: text, what: text, rmsNats: nats })),
+  work: z.strictObject({
+    prompts: count,
+    texts: count,
+    lifetimes: count,
+    tokens: count,
+    positions: count,
+    seconds: z.number().nonnegative(),
+  }),
+};
+
+/** `<record>.report.json`. */
+export const ReportSchema: z.ZodType<Report> = z.strictObject({
+  schema: z.literal(REPORT_SCHEMA),
+  sha256: Digest,
+  context: z.strictObject({
+    mode: z.enum(['check', 'refresh']),
+    places: z.strictObject({
+      file: text,
+      prompts: z.array(z.strictObject({ id: text, ...Position.shape })),
+      model: Position,
+      engine: Position,
+      runtime: Position,
+      relations: Position,
+    }),
+    defaults: z.array(text),
+    runtime: text,
+    logPath: text,
+    recordPath: text,
+    reportPath: text,
+    baseline: BaselineView,
+  }),
+  asked: z.strictObject({
+    claims: z.array(z.strictObject({ relation: z.enum(RELATIONS), requirement: z.enum(REQUIREMENTS) })),
+    policy: z.strictObject({ 'no-baseline': level, incomparable: level, confirm: count }),
+    depth: z.enum(['full', 'score']),
+  }),
+  digests: z.strictObject({
+    record: Digest,
+    baselineRecord: Digest.nullable(),
+    baselineMeta: Digest.nullable(),
+  }),
+  ...derived,
+});
+
+export const DERIVED = Object.keys(derived) as readonly (keyof typeof derived)[];

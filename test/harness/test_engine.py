@@ -1,0 +1,230 @@
+"""The real engine on the CPU: what each kind of pass promises, and what a perturbation changes."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import struct
+import subprocess
+import unittest
+from pathlib import Path
+from typing import Any
+
+import support  # noqa: F401
+from drive import ENVIRONMENT, PROMPTS, STRANGER, Host, Result, request
+
+MODEL = Path(__file__).resolve().parents[2] / ".cache" / "models" / "SmolLM2-135M-Instruct"
+NEEDS = importlib.util.find_spec("vllm") is None or not (MODEL / "config.json").exists()
+TOKENS = 12
+# As src/texts.ts has it. Of a much shorter text, one bit of a weight is rounded away in bfloat16.
+TRACE_TEXT = (
+    "The quick brown fox jumps over the lazy dog. In 1969, 3 people flew 384,400 km; def f(x): return x ** 2 # ok"
+)
+
+
+def setUpModule() -> None:
+    if NEEDS:
+        raise unittest.SkipTest("NEEDS vLLM and a model: npm run setup, then run with the engine's Python")
+
+
+def loaded(perturbation: dict[str, Any] | None = None, **args: Any) -> tuple[Host, dict[str, Any]]:
+    task = {"kind": "engine", "engine": "vllm", "model": str(MODEL), "knownDigests": {}}
+    host = Host(task, environment=ENVIRONMENT, stderr=subprocess.DEVNULL)
+    host.expect("fingerprint")
+    return host, host.load(perturbation, **args)
+
+
+def ids(packed: str) -> list[int]:
+    data = base64.b64decode(packed)
+    return list(struct.unpack(f"<{len(data) // 4}I", data))
+
+
+def packed(tokens: list[int]) -> str:
+    return base64.b64encode(struct.pack(f"<{len(tokens)}I", *tokens)).decode()
+
+
+def floats(packed: str) -> list[float]:
+    data = base64.b64decode(packed)
+    return list(struct.unpack(f"<{len(data) // 4}f", data))
+
+
+def bits(event: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(event[name] for name in ("promptTokens", "tokens", "logprobs", "topIds", "topLogprobs"))
+
+
+def trace(host: Host) -> list[dict[str, Any]]:
+    (event,) = host.run("trace", [request("trace", {"text": TRACE_TEXT})]).traces
+    modules: list[dict[str, Any]] = event["modules"]
+    return modules
+
+
+def differing(left: list[dict[str, Any]], right: list[dict[str, Any]]) -> list[str]:
+    assert [module["name"] for module in left] == [module["name"] for module in right]
+    return [a["name"] for a, b in zip(left, right) if a["sha256"] != b["sha256"]]
+
+
+class PassesTest(unittest.TestCase):
+    """One engine for all: nothing of a pass is left for the next."""
+
+    host: Host
+    generated: Result
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.host, cls.lifetime = loaded(dtype="float32", enable_prefix_caching=True, max_num_batched_tokens=256)
+        cls.addClassCleanup(cls.host.close)
+        cls.generated = cls.host.run("generate", cls.requests())
+
+    @classmethod
+    def requests(cls, **fields: Any) -> list[dict[str, Any]]:
+        return [
+            request(name, PROMPTS[name], **{"max_tokens": TOKENS, "ignore_eos": True, **fields})
+            for name in ("capital", "sky")
+        ]
+
+    def given(self) -> list[dict[str, Any]]:
+        tokens = {name: event["tokens"] for name, event in self.generated.observations.items()}
+        return [{**one, "tokens": tokens[one["id"]]} for one in self.requests()]
+
+    def test_nothing_is_perturbed(self) -> None:
+        self.assertIsNone(self.lifetime["perturbed"])
+
+    def test_force_gives_the_bits_of_free_generation(self) -> None:
+        forced = self.host.run("force", self.given())
+        self.assertIsNone(forced.finished["unavailable"])
+        for name, event in forced.observations.items():
+            self.assertEqual(bits(event), bits(self.generated.observations[name]))
+            self.assertEqual((event["finishReason"], event["text"]), ("given", ""))
+        self.assertEqual(
+            [seen["decodeSteps"] for seen in forced.finished["witness"]["requests"]], [TOKENS - 1] * 2, "decoded"
+        )
+        self.assertNotIn("extra_args", forced.finished["sampling"])
+
+    def test_force_decodes_what_the_model_would_never_choose(self) -> None:
+        # Among them the end of the sequence, which must not end it.
+        tokens = [2, 40000, 2, 7]
+        event = self.host.run("force", [request("a", PROMPTS["capital"], tokens=packed(tokens))]).observations["a"]
+        self.assertEqual(ids(event["tokens"]), tokens)
+        self.assertTrue(all(logprob < -3 for logprob in floats(event["logprobs"])))
+
+    def test_a_forced_request_leaves_its_neighbours_alone(self) -> None:
+        capital, sky = self.given()
+        free = {**sky, "tokens": None, "observed": False}
+        beside = self.host.run("force", [capital, free], groups=[["capital", "sky"]])
+        together = self.host.run("generate", self.requests(), groups=[["capital", "sky"]])
+        self.assertEqual(list(beside.observations), ["capital"])
+        self.assertEqual(bits(beside.observations["capital"]), bits(together.observations["capital"]))
+        self.assertEqual(beside.finished["witness"], together.finished["witness"])
+
+    def test_score_repeats_and_says_what_decoding_said(self) -> None:
+        first, second = (self.host.run("score", self.given()) for _ in range(2))
+        for name, event in first.observations.items():
+            free = self.generated.observations[name]
+            self.assertEqual(bits(event), bits(second.observations[name]))
+            sequence = [*ids(free["promptTokens"]), *ids(free["tokens"])]
+            self.assertEqual(ids(event["tokens"]), sequence[1:])
+            self.assertEqual((event["promptTokens"], event["finishReason"]), (free["promptTokens"], "given"))
+            for scored, decoded in zip(floats(event["logprobs"])[-TOKENS:], floats(free["logprobs"])):
+                self.assertAlmostEqual(scored, decoded, delta=1e-3)
+        self.assertEqual(first.finished["witness"]["requests"][0]["chunks"], [5 + TOKENS])
+
+    def test_score_is_cut_at_its_limit_and_at_the_context(self) -> None:
+        long = {"text": "word " * 2000}
+        asked = [request("few", PROMPTS["capital"], limit=4), request("all", long)]
+        result = self.host.run("score", asked)
+        few, everything = result.observations["few"], result.observations["all"]
+        self.assertEqual(ids(few["tokens"]), ids(few["promptTokens"])[1:4])
+        self.assertGreater(len(ids(everything["promptTokens"])), 1999)
+        self.assertEqual(len(ids(everything["tokens"])), 1022)
+        self.assertEqual(result.witnessed["all"]["chunks"], [256, 256, 256, 255])
+
+    def test_tokens_beyond_the_vocabulary(self) -> None:
+        for kind in ("force", "score"):
+            result = self.host.run(kind, [request("a", PROMPTS["capital"], tokens=packed([49152]))])
+            self.assertIn("beyond this model's vocabulary of 49152", result.finished["unavailable"])
+            self.assertEqual((result.observations, result.finished["witness"]["requests"]), ({}, []))
+
+    def test_trace_repeats_with_children_before_their_parents(self) -> None:
+        modules = trace(self.host)
+        self.assertEqual(differing(modules, trace(self.host)), [])
+        names = [module["name"] for module in modules]
+        order = [names.index(f"model.layers.15{name}") for name in (".mlp.down_proj", ".mlp", "")]
+        self.assertEqual(order, sorted(order))
+        self.assertGreater(len(modules), 300)
+        self.assertEqual(sum(module["nans"] for module in modules), 0)
+
+    def test_hooks_are_gone_after_a_trace(self) -> None:
+        trace(self.host)
+        again = self.host.run("generate", self.requests())
+        for name, event in again.observations.items():
+            self.assertEqual(bits(event), bits(self.generated.observations[name]))
+
+    def test_warm_takes_the_prompt_from_the_cache(self) -> None:
+        asked = [request("long", {"text": STRANGER}, max_tokens=4)]
+        cold, warm = (self.host.run("generate", asked, warm=warm) for warm in (False, True))
+        self.assertEqual((cold.witnessed["long"]["cachedTokens"], cold.finished["witness"]["cachedTokens"]), (0, 0))
+        cached = warm.witnessed["long"]["cachedTokens"]
+        self.assertGreaterEqual(cached, 128)
+        witness = warm.finished["witness"]
+        self.assertEqual(witness["cachedTokens"], cached)
+        self.assertEqual(witness["generatedTokens"], 4, "of the observed run alone")
+        self.assertEqual(
+            sum(warm.witnessed["long"]["chunks"]) + cached, len(ids(cold.observations["long"]["promptTokens"]))
+        )
+        self.assertEqual(bits(warm.observations["long"]), bits(cold.observations["long"]))
+
+    def test_strangers_share_steps_unobserved(self) -> None:
+        stranger = request("stranger", {"text": STRANGER}, observed=False, max_tokens=TOKENS)
+        result = self.host.run("generate", [*self.requests(), stranger], groups=[["capital", "stranger"], ["sky"]])
+        self.assertEqual(set(result.observations), {"capital", "sky"})
+        seen = result.witnessed
+        self.assertEqual([seen[name]["together"] for name in ("capital", "stranger", "sky")], [2, 2, 1])
+        self.assertNotEqual(
+            result.observations["capital"]["logprobs"], self.generated.observations["capital"]["logprobs"]
+        )
+
+    def test_the_scheduler_takes_them_up_in_the_order_of_submission(self) -> None:
+        result = self.host.run("generate", self.requests(), groups=[["sky", "capital"]])
+        self.assertEqual([(seen["id"], seen["order"]) for seen in result.finished["witness"]["requests"]],
+                         [("sky", 0), ("capital", 1)])  # fmt: skip
+
+    def test_each_request_has_its_own_sampling(self) -> None:
+        capital, sky = self.requests()
+        sky["sampling"] = {**sky["sampling"], "max_tokens": 3}
+        result = self.host.run("generate", [capital, sky], groups=[["capital", "sky"]])
+        self.assertEqual([len(ids(event["tokens"])) for event in result.observations.values()], [3, TOKENS])
+        self.assertEqual(result.finished["sampling"]["max_tokens"], TOKENS, "of the first")
+
+    def test_vocabulary(self) -> None:
+        self.host.send("vocabulary", ids=packed([7042, 2, 49151, 49152, 4_000_000_000]))
+        texts = self.host.expect("vocabulary")["texts"]
+        self.assertEqual({name: texts[name] for name in ("7042", "2")}, {"7042": " Paris", "2": "<|im_end|>"})
+        self.assertEqual(set(texts), {"7042", "2", "49151"})
+
+    def test_weight_bit_is_found_by_the_trace(self) -> None:
+        self.assert_weight_bit_found(trace(self.host), "float32")
+
+    def test_weight_bit_is_found_in_bfloat16(self) -> None:
+        host, _ = loaded(dtype="bfloat16")
+        self.addCleanup(host.close)
+        self.assert_weight_bit_found(trace(host), "bfloat16")
+
+    def assert_weight_bit_found(self, expected: list[dict[str, Any]], dtype: str) -> None:
+        host, lifetime = loaded({"kind": "weight-bit"}, dtype=dtype)
+        self.addCleanup(host.close)
+        place = r"lowest bit of model\.layers\.15\.mlp\.down_proj\.weight\[100,200\]: (\S+) → (\S+)"
+        self.assertRegex(lifetime["perturbed"], place)
+        self.assertEqual(differing(expected, trace(host))[0], "model.layers.15.mlp.down_proj")
+
+    def test_space_in_the_chat_template_reaches_the_prompt(self) -> None:
+        host, lifetime = loaded({"kind": "chat-template-space"}, dtype="float32")
+        self.addCleanup(host.close)
+        self.assertIn("chat_template.jinja", lifetime["perturbed"])
+        changed = host.run("generate", self.requests(max_tokens=1)).observations
+        prompts = {name: ids(event["promptTokens"]) for name, event in self.generated.observations.items()}
+        self.assertEqual(ids(changed["capital"]["promptTokens"]), prompts["capital"], "no template takes part")
+        self.assertEqual(ids(changed["sky"]["promptTokens"])[1:], prompts["sky"])
+
+
+if __name__ == "__main__":
+    unittest.main()

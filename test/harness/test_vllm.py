@@ -1,0 +1,269 @@
+"""Pieces of the harness for vLLM that need no engine."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import tempfile
+import unittest
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import support  # noqa: F401
+from deterministic_ml.engines.vllm.passes import force, trace
+from deterministic_ml.engines.vllm.perturb import files, perturbing, weights
+from deterministic_ml.engines.vllm.watch import Watch
+from deterministic_ml.harness.errors import HarnessError
+
+KNOWN = {"logits_processors", "enable_trace_replay"}
+WITHOUT_TORCH = unittest.skipIf(importlib.util.find_spec("torch") is None, "NEEDS torch: run with the engine's Python")
+WITHOUT_TOKENIZERS = unittest.skipIf(
+    importlib.util.find_spec("tokenizers") is None, "NEEDS tokenizers: run with the engine's Python"
+)
+
+
+def config(*, speculative: Any = None, v2: bool = False, mode: str = "raw_logprobs") -> Any:
+    return SimpleNamespace(
+        speculative_config=speculative, use_v2_model_runner=v2, model_config=SimpleNamespace(logprobs_mode=mode)
+    )
+
+
+class ForceTest(unittest.TestCase):
+    def test_means(self) -> None:
+        self.assertIs(force.means(config(), KNOWN), force.PROCESSOR)
+        self.assertIs(force.means(config(v2=True), KNOWN), force.REPLAY, "a processor would bring back the first")
+        for told, known, expected in (
+            (config(speculative="ngram"), KNOWN, "speculative decoding"),
+            (config(mode="processed_logprobs"), KNOWN, "processed_logprobs"),
+            (config(), set(), "no custom logits processors"),
+            (config(v2=True), {"logits_processors"}, "cannot replay"),
+        ):
+            means = force.means(told, known)
+            self.assertIn(expected, means.missing or "")
+            self.assertEqual(means.engine_args({}), {}, "and then nothing is passed")
+
+    def test_processors_of_the_suite_stay(self) -> None:
+        args = force.PROCESSOR.engine_args({"logits_processors": ["a:B"]})
+        self.assertEqual(args["logits_processors"][0], "a:B")
+        self.assertEqual(args["logits_processors"][1], "deterministic_ml.engines.vllm.forcing:GivenTokens")
+
+    def test_tokens_travel_as_the_means_take_them(self) -> None:
+        self.assertEqual(force.PROCESSOR.params([3]), {"extra_args": {"deterministic_ml_given": [3]}})
+        self.assertEqual(force.REPLAY.params([3]), {"trace_decode_token_ids": [3]})
+
+    def test_unavailable_is_a_pass_that_gave_nothing(self) -> None:
+        engine: Any = SimpleNamespace(forcing=force.Means(missing="why"), processes="1")
+        result = force.run(engine, {"requests": []}, None)  # type: ignore[arg-type]
+        self.assertEqual((result.unavailable, result.observations, result.witness["requests"]), ("why", [], []))
+
+
+class TraceTest(unittest.TestCase):
+    def test_a_compiled_model_cannot_be_traced(self) -> None:
+        model = SimpleNamespace(enforce_eager=False)
+        engine: Any = SimpleNamespace(config=SimpleNamespace(model_config=model), processes="1")
+        result = trace.run(engine, {"requests": []}, None)  # type: ignore[arg-type]
+        self.assertIn("`enforce_eager` is off", result.unavailable or "")
+
+    def test_ranks(self) -> None:
+        def of(*names: str) -> list[dict[str, Any]]:
+            return [{"name": name} for name in names]
+
+        def merged(*ranks: list[dict[str, Any]]) -> list[str]:
+            return [module["name"] for module in trace.merged(list(ranks))]
+
+        self.assertEqual(merged(of("a", "b")), ["a", "b"])
+        in_step = ["rank 0: a", "rank 1: a", "rank 0: b", "rank 1: b"]
+        self.assertEqual(merged(of("a", "b"), of("a", "b")), in_step)
+        self.assertEqual(merged(of("a", "b"), of("c")), ["rank 0: a", "rank 0: b", "rank 1: c"])
+
+    @WITHOUT_TORCH
+    def test_digests_of_all_tensors_of_an_output(self) -> None:
+        import torch
+        from deterministic_ml.engines.vllm.hooks import Hooks
+
+        class Broken(torch.nn.Module):
+            def forward(self, x: torch.Tensor) -> Any:
+                poison = torch.tensor([float("nan"), 1.0], dtype=torch.bfloat16)
+                return {"a": (x, [poison.to(torch.float8_e4m3fn)]), "b": poison, "c": None, "d": torch.tensor(3)}
+
+        class Model(torch.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.inner = Broken()
+
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
+                self.inner(x)
+                return x.t()
+
+        model = Model()
+        hooks = Hooks(model)
+        for x in (torch.zeros(2, 3), torch.ones(2, 3)):
+            model(x)
+        first, second = hooks.remove()
+        self.assertEqual(
+            [(first["name"], first["nans"]), (second["name"], second["nans"])], [("inner", 2), ("Model", 0)]
+        )
+        again = Hooks(model)
+        model(torch.zeros(2, 3))
+        self.assertEqual(again.remove(), [first, second], "the first forward pass counted, and repeats")
+        self.assertEqual(len(model.inner._forward_hooks), 0)
+
+
+class WatchTest(unittest.TestCase):
+    """A scheduler in which two requests meet after a cut prefill."""
+
+    def test_requests(self) -> None:
+        requests = {name: SimpleNamespace(num_computed_tokens=cached, num_prompt_tokens=10)
+                    for name, cached in (("7-x", 4), ("8-x", 0))}  # fmt: skip
+        plan = iter([{"8-x": 6}, {"8-x": 4, "7-x": 6}, {"8-x": 1, "7-x": 1}, {}, {"7-x": 1}])
+
+        class Scheduler:
+            def __init__(self) -> None:
+                self.requests = requests
+
+            def schedule(self) -> Any:
+                scheduled = next(plan)
+                for name, tokens in scheduled.items():
+                    requests[name].num_computed_tokens += tokens
+                return SimpleNamespace(num_scheduled_tokens=scheduled)
+
+        scheduler = Scheduler()
+        watch = Watch(SimpleNamespace(log_stats=False), scheduler)
+        watch.add("7-x", "a")
+        watch.add("8-x", "b")
+        with watch:
+            for _ in range(5):
+                scheduler.schedule()
+        self.assertNotIn("schedule", vars(scheduler), "the class's own is back")
+        told = watch.told("1")
+        self.assertEqual((told["steps"], told["maxRunning"], told["generatedTokens"]), (4, 2, None))
+        self.assertEqual(told["requests"], [
+            {"id": "a", "order": 1, "together": 2, "chunks": [6], "decodeSteps": 2, "cachedTokens": 4},
+            {"id": "b", "order": 0, "together": 2, "chunks": [6, 4], "decodeSteps": 1, "cachedTokens": 0},
+        ])  # fmt: skip
+
+    def test_without_a_scheduler_nothing_is_guessed(self) -> None:
+        watch = Watch(SimpleNamespace(log_stats=False), None)
+        with watch:
+            watch.stepped()
+        told = watch.told("1")
+        self.assertEqual((told.pop("process"), set(told.values())), ("1", {None}))
+
+
+class PerturbationTest(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.model, self.scratch = Path(folder.name) / "model", Path(folder.name) / "scratch"
+        self.model.mkdir()
+        self.scratch.mkdir()
+        self.write("config.json", {})
+
+    def write(self, name: str, content: Any) -> None:
+        text = content if isinstance(content, str) else json.dumps(content)
+        (self.model / name).write_text(text, encoding="utf-8")
+
+    def perturbed(self, kind: str) -> tuple[Path, Any]:
+        with perturbing({"kind": kind}, str(self.model), self.scratch) as perturbed:
+            return Path(perturbed.model), perturbed.told
+
+    def test_none(self) -> None:
+        with perturbing(None, str(self.model), self.scratch) as perturbed:
+            self.assertEqual((perturbed.model, perturbed.told(None)), (str(self.model), None))
+            self.assertNotIn(weights.VARIABLE, os.environ)
+            self.assertIsNone(weights.install(), "and no loader is touched")
+
+    def test_unknown(self) -> None:
+        with self.assertRaisesRegex(HarnessError, "no perturbation `weather`"):
+            self.perturbed("weather")
+
+    def test_weights_are_changed_in_whatever_process_loads_them(self) -> None:
+        with perturbing({"kind": "weight-bit"}, str(self.model), self.scratch):
+            self.assertEqual(json.loads(os.environ[weights.VARIABLE]), {"kind": "weight-bit"})
+        self.assertNotIn(weights.VARIABLE, os.environ)
+
+    def test_space_wherever_a_template_is_kept(self) -> None:
+        self.write("chat_template.jinja", "{% if 1 %}x{% endif %}")
+        self.write("tokenizer_config.json", {"chat_template": [{"name": "tools", "template": "y"}], "bos": "é"})
+        folder, told = self.perturbed("chat-template-space")
+        self.assertEqual((folder / "chat_template.jinja").read_text(), "{{ ' ' }}{% if 1 %}x{% endif %}")
+        config = json.loads((folder / "tokenizer_config.json").read_text())
+        self.assertEqual(config, {"chat_template": [{"name": "tools", "template": "{{ ' ' }}y"}], "bos": "é"})
+        self.assertEqual((folder / "config.json").resolve(), (self.model / "config.json").resolve())
+        self.assertFalse((self.model / "chat_template.jinja").read_text().startswith("{{"), "the model's own stays")
+
+        def engine(template: str) -> Any:
+            return SimpleNamespace(get_tokenizer=lambda: SimpleNamespace(chat_template=template))
+
+        self.assertIn("chat_template.jinja and tokenizer_config.json", told(engine("{{ ' ' }}x")))
+        with self.assertRaisesRegex(HarnessError, "does not use what was perturbed"):
+            told(engine("x"))
+
+    def test_nothing_to_perturb(self) -> None:
+        for kind, expected in (("chat-template-space", "no chat template"), ("tokenizer-merge", "no tokenizer.json")):
+            with self.subTest(kind), self.assertRaisesRegex(HarnessError, expected):
+                self.perturbed(kind)
+
+    @WITHOUT_TOKENIZERS
+    def test_merge_in_both_spellings_of_merges(self) -> None:
+        from tokenizers import Tokenizer
+
+        for number, (space, spell) in enumerate((("Ġ", list), ("▁", " ".join))):
+            tokens = [space, "t", "h", "e", "he", f"{space}t", f"{space}the"]
+            rules = [("h", "e"), (space, "t"), (f"{space}t", "he")]
+            vocabulary = {token: i for i, token in enumerate(tokens)}
+            bpe = {"type": "BPE", "vocab": vocabulary, "merges": [spell(rule) for rule in rules], "ignore_merges": True}
+            normalizer = {"type": "Replace", "pattern": {"String": " "}, "content": space}
+            self.write("tokenizer.json", {"version": "1.0", "normalizer": normalizer, "model": bpe})
+            folder = files.overlay(self.model, files.tokenizer_merge(self.model), self._fresh(number))
+            before, after = (Tokenizer.from_file(str(at / "tokenizer.json")) for at in (self.model, folder))
+            self.assertEqual(before.encode(" the").tokens, [f"{space}the"])
+            self.assertEqual(after.encode(" the").tokens, [f"{space}t", "he"])
+
+    def _fresh(self, number: int) -> Path:
+        folder = self.scratch / str(number)
+        folder.mkdir()
+        return folder
+
+    @WITHOUT_TORCH
+    def test_one_bit_of_one_weight(self) -> None:
+        import torch
+
+        for dtype in (torch.float32, torch.bfloat16, torch.float8_e4m3fn):
+            change = weights.WeightBit({})
+            weight = torch.ones(150, 150).to(dtype)
+            for name in ("model.layers.1.mlp.down_proj.weight", "model.layers.2.mlp.up_proj.weight", "lm_head.weight"):
+                self.assertIs(change.apply(name, weight, 4), weight)
+            self.assertIsNone(change.told)
+            changed = change.apply("model.layers.2.mlp.down_proj.weight", weight, 4)
+            different = (changed.float() != weight.float()).nonzero().tolist()
+            self.assertEqual(different, [[100, 50]])
+            self.assertRegex(change.told, r"layers\.2\.mlp\.down_proj\.weight\[100,50\]: 1\.0 → 1\.\d+$")
+            self.assertIs(change.apply("model.layers.2.mlp.experts.1.w2.weight", weight, 4), weight, "only one")
+
+    @WITHOUT_TORCH
+    def test_rounding(self) -> None:
+        import torch
+
+        generator = torch.Generator().manual_seed(0)
+        weight = torch.randn(8, 32, generator=generator).to(torch.bfloat16)
+        weight[3] = 0
+        for to, steps in (("int8", 127), ("fp8", 8)):
+            narrow = weights.rounded(weight, to)
+            self.assertEqual(narrow.dtype, weight.dtype)
+            error = (narrow.float() - weight.float()).abs().amax(dim=1)
+            bound = weight.float().abs().amax(dim=1) / steps
+            self.assertTrue(bool((error <= bound).all()))
+            self.assertTrue(bool((narrow[3] == 0).all()))
+            change = weights.RoundWeights({"format": to})
+            for name in ("model.embed_tokens.weight", "lm_head.weight", "model.layers.0.input_layernorm.weight"):
+                self.assertIs(change.apply(name, weight, 4), weight)
+            self.assertIsNone(change.told)
+            change.apply("model.layers.0.self_attn.q_proj.weight", weight, 4)
+            self.assertRegex(change.told or "", rf"^\d+ weights of 1 matrices, rounded to {to} and back$")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,261 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { Gauge } from '../../../src/compare/distance.ts';
+import type { Body } from '../../../src/record/body.ts';
+import { type Bits, body, random } from '../support/records.ts';
+
+function gauge(left: Bits | Body, right: Bits | Body): Gauge {
+  const made = new Gauge();
+  const bits = (one: Bits | Body) => ('k' in one ? one : body(one));
+  made.add(bits(left), bits(right));
+  return made;
+}
+
+const between = (left: Bits | Body, right: Bits | Body) => {
+  const found = gauge(left, right).distance();
+  assert.ok(found !== null);
+  return found;
+};
+
+type Row = readonly (readonly [number, number])[];
+/** Positions that list these rows, where the first of each is the known token. */
+const rows = (...top: readonly Row[]): Bits => ({
+  tokens: top.map((row) => row[0]?.[0] ?? 0),
+  logprobs: top.map((row) => row[0]?.[1] ?? 0),
+  top,
+});
+const A: Row = [
+  [1, -0.5],
+  [2, -2],
+];
+
+describe('the distance of two scores', () => {
+  test('of equal bits is 0', () => {
+    assert.deepEqual(between(rows(A), rows(A)), {
+      positions: 1,
+      rmsNats: 0,
+      largestNats: 0,
+      argmaxChanges: 0,
+      crossEntropyNats: 0,
+      normaliserOnly: false,
+    });
+    assert.equal(gauge(rows(A), rows(A)).differs, false);
+  });
+
+  test('is the rms over all places', () => {
+    const B: Row = [
+      [1, -0.5 - 3],
+      [2, -2 - 4],
+    ];
+    const found = between(rows(A, A), rows(A, B));
+    assert.equal(found.rmsNats, Math.sqrt((9 + 16) / 4));
+    assert.equal(found.largestNats, 4);
+    assert.equal(found.positions, 2);
+    // Of the known token, over all positions: the right side finds it less likely.
+    assert.equal(found.crossEntropyNats, 1.5);
+    assert.equal(between(rows(A, B), rows(A, A)).crossEntropyNats, -1.5);
+  });
+
+  test('pooled is that of one long sequence, and equal positions count', () => {
+    const B: Row = [
+      [1, -1],
+      [2, -2.5],
+    ];
+    const pool = gauge(rows(A), rows(B));
+    pool.merge(gauge(rows(B), rows(A)));
+    pool.addEqual(2, 2);
+    assert.deepEqual(pool.distance(), between(rows(A, B, A, A), rows(B, A, A, A)));
+    assert.equal(new Gauge().distance(), null);
+  });
+
+  test('of an id that one side does not list is at least that to its last', () => {
+    const left: Row = [
+      [1, -0.5],
+      [2, -1],
+    ];
+    const right: Row = [
+      [1, -0.5],
+      [3, -4],
+    ];
+    // 2 fell to -4 or below; what 3 was before may be anything up to -1.
+    assert.deepEqual(
+      [between(rows(left), rows(right)).largestNats, between(rows(left), rows(right)).rmsNats],
+      [3, Math.sqrt(9 / 2)],
+    );
+    assert.equal(between(rows(right), rows(left)).rmsNats, Math.sqrt(9 / 2));
+  });
+
+  test('compares what both kept, where one kept more', () => {
+    const long: Row = [...A, [3, -7]];
+    assert.equal(between(rows(long), rows(A)).rmsNats, 0);
+    const moved: Row = [
+      [1, -0.5],
+      [2, -2.5],
+    ];
+    assert.equal(between(rows(long), rows(moved)).rmsNats, Math.sqrt(0.25 / 2));
+    assert.equal(between({ ...rows(A), top: [[]] }, { tokens: [1], logprobs: [-1], top: [[]] }).rmsNats, 0.5);
+  });
+
+  describe('most probable tokens', () => {
+    const changes = (left: Row, right: Row) => between(rows(left), rows(right)).argmaxChanges;
+    const swapped: Row = [
+      [2, -0.5],
+      [1, -2],
+    ];
+    const tie: Row = [
+      [1, -1],
+      [2, -1],
+    ];
+    test('that are others count', () => assert.equal(changes(A, swapped), 1));
+    test('that tie are a set', () => {
+      assert.equal(changes(A, tie), 0);
+      assert.equal(changes(swapped, tie), 0);
+      assert.equal(changes(tie, swapped), 0);
+    });
+    test('that are on one side only count', () => {
+      assert.equal(
+        changes(A, [
+          [7, -0.25],
+          [8, -3],
+        ]),
+        1,
+      );
+    });
+  });
+
+  describe('infinite log-probabilities', () => {
+    const never = Number.NEGATIVE_INFINITY;
+    const ruledOut: Row = [
+      [1, -0.5],
+      [2, never],
+    ];
+    const moved: Row = [
+      [1, -0.75],
+      [2, never],
+    ];
+    test('on both sides are no difference', () => {
+      assert.equal(between(rows(ruledOut), rows(moved)).largestNats, 0.25);
+    });
+    test('on one side have no distance', () => {
+      const found = gauge(rows(A), rows(ruledOut));
+      assert.deepEqual([found.distance(), found.unbounded, found.differs], [null, 1, true]);
+    });
+    test('neither has NaN', () => {
+      assert.equal(
+        gauge(
+          rows(A),
+          rows([
+            [1, -0.5],
+            [2, Number.NaN],
+          ]),
+        ).distance(),
+        null,
+      );
+      assert.equal(gauge(rows(A), { ...rows(A), logprobs: [Number.NaN] }).distance(), null);
+    });
+    test('beyond the end of the other list count as well', () => {
+      const other: Row = [
+        [1, -0.5],
+        [3, never],
+      ];
+      assert.equal(gauge(rows(A), rows(other)).unbounded, 1);
+    });
+  });
+});
+
+/** Synthetic models: logits, and log-softmax in float32 as engines do it. */
+describe('only the normaliser changed', () => {
+  const f = Math.fround;
+  const next = random(7);
+  const normal = () => {
+    const [u, v] = [(next(1e6) + 1) / 1_000_001, next(1e6) / 1e6];
+    return Math.sqrt(-2 * Math.log(u)) * Math.cos(2 * Math.PI * v);
+  };
+  const VOCABULARY = 400;
+  const bfloat16 = (x: number) => {
+    const step = 2 ** (Math.floor(Math.log2(Math.max(Math.abs(x), 2 ** -20))) - 7);
+    return Math.round(x / step) * step;
+  };
+  const logits = (round: (x: number) => number, positions = 60) =>
+    Array.from({ length: positions }, () =>
+      Array.from({ length: VOCABULARY }, () => round(normal() * 4 + 2)),
+    );
+  /** (x - max) - log(sum), with an error in the sum as another order of summation makes it. */
+  const softmax = (row: readonly number[], error: number) => {
+    const max = Math.max(...row);
+    const sum = row.reduce((total, x) => total + Math.exp(x - max), 0);
+    const log = f(Math.log(sum) + error);
+    return row.map((x) => f(f(x - max) - log));
+  };
+  const scored = (all: readonly (readonly number[])[], error: () => number): Body =>
+    body(
+      rows(
+        ...all.map((row) =>
+          softmax(row, error())
+            .map((nats, id) => [id, nats] as const)
+            .sort((a, b) => b[1] - a[1] || a[0] - b[0])
+            .slice(0, 5),
+        ),
+      ),
+    );
+  const exactly = () => 0;
+  /** As measured between avx512 and avx2: 6e-6 nats. */
+  const elsewhere = () => 6e-6 * normal();
+
+  for (const [dtype, round] of [
+    ['bfloat16', bfloat16],
+    ['float32', f],
+  ] as const)
+    test(`${dtype}: another log-softmax of the same logits`, () => {
+      const model = logits(round);
+      const found = between(scored(model, exactly), scored(model, elsewhere));
+      assert.ok(found.rmsNats > 3e-6 && found.rmsNats < 1e-5, String(found.rmsNats));
+      assert.equal(found.normaliserOnly, true);
+      assert.equal(found.argmaxChanges, 0);
+    });
+
+  test('float32: another order of summing the logits is told from it, though no larger', () => {
+    const model = logits(f);
+    const other = model.map((row) => row.map((x) => f(x + 1e-5 * normal())));
+    const found = between(scored(model, exactly), scored(other, exactly));
+    assert.ok(found.rmsNats > 5e-6 && found.rmsNats < 2e-5, String(found.rmsNats));
+    assert.equal(found.normaliserOnly, false);
+  });
+
+  test('bfloat16: a single logit that moved by one step of its grid is not it', () => {
+    const model = logits(bfloat16);
+    const other = model.map((row, i) => {
+      if (i > 0) return row;
+      const best = row.indexOf(Math.max(...row));
+      return row.map((x, id) => (id === best ? x + 2 ** -7 : x));
+    });
+    assert.equal(between(scored(model, exactly), scored(other, elsewhere)).normaliserOnly, false);
+  });
+
+  test('a shift by any amount is it, also where the lists end in a tie', () => {
+    const shift = (top: Row, nats: number): Row => top.map(([id, x]) => [id, x - nats]);
+    const left: Row = [
+      [1, -0.5],
+      [2, -4],
+    ];
+    const tied: Row = [
+      [1, -0.5],
+      [9, -4],
+    ];
+    assert.equal(between(rows(left), rows(shift(left, 0.25))).normaliserOnly, true);
+    assert.equal(between(rows(left), rows(shift(tied, 0.25))).normaliserOnly, false);
+    const three: Row = [...left, [3, -4]];
+    const others: Row = [...left, [9, -4]];
+    assert.equal(between(rows(three), rows(shift(others, 0.25))).normaliserOnly, true);
+    assert.equal(
+      between(rows(three), rows([[7, -0.75], ...shift(left, 0.25).slice(0, 2)])).normaliserOnly,
+      false,
+    );
+  });
+
+  test('nobody can say with a single token listed', () => {
+    const left = body(rows([[1, -0.5]]));
+    const right = body(rows([[1, -0.75]]));
+    assert.equal(between(left, right).normaliserOnly, false);
+  });
+});
