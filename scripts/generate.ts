@@ -98,7 +98,7 @@ export function between(text: string, marker: string, content: string): string {
 
 async function generated(): Promise<Map<string, string>> {
   const files = new Map<string, string>();
-  for (const name of ['suite', 'record', 'baseline', 'fingerprint'] as const)
+  for (const name of Object.keys(SCHEMAS) as (keyof typeof SCHEMAS)[])
     files.set(`schema/${name}.json`, jsonSchema(name));
   const { inputs, outputs } = tables(await readFile(join(root, 'action.yml'), 'utf8'));
   const readme = await readFile(join(root, 'README.md'), 'utf8');

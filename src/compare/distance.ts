@@ -145,8 +145,6 @@ export class Gauge {
     const reference = indexOf(rightIds, b, k, leftIds[a] ?? 0);
     const best = leftNats[a] ?? 0;
     const now = rightNats[reference] ?? 0;
-    // A shift of all log-probabilities pushes no token out of the list but one that ties at its end.
-    if (reference < 0) this.#moved = true;
     let shared = false;
     for (let i = a; i < a + k; i++) {
       const beside = i - a + b;
@@ -167,7 +165,10 @@ export class Gauge {
     if (!shared) this.#argmaxChanges++;
   }
 
-  /** An id with `nats` here and at most `bound` there, where `last` is this side's k-th value. */
+  /**
+   * An id with `nats` here and at most `bound` there, where `last` is this side's k-th value. A shift of all
+   * log-probabilities pushes no token out of the list but one that ties at its end.
+   */
   #missing(nats: number, bound: number, last: number): void {
     if (!(nats <= bound)) {
       const difference = this.#between(nats, bound);

@@ -1,8 +1,8 @@
-import type { Observation, Pass } from '../record/schema.ts';
-import { aloneOf, lifetimesOf, observationsOf, passesOf } from '../record/select.ts';
+import type { Observation } from '../record/schema.ts';
+import { aloneOf, lifetimesOf } from '../record/select.ts';
 import { onlyTopDiffers } from './agreement.ts';
 import { Gauge } from './distance.ts';
-import { sharedSteps } from './relations/witness.ts';
+import { find } from './relations/witness.ts';
 import type { Side, Size } from './types.ts';
 
 /** Kinds of pass whose tokens are known, so that there is a distance. */
@@ -43,30 +43,22 @@ export class Envelope {
 
 async function floorOf(side: Side): Promise<number | null> {
   const { record } = side;
-  for (const { lifetime, pass } of passesOf(record, { kind: 'score', arrangement: 'strangers' })) {
-    const beside = new Map(
-      observationsOf(record, { lifetime: lifetime.lifetime, kind: 'score', arrangement: 'strangers' }).map(
-        (one) => [one.prompt, one],
-      ),
-    );
-    const lonely = lifetime.passes.find(
-      ({ kind, arrangement }) => kind === 'score' && arrangement === 'alone',
-    );
-    if (lonely === undefined) continue;
+  for (const lifetime of record.lifetimes) {
+    const alone = find(record, lifetime, 'score', 'alone');
+    const beside = find(record, lifetime, 'score', 'strangers');
+    if (alone === undefined || beside === undefined) continue;
     const gauge = new Gauge();
-    for (const left of aloneOf(record, lifetime.lifetime, 'score')) {
-      const right = beside.get(left.prompt);
-      if (right !== undefined && overlapped(lonely, pass, left.prompt))
-        await gaugePair(gauge, left, right, side);
+    for (const [prompt, left] of alone.observations) {
+      const right = beside.observations.get(prompt);
+      const apart = alone.requests?.get(prompt)?.together === 1;
+      const shared = (beside.requests?.get(prompt)?.together ?? 0) > 1;
+      if (right !== undefined && apart && shared) await gaugePair(gauge, left, right, side);
     }
     const distance = gauge.distance();
     if (distance !== null) return distance.rmsNats;
   }
   return null;
 }
-
-const overlapped = (alone: Pass, beside: Pass, prompt: string) =>
-  sharedSteps(alone, prompt) === 1 && (sharedSteps(beside, prompt) ?? 0) > 1;
 
 async function boundOf(side: Side, kind: Known): Promise<number | null> {
   const { record } = side;

@@ -65,8 +65,8 @@ function ofPrompt(prompt: string, alone: Seen, beside: readonly Seen[]): Pair[] 
 function doubt(prompt: string, alone: Seen, other: Seen): string | undefined {
   const why = objection(other) ?? unwatched([alone, other], prompt);
   if (why !== undefined) return why;
-  if ((alone.requests?.get(prompt)?.together ?? 0) !== 1)
-    return `it shared steps with others in ${alone.pass.pass}`;
+  if (alone.requests?.get(prompt)?.together !== 1)
+    return `it was not alone in its steps in ${alone.pass.pass}`;
   return (other.requests?.get(prompt)?.together ?? 0) > 1
     ? undefined
     : `it shared no step with another request in ${other.pass.pass}`;

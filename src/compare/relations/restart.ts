@@ -28,9 +28,8 @@ export const restart: Relation = {
 };
 
 function ofKind(record: RunRecord, kind: PassKind): Pair[] {
-  // A start that only traces stands beside the others for its trace alone.
-  const lifetimes = kind === 'trace' ? record.lifetimes : lifetimesOf(record);
-  const asked = lifetimes.flatMap((lifetime) => {
+  // A start that only traces holds no other pass, and so stands beside the others for its trace alone.
+  const asked = record.lifetimes.flatMap((lifetime) => {
     const one = find(record, lifetime, kind, 'alone');
     return one === undefined ? [] : [{ lifetime, seen: one }];
   });

@@ -14,7 +14,7 @@ export interface Seen {
   readonly requests: ReadonlyMap<string, RequestWitness> | undefined;
 }
 
-export function seen(record: RunRecord, lifetime: Lifetime, pass: Pass): Seen {
+function seen(record: RunRecord, lifetime: Lifetime, pass: Pass): Seen {
   const { kind, arrangement, pass: name, witness } = pass;
   const given = observationsOf(record, { lifetime: lifetime.lifetime, kind, arrangement });
   return {
@@ -34,11 +34,6 @@ export function find(
 ): Seen | undefined {
   const pass = lifetime.passes.find((one) => one.kind === kind && one.arrangement === arrangement);
   return pass === undefined ? undefined : seen(record, lifetime, pass);
-}
-
-/** Most requests in one step together with this one; undefined where nobody watched. */
-export function sharedSteps({ witness }: Pass, prompt: string): number | undefined {
-  return witness.requests?.find(({ id }) => id === prompt)?.together;
 }
 
 /**
@@ -84,11 +79,7 @@ export function exercised(
   if (compared > 0)
     return { kind: 'exercised', evidence: evidence(compared), pairs, left: side, right: side };
   const first = pairs.find((pair) => 'unmeasured' in pair);
-  return { kind: 'unmeasured', reason: first === undefined ? otherwise : told(first) };
-}
-
-function told(pair: Extract<Pair, { readonly unmeasured: string }>): string {
-  return pair.unmeasured;
+  return { kind: 'unmeasured', reason: first?.unmeasured ?? otherwise };
 }
 
 /** `n of m prompts`. */

@@ -1,4 +1,4 @@
-import { cp, readFile } from 'node:fs/promises';
+import { cp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
@@ -32,11 +32,11 @@ export async function builtAction(engine: 'vllm' | 'scripted'): Promise<Action> 
     cp(join(repository, 'action.yml'), join(path, 'action.yml')),
     cp(join(repository, 'docker/harness'), join(path, 'docker/harness'), { recursive: true }),
   ]);
-  if (engine === 'scripted')
-    await cp(
-      fileURLToPath(new URL('engine.py', import.meta.url)),
-      join(path, 'docker/harness/deterministic_ml/engines/vllm.py'),
-    );
+  if (engine === 'scripted') {
+    const engines = join(path, 'docker/harness/deterministic_ml/engines');
+    await rm(join(engines, 'vllm'), { recursive: true });
+    await cp(fileURLToPath(new URL('engine.py', import.meta.url)), join(engines, 'vllm.py'));
+  }
   const manifest = Manifest.parse(parse(await readFile(join(path, 'action.yml'), 'utf8')));
   const inputs = Object.entries(manifest.inputs).map(([name, input]) => [name, input.default] as const);
   return {

@@ -7,7 +7,7 @@ import { type Runner, Step, type StepOptions } from './spawn.ts';
 import { containersOf, processesOf } from './suites.ts';
 
 /** What a log shows once tokens are being generated. */
-export const GENERATING = /^generate-1: /m;
+export const GENERATING = /^generate-alone: /m;
 
 /** How long it took from the signal. */
 export interface Cancelled {

@@ -1,7 +1,9 @@
-"""An engine that does what a test tells it: in their copy of the action, the tests put it in place of engines/vllm.py.
+"""An engine that does what a test tells it: in their copy of the action, the tests put it in place of engines/vllm.
 
-`engine.args` of the suite hold Python: `on_load` runs as the engine loads, `on_step` at each token, `on_close` at the
-end; ON_IMPORT of `engine.env` runs first of all. `text`, `logprob`, `dropped` and `effective` are what it claims.
+`engine.args` of the suite hold Python: `on_load` runs as the engine loads and may change `args`, `on_step` at each
+token, `on_pass` at the end of each pass, whose `witness` it may change, `on_close` at the end; ON_IMPORT of `engine.env`
+runs first of all. `text`, `logprob`, `prompt_tokens`, `dropped` and `effective` are what it claims, `trace` is mixed into
+the digests of its modules from number `trace_from` on, and `unavailable` tells for a kind of pass why there is none.
 """
 
 from __future__ import annotations
@@ -13,67 +15,157 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from ..harness.channel import Command, Progress
-from ..harness.lifeline import identity
-from .observation import Observation, Pass
+from deterministic_ml.engines.observation import Observation, Pass, Trace, unpack_ids
+from deterministic_ml.harness.channel import Command, Progress
+from deterministic_ml.harness.lifeline import identity
 
 NAME = "vllm"
 # Any package that every Python has.
 PACKAGE = "json"
 DISTRIBUTIONS: Sequence[str] = ()
 
+MODULES = ("model.layers.0.mlp.down_proj", "model.layers.0.mlp", "model.layers.0", "model.norm")
 
-def load(model: str, args: Mapping[str, Any], defaults: Sequence[str]) -> Scripted:
-    _play(args.get("on_load", ""))
-    return Scripted(args)
+
+def load(model: str, command: Command, scratch: Path) -> Scripted:
+    args = dict(command["args"])
+    _play(args.get("on_load", ""), args=args)
+    return Scripted(args, command["perturbation"])
 
 
 class Scripted:
-    def __init__(self, args: Mapping[str, Any]) -> None:
+    def __init__(self, args: Mapping[str, Any], perturbation: Mapping[str, Any] | None) -> None:
         self._args = args
+        self._kind = None if perturbation is None else perturbation["kind"]
+        # A whole nat more, so that the sum stays a float32.
+        self._nats = args.get("logprob", -0.25) - (1 if self._kind == "round-weights" else 0)
         self.dropped: list[str] = list(args.get("dropped", []))
         self.effective: dict[str, Any] = dict(args.get("effective", {}))
+        self.perturbed = None if self._kind is None else f"{self._kind}, as told"
 
-    def generate(self, command: Command, progress: Progress) -> Pass:
-        prompts = {prompt["id"]: prompt for prompt in command["prompts"]}
-        observations: list[Observation] = []
-        tokens = 0
-        for prompt_id in (prompt_id for group in command["groups"] for prompt_id in group):
-            chosen = [_token(str(prompts[prompt_id]), step) for step in range(command["sampling"]["max_tokens"])]
-            for step in range(len(chosen)):
-                _play(self._args.get("on_step", ""), step=step)
-                tokens += 1
-                progress.set(len(observations), tokens)
-            observations.append(
-                Observation(
-                    prompt=prompt_id,
-                    finish_reason="length",
-                    text=self._args.get("text", "as told"),
-                    prompt_tokens=[1, 2, 3],
-                    tokens=chosen,
-                    logprobs=[self._args.get("logprob", -0.25)] * len(chosen),
-                    top=[{token + k: -0.25 - k for k in range(command["topK"])} for token in chosen],
+    def run(self, command: Command, progress: Progress) -> Pass:
+        kind = command["kind"]
+        reason = self._args.get("unavailable", {}).get(kind)
+        if reason is not None:
+            return Pass(_witness([], 0), unavailable=reason)
+        requests = {request["id"]: request for request in command["requests"]}
+        seen: list[dict[str, Any]] = []
+        done: list[tuple[Any, list[int], list[int]]] = []
+        steps = tokens = 0
+        for group in command["groups"]:
+            for request in (requests[name] for name in group):
+                prompt, chosen = self._prompt(request), self._decoded(kind, request)
+                for step in range(len(chosen)):
+                    _play(self._args.get("on_step", ""), step=step)
+                    tokens += 1
+                    progress.set(len(done), tokens)
+                prefilled = _sequence(request, prompt) if kind == "score" else prompt
+                # Of a prompt in the cache, the last token is computed all the same.
+                cached = len(prompt) - 1 if command["warm"] else 0
+                seen.append(
+                    {
+                        "id": request["id"],
+                        "order": len(seen),
+                        "together": len(group),
+                        "chunks": [len(prefilled) - cached],
+                        "decodeSteps": len(chosen) - 1,
+                        "cachedTokens": cached,
+                    }
                 )
-            )
-        witness = {
-            "process": identity(os.getpid()),
-            "steps": tokens,
-            "generatedTokens": tokens,
-            "promptTokens": 3 * len(observations),
-            "maxRunning": 1,
-            "cachedTokens": 0,
-            "preemptions": 0,
-        }
-        return Pass(observations, witness, dict(command["sampling"]))
+                done.append((request, prompt, chosen))
+            steps += max(request["decodeSteps"] + 1 for request in seen[-len(group) :])
+        observed = [entry for entry in done if entry[0]["observed"]]
+        sampling = dict(observed[0][0]["sampling"])
+        witness = _witness(seen, steps)
+        _play(self._args.get("on_pass", ""), name=command["pass"], witness=witness)
+        if kind == "trace":
+            return Pass(witness, sampling, traces=[self._trace(*entry[:2]) for entry in observed])
+        observations = [self._observe(command, *entry) for entry in observed]
+        return Pass(witness, sampling, observations)
+
+    def vocabulary(self, ids: Sequence[int]) -> dict[int, str]:
+        return {token: f" w{token}" for token in ids}
 
     def close(self) -> None:
         _play(self._args.get("on_close", ""))
 
+    def _prompt(self, request: Mapping[str, Any]) -> list[int]:
+        changed = "messages" if self._kind == "chat-template-space" else "text"
+        is_changed = self._kind in ("chat-template-space", "tokenizer-merge") and changed in request["input"]
+        tokens: list[int] = self._args.get("prompt_tokens", [1, 2, 3])
+        return [9, *tokens] if is_changed else tokens
+
+    def _decoded(self, kind: str, request: Mapping[str, Any]) -> list[int]:
+        if kind == "force" and request["observed"]:
+            return unpack_ids(request["tokens"])
+        steps = request["sampling"]["max_tokens"] if kind in ("generate", "force") else 1
+        return [_token(str(request["input"]), step) for step in range(steps)]
+
+    def _observe(
+        self, command: Command, request: Mapping[str, Any], prompt: list[int], chosen: list[int]
+    ) -> Observation:
+        free, tokens = command["kind"] == "generate", chosen
+        logprobs = [self._nats] * len(chosen)
+        if command["kind"] == "score":
+            tokens = _sequence(request, prompt)[1:]
+            # Where decoding gave a number too, prefill gives the same.
+            logprobs = [
+                self._nats - (_sixtyfourths(prompt, at) if at < len(prompt) else 0) for at in range(1, len(tokens) + 1)
+            ]
+        return Observation(
+            prompt=request["id"],
+            finish_reason="length" if free else "given",
+            text=self._args.get("text", "as told") if free else "",
+            prompt_tokens=prompt,
+            tokens=tokens,
+            logprobs=logprobs,
+            top=[{token + k: logprob - k for k in range(command["topK"])} for token, logprob in zip(tokens, logprobs)],
+        )
+
+    def _trace(self, request: Mapping[str, Any], prompt: list[int]) -> Trace:
+        said = f"{prompt}{request['input']}{self._nats}"
+        told, begin = (
+            ("1 bit", 0)
+            if self._kind == "weight-bit"
+            else (self._args.get("trace", ""), self._args.get("trace_from", 0))
+        )
+        modules = [
+            {"name": name, "sha256": _sha256(f"{name}{said}{told if place >= begin else ''}"), "nans": 0}
+            for place, name in enumerate(MODULES)
+        ]
+        return Trace(request["id"], prompt, modules)
+
+
+def _sequence(request: Mapping[str, Any], prompt: list[int]) -> list[int]:
+    return [*prompt, *unpack_ids(request["tokens"] or "")][: request["limit"]]
+
+
+def _witness(seen: list[dict[str, Any]], steps: int) -> dict[str, Any]:
+    return {
+        "process": identity(os.getpid()),
+        "steps": steps,
+        "generatedTokens": sum(request["decodeSteps"] + 1 for request in seen),
+        "promptTokens": sum(sum(request["chunks"]) + request["cachedTokens"] for request in seen),
+        "maxRunning": max((request["together"] for request in seen), default=0),
+        "cachedTokens": sum(request["cachedTokens"] for request in seen),
+        "preemptions": 0,
+        "requests": seen,
+    }
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
 
 def _token(prompt: str, step: int) -> int:
-    return int.from_bytes(hashlib.sha256(f"{prompt}{step}".encode()).digest()[:2], "big")
+    return int(_sha256(f"{prompt}{step}")[:4], 16)
+
+
+def _sixtyfourths(prompt: list[int], at: int) -> float:
+    return int(_sha256(f"{prompt[: at + 1]}")[:1], 16) / 64
 
 
 def _play(code: str, **names: Any) -> None:

@@ -12,6 +12,8 @@ export interface SuiteOptions {
   readonly runtime?: Readonly<Record<string, unknown>>;
   readonly maxTokens?: number;
   readonly prompts?: readonly Readonly<Record<string, unknown>>[];
+  readonly score?: readonly Readonly<Record<string, unknown>>[];
+  readonly depth?: 'full' | 'score';
   readonly relations?: readonly unknown[];
   readonly name?: string;
   /** Engine starts of a refresh, and those after a first difference: as few as there can be unless asked for. */
@@ -33,6 +35,8 @@ export function suite(options: SuiteOptions = {}): string {
     line('sampling', { max_tokens: maxTokens }),
     'prompts:\n',
     ...prompts.map((prompt) => `  - ${JSON.stringify(prompt)}\n`),
+    options.score === undefined ? '' : line('score', options.score),
+    options.depth === undefined ? '' : line('depth', options.depth),
     line('relations', options.relations ?? ['rerun', 'baseline']),
     line('baseline', { store: 'files', path: BASELINES, lifetimes: options.lifetimes ?? 1 }),
     line('policy', { confirm: options.confirm ?? 0 }),

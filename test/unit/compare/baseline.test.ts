@@ -138,6 +138,8 @@ describe('an engine with several honest outcomes', () => {
     // Unknown bits with the tokens of the baseline's second start.
     assert.equal((await against(other(11, 12), other(0, 12, 12), 'tokens')).status, 'broken');
     assert.equal((await against(other(11, 13, 12), other(12), 'tokens')).status, 'held');
+    // Where one of the baseline's starts has the very bits, it is the one that is shown.
+    assert.deepEqual(told(await against(starts(1, 2), starts(2), 'tokens')), ['a generate identical']);
   });
 });
 
@@ -243,7 +245,18 @@ describe('kinds of passes', () => {
       onlyRight: [],
     });
     assert.equal(concludes(found).conclusion, 'drift');
-    assert.equal((await against(full(), now, 'tokens')).status, 'held');
+    const lenient = await against(full(), now, 'tokens');
+    assert.deepEqual([lenient.status, lenient.decision?.known], ['held', 1]);
+  });
+
+  test('a trace of any of the baseline’s starts is known', async () => {
+    const { 'trace-alone': _, ...rest } = FULL;
+    const traced = (mlp: string) => ({ ...rest, 'trace-alone': { trace: modules({ mlp }) } });
+    const before = side({
+      lifetimes: { 'lifetime-1': traced('x'), 'lifetime-2': traced('y') },
+      texts: ['text'],
+    });
+    assert.equal((await against(before, full(traced('y')))).status, 'held');
   });
 
   test('a model with other modules has no first one', async () => {
@@ -401,6 +414,20 @@ describe('tokens that tie at the k-th place', () => {
     assert.deepEqual([found.status, found.decision?.known], ['held', 1]);
   });
 
+  test('are a difference where one of them ended otherwise', async () => {
+    const stopped = side({
+      passes: { 'generate-alone': { a: body(listed(6)) } },
+      change: (r) => ({
+        ...r,
+        observations: r.observations.map((o) => ({ ...o, finishReason: 'stop' as const })),
+      }),
+    });
+    for (const last of [5, 6]) {
+      const found = await against(one(listed(last)), stopped);
+      assert.deepEqual([told(found), found.decision?.known], [['a generate tokens-differ'], 0]);
+    }
+  });
+
   test('and another value is one', async () => {
     assert.equal((await against(one(listed(5)), one(listed(6, -8)))).status, 'broken');
     assert.equal((await against(one({ ...listed(5), logprobs: [-1] }), one(listed(6)))).status, 'broken');
@@ -417,6 +444,7 @@ describe('tokens that tie at the k-th place', () => {
     const found = await against(one({}), lies);
     assert.equal(found.status, 'broken');
     assert.match(found.findings[0]?.reason ?? '', /the record is damaged/);
+    assert.equal(found.decision?.known, 0);
   });
 });
 

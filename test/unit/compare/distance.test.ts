@@ -253,6 +253,31 @@ describe('only the normaliser changed', () => {
     );
   });
 
+  test('a gap that moves by more than rounding is another logit, in whatever list or beyond it', () => {
+    const left: Row = [
+      [1, -0.5],
+      [2, -1],
+    ];
+    const gap = (nats: number): Row => [
+      [1, -0.75],
+      [2, -1.25 - nats],
+    ];
+    assert.equal(between(rows(left), rows(gap(2 ** -22))).normaliserOnly, true);
+    assert.equal(between(rows(left), rows(gap(2 ** -20))).normaliserOnly, false);
+    const swap: Row = [
+      [1, -0.75],
+      [9, -1.25],
+    ];
+    const beyond = (row: Row, nats: number): Bits => ({ tokens: [7], logprobs: [nats], top: [row] });
+    assert.equal(between(beyond(left, -6), beyond(gap(0), -6.25)).normaliserOnly, true);
+    assert.equal(between(beyond(left, -6), beyond(gap(0), -6.5)).normaliserOnly, false);
+    assert.equal(between(beyond(left, -6), beyond(swap, -6.25)).normaliserOnly, true);
+    assert.equal(between(beyond(left, -6), beyond(swap, -6.5)).normaliserOnly, false);
+    const pool = gauge(rows(left), rows(gap(1)));
+    pool.merge(gauge(rows(left), rows(gap(0))));
+    assert.equal(pool.distance()?.normaliserOnly, false);
+  });
+
   test('nobody can say with a single token listed', () => {
     const left = body(rows([[1, -0.5]]));
     const right = body(rows([[1, -0.75]]));

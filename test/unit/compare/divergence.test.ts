@@ -269,6 +269,7 @@ describe('tokens that tie at the k-th place', () => {
     ['the last one’s value is another', row([2, -2], [3, -3]), row([2, -2], [9, -3.5])],
     ['the one before is another', row([2, -2], [3, -3]), row([9, -2], [3, -3])],
     ['they swapped places', row([2, -2], [3, -3]), row([3, -2], [2, -3])],
+    ['a tie came apart', row([2, -3], [3, -3]), row([9, -3], [3, -4])],
     ['a tie came to be', row([2, -2], [3, -3]), row([2, -3], [3, -3])],
   ];
   for (const [name, left, right] of other)

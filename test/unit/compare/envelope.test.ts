@@ -253,6 +253,13 @@ describe('the size of a difference', () => {
       })),
     });
     assert.equal((await check(now(1), lonely, 'measure')).size?.floorNats, null);
+    const crowded = side({
+      passes: strangers(0.25),
+      change: withWitness('score-alone', ({ requests }) => ({
+        requests: requests?.map((one) => ({ ...one, together: 2 })) ?? null,
+      })),
+    });
+    assert.equal((await check(now(1), crowded, 'measure')).size?.floorNats, null);
     const blind = side({
       passes: strangers(0.25),
       change: withWitness('score-strangers', () => ({ requests: null })),

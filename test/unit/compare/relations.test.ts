@@ -155,6 +155,11 @@ const CASES: readonly Case[] = [
           ),
         /it shared no step with another request in generate-together/,
       ],
+      [
+        'alone was never scheduled',
+        withRequestsOf('generate-alone', { together: 0 }),
+        /it was not alone in its steps in generate-alone/,
+      ],
       ['alone was not alone', withRequestsOf('generate-alone', { together: 2 }), /submitted with 0 others/],
       [
         'nobody watched the scheduler',
@@ -238,6 +243,11 @@ const CASES: readonly Case[] = [
         'the score prefilled too little',
         withRequestsOf('score-alone', { chunks: [2] }),
         /score-alone prefilled 2 of its 5 tokens/,
+      ],
+      [
+        'the score prefilled one token less',
+        withRequestsOf('score-alone', { chunks: [3, 1] }),
+        /score-alone prefilled 4 of its 5 tokens/,
       ],
       [
         'the score was cut into more pieces than are told',
@@ -522,6 +532,23 @@ describe('batch', () => {
   });
 });
 
+test('what only ties at the k-th place is identical at the refresh too', async () => {
+  const listed = (last: number) =>
+    body({
+      tokens: [10],
+      logprobs: [-0.5],
+      top: [
+        [
+          [10, -0.5],
+          [last, -9],
+        ],
+      ],
+    });
+  const run = made({ 'generate-alone': { a: listed(1) }, 'generate-again': { a: listed(2) } });
+  const found = await check('rerun', run, 'identical', run);
+  assert.deepEqual([found.status, found.atRefresh], ['held', { identical: 1 }]);
+});
+
 test('order: a single prompt has none', async () => {
   const one = { a: A };
   const found = await check('order', made({ 'generate-together': one, 'generate-reversed': one }));
@@ -558,6 +585,10 @@ describe('prefill', () => {
     const found = await check('prefill', made(passes));
     assert.deepEqual(told(found), ['a generate unmeasured', 'b generate identical']);
     assert.match(found.findings[0]?.reason ?? '', /not those that were scored/);
+    // The same tokens after another prompt are others too.
+    const elsewhere = { ...A, promptTokens: Uint32Array.from([1, 7, 3]) };
+    const run = made({ 'force-alone': { a: A }, 'score-alone': { a: scoreOf(elsewhere) } });
+    assert.deepEqual(told(await check('prefill', run)), ['a force unmeasured']);
   });
 
   test('a single token was never decoded', async () => {

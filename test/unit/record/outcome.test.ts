@@ -110,8 +110,17 @@ describe('the outcome of lifetimes', () => {
   });
 
   test('tells kinds of passes apart', () => {
-    const swapped = (kind: string) => outcomeDigest(lifetimes({ 'lifetime-1': { [kind]: { a: body() } } }));
-    assert.notEqual(swapped('force-alone'), swapped('score-alone'));
+    const given = (name: string) =>
+      outcomeDigest(
+        side({
+          passes: { [name]: { a: body() } },
+          change: (r) => ({
+            ...r,
+            observations: r.observations.map((o) => ({ ...o, input: '0'.repeat(64) })),
+          }),
+        }).record,
+      );
+    assert.notEqual(given('force-alone'), given('score-alone'));
   });
 });
 

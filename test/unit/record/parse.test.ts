@@ -122,6 +122,16 @@ describe('a record is refused that', () => {
       /trace-alone\/trace in a pass that could not be done/,
     ],
     [
+      'forced a text',
+      {
+        ...withPass('generate-1', () => ({ kind: 'force', groups: [['text']] }))(record),
+        observations: record.observations
+          .filter(({ prompt }) => prompt === 'text')
+          .map((o) => ({ ...o, pass: 'generate-1' })),
+      },
+      /generate-1\/text that its suite does not ask/,
+    ],
+    [
       'lists nothing beside its tokens',
       but({ topK: { k: 0, sha256: 'f'.repeat(64) } }),
       /generate-1\/a without the best log-probabilities/,

@@ -7,6 +7,7 @@ method is called by its name: nothing need be shipped to the workers.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ...harness.lifeline import identity
@@ -23,7 +24,7 @@ class Extension:
 
     # Of vLLM's worker.
     vllm_config: Any
-    model_runner: Any
+    get_model: Callable[[], Any]
 
     def describe_worker(self) -> dict[str, Any]:
         """Its process, and the attention backends of its layers."""
@@ -38,7 +39,7 @@ class Extension:
     def begin_trace(self) -> None:
         from .hooks import Hooks
 
-        self._hooks = Hooks(self.model_runner.get_model())
+        self._hooks = Hooks(self.get_model())
 
     def end_trace(self) -> list[dict[str, Any]]:
         return self._hooks.remove()

@@ -1,4 +1,4 @@
-"""Changes the tokenizer or the chat template, in a private view of the model's folder."""
+"""Changes what lies beside the weights, in a private view of the model's folder."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Edit:
     # File of the model -> its new content.
     files: Mapping[str, str]
     words: str
-    # Whether it reached the tokenizer that the engine uses.
+    # Whether it reached the engine (an `LLM`).
     reached: Callable[[Any], bool]
 
     def told(self, llm: Any) -> str:
-        if not self.reached(llm.get_tokenizer()):
+        if not self.reached(llm):
             raise HarnessError("engine-failed", f"the engine does not use what was perturbed ({self.words})")
         return self.words
 
@@ -62,7 +62,7 @@ def chat_template_space(model: Path) -> Edit:
     if not files:
         raise HarnessError("engine-failed", f"{model} has no chat template to perturb")
     words = f"{' and '.join(files)}: a space before all that is rendered"
-    return Edit(files, words, lambda tokenizer: _SPACE in str(getattr(tokenizer, "chat_template", None)))
+    return Edit(files, words, lambda llm: _SPACE in str(getattr(llm.get_tokenizer(), "chat_template", None)))
 
 
 def tokenizer_merge(model: Path) -> Edit:
@@ -84,13 +84,40 @@ def tokenizer_merge(model: Path) -> Edit:
     return Edit(
         {"tokenizer.json": json.dumps(content, ensure_ascii=False)},
         words,
-        lambda tokenizer: token not in tokenizer.encode(_SENTENCE),
+        lambda llm: token not in llm.get_tokenizer().encode(_SENTENCE),
     )
+
+
+def rope_theta(model: Path) -> Edit:
+    """The base of the rotary embedding +0.1 %, wherever the configuration keeps it."""
+    content = _read(model / "config.json")
+    holders = [content, *(content.get(name) or {} for name in ("rope_parameters", "rope_scaling", "text_config"))]
+    found = [holder for holder in holders if isinstance(holder.get("rope_theta"), (int, float))]
+    if not found:
+        raise HarnessError("engine-failed", f"{model}/config.json names no rope_theta: there is nothing to perturb")
+    before = found[0]["rope_theta"]
+    after = before * 1.001
+    for holder in found:
+        holder["rope_theta"] = after
+
+    def reached(llm: Any) -> bool:
+        return str(after) in str(llm.llm_engine.vllm_config.model_config.hf_text_config)
+
+    return Edit({"config.json": json.dumps(content)}, f"config.json: rope_theta {before} → {after}", reached)
+
+
+def file_times(model: Path) -> Edit:
+    """Every small file written anew, with the same content: what a fresh checkout does."""
+    names = sorted(path.name for path in model.iterdir() if path.suffix in (".json", ".jinja", ".txt"))
+    files = {name: (model / name).read_text(encoding="utf-8") for name in names}
+    return Edit(files, f"the same content, written anew: {', '.join(names)}", lambda _: True)
 
 
 EDITS: Mapping[str, Callable[[Path], Edit]] = {
     "chat-template-space": chat_template_space,
     "tokenizer-merge": tokenizer_merge,
+    "rope-theta": rope_theta,
+    "file-times": file_times,
 }
 
 

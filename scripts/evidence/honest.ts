@@ -1,0 +1,118 @@
+/**
+ * Honest runs: changes that change nothing a user could see, each an engine start of its own against one baseline. How
+ * many of them does a check flag?
+ */
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { loadSuite } from '../../src/disk/suite-file.ts';
+import { parseInputs } from '../../src/inputs.ts';
+import { inFolder, measureChange, measureOnce, once } from '../../src/perturb.ts';
+import { type Known, perturbations } from '../../src/perturbations.ts';
+import { makePlan } from '../../src/plan.ts';
+import { terminalConsole } from '../../src/report/console.ts';
+import type { Tools } from '../../src/run.ts';
+import { cache, repository } from '../setup/cache.ts';
+
+export interface HonestRun {
+  readonly id: string;
+  readonly dtype: string;
+  /** Null where the change could not be made. */
+  readonly flagged: boolean | null;
+  readonly outcome: string;
+}
+
+export interface HonestOptions {
+  readonly runs: number;
+  readonly dtype: string;
+  readonly model: string;
+  readonly image: string | undefined;
+  readonly python: string;
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/** As many at once as have a core and a half each: a busy machine is an honest one too. */
+const AT_ONCE = Math.max(1, Math.floor(availableParallelism() / 1.5));
+
+export async function honestRuns(options: HonestOptions): Promise<HonestRun[]> {
+  const { runs, dtype, python, environment } = options;
+  const folder = join(cache, 'evidence', dtype);
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, 'determinism.yml'), suite(options));
+  const inputs: Readonly<Record<string, string>> = {
+    python,
+    'record-path': 'record',
+    'timeout-minutes': '20',
+  };
+  const { settings } = parseInputs(
+    (name) => inputs[name] ?? '',
+    { ...process.env, ...environment, GITHUB_WORKSPACE: folder, GITHUB_RUN_ID: String(Date.now()) },
+    join(repository, 'docker/harness'),
+  );
+  const tools: Tools = {
+    console: terminalConsole({ write: () => {}, now: Date.now, tty: false }),
+    signal: new AbortController().signal,
+  };
+  const loaded = await loadSuite(settings.suite, settings.workspace);
+  const whole = makePlan(loaded, 'check');
+  const plan = once(whole, whole.repeats);
+  const baseline = await measureOnce(loaded, plan, undefined, inFolder(settings, 'baseline'), tools);
+  const { fingerprint, lifetimes } = baseline.record;
+  const subject = { loaded, plan, fingerprint, effective: lifetimes[0]?.settings.effective ?? {} };
+  const equivalents = perturbations.filter(
+    ({ equivalent, make }) => equivalent && typeof make(subject) !== 'string',
+  );
+
+  const found: HonestRun[] = [];
+  let next = 0;
+  const worker = async () => {
+    while (next < runs) {
+      const turn = next++;
+      const known = equivalents[turn % equivalents.length];
+      if (known === undefined) throw new Error('no equivalent change can be made here');
+      found.push(await one(known, turn));
+      console.log(`${dtype}, honest run ${found.length} of ${runs}: ${JSON.stringify(found.at(-1))}`);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  return found;
+
+  async function one(known: Known, turn: number): Promise<HonestRun> {
+    const measured = await measureChange(
+      { ...known, id: `${known.id}-${turn}` },
+      subject,
+      baseline,
+      settings,
+      tools,
+    );
+    if (measured.kind === 'unavailable')
+      return { id: known.id, dtype, flagged: null, outcome: measured.reason };
+    const { status, findings } = measured.baseline;
+    const differ = findings.filter(({ agreement }) => agreement !== 'identical').length;
+    // The records of a hundred runs are of no further use.
+    await rm(inFolder(settings, `${known.id}-${turn}`).recordPath, { recursive: true, force: true });
+    return {
+      id: known.id,
+      dtype,
+      flagged: status !== 'held',
+      outcome: `${status}: ${findings.length - differ} of ${findings.length} findings identical`,
+    };
+  }
+}
+
+const suite = ({ model, image, dtype }: HonestOptions) => `apiVersion: deterministic-ml/v1
+name: honest
+model: { path: ${model} }
+engine:
+  name: vllm
+  args: { dtype: ${dtype}, max_model_len: 512, max_num_seqs: 4 }
+  env: { VLLM_CPU_KVCACHE_SPACE: "1", TORCHDYNAMO_DISABLE: "1" }
+${image === undefined ? '' : `runtime: { image: "${image}" }\n`}sampling: { temperature: 0, max_tokens: 12 }
+prompts:
+  - { id: capital, text: "The capital of France is" }
+  - { id: story, text: "Once upon a time", sampling: { temperature: 0.8, seed: 7 } }
+score:
+  - { id: passage, text: "The tide tables in the harbour office were printed once a year, and once a year somebody found a mistake in them. It was never a large one: a minute here, a hand of water there." }
+baseline: { store: files }
+`;

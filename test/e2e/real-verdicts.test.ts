@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict';
+import { chmod } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, type TestContext, test } from 'node:test';
+import { ensureFlippedModel, FLIPPED } from '../../scripts/setup/flipped-model.ts';
+import { ensureModel } from '../../scripts/setup/model.ts';
+import { ensureEngine } from '../../scripts/setup/python.ts';
+import type { Report } from '../../src/report/model.ts';
+import { type Action, builtAction } from './support/action.ts';
+import { findingsOf, relationOf, reportOf } from './support/reports.ts';
+import { aRunner, type Outcome, type Runner, runStep } from './support/spawn.ts';
+import { realSuite, type SuiteOptions } from './support/suites.ts';
+
+/** Real vLLM, one baseline of one engine start, and changes that have a real cause. */
+describe('real vLLM in bfloat16', () => {
+  let action: Action;
+  let runner: Runner;
+  let model: string;
+  /** The engine's Python, and one that starts every other engine with PyTorch's kernels for AVX2. */
+  let python: string;
+  let alternating: string;
+
+  const write = (options: SuiteOptions = {}) =>
+    runner.write(
+      'determinism.yml',
+      realSuite({
+        model,
+        maxTokens: 10,
+        prompts: [
+          { id: 'capital', text: 'The capital of France is' },
+          { id: 'sky', messages: [{ role: 'user', content: 'Explain why the sky is blue.' }] },
+        ],
+        ...options,
+        args: { dtype: 'bfloat16' },
+      }),
+    );
+
+  async function run(mode: 'check' | 'refresh', interpreter = python): Promise<Outcome> {
+    const inputs = { mode, runtime: 'process', python: interpreter };
+    return await runStep(action, runner, {
+      with: mode === 'refresh' ? { ...inputs, reason: 'first one' } : inputs,
+      event: 'workflow_dispatch',
+    });
+  }
+
+  const differing = (report: Report, kind: string) =>
+    [...findingsOf(report, 'baseline')].filter(
+      ([key, { agreement }]) => key.startsWith(`${kind}/`) && agreement !== 'identical',
+    );
+
+  function tell(t: TestContext, { log }: Outcome): void {
+    for (const line of log.split('\n').slice(-40)) t.diagnostic(line);
+  }
+
+  before(async () => {
+    action = await builtAction('vllm');
+    [{ python }, model] = [await ensureEngine(), await ensureModel()];
+    runner = await aRunner();
+    alternating = join(runner.home, 'alternating-python');
+    await runner.write(
+      '../../../home/alternating-python',
+      `#!/bin/sh
+starts=$(cat ${runner.home}/starts 2>/dev/null || echo 0)
+echo $((starts + 1)) > ${runner.home}/starts
+[ $((starts % 2)) -eq 1 ] || export ATEN_CPU_CAPABILITY=avx2
+exec ${python} "$@"
+`,
+    );
+    await chmod(alternating, 0o755);
+    await write();
+    const stored = await run('refresh');
+    assert.equal(stored.exitCode, 0, stored.log);
+    assert.equal(stored.outputs['conclusion'], 'reproduced');
+  });
+  after(async () => {
+    await runner[Symbol.asyncDispose]();
+    await action[Symbol.asyncDispose]();
+  });
+
+  test('one flipped bit in one weight: drift, and the module is named', async (t) => {
+    await write({ model: await ensureFlippedModel() });
+    const outcome = await run('check');
+    tell(t, outcome);
+    const report = await reportOf(outcome);
+    assert.equal(report.conclusion, 'drift', outcome.log);
+    assert.equal(report.verdict, 'fail');
+    const traced = findingsOf(report, 'baseline').get('trace/trace')?.trace;
+    assert.equal(traced?.first, FLIPPED.module);
+    assert.ok(outcome.log.includes(`first different module: ${FLIPPED.module}`), outcome.log);
+    assert.ok(outcome.summary.includes(FLIPPED.module), outcome.summary);
+  });
+
+  test('kernels for AVX2: drift, and no module differs', async (t) => {
+    await write({ env: { ATEN_CPU_CAPABILITY: 'avx2' } });
+    const outcome = await run('check');
+    tell(t, outcome);
+    const report = await reportOf(outcome);
+    assert.equal(report.conclusion, 'drift', outcome.log);
+    assert.notEqual(differing(report, 'score').length, 0);
+    assert.deepEqual(differing(report, 'trace'), []);
+    assert.match(outcome.log, /no module differs: the change lies in sampling, log-softmax/);
+  });
+
+  test('kernels for AVX2 at every other start: unstable, and no drift', async (t) => {
+    await write({ confirm: 2 });
+    const outcome = await run('check', alternating);
+    tell(t, outcome);
+    const report = await reportOf(outcome);
+    assert.equal(report.conclusion, 'unstable', outcome.log);
+    const { decision } = relationOf(report, 'baseline');
+    assert.deepEqual(decision, { of: 3, known: 1, distinct: 2, baselineLifetimes: 1, falseAlarm: null });
+    assert.match(outcome.log, /1 of 3 engine starts gave outcomes that the baseline knows, 2 did not/);
+  });
+
+  test('batched with strangers: the relation is broken, and the baseline reproduced', async (t) => {
+    await write({ relations: ['rerun', { name: 'batch', require: 'identical' }, 'baseline'] });
+    const outcome = await run('check');
+    tell(t, outcome);
+    const report = await reportOf(outcome);
+    assert.equal(report.conclusion, 'relation-broken', outcome.log);
+    assert.equal(report.verdict, 'fail');
+    const statuses = report.relations.map(({ relation, status }) => `${relation} ${status}`);
+    assert.deepEqual(statuses, ['rerun held', 'batch broken', 'baseline held']);
+    assert.match(relationOf(report, 'batch').evidence, /shared steps of the scheduler with others/);
+  });
+});

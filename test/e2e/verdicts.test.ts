@@ -1,0 +1,403 @@
+import assert from 'node:assert/strict';
+import { access, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { openRecord } from '../../src/disk/record-folder.ts';
+import type { RelationName } from '../../src/suite/schema.ts';
+import { bytesBelow } from '../support/cache-baseline.ts';
+import { type Action, builtAction } from './support/action.ts';
+import { cancelInMidGeneration } from './support/cancel.ts';
+import { findingsOf, relationOf, reportOf } from './support/reports.ts';
+import { type Outcome, type Runner, runStep, Step } from './support/spawn.ts';
+import { BASELINES, checkout, processesOf, type SuiteOptions, suite } from './support/suites.ts';
+
+let action: Action;
+before(async () => {
+  action = await builtAction('scripted');
+});
+after(() => action[Symbol.asyncDispose]());
+
+const PROCESS = { runtime: 'process' } as const;
+const REFRESH = { ...PROCESS, mode: 'refresh', reason: 'first one' } as const;
+
+async function refresh(runner: Runner, options: SuiteOptions = {}): Promise<Outcome> {
+  await runner.write('determinism.yml', suite(options));
+  return await runStep(action, runner, {
+    event: 'workflow_dispatch',
+    with: { ...REFRESH, 'record-path': '../refreshed' },
+  });
+}
+
+async function check(runner: Runner, options: SuiteOptions = {}): Promise<Outcome> {
+  await runner.write('determinism.yml', suite(options));
+  return await runStep(action, runner, { with: { ...PROCESS, 'record-path': '../checked' } });
+}
+
+/** A runner with a baseline of what the suite's options make the engine do. */
+async function withBaseline(options: SuiteOptions = {}): Promise<Runner> {
+  const runner = await checkout(options);
+  const stored = await refresh(runner, options);
+  assert.equal(stored.outputs['conclusion'], 'reproduced', stored.log);
+  assert.equal(stored.exitCode, 0);
+  return runner;
+}
+
+const recordOf = async ({ outputs }: Outcome) => (await openRecord(outputs['record-path'] ?? '')).record;
+const kindsOf = async (outcome: Outcome) => [
+  ...new Set((await recordOf(outcome)).lifetimes.flatMap(({ passes }) => passes.map(({ kind }) => kind))),
+];
+
+/** An engine whose log-probability is another one at each start, in turn. */
+function alternating({ home }: Runner, logprobs: readonly number[]): SuiteOptions {
+  return {
+    args: {
+      on_load: `import pathlib
+starts = pathlib.Path(${JSON.stringify(join(home, 'starts'))})
+count = len(starts.read_bytes()) if starts.exists() else 0
+starts.write_bytes(b"x" * (count + 1))
+args["logprob"] = ${JSON.stringify(logprobs)}[count % ${logprobs.length}]`,
+    },
+  };
+}
+
+/** What the scripted engine says unless it is told otherwise, and two other things. */
+const [KNOWN, OTHER, THIRD] = [-0.25, -0.5, -0.75] as const;
+
+describe('a difference from the baseline', () => {
+  test('in all engine starts: drift, which two more starts confirm, at a price that is told', async () => {
+    await using runner = await withBaseline({ lifetimes: 3 });
+    const outcome = await check(runner, { args: { logprob: OTHER }, confirm: 2 });
+    const report = await reportOf(outcome);
+    assert.equal(report.conclusion, 'drift', outcome.log);
+    assert.equal(report.verdict, 'fail');
+    const { falseAlarm, ...decision } = relationOf(report, 'baseline').decision ?? {};
+    assert.deepEqual(decision, { of: 3, known: 0, distinct: 1, baselineLifetimes: 3 });
+    assert.ok(Math.abs(Number(falseAlarm) - (2 / 5) ** 2 * (3 / 5) ** 3) < 1e-9);
+    assert.equal((await recordOf(outcome)).lifetimes.length, 3);
+    const told = outcome.log.replaceAll('\n', ' ');
+    assert.match(
+      told,
+      /Engine, lifetime-1: .*2 more engine starts tell .*: about \d+ s \(`policy: \{ confirm: 0 \}` leaves it open\).*Engine, lifetime-2.*Engine, lifetime-3/,
+    );
+    assert.match(
+      told,
+      /3 of 3 engine starts gave this, and none of the baseline’s 3 engine starts did\. A false alarm of that kind has a chance of at most 3\.5 %/,
+    );
+  });
+
+  test('in one start alone: drift, and what it does not know', async () => {
+    await using runner = await withBaseline();
+    const outcome = await check(runner, { args: { logprob: OTHER }, confirm: 0 });
+    const report = await reportOf(outcome);
+    assert.equal(report.conclusion, 'drift', outcome.log);
+    assert.equal((await recordOf(outcome)).lifetimes.length, 1);
+    assert.equal(relationOf(report, 'baseline').decision?.falseAlarm, null);
+    assert.match(outcome.log, /one engine start only: it may also be an engine that does not repeat/);
+    assert.doesNotMatch(outcome.log, /more engine start/);
+  });
+
+  test('a change that is put back is reproduced at once: no start is spent on a doubt', async () => {
+    await using runner = await withBaseline();
+    const outcome = await check(runner, { confirm: 2 });
+    assert.equal(outcome.outputs['conclusion'], 'reproduced', outcome.log);
+    assert.equal((await recordOf(outcome)).lifetimes.length, 1);
+  });
+
+  test('in the modules alone: drift, and the first of them is named', async () => {
+    await using runner = await withBaseline();
+    const outcome = await check(runner, { args: { trace: 'another kernel', trace_from: 2 }, confirm: 2 });
+    const report = await reportOf(outcome);
+    assert.equal(report.conclusion, 'drift', outcome.log);
+    const agreements = [...findingsOf(report, 'baseline')].map(([key, one]) => `${key} ${one.agreement}`);
+    assert.deepEqual(agreements.sort(), [
+      'force/one identical',
+      'generate/one identical',
+      'score/one identical',
+      'trace/trace modules-differ',
+    ]);
+    assert.equal(relationOf(report, 'baseline').decision?.of, 3);
+    assert.match(
+      outcome.log,
+      /first different module: model\.layers\.0 \(2 of 4 differ; 2 ran before it and agree\)/,
+    );
+    assert.match(outcome.log, /Drift: none of 1 prompts, but modules that were traced,/);
+    assert.equal(outcome.outputs['drift-count'], '0');
+    const placed = outcome.commands.filter(({ properties }) => properties['file'] === 'determinism.yml');
+    assert.equal(placed.length, 1);
+    assert.match(placed[0]?.data ?? '', /first different module: model\.layers\.0 /);
+  });
+
+  test('in the prompt’s own tokens: inputs differ', async () => {
+    await using runner = await withBaseline();
+    const outcome = await check(runner, { args: { prompt_tokens: [1, 2, 4] } });
+    const report = await reportOf(outcome);
+    assert.equal(report.conclusion, 'drift', outcome.log);
+    for (const [key, { agreement }] of findingsOf(report, 'baseline'))
+      assert.equal(agreement, 'inputs-differ', key);
+    assert.match(outcome.log, /one .*the prompt itself tokenises differently/);
+  });
+});
+
+describe('an engine with several outcomes', () => {
+  for (const [logprobs, says] of [
+    [[OTHER, KNOWN, OTHER], /1 of 3 engine starts gave outcomes that the baseline knows, 2 did not/],
+    [[OTHER, KNOWN, KNOWN], /2 of 3 engine starts gave outcomes that the baseline knows, 1 did not/],
+    [[OTHER, THIRD, -1], /None of 3 engine starts gave an outcome .* and they gave 3 different ones/],
+  ] as const)
+    test(`that gives ${logprobs.join(', ')} is unstable, and has not drifted`, async () => {
+      await using runner = await withBaseline();
+      const outcome = await check(runner, { ...alternating(runner, logprobs), confirm: 2 });
+      const report = await reportOf(outcome);
+      assert.equal(report.conclusion, 'unstable', outcome.log);
+      assert.equal(report.verdict, 'fail');
+      assert.match(outcome.log, says);
+      assert.match(outcome.summary, /Unstable/);
+      assert.doesNotMatch(outcome.log, /Drift/);
+      const { known } = relationOf(report, 'baseline').decision ?? {};
+      assert.equal(known, logprobs.filter((one) => one === KNOWN).length);
+    });
+
+  test('is no baseline unless the suite asks for it: the old one stays, byte for byte', async () => {
+    await using runner = await withBaseline();
+    const old = await bytesBelow(join(runner.workspace, BASELINES));
+    const outcome = await refresh(runner, { ...alternating(runner, [KNOWN, OTHER]), lifetimes: 3 });
+    const report = await reportOf(outcome);
+    assert.equal(report.conclusion, 'unstable', outcome.log);
+    assert.equal(report.context.baseline.kind, 'not-stored');
+    assert.equal(relationOf(report, 'restart').status, 'broken');
+    assert.match(outcome.log, /No baseline was stored: `restart` is broken: .*The old baseline stays/);
+    assert.equal(outcome.outputs['baseline-key'], '');
+    assert.deepEqual(await bytesBelow(join(runner.workspace, BASELINES)), old);
+  });
+
+  test('that is refused leaves no baseline where there was none', async () => {
+    await using runner = await checkout();
+    const outcome = await refresh(runner, { ...alternating(runner, [KNOWN, OTHER]), lifetimes: 2 });
+    assert.equal(outcome.outputs['conclusion'], 'unstable', outcome.log);
+    assert.deepEqual(await readdir(runner.workspace), ['determinism.yml', 'model']);
+  });
+
+  test('in a baseline that knows them all: each of them is reproduced, another one is drift', async () => {
+    const relations = ['rerun', { name: 'restart', require: 'measure' }, 'baseline'];
+    await using runner = await checkout();
+    const stored = await refresh(runner, {
+      ...alternating(runner, [KNOWN, OTHER, KNOWN]),
+      lifetimes: 3,
+      relations,
+    });
+    assert.equal(stored.exitCode, 0, stored.log);
+    assert.equal(relationOf(await reportOf(stored), 'restart').status, 'measured');
+
+    for (const logprob of [KNOWN, OTHER]) {
+      const outcome = await check(runner, { args: { logprob }, confirm: 2 });
+      assert.equal(outcome.outputs['conclusion'], 'reproduced', outcome.log);
+      assert.match(outcome.log, /gave an outcome that the baseline knows, from 3 engine starts/);
+    }
+    const both = await check(runner, { ...alternating(runner, [OTHER, KNOWN]), relations, confirm: 2 });
+    assert.equal(both.outputs['conclusion'], 'reproduced', both.log);
+    assert.match(both.log, /2 of 2 engine starts gave outcomes that the baseline knows/);
+    assert.match(both.log, /restart: measured/);
+    const third = await check(runner, { args: { logprob: THIRD }, confirm: 2 });
+    assert.equal(third.outputs['conclusion'], 'drift', third.log);
+  });
+});
+
+describe('a relation', () => {
+  const PAIR = [
+    { id: 'one', text: 'The capital of France is' },
+    { id: 'two', text: 'The capital of Japan is' },
+  ];
+  const RELATIONS = ['restart', 'batch', 'order', 'prefix-cache', 'prefill'] as const;
+  const required = (names: readonly string[], require = 'identical') => [
+    ...names.map((name) => ({ name, require })),
+    'baseline',
+  ];
+  /** What the engine leaves out of its witness, and what the report then says. */
+  const SILENT: Readonly<Record<(typeof RELATIONS)[number], readonly [code: string, says: RegExp]>> = {
+    restart: ['witness["process"] = "unknown"', /not known which process ran the model/],
+    batch: [
+      'for one in witness["requests"]: one["together"] = 1',
+      /shared no step with another request in generate-together/,
+    ],
+    order: [
+      'for one in witness["requests"]: one["order"] = int(one["id"] == "two")',
+      /took the prompts up in the same order both times/,
+    ],
+    'prefix-cache': [
+      'for one in witness["requests"]: one["cachedTokens"] = 0',
+      /none of its tokens came from the prefix cache in generate-warm/,
+    ],
+    prefill: [
+      'for one in witness["requests"]: one["decodeSteps"] = 0',
+      /force-alone returned 4 tokens of it in 0 decode steps/,
+    ],
+  };
+
+  let runner: Runner;
+  before(async () => {
+    runner = await withBaseline({ prompts: PAIR });
+  });
+  after(() => runner[Symbol.asyncDispose]());
+
+  test('of them, all hold where the witness proves that they were exercised', async () => {
+    const outcome = await check(runner, { prompts: PAIR, relations: required(RELATIONS) });
+    const report = await reportOf(outcome);
+    assert.equal(report.conclusion, 'reproduced', outcome.log);
+    const statuses = report.relations.map(({ relation, status }) => `${relation} ${status}`);
+    assert.deepEqual(statuses, [...RELATIONS, 'baseline'].map((name) => `${name} held`));
+  });
+
+  async function isUnmeasured(relation: RelationName, on_pass: string, says: RegExp, require: string) {
+    const relations = required([relation], require);
+    const outcome = await check(runner, { prompts: PAIR, relations, args: { on_pass } });
+    const report = await reportOf(outcome);
+    assert.equal(report.conclusion, 'unmeasured', outcome.log);
+    assert.equal(report.verdict, 'fail');
+    assert.equal(relationOf(report, relation).status, 'unmeasured');
+    assert.equal(relationOf(report, 'baseline').status, 'held');
+    assert.match(relationOf(report, relation).evidence, says);
+    assert.match(outcome.commands.find(({ command }) => command === 'error')?.data ?? '', says);
+  }
+
+  for (const relation of RELATIONS) {
+    const [on_pass, says] = SILENT[relation];
+    test(`\`${relation}\` without its witness is unmeasured, and red`, () =>
+      isUnmeasured(relation, on_pass, says, 'identical'));
+  }
+
+  test('that is only measured is red without its witness too', () =>
+    isUnmeasured(
+      'batch',
+      'witness["requests"] = None',
+      /does not tell what its scheduler did with it/,
+      'measure',
+    ));
+
+  test('whose witness says what cannot be is unmeasured', () =>
+    isUnmeasured(
+      'batch',
+      'for one in witness["requests"]: one["together"] = 7',
+      /tells of 7 requests in one step/,
+      'identical',
+    ));
+});
+
+describe('`depth: score`', () => {
+  const SCORED = {
+    depth: 'score',
+    relations: ['rerun', 'baseline'],
+    score: [{ id: 'passage', text: 'The tide tables in the harbour office were printed once a year.' }],
+  } as const satisfies SuiteOptions;
+
+  test('neither generates nor forces once there is a baseline, and says what it did not exercise', async () => {
+    await using runner = await withBaseline(SCORED);
+    const outcome = await check(runner, SCORED);
+    const report = await reportOf(outcome);
+    assert.equal(report.conclusion, 'reproduced', outcome.log);
+    assert.deepEqual(await kindsOf(outcome), ['score', 'trace']);
+    assert.deepEqual(
+      [...findingsOf(report, 'baseline').keys()].sort(),
+      ['score/one', 'score/passage', 'trace/trace'],
+    );
+    for (const what of ['decode', 'greedy sampling', 'stop conditions']) {
+      const part = report.coverage.find((one) => one.what === what);
+      assert.equal(part?.exercised, false, what);
+      assert.match(part.by, /no generate pass/);
+    }
+    assert.match(outcome.log, /Not exercised: decode \(no generate pass; no force pass\), greedy sampling/);
+    assert.match(outcome.summary, /Not exercised, so a change there goes unseen: decode /);
+
+    const drifted = await check(runner, { ...SCORED, args: { logprob: OTHER }, confirm: 2 });
+    const told = await reportOf(drifted);
+    assert.equal(told.conclusion, 'drift', drifted.log);
+    assert.equal(relationOf(told, 'baseline').decision?.of, 3);
+    assert.deepEqual(await kindsOf(drifted), ['score', 'trace']);
+    assert.match(drifted.log, /Drift: 2 of 2 prompts and texts \(no text was compared\)/);
+  });
+
+  test('compares with a baseline that was made at full depth', async () => {
+    const { depth, ...full } = SCORED;
+    await using runner = await withBaseline(full);
+    const outcome = await check(runner, { ...full, depth });
+    assert.equal(outcome.outputs['conclusion'], 'reproduced', outcome.log);
+    assert.deepEqual(await kindsOf(outcome), ['score', 'trace']);
+  });
+});
+
+describe('a model that computes NaN', () => {
+  const NAN = { args: { on_load: 'args["logprob"] = float("nan")' } } as const;
+
+  test('is no baseline, although its bits repeat', async () => {
+    await using runner = await checkout();
+    const outcome = await refresh(runner, { ...NAN, lifetimes: 2 });
+    const report = await reportOf(outcome);
+    assert.equal(report.conclusion, 'unmeasured', outcome.log);
+    assert.equal(report.verdict, 'fail');
+    assert.equal(report.context.baseline.kind, 'not-stored');
+    assert.match(outcome.log, /log-probabilities are NaN: the model is broken/);
+    assert.deepEqual(await readdir(runner.workspace), ['determinism.yml', 'model']);
+  });
+
+  test('is not what an honest baseline recorded', async () => {
+    await using runner = await withBaseline();
+    const outcome = await check(runner, { ...NAN, confirm: 2 });
+    assert.equal(outcome.outputs['conclusion'], 'drift', outcome.log);
+    assert.match(outcome.log, /log-probabilities are NaN: the model is broken/);
+  });
+});
+
+describe('what a run leaves', () => {
+  test('a record, its report and a copy of the baseline, where the outputs say', async () => {
+    await using runner = await withBaseline();
+    const outcome = await check(runner);
+    assert.equal(outcome.exitCode, 0, outcome.log);
+    const { 'record-path': record = '', 'report-path': report = '' } = outcome.outputs;
+    assert.equal(record, join(runner.workspace, '../checked'));
+    assert.equal(report, `${record}.report.json`);
+    assert.equal((await reportOf(outcome)).context.reportPath, report);
+    const stored = join(runner.workspace, BASELINES, 'hostile', outcome.outputs['hardware-class'] ?? '');
+    assert.deepEqual(await bytesBelow(`${record}.baseline`), await bytesBelow(stored));
+    assert.deepEqual((await readdir(join(record, '..'))).filter((name) => name.startsWith('checked')).sort(), [
+      'checked',
+      'checked.baseline',
+      'checked.log',
+      'checked.report.json',
+    ]);
+  });
+
+  /** Fast at its first start and slow at every other. */
+  const slowLater = ({ home }: Runner): SuiteOptions => ({
+    args: {
+      on_load: `import pathlib
+starts = pathlib.Path(${JSON.stringify(join(home, 'starts'))})
+if starts.exists(): args["on_step"] = "time.sleep(0.05)"
+starts.touch()
+args["logprob"] = ${OTHER}`,
+    },
+    maxTokens: 2000,
+  });
+  const IN_SECOND = /^(::group::)?Engine, lifetime-2\n[^]*^generate-alone: /m;
+
+  test('a refresh that is cancelled at its second engine start: neither record nor report', async () => {
+    await using runner = await checkout();
+    await runner.write('determinism.yml', suite({ ...slowLater(runner), lifetimes: 3 }));
+    const options = { with: REFRESH, event: 'workflow_dispatch' } as const;
+    await cancelInMidGeneration(action, runner, options, undefined, IN_SECOND);
+    assert.deepEqual(await readdir(runner.workspace), ['determinism.yml', 'model']);
+  });
+
+  test('a check that is killed while it confirms a drift: neither record nor report', async () => {
+    await using runner = await withBaseline({ maxTokens: 2000 });
+    await runner.write('determinism.yml', suite({ ...slowLater(runner), confirm: 2 }));
+    const record = join(runner.workspace, '../killed');
+    await using step = await Step.start(action, runner, 'main', {
+      with: { ...PROCESS, 'record-path': record },
+    });
+    await step.sees(IN_SECOND);
+    assert.notEqual((await processesOf(runner)).length, 0);
+    step.kill('SIGKILL');
+    assert.equal((await step.ended).outputs['conclusion'] ?? '', '');
+    for (const path of [record, `${record}.report.json`, `${record}.baseline`])
+      await assert.rejects(access(path), { code: 'ENOENT' });
+  });
+});
