@@ -1,81 +1,66 @@
-/** `npm run bench` prints ratios taken in one run; `--json` gives them by name. docs/performance.md says what they mean. */
-import { spawnSync } from 'node:child_process';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { bundle } from './build.ts';
-import { cache, repository } from './setup/cache.ts';
+/**
+ * `npm run bench` prints ratios taken in one run, each against its goal; `--json` gives the numbers by name, `--only
+ * NAME` takes one of them. docs/performance.md says what they mean.
+ */
+import { parseArgs } from 'node:util';
+import { BigRecords } from './bench/big-records.ts';
+import { coldStart } from './bench/cold-start.ts';
+import { compareDrifted } from './bench/compare-drifted.ts';
+import { compareIdenticalMs } from './bench/compare-identical.ts';
+import { compareMemoryGrowth, compareMemoryMb } from './bench/compare-memory.ts';
+import { Demo } from './bench/demo.ts';
+import { engineStarts } from './bench/engine-starts.ts';
+import type { Bench, Figure, Measured } from './bench/figure.ts';
+import { overhead } from './bench/overhead.ts';
+import { sensitivity } from './bench/sensitivity.ts';
+import { traceSeconds } from './bench/trace-seconds.ts';
+import { step } from './setup/step.ts';
 
-const REPEATS = 15;
+const FIGURES: Readonly<Record<string, Figure>> = {
+  coldStart,
+  compareDrifted,
+  compareIdenticalMs,
+  compareMemoryMb,
+  compareMemoryGrowth,
+  overhead,
+  traceSeconds,
+  sensitivity,
+  engineStarts,
+};
 
-interface Figure {
-  readonly value: number;
-  readonly goal: string;
-  readonly met: boolean;
-  readonly meaning: string;
+const { values } = parseArgs({ options: { json: { type: 'boolean' }, only: { type: 'string' } } });
+const wanted = Object.entries(FIGURES).filter(([name]) => values.only === undefined || name === values.only);
+if (wanted.length === 0) {
+  console.error(`\`${values.only}\` is none of ${Object.keys(FIGURES).join(', ')}.`);
+  process.exit(2);
 }
 
-/** Wall time of the action up to an input error, over that of loading @actions/core and @actions/cache alone. */
-async function coldStart(): Promise<Figure> {
-  // Below .cache, so that the bundler finds node_modules.
-  await mkdir(cache, { recursive: true });
-  const folder = await mkdtemp(join(cache, 'bench-'));
-  try {
-    const entry = join(folder, 'entry.ts');
-    await writeFile(
-      entry,
-      "import * as core from '@actions/core';\nimport * as cache from '@actions/cache';\nif (process.argv.length > 100) console.log(core, cache);\n",
-    );
-    const reference = join(folder, 'reference');
-    await bundle({ reference: entry }, reference);
-    await writeFile(join(reference, 'package.json'), '{ "type": "module" }\n');
-    const times = { ours: [] as number[], reference: [] as number[] };
-    // Alternating, so that whatever else the machine does hits both alike.
-    for (let i = 0; i < REPEATS; i++) {
-      times.ours.push(wallTime([join(repository, 'dist/main.js')], 1));
-      times.reference.push(wallTime([join(reference, 'reference.js')], 0));
-    }
-    const value = median(times.ours) / median(times.reference);
-    return {
-      value,
-      goal: '<= 1.0',
-      met: value <= 1,
-      meaning:
-        'dist/main.js with an invalid input, against a bundle of @actions/core and @actions/cache with an empty main',
-    };
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+await using owned = new AsyncDisposableStack();
+const newDemo = async (relations: readonly string[]) => owned.use(await Demo.make(relations));
+const bench: Bench = {
+  records: lazy(async () => owned.use(await BigRecords.make())),
+  demo: lazy(() => newDemo(['baseline'])),
+  newDemo,
+};
+
+const taken: Record<string, number | null> = {};
+for (const [name, figure] of wanted) {
+  const measured = await step(name, () => figure.measure(bench));
+  taken[name] = measured.value;
+  if (values.json !== true) console.log(line(name, figure, measured));
+}
+if (values.json === true) console.log(JSON.stringify(taken, null, 2));
+
+function line(name: string, { goal, meets, meaning }: Figure, { value, detail }: Measured): string {
+  const met = value !== null && meets(value);
+  const number = value === null ? 'not measured' : value.toPrecision(4);
+  return `${name}  ${number}  (goal ${goal}: ${met ? 'met' : 'NOT met'})\n    ${meaning}\n    ${detail}`;
 }
 
-/** Milliseconds; the exit code is checked, since a program that crashes early is fast. */
-function wallTime(args: readonly string[], expected: number): number {
-  const start = performance.now();
-  const { status, stdout } = spawnSync(process.execPath, args, {
-    env: { PATH: process.env['PATH'], INPUT_MODE: 'no-such-mode' },
-    cwd: tmpdir(),
-    encoding: 'utf8',
-  });
-  const ms = performance.now() - start;
-  if (status !== expected)
-    throw new Error(`${args.join(' ')} exited with ${status} instead of ${expected}:\n${stdout}`);
-  return ms;
+function lazy<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
 }
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
-}
-
-const figures: Readonly<Record<string, Figure>> = { coldStart: await coldStart() };
-if (process.argv.includes('--json'))
-  console.log(
-    JSON.stringify(
-      Object.fromEntries(Object.entries(figures).map(([name, { value }]) => [name, value])),
-      null,
-      2,
-    ),
-  );
-else
-  for (const [name, { value, goal, met, meaning }] of Object.entries(figures))
-    console.log(`${name}  ${value.toFixed(3)}  (goal ${goal}: ${met ? 'met' : 'NOT met'})  ${meaning}`);

@@ -8,9 +8,11 @@ export interface DemoOptions {
   readonly dtype?: string;
   readonly environment?: Readonly<Record<string, string>>;
   readonly relations?: readonly string[];
+  /** Engine starts after a first difference. */
+  readonly confirm?: number;
 }
 
-export function demoSuite({ model, image, dtype, environment, relations }: DemoOptions): string {
+export function demoSuite({ model, image, dtype, environment, relations, confirm }: DemoOptions): string {
   const env = { VLLM_CPU_KVCACHE_SPACE: '1', TORCHDYNAMO_DISABLE: '1', ...environment };
   return `apiVersion: deterministic-ml/v1
 name: demo
@@ -29,7 +31,7 @@ score:
   - { id: passage, text: "${PASSAGE}" }
 relations: [${(relations ?? ['rerun', 'baseline']).join(', ')}]
 baseline: { store: files, path: baselines }
-`;
+${confirm === undefined ? '' : `policy: { confirm: ${confirm} }\n`}`;
 }
 
 /** About 150 tokens of plain prose: cheap to score, since one prefill sees them all. */

@@ -1,6 +1,7 @@
 /**
  * `npm run evidence`: claims that need more repetitions than CI has time for, on real vLLM in its real container.
- * Writes docs/evidence/<date>-cpu/. `--tries 3 --checks 2` for a short look, which writes nothing.
+ * Writes docs/evidence/<date>-cpu/. `--tries 3 --checks 2 --honest 8` for a short look, which writes nothing;
+ * `--only honest` for that part.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
@@ -12,16 +13,27 @@ import { type Action, builtAction } from '../test/e2e/support/action.ts';
 import { cancelInMidGeneration, LIMIT_MS } from '../test/e2e/support/cancel.ts';
 import { aRunner, runStep } from '../test/e2e/support/spawn.ts';
 import { realSuite } from '../test/e2e/support/suites.ts';
+import { type HonestRun, honestRuns } from './evidence/honest.ts';
 import { repository } from './setup/cache.ts';
 import { type DockerDaemon, ensureDocker } from './setup/docker.ts';
 import { ensureCpuImage } from './setup/image.ts';
 import { ensureModel } from './setup/model.ts';
 import { ensureEngine } from './setup/python.ts';
 
-const { values } = parseArgs({ options: { tries: { type: 'string' }, checks: { type: 'string' } } });
+const { values } = parseArgs({
+  options: {
+    tries: { type: 'string' },
+    checks: { type: 'string' },
+    honest: { type: 'string' },
+    only: { type: 'string' },
+  },
+});
 const tries = Number(values.tries ?? 20);
 const checks = Number(values.checks ?? 5);
-const isFull = values.tries === undefined && values.checks === undefined;
+const honest = Number(values.honest ?? 100);
+const isFull = [values.tries, values.checks, values.honest].every((value) => value === undefined);
+const date = new Date().toISOString().slice(0, 10);
+const evidence = join(repository, 'docs/evidence', `${date}-cpu`);
 
 const model = await ensureModel();
 const { python } = await ensureEngine();
@@ -30,11 +42,14 @@ const { imageId } = await ensureCpuImage(docker);
 await using action = await builtAction('vllm');
 const env = { DOCKER_HOST: docker.host };
 
+await measureHonest();
+if (values.only === 'honest') process.exit();
+
 const cancels = await measureCancels(action, docker);
 const repeats = await measureRepeats(action);
 
 const results = {
-  date: new Date().toISOString().slice(0, 10),
+  date,
   machine: { cpu: cpus()[0]?.model.trim() ?? 'unknown', threads: cpus().length },
   engine: repeats.engine,
   cancel: { limitMs: LIMIT_MS, tries: cancels },
@@ -45,12 +60,51 @@ const same = repeats.checks.filter(({ conclusion }) => conclusion === 'reproduce
 const text = report();
 console.log(text);
 if (isFull) {
-  const folder = join(repository, 'docs/evidence', `${results.date}-cpu`);
-  await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);
-  await writeFile(join(folder, 'README.md'), text);
+  await mkdir(evidence, { recursive: true });
+  await writeFile(join(evidence, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);
+  await writeFile(join(evidence, 'README.md'), text);
 }
 if (good < tries || same < checks) process.exitCode = 1;
+
+/** Equivalent changes against one baseline, half of them in each dtype. */
+async function measureHonest(): Promise<void> {
+  const runs: HonestRun[] = [];
+  for (const dtype of ['float32', 'bfloat16'])
+    runs.push(
+      ...(await honestRuns({
+        runs: Math.ceil(honest / 2),
+        dtype,
+        model,
+        image: imageId,
+        python,
+        environment: env,
+      })),
+    );
+  const flagged = runs.filter((run) => run.flagged === true).length;
+  const made = runs.filter((run) => run.flagged !== null).length;
+  const kinds = [...new Set(runs.map(({ id }) => id))].sort();
+  const lines = kinds.map((id) => {
+    const of = runs.filter((run) => run.id === id);
+    return `| ${id} | ${of.filter((run) => run.flagged !== null).length} | ${of.filter((run) => run.flagged === true).length} |`;
+  });
+  const found = `# Honest runs of ${date}, without a GPU
+
+Made by \`npm run evidence -- --only honest\`; each run is an engine start of its own in a container, several at once, with a
+change that changes nothing a user could see, compared with one baseline as a check compares. Machine:
+${cpus()[0]?.model.trim() ?? 'unknown'}, ${cpus().length} threads. ${flagged} of ${made} were flagged.
+
+| equivalent change | runs | flagged |
+| --- | --- | --- |
+${lines.join('\n')}
+`;
+  console.log(found);
+  if (isFull) {
+    await mkdir(evidence, { recursive: true });
+    await writeFile(join(evidence, 'honest-runs.json'), `${JSON.stringify(runs, null, 2)}\n`);
+    await writeFile(join(evidence, 'honest-runs.md'), found);
+  }
+  if (flagged > 0 || made < honest) process.exitCode = 1;
+}
 
 /** SIGINT to the spawned action in mid-generation: what test/e2e/cancel.test.ts checks in each of its tries. */
 async function measureCancels(built: Action, daemon: DockerDaemon) {

@@ -16,7 +16,7 @@ const [file] = process.argv.slice(2);
 if (file === undefined) throw new Error('name the file to write');
 const printed = stripVTControlCharacters(await text(process.stdin)).split('\n');
 const lines = [
-  ...section('What the pull request of step 4 would show').slice(0, 3).flatMap(wrapped),
+  ...section('What the pull request of step 3 would show').slice(0, 3).flatMap(wrapped),
   '',
   ...section('Side by side').filter((line) => line !== ''),
 ];

@@ -17,10 +17,10 @@ export async function* damage({
     // Observations that agree share one body: once is enough.
     if (seen.has(`${body} ${told}`)) continue;
     seen.add(`${body} ${told}`);
-    const held = await attempt(() => readBody(body));
+    // Described within the attempt: bits that no engine can mean are damage too.
+    const held = await attempt(async () => digestJson(describeBody(await readBody(body))));
     if (held instanceof UserError) yield `is damaged: ${held.message}`;
-    else if (digestJson(describeBody(held)) !== told)
-      yield `holds other bits of \`${prompt}\` than its record says`;
+    else if (held !== told) yield `holds other bits of \`${prompt}\` than its record says`;
   }
   for (const { lifetime, body, modules } of record.traces) {
     const held = await attempt(() => readModules(body));

@@ -3,7 +3,7 @@ import { compare } from './compare/compare.ts';
 import type { RelationResult, Side } from './compare/types.ts';
 import type { OpenedRecord } from './disk/record-folder.ts';
 import type { LoadedSuite } from './disk/suite-file.ts';
-import { userErrorIn } from './errors.ts';
+import { type ErrorCode, userErrorIn } from './errors.ts';
 import type { Known, Subject } from './perturbations.ts';
 import type { Plan, PlannedPass } from './plan.ts';
 import { startRun, type Tools } from './run.ts';
@@ -49,12 +49,19 @@ export async function measureChange(
     if (baseline === undefined) throw new Error('nothing was compared');
     return { kind: 'compared', side, baseline };
   } catch (error) {
-    // An engine that refuses the change is an answer; a runner that fails is not.
+    // An engine that refuses the change, or dies of it, is an answer; a runner that fails is not.
     const refusal = userErrorIn(error);
-    if (refusal?.code !== 'engine-rejected' && refusal?.code !== 'engine-failed') throw error;
+    if (refusal === undefined || !REFUSALS.includes(refusal.code)) throw error;
     return { kind: 'unavailable', reason: refusal.message.split('\n')[0]?.slice(0, 500) ?? refusal.code };
   }
 }
+
+const REFUSALS: readonly ErrorCode[] = [
+  'engine-rejected',
+  'engine-failed',
+  'engine-died',
+  'engine-out-of-memory',
+];
 
 /** One start, and only what is asked for. */
 export const once = (plan: Plan, passes: readonly PlannedPass[]): Plan => ({

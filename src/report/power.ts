@@ -24,7 +24,7 @@ export interface Perturbed {
   readonly caught: boolean | null;
   readonly by: readonly Observer[];
   readonly noticed: readonly Noticed[];
-  /** Multiple of the distance that rounding makes; null where neither was measured. */
+  /** Pooled over all scored positions, in nats; null where nothing was scored that could be compared. */
   readonly rmsNats: number | null;
   /** What the harness says that it changed in the model. */
   readonly changed: string | null;

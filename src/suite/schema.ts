@@ -165,79 +165,94 @@ const RelationEntry = z.union([
 
 const POLICY_LEVELS = ['fail', 'warn'] as const;
 
-export const Suite = z.strictObject({
-  apiVersion: z.literal(SUITE_VERSION),
-  name: identifier('a suite name').describe("the suite's identity: baselines are kept under it"),
-  model: Model,
-  engine: Engine,
-  runtime: z
-    .strictObject({
-      image: z
-        .string()
-        .min(1)
-        .max(512)
-        .optional()
-        .describe('repository@sha256:… or a local image id sha256:…'),
-      gpus: z.union([z.literal('none'), z.number().int().min(1).max(64)]).default('none'),
-      memory: z
-        .string()
-        .regex(/^[1-9][0-9]*[KMG]iB$/, 'a size such as 16GiB')
-        .optional()
-        .describe("limit of the container's memory"),
-      cpus: z.number().min(0.1).max(1024).optional().describe("limit of the container's CPU time, in CPUs"),
-      shm: z
-        .string()
-        .regex(/^[1-9][0-9]*[KMG]iB$/, 'a size such as 1GiB')
-        .default('1GiB'),
-    })
-    .default({ gpus: 'none', shm: '1GiB' }),
-  sampling: Sampling,
-  prompts: z.array(Prompt).min(1).max(10_000),
-  score: z
-    .array(ScoreText)
-    .max(10_000)
-    .default([])
-    .describe('texts that are scored beside the prompts: many positions for little time'),
-  depth: z
-    .enum(DEPTHS)
-    .default('full')
-    .describe('`score` is the cheapest check: prefill only, blind to decoding and sampling'),
-  relations: z.array(RelationEntry).min(1).default(['rerun', 'baseline']),
-  baseline: z
-    .strictObject({
-      store: z.enum(['cache', 'files']).default('cache'),
-      path: z
-        .string()
-        .min(1)
-        .max(512)
-        .default('determinism-baselines')
-        .describe('folder of the `files` store'),
-      lifetimes: z
-        .number()
-        .int()
-        .min(1)
-        .max(20)
-        .default(3)
-        .describe('engine starts of a refresh; fewer than three leave the envelope unknown'),
-    })
-    .default({ store: 'cache', path: 'determinism-baselines', lifetimes: 3 }),
-  policy: z
-    .strictObject({
-      'no-baseline': z.enum(POLICY_LEVELS).default('fail'),
-      incomparable: z.enum(POLICY_LEVELS).default('fail'),
-      confirm: z
-        .number()
-        .int()
-        .min(0)
-        .max(10)
-        .default(2)
-        .describe(
-          'engine starts more that separate drift from an unstable engine, after a first difference; 0 leaves it open',
-        ),
-    })
-    .default({ 'no-baseline': 'fail', incomparable: 'fail', confirm: 2 })
-    .describe('which conclusions fail the job; all but these two always do, except `reproduced`'),
-});
+/** Relations that say nothing where nothing is decoded. */
+const DECODING: readonly RelationName[] = ['prefix-cache', 'prefill'];
+
+export const Suite = z
+  .strictObject({
+    apiVersion: z.literal(SUITE_VERSION),
+    name: identifier('a suite name').describe("the suite's identity: baselines are kept under it"),
+    model: Model,
+    engine: Engine,
+    runtime: z
+      .strictObject({
+        image: z
+          .string()
+          .min(1)
+          .max(512)
+          .optional()
+          .describe('repository@sha256:… or a local image id sha256:…'),
+        gpus: z.union([z.literal('none'), z.number().int().min(1).max(64)]).default('none'),
+        memory: z
+          .string()
+          .regex(/^[1-9][0-9]*[KMG]iB$/, 'a size such as 16GiB')
+          .optional()
+          .describe("limit of the container's memory"),
+        cpus: z.number().min(0.1).max(1024).optional().describe("limit of the container's CPU time, in CPUs"),
+        shm: z
+          .string()
+          .regex(/^[1-9][0-9]*[KMG]iB$/, 'a size such as 1GiB')
+          .default('1GiB'),
+      })
+      .default({ gpus: 'none', shm: '1GiB' }),
+    sampling: Sampling,
+    prompts: z.array(Prompt).min(1).max(10_000),
+    score: z
+      .array(ScoreText)
+      .max(10_000)
+      .default([])
+      .describe('texts that are scored beside the prompts: many positions for little time'),
+    depth: z
+      .enum(DEPTHS)
+      .default('full')
+      .describe('`score` is the cheapest check: prefill only, blind to decoding and sampling'),
+    relations: z.array(RelationEntry).min(1).default(['rerun', 'baseline']),
+    baseline: z
+      .strictObject({
+        store: z.enum(['cache', 'files']).default('cache'),
+        path: z
+          .string()
+          .min(1)
+          .max(512)
+          .default('determinism-baselines')
+          .describe('folder of the `files` store'),
+        lifetimes: z
+          .number()
+          .int()
+          .min(1)
+          .max(20)
+          .default(3)
+          .describe('engine starts of a refresh; fewer than three leave the envelope unknown'),
+      })
+      .default({ store: 'cache', path: 'determinism-baselines', lifetimes: 3 }),
+    policy: z
+      .strictObject({
+        'no-baseline': z.enum(POLICY_LEVELS).default('fail'),
+        incomparable: z.enum(POLICY_LEVELS).default('fail'),
+        confirm: z
+          .number()
+          .int()
+          .min(0)
+          .max(10)
+          .default(2)
+          .describe(
+            'engine starts more that separate drift from an unstable engine, after a first difference; 0 leaves it open',
+          ),
+      })
+      .default({ 'no-baseline': 'fail', incomparable: 'fail', confirm: 2 })
+      .describe('which conclusions fail the job; all but these two always do, except `reproduced`'),
+  })
+  .superRefine(({ depth, relations }, context) => {
+    for (const [index, entry] of relations.entries()) {
+      const name = typeof entry === 'string' ? entry : entry.name;
+      if (depth === 'score' && DECODING.includes(name))
+        context.addIssue({
+          code: 'custom',
+          path: ['relations', index],
+          message: `\`${name}\` looks at decoding, and nothing is decoded at depth \`score\``,
+        });
+    }
+  });
 export type Suite = z.infer<typeof Suite>;
 export type PromptEntry = Suite['prompts'][number];
 

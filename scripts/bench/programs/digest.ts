@@ -1,13 +1,12 @@
-/** `digest.js FOLDER...`: reads all files in these folders, digests them, and does nothing else. */
+/** `digest.js LIST`: reads and digests the files that a JSON array names, and does nothing else. */
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 
+const [list = ''] = process.argv.slice(2);
 let bytes = 0;
-for (const folder of process.argv.slice(2))
-  for (const name of readdirSync(folder)) {
-    const content = readFileSync(join(folder, name));
-    bytes += content.length;
-    createHash('sha256').update(content).digest('hex');
-  }
+for (const file of JSON.parse(readFileSync(list, 'utf8')) as readonly string[]) {
+  const content = readFileSync(file);
+  bytes += content.length;
+  createHash('sha256').update(content).digest('hex');
+}
 console.log(JSON.stringify({ bytes }));

@@ -180,8 +180,8 @@ async function pairOf(
   if (!sameQuestion) return [];
   if (before === undefined || before.given.size === 0)
     // What the engine could not do at the refresh it need not do now; but a baseline that was never asked for what
-    // counts most holds this run to nothing.
-    return before === undefined && (kind === 'generate' || kind === 'score')
+    // counts most holds this run to nothing. No engine that could not generate has made one.
+    return kind === 'generate' || (before === undefined && kind === 'score')
       ? unmeasured(`the baseline was made without a ${kind} pass of it: refresh it`)
       : [];
   if (now.given.size === 0)

@@ -1,9 +1,10 @@
 """An engine that does what a test tells it: in their copy of the action, the tests put it in place of engines/vllm.
 
 `engine.args` of the suite hold Python: `on_load` runs as the engine loads and may change `args`, `on_step` at each
-token, `on_pass` at the end of each pass, whose `witness` it may change, `on_close` at the end; ON_IMPORT of `engine.env`
-runs first of all. `text`, `logprob`, `prompt_tokens`, `dropped` and `effective` are what it claims, `trace` is mixed into
-the digests of its modules from number `trace_from` on, and `unavailable` tells for a kind of pass why there is none.
+token, `on_pass` at the end of each pass, whose `witness` it may change, `on_close` at the end; ON_IMPORT of
+`engine.env` runs first of all. `text`, `logprob`, `prompt_tokens`, `dropped` and `effective` are what it claims,
+`trace` is mixed into the digests of its modules from number `trace_from` on, and `unavailable` tells for a kind of pass
+why there is none.
 """
 
 from __future__ import annotations

@@ -120,6 +120,11 @@ const wrong: readonly (readonly [string, string, readonly string[]])[] = [
       '12:31  `score[1]`: a text needs exactly one of `text` and `file`',
     ],
   ],
+  [
+    'a relation that looks at decoding where nothing is decoded',
+    edited('relations: [rerun, baseline]', 'depth: score\nrelations: [baseline, prefill]'),
+    ['12:23  `relations[1]`: `prefill` looks at decoding, and nothing is decoded at depth `score`'],
+  ],
   ['a prompt id twice', edited('id: essay', 'id: sky'), ['10:7  the prompt id `sky` is used twice']],
   [
     'a relation twice, once in each form',

@@ -1,0 +1,100 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeBeginning, writeBigRecord } from '../../test/support/big-record.ts';
+import { bundle } from '../build.ts';
+import { cache, repository } from '../setup/cache.ts';
+import { step } from '../setup/step.ts';
+import type { Program } from './figure.ts';
+
+export const PROMPTS = 1_000;
+export const STEPS = 4_096;
+
+/** Which of the records. */
+export interface Which {
+  readonly kind: 'generate' | 'force';
+  readonly drifted: boolean;
+  /** Twice the prompts. */
+  readonly doubled?: boolean;
+}
+
+/** Records on the disk that are compared: about 200 MB each, and the beginnings of twice as large ones. */
+export class BigRecords implements AsyncDisposable {
+  readonly #folder: string;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  static async make(): Promise<BigRecords> {
+    const made = new BigRecords(await mkdtemp(join(cache, 'bench-records-')));
+    try {
+      await step('Four records of 2,000 prompts x 4,096 tokens', () => made.#write());
+      await made.#bundle();
+      return made;
+    } catch (error) {
+      await made[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Compares a record with the trusted one of its kind. */
+  compare(which: Which): Program {
+    const before = this.#path({ ...which, drifted: false });
+    // A record of the same bits is yet another file: other times, other process.
+    const now = which.drifted ? this.#path(which) : `${before}-again`;
+    return { args: [this.#program('compare'), before, now, which.drifted ? 'broken' : 'held'] };
+  }
+
+  /** Reads and digests the bytes that `compare` reads. */
+  async digest(which: Which): Promise<Program> {
+    const sides = [
+      { ...which, drifted: false },
+      { ...which, drifted: true },
+    ];
+    const names = await Promise.all(sides.map((side) => this.#files(this.#path(side))));
+    const list = join(this.#folder, `files-${names.flat().length}.json`);
+    await writeFile(list, JSON.stringify(names.flat()));
+    return { args: [this.#program('digest'), list] };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  async #write(): Promise<void> {
+    for (const kind of KINDS)
+      for (const drifted of [false, true]) {
+        const whole = this.#path({ kind, drifted, doubled: true });
+        const record = await writeBigRecord(whole, { prompts: 2 * PROMPTS, steps: STEPS, kind, drifted });
+        await writeBeginning(whole, record, this.#path({ kind, drifted }), PROMPTS);
+        if (drifted) continue;
+        const again = { ...record, createdAt: '2026-11-24T00:00:00.000Z' };
+        await writeBeginning(whole, again, `${this.#path({ kind, drifted })}-again`, PROMPTS);
+      }
+  }
+
+  async #bundle(): Promise<void> {
+    // As it is shipped: types are stripped when the action is built, not when it runs.
+    const source = join(repository, 'scripts/bench/programs');
+    const folder = join(this.#folder, 'programs');
+    await bundle({ compare: join(source, 'compare.ts'), digest: join(source, 'digest.ts') }, folder);
+    await writeFile(join(folder, 'package.json'), '{ "type": "module" }\n');
+  }
+
+  async #files(folder: string): Promise<string[]> {
+    const { observations } = JSON.parse(await readFile(join(folder, 'record.json'), 'utf8')) as {
+      readonly observations: readonly { readonly body: string }[];
+    };
+    return [join(folder, 'record.json'), ...observations.map(({ body }) => join(folder, 'bodies', body))];
+  }
+
+  #path({ kind, drifted, doubled = false }: Which): string {
+    return join(this.#folder, `${kind}-${drifted ? 'drifted' : 'trusted'}-${(doubled ? 2 : 1) * PROMPTS}`);
+  }
+
+  #program(name: string): string {
+    return join(this.#folder, 'programs', `${name}.js`);
+  }
+}
+
+const KINDS = ['generate', 'force'] as const;
