@@ -90,7 +90,9 @@ export class Demo implements AsyncDisposable {
       stderr: 'inherit',
     });
     const seconds = (performance.now() - began) / 1000;
-    const told = JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') as Omit<Bare, 'seconds'>;
+    // Among lines that the engine logs.
+    const line = stdout.split('\n').find((one) => one.startsWith('{"engineSeconds"'));
+    const told = JSON.parse(line ?? '') as Omit<Bare, 'seconds'>;
     return { ...told, seconds };
   }
 

@@ -110,7 +110,8 @@ async function atRefresh(
   { relation, requirement }: Claim,
   baseline: Side | undefined,
 ): Promise<RelationResult['atRefresh']> {
-  if (relation === 'baseline' || baseline === undefined) return null;
+  if (baseline === undefined) return null;
+  // The relation `baseline` is unmeasured on it: it has none of its own.
   const pairing = await relations[relation].pair(baseline, undefined, requirement);
   if (pairing.kind === 'unmeasured') return null;
   const [left, right] = [reader(pairing.left), reader(pairing.right)];

@@ -185,8 +185,8 @@ export class Gauge {
     // Infinite entries have no gap; what is infinite on one side only is `unbounded` already.
     if (!(change < Number.POSITIVE_INFINITY)) return;
     this.#gaps++;
-    if (change > 0 && change > tolerance(Math.max(-bestLeft, -left), Math.max(-bestRight, -right)))
-      this.#moved = true;
+    // Neither best one is the larger number, but by a gap that tells already.
+    if (change > tolerance(left, right)) this.#moved = true;
   }
 }
 

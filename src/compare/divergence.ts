@@ -35,7 +35,7 @@ export function walk(left: Body, right: Body): Walk {
   let chosenOtherwise = false;
   for (let step = 0; step < steps; step++) {
     const sameToken = left.tokens[step] === right.tokens[step];
-    const row = k === 0 ? 'same' : rowAt(tops, step, k);
+    const row = rowAt(tops, step, k);
     if (!sameToken) {
       tokenStep = step;
       chosenOtherwise = k > 0 && row !== 'differs';
@@ -113,12 +113,12 @@ function forkSide(
   other: number | null,
   { texts, dtype }: Names,
 ): ForkSide {
-  const margin = marginAt(side, step, own, other);
+  const margin = marginAt(side, step, other);
   // An infinite margin is one to a token that sampling rules out; JSON has no number for it.
   const marginNats = margin === null || !Number.isFinite(margin) ? null : margin;
   const size = dtype === null ? undefined : stepOf(dtype);
   const top: ForkSide['top'][number][] = [];
-  for (let i = step * side.k; own !== null && i < (step + 1) * side.k; i++) {
+  for (let i = step * side.k; i < (step + 1) * side.k; i++) {
     const [id, nats] = [side.topIds[i], side.topLogprobs[i]];
     if (id !== undefined && nats !== undefined && Number.isFinite(nats))
       top.push({ id, text: texts.get(id) ?? null, nats });
@@ -143,9 +143,11 @@ function tieOf(marginNats: number | null): ForkSide['tie'] {
   return Math.abs(marginNats) <= NEAR_NATS ? 'near' : 'none';
 }
 
-/** By how many nats a side preferred its own token to the other's; null where the other is not in its top k. */
-function marginAt(side: Body, step: number, own: number | null, other: number | null): number | null {
-  if (own === null || other === null) return null;
+/**
+ * By how many nats a side preferred its own token to the other's; null where the other is not in its top k, or either
+ * had ended.
+ */
+function marginAt(side: Body, step: number, other: number | null): number | null {
   for (let i = step * side.k; i < (step + 1) * side.k; i++)
     if (side.topIds[i] === other)
       return (side.logprobs[step] ?? Number.NaN) - (side.topLogprobs[i] ?? Number.NaN);

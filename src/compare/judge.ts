@@ -5,7 +5,7 @@ import { forkAt, type Names, type Walk, walk } from './divergence.ts';
 import { dtypeOf } from './dtype.ts';
 import { nansOf, tailOf } from './tail.ts';
 import { traceDifference } from './trace.ts';
-import type { Agreement, Divergence, Finding, Pair, Side } from './types.ts';
+import type { Agreement, Divergence, Finding, Fork, Pair, Side } from './types.ts';
 
 /** What a pair showed, before anybody says whether that is enough. */
 export interface Found {
@@ -17,7 +17,7 @@ export interface Found {
 }
 
 /** A record whose vocabulary is read once, and not before a fork needs it. */
-export interface Reader extends Side {
+export interface Reader extends Pick<Side, 'readBody' | 'readModules'> {
   names(observation: Observation): Promise<Names>;
 }
 
@@ -25,10 +25,8 @@ export function reader(side: Side): Reader {
   let texts: ReturnType<Side['readVocabulary']> | undefined;
   const dtypes = new Map(side.record.lifetimes.map((one) => [one.lifetime, dtypeOf(one)]));
   return {
-    record: side.record,
     readBody: (digest) => side.readBody(digest),
     readModules: (digest) => side.readModules(digest),
-    readVocabulary: () => side.readVocabulary(),
     async names({ lifetime }) {
       texts ??= side.readVocabulary();
       return { texts: await texts, dtype: dtypes.get(lifetime) ?? null };
@@ -112,23 +110,24 @@ async function observations(
       gauge: known && nans === 0 ? equalGauge(pair.right) : null,
     };
   const gauge = known && found === 'logprobs-differ' ? gaugeOf(a, b) : null;
-  const divergence = await divergenceOf(walked, a, b, () =>
-    Promise.all([left.names(pair.left), right.names(pair.right)]),
-  );
+  const { logprobStep, tokenStep } = walked;
+  const fork =
+    tokenStep === null
+      ? null
+      : forkAt(a, b, tokenStep, await Promise.all([left.names(pair.left), right.names(pair.right)]));
+  const damaged =
+    logprobStep === null && tokenStep === null && pair.left.finishReason === pair.right.finishReason
+      ? 'the digests differ and the bits do not: the record is damaged'
+      : null;
   return {
-    ...plain(
-      pair,
-      found,
-      joined(reason, why(walked, divergence, gauge, pair.left.finishReason === pair.right.finishReason)),
-      {
-        textIdentical,
-        divergence,
-        distance: gauge?.distance() ?? null,
-      },
-    ),
+    ...plain(pair, found, joined(reason, damaged, why(walked, fork, gauge)), {
+      textIdentical,
+      divergence: divergenceOf(walked, fork),
+      distance: gauge?.distance() ?? null,
+    }),
     gauge,
     // Ended otherwise after the same tokens: no margin tells whether rounding could have done it.
-    chosenOtherwise: found === 'tokens-differ' && (walked.chosenOtherwise || walked.tokenStep === null),
+    chosenOtherwise: found === 'tokens-differ' && (walked.chosenOtherwise || tokenStep === null),
   };
 }
 
@@ -141,12 +140,10 @@ async function tails(pair: PairOf<'rightTail'>, left: Reader, right: Reader): Pr
   const walked = walk(tail.left, tail.right);
   if (walked.logprobStep !== null) {
     const gauge = gaugeOf(tail.left, tail.right);
-    const divergence = await divergenceOf(walked, tail.left, tail.right, () =>
-      Promise.resolve([NAMELESS, NAMELESS]),
-    );
     return {
-      ...plain(pair, 'logprobs-differ', joined(note, why(walked, divergence, gauge)), {
-        divergence,
+      // The same tokens: there is no fork.
+      ...plain(pair, 'logprobs-differ', joined(note, why(walked, null, gauge)), {
+        divergence: divergenceOf(walked, null),
         distance: gauge.distance(),
       }),
       gauge,
@@ -160,25 +157,16 @@ async function tails(pair: PairOf<'rightTail'>, left: Reader, right: Reader): Pr
   return { ...plain(pair, 'identical', joined(note, tied(walked))), gauge };
 }
 
-/** Tails have the same tokens, so that there is no fork to name. */
-const NAMELESS: Names = { texts: new Map(), dtype: null };
-
-async function divergenceOf(
+function divergenceOf(
   { logprobStep, logprobSteps, tokenStep, steps, largestNats }: Walk,
-  left: Parameters<typeof forkAt>[0],
-  right: Parameters<typeof forkAt>[1],
-  names: () => Promise<readonly [Names, Names]>,
-): Promise<Divergence> {
-  const fork = tokenStep === null ? null : forkAt(left, right, tokenStep, await names());
+  fork: Fork | null,
+): Divergence {
   return { logprobStep, logprobSteps, tokenStep, steps, largestNats, fork };
 }
 
-function why(walked: Walk, { fork }: Divergence, gauge: Gauge | null, endedAlike = true): string | null {
+function why(walked: Walk, fork: Fork | null, gauge: Gauge | null): string | null {
   const unbounded = Math.max(walked.unbounded, gauge?.unbounded ?? 0);
   return joined(
-    endedAlike && walked.logprobStep === null && walked.tokenStep === null
-      ? 'the digests differ and the bits do not: the record is damaged'
-      : null,
     unbounded === 0 ? null : `${unbounded} log-probabilities are infinite or NaN on one side only`,
     !walked.chosenOtherwise
       ? null

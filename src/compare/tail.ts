@@ -48,8 +48,8 @@ export function nansOf({ logprobs, topLogprobs }: Body): number {
   return nans;
 }
 
+/** Both are as long. */
 function equal(a: Uint32Array, b: Uint32Array): boolean {
-  if (a.length !== b.length) return false;
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
   return true;
 }

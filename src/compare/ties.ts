@@ -25,9 +25,9 @@ async function tiesAlone(
   right: Observation,
   rightSide: Side,
 ): Promise<boolean> {
-  const { logprobStep, tokenStep, ties } = walk(
+  const { logprobStep, ties } = walk(
     await leftSide.readBody(left.body),
     await rightSide.readBody(right.body),
   );
-  return logprobStep === null && tokenStep === null && ties > 0;
+  return logprobStep === null && ties > 0;
 }

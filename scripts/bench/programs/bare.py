@@ -4,10 +4,9 @@ import json
 import sys
 import time
 
+from vllm import LLM, SamplingParams
+
 task = json.load(sys.stdin)
-
-from vllm import LLM, SamplingParams  # noqa: E402
-
 llm = LLM(model=task["model"], **task["args"])
 began = time.monotonic()
 made = 0

@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import {
+  agreement,
+  joined,
+  onlyTopDiffers,
+  sameOutcome,
+  satisfies,
+  traceAgreement,
+} from '../../../src/compare/agreement.ts';
+import { dtypeOf } from '../../../src/compare/dtype.ts';
+import { same } from '../../../src/compare/ties.ts';
+import type { Agreement } from '../../../src/compare/types.ts';
+import type { Trace } from '../../../src/record/schema.ts';
+import { REQUIREMENTS, type Requirement } from '../../../src/suite/schema.ts';
+import { type Bits, body, modules, observation, side } from '../support/records.ts';
+
+const of = (bits: Bits = {}, pass = 'generate-1') => observation('a', body(bits), { pass });
+const TOP: Bits = {
+  top: [
+    [
+      [10, -0.5],
+      [77, -9],
+    ],
+    [
+      [11, -1.5],
+      [111, -9],
+    ],
+  ],
+};
+
+test('other tokens are no agreement only where both sides were given theirs', () => {
+  const [score, other] = [of({}, 'score-alone'), of({ tokens: [10, 12] }, 'score-alone')];
+  const generated = { finishReason: 'length' } as const;
+  assert.equal(agreement(score, other).agreement, 'unmeasured');
+  assert.equal(agreement({ ...score, ...generated }, other).agreement, 'tokens-differ');
+  assert.equal(agreement(score, { ...other, ...generated }).agreement, 'tokens-differ');
+});
+
+test('two outcomes are the same where everything is that the requirement looks at', () => {
+  const one = of();
+  const others: readonly (readonly [Bits, boolean, boolean])[] = [
+    [{}, true, true],
+    [{ promptTokens: [9] }, false, false],
+    [{ tokens: [10, 12], logprobs: [-0.5, -1.5], top: [] }, false, false],
+    [{ logprobs: [-0.5, -2], ...(TOP.top && { top: TOP.top }) }, false, true],
+    [TOP, false, true],
+  ];
+  for (const [bits, identical, tokens] of others) {
+    assert.equal(sameOutcome(one, of(bits), 'identical'), identical);
+    assert.equal(sameOutcome(one, of(bits), 'tokens'), tokens);
+  }
+  const logprobs = { ...one, logprobs: { ...one.logprobs, sha256: 'f'.repeat(64) } };
+  assert.equal(sameOutcome(one, logprobs, 'identical'), false);
+});
+
+test('only the top k differ where nothing else does', () => {
+  const [one, top] = [of(), of(TOP)];
+  assert.equal(onlyTopDiffers(one, top), true);
+  assert.equal(onlyTopDiffers(one, one), false);
+  const sha256 = 'f'.repeat(64);
+  for (const field of ['promptTokens', 'tokens', 'logprobs'] as const)
+    assert.equal(onlyTopDiffers(one, { ...top, [field]: { ...top[field], sha256 } }), false);
+  assert.equal(onlyTopDiffers(one, { ...top, finishReason: 'stop' }), false);
+});
+
+test('a tie at one step hides no difference at another', async () => {
+  const row = (last: number, nats: number) => [
+    [10, -0.5],
+    [last, nats],
+  ];
+  const made = (...top: readonly ReturnType<typeof row>[]) =>
+    side({ passes: { 'generate-1': { a: body({ top: top as NonNullable<Bits['top']> }) } } });
+  const equal = async (left: ReturnType<typeof made>, right: ReturnType<typeof made>) => {
+    const [one, other] = [left.record.observations[0], right.record.observations[0]];
+    assert.ok(one && other);
+    return await same(one, left, other, right, 'identical');
+  };
+  const before = made(row(1, -9), row(2, -9));
+  assert.equal(await equal(before, made(row(5, -9), row(2, -9))), true);
+  assert.equal(await equal(before, made(row(5, -9), row(2, -8))), false);
+});
+
+describe('traces', () => {
+  const trace = (computed: Readonly<Record<string, string>>): Trace => {
+    const [found] = side({ passes: { 'trace-alone': { t: modules(computed) } } }).record.traces;
+    assert.ok(found);
+    return found;
+  };
+  const one = trace({ embed: 'e' });
+
+  test('of other tokens have other inputs', () => {
+    const other = { ...one, promptTokens: { count: 3, sha256: 'f'.repeat(64) } };
+    assert.equal(traceAgreement(one, other).agreement, 'inputs-differ');
+    assert.equal(traceAgreement(one, one).agreement, 'identical');
+  });
+
+  test('without a module say nothing', () =>
+    assert.deepEqual(traceAgreement(trace({}), trace({})), {
+      agreement: 'unmeasured',
+      reason: 'not a single module was seen',
+    }));
+});
+
+test('what an agreement satisfies', () => {
+  const table: Readonly<Record<Agreement, readonly Requirement[]>> = {
+    identical: REQUIREMENTS,
+    added: REQUIREMENTS,
+    removed: REQUIREMENTS,
+    'modules-differ': ['tokens', 'measure'],
+    'logprobs-differ': ['tokens', 'measure'],
+    'tokens-differ': ['measure'],
+    'inputs-differ': ['measure'],
+    unmeasured: [],
+  };
+  const enveloped: readonly Agreement[] = ['modules-differ', 'logprobs-differ', 'tokens-differ'];
+  for (const [found, by] of Object.entries(table) as [Agreement, readonly Requirement[]][])
+    for (const requirement of REQUIREMENTS) {
+      const within = requirement === 'within-envelope' && enveloped.includes(found);
+      assert.equal(satisfies(found, requirement, false), by.includes(requirement));
+      assert.equal(satisfies(found, requirement, true), within || by.includes(requirement));
+    }
+});
+
+test('reasons are told one after the other, and what says nothing is none', () => {
+  assert.equal(joined('a', null, '', undefined, 'b'), 'a; b');
+  assert.equal(joined(null, '', undefined), null);
+});
+
+test('the dtype is what the engine says, under its usual name', () => {
+  const told = (dtype: string | number | undefined) => {
+    const [lifetime] = side({ passes: {} }).record.lifetimes;
+    assert.ok(lifetime);
+    const effective = dtype === undefined ? {} : { dtype };
+    return dtypeOf({ ...lifetime, settings: { ...lifetime.settings, effective } });
+  };
+  assert.deepEqual(
+    ['torch.bfloat16', 'half', 'float', 'my.torch.x', undefined, 16].map(told),
+    ['bfloat16', 'float16', 'float32', 'my.torch.x', null, null],
+  );
+});
