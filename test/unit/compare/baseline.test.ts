@@ -75,6 +75,12 @@ describe('an engine with several honest outcomes', () => {
       'unstable',
     ],
     [
+      'known ones that agree have reproduced it as well',
+      [2, 2, 2],
+      { of: 3, known: 3, distinct: 1, falseAlarm: null },
+      'reproduced',
+    ],
+    [
       'known ones that differ have reproduced the baseline',
       [1, 2, 3],
       { of: 3, known: 3, distinct: 3, falseAlarm: null },

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { compare } from '../../../src/compare/compare.ts';
-import type { Claim, RelationResult } from '../../../src/compare/types.ts';
+import { relations } from '../../../src/compare/relations/index.ts';
+import type { Claim, Pairing, RelationResult } from '../../../src/compare/types.ts';
 import type { Body } from '../../../src/record/body.ts';
 import { REQUIREMENTS, type Requirement } from '../../../src/suite/schema.ts';
 import { body, observation, side } from '../support/records.ts';
@@ -282,6 +283,29 @@ describe('rerun', () => {
       ['unmeasured', 'no lifetime holds two passes that do the same'],
     );
   });
+});
+
+test('what holds nothing but new and gone prompts is unmeasured', async (t) => {
+  const run = passOf(PROMPTS);
+  const pairing = (...renewed: readonly ('added' | 'removed')[]): Pairing => ({
+    kind: 'exercised',
+    evidence: '',
+    pairs: renewed.map((one) => ({ prompt: one, kind: 'generate', only: one })),
+    left: run,
+    right: run,
+  });
+  for (const renewed of [['added'], ['removed'], ['added', 'removed'], []] as const) {
+    const mocked = t.mock.method(relations.rerun, 'pair', () => pairing(...renewed));
+    assert.equal(only(await compare(run, undefined, RERUN)).status, 'unmeasured');
+    mocked.mock.restore();
+  }
+});
+
+test('what a relation showed at the refresh is counted without opening a body', async () => {
+  const before = twice(PROMPTS, { ...PROMPTS, a: body({ logprobs: [-0.5, -2] }) });
+  const found = only(await compare(twice(PROMPTS), before, RERUN));
+  assert.deepEqual(found.atRefresh, { 'logprobs-differ': 1, identical: 2 });
+  assert.deepEqual(before.opened, []);
 });
 
 test('what stands for a prompt is its first observation', async () => {

@@ -135,6 +135,14 @@ describe('what a broken relation concludes', () => {
     test(`baseline, ${of === null ? 'undecided' : `${of.known} of ${of.of} known, ${of.distinct} outcomes`}: ${conclusion}`, () =>
       assert.equal(concluded(result('baseline', 'broken', { decision: of })).conclusion, conclusion));
 
+  test('baseline: each start is known, however many outcomes those are', () =>
+    assert.equal(concluded(result('baseline', 'broken', { decision: decision(3, 3, 3) })).conclusion, 'drift'));
+
+  test('baseline within an envelope: a start that is known among others that are not is one', () => {
+    const more = { decision: decision(3, 1, 2), requirement: 'within-envelope' } as const;
+    assert.equal(concluded(result('baseline', 'broken', more)).conclusion, 'unstable');
+  });
+
   test('baseline within an envelope: starts that differ are no sign of an unstable engine', () => {
     const more = { decision: decision(3, 0, 3), requirement: 'within-envelope' } as const;
     assert.equal(concluded(result('baseline', 'broken', more)).conclusion, 'drift');

@@ -96,6 +96,65 @@ describe('the distance of two scores', () => {
     assert.equal(between({ ...rows(A), top: [[]] }, { tokens: [1], logprobs: [-1], top: [[]] }).rmsNats, 0.5);
   });
 
+  test('of an id that left the middle of a list is at least that to the other list’s last', () => {
+    const left: Row = [
+      [1, -0.5],
+      [2, -1],
+      [4, -3],
+    ];
+    const right: Row = [
+      [1, -0.5],
+      [4, -3],
+      [3, -5],
+    ];
+    assert.deepEqual(
+      [between(rows(left), rows(right)).largestNats, between(rows(left), rows(right)).rmsNats],
+      [4, Math.sqrt(16 / 3)],
+    );
+  });
+
+  test('looks up an id in its own row only', () => {
+    const swapped: Row = [
+      [2, -0.5],
+      [1, -2],
+    ];
+    const B: Row = [
+      [1, -7],
+      [2, -8],
+    ];
+    const found = between(rows(A, A, A, B), rows(A, swapped, A, B));
+    assert.deepEqual([found.largestNats, found.rmsNats], [1.5, Math.sqrt((2 * 1.5 ** 2) / 8)]);
+    // 2 is gone from its row, and begins the next one.
+    const gone: Row = [
+      [1, -0.5],
+      [3, -4],
+    ];
+    const next: Row = [
+      [2, -0.25],
+      [9, -6],
+    ];
+    assert.equal(between(rows(A, next), rows(gone, next)).largestNats, 2);
+  });
+
+  test('has the largest difference wherever it is, pooled as well', () => {
+    const by = (nats: number): Row => A.map(([id, x]) => [id, x - nats]);
+    assert.equal(between(rows(A, A), rows(by(3), by(1))).largestNats, 3);
+    for (const [first, second] of [
+      [1, 3],
+      [3, 1],
+    ] as const) {
+      const pool = gauge(rows(A), rows(by(first)));
+      pool.merge(gauge(rows(A), rows(by(second))));
+      assert.equal(pool.distance()?.largestNats, 3);
+    }
+  });
+
+  test('goes as far as both sides do', () => {
+    const found = gauge(rows(A, A), rows(A));
+    assert.deepEqual([found.positions, found.differs], [1, false]);
+    assert.deepEqual([gauge(rows(A), rows(A, A)).positions, gauge(rows(A), rows(A, A)).differs], [1, false]);
+  });
+
   describe('most probable tokens', () => {
     const changes = (left: Row, right: Row) => between(rows(left), rows(right)).argmaxChanges;
     const swapped: Row = [
@@ -107,6 +166,11 @@ describe('the distance of two scores', () => {
       [2, -1],
     ];
     test('that are others count', () => assert.equal(changes(A, swapped), 1));
+    test('that are others are added up', () => {
+      const pool = gauge(rows(A), rows(swapped));
+      pool.merge(gauge(rows(A), rows(swapped)));
+      assert.equal(pool.distance()?.argmaxChanges, 2);
+    });
     test('that tie are a set', () => {
       assert.equal(changes(A, tie), 0);
       assert.equal(changes(swapped, tie), 0);
@@ -139,6 +203,22 @@ describe('the distance of two scores', () => {
     test('on one side have no distance', () => {
       const found = gauge(rows(A), rows(ruledOut));
       assert.deepEqual([found.distance(), found.unbounded, found.differs], [null, 1, true]);
+    });
+    test('of the known token on both sides do not count', () => {
+      const beyond = (row: Row): Bits => ({ tokens: [9], logprobs: [never], top: [row] });
+      const found = between(beyond(A), beyond([A[0] ?? [1, -0.5], [2, -2.5]]));
+      assert.deepEqual([found.crossEntropyNats, found.largestNats], [0, 0.5]);
+    });
+    test('tell nothing of the normaliser', () => {
+      assert.equal(between(rows(ruledOut), rows(moved)).normaliserOnly, false);
+    });
+    test('that are NaN in a list and not in the other have no distance', () => {
+      const nan: Row = [
+        [1, -0.5],
+        [3, Number.NaN],
+      ];
+      const found = gauge(rows(A), rows(nan));
+      assert.deepEqual([found.distance(), found.unbounded > 0], [null, true]);
     });
     test('neither has NaN', () => {
       assert.equal(
@@ -276,6 +356,47 @@ describe('only the normaliser changed', () => {
     const pool = gauge(rows(left), rows(gap(1)));
     pool.merge(gauge(rows(left), rows(gap(0))));
     assert.equal(pool.distance()?.normaliserOnly, false);
+  });
+
+  const shifted = (row: Row, nats = 0.25): Row => row.map(([id, x]) => [id, x - nats]);
+  const TIE: Row = [
+    [1, -0.5],
+    [2, -0.5],
+  ];
+
+  test('a tie that comes apart is another logit, on whichever side', () => {
+    const apart: Row = [
+      [1, -0.5],
+      [2, -1],
+    ];
+    const told = (left: Row, right: Row) => between(rows(A, left), rows(shifted(A), shifted(right))).normaliserOnly;
+    assert.deepEqual([told(TIE, TIE), told(TIE, apart), told(apart, TIE)], [true, false, false]);
+  });
+
+  test('a best token that only tied may be pushed out by a shift', () => {
+    const other: Row = [
+      [3, -0.5],
+      [2, -0.5],
+    ];
+    assert.equal(between(rows(A, TIE), rows(shifted(A), shifted(other))).normaliserOnly, true);
+    // Nothing but ties has no gap that could tell, and the equal row beside it is not looked at.
+    const others: Row = [
+      [3, -0.5],
+      [4, -0.5],
+    ];
+    assert.equal(between(rows(A, TIE), rows(A, others)).normaliserOnly, false);
+  });
+
+  test('a gap may move by three steps of float32 at the larger magnitude, and no more', () => {
+    const gap = (best: number, other: number): Row => [
+      [1, best],
+      [2, other],
+    ];
+    const ulp = 2 ** -24;
+    const told = (right: Row) => between(rows(gap(-0.5, -1)), rows(right)).normaliserOnly;
+    assert.equal(told(gap(-0.5, -1 + 6 * ulp)), true);
+    assert.equal(told(gap(-0.5, -1 + 7 * ulp)), false);
+    assert.equal(told(gap(-1.5, -2 - 8 * ulp)), true);
   });
 
   test('nobody can say with a single token listed', () => {

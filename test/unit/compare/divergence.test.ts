@@ -58,6 +58,26 @@ describe('divergence', () => {
     });
   });
 
+  test('has the largest difference wherever it is, and none of what is NaN or infinite on both sides', () => {
+    const right = { ...BASE, logprobs: [-1.5, -1.25, -0.25] };
+    assert.equal(between(BASE, right).largestNats, 1);
+    for (const value of [Number.NaN, Number.NEGATIVE_INFINITY]) {
+      const both = { ...BASE, logprobs: [value, -1, -0.25] };
+      assert.deepEqual(between(both, both), NOWHERE);
+    }
+  });
+
+  test('of tokens comes before where one side ended', () => {
+    const longer = { tokens: [5, 8, 7, 1], logprobs: [-0.5, -1, -0.25, -1] };
+    assert.equal(between(BASE, longer).tokenStep, 1);
+  });
+
+  test('a margin looks at its own step only', () => {
+    const left: Bits = { tokens: [5, 6], logprobs: [-1, -1], top: [[[5, -1]], [[8, -1]]] };
+    const { marginNats } = fork(left, { ...left, tokens: [8, 6] }).left;
+    assert.equal(marginNats, null);
+  });
+
   test('in the top k alone', () => {
     const right = {
       ...BASE,

@@ -268,6 +268,72 @@ describe('the size of a difference', () => {
     assert.equal((await check(now(1), side({ passes: scored(0) }), 'measure')).size?.floorNats, null);
   });
 
+  test('has no floor of what was not scored both ways', async () => {
+    const floor = async (options: SideOptions) =>
+      (await check(now(1), side(options), 'measure')).size?.floorNats ?? null;
+    const blindAlone = withWitness('score-alone', () => ({ requests: null }));
+    assert.equal(await floor({ passes: strangers(0.25), change: blindAlone }), null);
+    for (const name of ['score-alone', 'score-strangers'])
+      assert.equal(
+        await floor({ passes: strangers(0.25), change: withWitness(name, () => ({ requests: [] })) }),
+        null,
+      );
+    const more = { 'score-alone': { a: sequence(0), b: sequence(0) }, 'score-strangers': { a: sequence(0.25) } };
+    assert.equal(await floor({ passes: more }), 0.25);
+    const alone = { 'score-strangers': { a: sequence(0.25) } };
+    assert.equal(await floor({ lifetimes: lives(alone, strangers(0.5)) }), 0.5);
+  });
+
+  describe('has a bound', () => {
+    const bound = async (...all: readonly Passes[]) =>
+      (await check(now(1), side({ lifetimes: lives(...all) }), 'measure')).size?.boundNats;
+    const three = [scored(0), scored(0.125), scored(0.0625)] as const;
+
+    test('from the lifetimes that scored', async () => {
+      assert.equal(await bound(...three, { 'generate-alone': { a: sequence(0) } }), 0.1875);
+      const extra = { 'score-alone': { a: sequence(0.0625), b: sequence(5) } };
+      assert.equal(await bound(scored(0), scored(0.125), extra), 0.1875);
+    });
+
+    test('from what they were asked alike', async () => {
+      const far = (change: Partial<Body>): Passes => ({
+        'score-alone': { a: sequence(0.0625), b: { ...sequence(5), ...change } },
+      });
+      const both = (by: number): Passes => ({ 'score-alone': { a: sequence(by), b: sequence(0) } });
+      const tokens = sequence().tokens.map((token) => token + 1);
+      const promptTokens = Uint32Array.from([9]);
+      assert.equal(await bound(both(0), both(0.125), far({ tokens })), 0.1875);
+      assert.equal(await bound(both(0), both(0.125), far({ promptTokens })), 0.1875);
+    });
+
+    test('unless some of them are infinitely far apart', async () => {
+      const logprobs = sequence().logprobs.slice();
+      logprobs[3] = Number.NEGATIVE_INFINITY;
+      assert.equal(await bound(scored(0), scored(0.125), { 'score-alone': { a: { ...sequence(), logprobs } } }), null);
+    });
+
+    test('never from this run', async () => {
+      const run = side({ lifetimes: lives(...three) });
+      assert.equal((await check(run, undefined, 'measure', 'restart')).size?.boundNats, null);
+    });
+
+    test('that is read once for all relations', async () => {
+      const before = side({ lifetimes: lives(...three) });
+      const run = side({ lifetimes: lives(scored(1), scored(2)) });
+      const claims = (['baseline', 'restart'] as const).map((relation) => ({
+        relation,
+        requirement: 'measure' as const,
+      }));
+      const found = await compare(run, before, claims);
+      assert.deepEqual(
+        found.map(({ size }) => size?.boundNats),
+        [0.1875, 0.1875],
+      );
+      // Three pairs of lifetimes, and the one that the run is held against.
+      assert.equal(before.opened.length, 7);
+    });
+  });
+
   test('takes the floor from the run itself where there is no baseline', async () => {
     const run = side({ lifetimes: lives(strangers(0.25), scored(0.5)) });
     const found = await check(run, undefined, 'measure', 'restart');
