@@ -1,7 +1,7 @@
 /**
  * `npm run evidence`: claims that need more repetitions than CI has time for, on real vLLM in its real container.
  * Writes docs/evidence/<date>-cpu/. `--tries 3 --checks 2 --honest 8` for a short look, which writes nothing;
- * `--only honest` for that part.
+ * `--only honest` for that part, `--runtime process` without containers.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
@@ -26,6 +26,8 @@ const { values } = parseArgs({
     checks: { type: 'string' },
     honest: { type: 'string' },
     only: { type: 'string' },
+    runtime: { type: 'string' },
+    'at-once': { type: 'string' },
   },
 });
 const tries = Number(values.tries ?? 20);
@@ -75,9 +77,10 @@ async function measureHonest(): Promise<void> {
         runs: Math.ceil(honest / 2),
         dtype,
         model,
-        image: imageId,
+        image: values.runtime === 'process' ? undefined : imageId,
         python,
         environment: env,
+        atOnce: Number(values['at-once'] ?? 2),
       })),
     );
   const flagged = runs.filter((run) => run.flagged === true).length;
@@ -89,8 +92,9 @@ async function measureHonest(): Promise<void> {
   });
   const found = `# Honest runs of ${date}, without a GPU
 
-Made by \`npm run evidence -- --only honest\`; each run is an engine start of its own in a container, several at once, with a
-change that changes nothing a user could see, compared with one baseline as a check compares. Machine:
+Made by \`npm run evidence -- --only honest\`; each run is an engine start of its own in a ${values.runtime === 'process' ? 'process' : 'container'},
+${values['at-once'] ?? 2} at once, with a change that changes nothing a user could see, compared with one baseline as a check
+compares, half of them in float32 and half in bfloat16. Machine:
 ${cpus()[0]?.model.trim() ?? 'unknown'}, ${cpus().length} threads. ${flagged} of ${made} were flagged.
 
 | equivalent change | runs | flagged |

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeBeginning, writeBigRecord } from '../../test/support/big-record.ts';
 import { bundle } from '../build.ts';
@@ -26,7 +26,10 @@ export class BigRecords implements AsyncDisposable {
   }
 
   static async make(): Promise<BigRecords> {
-    const made = new BigRecords(await mkdtemp(join(cache, 'bench-records-')));
+    const made = new BigRecords(join(cache, 'bench/records'));
+    // What an interrupted run left.
+    await made[Symbol.asyncDispose]();
+    await mkdir(made.#folder, { recursive: true });
     try {
       await step('Records of 2,000 and 1,000 prompts x 4,096 tokens', () => made.#write());
       await made.#bundle();
@@ -52,7 +55,7 @@ export class BigRecords implements AsyncDisposable {
       { ...which, drifted: true },
     ];
     const names = await Promise.all(sides.map((side) => this.#files(this.#path(side))));
-    const list = join(this.#folder, `files-${names.flat().length}.json`);
+    const list = join(this.#folder, `${which.kind}.json`);
     await writeFile(list, JSON.stringify(names.flat()));
     return { args: [this.#program('digest'), list] };
   }

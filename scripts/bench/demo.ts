@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { execa } from 'execa';
 import { loadSuite } from '../../src/disk/suite-file.ts';
@@ -47,7 +47,9 @@ export class Demo implements AsyncDisposable {
   static async make(relations: readonly string[]): Promise<Demo> {
     const { python } = await ensureEngine();
     await ensureModel();
-    const demo = new Demo(await mkdtemp(join(cache, 'bench-demo-')), relations, python);
+    const demo = new Demo(join(cache, 'bench', relations.join('-')), relations, python);
+    // What an interrupted run left.
+    await demo[Symbol.asyncDispose]();
     try {
       const { conclusion } = (await demo.#run('refresh', '--reason', 'bench')).report;
       if (conclusion !== 'reproduced') throw new Error(`the refresh ended as ${conclusion}`);

@@ -76,6 +76,7 @@ function once({ args, status = 0, env = {}, cwd }: Program) {
     cwd,
   });
   const milliseconds = performance.now() - start;
+  if (done.error !== undefined) throw done.error;
   if (done.status !== status)
     throw new Error(
       `${args.join(' ')} exited with ${done.status} instead of ${status}:\n${done.stdout}${done.stderr.slice(-2000)}`,

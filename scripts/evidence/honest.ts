@@ -3,7 +3,6 @@
  * many of them does a check flag?
  */
 import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { loadSuite } from '../../src/disk/suite-file.ts';
 import { parseInputs } from '../../src/inputs.ts';
@@ -29,10 +28,9 @@ export interface HonestOptions {
   readonly image: string | undefined;
   readonly python: string;
   readonly environment: Readonly<Record<string, string>>;
+  /** A busy machine is an honest one too. */
+  readonly atOnce: number;
 }
-
-/** As many at once as have a core and a half each: a busy machine is an honest one too. */
-const AT_ONCE = Math.max(1, Math.floor(availableParallelism() / 1.5));
 
 export async function honestRuns(options: HonestOptions): Promise<HonestRun[]> {
   const { runs, dtype, python, environment } = options;
@@ -75,7 +73,7 @@ export async function honestRuns(options: HonestOptions): Promise<HonestRun[]> {
       console.log(`${dtype}, honest run ${found.length} of ${runs}: ${JSON.stringify(found.at(-1))}`);
     }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  await Promise.all(Array.from({ length: options.atOnce }, worker));
   return found;
 
   async function one(known: Known, turn: number): Promise<HonestRun> {
@@ -90,13 +88,16 @@ export async function honestRuns(options: HonestOptions): Promise<HonestRun[]> {
       return { id: known.id, dtype, flagged: null, outcome: measured.reason };
     const { status, findings } = measured.baseline;
     const differ = findings.filter(({ agreement }) => agreement !== 'identical').length;
-    // The records of a hundred runs are of no further use.
-    await rm(inFolder(settings, `${known.id}-${turn}`).recordPath, { recursive: true, force: true });
+    const flagged = status !== 'held';
+    // A record that agrees is of no further use; one that does not is what there is to look at.
+    if (!flagged)
+      await rm(inFolder(settings, `${known.id}-${turn}`).recordPath, { recursive: true, force: true });
+    const first = findings.find(({ trace }) => trace?.first != null)?.trace?.first;
     return {
       id: known.id,
       dtype,
-      flagged: status !== 'held',
-      outcome: `${status}: ${findings.length - differ} of ${findings.length} findings identical`,
+      flagged,
+      outcome: `${status}: ${findings.length - differ} of ${findings.length} findings identical${first === undefined ? '' : `, first different module ${first}`}`,
     };
   }
 }

@@ -1,2 +1,7 @@
-export interface Equivalent { readonly file: string; readonly line: string; readonly to: string; readonly why: string }
+export interface Equivalent {
+  readonly file: string;
+  readonly line: string;
+  readonly to: string;
+  readonly why: string;
+}
 export const EQUIVALENT: readonly Equivalent[] = [];

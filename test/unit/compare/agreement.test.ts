@@ -65,12 +65,12 @@ test('only the top k differ where nothing else does', () => {
 });
 
 test('a tie at one step hides no difference at another', async () => {
-  const row = (last: number, nats: number) => [
+  const row = (last: number, nats: number): NonNullable<Bits['top']>[number] => [
     [10, -0.5],
     [last, nats],
   ];
   const made = (...top: readonly ReturnType<typeof row>[]) =>
-    side({ passes: { 'generate-1': { a: body({ top: top as NonNullable<Bits['top']> }) } } });
+    side({ passes: { 'generate-1': { a: body({ top }) } } });
   const equal = async (left: ReturnType<typeof made>, right: ReturnType<typeof made>) => {
     const [one, other] = [left.record.observations[0], right.record.observations[0]];
     assert.ok(one && other);
@@ -134,8 +134,12 @@ test('the dtype is what the engine says, under its usual name', () => {
     const effective = dtype === undefined ? {} : { dtype };
     return dtypeOf({ ...lifetime, settings: { ...lifetime.settings, effective } });
   };
-  assert.deepEqual(
-    ['torch.bfloat16', 'half', 'float', 'my.torch.x', undefined, 16].map(told),
-    ['bfloat16', 'float16', 'float32', 'my.torch.x', null, null],
-  );
+  assert.deepEqual(['torch.bfloat16', 'half', 'float', 'my.torch.x', undefined, 16].map(told), [
+    'bfloat16',
+    'float16',
+    'float32',
+    'my.torch.x',
+    null,
+    null,
+  ]);
 });

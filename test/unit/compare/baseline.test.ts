@@ -484,3 +484,33 @@ test('the margin is told in the steps of each side’s own dtype', async () => {
   assert.deepEqual([left?.marginSteps, right?.marginSteps], [256, -(2 ** 21)]);
   assert.match(findings[0]?.reason ?? '', /very same log-probabilities another token was chosen/);
 });
+
+describe('a trace', () => {
+  const passes = { 'score-alone': { a: body() } };
+  const traced = (mlp: string) => ({ ...passes, 'trace-alone': { trace: modules({ mlp }) } });
+
+  test('takes part in what a start’s outcome is, but where tokens are all that is asked for', async () => {
+    const before = side({ passes: traced('x') });
+    const run = side({ lifetimes: { 'lifetime-1': traced('y'), 'lifetime-2': traced('z') } });
+    assert.deepEqual((await against(before, run)).decision?.distinct, 2);
+    assert.deepEqual((await against(before, run, 'tokens')).decision?.distinct, 1);
+  });
+
+  test('that this run was asked for and lacks is unmeasured', async () => {
+    const run = side({
+      passes: traced('x'),
+      change: (r) => ({ ...r, traces: [] }),
+    });
+    const found = await against(side({ passes: traced('x') }), run);
+    assert.deepEqual([found.status, told(found).at(-1)], ['unmeasured', 'trace trace unmeasured']);
+  });
+});
+
+test('where nothing could be compared, the first reason why is told', async () => {
+  const run = side({
+    passes: { 'score-alone': { a: body() } },
+    change: withPass('score-alone', () => ({ unavailable: 'no' })),
+  });
+  const found = await against(side({ passes: { 'score-alone': { a: body() } } }), run);
+  assert.deepEqual([found.status, found.evidence], ['unmeasured', 'score-alone is unavailable: no']);
+});

@@ -136,7 +136,10 @@ describe('what a broken relation concludes', () => {
       assert.equal(concluded(result('baseline', 'broken', { decision: of })).conclusion, conclusion));
 
   test('baseline: each start is known, however many outcomes those are', () =>
-    assert.equal(concluded(result('baseline', 'broken', { decision: decision(3, 3, 3) })).conclusion, 'drift'));
+    assert.equal(
+      concluded(result('baseline', 'broken', { decision: decision(3, 3, 3) })).conclusion,
+      'drift',
+    ));
 
   test('baseline within an envelope: a start that is known among others that are not is one', () => {
     const more = { decision: decision(3, 1, 2), requirement: 'within-envelope' } as const;

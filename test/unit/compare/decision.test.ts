@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { census, decide, type Item } from '../../../src/compare/decision.ts';
-import { type Given, modules, side, body } from '../support/records.ts';
+import { body, type Given, modules, side } from '../support/records.ts';
 
 /** One observation or trace of each of these, in lifetimes of their own. */
 function all(...given: readonly Given[string][]) {
@@ -74,7 +74,10 @@ describe('what lifetimes decide', () => {
   };
 
   test('is what all of them measured', () => {
-    const [a, b] = [[3, false], [0, true]] as const;
+    const [a, b] = [
+      [3, false],
+      [0, true],
+    ] as const;
     assert.deepEqual(decided({ a, b }, { a }), [2, 0, 1, true]);
     assert.deepEqual(decided({ a }, { a, b }), [2, 0, 1, true]);
   });

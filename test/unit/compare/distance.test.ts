@@ -369,7 +369,8 @@ describe('only the normaliser changed', () => {
       [1, -0.5],
       [2, -1],
     ];
-    const told = (left: Row, right: Row) => between(rows(A, left), rows(shifted(A), shifted(right))).normaliserOnly;
+    const told = (left: Row, right: Row) =>
+      between(rows(A, left), rows(shifted(A), shifted(right))).normaliserOnly;
     assert.deepEqual([told(TIE, TIE), told(TIE, apart), told(apart, TIE)], [true, false, false]);
   });
 

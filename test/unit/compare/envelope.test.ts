@@ -278,7 +278,10 @@ describe('the size of a difference', () => {
         await floor({ passes: strangers(0.25), change: withWitness(name, () => ({ requests: [] })) }),
         null,
       );
-    const more = { 'score-alone': { a: sequence(0), b: sequence(0) }, 'score-strangers': { a: sequence(0.25) } };
+    const more = {
+      'score-alone': { a: sequence(0), b: sequence(0) },
+      'score-strangers': { a: sequence(0.25) },
+    };
     assert.equal(await floor({ passes: more }), 0.25);
     const alone = { 'score-strangers': { a: sequence(0.25) } };
     assert.equal(await floor({ lifetimes: lives(alone, strangers(0.5)) }), 0.5);
@@ -302,14 +305,19 @@ describe('the size of a difference', () => {
       const both = (by: number): Passes => ({ 'score-alone': { a: sequence(by), b: sequence(0) } });
       const tokens = sequence().tokens.map((token) => token + 1);
       const promptTokens = Uint32Array.from([9]);
-      assert.equal(await bound(both(0), both(0.125), far({ tokens })), 0.1875);
-      assert.equal(await bound(both(0), both(0.125), far({ promptTokens })), 0.1875);
+      // `b` agrees where it was asked alike.
+      const alike = 1.5 * Math.sqrt(0.125 ** 2 / 2);
+      assert.equal(await bound(both(0), both(0.125), far({ tokens })), alike);
+      assert.equal(await bound(both(0), both(0.125), far({ promptTokens })), alike);
     });
 
     test('unless some of them are infinitely far apart', async () => {
       const logprobs = sequence().logprobs.slice();
       logprobs[3] = Number.NEGATIVE_INFINITY;
-      assert.equal(await bound(scored(0), scored(0.125), { 'score-alone': { a: { ...sequence(), logprobs } } }), null);
+      assert.equal(
+        await bound(scored(0), scored(0.125), { 'score-alone': { a: { ...sequence(), logprobs } } }),
+        null,
+      );
     });
 
     test('never from this run', async () => {

@@ -79,14 +79,21 @@ test('bodies are opened only where digests do not decide', async () => {
 
 test('what is not comparable has no size', async () => {
   assert.equal((await between({}, { promptTokens: [7] }, 'score')).gauge, null);
-  const [forced, stopped] = [only({}, 'force'), only({ tokens: [10, 12] }, 'force', { finishReason: 'stop' })];
+  const [forced, stopped] = [
+    only({}, 'force'),
+    only({ tokens: [10, 12] }, 'force', { finishReason: 'stop' }),
+  ];
   const found = await judged(forced, stopped, 'force');
   assert.deepEqual([found.finding.agreement, found.gauge], ['tokens-differ', null]);
 });
 
 describe('another token', () => {
   test('that ends it after the same ones is chosen otherwise', async () => {
-    const found = await judged(only({}, 'generate'), only({}, 'generate', { finishReason: 'stop' }), 'generate');
+    const found = await judged(
+      only({}, 'generate'),
+      only({}, 'generate', { finishReason: 'stop' }),
+      'generate',
+    );
     assert.deepEqual([found.finding.agreement, found.chosenOtherwise], ['tokens-differ', true]);
     assert.equal(found.finding.reason, 'it ended by `length`, now by `stop`');
   });

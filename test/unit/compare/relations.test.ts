@@ -633,3 +633,111 @@ describe('prefill', () => {
     assert.match(found.findings[0]?.reason ?? '', /2 log-probabilities are NaN/);
   });
 });
+
+describe('what a witness does not tell', () => {
+  const again = { 'generate-alone': PROMPTS, 'generate-again': PROMPTS };
+  for (const name of Object.keys(again))
+    test(`rerun: what ${name} took from the prefix cache`, async () => {
+      const silent = withWitness(name, () => ({ cachedTokens: null }));
+      assert.match((await check('rerun', made(again, silent))).evidence, /does not tell what it took/);
+    });
+
+  test('rerun: how many tokens were generated', async () => {
+    const silent = withWitness('generate-again', () => ({ generatedTokens: null }));
+    assert.match((await check('rerun', made(again, silent))).evidence, /how many tokens it generated in/);
+  });
+
+  test('restart: in which process the first start ran', async () => {
+    const lifetimes = {
+      'lifetime-1': { 'generate-alone': PROMPTS },
+      'lifetime-2': { 'generate-alone': PROMPTS },
+    };
+    const change = withWitness('generate-alone', () => ({ process: 'unknown' }), 'lifetime-1');
+    assert.match((await check('restart', side({ lifetimes, change }))).evidence, /not known which process/);
+  });
+
+  test('order: in which order the first pass was taken up', async () => {
+    const both = { 'generate-together': PROMPTS, 'generate-reversed': PROMPTS };
+    assert.match((await check('order', made(both, blind('generate-together')))).evidence, /in which order/);
+    const { 'generate-together': _, ...one } = both;
+    assert.match((await check('order', made(one))).evidence, /no lifetime holds its prompts in two orders/);
+    const { 'generate-reversed': __, ...other } = both;
+    assert.match((await check('order', made(other))).evidence, /no lifetime holds its prompts in two orders/);
+  });
+});
+
+describe('what a pass lacks is unmeasured beside the others', () => {
+  const without =
+    (pass: string, prompt: string): Change =>
+    (r) => ({
+      ...r,
+      observations: r.observations.filter((one) => one.pass !== pass || one.prompt !== prompt),
+    });
+  const cases: readonly (readonly [RelationName, Readonly<Record<string, Prompts>>, string])[] = [
+    ['batch', { 'generate-alone': PROMPTS, 'generate-together': PROMPTS }, 'generate-together'],
+    ['prefix-cache', { 'generate-alone': PROMPTS, 'generate-warm': PROMPTS }, 'generate-warm'],
+    ['prefill', { 'force-alone': PROMPTS, 'score-alone': SCORED }, 'score-alone'],
+  ];
+  for (const [relation, passes, pass] of cases)
+    test(relation, async () => {
+      const found = await check(relation, made(passes, without(pass, 'a')));
+      assert.equal(found.status, 'unmeasured');
+      assert.deepEqual(
+        found.findings.map(({ prompt, agreement }) => `${prompt} ${agreement}`),
+        ['a unmeasured', 'b identical'],
+      );
+      assert.match(found.findings[0]?.reason ?? '', new RegExp(`${pass} has no observation of it`));
+    });
+
+  test('restart: a trace', async () => {
+    const trace = { trace: modules({ m: 'x' }) };
+    const passes = { 'generate-alone': PROMPTS, 'trace-alone': trace };
+    const run = side({
+      lifetimes: { 'lifetime-1': passes, 'lifetime-2': passes },
+      change: (r) => ({ ...r, traces: r.traces.filter(({ lifetime }) => lifetime === 'lifetime-1') }),
+    });
+    const found = await check('restart', run);
+    assert.deepEqual([found.status, told(found).at(-1)], ['unmeasured', 'trace trace unmeasured']);
+    assert.match(found.findings.at(-1)?.reason ?? '', /lifetime-2 has no trace of it/);
+    const one = side({
+      lifetimes: { 'lifetime-1': passes, 'lifetime-2': passes },
+      change: withWitness('trace-alone', () => ({ process: 'unknown' }), 'lifetime-2'),
+    });
+    assert.equal(told(await check('restart', one)).at(-1), 'trace trace unmeasured');
+  });
+});
+
+test('prefill: an unavailable force gives no tokens, whatever the record holds of it', async () => {
+  const passes = { 'force-alone': PROMPTS, 'score-alone': SCORED };
+  const gone = withPass('force-alone', () => ({ unavailable: 'speculative decoding' }));
+  const found = await check('prefill', made(passes, gone));
+  assert.deepEqual(
+    [found.status, found.evidence],
+    ['unmeasured', 'force-alone is unavailable: speculative decoding'],
+  );
+});
+
+test('a score may take its own tokens from the cache, and no more than it has', async () => {
+  const passes = { 'score-alone': { a: SCORED['a'] ?? A }, 'score-again': { a: SCORED['a'] ?? A } };
+  const cached = (cachedTokens: number) => withRequest('score-again', 'a', { cachedTokens });
+  assert.equal((await check('rerun', made(passes, cached(7)))).status, 'held');
+  assert.match(
+    (await check('rerun', made(passes, cached(8)))).evidence,
+    /8 cached tokens of `a`, which has 7/,
+  );
+});
+
+test('rerun: a counter that shows just what came proves it, and a single lifetime needs no name', async () => {
+  const passes = { 'generate-alone': PROMPTS, 'generate-again': PROMPTS };
+  const exact = withWitness('generate-again', () => ({ generatedTokens: 5 }));
+  const found = await check('rerun', made(passes, exact));
+  assert.equal(found.status, 'held');
+  assert.ok(found.findings.every(({ reason }) => reason === null));
+});
+
+test('a run that started once or was asked otherwise each time is told apart', async () => {
+  const run = side({
+    lifetimes: { 'lifetime-1': { 'generate-alone': PROMPTS }, 'lifetime-2': { 'score-alone': SCORED } },
+  });
+  assert.equal((await check('restart', run)).evidence, 'no two engine starts were asked the same');
+});
