@@ -108,7 +108,7 @@ model: { path: ${model} }
 engine:
   name: vllm
   args: { dtype: ${dtype}, max_model_len: 512, max_num_seqs: 4 }
-  env: { VLLM_CPU_KVCACHE_SPACE: "1", TORCHDYNAMO_DISABLE: "1" }
+  env: { VLLM_CPU_KVCACHE_SPACE: "1", TORCHDYNAMO_DISABLE: "1"${image === undefined ? `, VLLM_CACHE_ROOT: ${join(cache, 'evidence/vllm')}` : ''} }
 ${image === undefined ? '' : `runtime: { image: "${image}" }\n`}sampling: { temperature: 0, max_tokens: 12 }
 prompts:
   - { id: capital, text: "The capital of France is" }

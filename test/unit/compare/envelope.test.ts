@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import { compare } from '../../../src/compare/compare.ts';
 import type { RelationResult, Side } from '../../../src/compare/types.ts';
 import type { Body } from '../../../src/record/body.ts';
+import type { RunRecord } from '../../../src/record/schema.ts';
 import type { RelationName, Requirement } from '../../../src/suite/schema.ts';
 import { body, type Given, type SideOptions, side, withWitness } from '../support/records.ts';
 
@@ -283,6 +284,12 @@ describe('the size of a difference', () => {
       'score-strangers': { a: sequence(0.25) },
     };
     assert.equal(await floor({ passes: more }), 0.25);
+    const lost = (r: RunRecord): RunRecord => ({
+      ...r,
+      observations: r.observations.filter((one) => one.pass !== 'score-strangers' || one.prompt !== 'b'),
+    });
+    const both = { ...more, 'score-strangers': { a: sequence(0.25), b: sequence(9) } };
+    assert.equal(await floor({ passes: both, change: lost }), 0.25);
     const alone = { 'score-strangers': { a: sequence(0.25) } };
     assert.equal(await floor({ lifetimes: lives(alone, strangers(0.5)) }), 0.5);
   });
@@ -296,6 +303,7 @@ describe('the size of a difference', () => {
       assert.equal(await bound(...three, { 'generate-alone': { a: sequence(0) } }), 0.1875);
       const extra = { 'score-alone': { a: sequence(0.0625), b: sequence(5) } };
       assert.equal(await bound(scored(0), scored(0.125), extra), 0.1875);
+      assert.equal(await bound(extra, scored(0), scored(0.125)), 0.1875);
     });
 
     test('from what they were asked alike', async () => {
