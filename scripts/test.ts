@@ -11,6 +11,7 @@ import { run } from 'node:test';
 import { execa } from 'execa';
 import { Reporter } from '../test/support/reporter.ts';
 import { cache, repository } from './setup/cache.ts';
+import { ensureModel } from './setup/model.ts';
 import { ensureEngine } from './setup/python.ts';
 
 /** In the order in which they run: cheap ones first, since a broken parser needs no engine to show. */
@@ -100,9 +101,13 @@ async function runPython(files: readonly string[]): Promise<void> {
 /** The engine's Python where it can be had, since some tests load a model; else any, and those tests say what they lack. */
 async function pythonPath(): Promise<string> {
   try {
-    return (await ensureEngine()).python;
+    const { python } = await ensureEngine();
+    await ensureModel();
+    return python;
   } catch (error) {
-    reporter.note(`No engine's Python below ${cache}, so it is python3: ${String(error).split('\n')[0]}`);
+    reporter.note(
+      `No engine's Python and model below ${cache}, so it is python3: ${String(error).split('\n')[0]}`,
+    );
     return 'python3';
   }
 }

@@ -57,6 +57,7 @@ export async function startRun(
     knownDigests: await recallDigests(settings.statePath),
   };
   const open = await opener(plan, runtime, task, log, settings, tools);
+  const began = performance.now();
   const { session, fingerprint } = await console.section('Fingerprint', async () => {
     const opened = owned.use(await open());
     const seen = await opened.expect('fingerprint');
@@ -66,6 +67,7 @@ export async function startRun(
       fingerprint: completeFingerprint(seen.fingerprint, runtime, modelLabel(loaded)),
     };
   });
+  const openSeconds = (performance.now() - began) / 1000;
   const kept = owned.move();
   return {
     fingerprint,
@@ -83,6 +85,7 @@ export async function startRun(
         plan,
         await Recording.create(settings.recordPath, plan, fingerprint, known),
         session,
+        openSeconds,
         open,
         console,
       ),
@@ -124,17 +127,19 @@ export class Lifetimes implements AsyncDisposable {
   readonly #open: () => Promise<Session>;
   readonly #console: Console;
   #first: Session | undefined;
-  /** Seconds that the last start took, from loading to its end. */
-  #seconds = 0;
+  /** Seconds that the last start took, from the start of its process to its end. */
+  #seconds: number;
 
   constructor(
     plan: Plan,
     recording: Recording,
     first: Session,
+    firstSeconds: number,
     open: () => Promise<Session>,
     console: Console,
   ) {
     this.#plan = plan;
+    this.#seconds = firstSeconds;
     this.#recording = recording;
     this.#first = first;
     this.#open = open;
@@ -183,11 +188,13 @@ export class Lifetimes implements AsyncDisposable {
 
   async #run(name: string, passes: readonly PlannedPass[], args = this.#plan.args): Promise<void> {
     await this.#console.section(`Engine, ${name}`, async () => {
+      // The first one was opened long before, to be fingerprinted.
+      const before = this.#first === undefined ? 0 : this.#seconds;
       const began = performance.now();
       // One engine at a time: the next starts when this one has given its memory back.
       await using session = await this.#session();
       await this.#recording.add(session, name, passes, args);
-      this.#seconds = (performance.now() - began) / 1000;
+      this.#seconds = before + (performance.now() - began) / 1000;
     });
   }
 

@@ -38,7 +38,7 @@ function floorWords(rms: number, floorNats: ReportedSize['floorNats']): string {
   if (floor === 0)
     return rms === 0
       ? '0 nats'
-      : `${nats(rms)}, where rounding alone moves nothing: any distance is more than rounding`;
+      : `${nats(rms)}, where neighbours moved nothing at the refresh: no measure of rounding here`;
   const ratio = rms / floor;
   return `${times(ratio)} the floor${ratio <= ROUNDING ? ': the size of rounding' : ': more than rounding makes of this model'}; floor ${nats(floor)}`;
 }

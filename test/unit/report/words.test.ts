@@ -347,7 +347,7 @@ describe('sizes', () => {
   test('with a floor of 0 or none make no multiple of it', () => {
     assert.match(
       sizeWords({ ...size, floorNats: 0 }, [])[0] ?? '',
-      /^Size: 0\.0380 nats, where rounding alone moves nothing/,
+      /^Size: 0\.0380 nats, where neighbours moved nothing at the refresh/,
     );
     assert.match(
       sizeWords({ ...size, floorNats: null }, [])[0] ?? '',
