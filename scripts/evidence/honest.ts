@@ -11,6 +11,7 @@ import { type Known, perturbations } from '../../src/perturbations.ts';
 import { makePlan } from '../../src/plan.ts';
 import { terminalConsole } from '../../src/report/console.ts';
 import type { Tools } from '../../src/run.ts';
+import { MODEL_CLASSES } from '../demo-suite.ts';
 import { cache, repository } from '../setup/cache.ts';
 
 export interface HonestRun {
@@ -108,7 +109,7 @@ model: { path: ${model} }
 engine:
   name: vllm
   args: { dtype: ${dtype}, max_model_len: 512, max_num_seqs: 4 }
-  env: { VLLM_CPU_KVCACHE_SPACE: "1", TORCHDYNAMO_DISABLE: "1"${image === undefined ? `, VLLM_CACHE_ROOT: ${join(cache, 'evidence/vllm')}` : ''} }
+  env: { VLLM_CPU_KVCACHE_SPACE: "1", TORCHDYNAMO_DISABLE: "1"${image === undefined ? `, VLLM_CACHE_ROOT: ${MODEL_CLASSES.VLLM_CACHE_ROOT}` : ''} }
 ${image === undefined ? '' : `runtime: { image: "${image}" }\n`}sampling: { temperature: 0, max_tokens: 12 }
 prompts:
   - { id: capital, text: "The capital of France is" }

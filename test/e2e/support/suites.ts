@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type Docker from 'dockerode';
+import { MODEL_CLASSES } from '../../../scripts/demo-suite.ts';
 import { LABEL } from '../../../src/engine/runtimes/labels.ts';
 import { aRunner, type Runner } from './spawn.ts';
 
@@ -79,7 +80,12 @@ export function realSuite(options: SuiteOptions): string {
     ...options,
     args: { dtype: 'float32', max_model_len: 1024, ...options.args },
     // The image sets the same: without them, a process would compute in another way than the container.
-    env: { TORCHDYNAMO_DISABLE: '1', VLLM_CPU_KVCACHE_SPACE: '1', ...options.env },
+    env: {
+      TORCHDYNAMO_DISABLE: '1',
+      VLLM_CPU_KVCACHE_SPACE: '1',
+      ...(options.runtime === undefined ? MODEL_CLASSES : {}),
+      ...options.env,
+    },
   });
 }
 
