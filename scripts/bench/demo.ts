@@ -67,7 +67,7 @@ export class Demo implements AsyncDisposable {
 
   /** A check of the same model with one bit of its weights flipped; no start but the first. */
   async checkFlipped(): Promise<Checked> {
-    await this.#write(await ensureFlippedModel(), 'policy: { confirm: 0 }\n');
+    await this.#write(await ensureFlippedModel(), 0);
     return await this.#command('check');
   }
 
@@ -107,14 +107,15 @@ export class Demo implements AsyncDisposable {
     return await this.#command(command, ...flags);
   }
 
-  async #write(model: string, more = ''): Promise<void> {
+  async #write(model: string, confirm?: number): Promise<void> {
     const suite = demoSuite({
       model: relative(this.#folder, model),
       image: undefined,
       relations: this.#relations,
+      ...(confirm === undefined ? {} : { confirm }),
     }).replace('path: baselines }', 'path: baselines, lifetimes: 1 }');
     await mkdir(this.#folder, { recursive: true });
-    await writeFile(join(this.#folder, SUITE), `${suite}${more}`);
+    await writeFile(join(this.#folder, SUITE), suite);
   }
 
   async #command(command: 'check' | 'refresh', ...flags: readonly string[]): Promise<Checked> {
