@@ -202,19 +202,12 @@ class PassesTest(unittest.TestCase):
         self.assertEqual(set(texts), {"7042", "2", "49151"})
 
     def test_weight_bit_is_found_by_the_trace(self) -> None:
-        self.assert_weight_bit_found(trace(self.host), "float32")
-
-    def test_weight_bit_is_found_in_bfloat16(self) -> None:
-        host, _ = loaded(dtype="bfloat16")
-        self.addCleanup(host.close)
-        self.assert_weight_bit_found(trace(host), "bfloat16")
-
-    def assert_weight_bit_found(self, expected: list[dict[str, Any]], dtype: str) -> None:
-        host, lifetime = loaded({"kind": "weight-bit"}, dtype=dtype)
+        # In bfloat16, where the log-probabilities may see nothing: test/e2e/real-verdicts.test.ts.
+        host, lifetime = loaded({"kind": "weight-bit"}, dtype="float32")
         self.addCleanup(host.close)
         place = r"lowest bit of model\.layers\.15\.mlp\.down_proj\.weight\[100,200\]: (\S+) → (\S+)"
         self.assertRegex(lifetime["perturbed"], place)
-        self.assertEqual(differing(expected, trace(host))[0], "model.layers.15.mlp.down_proj")
+        self.assertEqual(differing(trace(self.host), trace(host))[0], "model.layers.15.mlp.down_proj")
 
     def test_space_in_the_chat_template_reaches_the_prompt(self) -> None:
         host, lifetime = loaded({"kind": "chat-template-space"}, dtype="float32")
