@@ -10,7 +10,7 @@ import { stripVTControlCharacters } from 'node:util';
 const CHARACTER = 8.4;
 const LINE = 20;
 const MARGIN = 20;
-const WIDTH = 100;
+const WIDTH = 125;
 
 const [file] = process.argv.slice(2);
 if (file === undefined) throw new Error('name the file to write');
@@ -52,9 +52,9 @@ function svg(rows: readonly string[]): string {
   const body = rows.map((row, i) => {
     const colour = /^error /.test(row)
       ? '#ff7b72'
-      : /drift\s*$|\bdiffer\b/.test(row)
+      : / {2}drift {2}/.test(row)
         ? '#ffa657'
-        : /same|reproduced/.test(row)
+        : / {2}reproduced {2}/.test(row)
           ? '#7ee787'
           : '#e6edf3';
     return `  <text x="${MARGIN}" y="${MARGIN + (i + 0.7) * LINE}" fill="${colour}" xml:space="preserve">${escaped(row)}</text>`;

@@ -103,13 +103,14 @@ export async function honestRuns(options: HonestOptions): Promise<HonestRun[]> {
   }
 }
 
+/** Without a container, one thread each: several engines that share cores wait for one another at every step. */
 const suite = ({ model, image, dtype }: HonestOptions) => `apiVersion: deterministic-ml/v1
 name: honest
 model: { path: ${model} }
 engine:
   name: vllm
   args: { dtype: ${dtype}, max_model_len: 512, max_num_seqs: 4 }
-  env: { VLLM_CPU_KVCACHE_SPACE: "1", TORCHDYNAMO_DISABLE: "1"${image === undefined ? `, VLLM_CACHE_ROOT: ${MODEL_CLASSES.VLLM_CACHE_ROOT}` : ''} }
+  env: { VLLM_CPU_KVCACHE_SPACE: "1", TORCHDYNAMO_DISABLE: "1"${image === undefined ? `, VLLM_CACHE_ROOT: ${MODEL_CLASSES.VLLM_CACHE_ROOT}, OMP_NUM_THREADS: "1", VLLM_CPU_OMP_THREADS_BIND: nobind` : ''} }
 ${image === undefined ? '' : `runtime: { image: "${image}" }\n`}sampling: { temperature: 0, max_tokens: 12 }
 prompts:
   - { id: capital, text: "The capital of France is" }

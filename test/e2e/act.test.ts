@@ -91,58 +91,51 @@ test('the example workflows, run by act', { timeout: 20 * 60_000 }, async (t) =>
     return job;
   });
 
-  await step('a setting that changes bits but no text is drift, on the lines of the prompts', async (t) => {
-    const text = suite({ capability: 'avx2' });
-    await write(text);
-    const job = told(t, await repo.pullRequest(t.signal));
+  await step(
+    'a setting that changes bits but no text is drift, on the lines of the prompts; a new prompt is added',
+    async (t) => {
+      const extra = '  - { id: ocean, text: "The deepest part of the ocean is" }\n';
+      const text = suite({ capability: 'avx2', extra });
+      await write(text);
+      const job = told(t, await repo.pullRequest(t.signal));
 
-    assert.equal(job.outputs['conclusion'], 'drift', job.log.join('\n'));
-    assert.equal(job.outputs['verdict'], 'fail');
-    assert.equal(job.outputs['baseline-key'], baselineKey);
-    assert.equal(job.succeeded, false);
+      assert.equal(job.outputs['conclusion'], 'drift', job.log.join('\n'));
+      assert.equal(job.outputs['verdict'], 'fail');
+      assert.equal(job.outputs['baseline-key'], baselineKey);
+      assert.equal(job.succeeded, false);
 
-    const [before, after] = [await observations(baselineRecord), await observations(job.record)];
-    const drifted = PROMPTS.filter(
-      (id) => before.get(id)?.logprobs.sha256 !== after.get(id)?.logprobs.sha256,
-    );
-    assert.notEqual(drifted.length, 0);
-    assert.equal(job.outputs['drift-count'], String(drifted.length));
-    assert.deepEqual(await digests(job.record, 'text'), await digests(baselineRecord, 'text'));
-    assert.deepEqual(await digests(job.record, 'tokens'), await digests(baselineRecord, 'tokens'));
-
-    const placed = job.annotations.filter(({ file }) => file !== undefined);
-    assert.deepEqual(
-      placed
-        .map(({ level, file, line }) => ({ level, file, line }))
-        .toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0)),
-      drifted.map((id) => ({ level: 'error', file: 'determinism.yml', line: lineOf(text, `id: ${id}`) })),
-    );
-    for (const { message } of placed) assert.match(message, /ATEN_CPU_CAPABILITY: .* → avx2/);
-    for (const id of drifted) {
-      assert.ok(
-        job.log.some((line) => line.includes(id) && line.includes('[hash of the text: same]')),
-        id,
+      const [before, after] = [await observations(baselineRecord), await observations(job.record)];
+      const drifted = PROMPTS.filter(
+        (id) => before.get(id)?.logprobs.sha256 !== after.get(id)?.logprobs.sha256,
       );
-      assert.match(
-        job.summary,
-        new RegExp(`<code>${id}</code> \\|[^|]*other log-probability bits \\|[^|]*\\| same \\|`),
+      assert.notEqual(drifted.length, 0);
+      assert.equal(job.outputs['drift-count'], String(drifted.length));
+      assert.deepEqual(await digests(job.record, 'text'), await digests(baselineRecord, 'text'));
+      assert.deepEqual(await digests(job.record, 'tokens'), await digests(baselineRecord, 'tokens'));
+
+      const placed = job.annotations.filter(({ file }) => file !== undefined);
+      assert.deepEqual(
+        placed
+          .map(({ level, file, line }) => ({ level, file, line }))
+          .toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0)),
+        drifted.map((id) => ({ level: 'error', file: 'determinism.yml', line: lineOf(text, `id: ${id}`) })),
       );
-    }
-    return job;
-  });
-
-  await step('a new prompt is added, and the others still compare', async (t) => {
-    await write(suite({ extra: '  - { id: ocean, text: "The deepest part of the ocean is" }\n' }));
-    const job = told(t, await repo.pullRequest(t.signal));
-
-    assert.equal(job.outputs['conclusion'], 'reproduced', job.log.join('\n'));
-    assert.equal(job.succeeded, true);
-    const baseline = job.log.slice(job.log.findIndex((line) => line.startsWith('baseline: held')));
-    for (const id of PROMPTS)
-      assert.ok(baseline.some((line) => line.startsWith(`  ${id} `) && line.includes('identical')));
-    assert.ok(baseline.some((line) => line.startsWith('  ocean ') && line.includes('new prompt')));
-    return job;
-  });
+      const baseline = job.log.slice(job.log.findIndex((line) => line.startsWith('baseline: broken')));
+      assert.ok(baseline.some((line) => line.startsWith('  ocean ') && line.includes('new prompt')));
+      for (const { message } of placed) assert.match(message, /ATEN_CPU_CAPABILITY: .* → avx2/);
+      for (const id of drifted) {
+        assert.ok(
+          job.log.some((line) => line.includes(id) && line.includes('[hash of the text: same]')),
+          id,
+        );
+        assert.match(
+          job.summary,
+          new RegExp(`<code>${id}</code> \\|[^|]*other log-probability bits \\|[^|]*\\| same \\|`),
+        );
+      }
+      return job;
+    },
+  );
 });
 
 interface SuiteParts {
@@ -196,5 +189,9 @@ async function digests(
   record: string,
   what: 'text' | 'tokens' | 'logprobs',
 ): Promise<Record<string, string>> {
-  return Object.fromEntries([...(await observations(record))].map(([id, one]) => [id, one[what].sha256]));
+  return Object.fromEntries(
+    [...(await observations(record))]
+      .filter(([id]) => PROMPTS.some((prompt) => prompt === id))
+      .map(([id, one]) => [id, one[what].sha256]),
+  );
 }
