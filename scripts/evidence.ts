@@ -92,7 +92,7 @@ async function measureHonest(): Promise<void> {
   });
   const found = `# Honest runs of ${date}, without a GPU
 
-Made by \`npm run evidence -- --only honest\`; each run is an engine start of its own in a ${values.runtime === 'process' ? 'process' : 'container'},
+Made by \`npm run evidence -- ${process.argv.slice(2).join(' ')}\`; each run is an engine start of its own in a ${values.runtime === 'process' ? 'process' : 'container'},
 ${values['at-once'] ?? 2} at once, with a change that changes nothing a user could see, compared with one baseline as a check
 compares, half of them in float32 and half in bfloat16. Machine:
 ${cpus()[0]?.model.trim() ?? 'unknown'}, ${cpus().length} threads. ${flagged} of ${made} were flagged.
