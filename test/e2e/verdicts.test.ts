@@ -403,3 +403,40 @@ args["logprob"] = ${OTHER}`,
       await assert.rejects(access(path), { code: 'ENOENT' });
   });
 });
+
+describe('known changes, made on purpose', () => {
+  /** Beside other weights, this engine minds only another dtype. */
+  const minding: SuiteOptions = {
+    args: { on_load: `if "dtype" in args: args["logprob"] = ${OTHER}` },
+  };
+
+  test('are measured by `mode: power`, which says what noticed each and what a suite that misses one lacks', async () => {
+    await using runner = await checkout(minding);
+    const outcome = await runStep(action, runner, { with: { ...PROCESS, mode: 'power' } });
+    assert.equal(outcome.exitCode, 0, outcome.log);
+    assert.match(outcome.log, /\n {2}dtype +noticed: decode at 1 \(.* s\), score at 1 \(/);
+    assert.match(outcome.log, /\n {2}fp8-kv-cache +MISSED: add longer texts/);
+    assert.match(outcome.log, /\n {2}temperature +not possible here: the suite samples nothing/);
+    assert.match(outcome.log, /\n {2}restart +left in peace/);
+    assert.match(
+      outcome.log,
+      /Power of hostile: \d of \d+ real changes noticed .* 0 of \d equivalent ones flagged/,
+    );
+  });
+
+  test('are kept with a baseline as its yardstick, and a later drift is told beside them', async () => {
+    await using runner = await checkout(minding);
+    const stored = await runStep(action, runner, {
+      event: 'workflow_dispatch',
+      with: { ...REFRESH, yardstick: 'true', 'record-path': '../refreshed' },
+    });
+    assert.equal(stored.exitCode, 0, stored.log);
+    const drifted = await check(runner, { args: { logprob: THIRD } });
+    const report = await reportOf(drifted);
+    assert.deepEqual(
+      report.yardstick.map(({ id }) => id),
+      ['dtype', 'int8-weights', 'fp8-weights'],
+    );
+    assert.match(drifted.log, /By the yardstick: larger than another floating-point format by 2x/);
+  });
+});
