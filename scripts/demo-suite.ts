@@ -10,11 +10,21 @@ export interface DemoOptions {
   readonly dtype?: string;
   readonly environment?: Readonly<Record<string, string>>;
   readonly relations?: readonly string[];
+  /** A prompt more, longer than a block of the prefix cache. */
+  readonly long?: boolean;
   /** Engine starts after a first difference. */
   readonly confirm?: number;
 }
 
-export function demoSuite({ model, image, dtype, environment, relations, confirm }: DemoOptions): string {
+export function demoSuite({
+  model,
+  image,
+  dtype,
+  environment,
+  relations,
+  long = false,
+  confirm,
+}: DemoOptions): string {
   const env = {
     VLLM_CPU_KVCACHE_SPACE: '1',
     TORCHDYNAMO_DISABLE: '1',
@@ -34,7 +44,7 @@ prompts:
   - { id: sky, messages: [{ role: user, content: "Explain why the sky is blue." }] }
   - { id: primes, text: "The first ten prime numbers are 2, 3, 5," }
   - { id: story, text: "Once upon a time, in a small village", sampling: { temperature: 0.8, top_p: 0.95, seed: 7 } }
-score:
+${long ? `  - { id: long, text: "${PASSAGE} ${PASSAGE}" }\n` : ''}score:
   - { id: passage, text: "${PASSAGE}" }
 relations: [${(relations ?? ['rerun', 'baseline']).join(', ')}]
 baseline: { store: files, path: baselines }

@@ -112,6 +112,7 @@ export class Demo implements AsyncDisposable {
       model: relative(this.#folder, model),
       image: undefined,
       relations: this.#relations,
+      long: this.#relations.includes('prefix-cache'),
       ...(confirm === undefined ? {} : { confirm }),
     }).replace('path: baselines }', 'path: baselines, lifetimes: 1 }');
     await mkdir(this.#folder, { recursive: true });
