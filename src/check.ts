@@ -1,40 +1,46 @@
+import { acceptances, acceptedBy } from './compare/acceptance.ts';
 import { compare } from './compare/compare.ts';
 import type { RelationResult } from './compare/types.ts';
 import { keepCopy } from './disk/record-folder.ts';
 import { writeReport } from './disk/report-file.ts';
-import { loadSuite } from './disk/suite-file.ts';
 import { makePlan } from './plan.ts';
+import { outcomeDigests } from './record/outcome.ts';
 import { makeReport } from './report/make.ts';
 import type { Report } from './report/model.ts';
+import { loadRuled } from './rules.ts';
 import { startRun, type Tools } from './run.ts';
 import type { Settings } from './settings.ts';
-import { findTrusted, knownTokens, type Trusted, view } from './trusted.ts';
+import { digestsOf, findTrusted, knownTokens, replacedByChange, type Trusted, view } from './trusted.ts';
 import { openStore } from './wiring.ts';
 
 /** Does the model still compute the same thing? */
 export async function check(settings: Settings, tools: Tools): Promise<Report> {
-  const loaded = await loadSuite(settings.suite, settings.workspace);
+  const { loaded, rules } = await loadRuled('check', settings, tools);
   const plan = makePlan(loaded, 'check');
   const store = openStore(loaded, settings, tools);
 
   await using owned = new AsyncDisposableStack();
   const run = owned.use(await startRun(loaded, plan, settings, tools));
-  const query = { suite: plan.suite.name, hardwareClass: run.hardwareClass };
+  const { hardwareClass } = run;
+  const query = { suite: plan.suite.name, hardwareClass };
   const trusted: Trusted = plan.claims.some(({ relation }) => relation === 'baseline')
     ? await tools.console.section('Baseline', () => findTrusted(store, query, owned))
     : { kind: 'not-asked' };
   const before = trusted.kind === 'found' ? trusted : undefined;
+  const brought = before && (await replacedByChange(before, loaded, query, settings, tools));
 
   const known = before === undefined ? new Map() : await knownTokens(before.side, plan.prompts);
   const lifetimes = owned.use(await run.begin(known));
   const compared = () => compare(lifetimes.side(), before?.side, plan.claims);
   await lifetimes.planned();
   let relations = await compared();
-  if (drifted(relations) && plan.confirm > 0) {
+  // What the suite accepts was confirmed by the run that named it.
+  const doubted = () => drifted(relations) && !isAccepted();
+  if (doubted() && plan.confirm > 0) {
     await lifetimes.more(plan.confirm);
     relations = await compared();
   }
-  if (drifted(relations) && plan.traceApart) {
+  if (doubted() && plan.traceApart) {
     await lifetimes.trace();
     relations = await compared();
   }
@@ -43,19 +49,26 @@ export async function check(settings: Settings, tools: Tools): Promise<Report> {
   const report = makeReport({
     ...run.facts,
     mode: 'check',
+    rules,
     claims: plan.claims,
     side,
     before,
+    replacedByChange: brought,
     relations,
     baseline: view(trusted, store),
-    digests: {
-      record: side.sha256,
-      baselineRecord: before?.side.sha256 ?? null,
-      baselineMeta: before?.metaSha256 ?? null,
-    },
+    digests: digestsOf(side, before),
   });
   await writeReport(report.context.reportPath, report);
   return report;
+
+  function isAccepted(): boolean {
+    const outcomes = {
+      hardwareClass,
+      run: outcomeDigests(lifetimes.side().record),
+      baseline: before?.meta.envelope.digests ?? [],
+    };
+    return acceptedBy(acceptances(loaded.suite.accept, outcomes), outcomes) !== undefined;
+  }
 }
 
 const drifted = (relations: readonly RelationResult[]) =>

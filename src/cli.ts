@@ -14,18 +14,21 @@ Commands
   refresh       make a new baseline; needs --reason
   fingerprint   show what the numbers may depend on here, and the hardware class
   power         make known changes on purpose and show which of them the suite notices
+  log           show the baselines of a suite and what each replaced; no engine is started
   verify        derive a report's verdict anew from its records; takes the report's path
 
 Options
   --reason TEXT              why the baseline is refreshed
   --yardstick                measure known changes too at a refresh, one engine start each
+  --dry-run                  refresh: measure and show what would change, store nothing
+  --store-unchanged          refresh: store a new entry even if nothing changed
   --runtime auto|docker|process
   --python PATH              Python of the process runtime
   --gpu-devices LIST         indices or UUIDs, separated by commas
   --timeout-minutes N        until the engine is stopped (60)
   --inactivity-minutes N     without a sign of life until it counts as hung (20)
   --record-path FOLDER       where the record goes (.deterministic-ml/…)
-  --baseline-path FOLDER     verify: the baseline, where it is not beside the record
+  --baseline-path FOLDER     verify: the baseline, where it is not beside the record; log: a baseline's folder
   --json                     the report as JSON on stdout; everything else goes to stderr
   --help
 
@@ -40,6 +43,8 @@ const EXIT = { pass: 0, warn: 0, fail: 1, error: 2, cancelled: 130 } as const;
 const OPTIONS = {
   reason: { type: 'string' },
   yardstick: { type: 'boolean' },
+  'dry-run': { type: 'boolean' },
+  'store-unchanged': { type: 'boolean' },
   runtime: { type: 'string' },
   python: { type: 'string' },
   'gpu-devices': { type: 'string' },
@@ -51,7 +56,7 @@ const OPTIONS = {
   help: { type: 'boolean' },
 } as const;
 
-const COMMANDS = ['check', 'refresh', 'fingerprint', 'power', 'verify'] as const;
+const COMMANDS = ['check', 'refresh', 'fingerprint', 'power', 'log', 'verify'] as const;
 
 /** Undefined when only help was asked for. */
 function parseCommandLine(): Invocation | undefined {
@@ -78,9 +83,12 @@ function parseCommandLine(): Invocation | undefined {
     const { 'record-path': recordPath, 'baseline-path': baselinePath } = values;
     return { command, request: { reportPath: file, recordPath, baselinePath }, json };
   }
+  const { 'baseline-path': baselinePath } = values;
+  if (command === 'log' && baselinePath !== undefined) return { command, folder: baselinePath, json };
   const flags: Readonly<Record<string, string | boolean | undefined>> = {
     'record-path': `.deterministic-ml/records/${new Date().toISOString().replaceAll(':', '-')}`,
     ...values,
+    'github-token': process.env['GITHUB_TOKEN'],
     suite: file,
     mode: command === 'fingerprint' ? 'check' : command,
   };

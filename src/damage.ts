@@ -9,6 +9,7 @@ export async function* damage({
   record,
   readBody,
   readModules,
+  readTokens,
   readVocabulary,
 }: Side): AsyncGenerator<string> {
   const seen = new Set<string>();
@@ -27,6 +28,11 @@ export async function* damage({
     if (held instanceof UserError) yield `is damaged: ${held.message}`;
     else if (digestJson(describeModules(held)) !== digestJson(modules))
       yield `holds another trace of ${lifetime} than its record says`;
+  }
+  for (const { prompt, count, sha256 } of record.known) {
+    const held = await attempt(() => readTokens(sha256));
+    if (held instanceof UserError) yield `is damaged: ${held.message}`;
+    else if (held.length !== count) yield `holds other known tokens of \`${prompt}\` than its record says`;
   }
   const texts = await attempt(readVocabulary);
   if (texts instanceof UserError) yield `is damaged: ${texts.message}`;

@@ -33,6 +33,9 @@ export const ERROR_CODES = [
   'store-unavailable',
   'store-refused',
   'refresh-not-allowed',
+  'event-refused',
+  'pull-request-limited',
+  'github-unavailable',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];

@@ -1,6 +1,6 @@
-import { loadSuite } from './disk/suite-file.ts';
 import type { Fingerprint } from './fingerprint/schema.ts';
 import { makePlan } from './plan.ts';
+import { loadRuled } from './rules.ts';
 import { startRun, type Tools } from './run.ts';
 import type { Settings } from './settings.ts';
 
@@ -9,7 +9,7 @@ export async function fingerprint(
   settings: Settings,
   tools: Tools,
 ): Promise<{ readonly hardwareClass: string; readonly fingerprint: Fingerprint }> {
-  const loaded = await loadSuite(settings.suite, settings.workspace);
+  const loaded = (await loadRuled('check', settings, tools)).loaded;
   await using run = await startRun(loaded, makePlan(loaded, 'check'), settings, tools);
   return { hardwareClass: run.hardwareClass, fingerprint: run.fingerprint };
 }

@@ -1,16 +1,17 @@
 import { resolve } from 'node:path';
 import type { JobIdentity } from './engine/runtimes/options.ts';
 import { UserError } from './errors.ts';
+import type { Mode } from './permit.ts';
 import type { RefreshSettings, Settings } from './settings.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The action's inputs, once, as one read-only value. */
 export interface Inputs {
-  readonly mode: 'check' | 'refresh' | 'power';
-  readonly settings: Settings;
+  readonly mode: Mode;
   /** Without what only the event's payload tells. */
-  readonly refreshing: Omit<RefreshSettings, 'defaultBranch'>;
+  readonly settings: Omit<Settings, 'situation'>;
+  readonly refreshing: RefreshSettings;
 }
 
 /**
@@ -37,7 +38,7 @@ export function parseInputs(
     problems.push(`\`${name}\` is \`${input(name)}\`, but must be a number of minutes above 0`);
     return fallback * 60;
   };
-  const mode = oneOf('mode', ['check', 'refresh', 'power']);
+  const mode = oneOf('mode', ['check', 'refresh', 'power', 'log']);
   const runtime = oneOf('runtime', ['auto', 'docker', 'process']);
   const timeoutSeconds = minutes('timeout-minutes', 60);
   const inactivitySeconds = minutes('inactivity-minutes', 20);
@@ -50,7 +51,11 @@ export function parseInputs(
       problems.push(`\`gpu-devices\` has \`${device}\`, which is neither an index nor a UUID such as GPU-…`);
   const reason = input('reason');
   const yardstick = yes('yardstick');
-  if (mode === 'refresh' && reason === '')
+  const dryRun = yes('dry-run');
+  const storeUnchanged = yes('store-unchanged');
+  // A push has its reason from what the suite accepts, a schedule from the baseline that it keeps.
+  const event = environment['GITHUB_EVENT_NAME'] ?? '';
+  if (mode === 'refresh' && reason === '' && event !== 'push' && event !== 'schedule')
     problems.push('`reason` is empty, but mode `refresh` needs one: it is shown with every later comparison');
   if (reason.length > 1000) problems.push('`reason` is longer than 1000 characters');
   if (problems.length > 0)
@@ -79,6 +84,7 @@ export function parseInputs(
       timeoutSeconds,
       inactivitySeconds,
       hubToken: input('hub-token') || undefined,
+      githubToken: input('github-token') || undefined,
       workspace,
       recordPath:
         input('record-path') === '' ? resolve(temporary, recordPath) : resolve(workspace, recordPath),
@@ -91,12 +97,11 @@ export function parseInputs(
     refreshing: {
       reason,
       yardstick,
-      commit: environment['GITHUB_SHA'] ?? '',
-      ref: environment['GITHUB_REF'] ?? '',
+      dryRun,
+      storeUnchanged,
       workflow: environment['GITHUB_WORKFLOW'] ?? '',
       runUrl: `${environment['GITHUB_SERVER_URL'] ?? ''}/${repository}/actions/runs/${run}/attempts/${attempt}`,
       actor: environment['GITHUB_ACTOR'] ?? '',
-      event: environment['GITHUB_EVENT_NAME'] ?? '',
     },
   };
 }

@@ -1,5 +1,4 @@
 import type { Finding } from './compare/types.ts';
-import { loadSuite } from './disk/suite-file.ts';
 import { inFolder, type Measured, measureChange, measureOnce, once } from './perturb.ts';
 import { type Known, perturbations } from './perturbations.ts';
 import { makePlan } from './plan.ts';
@@ -12,6 +11,7 @@ import {
   POWER_SCHEMA,
   type Power,
 } from './report/power.ts';
+import { loadRuled } from './rules.ts';
 import type { Tools } from './run.ts';
 import type { Settings } from './settings.ts';
 
@@ -20,7 +20,7 @@ import type { Settings } from './settings.ts';
  * check compares with its baseline. Nothing is tuned to the outcome: the changes are the same for all suites.
  */
 export async function power(settings: Settings, tools: Tools): Promise<Power> {
-  const loaded = await loadSuite(settings.suite, settings.workspace);
+  const loaded = (await loadRuled('power', settings, tools)).loaded;
   const whole = makePlan({ ...loaded, suite: { ...loaded.suite, relations: ['baseline'] } }, 'check');
   const plan = once(whole, whole.repeats);
   const reference = await tools.console.section('Unchanged', () =>

@@ -5,7 +5,7 @@ import type { Session } from './engine/session.ts';
 import { hardwareClass } from './fingerprint/hardware-class.ts';
 import type { Fingerprint } from './fingerprint/schema.ts';
 import type { Plan, PlannedPass } from './plan.ts';
-import type { Body } from './record/body.ts';
+import { type Body, littleEndian } from './record/body.ts';
 import { sha256 } from './record/digest.ts';
 import {
   type Lifetime,
@@ -92,6 +92,7 @@ export class Recording implements AsyncDisposable {
   /** Leaves a record that is whole. */
   async commit(): Promise<OpenedRecord> {
     await this.#writer.addVocabulary(this.#vocabulary);
+    for (const tokens of this.#known.values()) await this.#writer.addTokens(littleEndian(tokens));
     return await this.#writer.commit(this.#record());
   }
 
@@ -136,6 +137,12 @@ export class Recording implements AsyncDisposable {
         prompts: prompts.map(({ id, digest, sampling }) => ({ id, input: digest, sampling })),
         texts: texts.map(({ id, content }) => ({ id, input: knownInput('score', content, null) })),
       },
+      known: prompts.flatMap(({ id }) => {
+        const tokens = this.#known.get(id);
+        return tokens === undefined
+          ? []
+          : [{ prompt: id, count: tokens.length, sha256: sha256(littleEndian(tokens)) }];
+      }),
       fingerprint: this.#fingerprint,
       hardwareClass: hardwareClass(this.#fingerprint.ambient),
       lifetimes: [...this.#lifetimes],

@@ -1,27 +1,38 @@
-import { BASELINE_SCHEMA, type BaselineMeta, type Provenance } from './baseline/store.ts';
-import { mayRefresh } from './baseline/trust.ts';
-import type { Claim } from './compare/types.ts';
-import { keepCopy, writeBaselineMeta } from './disk/record-folder.ts';
+import {
+  BASELINE_SCHEMA,
+  type BaselineMeta,
+  formatKey,
+  type Link,
+  MAX_CHAIN,
+  type Provenance,
+} from './baseline/store.ts';
+import { acceptances, acceptedBy } from './compare/acceptance.ts';
+import type { Claim, RelationResult } from './compare/types.ts';
+import { keepCopy, type OpenedRecord, writeBaselineMeta } from './disk/record-folder.ts';
 import { writeReport } from './disk/report-file.ts';
-import { loadSuite } from './disk/suite-file.ts';
+import type { LoadedSuite } from './disk/suite-file.ts';
+import { UserError } from './errors.ts';
+import type { Permission } from './permit.ts';
 import { makePlan } from './plan.ts';
+import { digestJson } from './record/digest.ts';
 import { outcomeDigest, outcomeDigests } from './record/outcome.ts';
 import { compareAsked } from './report/derive.ts';
-import { type Evidence, makeReport } from './report/make.ts';
-import type { Report } from './report/model.ts';
+import { makeReport } from './report/make.ts';
+import type { BaselineView, Report } from './report/model.ts';
+import { findingLines } from './report/terminal.ts';
+import { loadRuled } from './rules.ts';
 import { startRun, type Tools } from './run.ts';
 import type { RefreshSettings, Settings } from './settings.ts';
-import { findTrusted } from './trusted.ts';
+import { digestsOf, type FoundTrusted, findTrusted, knownTokens, type Trusted } from './trusted.ts';
 import { VERSION } from './version.ts';
-import { openStore } from './wiring.ts';
+import { openGitHub, openStore } from './wiring.ts';
 import { measureYardstick } from './yardstick.ts';
 
 /** Makes a record and, if it agrees with itself, trusts it: with a name, a reason and a run behind it. */
 export async function refresh(settings: Settings, request: RefreshSettings, tools: Tools): Promise<Report> {
-  const loaded = await loadSuite(settings.suite, settings.workspace);
+  const { loaded, permission, rules } = await loadRuled('refresh', settings, tools);
   const plan = makePlan(loaded, 'refresh');
   const store = openStore(loaded, settings, tools);
-  mayRefresh(request, store.kind);
 
   await using owned = new AsyncDisposableStack();
   const run = owned.use(await startRun(loaded, plan, settings, tools));
@@ -30,93 +41,196 @@ export async function refresh(settings: Settings, request: RefreshSettings, tool
   const trusted = await tools.console.section('Old baseline', () => findTrusted(store, query, owned));
   const before = trusted.kind === 'found' ? trusted : undefined;
 
-  const lifetimes = owned.use(await run.begin(new Map()));
+  // On the old baseline's tokens: what a check of this commit would compute, so that an acceptance names both.
+  const known = before === undefined ? new Map() : await knownTokens(before.side, plan.prompts);
+  const lifetimes = owned.use(await run.begin(known));
   await lifetimes.planned();
   if (plan.traceApart) await lifetimes.trace();
   const side = await lifetimes.commit();
-  const { record } = side;
-  // The old baseline is only looked at, to show what changes; the engine must agree with itself.
-  const claims = plan.claims.filter(({ relation }) => relation !== 'baseline');
-  const asked = { claims: before === undefined ? claims : [...claims, LOOK] };
-  const relations = await compareAsked('refresh', asked, side, before?.side);
-  const base = {
-    ...run.facts,
-    ...asked,
-    mode: 'refresh',
-    side,
-    before,
-    relations,
-    digests: {
-      record: side.sha256,
-      baselineRecord: before?.side.sha256 ?? null,
-      baselineMeta: before?.metaSha256 ?? null,
-    },
-  } as const;
-
-  if (before !== undefined) await keepCopy(before.folder, `${settings.recordPath}.baseline`);
-  const own = relations.filter(({ relation }) => relation !== 'baseline');
-  const broken = own.find(({ status }) => status === 'broken' || status === 'unmeasured');
-  if (broken !== undefined)
-    return await told({
-      ...base,
-      baseline: {
-        kind: 'not-stored',
-        reason: `\`${broken.relation}\` is ${broken.status}: ${broken.evidence}. The old baseline stays.`,
-      },
+  const claims = claimsOf(plan.claims, permission, before);
+  const relations = await compareAsked('refresh', { claims }, side, before?.side);
+  const reportOf = (baseline: BaselineView) =>
+    makeReport({
+      ...run.facts,
+      ...{ mode: 'refresh', rules, claims, side, before, relations, baseline },
+      digests: digestsOf(side, before),
     });
+  if (before !== undefined) await keepCopy(before.folder, `${settings.recordPath}.baseline`);
+
+  const decision = decide(side, relations, { loaded, permission, trusted, request });
+  // Before anything is stored: what the old baseline knew otherwise.
+  for (const line of findingLines(reportOf(decision.view))) tools.console.info(line);
+  if (decision.kind === 'keep') return await told(reportOf(decision.view));
 
   // A refresh that was cancelled must not replace what is trusted.
   tools.signal.throwIfAborted();
-  const outcome = outcomeDigest(record);
+  const outcome = outcomeDigest(side.record);
+  const replaced = before?.key ?? null;
+  const { run: runId, attempt: runAttempt } = settings.job;
+  const key = { ...query, runId, runAttempt, record: outcome };
+  if (request.dryRun) return await told(reportOf({ kind: 'dry-run', key: formatKey(key), replaced }));
+  const pullRequest = decision.byMerge ? await pullRequestOf(settings, tools) : null;
   const meta: BaselineMeta = {
     schema: BASELINE_SCHEMA,
     suite: query.suite,
     hardwareClass,
     record: outcome,
-    provenance: provenance(settings, request),
-    envelope: { lifetimes: plan.lifetimes, digests: outcomeDigests(record) },
+    recordFile: side.sha256,
+    provenance: provenance(settings, request, side, decision.reason, pullRequest),
+    chain: chainOf(before),
+    envelope: { lifetimes: plan.lifetimes, digests: outcomeDigests(side.record) },
     yardstick: request.yardstick ? await measureYardstick(loaded, plan, side, settings, tools) : [],
   };
   await writeBaselineMeta(settings.recordPath, meta);
-  const key = await tools.console.section('Store', () =>
-    store.save(
-      { ...query, runId: settings.job.run, runAttempt: settings.job.attempt, record: outcome },
-      settings.recordPath,
-    ),
+  const stored = await tools.console.section('Store', () =>
+    store.save(key, settings.recordPath, before?.key),
   );
-  const replaced = before?.key ?? null;
-  return await told({
-    ...base,
-    baseline: { kind: 'stored', key, store: store.kind, provenance: meta.provenance, replaced },
-  });
+  return await told(
+    reportOf({ kind: 'stored', key: stored, store: store.kind, provenance: meta.provenance, replaced }),
+  );
 }
 
-/** Makes the report and leaves it beside the record. */
-async function told(evidence: Evidence): Promise<Report> {
-  const report = makeReport(evidence);
+/** Which pull request the merge brought; null where GitHub does not tell, which is no reason to lose the record. */
+async function pullRequestOf(settings: Settings, tools: Tools): Promise<number | null> {
+  try {
+    return (await openGitHub(settings, tools).pullRequestOf(settings.situation.commit)) ?? null;
+  } catch (error) {
+    if (!(error instanceof UserError) || error.code === 'cancelled') throw error;
+    tools.console.info(`The pull request that brought this stays unnamed: ${error.message}`);
+    return null;
+  }
+}
+
+/** Leaves the report beside the record. */
+async function told(report: Report): Promise<Report> {
   await writeReport(report.context.reportPath, report);
   return report;
 }
 
-/** How the old baseline is compared: to show what changes, held to nothing. */
-const LOOK: Claim = { relation: 'baseline', requirement: 'measure' };
+/**
+ * The engine must agree with itself. Whoever gives a reason wants the old baseline replaced, so that it is only looked
+ * at; a push and a schedule are held to it.
+ */
+function claimsOf(
+  claims: readonly Claim[],
+  { stores }: Permission,
+  before: FoundTrusted | undefined,
+): readonly Claim[] {
+  const own = claims.filter(({ relation }) => relation !== 'baseline');
+  const asked = claims.find(({ relation }) => relation === 'baseline');
+  switch (stores) {
+    case 'reasoned':
+      return before === undefined ? own : [...own, { relation: 'baseline', requirement: 'measure' }];
+    case 'unchanged':
+    case 'accepted':
+      return [...own, asked ?? { relation: 'baseline', requirement: 'identical' }];
+    case 'nothing':
+      return own;
+  }
+}
+
+type Decision = { readonly view: BaselineView } & (
+  | { readonly kind: 'keep' }
+  | { readonly kind: 'store'; readonly reason: string; readonly byMerge: boolean }
+);
+
+interface Circumstances {
+  readonly loaded: LoadedSuite;
+  readonly permission: Permission;
+  readonly trusted: Trusted;
+  readonly request: RefreshSettings;
+}
+
+/** Whether the record becomes the baseline, and if not, why not. */
+function decide(
+  { record }: OpenedRecord,
+  relations: readonly RelationResult[],
+  { loaded, permission, trusted, request }: Circumstances,
+): Decision {
+  const before = trusted.kind === 'found' ? trusted : undefined;
+  const broken = relations.find(
+    ({ relation, status }) => relation !== 'baseline' && (status === 'broken' || status === 'unmeasured'),
+  );
+  if (broken !== undefined)
+    return refused(`\`${broken.relation}\` is ${broken.status}: ${broken.evidence}. The old baseline stays.`);
+
+  const outcomes = {
+    hardwareClass: record.hardwareClass,
+    run: outcomeDigests(record),
+    baseline: before?.meta.envelope.digests ?? [],
+  };
+  const old = relations.find(({ relation }) => relation === 'baseline');
+  const sameBits = outcomes.run.every((outcome) => outcomes.baseline.includes(outcome));
+  if (before !== undefined && (sameBits || old?.status === 'held')) {
+    if (request.storeUnchanged && sameBits && permission.stores !== 'accepted')
+      return stored(request.reason || before.meta.provenance.reason, false);
+    const { key, meta } = before;
+    return {
+      kind: 'keep',
+      view: { kind: 'unchanged', key, store: loaded.suite.baseline.store, provenance: meta.provenance },
+    };
+  }
+  switch (permission.stores) {
+    case 'reasoned':
+      return stored(request.reason, false);
+    case 'accepted': {
+      const accepted = acceptedBy(acceptances(loaded.suite.accept, outcomes), outcomes);
+      if (accepted !== undefined) return stored(accepted.reason, true);
+      break;
+    }
+    case 'unchanged':
+    case 'nothing':
+  }
+  // Without a baseline nothing drifted: that there is none is what must be told.
+  if (trusted.kind === 'absent' || trusted.kind === 'incomparable') return { kind: 'keep', view: trusted };
+  return refused(
+    permission.stores === 'accepted'
+      ? 'it differs from the old one, which stays, and the suite accepts no such record.'
+      : 'it differs from the old one, which stays: a schedule may only store what did not change.',
+  );
+}
+
+const refused = (reason: string): Decision => ({ kind: 'keep', view: { kind: 'not-stored', reason } });
+
+/** What the findings are shown with before the key is known. */
+const stored = (reason: string, byMerge: boolean): Decision => ({
+  kind: 'store',
+  reason,
+  byMerge,
+  view: { kind: 'not-asked' },
+});
+
+/** What this one replaces, and what that one had replaced. */
+function chainOf(before: FoundTrusted | undefined): Link[] {
+  if (before === undefined) return [];
+  const { key, meta, metaSha256 } = before;
+  const link = { baseline: metaSha256, key, record: meta.record, provenance: meta.provenance };
+  return [link, ...meta.chain].slice(0, MAX_CHAIN);
+}
 
 function provenance(
-  { job }: Settings,
-  { reason, commit, ref, workflow, runUrl, actor, event }: RefreshSettings,
+  { job, situation }: Settings,
+  { workflow, runUrl, actor }: RefreshSettings,
+  { record }: OpenedRecord,
+  reason: string,
+  pullRequest: number | null,
 ): Provenance {
+  const { image, model } = record.fingerprint.declared;
   return {
     repository: job.repository,
-    commit,
-    ref,
+    commit: situation.commit,
+    ref: situation.ref,
     workflow,
     runId: job.run,
     runAttempt: job.attempt,
     runUrl,
     actor,
-    event,
+    event: situation.event,
     reason,
     createdAt: new Date().toISOString(),
     tool: VERSION,
+    image: image.reference === 'none' ? '' : image.reference,
+    model: digestJson(model.files),
+    pullRequest,
   };
 }

@@ -2,6 +2,7 @@ import type { LoadedText } from './disk/suite-file.ts';
 import type { ReadyPass } from './engine/measure.ts';
 import type { Request } from './engine/protocol.ts';
 import { FROZEN_CLOCK, type Plan, type PlannedPass, type PlannedPrompt, TOP_K } from './plan.ts';
+import { littleEndian } from './record/body.ts';
 import { digestJson, sha256 } from './record/digest.ts';
 import type { Arrangement } from './record/schema.ts';
 import { type PromptContent, Sampling } from './suite/schema.ts';
@@ -75,17 +76,16 @@ const free = ({ id, content, sampling, digest }: PlannedPrompt): Asked => ({
 const GREEDY = Sampling.parse({ max_tokens: 1 });
 
 function given(kind: 'force' | 'score', { id, content }: LoadedText, tokens: Uint32Array | undefined): Asked {
-  const packed = tokens === undefined ? null : base64(tokens);
   return {
     request: {
       id,
       input: content,
       sampling: GREEDY,
-      tokens: packed,
+      tokens: tokens === undefined ? null : base64(tokens),
       observed: true,
       limit: kind === 'score' ? SCORE_LIMIT : null,
     },
-    input: knownInput(kind, content, packed === null ? null : sha256(packed)),
+    input: knownInput(kind, content, tokens === undefined ? null : sha256(littleEndian(tokens))),
   };
 }
 
@@ -134,7 +134,5 @@ function groupsOf(arrangement: Arrangement, ids: readonly string[]): string[][] 
 
 /** uint32 little-endian in base64, as the protocol carries ids. */
 export function base64(ids: Uint32Array): string {
-  const bytes = Buffer.alloc(4 * ids.length);
-  for (const [i, id] of ids.entries()) bytes.writeUInt32LE(id, 4 * i);
-  return bytes.toString('base64');
+  return littleEndian(ids).toString('base64');
 }

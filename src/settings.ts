@@ -1,4 +1,5 @@
 import type { JobIdentity } from './engine/runtimes/options.ts';
+import type { Situation } from './github/event.ts';
 
 /** What one invocation was told, whoever told it: inputs of the action or flags of the command line. */
 export interface Settings {
@@ -19,6 +20,10 @@ export interface Settings {
   readonly statePath: string;
   /** Folder of the harness's Python files. */
   readonly harnessPath: string;
+  /** What started this run. */
+  readonly situation: Situation;
+  /** Reads the base branch's suite and the list of caches; undefined where nobody gave one. */
+  readonly githubToken: string | undefined;
   /** Names this run on containers and in baseline keys. */
   readonly job: JobIdentity;
   /** What @actions/cache and Docker need from the process environment, picked once. */
@@ -30,12 +35,11 @@ export interface RefreshSettings {
   readonly reason: string;
   /** Whether known changes are measured too, one engine start each. */
   readonly yardstick: boolean;
-  /** As the event's payload names it; undefined where it names none, as on a terminal. */
-  readonly defaultBranch: string | undefined;
-  readonly commit: string;
-  readonly ref: string;
+  /** Do all of it, but store nothing. */
+  readonly dryRun: boolean;
+  /** Store what did not change too: a newer entry of the same bits, for a cache that evicts. */
+  readonly storeUnchanged: boolean;
   readonly workflow: string;
   readonly runUrl: string;
   readonly actor: string;
-  readonly event: string;
 }

@@ -1,21 +1,26 @@
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 import {
   type BaselineMeta,
   type BaselineQuery,
   type BaselineStore,
+  type Proof,
   parseKey,
   BaselineMeta as Schema,
 } from './baseline/store.ts';
 import type { Side } from './compare/types.ts';
 import { damage } from './damage.ts';
 import { type OpenedRecord, openRecord } from './disk/record-folder.ts';
+import type { LoadedSuite } from './disk/suite-file.ts';
 import { UserError } from './errors.ts';
 import { digestJson, sha256 } from './record/digest.ts';
 import { outcomeDigest, outcomeDigests } from './record/outcome.ts';
-import { observationsOf } from './record/select.ts';
-import type { BaselineView } from './report/model.ts';
+import type { Evidence } from './report/make.ts';
+import type { BaselineView, Digests } from './report/model.ts';
 import type { KnownTokens } from './requests.ts';
+import type { Tools } from './run.ts';
+import type { Settings } from './settings.ts';
+import { openGitHub } from './wiring.ts';
 
 export interface FoundTrusted {
   readonly kind: 'found';
@@ -25,6 +30,7 @@ export interface FoundTrusted {
   /** SHA-256 of the bytes of `baseline.json`. */
   readonly metaSha256: string;
   readonly side: OpenedRecord;
+  readonly proof: Proof;
 }
 
 /** What the store had, checked: a baseline that can be compared with, or why there is none. */
@@ -34,9 +40,16 @@ export type Trusted =
 
 /** What a report shows of it. */
 export function view(trusted: Trusted, store: BaselineStore): BaselineView {
-  return trusted.kind === 'found'
-    ? { kind: 'found', key: trusted.key, store: store.kind, provenance: trusted.meta.provenance }
-    : trusted;
+  if (trusted.kind !== 'found') return trusted;
+  const { key, meta, proof } = trusted;
+  return {
+    kind: 'found',
+    key,
+    store: store.kind,
+    provenance: meta.provenance,
+    replaced: meta.chain.length,
+    proof: proof.kind === 'proven' ? proof.how : null,
+  };
 }
 
 /**
@@ -54,8 +67,8 @@ export async function findTrusted(
   switch (lookup.kind) {
     case 'found': {
       owned.use(lookup);
-      const { key, folder } = lookup;
-      return { kind: 'found', key, folder, ...(await readBaseline(folder, key, query)) };
+      const { key, folder, proof } = lookup;
+      return { kind: 'found', key, folder, proof, ...(await readBaseline(folder, key, query)) };
     }
     case 'absent': {
       const { otherClasses, explanation } = lookup;
@@ -95,8 +108,14 @@ async function readBaseline(
   const { record } = side;
   const outcome = outcomeDigest(record);
   if (meta.record !== outcome) throw invalid(`claims the outcome ${meta.record} but holds ${outcome}`);
-  if (parseKey(key)?.record16 !== outcome.slice(0, 16))
+  if (meta.recordFile !== side.sha256)
+    throw invalid(`names another record.json (sha256:${meta.recordFile}) than lies beside it`);
+  const named = parseKey(key);
+  if (named?.record16 !== outcome.slice(0, 16))
     throw invalid(`holds another outcome, ${outcome}, than its key names`);
+  const { runId, runAttempt } = meta.provenance;
+  if (named.runId !== runId || named.runAttempt !== runAttempt)
+    throw invalid(`was made by run ${runId}, attempt ${runAttempt}, and not by the one that its key names`);
   for (const found of [meta.suite, record.suite.name])
     if (found !== query.suite) throw invalid(`belongs to the suite \`${found}\``);
   for (const found of [meta.hardwareClass, record.hardwareClass])
@@ -109,16 +128,58 @@ async function readBaseline(
   return { meta, metaSha256, side };
 }
 
-/** The baseline's own tokens of each prompt that is still asked the same: what force and score are given. */
+/** SHA-256 of what a report is made from. */
+export function digestsOf(side: OpenedRecord, before: FoundTrusted | undefined): Digests {
+  return {
+    record: side.sha256,
+    baselineRecord: before?.side.sha256 ?? null,
+    baselineMeta: before?.metaSha256 ?? null,
+  };
+}
+
+/**
+ * Baselines in files come with the checkout, and so with the change itself: whether its base branch has another one.
+ * Undefined where it has the same, or where no change is being judged.
+ */
+export async function replacedByChange(
+  { metaSha256 }: FoundTrusted,
+  { suite }: LoadedSuite,
+  query: BaselineQuery,
+  settings: Settings,
+  tools: Tools,
+): Promise<Evidence['replacedByChange']> {
+  const { base } = settings.situation;
+  const { store, path } = suite.baseline;
+  if (store !== 'files' || base === undefined) return undefined;
+  const place = posix.join(path, query.suite, query.hardwareClass, 'baseline.json');
+  const text = await openGitHub(settings, tools).fileAt(place, base.sha);
+  if (text === undefined) return { before: null };
+  if (sha256(text) === metaSha256) return undefined;
+  const meta = Schema.safeParse(jsonOf(text));
+  return { before: meta.success ? meta.data.provenance : null };
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The baseline's known tokens of each prompt that is still asked the same: what force and score are given. A refresh
+ * takes them over too, so that its outcome is the one that a check of the same commit would give.
+ */
 export async function knownTokens(
-  { record, readBody }: Side,
+  { record, readTokens }: Side,
   prompts: readonly { readonly id: string; readonly digest: string }[],
 ): Promise<KnownTokens> {
+  const asked = new Map(record.suite.prompts.map(({ id, input }) => [id, input]));
   const known = new Map<string, Uint32Array>();
-  const observations = observationsOf(record, { kind: 'generate', arrangement: 'alone' });
   for (const { id, digest } of prompts) {
-    const found = observations.find(({ prompt, input }) => prompt === id && input === digest);
-    if (found !== undefined) known.set(id, (await readBody(found.body)).tokens);
+    const found = record.known.find(({ prompt }) => prompt === id);
+    if (found !== undefined && asked.get(id) === digest) known.set(id, await readTokens(found.sha256));
   }
   return known;
 }

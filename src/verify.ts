@@ -124,6 +124,8 @@ async function openedBaseline(
   const view = context.baseline;
   if (view.kind === 'found') {
     found.compare('context.baseline.provenance', view.provenance, meta.provenance);
+    found.compare('context.baseline.replaced', view.replaced, meta.chain.length);
+    found.compare('baseline.recordFile', meta.recordFile, side.sha256);
     const key = parseKey(view.key);
     found.compare(
       'context.baseline.key',

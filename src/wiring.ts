@@ -6,6 +6,7 @@ import type { LoadedSuite } from './disk/suite-file.ts';
 import { fetchModel } from './engine/fetch.ts';
 import type { Runtime } from './engine/runtime.ts';
 import { chooseRuntime } from './engine/runtimes/choose.ts';
+import { type GitHubApi, githubApi } from './github/api.ts';
 import { bytes } from './report/progress.ts';
 import type { Tools } from './run.ts';
 import type { Settings } from './settings.ts';
@@ -16,14 +17,38 @@ export function openStore(
   settings: Settings,
   { console, signal }: Tools,
 ): BaselineStore {
-  const { environment: env, temporary: tempFolder, workspace } = settings;
+  const { environment: env, temporary: tempFolder, workspace, situation } = settings;
   const log = (line: string) => console.info(line);
   switch (suite.baseline.store) {
-    case 'cache':
-      return createCacheStore({ env, tempFolder, log, signal });
+    case 'cache': {
+      const { defaultBranch, base, ref: ownRef } = situation;
+      const trustedRefs = new Set([
+        ...(defaultBranch === undefined ? [] : [`refs/heads/${defaultBranch}`]),
+        ...(base === undefined ? [] : [base.ref]),
+      ]);
+      const listing = openGitHub(settings, { signal });
+      return createCacheStore({
+        env,
+        tempFolder,
+        log,
+        signal,
+        listing,
+        trustedRefs: [...trustedRefs],
+        ownRef,
+      });
+    }
     case 'files':
       return createFilesStore({ workspace, path: suite.baseline.path, tempFolder, log });
   }
+}
+
+/** GitHub's REST API, with the token of the job. */
+export function openGitHub(
+  { environment, job, githubToken }: Settings,
+  { signal }: Pick<Tools, 'signal'>,
+): GitHubApi {
+  const url = environment['GITHUB_API_URL'] ?? 'https://api.github.com';
+  return githubApi({ url, repository: job.repository, token: githubToken, signal, env: environment });
 }
 
 /** The runtime that inputs and suite ask for, with its image in place. */

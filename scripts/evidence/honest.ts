@@ -5,6 +5,7 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadSuite } from '../../src/disk/suite-file.ts';
+import { readSituation } from '../../src/github/event.ts';
 import { parseInputs } from '../../src/inputs.ts';
 import { inFolder, measureChange, measureOnce, once } from '../../src/perturb.ts';
 import { type Known, perturbations } from '../../src/perturbations.ts';
@@ -44,11 +45,12 @@ export async function honestRuns(options: HonestOptions): Promise<HonestRun[]> {
     'record-path': 'record',
     'timeout-minutes': '20',
   };
-  const { settings } = parseInputs(
+  const { settings: given } = parseInputs(
     (name) => inputs[name] ?? '',
     { ...process.env, ...environment, GITHUB_WORKSPACE: folder, GITHUB_RUN_ID: String(Date.now()) },
     join(repository, 'docker/harness'),
   );
+  const settings = { ...given, situation: await readSituation({ GITHUB_EVENT_NAME: 'cli' }) };
   const tools: Tools = {
     console: terminalConsole({ write: () => {}, now: Date.now, tty: false }),
     signal: new AbortController().signal,

@@ -10,6 +10,7 @@ import {
   type BaselineStore,
   formatKey,
   type Lookup,
+  type Proof,
   parseKey,
 } from './store.ts';
 import {
@@ -64,19 +65,25 @@ export function createFilesStore(options: FilesStoreOptions): BaselineStore {
         if (parsed?.suite !== suite || parsed.hardwareClass !== hardwareClass)
           throw invalid(name, `it belongs elsewhere: its own key is ${key}`);
         const kept = owned.move();
-        return { kind: 'found', key, folder: copy.path, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+        return {
+          ...{ kind: 'found', key, folder: copy.path, proof: MERGED },
+          [Symbol.asyncDispose]: () => kept.disposeAsync(),
+        };
       } catch (error) {
-        if (error instanceof UserError || !isOfSystem(error)) throw error;
-        throw new UserError(
-          'store-unavailable',
-          `The baselines in ${shown()} cannot be read: ${plain(error.message)}.`,
-          'Whether there is a baseline is unknown. Let this user read the checkout, and check it out before this action (actions/checkout).',
-          { cause: error },
-        );
+        throw unreadable(error);
       }
     },
 
-    async save(key: BaselineKey, folder: string): Promise<string> {
+    async classes(suite: string): Promise<readonly string[]> {
+      if (!SUITE.test(suite)) throw new Error(`no name of a suite: ${suite}`);
+      try {
+        return await classesIn(await open(workspace, [...root, suite]));
+      } catch (error) {
+        throw unreadable(error);
+      }
+    },
+
+    async save(key: BaselineKey, folder: string, replaces: string | undefined): Promise<string> {
       const { suite, hardwareClass } = checked(key);
       const name = formatKey(key);
       const held = await keyIn(folder, folder);
@@ -87,6 +94,8 @@ export function createFilesStore(options: FilesStoreOptions): BaselineStore {
         const shelf = await make(workspace, [...root, suite]);
         const { target, old, fresh } = placesOf(shelf, hardwareClass);
         await finishInterrupted(shelf, hardwareClass);
+        const before = (await isThere(target)) ? await keyIn(target, place) : undefined;
+        if (before !== undefined && before !== replaces) throw overtaken(place, before);
         try {
           await copyTree(folder, fresh, limits);
           // Node has no exchange of two folders; between the two renames the old one counts (see `current`).
@@ -106,13 +115,21 @@ export function createFilesStore(options: FilesStoreOptions): BaselineStore {
     },
   };
 
+  function unreadable(error: unknown): unknown {
+    if (error instanceof UserError || !isOfSystem(error)) return error;
+    return new UserError(
+      'store-unavailable',
+      `The baselines in ${shown()} cannot be read: ${plain(error.message)}.`,
+      'Whether there is a baseline is unknown. Let this user read the checkout, and check it out before this action (actions/checkout).',
+      { cause: error },
+    );
+  }
+
   async function absent(shelf: string | undefined, query: BaselineQuery): Promise<Lookup> {
-    const others: string[] = [];
-    for (const entry of shelf === undefined ? [] : await readdir(shelf, { withFileTypes: true }))
-      if (entry.isDirectory() && CLASS.test(entry.name)) others.push(entry.name);
+    const others = await classesIn(shelf);
     return {
       kind: 'absent',
-      otherClasses: others.sort(),
+      otherClasses: others,
       explanation: [
         `Looked for ${shown(query.suite, query.hardwareClass, 'baseline.json')} in the checkout: it is not there.`,
         others.length > 0
@@ -128,6 +145,27 @@ const CLASS = /^[a-z0-9][a-z0-9._-]{0,127}$/;
 const SUITE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const RACE =
   'Another refresh stored its baseline at the same time: look which one you want, and run one alone.';
+
+const MERGED: Proof = {
+  kind: 'proven',
+  how: 'it lies in the checkout, and whoever merged it approved it',
+};
+
+/** Hardware classes that have a baseline in a suite's folder, sorted. */
+async function classesIn(shelf: string | undefined): Promise<readonly string[]> {
+  const classes: string[] = [];
+  for (const entry of shelf === undefined ? [] : await readdir(shelf, { withFileTypes: true }))
+    if (entry.isDirectory() && CLASS.test(entry.name)) classes.push(entry.name);
+  return classes.sort();
+}
+
+function overtaken(place: string, found: string): UserError {
+  return new UserError(
+    'store-refused',
+    `The baseline was not stored: ${place} now holds ${found}, which it did not when this run began.`,
+    RACE,
+  );
+}
 
 /** Both become names of folders; the suite's schema and the fingerprint make no others. */
 function checked<Query extends BaselineQuery>(query: Query): Query {

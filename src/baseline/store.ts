@@ -17,6 +17,12 @@ export const Provenance = z.strictObject({
   reason: z.string().min(1).max(1000),
   createdAt: z.iso.datetime(),
   tool: z.string().max(64),
+  /** Reference of the engine's image with its digest; empty where the engine ran in a process. */
+  image: z.string().max(1024),
+  /** SHA-256 over names and digests of the model's files. */
+  model: Digest,
+  /** That brought the accepted drift, where a push stored it. */
+  pullRequest: z.number().int().positive().nullable(),
 });
 export type Provenance = z.infer<typeof Provenance>;
 
@@ -30,6 +36,19 @@ export const Yardstick = z.strictObject({
 });
 export type Yardstick = z.infer<typeof Yardstick>;
 
+/** A baseline that another one replaced. */
+export const Link = z.strictObject({
+  /** SHA-256 of its `baseline.json`. */
+  baseline: Digest,
+  key: z.string().max(512),
+  record: Digest,
+  provenance: Provenance,
+});
+export type Link = z.infer<typeof Link>;
+
+/** Replaced baselines that one names; of a longer history the oldest fall out. */
+export const MAX_CHAIN = 100;
+
 /** `baseline.json`, beside `record.json` in the same folder. */
 export const BaselineMeta = z.strictObject({
   schema: z.literal(BASELINE_SCHEMA),
@@ -37,7 +56,11 @@ export const BaselineMeta = z.strictObject({
   hardwareClass: z.string().max(128),
   /** Digest of the record's outcomes (see `outcomeDigest`). */
   record: Digest,
+  /** SHA-256 of the bytes of `record.json`, which `record` covers in part only: fingerprint and witnesses too. */
+  recordFile: Digest,
   provenance: Provenance,
+  /** What it replaced, the last one first: outlives the old ones, which a cache evicts. */
+  chain: z.array(Link).max(MAX_CHAIN),
   /** Outcome of each honest lifetime, in their order. An engine that repeats exactly has one digest in all places. */
   envelope: z.strictObject({ lifetimes: z.number().int().min(1), digests: z.array(Digest).min(1).max(100) }),
   /** Empty unless the refresh was asked for it. */
@@ -56,6 +79,37 @@ export interface FoundBaseline extends AsyncDisposable {
   readonly key: string;
   /** Absolute path. Disposing removes it where it is a private copy. */
   readonly folder: string;
+  readonly proof: Proof;
+}
+
+/** Whether nobody but the default or the base branch can have put it there. */
+export type Proof =
+  | { readonly kind: 'proven'; readonly how: string }
+  /** `why` is a sentence, and `remedy` another. */
+  | { readonly kind: 'unproven'; readonly why: string; readonly remedy: string };
+
+/** What the repository's own list says of a cache entry. */
+export interface ListedEntry {
+  readonly key: string;
+  /** e.g. `refs/heads/main` or `refs/pull/7/merge`. */
+  readonly ref: string;
+  /** Of paths and compression, as the cache service knows it. */
+  readonly version: string;
+  readonly createdAt: string;
+}
+
+/** The repository's list of its cache entries, or why it may not be read. */
+export interface CacheListing {
+  /**
+   * All entries whose key begins with this, on any branch.
+   * @throws UserError `github-unavailable` when GitHub did not answer
+   */
+  list(
+    prefix: string,
+  ): Promise<
+    | { readonly kind: 'listed'; readonly entries: readonly ListedEntry[] }
+    | { readonly kind: 'denied'; readonly why: string; readonly remedy: string }
+  >;
 }
 
 export type Lookup =
@@ -75,11 +129,14 @@ export interface BaselineStore {
    * @throws UserError `store-unavailable` when the store did not answer
    */
   find(query: BaselineQuery): Promise<Lookup>;
+  /** Hardware classes that have a baseline of the suite, sorted. @throws UserError `store-unavailable` */
+  classes(suite: string): Promise<readonly string[]>;
   /**
    * Stores a whole folder under a new key, looks it up again and gives the key back.
-   * @throws UserError `store-unavailable`, `store-refused`
+   * @param replaces key of the newest baseline when the run began; undefined when there was none
+   * @throws UserError `store-unavailable`; `store-refused`, also when another refresh stored one in the meantime
    */
-  save(key: BaselineKey, folder: string): Promise<string>;
+  save(key: BaselineKey, folder: string, replaces: string | undefined): Promise<string>;
 }
 
 export interface BaselineKey extends BaselineQuery {

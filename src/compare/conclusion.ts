@@ -32,11 +32,14 @@ export interface Judgement {
 /**
  * The worst conclusion names the run; the verdict looks at every one that was reached, so that a `no-baseline`
  * which the policy lets pass hides nothing that it would not.
+ *
+ * @param accepted whether the suite accepts the record that drifted: nothing else passes by that
  */
 export function judge(
   results: readonly RelationResult[],
   baseline: BaselineState,
   policy: Levels,
+  accepted = false,
 ): Judgement {
   const judged = results.filter(({ relation }) => relation !== 'baseline' || baseline !== 'not-asked');
   const reached = new Set(judged.map((result) => concluded(result, baseline)));
@@ -44,7 +47,7 @@ export function judge(
   if (!judged.some(({ status }) => status === 'held')) reached.delete('reproduced');
   if (reached.size === 0) reached.add('unmeasured');
   const conclusion = CONCLUSIONS.find((candidate) => reached.has(candidate)) ?? 'unmeasured';
-  const verdicts = new Set([...reached].map((one) => verdict(one, policy)));
+  const verdicts = new Set([...reached].map((one) => verdict(one, policy, accepted)));
   return { conclusion, verdict: verdicts.has('fail') ? 'fail' : verdicts.has('warn') ? 'warn' : 'pass' };
 }
 
@@ -85,16 +88,17 @@ function whatBroke({ relation, requirement, decision }: RelationResult): Conclus
 }
 
 /** Default: everything but `reproduced` fails the job. */
-function verdict(conclusion: Conclusion, policy: Levels): Verdict {
+function verdict(conclusion: Conclusion, policy: Levels, accepted: boolean): Verdict {
   switch (conclusion) {
     case 'reproduced':
       return 'pass';
     case 'no-baseline':
     case 'incomparable':
       return policy[conclusion];
+    case 'drift':
+      return accepted ? 'pass' : 'fail';
     case 'unhealthy-gpu':
     case 'unstable':
-    case 'drift':
     case 'relation-broken':
     case 'unmeasured':
       return 'fail';

@@ -27,6 +27,8 @@ export interface Side {
   readonly readBody: ReadBody;
   /** The modules of a trace, in the order in which their outputs were ready. */
   readonly readModules: (digest: string) => Promise<readonly ModuleDigest[]>;
+  /** Known tokens by their digest. */
+  readonly readTokens: (digest: string) => Promise<Uint32Array>;
   /** Text of the token ids that occur in this record. */
   readonly readVocabulary: () => Promise<ReadonlyMap<number, string>>;
 }

@@ -30,7 +30,7 @@ export async function rememberDigests(
   try {
     await mkdir(stateFolder, { recursive: true });
     const partial = `${path(stateFolder)}.${process.pid}`;
-    await writeFile(partial, JSON.stringify(merged));
+    await writeFile(partial, JSON.stringify(merged), { flush: true });
     await rename(partial, path(stateFolder));
   } catch {
     // See above.

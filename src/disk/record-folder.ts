@@ -7,11 +7,12 @@ import type { BaselineMeta } from '../baseline/store.ts';
 import type { Side } from '../compare/types.ts';
 import { ModuleDigest } from '../engine/protocol.ts';
 import { UserError } from '../errors.ts';
-import { type Body, packBody, unpackBody } from '../record/body.ts';
+import { type Body, packBody, uint32, unpackBody } from '../record/body.ts';
 import { sha256 } from '../record/digest.ts';
 import { parseRecord } from '../record/parse.ts';
 import type { RunRecord } from '../record/schema.ts';
 import { diskError, systemCode } from './errors.ts';
+import { finishReplace, replaceFolder } from './replace.ts';
 
 /** Largest accepted `record.json` in bytes. */
 const MAX_RECORD_BYTES = 256 * 1024 * 1024;
@@ -23,19 +24,18 @@ const MAX_RECORD_BYTES = 256 * 1024 * 1024;
 export class RecordWriter implements AsyncDisposable {
   readonly #folder: string;
   readonly #partial: string;
-  readonly #old: string;
   readonly #written = new Set<string>();
 
   private constructor(folder: string) {
     this.#folder = folder;
     this.#partial = `${folder}.partial-${randomBytes(4).toString('hex')}`;
-    this.#old = `${this.#partial}-old`;
   }
 
   /** @throws UserError `input-invalid` when `folder` holds anything but an older record */
   static async create(folder: string): Promise<RecordWriter> {
     const writer = new RecordWriter(folder);
     await writer.#guarded(async () => {
+      await finishReplace(folder);
       await refuseForeign(folder);
       await mkdir(join(writer.#partial, 'bodies'), { recursive: true });
     });
@@ -49,6 +49,11 @@ export class RecordWriter implements AsyncDisposable {
 
   async addModules(modules: readonly ModuleDigest[]): Promise<string> {
     return await this.#add(Buffer.from(JSON.stringify(modules)));
+  }
+
+  /** @param tokens uint32 little-endian */
+  async addTokens(tokens: Buffer): Promise<string> {
+    return await this.#add(tokens);
   }
 
   async addVocabulary(texts: ReadonlyMap<number, string>): Promise<string> {
@@ -75,12 +80,7 @@ export class RecordWriter implements AsyncDisposable {
     await this.#guarded(async () => {
       await mkdir(dirname(this.#folder), { recursive: true });
       await refuseForeign(this.#folder);
-      // Removed where it stands, an older record would be a damaged one for as long as that takes.
-      await rename(this.#folder, this.#old).catch((error: unknown) => {
-        if (systemCode(error) !== 'ENOENT') throw error;
-      });
-      await rename(this.#partial, this.#folder);
-      await rm(this.#old, { recursive: true, force: true });
+      await replaceFolder(this.#partial, this.#folder);
     });
     return await openRecord(this.#folder);
   }
@@ -143,13 +143,13 @@ export async function writeBaselineMeta(folder: string, meta: BaselineMeta): Pro
 export async function keepCopy(from: string, to: string): Promise<void> {
   const partial = `${to}.partial-${randomBytes(4).toString('hex')}`;
   try {
+    await finishReplace(to);
     await refuseForeign(to);
     await cp(from, partial, {
       recursive: true,
       filter: (path) => path === from || kept(relative(from, path)),
     });
-    await rm(to, { recursive: true, force: true });
-    await rename(partial, to);
+    await replaceFolder(partial, to);
   } catch (error) {
     throw diskError(error, to);
   } finally {
@@ -188,6 +188,7 @@ export async function openRecord(folder: string): Promise<OpenedRecord> {
 export interface Bodies {
   readBody(digest: string): Promise<Body>;
   readModules(digest: string): Promise<readonly ModuleDigest[]>;
+  readTokens(digest: string): Promise<Uint32Array>;
   readVocabulary(digest: string): Promise<ReadonlyMap<number, string>>;
 }
 
@@ -207,6 +208,11 @@ function openBodies(folder: string): Bodies {
   };
   return {
     readBody: async (digest) => unpackBody(readBytes(folder, digest), digest),
+    readTokens: async (digest) => {
+      const bytes = readBytes(folder, digest);
+      if (bytes.length % 4 !== 0) throw damaged(`body ${digest} of ${folder} holds no token ids`);
+      return uint32(bytes);
+    },
     readModules: (digest) => json(digest, z.array(ModuleDigest)),
     readVocabulary: async (digest) =>
       new Map(Object.entries(await json(digest, Vocabulary)).map(([id, text]) => [Number(id), text])),

@@ -1,15 +1,114 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { z } from 'zod';
 
-const Payload = z.object({ repository: z.object({ default_branch: z.string().min(1).max(255) }) });
+/** What started this run, as far as trust goes. */
+export interface Situation {
+  /** Name of the event; `cli` on a terminal. */
+  readonly event: string;
+  /** e.g. `refs/heads/main`. A merged pull request that is closed has the branch it went into, not its own. */
+  readonly ref: string;
+  readonly commit: string;
+  /** Undefined where the event does not tell. */
+  readonly defaultBranch: string | undefined;
+  /** Branch that a change is asked to go into, as `refs/heads/…`, and its commit; undefined where there is none. */
+  readonly base: { readonly ref: string; readonly sha: string } | undefined;
+  /** Whether the change comes from another repository, whose authors nobody here knows. */
+  readonly fork: boolean;
+  readonly pullRequest: number | undefined;
+}
 
-/** The repository's default branch as the event's payload names it; undefined where it names none. */
-export async function defaultBranch(eventPath: string | undefined): Promise<string | undefined> {
-  if (eventPath === undefined) return undefined;
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** GitHub sends no larger ones. */
+const MAX_PAYLOAD_BYTES = 25 * 1024 * 1024;
+
+const Branch = z.string().regex(/^[^\s\p{C}~^:?*[\\]{1,255}$/u);
+const Sha = z.string().regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/);
+const Repository = z.object({ id: z.number().int(), full_name: z.string().min(1) });
+
+/*
+ * One schema for each question: a payload that leaves one open still answers the others. Objects are loose, since a
+ * payload says a hundred things that nothing here depends on.
+ */
+const WithDefaultBranch = z.object({ repository: z.object({ default_branch: Branch }) });
+const WithPullRequest = z.object({ pull_request: z.object({ number: z.number().int().positive() }) });
+const WithBase = z.object({
+  pull_request: z.object({ base: z.object({ ref: Branch, sha: Sha }) }),
+});
+const WithOrigin = z.object({
+  repository: Repository,
+  pull_request: z.object({
+    head: z.object({ repo: Repository }),
+    base: z.object({ repo: Repository }),
+  }),
+});
+const WithMergeGroup = z.object({
+  merge_group: z.object({ base_ref: Branch.startsWith('refs/heads/'), base_sha: Sha }),
+});
+
+/** @param environment as the runner sets it; what it and the event's payload leave open is no permission */
+export async function readSituation(environment: Environment): Promise<Situation> {
+  const event = environment['GITHUB_EVENT_NAME'] ?? '';
+  const ref = environment['GITHUB_REF'] ?? '';
+  const payload = await readPayload(environment['GITHUB_EVENT_PATH']);
+  const common = {
+    event,
+    ref,
+    commit: environment['GITHUB_SHA'] ?? '',
+    defaultBranch: defaultBranchOf(event, ref, payload),
+  };
+  switch (event) {
+    case 'pull_request':
+    case 'pull_request_review':
+    case 'pull_request_review_comment':
+    case 'pull_request_target':
+      return {
+        ...common,
+        base: pullRequestBase(payload),
+        fork: isFork(payload),
+        pullRequest: WithPullRequest.safeParse(payload).data?.pull_request.number,
+      };
+    case 'merge_group':
+      // Whatever is in it, somebody with the right to merge put it into the queue.
+      return { ...common, base: mergeGroupBase(payload), fork: false, pullRequest: undefined };
+    default:
+      return { ...common, base: undefined, fork: false, pullRequest: undefined };
+  }
+}
+
+/** Undefined when there is none that can be read. */
+async function readPayload(path: string | undefined): Promise<unknown> {
+  if (path === undefined || path === '') return undefined;
   try {
-    return Payload.parse(JSON.parse(await readFile(eventPath, 'utf8'))).repository.default_branch;
+    if ((await stat(path)).size > MAX_PAYLOAD_BYTES) return undefined;
+    return JSON.parse(await readFile(path, 'utf8'));
   } catch {
     // Not to know it is an answer too: what depends on it then refuses.
     return undefined;
   }
+}
+
+function defaultBranchOf(event: string, ref: string, payload: unknown): string | undefined {
+  const told = WithDefaultBranch.safeParse(payload).data?.repository.default_branch;
+  // The payload of a schedule may name no repository at all; but GitHub runs schedules on the default branch only.
+  const [, scheduled] = (event === 'schedule' && /^refs\/heads\/(.+)$/.exec(ref)) || [];
+  return told ?? scheduled;
+}
+
+function pullRequestBase(payload: unknown): Situation['base'] {
+  const base = WithBase.safeParse(payload).data?.pull_request.base;
+  return base === undefined ? undefined : { ref: `refs/heads/${base.ref}`, sha: base.sha };
+}
+
+function mergeGroupBase(payload: unknown): Situation['base'] {
+  const group = WithMergeGroup.safeParse(payload).data?.merge_group;
+  return group === undefined ? undefined : { ref: group.base_ref, sha: group.base_sha };
+}
+
+/** A repository that was deleted, or that the payload does not tell in full, is nobody's that is known here. */
+function isFork(payload: unknown): boolean {
+  const origin = WithOrigin.safeParse(payload).data;
+  if (origin === undefined) return true;
+  const { head, base } = origin.pull_request;
+  return head.repo.id !== base.repo.id || head.repo.full_name !== origin.repository.full_name;
 }

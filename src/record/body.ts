@@ -152,7 +152,8 @@ function words(bytes: Buffer): Uint32Array {
   return new Uint32Array(copy.buffer);
 }
 
-function littleEndian(values: Uint32Array | Float32Array): Buffer {
+/** The bytes of packed numbers, on whatever machine. */
+export function littleEndian(values: Uint32Array | Float32Array): Buffer {
   const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
   return NATIVE ? bytes : Buffer.from(bytes).swap32();
 }

@@ -29,6 +29,13 @@ function inconsistency(record: RunRecord): string | undefined {
   const both = [...texts.keys()].find((id) => prompts.has(id));
   if (both !== undefined) return `has a prompt and a text that are both called \`${both}\``;
 
+  const known = new Set<string>();
+  for (const { prompt } of record.known) {
+    if (known.has(prompt)) return `has known tokens of \`${prompt}\` twice`;
+    if (!prompts.has(prompt)) return `has known tokens of \`${prompt}\`, which its suite does not ask`;
+    known.add(prompt);
+  }
+
   const passes = new Map<string, { readonly pass: Pass; readonly ids: ReadonlySet<string> }>();
   const lifetimes = new Set<string>();
   for (const lifetime of record.lifetimes) {

@@ -97,6 +97,11 @@ export const RunRecord = z.strictObject({
     /** Texts that are scored beside the prompts. */
     texts: z.array(z.strictObject({ id: name, input: Digest })),
   }),
+  /**
+   * The tokens that force and score were given, by prompt: those of the baseline, and where it had none, what was
+   * generated first. uint32 little-endian; the body has the digest's name.
+   */
+  known: z.array(z.strictObject({ prompt: name, count: size, sha256: Digest })),
   fingerprint: Fingerprint,
   hardwareClass: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,127}$/),
   lifetimes: z.array(Lifetime).min(1),

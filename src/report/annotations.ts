@@ -45,9 +45,19 @@ export function annotations(report: Report): Annotation[] {
       ...((drifted.isTrace ? undefined : positions.get(drifted.prompt)) ?? places.relations),
     }),
   );
-  if (all.length > 0) return capped(all, found.length, places.file);
-  if (verdict === 'pass') return [];
+  const noted = context.notices.slice(0, MAX_OF_A_KIND).map(
+    (notice): Annotation => ({
+      level: notice.level,
+      title: cap(visible(notice.title), 250),
+      message: cap(visible(notice.message), MAX_MESSAGE),
+      file: places.file,
+      ...places.accept,
+    }),
+  );
+  if (all.length > 0) return [...capped(all, found.length, places.file), ...noted];
+  if (verdict === 'pass') return noted;
   return [
+    ...noted,
     {
       level,
       title: visible(verdictLine(report)),
@@ -107,8 +117,8 @@ function capped(shown: readonly Annotation[], total: number, file: string): Anno
 }
 
 /** The repository's own changes first: they are what the pull request can explain. */
-function causes({ changes, context }: Report): string {
-  if (context.baseline.kind !== 'found') return '';
+function causes({ changes, digests }: Report): string {
+  if (digests.baselineRecord === null) return '';
   if (changes.length === 0) return 'No recorded fact of the environment differs from the baseline’s.';
   const shown = changes
     .slice(0, 5)

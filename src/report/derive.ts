@@ -1,9 +1,10 @@
 import type { BaselineMeta } from '../baseline/store.ts';
+import { acceptances, acceptedBy, type Outcomes } from '../compare/acceptance.ts';
 import { compare } from '../compare/compare.ts';
 import { type BaselineState, judge } from '../compare/conclusion.ts';
 import type { RelationResult, Side } from '../compare/types.ts';
 import { diffEnvironments, type Environment } from '../fingerprint/diff.ts';
-import { outcomeDigest } from '../record/outcome.ts';
+import { outcomeDigest, outcomeDigests } from '../record/outcome.ts';
 import type { PassKind, RunRecord } from '../record/schema.ts';
 import { passesOf } from '../record/select.ts';
 import { coverage } from './coverage.ts';
@@ -20,10 +21,7 @@ export interface Ground {
   readonly relations: readonly RelationResult[];
 }
 
-/**
- * Compares as the mode asks. A refresh is held to agreement with itself; the old baseline is only looked at, and about
- * to be replaced.
- */
+/** Compares as the mode asks. A refresh agrees with itself or not, whatever the old baseline showed. */
 export async function compareAsked(
   mode: Context['mode'],
   { claims }: Pick<Asked, 'claims'>,
@@ -35,17 +33,34 @@ export async function compareAsked(
       return await compare(run, before, claims);
     case 'refresh': {
       const own = claims.filter(({ relation }) => relation !== 'baseline');
-      const looked = before === undefined ? [] : claims.filter(({ relation }) => relation === 'baseline');
-      return [...(await compare(run, undefined, own)), ...(await compare(run, before, looked))];
+      const old = claims.filter(({ relation }) => relation === 'baseline');
+      return [...(await compare(run, undefined, own)), ...(await compare(run, before, old))];
     }
   }
 }
 
 /** Pure: the same ground gives the same report, which is what `verify` rests on. */
 export function derive({ mode, asked, baseline, record, before, relations }: Ground): Derived {
-  const judged = mode === 'check' ? relations : relations.filter(({ relation }) => relation !== 'baseline');
-  const { conclusion, verdict } = judge(judged, stateOf(baseline), asked.policy);
   const { suite, hardwareClass, lifetimes, observations } = record;
+  const outcomes: Outcomes = {
+    hardwareClass,
+    run: outcomeDigests(record),
+    baseline: before?.meta.envelope.digests ?? [],
+  };
+  const standing = acceptances(asked.accept, outcomes);
+  const by = acceptedBy(standing, outcomes);
+  // An old baseline that a refresh only looks at, since it is about to be replaced, is held to nothing.
+  const judged = relations.filter(
+    ({ relation, requirement }) => mode === 'check' || relation !== 'baseline' || requirement !== 'measure',
+  );
+  const { conclusion, verdict } = judge(
+    judged,
+    stateOf(baseline, before !== undefined),
+    asked.policy,
+    by !== undefined,
+  );
+  const accepted =
+    by !== undefined && conclusion === 'drift' ? { record: by.record, reason: by.reason } : null;
   const sum = (...kinds: readonly PassKind[]) => {
     const passes = new Set(
       passesOf(record, {})
@@ -58,10 +73,14 @@ export function derive({ mode, asked, baseline, record, before, relations }: Gro
   };
   const derived: Derived = {
     conclusion,
-    verdict,
+    // Whoever asked for a baseline and got none must not read that all is well.
+    verdict: baseline === 'not-stored' ? 'fail' : verdict,
     suite: { name: suite.name, digest: suite.digest },
     hardwareClass,
+    createdAt: record.createdAt,
     outcome: outcomeDigest(record),
+    acceptances: standing,
+    accepted,
     environment: environmentOf(record),
     relations,
     changes:
@@ -87,15 +106,19 @@ function environmentOf({ fingerprint, lifetimes }: RunRecord): Environment {
   return { fingerprint, settings };
 }
 
-function stateOf(kind: BaselineView['kind']): BaselineState {
+function stateOf(kind: BaselineView['kind'], compared: boolean): BaselineState {
   switch (kind) {
     case 'found':
     case 'incomparable':
     case 'absent':
       return kind;
     case 'not-asked':
-    case 'stored':
-    case 'not-stored':
       return 'not-asked';
+    // A refresh: held to the old baseline, if at all.
+    case 'stored':
+    case 'unchanged':
+    case 'dry-run':
+    case 'not-stored':
+      return compared ? 'found' : 'not-asked';
   }
 }

@@ -1,17 +1,19 @@
-import type { BaselineMeta } from '../baseline/store.ts';
+import type { BaselineMeta, Proof, Provenance } from '../baseline/store.ts';
 import type { Claim, RelationResult, Side } from '../compare/types.ts';
 import { digestJson } from '../record/digest.ts';
 import type { SuitePlaces } from '../suite/parse.ts';
 import type { Suite } from '../suite/schema.ts';
 import { derive } from './derive.ts';
-import type { BaselineView, Context, Digests, Places, Report } from './model.ts';
+import type { BaselineView, Context, Digests, Places, Report, Rules } from './model.ts';
+import { notices } from './notices.ts';
 import { plain } from './plain.ts';
 import { REPORT_SCHEMA } from './schema.ts';
 
 /** Everything that a report is made of. */
 export interface Evidence {
   readonly mode: Context['mode'];
-  readonly suite: Pick<Suite, 'policy' | 'depth'>;
+  readonly suite: Pick<Suite, 'policy' | 'depth' | 'accept' | 'baseline'>;
+  readonly rules: Rules;
   readonly places: SuitePlaces;
   readonly claims: readonly Claim[];
   /** Engine arguments that are deterministic defaults of ours. */
@@ -21,7 +23,11 @@ export interface Evidence {
   readonly recordPath: string;
   readonly side: Pick<Side, 'record'>;
   /** The baseline, when there is one. */
-  readonly before: { readonly side: Pick<Side, 'record'>; readonly meta: BaselineMeta } | undefined;
+  readonly before:
+    | { readonly side: Pick<Side, 'record'>; readonly meta: BaselineMeta; readonly proof: Proof }
+    | undefined;
+  /** As `notices.ts` has it. */
+  readonly replacedByChange?: { readonly before: Provenance | null } | undefined;
   /** As `compareAsked` gives them. */
   readonly relations: readonly RelationResult[];
   readonly baseline: BaselineView;
@@ -33,8 +39,16 @@ export const reportPathOf = (recordPath: string) => `${recordPath}.report.json`;
 
 export function makeReport(evidence: Evidence): Report {
   const { mode, suite, places, claims, defaults, runtime, logPath, recordPath } = evidence;
-  const { side, before, relations, baseline, digests } = evidence;
-  const asked = { claims, policy: suite.policy, depth: suite.depth };
+  const { side, before, relations, baseline, digests, rules, replacedByChange } = evidence;
+  const asked = { claims, policy: suite.policy, depth: suite.depth, accept: suite.accept };
+  const derived = derive({
+    mode,
+    asked,
+    baseline: baseline.kind,
+    record: side.record,
+    before: before === undefined ? undefined : { record: before.side.record, meta: before.meta },
+    relations,
+  });
   const context: Context = {
     mode,
     places: plainPlaces(places),
@@ -44,15 +58,17 @@ export function makeReport(evidence: Evidence): Report {
     recordPath,
     reportPath: reportPathOf(recordPath),
     baseline,
+    rules,
+    notices: notices({
+      now: side.record.createdAt,
+      baseline,
+      proof: before?.proof,
+      replacedByChange,
+      warnAfterDays: suite.baseline['warn-after-days'],
+      rules,
+      acceptances: derived.acceptances,
+    }),
   };
-  const derived = derive({
-    mode,
-    asked,
-    baseline: baseline.kind,
-    record: side.record,
-    before: before === undefined ? undefined : { record: before.side.record, meta: before.meta },
-    relations,
-  });
   // Nothing in it is undefined or not finite any more, so that the file holds what the digest is of.
   const rest = plain({ schema: REPORT_SCHEMA, context, asked, digests, ...derived }) as Omit<
     Report,

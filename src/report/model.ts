@@ -1,4 +1,5 @@
 import type { Provenance } from '../baseline/store.ts';
+import type { Accepted } from '../compare/acceptance.ts';
 import type { Conclusion, Verdict } from '../compare/conclusion.ts';
 import type { Claim } from '../compare/types.ts';
 import type { Change, Environment } from '../fingerprint/diff.ts';
@@ -33,6 +34,37 @@ export interface Context {
   /** This report as a file. */
   readonly reportPath: string;
   readonly baseline: BaselineView;
+  readonly rules: Rules;
+  /** What a reader should know beside the verdict, e.g. an old baseline or a stale acceptance. */
+  readonly notices: readonly Notice[];
+}
+
+/** Whose suite judged: policy, relations, depth and store. */
+export type Rules =
+  | { readonly kind: 'checkout' }
+  | {
+      readonly kind: 'base';
+      readonly ref: string;
+      readonly sha: string;
+      /** The base branch has no suite there, or none that can be read: then the strict defaults judge. */
+      readonly missing: boolean;
+      /** How the change's own suite differs from it. */
+      readonly changes: readonly SuiteChange[];
+    };
+
+export interface SuiteChange {
+  /** e.g. `policy.no-baseline`. */
+  readonly field: string;
+  readonly before: string;
+  readonly after: string;
+  /** Whether this run follows the change: what is measured is the change's own, what judges is the base's. */
+  readonly inForce: boolean;
+}
+
+export interface Notice {
+  readonly level: 'warning' | 'notice';
+  readonly title: string;
+  readonly message: string;
 }
 
 /** Where things stand in the suite's file. */
@@ -43,6 +75,7 @@ export interface Places {
   readonly engine: Position;
   readonly runtime: Position;
   readonly relations: Position;
+  readonly accept: Position;
 }
 
 /** What the suite held the run to. */
@@ -50,6 +83,7 @@ export interface Asked {
   readonly claims: readonly Claim[];
   readonly policy: Suite['policy'];
   readonly depth: Suite['depth'];
+  readonly accept: Suite['accept'];
 }
 
 /** SHA-256 of the files that the report is made from; null where there is none. */
@@ -68,8 +102,14 @@ export interface Derived {
   readonly verdict: Verdict;
   readonly suite: { readonly name: string; readonly digest: string };
   readonly hardwareClass: string;
+  /** When the run began. */
+  readonly createdAt: string;
   /** Digest of what this run computed; equal digests, equal bits. */
   readonly outcome: string;
+  /** What each acceptance of the suite means for this run. */
+  readonly acceptances: readonly Accepted[];
+  /** The acceptance by which this run's drift passes. */
+  readonly accepted: { readonly record: string; readonly reason: string } | null;
   readonly environment: Environment;
   readonly relations: readonly ReportedRelation[];
   /** How the environment differs from the baseline's; empty without one. */
@@ -102,15 +142,25 @@ export interface YardstickMark {
   readonly rmsNats: Nats;
 }
 
+interface Trusted {
+  readonly key: string;
+  readonly store: string;
+  readonly provenance: Provenance;
+}
+
 export type BaselineView =
-  | { readonly kind: 'found'; readonly key: string; readonly store: string; readonly provenance: Provenance }
-  | {
-      readonly kind: 'stored';
-      readonly key: string;
-      readonly store: string;
-      readonly provenance: Provenance;
-      readonly replaced: string | null;
-    }
+  | (Trusted & {
+      readonly kind: 'found';
+      /** How many baselines it has replaced. */
+      readonly replaced: number;
+      /** How it is known that only the default or base branch can have stored it; null where that is not proven. */
+      readonly proof: string | null;
+    })
+  | (Trusted & { readonly kind: 'stored'; readonly replaced: string | null })
+  /** A refresh that changed nothing: this one stays. */
+  | (Trusted & { readonly kind: 'unchanged' })
+  /** What a refresh would have stored. */
+  | { readonly kind: 'dry-run'; readonly key: string; readonly replaced: string | null }
   | { readonly kind: 'not-stored'; readonly reason: string }
   | {
       readonly kind: 'incomparable';

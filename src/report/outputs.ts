@@ -1,4 +1,4 @@
-import type { Report } from './model.ts';
+import type { BaselineView, Report } from './model.ts';
 import { driftedPrompts } from './verdict.ts';
 
 /** The action's outputs, by name as in action.yml. */
@@ -11,7 +11,23 @@ export function outputs(report: Report): Readonly<Record<string, string>> {
     'record-path': recordPath,
     'report-path': reportPath,
     'record-digest': report.outcome,
-    'baseline-key': baseline.kind === 'found' || baseline.kind === 'stored' ? baseline.key : '',
+    'baseline-key': keyOf(baseline),
+    accepted: String(report.accepted !== null),
     'hardware-class': report.hardwareClass,
   };
+}
+
+function keyOf(baseline: BaselineView): string {
+  switch (baseline.kind) {
+    case 'found':
+    case 'stored':
+    case 'unchanged':
+      return baseline.key;
+    case 'dry-run':
+    case 'not-stored':
+    case 'incomparable':
+    case 'absent':
+    case 'not-asked':
+      return '';
+  }
 }

@@ -3,7 +3,7 @@ import { Provenance } from '../baseline/store.ts';
 import { CONCLUSIONS } from '../compare/conclusion.ts';
 import { EngineSettings, Fingerprint } from '../fingerprint/schema.ts';
 import { Digest, PASS_KINDS } from '../record/schema.ts';
-import { RELATIONS, REQUIREMENTS } from '../suite/schema.ts';
+import { Acceptance, RELATIONS, REQUIREMENTS } from '../suite/schema.ts';
 import type { Report } from './model.ts';
 
 export const REPORT_SCHEMA = 'deterministic-ml/report/v1';
@@ -112,15 +112,13 @@ export type ReportedSize = Frozen<z.infer<typeof Size>>;
 
 const Position = z.strictObject({ line: z.number().int().min(1), column: z.number().int().min(1) });
 
+const trusted = { key: text, store: text, provenance: Provenance };
+
 const BaselineView = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('found'), key: text, store: text, provenance: Provenance }),
-  z.strictObject({
-    kind: z.literal('stored'),
-    key: text,
-    store: text,
-    provenance: Provenance,
-    replaced: text.nullable(),
-  }),
+  z.strictObject({ kind: z.literal('found'), ...trusted, replaced: count, proof: text.nullable() }),
+  z.strictObject({ kind: z.literal('stored'), ...trusted, replaced: text.nullable() }),
+  z.strictObject({ kind: z.literal('unchanged'), ...trusted }),
+  z.strictObject({ kind: z.literal('dry-run'), key: text, replaced: text.nullable() }),
   z.strictObject({ kind: z.literal('not-stored'), reason: text }),
   z.strictObject({
     kind: z.literal('incomparable'),
@@ -131,6 +129,14 @@ const BaselineView = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('not-asked') }),
 ]);
 
+const Acceptances = z.array(
+  z.strictObject({
+    record: Digest,
+    reason: text,
+    state: z.enum(['matched', 'baseline', 'elsewhere', 'stale']),
+  }),
+);
+
 const level = z.enum(['fail', 'warn']);
 
 /** What the record and the baseline decide: `verify` makes all of it anew and compares. */
@@ -138,8 +144,11 @@ const derived = {
   conclusion: z.enum(CONCLUSIONS),
   verdict: z.enum(['pass', 'warn', 'fail']),
   suite: z.strictObject({ name: text, digest: Digest }),
-  hardwareClass: text,
+  hardwareClass: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,127}$/),
+  createdAt: z.iso.datetime(),
   outcome: Digest,
+  acceptances: Acceptances,
+  accepted: z.strictObject({ record: Digest, reason: text }).nullable(),
   environment: z.strictObject({ fingerprint: Fingerprint, settings: EngineSettings }),
   relations: z.array(RelationResult),
   changes: z.array(
@@ -170,6 +179,7 @@ export const ReportSchema: z.ZodType<Report> = z.strictObject({
       engine: Position,
       runtime: Position,
       relations: Position,
+      accept: Position,
     }),
     defaults: z.array(text),
     runtime: text,
@@ -177,11 +187,23 @@ export const ReportSchema: z.ZodType<Report> = z.strictObject({
     recordPath: text,
     reportPath: text,
     baseline: BaselineView,
+    rules: z.discriminatedUnion('kind', [
+      z.strictObject({ kind: z.literal('checkout') }),
+      z.strictObject({
+        kind: z.literal('base'),
+        ref: text,
+        sha: text,
+        missing: z.boolean(),
+        changes: z.array(z.strictObject({ field: text, before: text, after: text, inForce: z.boolean() })),
+      }),
+    ]),
+    notices: z.array(z.strictObject({ level: z.enum(['warning', 'notice']), title: text, message: text })),
   }),
   asked: z.strictObject({
     claims: z.array(z.strictObject({ relation: z.enum(RELATIONS), requirement: z.enum(REQUIREMENTS) })),
     policy: z.strictObject({ 'no-baseline': level, incomparable: level, confirm: count }),
     depth: z.enum(['full', 'score']),
+    accept: z.array(Acceptance),
   }),
   digests: z.strictObject({
     record: Digest,

@@ -6,7 +6,14 @@ import { markdown } from './inert.ts';
 import type { Report } from './model.ts';
 import type { ReportedFinding, ReportedRelation } from './schema.ts';
 import { verdictLine } from './verdict.ts';
-import { agreementWords, baselineWords, conclusionWords, coverageWords, relationLines } from './words.ts';
+import {
+  acceptLines,
+  agreementWords,
+  baselineWords,
+  conclusionWords,
+  coverageWords,
+  relationLines,
+} from './words.ts';
 
 /** The runner drops a job summary of more than 1 MiB whole; the rest is left to what else the job writes. */
 const MAX_BYTES = 1024 * 1024 - 64 * 1024;
@@ -29,9 +36,12 @@ function render(report: Report, rows: number): string {
   return [
     `## ${ICON[report.verdict]} ${markdown(verdictLine(report))}`,
     `${meaning} **Next:** ${next}`,
+    acceptBlock(report),
     baselineList(report),
+    noticeList(report),
     ...report.relations.map((relation) => relationPart(relation, report, rows)),
-    changeTable(report.changes, rows, report.context.baseline.kind === 'found'),
+    suiteTable(report, rows),
+    changeTable(report.changes, rows, report.digests.baselineRecord !== null),
     coverageList(report),
     details(report),
   ]
@@ -40,8 +50,50 @@ function render(report: Report, rows: number): string {
     .concat('\n');
 }
 
-function baselineList({ context: { baseline } }: Report): string {
-  return list(baselineWords(baseline));
+function baselineList({ context: { baseline }, createdAt }: Report): string {
+  return list(baselineWords(baseline, createdAt));
+}
+
+/** Of our own making, and so fit for a block that can be copied. */
+function acceptBlock(report: Report): string {
+  const [first, ...lines] = acceptLines(report);
+  const last = lines.at(-1);
+  if (first === undefined || last === undefined) return '';
+  return [
+    markdown(first),
+    ['```yaml', ...lines.slice(0, -2), '```'].join('\n'),
+    markdown(lines.at(-2) ?? ''),
+    ['```console', last, '```'].join('\n'),
+  ].join('\n\n');
+}
+
+function noticeList({ context: { notices } }: Report): string {
+  return notices
+    .map(
+      ({ level, title, message }) =>
+        `> ${level === 'warning' ? '⚠️' : 'ℹ️'} **${markdown(title)}.** ${markdown(message, 2000)}`,
+    )
+    .join('\n>\n');
+}
+
+function suiteTable({ context: { rules } }: Report, rows: number): string {
+  if (rules.kind === 'checkout' || rules.changes.length === 0) return '';
+  const shown = rules.changes.slice(0, Math.min(rows, 100));
+  const left = rules.changes.length - shown.length;
+  return [
+    '### Suite: what this change alters',
+    [
+      '| in force here | key | base branch | this change |',
+      '| --- | --- | --- | --- |',
+      ...shown.map(
+        ({ field, before, after, inForce }) =>
+          `| ${inForce ? 'yes' : 'after the merge'} | <code>${markdown(field)}</code> | ${markdown(before, 120)} | ${markdown(after, 120)} |`,
+      ),
+    ].join('\n'),
+    left === 0 ? '' : `${left} more left out.`,
+  ]
+    .filter((part) => part !== '')
+    .join('\n\n');
 }
 
 const list = (lines: readonly string[]) => lines.map((line) => `- ${markdown(line, 2000)}`).join('\n');

@@ -4,7 +4,14 @@ import { cap, visible } from './inert.ts';
 import type { Report } from './model.ts';
 import type { ReportedRelation } from './schema.ts';
 import { verdictLine } from './verdict.ts';
-import { agreementWords, baselineWords, conclusionWords, coverageWords, relationLines } from './words.ts';
+import {
+  acceptLines,
+  agreementWords,
+  baselineWords,
+  conclusionWords,
+  coverageWords,
+  relationLines,
+} from './words.ts';
 
 /** Every prompt of a small suite; of a large one those that are not identical. */
 const MAX_LISTED = 20;
@@ -12,9 +19,15 @@ const MAX_LISTED = 20;
 const MAX_LINE = 1900;
 const MAX_NAME = 64;
 
-/** The report as lines of a terminal or log. */
+/** The report as lines of a terminal or log. Of a refresh, what was found is told before anything is stored. */
 export function terminalLines(report: Report): string[] {
-  const { meaning, next } = conclusionWords(report);
+  return report.context.mode === 'refresh'
+    ? closingLines(report)
+    : [...findingLines(report), ...closingLines(report)];
+}
+
+/** What was compared and how it compares. */
+export function findingLines(report: Report): string[] {
   const { exercised, not } = coverageWords(report.coverage);
   // Not by spreading: a large suite has more prompts than a call may have arguments.
   const width = report.relations
@@ -30,10 +43,34 @@ export function terminalLines(report: Report): string[] {
       : []),
     ...(exercised.length === 0 ? [] : [`Exercised: ${exercised.join(', ')}`]),
     ...(not.length === 0 ? [] : [`Not exercised: ${not.join(', ')}`]),
-    ...baselineWords(report.context.baseline),
+  ].map(inert);
+}
+
+/** Which baseline, what it comes to, and what to do. */
+function closingLines(report: Report): string[] {
+  const { meaning, next } = conclusionWords(report);
+  const { baseline, notices } = report.context;
+  return [
+    ...suiteChangeLines(report.context.rules),
+    ...baselineWords(baseline, report.createdAt),
+    ...notices.map(({ level, title, message }) => `${level}: ${title}. ${message}`),
     verdictLine(report),
     `${meaning} ${next}`,
-  ].map((line) => cap(visible(line), MAX_LINE));
+    ...acceptLines(report),
+  ].map(inert);
+}
+
+const inert = (line: string) => cap(visible(line), MAX_LINE);
+
+/** How the change's own suite differs from the one that judges. */
+function suiteChangeLines(rules: Report['context']['rules']): string[] {
+  if (rules.kind === 'checkout') return [];
+  return rules.changes
+    .slice(0, MAX_LISTED)
+    .map(
+      ({ field, before, after, inForce }) =>
+        `  changed (suite${inForce ? '' : ', not in force here'}): ${field}: ${before} → ${after}`,
+    );
 }
 
 function relationPart(relation: ReportedRelation, report: Report, width: number): string[] {

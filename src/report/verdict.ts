@@ -68,6 +68,10 @@ function refreshSuffix({ context: { baseline } }: Report): string {
   switch (baseline.kind) {
     case 'stored':
       return ', baseline stored';
+    case 'unchanged':
+      return ', baseline unchanged';
+    case 'dry-run':
+      return ', dry run';
     case 'not-stored':
       return ', baseline NOT stored';
     case 'found':

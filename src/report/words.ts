@@ -1,8 +1,10 @@
+import type { Provenance } from '../baseline/store.ts';
 import type { Agreement, Decision } from '../compare/types.ts';
 import { counted, percentUp } from './figures.ts';
 import { OUTSIDE_MODULES } from './findings.ts';
 import { seesNoModule } from './groups.ts';
 import type { BaselineView, Coverage, Report } from './model.ts';
+import { daysBetween } from './notices.ts';
 import type { ReportedRelation } from './schema.ts';
 import { sizeWords } from './sizes.ts';
 
@@ -14,11 +16,11 @@ export interface Words {
 }
 
 /** What the words depend on. */
-export type Told = Pick<Report, 'conclusion' | 'relations'> & {
-  readonly context: Pick<Report['context'], 'mode'>;
+export type Told = Pick<Report, 'conclusion' | 'relations' | 'accepted'> & {
+  readonly context: Pick<Report['context'], 'mode' | 'baseline'>;
 };
 
-export function conclusionWords({ conclusion, relations, context }: Told): Words {
+export function conclusionWords({ conclusion, relations, context, accepted }: Told): Words {
   switch (conclusion) {
     case 'reproduced':
       return context.mode === 'check'
@@ -33,11 +35,20 @@ export function conclusionWords({ conclusion, relations, context }: Told): Words
             next: 'Nothing to do.',
           };
     case 'drift':
-      return {
-        title: 'Drift',
-        meaning: driftMeaning(relations),
-        next: 'If the change is meant, merge it and then run the refresh workflow on the default branch (`gh workflow run <refresh workflow> -f reason="…"`). If not, look at the changed facts of the environment first.',
-      };
+      return accepted === null
+        ? {
+            title: 'Drift',
+            meaning: driftMeaning(relations),
+            next: 'If it is not meant, look at the changed facts of the environment first. If it is, accept exactly this record in the suite, or refresh the baseline once it is merged.',
+          }
+        : {
+            title: 'Drift (accepted)',
+            meaning: `The suite accepts exactly this record, for “${accepted.reason}”. ${driftMeaning(relations)}`,
+            next:
+              context.baseline.kind === 'stored'
+                ? 'It is the baseline now: the acceptance can go from the suite.'
+                : 'Once it is merged, the refresh workflow stores it as the baseline.',
+          };
     case 'unstable':
       return {
         title: 'Unstable',
@@ -58,7 +69,7 @@ export function conclusionWords({ conclusion, relations, context }: Told): Words
       return {
         title: 'No baseline',
         meaning: 'The store answered and holds no baseline of this suite: nothing was compared.',
-        next: 'Run the refresh workflow on the default branch once (`gh workflow run <refresh workflow> -f reason="first baseline"`). It must be on the default branch first, and caches unused for 7 days are evicted.',
+        next: 'Run the refresh workflow on the default branch (`gh workflow run refresh.yml -f reason="first baseline"`). Usual reasons: it never ran, it is not on the default branch yet, or the cache entry was not used for 7 days and was evicted.',
       };
     case 'incomparable':
       return {
@@ -202,6 +213,39 @@ export function agreementName(agreement: Agreement): string {
   }
 }
 
+/** `of 2026-11-23 10:00 UTC (3 days ago), refreshed by @octocat for “vLLM 0.31” (run 123, commit a1b2c3)`. */
+function provenanceWords(provenance: Provenance, now: string): string {
+  const { actor, reason, createdAt, commit, runId, pullRequest } = provenance;
+  const days = daysBetween(createdAt, now);
+  const source = [
+    `run ${runId}`,
+    ...(commit === '' ? [] : [`commit ${commit.slice(0, 12)}`]),
+    ...(pullRequest === null ? [] : [`pull request #${pullRequest}`]),
+  ];
+  const ago = days === 0 ? '' : ` (${counted(days, 'day')} ago)`;
+  return `of ${createdAt.slice(0, 16).replace('T', ' ')} UTC${ago}, refreshed by ${actor} for “${reason}” (${source.join(', ')})`;
+}
+
+/**
+ * The two ways to make a drift the new baseline, ready to be copied; empty where there is nothing to accept. All that
+ * stands in them is of our own making: digests, names of a narrow grammar.
+ */
+export function acceptLines(
+  report: Pick<Report, 'conclusion' | 'accepted' | 'outcome' | 'hardwareClass' | 'context'>,
+): string[] {
+  const { conclusion, accepted, outcome, hardwareClass, context } = report;
+  if (conclusion !== 'drift' || accepted !== null) return [];
+  return [
+    `To accept exactly this record, add to ${context.places.file} and commit:`,
+    'accept:',
+    `  - record: ${outcome}`,
+    `    hardware-class: ${hardwareClass}`,
+    '    reason: "why these bits are meant"',
+    'Or, once it is merged:',
+    'gh workflow run refresh.yml -f reason="why these bits are to be trusted"',
+  ];
+}
+
 /** `prefill (score: 511 positions)`, `top_p, min_p (no prompt uses it)`. Not yet inert. */
 export function coverageWords(coverage: readonly Coverage[]): {
   readonly exercised: readonly string[];
@@ -216,19 +260,38 @@ export function coverageWords(coverage: readonly Coverage[]): {
   return { exercised: told(true), not: told(false) };
 }
 
-/** Which baseline: of when, by whom, why and where it is kept; or why there is none. Not yet inert. */
-export function baselineWords(baseline: BaselineView): readonly string[] {
+/**
+ * Which baseline: of when, by whom, why and where it is kept; or why there is none. Not yet inert.
+ *
+ * @param now when the run began
+ */
+export function baselineWords(baseline: BaselineView, now: string): readonly string[] {
   switch (baseline.kind) {
-    case 'found':
-    case 'stored': {
-      const { actor, reason, createdAt, commit, runId } = baseline.provenance;
-      const verb = baseline.kind === 'found' ? 'Compared with the baseline' : 'Stored a baseline';
-      const source = [`run ${runId}`, ...(commit === '' ? [] : [`commit ${commit.slice(0, 12)}`])];
+    case 'found': {
+      const history = baseline.replaced === 0 ? '' : ` It has ${counted(baseline.replaced, 'predecessor')}.`;
       return [
-        `${verb} of ${createdAt.slice(0, 16).replace('T', ' ')} UTC, refreshed by ${actor} for “${reason}” (${source.join(', ')}).`,
+        `Compared with the baseline ${provenanceWords(baseline.provenance, now)}.${history}`,
         `Its key: ${baseline.key}`,
+        ...(baseline.provenance.runUrl === '' ? [] : [`Its run: ${baseline.provenance.runUrl}`]),
+        ...(baseline.proof === null ? [] : [`Its place is proven: ${baseline.proof}.`]),
       ];
     }
+    case 'stored':
+      return [
+        `Stored a baseline ${provenanceWords(baseline.provenance, now)}.`,
+        `Its key: ${baseline.key}`,
+        ...(baseline.replaced === null ? [] : [`It replaces ${baseline.replaced}`]),
+      ];
+    case 'unchanged':
+      return [
+        `Nothing changed and nothing was stored: the baseline ${provenanceWords(baseline.provenance, now)} stays.`,
+        `Its key: ${baseline.key}`,
+      ];
+    case 'dry-run':
+      return [
+        `Nothing was stored, since \`dry-run\` was asked for. It would be ${baseline.key}`,
+        baseline.replaced === null ? 'It would replace nothing.' : `It would replace ${baseline.replaced}`,
+      ];
     case 'not-stored':
       return [`No baseline was stored: ${baseline.reason}`];
     case 'incomparable':

@@ -31,6 +31,8 @@ export interface SuitePlaces {
   readonly engine: Position;
   readonly runtime: Position;
   readonly relations: Position;
+  /** The list of accepted records, or the file's first line. */
+  readonly accept: Position;
 }
 
 /** Both count from 1. */
@@ -101,6 +103,10 @@ export function parseSuite(source: string, file: string): ParsedSuite {
       ...place(['score', index, 'id']),
       message: `the id \`${name}\` is used twice: prompts and texts share their names`,
     })),
+    ...repeated(value, 'accept', 'record').map(({ index }) => ({
+      ...place(['accept', index, 'record']),
+      message: 'this record is accepted twice',
+    })),
     ...repeated(value, 'relations', 'name').map(({ name, index }) => ({
       ...place(['relations', index]),
       message: `the relation \`${name}\` is named twice`,
@@ -122,6 +128,7 @@ export function parseSuite(source: string, file: string): ParsedSuite {
       engine: place(['engine']),
       runtime: place(['runtime']),
       relations: place(['relations']),
+      accept: place(['accept']),
     },
   };
 }

@@ -163,6 +163,24 @@ const RelationEntry = z.union([
   z.strictObject({ name: z.enum(RELATIONS), require: z.enum(REQUIREMENTS) }),
 ]);
 
+const BASELINE = {
+  store: 'cache',
+  path: 'determinism-baselines',
+  lifetimes: 3,
+  'warn-after-days': 90,
+} as const;
+
+export const Acceptance = z.strictObject({
+  record: z.string().regex(/^[0-9a-f]{64}$/, 'a record is named by the 64 hex digits that its report shows'),
+  'hardware-class': z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9._-]{0,127}$/, 'a hardware class is written as its report shows it')
+    .optional()
+    .describe('where the record comes from: others then do not take it for a stale one'),
+  reason: z.string().trim().min(1).max(1000),
+});
+export type Acceptance = z.infer<typeof Acceptance>;
+
 const POLICY_LEVELS = ['fail', 'warn'] as const;
 
 /** Relations that say nothing where nothing is decoded. */
@@ -223,8 +241,15 @@ export const Suite = z
           .max(20)
           .default(3)
           .describe('engine starts of a refresh; fewer than three leave the envelope unknown'),
+        'warn-after-days': z
+          .number()
+          .int()
+          .min(1)
+          .max(3650)
+          .default(90)
+          .describe('a baseline that is older is told as a warning'),
       })
-      .default({ store: 'cache', path: 'determinism-baselines', lifetimes: 3 }),
+      .default(BASELINE),
     policy: z
       .strictObject({
         'no-baseline': z.enum(POLICY_LEVELS).default('fail'),
@@ -241,6 +266,11 @@ export const Suite = z
       })
       .default({ 'no-baseline': 'fail', incomparable: 'fail', confirm: 2 })
       .describe('which conclusions fail the job; all but these two always do, except `reproduced`'),
+    accept: z
+      .array(Acceptance)
+      .max(100)
+      .default([])
+      .describe('records whose drift is meant: each lets exactly one pass'),
   })
   .superRefine(({ depth, relations }, context) => {
     for (const [index, entry] of relations.entries()) {

@@ -10,13 +10,16 @@ import { ensureZizmor } from '../../scripts/setup/act.ts';
 import { repository } from '../../scripts/setup/cache.ts';
 import { loadSuite } from '../../src/disk/suite-file.ts';
 import { parseImage } from '../../src/engine/runtimes/images.ts';
+import type { Situation } from '../../src/github/event.ts';
+import { type Mode, permit } from '../../src/permit.ts';
+import { SHAS } from '../support/events.ts';
 import { temporaryFolder } from '../support/runtimes.ts';
 
 const EXAMPLES = 'examples/workflows';
 const ACTION = /^org\/deterministic-ml-action@/;
 
 /** The schema allows any label of a self-hosted runner; actionlint wants them listed. */
-const OWN_LABELS = ['gpu'];
+const OWN_LABELS = ['gpu', 'l4', 'h100'];
 
 /** The action's own owner is a placeholder, so there is no commit to name; the examples say to pin one. */
 const ZIZMOR = `
@@ -29,8 +32,9 @@ rules:
 `;
 
 const Workflow = z.object({
+  on: z.union([z.string().transform((event) => ({ [event]: null })), z.record(z.string(), z.unknown())]),
   permissions: z.record(z.string(), z.string()),
-  concurrency: z.object({ 'cancel-in-progress': z.boolean() }),
+  concurrency: z.object({ group: z.string(), 'cancel-in-progress': z.union([z.boolean(), z.string()]) }),
   jobs: z.record(
     z.string(),
     z.object({
@@ -77,16 +81,17 @@ for (const file of await yamlFiles(EXAMPLES)) {
   test(`${file} gives the action only what action.yml knows, and a suite that exists`, async () => {
     const { inputs } = Manifest.parse(parse(await read('action.yml')));
     const { permissions, jobs } = Workflow.parse(parse(await read(file)));
-    assert.deepEqual(permissions, { contents: 'read' });
+    assert.deepEqual(permissions, { contents: 'read', actions: 'read' });
 
     const timeout = Number(inputs['timeout-minutes']?.default);
     for (const [id, job] of Object.entries(jobs)) {
-      assert.ok(
-        job['timeout-minutes'] > timeout,
-        `${id}: the action's own ${timeout} minutes must end first`,
-      );
       const steps = job.steps.filter(({ uses }) => uses !== undefined && ACTION.test(uses));
       assert.notEqual(steps.length, 0, `${id} does not use the action`);
+      if (steps.some(({ with: given }) => given['mode'] !== 'log'))
+        assert.ok(
+          job['timeout-minutes'] > timeout,
+          `${id}: the action's own ${timeout} minutes must end first`,
+        );
       for (const { with: given } of steps) {
         assert.deepEqual(
           Object.keys(given).filter((name) => !(name in inputs)),
@@ -95,6 +100,24 @@ for (const file of await yamlFiles(EXAMPLES)) {
         assert.ok((await suites()).includes(`examples/${given['suite']}`), `no suite ${given['suite']}`);
       }
     }
+  });
+}
+
+for (const file of await yamlFiles(EXAMPLES)) {
+  test(`${file} starts the action only on events that permit its mode, and names every action by one commit`, async () => {
+    const { on, jobs } = Workflow.parse(parse(await read(file)));
+    const steps = Object.values(jobs).flatMap((job) => job.steps);
+    const modes = steps.filter(({ uses = '' }) => ACTION.test(uses)).map(({ with: given }) => given['mode']);
+    for (const mode of modes)
+      for (const event of Object.keys(on)) {
+        const asked = modeOn(event, mode);
+        for (const store of ['cache', 'files'] as const)
+          assert.doesNotThrow(() => permit(asked, situation(event), store), `${asked} on ${event}`);
+      }
+    const checkouts = steps
+      .map(({ uses = '' }) => uses)
+      .filter((uses) => uses.startsWith('actions/checkout'));
+    assert.deepEqual([...new Set(checkouts)], [await checkoutOf('check.yml')]);
   });
 }
 
@@ -111,6 +134,32 @@ test('every example suite parses, and so does what it names', async () => {
 /** Relative to the repository, which may have no workflows of its own. */
 async function workflows(): Promise<string[]> {
   return [...(await yamlFiles(EXAMPLES)), ...(await yamlFiles('.github/workflows'))];
+}
+
+/** What `mode` is on an event: a word, none, or the one kind of expression that the examples have. */
+function modeOn(event: string, mode: unknown): Mode {
+  const [, when, then, otherwise] =
+    /^\$\{\{ github\.event_name == '(\w+)' && '(\w+)' \|\| '(\w+)' \}\}$/.exec(String(mode)) ?? [];
+  return AMode.parse(when === undefined ? (mode ?? 'check') : when === event ? then : otherwise);
+}
+
+const AMode = z.enum(['check', 'refresh', 'power', 'log']) satisfies z.ZodType<Mode>;
+
+/** An event of somebody in the repository, on the default branch or on its way there. */
+const situation = (event: string): Situation => ({
+  event,
+  ref: 'refs/heads/main',
+  commit: SHAS.commit,
+  defaultBranch: 'main',
+  base: { ref: 'refs/heads/main', sha: SHAS.base },
+  fork: false,
+  pullRequest: undefined,
+});
+
+async function checkoutOf(file: string): Promise<string | undefined> {
+  const { jobs } = Workflow.parse(parse(await read(join(EXAMPLES, file))));
+  const [used] = Object.values(jobs).flatMap(({ steps }) => steps.flatMap(({ uses }) => uses ?? []));
+  return used;
 }
 
 /** A suite is any YAML file of the examples that is no workflow. */

@@ -13,10 +13,11 @@ export interface Job {
   readonly what: 'find' | 'save';
   readonly key: BaselineKey;
   readonly folder?: string;
+  readonly replaces?: string;
 }
 
-export function job(what: Job['what'], key: BaselineKey, folder?: string): Job {
-  return { what, key, ...(folder === undefined ? {} : { folder }) };
+export function job(what: Job['what'], key: BaselineKey, rest: Pick<Job, 'folder' | 'replaces'> = {}): Job {
+  return { what, key, ...rest };
 }
 
 export interface Act {

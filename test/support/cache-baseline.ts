@@ -25,6 +25,7 @@ export async function writeBaseline(
     suite: key.suite,
     hardwareClass: key.hardwareClass,
     record: key.record,
+    recordFile: 'ef'.repeat(32),
     provenance: {
       repository: 'octo/models',
       commit: '0'.repeat(40),
@@ -38,7 +39,11 @@ export async function writeBaseline(
       reason: 'first one',
       createdAt: '2026-11-23T04:00:00.000Z',
       tool: '0.1.0',
+      image: '',
+      model: 'cd'.repeat(32),
+      pullRequest: null,
     },
+    chain: [],
     yardstick: [],
     envelope: { lifetimes: 1, digests: [key.record] },
   };

@@ -7,15 +7,18 @@ import type { Job } from './cache-act.ts';
 import { bytesBelow } from './cache-baseline.ts';
 
 const [, , asked = '', answer = ''] = process.argv;
-const { what, key, folder = '' }: Job = JSON.parse(await readFile(asked, 'utf8'));
+const { what, key, folder = '', replaces }: Job = JSON.parse(await readFile(asked, 'utf8'));
 const store = createCacheStore({
   env: process.env,
   tempFolder: process.env['RUNNER_TEMP'] ?? join(answer, '..'),
   log: (line) => process.stdout.write(`${line}\n`),
+  // act has no API of GitHub's to ask.
+  trustedRefs: [],
+  ownRef: process.env['GITHUB_REF'] ?? '',
 });
 
 async function done(): Promise<object> {
-  if (what === 'save') return { key: await store.save(key, folder) };
+  if (what === 'save') return { key: await store.save(key, folder, replaces) };
   const lookup = await store.find(key);
   if (lookup.kind === 'absent') {
     const protocol = /protocol (v\d)/.exec(lookup.explanation.join('\n'))?.[1];

@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { createHmac, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { buffer } from 'node:stream/consumers';
@@ -21,17 +21,41 @@ export type Fault = { readonly at: Step; times?: number } & (
 );
 
 export interface StoredEntry {
+  readonly id: number;
   readonly key: string;
   readonly version: string;
+  /** Its scope: the branch or pull request whose run made it. */
+  readonly ref: string;
+  readonly createdAt: string;
   readonly archive: Buffer;
 }
 
+/** On the default branch unless told otherwise. */
+export type Put = Pick<StoredEntry, 'key' | 'version' | 'archive'> & Partial<Pick<StoredEntry, 'ref'>>;
+
+/** What decides what a job's token may do. */
+export interface CacheJob {
+  /** `GITHUB_REF`: what the job reads first, and the only scope that it writes. */
+  readonly ref: string;
+  /** Of a pull request. */
+  readonly base?: string;
+  readonly default?: string;
+  /** `read` for events that outsiders can start, `none` where a policy forbids caches. */
+  readonly permission?: 'write' | 'read' | 'none';
+}
+
 export interface CacheServer extends AsyncDisposable {
-  /** What the runner would export, for this server. */
+  /** What the runner would export to a job on the default branch, `refs/heads/main`. */
   readonly env: Readonly<Record<string, string>>;
   readonly host: string;
-  /** Oldest first. A test may put its own archives here. */
-  readonly entries: StoredEntry[];
+  /** What the runner would export to this job. */
+  job(job: CacheJob): Readonly<Record<string, string>>;
+  /** Oldest first. */
+  readonly entries: readonly StoredEntry[];
+  /** Stores what no client would make. */
+  put(entry: Put): StoredEntry;
+  /** As after 7 days without use, or as `gh cache delete`: everything with this key, or what lies on one ref. */
+  evict(key: string, ref?: string): void;
   readonly faults: Fault[];
   /** `CreateCacheEntry`, `PUT block`, `download`, …, in the order of arrival. */
   readonly calls: string[];
@@ -42,23 +66,37 @@ export interface CacheServer extends AsyncDisposable {
 interface Upload {
   readonly key: string;
   readonly version: string;
+  readonly ref: string;
   readonly blocks: Map<string, Buffer>;
   archive: Buffer | undefined;
 }
 
+const MAIN = 'refs/heads/main';
+const READ = 1;
+const WRITE = 2;
+
+/** The claim `ac` of a job's token: a JSON text in the JSON of its payload. */
+const Claim = z.object({ ac: z.string() });
+const Scopes = z.array(z.strictObject({ Scope: z.string(), Permission: z.number().int().min(0).max(3) }));
+type Scopes = z.infer<typeof Scopes>;
+
 /**
- * The Actions cache service, protocol v2, as far as one repository with one scope sees it: JSON twirp and a blob store
- * behind signed URLs, after the generated client of @actions/cache 6.3.0 and the Put Blob, Put Block and Put Block List
- * operations of Azure. It refuses what the real one refuses: a wrong path, method, token or signature, unknown
- * fields, a second entry under a key and version, a size that is not what was uploaded.
+ * The Actions cache service of one repository, protocol v2: JSON twirp and a blob store behind signed URLs, after the
+ * generated client of @actions/cache 6.3.0 and the Put Blob, Put Block and Put Block List operations of Azure. It
+ * refuses what the real one refuses: a wrong path, method, token or signature, unknown fields, a scope that the token
+ * does not name, a second entry of a scope, key and version, a size that is not what was uploaded.
+ *
+ * A lookup goes through the token's scopes in their order (own ref, base, default branch) and in each takes the very
+ * key first, then the newest that begins with it.
  */
 export async function startCacheServer(): Promise<CacheServer> {
-  const token = randomBytes(24).toString('base64url');
+  const secret = randomBytes(24);
   const signature = randomBytes(24).toString('base64url');
   const entries: StoredEntry[] = [];
   const faults: Fault[] = [];
   const calls: string[] = [];
   const uploads = new Map<string, Upload>();
+  let made = 0;
 
   const server = createServer((request, response) => {
     answer(request, response).catch((error: unknown) => {
@@ -79,15 +117,14 @@ export async function startCacheServer(): Promise<CacheServer> {
     )?.[1];
     if (method === CREATE || method === FINALIZE || method === LOOK_UP) {
       if (request.method !== 'POST') throw new Refusal(405, 'bad_route', `no ${request.method} here`);
-      if (request.headers.authorization !== `Bearer ${token}`)
-        throw new Refusal(401, 'unauthenticated', 'no valid token');
+      const scopes = scopesIn(request.headers.authorization);
       if (!/^application\/json/.test(request.headers['content-type'] ?? ''))
         throw new Refusal(404, 'bad_route', 'unexpected Content-Type');
       const body: unknown = JSON.parse((await buffer(request)).toString('utf8'));
       arrived(method);
       const fault = take(method);
       if (fault !== undefined && misbehave(fault, response)) return;
-      return reply(response, 200, twirp(method, body, fault?.kind === 'lost'));
+      return reply(response, 200, twirp(method, body, scopes, fault?.kind === 'lost'));
     }
     const name = /^\/account\/caches\/([0-9a-f-]+)$/.exec(url.pathname)?.[1];
     if (name === undefined) throw new Refusal(404, 'bad_route', `no handler for ${url.pathname}`);
@@ -97,7 +134,7 @@ export async function startCacheServer(): Promise<CacheServer> {
       throw new Refusal(400, 'InvalidAuthenticationInfo', 'signed and with a token');
     if (request.method === 'GET') {
       arrived('download');
-      const archive = entries[Number.parseInt(name, 16)]?.archive;
+      const archive = entries.find(({ id }) => id.toString(16) === name)?.archive;
       if (archive === undefined) throw new Refusal(404, 'BlobNotFound', name);
       const fault = take('download');
       if (fault?.kind === 'cut-short') {
@@ -111,11 +148,11 @@ export async function startCacheServer(): Promise<CacheServer> {
     }
     const upload = uploads.get(name);
     if (request.method !== 'PUT' || upload === undefined) throw new Refusal(404, 'ContainerNotFound', name);
-    put(upload, url, request.headers['x-ms-blob-type'], await buffer(request));
+    receive(upload, url, request.headers['x-ms-blob-type'], await buffer(request));
     response.writeHead(201, { etag: '"0x1"', 'last-modified': new Date(0).toUTCString() }).end();
   }
 
-  function put(upload: Upload, url: URL, type: string | string[] | undefined, content: Buffer): void {
+  function receive(upload: Upload, url: URL, type: string | string[] | undefined, content: Buffer): void {
     const operation = url.searchParams.get('comp');
     arrived(`PUT ${operation ?? 'blob'}`);
     switch (operation) {
@@ -140,50 +177,100 @@ export async function startCacheServer(): Promise<CacheServer> {
     }
   }
 
-  function twirp(method: Method, body: unknown, isLost: boolean): object {
+  function twirp(method: Method, body: unknown, scopes: Scopes, isLost: boolean): object {
     switch (method) {
       case CREATE: {
         const { key, version } = parse(Create, body);
-        if (entries.some((entry) => entry.key === key && entry.version === version))
+        const ref = writable(scopes);
+        const isThere = (other: Pick<StoredEntry, 'key' | 'version' | 'ref'>) =>
+          other.key === key && other.version === version && other.ref === ref;
+        if (entries.some(isThere) || [...uploads.values()].some(isThere))
           throw new Refusal(
             409,
             'already_exists',
             'cache entry with the same key, version, and scope already exists',
           );
         const id = randomUUID();
-        uploads.set(id, { key, version, blocks: new Map(), archive: undefined });
+        uploads.set(id, { key, version, ref, blocks: new Map(), archive: undefined });
         return { ok: true, signed_upload_url: `http://${host}/account/caches/${id}?sig=${signature}` };
       }
       case FINALIZE: {
         const { key, version, size_bytes } = parse(Finalize, body);
+        const ref = writable(scopes);
         for (const [id, upload] of uploads) {
-          if (upload.key !== key || upload.version !== version || upload.archive === undefined) continue;
-          if (String(upload.archive.length) !== size_bytes)
-            throw new Refusal(
-              400,
-              'invalid_argument',
-              `${upload.archive.length} bytes are not ${size_bytes}`,
-            );
+          if (upload.key !== key || upload.version !== version || upload.ref !== ref) continue;
+          const { archive } = upload;
+          if (archive === undefined) continue;
+          if (String(archive.length) !== size_bytes)
+            throw new Refusal(400, 'invalid_argument', `${archive.length} bytes are not ${size_bytes}`);
           uploads.delete(id);
-          if (!isLost) entries.push({ key, version, archive: upload.archive });
-          return { ok: true, entry_id: String(1000 + entries.length) };
+          const entry = isLost ? undefined : put({ key, version, ref, archive });
+          return { ok: true, entry_id: String(entry?.id ?? 0) };
         }
         throw new Refusal(404, 'not_found', 'no such upload');
       }
       case LOOK_UP: {
         const { key, restore_keys, version } = parse(LookUp, body);
-        for (const wanted of [key, ...restore_keys]) {
-          const index = entries.findLastIndex(
-            (entry) => entry.version === version && entry.key.startsWith(wanted),
-          );
-          const entry = entries[index];
-          if (entry === undefined) continue;
-          const url = `http://${host}/account/caches/${index.toString(16)}?sig=${signature}`;
-          return { ok: true, signed_download_url: url, matched_key: entry.key };
-        }
+        const readable = scopes.filter(({ Permission }) => (Permission & READ) !== 0);
+        if (readable.length === 0)
+          throw new Refusal(403, 'permission_denied', 'cache read denied: no readable scopes');
+        for (const { Scope } of readable)
+          for (const wanted of [key, ...restore_keys]) {
+            const near = entries.filter(
+              (entry) => entry.ref === Scope && entry.version === version && entry.key.startsWith(wanted),
+            );
+            const entry = near.find((one) => one.key === wanted) ?? near.at(-1);
+            if (entry === undefined) continue;
+            const url = `http://${host}/account/caches/${entry.id.toString(16)}?sig=${signature}`;
+            return { ok: true, signed_download_url: url, matched_key: entry.key };
+          }
         return { ok: false };
       }
     }
+  }
+
+  function put({ ref = MAIN, ...entry }: Put): StoredEntry {
+    made += 1;
+    // A clock of its own: each entry is a second younger than the last one.
+    const createdAt = new Date(Date.UTC(2026, 10, 23, 4) + made * 1000).toISOString();
+    const stored = { id: 1000 + made, ...entry, ref, createdAt };
+    entries.push(stored);
+    return stored;
+  }
+
+  function tokenOf({ ref, base, default: main, permission = 'write' }: CacheJob): string {
+    const own = { write: READ | WRITE, read: READ, none: 0 }[permission];
+    const others = [base, main].filter((scope) => scope !== undefined && scope !== ref);
+    const scopes = [
+      { Scope: ref, Permission: own },
+      ...others.map((Scope) => ({ Scope, Permission: own & READ })),
+    ];
+    const parts = [{ alg: 'HS256', typ: 'JWT' }, { ac: JSON.stringify(scopes) }];
+    const unsigned = parts.map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
+    return `${unsigned}.${sign(unsigned)}`;
+  }
+
+  function scopesIn(authorization: string | undefined): Scopes {
+    const [, unsigned = '', payload = '', signed = ''] =
+      /^Bearer ([\w-]+\.([\w-]+))\.([\w-]+)$/.exec(authorization ?? '') ?? [];
+    const expected = Buffer.from(sign(unsigned));
+    if (signed.length !== expected.length || !timingSafeEqual(Buffer.from(signed), expected))
+      throw new Refusal(401, 'unauthenticated', 'no valid token');
+    const { ac } = Claim.parse(JSON.parse(Buffer.from(payload, 'base64url').toString('utf8')));
+    return Scopes.parse(JSON.parse(ac));
+  }
+
+  function sign(unsigned: string): string {
+    return createHmac('sha256', secret).update(unsigned).digest('base64url');
+  }
+
+  function jobEnv(job: CacheJob): Record<string, string> {
+    return {
+      ACTIONS_CACHE_SERVICE_V2: 'True',
+      ACTIONS_RESULTS_URL: `http://${host}/`,
+      ACTIONS_RUNTIME_TOKEN: tokenOf(job),
+      GITHUB_SERVER_URL: 'https://github.com',
+    };
   }
 
   function arrived(call: string): void {
@@ -198,13 +285,13 @@ export async function startCacheServer(): Promise<CacheServer> {
   }
 
   const self: CacheServer = {
-    env: {
-      ACTIONS_CACHE_SERVICE_V2: 'True',
-      ACTIONS_RESULTS_URL: `http://${host}/`,
-      ACTIONS_RUNTIME_TOKEN: token,
-      GITHUB_SERVER_URL: 'https://github.com',
+    env: jobEnv({ ref: MAIN }),
+    job: jobEnv,
+    ...{ host, entries, faults, calls, put },
+    evict(key, ref) {
+      for (const entry of entries.filter((one) => one.key === key && (ref ?? one.ref) === one.ref))
+        entries.splice(entries.indexOf(entry), 1);
     },
-    ...{ host, entries, faults, calls },
     onCall: () => undefined,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
@@ -215,11 +302,31 @@ export async function startCacheServer(): Promise<CacheServer> {
   return self;
 }
 
+/** Twirp's names of statuses. */
+const CODES: Readonly<Record<number, string>> = {
+  400: 'invalid_argument',
+  401: 'unauthenticated',
+  403: 'permission_denied',
+  404: 'not_found',
+  409: 'already_exists',
+  429: 'resource_exhausted',
+  500: 'internal',
+  503: 'unavailable',
+};
+
+/** The scope that a token may write, which is one at most. */
+function writable(scopes: Scopes): string {
+  const scope = scopes.find(({ Permission }) => (Permission & WRITE) !== 0)?.Scope;
+  if (scope === undefined)
+    throw new Refusal(403, 'permission_denied', 'cache write denied: no writable scopes');
+  return scope;
+}
+
 /** False when the step is to go on as if nothing were wrong. */
 function misbehave(fault: Fault, response: ServerResponse): boolean {
   switch (fault.kind) {
     case 'status':
-      reply(response, fault.status, { code: 'some_code', msg: fault.message });
+      reply(response, fault.status, { code: CODES[fault.status] ?? 'unknown', msg: fault.message });
       return true;
     case 'page':
       response.writeHead(200, { 'content-type': 'text/html' }).end(fault.html);

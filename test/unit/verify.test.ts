@@ -164,7 +164,7 @@ describe('one change is found:', () => {
     "the baseline's record.json": {
       change: ({ record }) =>
         edit(join(`${record}.baseline`, 'record.json'), (text) => text.replace('"cores": 4', '"cores": 8')),
-      path: /^digests\.baselineRecord$|^changes\[0\]$/,
+      path: /^digests\.baselineRecord$|^baseline\.recordFile$|^changes\[0\]$/,
     },
     'baseline.json': {
       change: ({ record }) =>

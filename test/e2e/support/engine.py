@@ -3,6 +3,7 @@
 `engine.args` of the suite hold Python: `on_load` runs as the engine loads and may change `args`, `on_step` at each
 token, `on_pass` at the end of each pass, whose `witness` it may change, `on_close` at the end; ON_IMPORT of
 `engine.env` runs first of all. `text`, `logprob`, `prompt_tokens`, `dropped` and `effective` are what it claims,
+`shift` is added to each token that it chooses,
 `trace` is mixed into the digests of its modules from number `trace_from` on, and `unavailable` tells for a kind of pass
 why there is none.
 """
@@ -103,7 +104,8 @@ class Scripted:
         if kind == "force" and request["observed"]:
             return unpack_ids(request["tokens"])
         steps = request["sampling"]["max_tokens"] if kind in ("generate", "force") else 1
-        return [_token(str(request["input"]), step) for step in range(steps)]
+        shift: int = self._args.get("shift", 0) if kind == "generate" else 0
+        return [_token(str(request["input"]), step) + shift for step in range(steps)]
 
     def _observe(
         self, command: Command, request: Mapping[str, Any], prompt: list[int], chosen: list[int]

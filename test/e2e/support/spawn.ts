@@ -2,8 +2,9 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { randomInt, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
+import { payloadOf, REPOSITORY, refOf, SHAS } from '../../support/events.ts';
 import { temporaryFolder } from '../../support/runtimes.ts';
 import type { Action } from './action.ts';
 import { type RunnerCommand, runnerCommands } from './commands.ts';
@@ -52,7 +53,16 @@ export interface StepOptions {
   readonly with?: Readonly<Record<string, string>>;
   /** `env:` of the job, and what the machine's own environment adds. */
   readonly env?: Readonly<Record<string, string>>;
-  readonly event?: 'pull_request' | 'workflow_dispatch' | 'schedule' | 'push';
+  /** What started the workflow: a push to the default branch unless told otherwise. */
+  readonly event?: string;
+  /** Whether a pull request comes from another repository, in the event's own payload. */
+  readonly fork?: boolean;
+  /** In place of the branch, tag or pull request that the event has by itself. */
+  readonly ref?: string;
+  /** In place of the event's own payload; a text is written as it is. */
+  readonly payload?: unknown;
+  /** GitHub's REST API; unless told otherwise nobody answers there. */
+  readonly github?: { readonly url: string; readonly token: string };
   /** What main saved, for post. */
   readonly state?: Readonly<Record<string, string>>;
 }
@@ -96,7 +106,7 @@ export class Step implements AsyncDisposable {
     program: 'main' | 'post',
     options: StepOptions = {},
   ): Promise<Step> {
-    const files = await commandFiles(runner);
+    const [files] = await Promise.all([commandFiles(runner), writeEvent(runner, options)]);
     const child = spawn(process.execPath, [join(action.path, `dist/${program}.js`)], {
       cwd: runner.workspace,
       env: { ...environment(action, runner, options), ...files },
@@ -183,6 +193,18 @@ async function commandFiles(runner: Runner): Promise<CommandFiles> {
   return Object.fromEntries(files) as CommandFiles;
 }
 
+const EVENT_FILE = '_github_workflow/event.json';
+
+async function writeEvent(
+  runner: Runner,
+  { event = 'push', fork = false, payload }: StepOptions,
+): Promise<void> {
+  const path = join(runner.temp, EVENT_FILE);
+  await mkdir(dirname(path), { recursive: true });
+  const text = typeof payload === 'string' ? payload : JSON.stringify(payload ?? payloadOf(event, { fork }));
+  await writeFile(path, text);
+}
+
 /** `name<<delimiter`, lines, `delimiter`; or `name=value`. */
 function fileCommands(text: string): Record<string, string> {
   const values: Record<string, string> = {};
@@ -204,13 +226,21 @@ function fileCommands(text: string): Record<string, string> {
   return values;
 }
 
+/** Refuses every connection. */
+const NOBODY = 'http://127.0.0.1:1/';
+
 /** What a runner 2.336 sets for a step of an action, and nothing of this process's own. */
 function environment(
   action: Action,
   runner: Runner,
-  { with: given = {}, env = {}, event = 'pull_request', state = {} }: StepOptions,
+  { with: given = {}, env = {}, event = 'push', ref = refOf(event), state = {}, github }: StepOptions,
 ): Record<string, string> {
-  const repository = 'octo/models';
+  const { url, token } = github ?? { url: NOBODY, token: 'github-token-that-nothing-may-see' };
+  const evaluated = Object.entries(action.inputs).map(([name, value]) => [
+    name,
+    value.replaceAll(/\$\{\{ *github\.token *\}\}/g, token),
+  ]);
+  const forPullRequest = /^pull_request(_target)?$/.test(event);
   const named = (prefix: string, values: Readonly<Record<string, string>>) =>
     Object.fromEntries(
       Object.entries(values).map(([name, value]) => [
@@ -224,12 +254,12 @@ function environment(
     LANG: 'C.UTF-8',
     PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
     USER: 'runner',
-    ...named('INPUT', { ...action.inputs, ...given }),
+    ...named('INPUT', { ...Object.fromEntries(evaluated), ...given }),
     ...named('STATE', state),
     ACTIONS_RUNTIME_TOKEN: 'runtime-token-that-nothing-may-see',
-    ACTIONS_RUNTIME_URL: 'http://127.0.0.1:1/',
-    ACTIONS_RESULTS_URL: 'http://127.0.0.1:1/',
-    ACTIONS_CACHE_URL: 'http://127.0.0.1:1/',
+    ACTIONS_RUNTIME_URL: NOBODY,
+    ACTIONS_RESULTS_URL: NOBODY,
+    ACTIONS_CACHE_URL: NOBODY,
     ACTIONS_CACHE_SERVICE_V2: 'True',
     GITHUB_ACTION: '__octo_deterministic-ml-action',
     GITHUB_ACTIONS: 'true',
@@ -237,18 +267,18 @@ function environment(
     GITHUB_ACTION_REPOSITORY: 'octo/deterministic-ml-action',
     GITHUB_ACTOR: 'octocat',
     GITHUB_ACTOR_ID: '583231',
-    GITHUB_API_URL: 'https://api.github.com',
-    GITHUB_BASE_REF: event === 'pull_request' ? 'main' : '',
+    GITHUB_API_URL: url.replace(/\/$/, ''),
+    GITHUB_BASE_REF: forPullRequest ? 'main' : '',
     GITHUB_EVENT_NAME: event,
-    GITHUB_EVENT_PATH: join(runner.temp, '_github_workflow/event.json'),
-    GITHUB_GRAPHQL_URL: 'https://api.github.com/graphql',
-    GITHUB_HEAD_REF: event === 'pull_request' ? 'change' : '',
+    GITHUB_EVENT_PATH: join(runner.temp, EVENT_FILE),
+    GITHUB_GRAPHQL_URL: `${url.replace(/\/$/, '')}/graphql`,
+    GITHUB_HEAD_REF: forPullRequest ? 'change' : '',
     GITHUB_JOB: 'determinism',
-    GITHUB_REF: event === 'pull_request' ? 'refs/pull/7/merge' : 'refs/heads/main',
-    GITHUB_REF_NAME: event === 'pull_request' ? '7/merge' : 'main',
+    GITHUB_REF: ref,
+    GITHUB_REF_NAME: ref.replace(/^refs\/(heads|tags|pull)\//, ''),
     GITHUB_REF_PROTECTED: 'false',
-    GITHUB_REF_TYPE: 'branch',
-    GITHUB_REPOSITORY: repository,
+    GITHUB_REF_TYPE: ref.startsWith('refs/tags/') ? 'tag' : 'branch',
+    GITHUB_REPOSITORY: REPOSITORY,
     GITHUB_REPOSITORY_ID: '1296269',
     GITHUB_REPOSITORY_OWNER: 'octo',
     GITHUB_RETENTION_DAYS: '90',
@@ -256,7 +286,7 @@ function environment(
     GITHUB_RUN_ID: runner.runId,
     GITHUB_RUN_NUMBER: '12',
     GITHUB_SERVER_URL: 'https://github.com',
-    GITHUB_SHA: 'c0ffee'.repeat(6).concat('c0ff'),
+    GITHUB_SHA: SHAS.commit,
     GITHUB_TRIGGERING_ACTOR: 'octocat',
     GITHUB_WORKFLOW: 'determinism',
     GITHUB_WORKSPACE: runner.workspace,

@@ -20,6 +20,10 @@ export interface SuiteOptions {
   /** Engine starts of a refresh, and those after a first difference: as few as there can be unless asked for. */
   readonly lifetimes?: number;
   readonly confirm?: number;
+  readonly accept?: readonly Readonly<Record<string, string>>[];
+  /** More keys of `baseline` and `policy`, over those above. */
+  readonly baseline?: Readonly<Record<string, unknown>>;
+  readonly policy?: Readonly<Record<string, unknown>>;
 }
 
 /** A suite with one section a line: JSON is YAML too. */
@@ -39,8 +43,14 @@ export function suite(options: SuiteOptions = {}): string {
     options.score === undefined ? '' : line('score', options.score),
     options.depth === undefined ? '' : line('depth', options.depth),
     line('relations', options.relations ?? ['rerun', 'baseline']),
-    line('baseline', { store: 'files', path: BASELINES, lifetimes: options.lifetimes ?? 1 }),
-    line('policy', { confirm: options.confirm ?? 0 }),
+    line('baseline', {
+      store: 'files',
+      path: BASELINES,
+      lifetimes: options.lifetimes ?? 1,
+      ...options.baseline,
+    }),
+    line('policy', { confirm: options.confirm ?? 0, ...options.policy }),
+    options.accept === undefined ? '' : line('accept', options.accept),
   ].join('');
 }
 

@@ -80,37 +80,7 @@ describe('a record that was not finished', () => {
     }
     assert.deepEqual(await readdir(temporary.path), []);
   });
-
-  test('is whole or absent wherever its process is killed', { timeout: 120_000 }, async () => {
-    await using temporary = await temporaryFolder();
-    const program = fileURLToPath(new URL('../support/writer.ts', import.meta.url));
-    const run = (folder: string, killAt: number) =>
-      execa(process.execPath, [program, folder, String(killAt)], { reject: false });
-    const { stdout } = await run(join(temporary.path, 'never'), 0);
-    const operations = Number(stdout);
-    assert.ok(operations >= 18, `${stdout} operations`);
-
-    const killed = async (killAt: number) => {
-      const folder = join(temporary.path, `killed-${killAt}`);
-      // Over nothing, and over an older record.
-      for (const before of ['nothing', 'an older record']) {
-        const { signal } = await run(folder, killAt);
-        assert.equal(signal, 'SIGKILL', `operation ${killAt} over ${before}`);
-        if ((await readdir(temporary.path)).includes(`killed-${killAt}`)) await whole(folder);
-        await rm(folder, { recursive: true, force: true });
-        await write(folder);
-      }
-    };
-    const steps = Array.from({ length: operations }, (_, i) => i + 1);
-    while (steps.length > 0) await Promise.all(steps.splice(0, 4).map(killed));
-  });
 });
-
-/** Fails unless every body of every observation can be read. */
-async function whole(folder: string): Promise<void> {
-  const { record: found, readBody } = await openRecord(folder);
-  for (const { body: digest } of found.observations) await readBody(digest);
-}
 
 describe('a damaged record is refused:', () => {
   const cases: readonly (readonly [string, (folder: string, digest: string) => Promise<unknown>, RegExp])[] =
@@ -194,7 +164,12 @@ test('a baseline is made of a record by one file more', async () => {
       reason: 'why',
       createdAt: '2026-11-23T00:00:00.000Z',
       tool: '0.1.0',
+      image: '',
+      model: 'b'.repeat(64),
+      pullRequest: null,
     },
+    recordFile: 'c'.repeat(64),
+    chain: [],
     envelope: { lifetimes: 1, digests: ['a'.repeat(64)] },
     yardstick: [],
   };

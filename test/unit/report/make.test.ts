@@ -4,13 +4,12 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { readReport, writeReport } from '../../../src/disk/report-file.ts';
 import { digestJson } from '../../../src/record/digest.ts';
-import { compareAsked } from '../../../src/report/derive.ts';
 import { reportDigest } from '../../../src/report/make.ts';
 import { plain } from '../../../src/report/plain.ts';
 import { AGREEMENTS, ReportSchema } from '../../../src/report/schema.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { body, modules, result, side } from '../support/records.ts';
-import { checkReport, finding, metaOf, reportOf } from '../support/reports.ts';
+import { checkReport, finding, metaOf, PROVEN, reportOf } from '../support/reports.ts';
 import { rejectedBy } from '../support/suites.ts';
 
 const BEFORE = { capital: body(), sky: body({ tokens: [20, 21, 22] }) };
@@ -111,7 +110,7 @@ describe('a report', () => {
     const yardstick = [{ id: 'int8', what: 'int8 weights', rmsNats: 0.08 }];
     const run = side({ passes: { 'generate-1': NOW, 'generate-2': NOW } });
     const report = await reportOf(run, trusted, {
-      before: { side: trusted, meta: metaOf(trusted, { yardstick }) },
+      before: { side: trusted, meta: metaOf(trusted, { yardstick }), proof: PROVEN },
     });
     assert.deepEqual(report.yardstick, yardstick);
     assert.deepEqual(DRIFT.yardstick, []);
@@ -131,16 +130,6 @@ describe('a report', () => {
     assert.deepEqual(
       baseline?.findings.map(({ agreement }) => agreement),
       ['logprobs-differ', 'tokens-differ'],
-    );
-  });
-
-  test('of a refresh without an old baseline looks at none', async () => {
-    const asked = { ...DRIFT.asked, claims: DRIFT.asked.claims };
-    const run = side({ passes: { 'generate-1': NOW, 'generate-2': NOW } });
-    const relations = await compareAsked('refresh', asked, run, undefined);
-    assert.deepEqual(
-      relations.map(({ relation }) => relation),
-      ['rerun'],
     );
   });
 });

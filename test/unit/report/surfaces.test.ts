@@ -376,8 +376,16 @@ describe('the terminal', () => {
       ),
     );
     assert.ok(lines.some((line) => /^ {2}capital {2}same tokens, .*\[hash of the text: same\]$/.test(line)));
-    assert.match(lines.at(-2) ?? '', /^Drift: 3 of 3 prompts/);
-    assert.match(lines.at(-1) ?? '', /If the change is meant/);
+    const verdict = lines.findIndex((line) => /^Drift: 3 of 3 prompts/.test(line));
+    assert.match(lines[verdict + 1] ?? '', /If it is, accept exactly this record/);
+    assert.deepEqual(lines.slice(verdict + 3), [
+      'accept:',
+      `  - record: ${DRIFT.outcome}`,
+      `    hardware-class: ${DRIFT.hardwareClass}`,
+      '    reason: "why these bits are meant"',
+      'Or, once it is merged:',
+      'gh workflow run refresh.yml -f reason="why these bits are to be trusted"',
+    ]);
   });
 
   test('has a line for each kind of pass where several have something to say', () => {
@@ -461,8 +469,18 @@ describe('hostile text in every field', () => {
         context: {
           ...DRIFT.context,
           runtime: text,
+          notices: [{ level: 'warning', title: text, message: text }],
+          rules: {
+            kind: 'base',
+            ref: text,
+            sha: text,
+            missing: true,
+            changes: [{ field: text, before: text, after: text, inForce: false }],
+          },
           baseline: {
             kind: 'found',
+            replaced: 3,
+            proof: text,
             key: text,
             store: 'cache',
             provenance: {
@@ -504,10 +522,7 @@ describe('hostile text in every field', () => {
         const rest = summary(report)
           .replaceAll('\n', ' ')
           .replaceAll(/&(?:#\d+|amp|lt|gt);/g, '')
-          .replaceAll(
-            /<\/?code>|\*\*Next:\*\*|`gh workflow run <refresh workflow> -f reason="…"`|##+ |\| --- |/g,
-            '',
-          );
+          .replaceAll(/<\/?code>|\*\*Next:\*\*|```(?:yaml|console) .*?```|> ⚠️ \*\*|\*\* |##+ |\| --- |/g, '');
         assert.doesNotMatch(rest, /[\\`*_{}[\]#+!~^$@<>]|:\/\/|\bwww\./i);
         assert.doesNotMatch(rest, clean);
       }
@@ -537,6 +552,7 @@ describe('outputs', () => {
       conclusion: 'drift',
       verdict: 'fail',
       'drift-count': '3',
+      accepted: 'false',
       'record-path': '/tmp/record',
       'report-path': '/tmp/record.report.json',
       'record-digest': DRIFT.outcome,

@@ -29,7 +29,12 @@ import { divergence, finding, relation } from '../support/reports.ts';
 
 const FRAME: Frame = { relation: 'baseline', dtype: 'bfloat16' };
 const one = (conclusion: Told['conclusion'], relations: Told['relations'] = []) =>
-  conclusionWords({ conclusion, relations, context: { mode: 'check' } });
+  conclusionWords({
+    conclusion,
+    relations,
+    context: { mode: 'check', baseline: { kind: 'not-asked' } },
+    accepted: null,
+  });
 
 describe('figures', () => {
   for (const [value, text] of [
@@ -160,7 +165,12 @@ describe('conclusions', () => {
 
   test('a refresh agrees with itself', () =>
     assert.equal(
-      conclusionWords({ conclusion: 'reproduced', relations: [], context: { mode: 'refresh' } }).title,
+      conclusionWords({
+        conclusion: 'reproduced',
+        relations: [],
+        context: { mode: 'refresh', baseline: { kind: 'not-asked' } },
+        accepted: null,
+      }).title,
       'Agrees with itself',
     ));
 });

@@ -236,6 +236,7 @@ export function side({
         .map((id) => ({ id, input: inputDigest(id), sampling: Sampling.parse({ max_tokens: 2 }) })),
       texts: texts.map((id) => ({ id, input: inputDigest(id) })),
     },
+    known: [],
     fingerprint,
     hardwareClass: 'cpu-genuineintel-x86-64-v4',
     lifetimes: Object.entries(lifetimes).map(([lifetime, held], index) => ({
@@ -263,6 +264,9 @@ export function side({
     opened,
     readBody: async (digest) => open(bodies, digest),
     readModules: async (digest) => open(traced, digest),
+    readTokens: async (digest) => {
+      throw new Error(`no tokens ${digest}`);
+    },
     readVocabulary: async () => {
       opened.push('vocabulary');
       const ids = [...bodies.values()].flatMap(({ tokens, topIds }) => [...tokens, ...topIds]);

@@ -26,6 +26,9 @@ export const PROVENANCE = {
   reason: 'first baseline',
   createdAt: '2026-11-01T12:34:56.000Z',
   tool: '0.1.0',
+  image: '',
+  model: digestJson('model'),
+  pullRequest: null,
 } as const;
 
 type Bodies = Readonly<Record<string, Body>>;
@@ -38,6 +41,8 @@ export function metaOf({ record }: Pick<Side, 'record'>, more: Partial<BaselineM
     suite: record.suite.name,
     hardwareClass: record.hardwareClass,
     record: outcomeDigest(record),
+    recordFile: digestJson('record.json'),
+    chain: [],
     provenance: PROVENANCE,
     envelope: { lifetimes: digests.length, digests },
     yardstick: [],
@@ -53,7 +58,11 @@ export const foundView = (side: Pick<Side, 'record'>): BaselineView => ({
   key: keyOf(side),
   store: 'cache',
   provenance: PROVENANCE,
+  replaced: 0,
+  proof: 'the test says so',
 });
+
+export const PROVEN = { kind: 'proven', how: 'the test says so' } as const;
 
 const CLAIMS: readonly Claim[] = [
   { relation: 'rerun', requirement: 'identical' },
@@ -79,9 +88,9 @@ export async function reportOf(
   const { suite, places } = parseSuite(SAMPLE, 'determinism.yml');
   const mode = change.mode ?? 'check';
   const claims = change.claims ?? CLAIMS;
-  const asked = { claims, policy: suite.policy, depth: suite.depth };
   return makeReport({
     mode,
+    rules: { kind: 'checkout' },
     suite,
     places,
     claims,
@@ -90,8 +99,8 @@ export async function reportOf(
     logPath: '/tmp/record.log',
     recordPath: '/tmp/record',
     side: run,
-    before: trusted === undefined ? undefined : { side: trusted, meta: metaOf(trusted) },
-    relations: await compareAsked(mode, asked, run, trusted),
+    before: trusted === undefined ? undefined : { side: trusted, meta: metaOf(trusted), proof: PROVEN },
+    relations: await compareAsked(mode, { claims }, run, trusted),
     baseline: trusted === undefined ? { kind: 'absent', explanation: [] } : foundView(trusted),
     digests: {
       record: digestJson('record'),
@@ -116,7 +125,7 @@ export async function writeRun(folder: string, { record, ...bits }: Side): Promi
 /** The same, as a baseline. */
 export async function writeBaseline(folder: string, side: Side): Promise<OpenedRecord> {
   const opened = await writeRun(folder, side);
-  await writeBaselineMeta(folder, metaOf(side));
+  await writeBaselineMeta(folder, metaOf(side, { recordFile: opened.sha256 }));
   return opened;
 }
 

@@ -1,11 +1,11 @@
 /**
- * `node writer.ts FOLDER KILL-AT`: writes a record of two prompts and dies by SIGKILL right before its n-th
- * operation on the file system. 0 is never. Prints how many operations there were.
+ * `node writer.ts WHAT FOLDER VERSION KILL-AT`: writes that version of a thing and dies by SIGKILL right before its n-th
+ * operation on the file system, or half-way through a write. 0 is never. Prints how many operations there were.
  */
 import fs, { type FileHandle } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 
-const [folder = '', killAt = '0'] = process.argv.slice(2);
+const [what = '', folder = '', version = '', killAt = '0'] = process.argv.slice(2);
 let operations = 0;
 
 function step(): void {
@@ -20,23 +20,33 @@ const counted =
     return work(...args);
   };
 
-// Node's own functions; the module under test is imported after this.
-const { mkdir, open, readdir, rename, rm } = fs;
+// Node's own functions; the modules under test are imported after this.
+const { mkdir, open, readdir, rename, rm, cp, writeFile } = fs;
 Object.assign(fs, {
   mkdir: counted(mkdir),
-  readdir: counted((path: string) => readdir(path)),
+  readdir: counted((path: string, options?: { withFileTypes: true }) =>
+    options === undefined ? readdir(path) : readdir(path, options),
+  ),
   rename: counted(rename),
   rm: counted(rm),
+  cp: counted(cp),
+  writeFile: counted(async (path: string, data: string | Buffer) => {
+    const bytes = Buffer.from(data);
+    await writeFile(path, bytes.subarray(0, bytes.length / 2));
+    step();
+    await writeFile(path, bytes);
+  }),
   open: counted(async (...args: Parameters<typeof open>): Promise<FileHandle> => {
     const file = await open(...args);
     const { writeFile, sync, close } = file;
     return Object.assign(file, {
       // Half of the bytes are there when the next operation does not come.
-      writeFile: counted(async (data: Buffer) => {
-        const half = Math.floor(data.length / 2);
-        await writeFile.call(file, data.subarray(0, half));
+      writeFile: counted(async (data: string | Uint8Array) => {
+        const bytes = Buffer.from(data);
+        const half = Math.floor(bytes.length / 2);
+        await writeFile.call(file, bytes.subarray(0, half));
         step();
-        await writeFile.call(file, data.subarray(half));
+        await writeFile.call(file, bytes.subarray(half));
       }),
       sync: counted(() => sync.call(file)),
       close: counted(() => close.call(file)),
@@ -45,11 +55,10 @@ Object.assign(fs, {
 });
 syncBuiltinESMExports();
 
-const { RecordWriter } = await import('../../../src/disk/record-folder.ts');
-const { body, side } = await import('./records.ts');
-
-const bodies = { a: body({ text: 'new' }), b: body({ tokens: [7] }) };
-await using writer = await RecordWriter.create(folder);
-for (const bits of Object.values(bodies)) await writer.addBody(bits);
-await writer.commit(side({ passes: { 'generate-1': bodies } }).record);
+const { WRITERS } = await import('./written.ts');
+const writer = WRITERS.find(({ name }) => name === what);
+if (writer === undefined) throw new Error(`nothing is called ${what}`);
+const begin = await writer.prepare(folder, version);
+operations = 0;
+await begin();
 process.stdout.write(`${operations}\n`);

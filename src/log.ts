@@ -1,0 +1,56 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { BaselineMeta, type BaselineQuery } from './baseline/store.ts';
+import { UserError } from './errors.ts';
+import { sha256 } from './record/digest.ts';
+import type { History } from './report/log.ts';
+import { loadRuled } from './rules.ts';
+import type { Tools } from './run.ts';
+import type { Settings } from './settings.ts';
+import { findTrusted } from './trusted.ts';
+import { openStore } from './wiring.ts';
+
+/**
+ * The baselines of a suite, of every hardware class, and what each replaced. Starts no engine; reading a cached one
+ * counts as a use, which keeps it from eviction.
+ */
+export async function log(settings: Settings, tools: Tools): Promise<History[]> {
+  const { loaded } = await loadRuled('log', settings, tools);
+  const store = openStore(loaded, settings, tools);
+  const suite = loaded.suite.name;
+  const histories: History[] = [];
+  for (const hardwareClass of await store.classes(suite)) {
+    await using owned = new AsyncDisposableStack();
+    const query: BaselineQuery = { suite, hardwareClass };
+    const trusted = await findTrusted(store, query, owned);
+    if (trusted.kind !== 'found') continue;
+    const { key, meta, metaSha256 } = trusted;
+    histories.push(historyOf(key, meta, metaSha256));
+  }
+  return histories;
+}
+
+/** The same of one baseline's folder, such as the copy that a check leaves beside its record. */
+export async function logFolder(folder: string): Promise<History[]> {
+  const path = join(folder, 'baseline.json');
+  try {
+    const bytes = await readFile(path);
+    return [historyOf(folder, BaselineMeta.parse(JSON.parse(bytes.toString('utf8'))), sha256(bytes))];
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new UserError(
+      'baseline-invalid',
+      `${path} is no baseline of this version: ${why}`.slice(0, 2000),
+      'Name a folder that holds `baseline.json`: `<record-path>.baseline` of a check is one.',
+      { cause },
+    );
+  }
+}
+
+function historyOf(
+  key: string,
+  { suite, hardwareClass, record, provenance, chain }: BaselineMeta,
+  baseline: string,
+) {
+  return { suite, hardwareClass, baselines: [{ baseline, key, record, provenance }, ...chain] };
+}

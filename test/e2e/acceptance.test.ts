@@ -1,0 +1,276 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { execa } from 'execa';
+import { parse } from 'yaml';
+import { bytesBelow } from '../support/cache-baseline.ts';
+import { type Action, builtAction } from './support/action.ts';
+import { reportOf } from './support/reports.ts';
+import { type Outcome, type Runner, runStep, type StepOptions } from './support/spawn.ts';
+import { BASELINES, checkout, type SuiteOptions, suite } from './support/suites.ts';
+
+let action: Action;
+before(async () => {
+  action = await builtAction('scripted');
+});
+after(() => action[Symbol.asyncDispose]());
+
+const PROCESS = { runtime: 'process' } as const;
+const [OTHER, THIRD] = [-0.5, -0.75] as const;
+
+interface Asked extends SuiteOptions {
+  readonly with?: Readonly<Record<string, string>>;
+  readonly event?: StepOptions['event'];
+}
+
+async function run(runner: Runner, mode: string, { with: given = {}, event, ...options }: Asked) {
+  await runner.write('determinism.yml', suite(options));
+  return await runStep(action, runner, {
+    ...(event === undefined ? {} : { event }),
+    with: { ...PROCESS, mode, 'record-path': `../${mode}`, ...given },
+  });
+}
+const check = (runner: Runner, options: Asked = {}) => run(runner, 'check', options);
+const refresh = (runner: Runner, options: Asked = {}) =>
+  run(runner, 'refresh', {
+    event: 'workflow_dispatch',
+    ...options,
+    with: { ...(options.event === undefined ? { reason: 'first one' } : {}), ...options.with },
+  });
+
+async function withBaseline(options: SuiteOptions = {}): Promise<Runner> {
+  const runner = await checkout(options);
+  const stored = await refresh(runner, options);
+  assert.equal(stored.exitCode, 0, stored.log);
+  return runner;
+}
+
+const stored = (runner: Runner) => bytesBelow(join(runner.workspace, BASELINES));
+const metaOf = async (runner: Runner): Promise<Record<string, unknown>> => {
+  const files = Object.keys(await stored(runner));
+  const [path = ''] = files.filter((file) => file.endsWith('baseline.json'));
+  return JSON.parse(await readFile(join(runner.workspace, BASELINES, path), 'utf8'));
+};
+
+/** The lines that the report ends with, as a user copies them. */
+function copied({ log }: Outcome): SuiteOptions['accept'] {
+  const lines = log.split('\n');
+  const from = lines.indexOf('accept:');
+  const to = lines.indexOf('Or, once it is merged:');
+  assert.ok(from >= 0 && to > from, log);
+  return parse(lines.slice(from, to).join('\n')).accept;
+}
+
+describe('a drift that is meant', () => {
+  test('is accepted by the lines of its own report, passes as that record alone, and a push stores it', async () => {
+    await using runner = await withBaseline();
+    const drifted = await check(runner, { args: { logprob: OTHER } });
+    assert.equal(drifted.exitCode, 1, drifted.log);
+    assert.match(drifted.log, /gh workflow run refresh\.yml -f reason="/);
+    const accept = copied(drifted);
+    assert.deepEqual(accept, [
+      {
+        record: drifted.outputs['record-digest'],
+        'hardware-class': drifted.outputs['hardware-class'],
+        reason: 'why these bits are meant',
+      },
+    ]);
+
+    const before = await stored(runner);
+    const accepted = await check(runner, { args: { logprob: OTHER }, accept, confirm: 2 });
+    const report = await reportOf(accepted);
+    assert.equal(accepted.exitCode, 0, accepted.log);
+    assert.equal(report.conclusion, 'drift');
+    assert.equal(accepted.outputs['accepted'], 'true');
+    assert.match(accepted.log, /\nDrift \(accepted\): 1 of 1 prompts/);
+    assert.match(accepted.log, /exactly this record, for “why these bits are meant”/);
+    assert.equal(report.work.lifetimes, 1, 'what was confirmed before is not confirmed again');
+    assert.deepEqual(
+      accepted.commands.filter(({ command }) => command === 'error'),
+      [],
+    );
+
+    const more = await check(runner, { args: { logprob: THIRD }, accept });
+    assert.equal(more.exitCode, 1, more.log);
+    assert.equal(more.outputs['accepted'], 'false');
+    assert.match(more.log, /Stale acceptance\. Nothing here gives the accepted record/);
+    const red = await refresh(runner, { event: 'push', args: { logprob: THIRD }, accept });
+    assert.equal(red.exitCode, 1, red.log);
+    assert.match(red.log, /the suite accepts no such record/);
+    assert.deepEqual(await stored(runner), before, 'the old baseline is untouched');
+
+    const pushed = await refresh(runner, { event: 'push', args: { logprob: OTHER }, accept });
+    assert.equal(pushed.exitCode, 0, pushed.log);
+    assert.match(pushed.log, /\nDrift \(accepted\): .*, baseline stored\n/);
+    const { provenance, chain } = (await metaOf(runner)) as {
+      provenance: { reason: string; event: string };
+      chain: { provenance: { reason: string } }[];
+    };
+    assert.equal(provenance.reason, 'why these bits are meant');
+    assert.equal(provenance.event, 'push');
+    assert.deepEqual(
+      chain.map((link) => link.provenance.reason),
+      ['first one'],
+    );
+
+    const now = await check(runner, { args: { logprob: OTHER }, accept });
+    assert.equal(now.outputs['conclusion'], 'reproduced', now.log);
+    assert.match(now.log, /Acceptance has done its work/);
+    const log = await runStep(action, runner, { with: { mode: 'log' } });
+    assert.equal(log.exitCode, 0, log.log);
+    assert.match(log.log, /2 baselines, newest first\n\* .*“why these bits are meant” \(push.*\n.*\n {2}.*“first one”/);
+    assert.match(log.summary, /1\. .*why these bits are meant.*\n2\. .*first one/);
+  });
+
+  test('with other tokens too: force and score are given the same ones at the check and at the push', async () => {
+    const twice = { lifetimes: 2 };
+    await using runner = await withBaseline(twice);
+    const changed = { ...twice, args: { shift: 1, text: 'other words' } };
+    const drifted = await check(runner, changed);
+    assert.match(drifted.log, /other tokens.*\[hash of the text: differs\]/);
+    const accept = copied(drifted);
+    const pushed = await refresh(runner, { event: 'push', ...changed, accept });
+    assert.equal(pushed.exitCode, 0, pushed.log);
+    assert.equal((await check(runner, { ...changed, accept })).outputs['conclusion'], 'reproduced');
+  });
+
+  test('cannot be accepted where the engine does not repeat', async () => {
+    await using runner = await withBaseline();
+    const starts = JSON.stringify(join(runner.home, 'starts'));
+    const alternating = {
+      args: {
+        on_load: `import pathlib
+starts = pathlib.Path(${starts})
+count = len(starts.read_bytes()) if starts.exists() else 0
+starts.write_bytes(b"x" * (count + 1))
+args["logprob"] = [${OTHER}, ${THIRD}][count % 2]`,
+      },
+      confirm: 2,
+    };
+    const outcome = await check(runner, alternating);
+    assert.equal(outcome.outputs['conclusion'], 'unstable', outcome.log);
+    assert.doesNotMatch(outcome.log, /\naccept:\n/);
+  });
+
+  test('of another hardware class is not told as stale here', async () => {
+    await using runner = await withBaseline();
+    const accept = [{ record: 'ab'.repeat(32), 'hardware-class': 'nvidia-sm90-132sm-1gpu', reason: 'H100' }];
+    const outcome = await check(runner, { accept });
+    assert.equal(outcome.outputs['conclusion'], 'reproduced', outcome.log);
+    assert.doesNotMatch(outcome.log, /Stale acceptance/);
+  });
+});
+
+describe('a refresh', () => {
+  test('shows what the old baseline knew otherwise before it stores', async () => {
+    await using runner = await withBaseline();
+    const outcome = await refresh(runner, { args: { logprob: OTHER } });
+    assert.equal(outcome.exitCode, 0, outcome.log);
+    const [shown, storing] = [/baseline: measured; 1 of 1 prompts/, /::group::Store/].map((what) =>
+      outcome.log.search(what),
+    ) as [number, number];
+    assert.ok(shown > 0 && storing > shown, outcome.log);
+    assert.match(outcome.log, /same tokens, other log-probability bits[^]*largest difference 0\.250 nats/);
+    assert.match(outcome.log, /It replaces deterministic-ml-v1\/hostile\//);
+  });
+
+  test('that changes nothing says so and stores nothing, unless asked', async () => {
+    await using runner = await withBaseline();
+    const before = await stored(runner);
+    const again = await refresh(runner, { with: { reason: 'once more' } });
+    assert.equal(again.exitCode, 0, again.log);
+    assert.match(again.log, /Nothing changed and nothing was stored: the baseline .* for “first one”/);
+    assert.match(again.log, /, baseline unchanged\n/);
+    assert.deepEqual(await stored(runner), before);
+
+    const kept = await refresh(runner, { with: { reason: 'keep warm', 'store-unchanged': 'true' } });
+    assert.equal(kept.exitCode, 0, kept.log);
+    assert.equal(((await metaOf(runner))['provenance'] as { reason: string }).reason, 'keep warm');
+  });
+
+  test('as a dry run shows and stores nothing', async () => {
+    await using runner = await checkout();
+    const outcome = await refresh(runner, { with: { 'dry-run': 'true' } });
+    assert.equal(outcome.exitCode, 0, outcome.log);
+    assert.match(outcome.log, /Nothing was stored, since `dry-run` was asked for\. It would be deterministic-ml-v1\//);
+    await assert.rejects(stored(runner), { code: 'ENOENT' });
+  });
+
+  test('on a schedule keeps what did not change, and is red at what did', async () => {
+    await using runner = await withBaseline();
+    const before = await stored(runner);
+    const warm = await refresh(runner, { event: 'schedule', with: { 'store-unchanged': 'true' } });
+    assert.equal(warm.exitCode, 0, warm.log);
+    assert.notDeepEqual(await stored(runner), before);
+    assert.equal(((await metaOf(runner))['provenance'] as { reason: string }).reason, 'first one');
+
+    const after = await stored(runner);
+    const changed = await refresh(runner, { event: 'schedule', args: { logprob: OTHER } });
+    assert.equal(changed.exitCode, 1, changed.log);
+    assert.equal(changed.outputs['conclusion'], 'drift');
+    assert.match(changed.log, /a schedule may only store what did not change/);
+    assert.deepEqual(await stored(runner), after);
+  });
+
+  test('by a push or a schedule makes no first baseline that nobody asked for', async () => {
+    for (const event of ['push', 'schedule']) {
+      await using runner = await checkout();
+      const outcome = await refresh(runner, { event });
+      assert.equal(outcome.exitCode, 1, outcome.log);
+      assert.equal(outcome.outputs['conclusion'], 'no-baseline');
+      await assert.rejects(stored(runner), { code: 'ENOENT' });
+    }
+  });
+
+  test('keeps the known tokens of a prompt, and gives a new one its own', async () => {
+    await using runner = await withBaseline();
+    const prompts = [
+      { id: 'one', text: 'The capital of France is' },
+      { id: 'two', text: 'The capital of Spain is' },
+    ];
+    const outcome = await refresh(runner, { prompts, with: { reason: 'one more' } });
+    assert.equal(outcome.exitCode, 0, outcome.log);
+    const record = JSON.parse(
+      await readFile(join(outcome.outputs['record-path'] ?? '', 'record.json'), 'utf8'),
+    ) as { known: { prompt: string; count: number }[] };
+    assert.deepEqual(
+      record.known.map(({ prompt, count }) => ({ prompt, count })),
+      [
+        { prompt: 'one', count: 4 },
+        { prompt: 'two', count: 4 },
+      ],
+    );
+    assert.equal((await check(runner, { prompts })).outputs['conclusion'], 'reproduced');
+  });
+});
+
+describe('the log', () => {
+  test('on a terminal, of the store and of the copy that a check leaves', async () => {
+    await using runner = await withBaseline();
+    const checked = await check(runner);
+    const cli = (...words: string[]) =>
+      execa(process.execPath, [join(action.path, 'dist/cli.js'), 'log', ...words], {
+        cwd: runner.workspace,
+        reject: false,
+        extendEnv: false,
+        env: { HOME: runner.home, PATH: '/usr/bin:/bin' },
+      });
+    const of = await cli('determinism.yml');
+    assert.equal(of.exitCode, 0, of.stderr);
+    assert.match(of.stdout, /1 baseline, newest first\n\* .*by octocat for “first one”/);
+    const copy = await cli('--baseline-path', `${checked.outputs['record-path']}.baseline`, '--json');
+    assert.equal(copy.exitCode, 0, copy.stderr);
+    assert.equal(JSON.parse(copy.stdout)[0].baselines.length, 1);
+    const none = await cli('--baseline-path', runner.temp);
+    assert.equal(none.exitCode, 2);
+    assert.match(none.stderr, /baseline-invalid: .*holds? `baseline\.json`|baseline-invalid/);
+  });
+
+  test('of a suite without a baseline is red, since that is what it is for', async () => {
+    await using runner = await checkout();
+    const outcome = await runStep(action, runner, { with: { mode: 'log' } });
+    assert.equal(outcome.exitCode, 1);
+    assert.match(outcome.log, /no baseline of this suite/);
+  });
+});

@@ -1,0 +1,236 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { access, readdir } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { payloadOf } from '../support/events.ts';
+import { REFS, ROWS, type Row, STORES } from '../support/permissions.ts';
+import { type Action, builtAction } from './support/action.ts';
+import { assertFault, type Fault } from './support/faults.ts';
+import { type Outcome, type Runner, runStep, type StepOptions } from './support/spawn.ts';
+import { BASELINES, checkout, suite } from './support/suites.ts';
+
+let action: Action;
+let sentinel: Sentinel;
+before(async () => {
+  [action, sentinel] = await Promise.all([builtAction('scripted'), aSentinel()]);
+});
+after(async () => {
+  await action[Symbol.asyncDispose]();
+  await sentinel[Symbol.asyncDispose]();
+});
+
+/** Stands for Docker, GitHub's API and the cache service at once, and counts who comes. */
+interface Sentinel extends AsyncDisposable {
+  readonly port: number;
+  readonly visits: () => number;
+}
+
+async function aSentinel(): Promise<Sentinel> {
+  let visits = 0;
+  const server = createServer((socket) => {
+    visits += 1;
+    socket.destroy();
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    visits: () => visits,
+    async [Symbol.asyncDispose]() {
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+type Store = (typeof STORES)[number];
+
+/** A checkout whose engine leaves a mark as soon as its harness is started. */
+async function aCheckout(store: Store, runtime?: Readonly<Record<string, unknown>>): Promise<Runner> {
+  const runner = await checkout();
+  const mark = `open(${JSON.stringify(join(runner.home, 'started'))}, "w").close()`;
+  const text = suite({ env: { ON_IMPORT: mark }, ...(runtime === undefined ? {} : { runtime }) });
+  await runner.write('determinism.yml', text.replace('"store":"files"', `"store":"${store}"`));
+  return runner;
+}
+
+const started = async ({ home }: Runner): Promise<boolean> =>
+  await access(join(home, 'started')).then(
+    () => true,
+    () => false,
+  );
+
+/** GitHub runs schedules on the default branch only, and tells it there alone by the ref: here it is told. */
+const payloadFor = (event: string, fork: boolean) =>
+  event === 'schedule'
+    ? { ...payloadOf(event), repository: { default_branch: 'main' } }
+    : payloadOf(event, { fork });
+
+/** `auto` takes a container for a suite with an image, so that Docker would be asked first of all. */
+const CONTAINER = { image: `x@sha256:${'0'.repeat(64)}` } as const;
+
+/** The message is told, and nothing was started or asked: no engine, no container, no service, no record. */
+async function assertRefused(
+  { event, fork }: Pick<Row, 'event' | 'fork'>,
+  store: Store,
+  options: StepOptions,
+  fault: Fault,
+): Promise<void> {
+  await using runner = await aCheckout(store, CONTAINER);
+  const url = `http://127.0.0.1:${sentinel.port}/`;
+  const visits = sentinel.visits();
+  const outcome = await runStep(action, runner, {
+    event,
+    payload: payloadFor(event, fork),
+    github: { url, token: 'ghs_secret' },
+    env: {
+      DOCKER_HOST: `tcp://127.0.0.1:${sentinel.port}`,
+      ACTIONS_RESULTS_URL: url,
+      ACTIONS_CACHE_URL: url,
+    },
+    ...options,
+  });
+  await assertFault(outcome, runner, fault);
+  assert.doesNotMatch(outcome.log, /ghs_secret/);
+  assert.equal(await started(runner), false, 'no engine is started');
+  assert.equal(sentinel.visits(), visits, 'neither Docker, GitHub nor the cache is asked');
+  assert.deepEqual(await readdir(runner.workspace), ['determinism.yml', 'model']);
+}
+
+/** What it was started by is on the terminal, where no event is. */
+const EVENT_ROWS = ROWS.filter(({ event }) => event !== 'cli');
+const named = ({ event, fork }: Row) => `${event}${fork ? ' of a fork' : ''}`;
+
+describe('an event that may not is refused before anything is started', { concurrency: 4 }, () => {
+  for (const row of EVENT_ROWS) {
+    const told = new RegExp(`\`${row.event}\``);
+    for (const mode of ['check', 'log', 'power'] as const)
+      if ((mode === 'power' ? row.power : row.look) === '-')
+        test(`${mode} on ${named(row)}`, async () => {
+          const stranger = mode === 'power' && row.look !== '-';
+          await assertRefused(
+            row,
+            'files',
+            { with: { mode } },
+            {
+              code: 'event-refused',
+              says: stranger ? /another repository: a stranger must not keep the GPU busy/ : told,
+              advises: stranger ? /`deterministic-ml power`/ : /Use `on: pull_request`/,
+            },
+          );
+        });
+
+    const refused = STORES.flatMap((store, s) =>
+      REFS.flatMap((ref, r) => (row.refresh[s]?.[r] === '-' ? [{ store, ref }] : [])),
+    );
+    if (refused.length > 0)
+      test(`refresh on ${named(row)}: ${refused.length} of 6 stores and branches`, async () => {
+        for (const { store, ref } of refused)
+          await assertRefused(
+            row,
+            store,
+            { ref, with: { mode: 'refresh', reason: 'I say so' } },
+            {
+              code: 'refresh-not-allowed',
+              says: row.event === 'workflow_dispatch' ? /pull requests cannot read/ : told,
+              advises: /on: workflow_dispatch|[Mm]erge first/,
+            },
+          );
+      });
+  }
+});
+
+test('the same step on a push is not refused, and what it asks is noticed', async () => {
+  await using runner = await aCheckout('files', CONTAINER);
+  const before = sentinel.visits();
+  const outcome = await runStep(action, runner, { env: { DOCKER_HOST: `tcp://127.0.0.1:${sentinel.port}` } });
+  assert.equal(outcome.outputs['error-code'], 'docker-unavailable', outcome.log);
+  assert.notEqual(sentinel.visits(), before);
+});
+
+describe('an event whose payload says too little is refused', () => {
+  const cases: readonly [string, string, unknown][] = [
+    ['a pull request, cut short', 'pull_request', JSON.stringify(payloadOf('pull_request')).slice(0, -100)],
+    [
+      'a pull request without a base',
+      'pull_request',
+      { ...payloadOf('pull_request'), pull_request: { number: 7 } },
+    ],
+    ['a review, empty', 'pull_request_review', ''],
+    ['a merge group without a base', 'merge_group', { ...payloadOf('merge_group'), merge_group: {} }],
+  ];
+  for (const [what, event, payload] of cases)
+    test(what, async () => {
+      await assertRefused(
+        { event, fork: false },
+        'files',
+        { payload },
+        {
+          code: 'event-refused',
+          says: /does not say into which branch/,
+          advises: /base_ref|base\.ref/,
+        },
+      );
+    });
+});
+
+const PROCESS = { runtime: 'process' } as const;
+
+async function assertNoBaseline(outcome: Outcome, runner: Runner): Promise<void> {
+  assert.equal(outcome.outputs['error-code'] ?? '', '', outcome.log);
+  assert.equal(outcome.outputs['conclusion'], 'no-baseline', outcome.log);
+  assert.equal(outcome.exitCode, 1);
+  assert.equal(await started(runner), true);
+  assert.ok(!(await readdir(runner.workspace)).includes(BASELINES), 'nothing is stored');
+}
+
+describe('an event on whose commit somebody with write access has put the suite', { concurrency: 4 }, () => {
+  for (const row of EVENT_ROWS) {
+    const { event } = row;
+    if (row.look === 'checkout')
+      test(`check and log on ${event}, on any branch`, async () => {
+        for (const ref of REFS) {
+          await using runner = await aCheckout('files');
+          const options = { event, ref, payload: payloadFor(event, false) };
+          const log = await runStep(action, runner, { ...options, with: { ...PROCESS, mode: 'log' } });
+          assert.equal(log.outputs['error-code'] ?? '', '', log.log);
+          assert.match(log.log, /There is no baseline of this suite/);
+          assert.equal(await started(runner), false, 'a log needs no engine');
+          await assertNoBaseline(await runStep(action, runner, { ...options, with: PROCESS }), runner);
+        }
+      });
+
+    // A model that is not there ends a run after the permission, and before twenty engine starts.
+    if (row.power === 'checkout')
+      test(`power on ${event}`, async () => {
+        await using runner = await checkout({ model: 'elsewhere' });
+        const outcome = await runStep(action, runner, { event, with: { ...PROCESS, mode: 'power' } });
+        assert.equal(outcome.outputs['error-code'], 'model-missing', outcome.log);
+      });
+
+    for (const [s, store] of STORES.entries())
+      for (const [r, ref] of REFS.entries()) {
+        const stores = row.refresh[s]?.[r] ?? '-';
+        if (stores === '-') continue;
+        test(`refresh on ${event} at ${ref} into ${store}: ${stores}`, async () => {
+          await using runner = await aCheckout(store);
+          const reason: Readonly<Record<string, string>> =
+            stores === 'reasoned' ? { reason: 'first one' } : {};
+          const outcome = await runStep(action, runner, {
+            event,
+            ref,
+            payload: payloadFor(event, false),
+            with: { ...PROCESS, mode: 'refresh', ...reason },
+          });
+          if (store === 'cache')
+            // Nobody answers there: it was asked, and that is all that is asked here.
+            assert.equal(outcome.outputs['error-code'], 'store-unavailable', outcome.log);
+          else if (stores === 'reasoned') {
+            assert.equal(outcome.outputs['conclusion'], 'reproduced', outcome.log);
+            assert.ok((await readdir(runner.workspace)).includes(BASELINES));
+          } else await assertNoBaseline(outcome, runner);
+        });
+      }
+  }
+});

@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict';
+import { truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { readSituation, type Situation } from '../../../src/github/event.ts';
+import { EVENTS, type EventOptions, payloadOf, refOf, SHAS } from '../../support/events.ts';
+import { temporaryFolder } from '../../support/runtimes.ts';
+
+/** What is read of an event; a text is the payload's file as it is. */
+async function read(
+  event: string,
+  payload: unknown = payloadOf(event),
+  ref = refOf(event),
+): Promise<Situation> {
+  await using folder = await temporaryFolder();
+  const path = join(folder.path, 'event.json');
+  await writeFile(path, typeof payload === 'string' ? payload : JSON.stringify(payload));
+  return await readSituation({
+    GITHUB_EVENT_NAME: event,
+    GITHUB_REF: ref,
+    GITHUB_SHA: SHAS.commit,
+    GITHUB_EVENT_PATH: path,
+  });
+}
+
+const MAIN = { ref: 'refs/heads/main', sha: SHAS.base };
+const PULL_REQUESTS = ['pull_request', 'pull_request_review', 'pull_request_review_comment'] as const;
+
+describe('what started a run', () => {
+  test('is read from the environment and the payload', async () => {
+    assert.deepEqual(await read('push'), {
+      event: 'push',
+      ref: 'refs/heads/main',
+      commit: SHAS.commit,
+      defaultBranch: 'main',
+      base: undefined,
+      fork: false,
+      pullRequest: undefined,
+    });
+  });
+
+  for (const event of PULL_REQUESTS) {
+    test(`${event}: where the change is to go, and whether it is a stranger's`, async () => {
+      const { base, fork, pullRequest, defaultBranch } = await read(event);
+      assert.deepEqual(
+        { base, fork, pullRequest, defaultBranch },
+        {
+          base: MAIN,
+          fork: false,
+          pullRequest: 7,
+          defaultBranch: 'main',
+        },
+      );
+    });
+
+    const strangers: readonly [string, EventOptions][] = [
+      ['a fork', { fork: true }],
+      ['a fork that was deleted', { fork: true, deleted: true }],
+      ['a branch whose repository the payload leaves out', { deleted: true }],
+    ];
+    for (const [from, options] of strangers)
+      test(`${event} from ${from} is a stranger's; its base is known`, async () => {
+        const { base, fork } = await read(event, payloadOf(event, options));
+        assert.deepEqual({ base, fork }, { base: MAIN, fork: true });
+      });
+
+    for (const payload of ['', '{"pull_request": {', '[]', 'null', '{}', '{"pull_request": null}'])
+      test(`${event} with the payload ${JSON.stringify(payload)}: not to know is no permission`, async () => {
+        const { base, fork, pullRequest, defaultBranch } = await read(event, payload);
+        assert.deepEqual(
+          { base, fork, pullRequest, defaultBranch },
+          { base: undefined, fork: true, pullRequest: undefined, defaultBranch: undefined },
+        );
+      });
+  }
+
+  test('a merged pull request runs on the branch it went into, and is a pull request all the same', async () => {
+    const { event, ref, base } = await read('pull_request', payloadOf('pull_request'), 'refs/heads/main');
+    assert.deepEqual({ event, ref, base }, { event: 'pull_request', ref: 'refs/heads/main', base: MAIN });
+  });
+
+  test('two repositories of one name are two: the ids differ', async () => {
+    const payload = JSON.parse(JSON.stringify(payloadOf('pull_request'))) as {
+      pull_request: { head: { repo: { id: number } } };
+    };
+    payload.pull_request.head.repo.id += 1;
+    assert.equal((await read('pull_request', payload)).fork, true);
+  });
+
+  for (const [what, base] of Object.entries({
+    'no commit': { ref: 'main' },
+    'a short commit': { ref: 'main', sha: 'f95f852' },
+    'a commit that is none': { ref: 'main', sha: 'HEAD'.repeat(10) },
+    'no branch': { sha: SHAS.base },
+    'a branch that no branch can be': { ref: 'main\n::error::', sha: SHAS.base },
+    'a branch of a thousand characters': { ref: 'x'.repeat(1000), sha: SHAS.base },
+  }))
+    test(`${what} is no base`, async () => {
+      const payload = { ...payloadOf('pull_request'), pull_request: { number: 7, base } };
+      const read7 = await read('pull_request', payload);
+      assert.deepEqual(
+        { base: read7.base, pullRequest: read7.pullRequest },
+        { base: undefined, pullRequest: 7 },
+      );
+    });
+
+  test('a merge group: its base, and no stranger, since somebody has queued it', async () => {
+    const { base, fork, pullRequest, ref } = await read('merge_group');
+    assert.deepEqual({ base, fork, pullRequest }, { base: MAIN, fork: false, pullRequest: undefined });
+    assert.match(ref, /^refs\/heads\/gh-readonly-queue\//);
+  });
+
+  test('a merge group that does not tell its base has none', async () => {
+    const group = { head_sha: SHAS.head, base_ref: 'refs/heads/main' };
+    assert.equal((await read('merge_group', { merge_group: group })).base, undefined);
+    const tag = { base_ref: 'refs/tags/main', base_sha: SHAS.base };
+    assert.equal((await read('merge_group', { merge_group: tag })).base, undefined);
+  });
+
+  test('a schedule runs on the default branch, though its payload does not name it', async () => {
+    assert.equal((await read('schedule', payloadOf('schedule'), 'refs/heads/trunk')).defaultBranch, 'trunk');
+    const named = { ...payloadOf('schedule'), repository: { default_branch: 'main' } };
+    assert.equal((await read('schedule', named, 'refs/heads/trunk')).defaultBranch, 'main');
+    assert.equal((await read('schedule', payloadOf('schedule'), 'refs/tags/v1')).defaultBranch, undefined);
+  });
+
+  test('on another event, a payload without a default branch leaves it open', async () => {
+    for (const payload of [
+      '',
+      '{}',
+      '{"repository": {"default_branch": ""}}',
+      '{"repository": {"default_branch": 1}}',
+    ])
+      assert.equal((await read('push', payload)).defaultBranch, undefined, payload);
+  });
+
+  test('only pull requests have a number, and only what is to be merged has a base', async () => {
+    const merged = ['pull_request_target', 'merge_group', ...PULL_REQUESTS];
+    for (const event of EVENTS) {
+      const { base, pullRequest } = await read(event);
+      assert.equal(base !== undefined, merged.includes(event), event);
+      assert.equal(pullRequest !== undefined, /^pull_request/.test(event), event);
+    }
+  });
+
+  test('no file, no environment, a terminal', async () => {
+    const nothing = {
+      commit: '',
+      ref: '',
+      defaultBranch: undefined,
+      base: undefined,
+      pullRequest: undefined,
+    };
+    assert.deepEqual(await readSituation({}), { ...nothing, event: '', fork: false });
+    assert.deepEqual(await readSituation({ GITHUB_EVENT_NAME: 'cli' }), {
+      ...nothing,
+      event: 'cli',
+      fork: false,
+    });
+    const lost = { GITHUB_EVENT_NAME: 'pull_request', GITHUB_EVENT_PATH: '/nowhere/event.json' };
+    assert.deepEqual(await readSituation(lost), { ...nothing, event: 'pull_request', fork: true });
+  });
+
+  test('a payload larger than GitHub sends is not read', async () => {
+    await using folder = await temporaryFolder();
+    const path = join(folder.path, 'event.json');
+    await writeFile(path, '{}');
+    await truncate(path, 10 * 1024 ** 3);
+    const { fork } = await readSituation({ GITHUB_EVENT_NAME: 'pull_request', GITHUB_EVENT_PATH: path });
+    assert.equal(fork, true);
+  });
+});

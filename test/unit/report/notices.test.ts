@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { daysBetween, type Ground, notices } from '../../../src/report/notices.ts';
+import { side } from '../support/records.ts';
+import { foundView, PROVEN, PROVENANCE } from '../support/reports.ts';
+
+const RUN = side({ passes: { 'generate-1': {} } });
+const QUIET: Ground = {
+  now: '2026-11-23T00:00:00.000Z',
+  baseline: foundView(RUN),
+  proof: PROVEN,
+  replacedByChange: undefined,
+  warnAfterDays: 90,
+  rules: { kind: 'checkout' },
+  acceptances: [],
+};
+const titles = (change: Partial<Ground>) => notices({ ...QUIET, ...change }).map(({ title }) => title);
+
+describe('a notice', () => {
+  test('is not given where there is nothing to say', () => assert.deepEqual(titles({}), []));
+
+  test('tells of a baseline that is older than the suite wants, from the day after', () => {
+    assert.deepEqual(titles({ warnAfterDays: 21 }), []);
+    assert.deepEqual(titles({ warnAfterDays: 20 }), ['Old baseline']);
+    assert.deepEqual(titles({ warnAfterDays: 20, baseline: { kind: 'not-asked' } }), []);
+  });
+
+  test('says what could not be proven, and which permission proves it', () => {
+    const [notice] = notices({
+      ...QUIET,
+      proof: { kind: 'unproven', why: 'GitHub did not say.', remedy: 'Grant `actions: read`.' },
+    });
+    assert.equal(notice?.level, 'warning');
+    assert.equal(notice?.message, 'GitHub did not say. Grant `actions: read`.');
+  });
+
+  test('names what a change wants of its own judge, and only that', () => {
+    const base = { kind: 'base', ref: 'refs/heads/main', sha: 'c0ffee', missing: false } as const;
+    const change = (field: string, inForce: boolean) => ({ field, before: 'fail', after: 'warn', inForce });
+    assert.deepEqual(titles({ rules: { ...base, changes: [change('engine.args.dtype', true)] } }), []);
+    const [notice] = notices({
+      ...QUIET,
+      rules: { ...base, changes: [change('policy.no-baseline', false), change('prompts.a.text', true)] },
+    });
+    assert.match(notice?.message ?? '', /refs\/heads\/main judges.*: policy\.no-baseline: fail → warn\.$/);
+    assert.deepEqual(titles({ rules: { ...base, missing: true, changes: [] } }), [
+      'No suite on the base branch',
+    ]);
+  });
+
+  test('shows a change that brings its own baseline, and whose it replaces', () => {
+    const [notice] = notices({ ...QUIET, replacedByChange: { before: PROVENANCE } });
+    assert.match(notice?.message ?? '', /of 2026-11-01, by alice for “first baseline”/);
+    assert.match(notices({ ...QUIET, replacedByChange: { before: null } })[0]?.message ?? '', /has none/);
+  });
+
+  test('tells a stale acceptance from one that has done its work, and is silent of the others', () => {
+    const of = (state: 'matched' | 'baseline' | 'elsewhere' | 'stale') => ({
+      record: 'ab'.repeat(32),
+      reason: 'meant',
+      state,
+    });
+    assert.deepEqual(
+      notices({ ...QUIET, acceptances: [of('matched'), of('elsewhere'), of('baseline'), of('stale')] }).map(
+        ({ level, title }) => `${level}: ${title}`,
+      ),
+      ['notice: Acceptance has done its work', 'warning: Stale acceptance'],
+    );
+  });
+});
+
+test('days are whole, and never below 0', () => {
+  assert.equal(daysBetween('2026-11-22T00:00:01Z', '2026-11-23T00:00:00Z'), 0);
+  assert.equal(daysBetween('2026-11-22T00:00:00Z', '2026-11-23T00:00:00Z'), 1);
+  assert.equal(daysBetween('2026-11-24T00:00:00Z', '2026-11-23T00:00:00Z'), 0);
+});
