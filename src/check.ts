@@ -27,7 +27,7 @@ export async function check(settings: Settings, tools: Tools): Promise<Report> {
     ? await tools.console.section('Baseline', () => findTrusted(store, query, owned))
     : { kind: 'not-asked' };
   const before = trusted.kind === 'found' ? trusted : undefined;
-  const brought = before && (await replacedByChange(before, loaded, query, settings, tools));
+  const brought = before && (await replacedByChange(before, loaded, query, rules, settings, tools));
 
   const known = before === undefined ? new Map() : await knownTokens(before.side, plan.prompts);
   const lifetimes = owned.use(await run.begin(known));

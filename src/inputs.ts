@@ -101,7 +101,8 @@ export function parseInputs(
       storeUnchanged,
       workflow: environment['GITHUB_WORKFLOW'] ?? '',
       runUrl: `${environment['GITHUB_SERVER_URL'] ?? ''}/${repository}/actions/runs/${run}/attempts/${attempt}`,
-      actor: environment['GITHUB_ACTOR'] ?? '',
+      // Who re-ran it, not who ran it first.
+      actor: environment['GITHUB_TRIGGERING_ACTOR'] ?? environment['GITHUB_ACTOR'] ?? '',
     },
   };
 }

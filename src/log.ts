@@ -23,7 +23,13 @@ export async function log(settings: Settings, tools: Tools): Promise<History[]> 
     await using owned = new AsyncDisposableStack();
     const query: BaselineQuery = { suite, hardwareClass };
     const trusted = await findTrusted(store, query, owned);
-    if (trusted.kind !== 'found') continue;
+    // It was there a moment ago: a class that goes missing must not pass for one that never was.
+    if (trusted.kind !== 'found')
+      throw new UserError(
+        'store-unavailable',
+        `The store names a baseline of ${suite} on ${hardwareClass}, and does not give it.`,
+        'Run it again; if it is gone for good, refresh it on that hardware.',
+      );
     const { key, meta, metaSha256 } = trusted;
     histories.push(historyOf(key, meta, metaSha256));
   }

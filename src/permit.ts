@@ -122,7 +122,7 @@ const noBase = (event: string) =>
   new UserError(
     'event-refused',
     `The event's payload does not say into which branch the change of this ${named(event)} is to go, and so not whose suite may judge it.`,
-    `Start it again from GitHub; a runner of your own, such as act, needs ${event === 'merge_group' ? '`merge_group.base_ref` and `merge_group.base_sha`' : '`pull_request.base.ref` and `pull_request.base.sha`'} in the payload.`,
+    `Start it again from GitHub; a runner of your own, such as act, needs ${event === 'merge_group' ? '`merge_group.base_ref`' : '`pull_request.base.ref`'} in the payload.`,
   );
 
 const powerOnFork = () =>

@@ -41,6 +41,8 @@ export async function refresh(settings: Settings, request: RefreshSettings, tool
   const trusted = await tools.console.section('Old baseline', () => findTrusted(store, query, owned));
   const before = trusted.kind === 'found' ? trusted : undefined;
 
+  if (before !== undefined) refuseOlderRun(settings, before.meta.provenance);
+
   // On the old baseline's tokens: what a check of this commit would compute, so that an acceptance names both.
   const known = before === undefined ? new Map() : await knownTokens(before.side, plan.prompts);
   const lifetimes = owned.use(await run.begin(known));
@@ -87,6 +89,22 @@ export async function refresh(settings: Settings, request: RefreshSettings, tool
   );
   return await told(
     reportOf({ kind: 'stored', key: stored, store: store.kind, provenance: meta.provenance, replaced }),
+  );
+}
+
+/** A run that is started again has its old commit: its bits must not come after a newer run's. */
+function refuseOlderRun({ job, situation }: Settings, newest: Provenance): void {
+  const comparable =
+    newest.repository === job.repository && newest.event !== 'cli' && situation.event !== 'cli';
+  const [theirs, ours] = [newest.runId, job.run].map((id) => (/^\d+$/.test(id) ? BigInt(id) : 0n)) as [
+    bigint,
+    bigint,
+  ];
+  if (!comparable || theirs <= ours) return;
+  throw new UserError(
+    'refresh-not-allowed',
+    `The baseline comes from run ${newest.runId}, which is newer than this run ${job.run}: an older commit's bits would replace a newer one's.`,
+    'Start a new run instead of running an old one again.',
   );
 }
 

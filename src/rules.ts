@@ -40,11 +40,11 @@ export async function loadRuled(mode: Mode, settings: Settings, tools: Tools): P
   if (permission.judge === 'checkout' || base === undefined)
     return { loaded, permission, rules: { kind: 'checkout' } };
 
-  const found = await tools.console.section('Suite of the base branch', () =>
-    suiteAt(base.sha, loaded, settings, tools),
+  const { found, sha } = await tools.console.section('Suite of the base branch', () =>
+    suiteOf(base, loaded, settings, tools),
   );
   await refuseMounts(loaded, found, settings);
-  if (permission.limits === 'fork') refuseForeign(loaded.suite, found, base.ref, settings);
+  if (permission.limits === 'fork') refuseForeign(loaded.suite, found, base, settings);
   // Without a suite there, the schema's own defaults: nothing is let off.
   const judge =
     found ?? Suite.parse({ ...loaded.suite, ...Object.fromEntries(STRICT.map((key) => [key, undefined])) });
@@ -54,28 +54,38 @@ export async function loadRuled(mode: Mode, settings: Settings, tools: Tools): P
     permission,
     rules: {
       kind: 'base',
-      ...base,
+      ref: base,
+      sha,
       missing: found === undefined,
       changes: found === undefined ? [] : changesOf(found, loaded.suite),
     },
   };
 }
 
-/** Undefined where the base branch has none, or one that this version cannot read. */
-async function suiteAt(
-  commit: string,
+interface BaseSuite {
+  /** Undefined where the branch has none, or one that this version cannot read. */
+  readonly found: Suite | undefined;
+  /** Commit that it was read at. */
+  readonly sha: string;
+}
+
+/** As the branch has it now: the commit that the event names is as old as the pull request's last push. */
+async function suiteOf(
+  ref: string,
   { places }: LoadedSuite,
   settings: Settings,
   tools: Tools,
-): Promise<Suite | undefined> {
-  const source = await openGitHub(settings, tools).fileAt(places.file, commit);
-  if (source === undefined) return undefined;
+): Promise<BaseSuite> {
+  const github = openGitHub(settings, tools);
+  const sha = await github.tipOf(ref.replace(/^refs\/heads\//, ''));
+  const source = await github.fileAt(places.file, sha);
+  if (source === undefined) return { found: undefined, sha };
   try {
-    return parseSuite(source, places.file).suite;
+    return { found: parseSuite(source, places.file).suite, sha };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     tools.console.info(`The suite of the base branch cannot be read: ${error.message}`);
-    return undefined;
+    return { found: undefined, sha };
   }
 }
 

@@ -16,7 +16,7 @@ import { UserError } from './errors.ts';
 import { digestJson, sha256 } from './record/digest.ts';
 import { outcomeDigest, outcomeDigests } from './record/outcome.ts';
 import type { Evidence } from './report/make.ts';
-import type { BaselineView, Digests } from './report/model.ts';
+import type { BaselineView, Digests, Rules } from './report/model.ts';
 import type { KnownTokens } from './requests.ts';
 import type { Tools } from './run.ts';
 import type { Settings } from './settings.ts';
@@ -145,14 +145,14 @@ export async function replacedByChange(
   { metaSha256 }: FoundTrusted,
   { suite }: LoadedSuite,
   query: BaselineQuery,
+  rules: Rules,
   settings: Settings,
   tools: Tools,
 ): Promise<Evidence['replacedByChange']> {
-  const { base } = settings.situation;
   const { store, path } = suite.baseline;
-  if (store !== 'files' || base === undefined) return undefined;
+  if (store !== 'files' || rules.kind !== 'base') return undefined;
   const place = posix.join(path, query.suite, query.hardwareClass, 'baseline.json');
-  const text = await openGitHub(settings, tools).fileAt(place, base.sha);
+  const text = await openGitHub(settings, tools).fileAt(place, rules.sha);
   if (text === undefined) return { before: null };
   if (sha256(text) === metaSha256) return undefined;
   const meta = Schema.safeParse(jsonOf(text));

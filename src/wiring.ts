@@ -24,7 +24,7 @@ export function openStore(
       const { defaultBranch, base, ref: ownRef } = situation;
       const trustedRefs = new Set([
         ...(defaultBranch === undefined ? [] : [`refs/heads/${defaultBranch}`]),
-        ...(base === undefined ? [] : [base.ref]),
+        ...(base === undefined ? [] : [base]),
       ]);
       const listing = openGitHub(settings, { signal });
       return createCacheStore({

@@ -2,9 +2,6 @@ import http from 'node:http';
 import https from 'node:https';
 import { buffer } from 'node:stream/consumers';
 import { ReadableStream } from 'node:stream/web';
-import { getOctokit } from '@actions/github';
-import { retry } from '@octokit/plugin-retry';
-import { throttling } from '@octokit/plugin-throttling';
 import { z } from 'zod';
 import type { CacheListing, ListedEntry } from '../baseline/store.ts';
 import { UserError } from '../errors.ts';
@@ -17,6 +14,11 @@ export interface GitHubApi extends CacheListing {
    * @throws UserError `github-unavailable`
    */
   fileAt(path: string, commit: string): Promise<string | undefined>;
+  /**
+   * Commit that a branch of this repository is at.
+   * @throws UserError `github-unavailable`, also where there is no such branch
+   */
+  tipOf(branch: string): Promise<string>;
   /**
    * Number of the merged pull request that brought a commit; undefined when GitHub knows none or may not tell.
    * @throws UserError `github-unavailable`
@@ -54,32 +56,53 @@ export function githubApi(options: GitHubApiOptions): GitHubApi {
   const host = URL.canParse(options.url) ? new URL(options.url).host : options.url;
   const mute = { debug: nothing, info: nothing, warn: nothing, error: nothing };
 
-  /** Undefined where nobody can be asked. */
-  const github =
-    token === '' || owner === '' || repo === ''
-      ? undefined
-      : getOctokit(
-          token,
-          {
-            baseUrl: options.url.replace(/\/+$/, ''),
-            // Octokit's own log prints raw what headers say.
-            log: mute,
-            request: { fetch: transport(options.env), log: mute },
-            // Of a rate limit the throttling takes care.
-            retry: { doNotRetry: [400, 401, 403, 404, 410, 422, 429, 451], retryAfterBaseValue: retryBaseMs },
-            throttle: {
-              retryAfterBaseValue: retryBaseMs,
-              // The primary limit counts by the hour: to wait for it would keep the machine busy for nothing.
-              onRateLimit: () => false,
-              onSecondaryRateLimit: (seconds: number, _: unknown, __: unknown, count: number) =>
-                count === 0 && seconds * retryBaseMs < deadlineMs / 2,
-            },
-          },
-          retry,
-          throttling,
-        );
+  /** Whether there is somebody to ask, and something to ask about. */
+  const isAsked = token !== '' && owner !== '' && repo !== '';
+  let opened: Promise<Octokit> | undefined;
+
+  async function open(): Promise<Octokit> {
+    const [{ getOctokit }, { retry }, { throttling }] = await Promise.all([
+      // As it is loaded, it reads the event's payload, and throws at one that is no JSON: only who needs it pays that.
+      import('@actions/github'),
+      import('@octokit/plugin-retry'),
+      import('@octokit/plugin-throttling'),
+    ]);
+    return getOctokit(
+      token,
+      {
+        baseUrl: options.url.replace(/\/+$/, ''),
+        // Octokit's own log prints raw what headers say.
+        log: mute,
+        request: { fetch: transport(options.env), log: mute },
+        // Of a rate limit the throttling takes care.
+        retry: { doNotRetry: [400, 401, 403, 404, 410, 422, 429, 451], retryAfterBaseValue: retryBaseMs },
+        throttle: {
+          retryAfterBaseValue: retryBaseMs,
+          // The primary limit counts by the hour: to wait for it would keep the machine busy for nothing.
+          onRateLimit: () => false,
+          onSecondaryRateLimit: (seconds: number, _: unknown, __: unknown, count: number) =>
+            count === 0 && seconds * retryBaseMs < deadlineMs / 2,
+        },
+      },
+      retry,
+      throttling,
+    );
+  }
 
   return {
+    async tipOf(branch) {
+      const what = `the tip of the branch ${logLine(branch, 300)}`;
+      const answer = await ask(what, async (octokit, inTime) => {
+        const { data } = await octokit.rest.git.getRef({
+          ...{ owner, repo, ref: `heads/${branch}` },
+          request: { signal: inTime },
+        });
+        return Ref.parse(data).object.sha;
+      });
+      if (answer.kind === 'answered') return answer.value;
+      throw unreadable(`does not show this job ${what} (${answer.why})`);
+    },
+
     async fileAt(path, commit) {
       const what = `${logLine(path, 300)} at ${logLine(commit, 64)}`;
       const answer = await ask(what, (octokit, inTime) => rawFile(octokit, path, commit, inTime));
@@ -100,7 +123,7 @@ export function githubApi(options: GitHubApiOptions): GitHubApi {
     },
 
     async list(prefix) {
-      if (github === undefined)
+      if (!isAsked)
         return {
           kind: 'denied',
           why: `GitHub could not be asked on which branches the cache entries lie: ${token === '' ? 'this run was given no token' : 'this run does not know its repository'}.`,
@@ -119,7 +142,7 @@ export function githubApi(options: GitHubApiOptions): GitHubApi {
     },
 
     async pullRequestOf(commit) {
-      if (github === undefined) return undefined;
+      if (!isAsked) return undefined;
       const answer = await ask(`the pull request of ${logLine(commit, 64)}`, async (octokit, inTime) => {
         const { data } = await octokit.rest.repos.listPullRequestsAssociatedWithCommit({
           ...{ owner, repo, commit_sha: commit, per_page: PER_PAGE },
@@ -192,13 +215,15 @@ export function githubApi(options: GitHubApiOptions): GitHubApi {
     what: string,
     work: (octokit: Octokit, inTime: AbortSignal) => Promise<T>,
   ): Promise<Answer<T>> {
-    if (github === undefined)
+    if (!isAsked)
       return { kind: 'denied', why: token === '' ? 'this run was given no token' : 'no repository is known' };
     const deadline = AbortSignal.timeout(deadlineMs);
     const inTime = signal === undefined ? deadline : AbortSignal.any([deadline, signal]);
     try {
       // A pause between two tries knows nothing of signals.
-      return { kind: 'answered', value: await Promise.race([work(github, inTime), aborted(inTime)]) };
+      opened ??= open();
+      const asked = opened.then((octokit) => work(octokit, inTime));
+      return { kind: 'answered', value: await Promise.race([asked, aborted(inTime)]) };
     } catch (error) {
       signal?.throwIfAborted();
       if (deadline.aborted) throw unavailable(`did not answer within ${deadlineMs / 1000} s`, what, error);
@@ -250,7 +275,7 @@ export function githubApi(options: GitHubApiOptions): GitHubApi {
 
 const MAY_LIST = 'the right to list them:\npermissions:\n  actions: read';
 
-type Octokit = ReturnType<typeof getOctokit>;
+type Octokit = ReturnType<typeof import('@actions/github')['getOctokit']>;
 
 type Answer<T> =
   | { readonly kind: 'answered'; readonly value: T }
@@ -258,6 +283,9 @@ type Answer<T> =
   | { readonly kind: 'denied' | 'missing'; readonly why: string };
 
 const Message = z.object({ message: z.string() });
+const Ref = z.object({
+  object: z.object({ type: z.literal('commit'), sha: z.string().regex(/^[0-9a-f]{40}$/) }),
+});
 const NoFile = z.union([z.array(z.unknown()), z.object({ type: z.enum(['dir', 'submodule', 'symlink']) })]);
 const Time = z
   .string()

@@ -10,8 +10,8 @@ export interface Situation {
   readonly commit: string;
   /** Undefined where the event does not tell. */
   readonly defaultBranch: string | undefined;
-  /** Branch that a change is asked to go into, as `refs/heads/…`, and its commit; undefined where there is none. */
-  readonly base: { readonly ref: string; readonly sha: string } | undefined;
+  /** Branch that a change is asked to go into, as `refs/heads/…`; undefined where there is none. */
+  readonly base: string | undefined;
   /** Whether the change comes from another repository, whose authors nobody here knows. */
   readonly fork: boolean;
   readonly pullRequest: number | undefined;
@@ -23,7 +23,6 @@ type Environment = Readonly<Record<string, string | undefined>>;
 const MAX_PAYLOAD_BYTES = 25 * 1024 * 1024;
 
 const Branch = z.string().regex(/^[^\s\p{C}~^:?*[\\]{1,255}$/u);
-const Sha = z.string().regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/);
 const Repository = z.object({ id: z.number().int(), full_name: z.string().min(1) });
 
 /*
@@ -33,7 +32,7 @@ const Repository = z.object({ id: z.number().int(), full_name: z.string().min(1)
 const WithDefaultBranch = z.object({ repository: z.object({ default_branch: Branch }) });
 const WithPullRequest = z.object({ pull_request: z.object({ number: z.number().int().positive() }) });
 const WithBase = z.object({
-  pull_request: z.object({ base: z.object({ ref: Branch, sha: Sha }) }),
+  pull_request: z.object({ base: z.object({ ref: Branch }) }),
 });
 const WithOrigin = z.object({
   repository: Repository,
@@ -43,7 +42,7 @@ const WithOrigin = z.object({
   }),
 });
 const WithMergeGroup = z.object({
-  merge_group: z.object({ base_ref: Branch.startsWith('refs/heads/'), base_sha: Sha }),
+  merge_group: z.object({ base_ref: Branch.startsWith('refs/heads/') }),
 });
 
 /** @param environment as the runner sets it; what it and the event's payload leave open is no permission */
@@ -97,12 +96,12 @@ function defaultBranchOf(event: string, ref: string, payload: unknown): string |
 
 function pullRequestBase(payload: unknown): Situation['base'] {
   const base = WithBase.safeParse(payload).data?.pull_request.base;
-  return base === undefined ? undefined : { ref: `refs/heads/${base.ref}`, sha: base.sha };
+  return base === undefined ? undefined : `refs/heads/${base.ref}`;
 }
 
 function mergeGroupBase(payload: unknown): Situation['base'] {
   const group = WithMergeGroup.safeParse(payload).data?.merge_group;
-  return group === undefined ? undefined : { ref: group.base_ref, sha: group.base_sha };
+  return group?.base_ref;
 }
 
 /** A repository that was deleted, or that the payload does not tell in full, is nobody's that is known here. */

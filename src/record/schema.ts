@@ -7,6 +7,10 @@ export const RECORD_SCHEMA = 'deterministic-ml/record/v1';
 
 export const Digest = z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256 in 64 hex digits');
 const name = z.string().min(1).max(128);
+/** As a suite may name its prompts and texts: a record of one that could not have been is no record. */
+const promptId = z
+  .string()
+  .regex(/^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$/, 'the id of a prompt, as a suite may have it');
 const size = z.number().int().nonnegative();
 
 /** What a pass does with its prompts; each kind is a small module of the harness. */
@@ -28,7 +32,7 @@ export type Arrangement = (typeof ARRANGEMENTS)[number];
 export const Observation = z.strictObject({
   lifetime: name,
   pass: name,
-  prompt: name,
+  prompt: promptId,
   /** Digest of what was asked (prompt, sampling, log-probability mode): decides what may be compared. */
   input: Digest,
   /** uint32 little-endian ids. */
@@ -51,7 +55,7 @@ export type Observation = z.infer<typeof Observation>;
 export const Trace = z.strictObject({
   lifetime: name,
   pass: name,
-  prompt: name,
+  prompt: promptId,
   input: Digest,
   promptTokens: z.strictObject({ count: size, sha256: Digest }),
   /** Over names and digests of all modules; `nans` among their outputs. */
@@ -93,15 +97,15 @@ export const RunRecord = z.strictObject({
     name,
     /** Of the whole suite as parsed, files included. */
     digest: Digest,
-    prompts: z.array(z.strictObject({ id: name, input: Digest, sampling: Sampling })).min(1),
+    prompts: z.array(z.strictObject({ id: promptId, input: Digest, sampling: Sampling })).min(1),
     /** Texts that are scored beside the prompts. */
-    texts: z.array(z.strictObject({ id: name, input: Digest })),
+    texts: z.array(z.strictObject({ id: promptId, input: Digest })),
   }),
   /**
    * The tokens that force and score were given, by prompt: those of the baseline, and where it had none, what was
    * generated first. uint32 little-endian; the body has the digest's name.
    */
-  known: z.array(z.strictObject({ prompt: name, count: size, sha256: Digest })),
+  known: z.array(z.strictObject({ prompt: promptId, count: size, sha256: Digest })),
   fingerprint: Fingerprint,
   hardwareClass: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,127}$/),
   lifetimes: z.array(Lifetime).min(1),

@@ -103,9 +103,9 @@ export function parseSuite(source: string, file: string): ParsedSuite {
       ...place(['score', index, 'id']),
       message: `the id \`${name}\` is used twice: prompts and texts share their names`,
     })),
-    ...repeated(value, 'accept', 'record').map(({ index }) => ({
+    ...acceptedTwice(value).map((index) => ({
       ...place(['accept', index, 'record']),
-      message: 'this record is accepted twice',
+      message: 'this record is accepted twice for the same hardware',
     })),
     ...repeated(value, 'relations', 'name').map(({ name, index }) => ({
       ...place(['relations', index]),
@@ -332,6 +332,20 @@ function repeated(value: unknown, list: string, key: string): { name: string; in
     if (typeof name !== 'string') return [];
     if (seen.has(name)) return [{ name, index }];
     seen.add(name);
+    return [];
+  });
+}
+
+/** Lines of `accept` that an earlier one says already: the same record may come from several hardware classes. */
+function acceptedTwice(value: unknown): number[] {
+  const { accept } = (value ?? {}) as Readonly<Record<string, unknown>>;
+  if (!Array.isArray(accept)) return [];
+  const seen = new Set<string>();
+  return accept.flatMap((entry: unknown, index) => {
+    const { record, 'hardware-class': hardware } = (entry ?? {}) as Readonly<Record<string, unknown>>;
+    const line = `${String(record)} ${String(hardware)}`;
+    if (seen.has(line)) return [index];
+    seen.add(line);
     return [];
   });
 }

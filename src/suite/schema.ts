@@ -177,7 +177,7 @@ export const Acceptance = z.strictObject({
     .regex(/^[a-z0-9][a-z0-9._-]{0,127}$/, 'a hardware class is written as its report shows it')
     .optional()
     .describe('where the record comes from: others then do not take it for a stale one'),
-  reason: z.string().trim().min(1).max(1000),
+  reason: z.string().trim().min(1, 'an acceptance needs its reason').max(1000),
 });
 export type Acceptance = z.infer<typeof Acceptance>;
 

@@ -2,81 +2,18 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readdir, readFile, symlink } from 'node:fs/promises';
-import { createServer, type RequestListener } from 'node:http';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { pack } from 'tar-stream';
-import { type CacheStoreOptions, createCacheStore } from '../../src/baseline/cache.ts';
 import { cacheVersion } from '../../src/baseline/cache-service.ts';
-import { type BaselineStore, formatKey } from '../../src/baseline/store.ts';
+import { formatKey } from '../../src/baseline/store.ts';
 import { privateFolder } from '../../src/baseline/tree.ts';
 import { UserError } from '../../src/errors.ts';
 import { job, startAct } from '../support/cache-act.ts';
 import { baselineKey, bytesBelow, writeBaseline } from '../support/cache-baseline.ts';
-import { type CacheServer, startCacheServer } from '../support/cache-server.ts';
-
-interface Bench extends AsyncDisposable {
-  readonly server: CacheServer;
-  readonly store: BaselineStore;
-  /** Where the test may write; `temp` below it is the store's temporary folder. */
-  readonly folder: string;
-  readonly lines: string[];
-  storeWith(differs: Partial<Pick<CacheStoreOptions, 'env' | 'patience' | 'signal'>>): BaselineStore;
-}
-
-/** A server, a store that uses it, and a check at the end that neither workspace nor temporary folder holds anything. */
-async function bench(): Promise<Bench> {
-  const owned = new AsyncDisposableStack();
-  const server = owned.use(await startCacheServer());
-  const { path: folder } = owned.use(await privateFolder());
-  const temp = join(folder, 'temp');
-  const workspace = join(folder, 'work space');
-  await mkdir(workspace);
-  const lines: string[] = [];
-  const storeWith: Bench['storeWith'] = ({ env, patience, ...rest }) =>
-    createCacheStore({
-      env: { ...server.env, PATH: process.env['PATH'], GITHUB_WORKSPACE: workspace, ...env },
-      tempFolder: temp,
-      log: (line) => lines.push(line),
-      patience: { retryDelaysMs: [1, 1], ...patience },
-      ...rest,
-    });
-  return {
-    ...{ server, folder, lines, storeWith },
-    store: storeWith({}),
-    async [Symbol.asyncDispose]() {
-      assert.deepEqual(await readdir(workspace), [], 'the workspace stays as it was');
-      assert.deepEqual(await readdir(temp).catch(() => []), [], 'no temporary folder remains');
-      await owned.disposeAsync();
-    },
-  };
-}
-
-async function startServer(listener: RequestListener): Promise<AsyncDisposable & { readonly host: string }> {
-  const server = createServer(listener).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  return {
-    host: typeof address === 'object' ? `127.0.0.1:${address?.port}` : '',
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
-    },
-  };
-}
-
-/** Asserts the code and that message and hint together say all of this. */
-async function fails(work: Promise<unknown>, code: UserError['code'], ...says: readonly RegExp[]) {
-  await assert.rejects(work, (error) => {
-    assert.ok(error instanceof UserError, `not a UserError: ${String(error)}`);
-    assert.equal(error.code, code, error.message);
-    for (const say of says) assert.match(`${error.message}\n${error.hint}`, say);
-    return true;
-  });
-}
+import { type Bench, bench, fails, startServer } from '../support/cache-bench.ts';
 
 const query = baselineKey();
 
@@ -84,7 +21,7 @@ describe('the cache store against a server of protocol v2', () => {
   test('gives back what was saved, and takes its private copy away again', async () => {
     await using b = await bench();
     const made = await writeBaseline(join(b.folder, 'made'), query);
-    assert.equal(await b.store.save(query, made), formatKey(query));
+    assert.equal(await b.store.save(query, made, undefined), formatKey(query));
     const found = await b.store.find(query);
     assert.ok(found.kind === 'found');
     assert.equal(found.key, formatKey(query));
@@ -96,7 +33,7 @@ describe('the cache store against a server of protocol v2', () => {
   test('saves what @actions/cache itself can restore', async () => {
     await using b = await bench();
     const made = await writeBaseline(join(b.folder, 'made'), query);
-    await b.store.save(query, made);
+    await b.store.save(query, made, undefined);
     const restored = join(b.folder, 'restored');
     await mkdir(restored);
     const script = `import { restoreCache } from ${JSON.stringify(import.meta.resolve('@actions/cache'))};
@@ -116,13 +53,13 @@ describe('the cache store against a server of protocol v2', () => {
 
   test('takes the newest entry of exactly this suite and hardware class', async () => {
     await using b = await bench();
-    const save = async (differs: Parameters<typeof baselineKey>[0]) => {
+    const save = async (differs: Parameters<typeof baselineKey>[0], replaces?: string) => {
       const key = baselineKey(differs);
       const folder = join(b.folder, formatKey(key).replaceAll('/', '_'));
-      return b.store.save(key, await writeBaseline(folder, key));
+      return b.store.save(key, await writeBaseline(folder, key), replaces);
     };
-    await save({ runId: '17000000009' });
-    const newest = await save({ runId: '17000000002', record: 'ef'.repeat(32) });
+    const older = await save({ runId: '17000000009' });
+    const newest = await save({ runId: '17000000002', record: 'ef'.repeat(32) }, older);
     await save({ suite: 'Serving-12', runId: '17000000010' });
     await save({ hardwareClass: 'nvidia-sm90-132sm-1gpu-2', runId: '17000000011' });
     const found = await b.store.find(query);
@@ -149,7 +86,7 @@ describe('the cache store against a server of protocol v2', () => {
     await using b = await bench();
     for (const differs of [{ hardwareClass: 'cpu-intel-avx512' }, { suite: 'Serving-12' }]) {
       const key = baselineKey(differs);
-      await b.store.save(key, await writeBaseline(join(b.folder, key.suite), key));
+      await b.store.save(key, await writeBaseline(join(b.folder, key.suite), key), undefined);
     }
     const lookup = await b.store.find(query);
     assert.ok(lookup.kind === 'absent');
@@ -164,10 +101,10 @@ describe('the cache store against a server of protocol v2', () => {
     for (const name of ['tar', 'gzip'])
       await symlink(spawnSync('which', [name]).stdout.toString().trim(), join(bin, name));
     const older = baselineKey({ runId: '9' });
-    await b.store.save(older, await writeBaseline(join(b.folder, 'zstd'), older));
+    await b.store.save(older, await writeBaseline(join(b.folder, 'zstd'), older), undefined);
     const newer = baselineKey({ runId: '10' });
     const made = await writeBaseline(join(b.folder, 'gzip'), newer);
-    await b.storeWith({ env: { PATH: bin } }).save(newer, made);
+    await b.storeWith({ env: { PATH: bin } }).save(newer, made, formatKey(older));
     assert.deepEqual(
       b.server.entries.map(({ version }) => version),
       [cacheVersion('zstd-without-long'), cacheVersion('gzip')],
@@ -181,9 +118,9 @@ describe('the cache store against a server of protocol v2', () => {
 
   test('does not take an entry with a name of another form, nor look behind it', async () => {
     await using b = await bench();
-    await b.store.save(query, await writeBaseline(join(b.folder, 'made'), query));
+    await b.store.save(query, await writeBaseline(join(b.folder, 'made'), query), undefined);
     for (const name of ['latest', '1-1-abababababababab/more', '##[add-path]evil\n::stop-commands::x']) {
-      b.server.entries.push({
+      b.server.put({
         key: `deterministic-ml-v1/Serving-1/nvidia-sm90-132sm-1gpu/${name}`,
         version: cacheVersion('gzip'),
         archive: Buffer.alloc(0),
@@ -202,8 +139,13 @@ describe('the cache store against a server of protocol v2', () => {
   test('a key that is taken is refused by its name, and what was there stays', async () => {
     await using b = await bench();
     const made = await writeBaseline(join(b.folder, 'made'), query);
-    await b.store.save(query, made);
-    await fails(b.store.save(query, made), 'store-refused', new RegExp(formatKey(query)), /already/);
+    await b.store.save(query, made, undefined);
+    await fails(
+      b.store.save(query, made, undefined),
+      'store-refused',
+      new RegExp(formatKey(query)),
+      /already/,
+    );
     assert.equal(b.server.entries.length, 1);
   });
 
@@ -211,7 +153,12 @@ describe('the cache store against a server of protocol v2', () => {
     await using b = await bench();
     b.server.faults.push({ at: 'CreateCacheEntry', kind: 'status', status: 409, message: 'already exists' });
     const made = await writeBaseline(join(b.folder, 'made'), query);
-    await fails(b.store.save(query, made), 'store-refused', new RegExp(formatKey(query)), /already/);
+    await fails(
+      b.store.save(query, made, undefined),
+      'store-refused',
+      new RegExp(formatKey(query)),
+      /already/,
+    );
   });
 });
 
@@ -234,7 +181,7 @@ describe('an outage is not an absence', () => {
     const store = b.storeWith({ env: { ACTIONS_RESULTS_URL: `http://${gone.host}/` } });
     await fails(store.find(query), 'store-unavailable', new RegExp(`${gone.host}.* refused the connection`));
     const made = await writeBaseline(join(b.folder, 'made'), query);
-    await fails(store.save(query, made), 'store-unavailable', /refused the connection/);
+    await fails(store.save(query, made, undefined), 'store-unavailable', /refused the connection/);
   });
 
   test('a service that answers 500', async () => {
@@ -297,7 +244,7 @@ describe('an outage is not an absence', () => {
   ] as const)
     test(`a download that is ${kind}`, async () => {
       await using b = await bench();
-      await b.store.save(query, await writeBaseline(join(b.folder, 'made'), query));
+      await b.store.save(query, await writeBaseline(join(b.folder, 'made'), query), undefined);
       b.server.faults.push({ at: 'download', kind });
       const store = b.storeWith({ patience });
       await fails(store.find(query), 'store-unavailable', says, new RegExp(formatKey(query)));
@@ -341,7 +288,7 @@ describe('a save that did not take place is an error', () => {
     const store = b.storeWith({ env: { ACTIONS_CACHE_MODE: 'read' } });
     const made = await writeBaseline(join(b.folder, 'made'), query);
     await fails(
-      store.save(query, made),
+      store.save(query, made, undefined),
       'store-refused',
       /ACTIONS_CACHE_MODE is "read"/,
       /workflow_dispatch/,
@@ -354,7 +301,7 @@ describe('a save that did not take place is an error', () => {
     b.server.faults.push({ at: 'CreateCacheEntry', kind: 'status', status: 403, message });
     const made = await writeBaseline(join(b.folder, 'made'), query);
     await fails(
-      b.store.save(query, made),
+      b.store.save(query, made, undefined),
       'store-refused',
       /cache write denied: untrusted event/,
       /pull_request_target.*workflow_dispatch/,
@@ -366,7 +313,7 @@ describe('a save that did not take place is an error', () => {
     const message = 'insufficient usage to create';
     b.server.faults.push({ at: 'CreateCacheEntry', kind: 'status', status: 403, message });
     const made = await writeBaseline(join(b.folder, 'made'), query);
-    await fails(b.store.save(query, made), 'store-refused', /quota/, /gh cache delete/);
+    await fails(b.store.save(query, made, undefined), 'store-refused', /quota/, /gh cache delete/);
   });
 
   for (const { step, refuses } of [
@@ -385,7 +332,11 @@ describe('a save that did not take place is an error', () => {
       });
       const env = { ACTIONS_CACHE_SERVICE_V2: '', ACTIONS_CACHE_URL: `http://${v1.host}/` };
       const made = await writeBaseline(join(b.folder, 'made'), query);
-      await fails(b.storeWith({ env }).save(query, made), 'store-refused', /not stored.*(?:403|Forbidden)/);
+      await fails(
+        b.storeWith({ env }).save(query, made, undefined),
+        'store-refused',
+        /not stored.*(?:403|Forbidden)/,
+      );
     });
 
   test('accepted but lost', async () => {
@@ -393,7 +344,7 @@ describe('a save that did not take place is an error', () => {
     b.server.faults.push({ at: 'FinalizeCacheEntryUpload', kind: 'lost' });
     const made = await writeBaseline(join(b.folder, 'made'), query);
     await fails(
-      b.store.save(query, made),
+      b.store.save(query, made, undefined),
       'store-unavailable',
       /not stored.*accepted it, but does not have it/,
     );
@@ -404,7 +355,7 @@ describe('a save that did not take place is an error', () => {
     b.server.faults.push({ at: 'CreateCacheEntry', kind: 'silence' });
     const made = await writeBaseline(join(b.folder, 'made'), query);
     await fails(
-      b.storeWith({ patience: { saveMs: 1500 } }).save(query, made),
+      b.storeWith({ patience: { saveMs: 1500 } }).save(query, made, undefined),
       'store-unavailable',
       /did not take it within 1.5 s/,
     );
@@ -418,14 +369,18 @@ describe('a save that did not take place is an error', () => {
     b.server.onCall = (call) => {
       if (call === 'CreateCacheEntry') cancel.abort(new UserError('cancelled', 'cancelled', ''));
     };
-    await fails(b.storeWith({ signal: cancel.signal }).save(query, made), 'cancelled');
+    await fails(b.storeWith({ signal: cancel.signal }).save(query, made, undefined), 'cancelled');
   });
 
   test('a record with a link in it', async () => {
     await using b = await bench();
     const made = await writeBaseline(join(b.folder, 'made'), query);
     await symlink('/etc/passwd', join(made, 'bodies', 'link'));
-    await fails(b.store.save(query, made), 'record-invalid', /"bodies\/link" in it is a symbolic link/);
+    await fails(
+      b.store.save(query, made, undefined),
+      'record-invalid',
+      /"bodies\/link" in it is a symbolic link/,
+    );
   });
 });
 
@@ -439,7 +394,7 @@ describe('an archive that somebody else put there', () => {
     return gzipSync(await buffer(archive));
   };
   const put = async (b: Bench, archive: Buffer) =>
-    b.server.entries.push({ key: formatKey(query), version: cacheVersion('gzip'), archive });
+    b.server.put({ key: formatKey(query), version: cacheVersion('gzip'), archive });
 
   for (const [what, entries, says] of [
     ['an absolute path', [{ name: '/tmp/deterministic-ml-evil' }], /lies outside/],
@@ -461,12 +416,7 @@ describe('an archive that somebody else put there', () => {
 
   test('that grows beyond the limit when it is unpacked is refused', async () => {
     await using b = await bench();
-    const store = createCacheStore({
-      env: b.server.env,
-      tempFolder: join(b.folder, 'temp'),
-      log: () => undefined,
-      limits: { bytes: 100_000, files: 10 },
-    });
+    const store = b.storeWith({ limits: { bytes: 100_000, files: 10 } });
     const archive = pack();
     archive.entry({ name: `${inside}/a` }, Buffer.alloc(10_000_000));
     archive.finalize();
@@ -495,7 +445,7 @@ describe("the cache store against act's own cache server, protocol v1", () => {
       otherClasses: [],
       protocol: 'v1',
     });
-    assert.deepEqual(await act.run(job('save', key, made)), { key: formatKey(key) });
+    assert.deepEqual(await act.run(job('save', key, { folder: made })), { key: formatKey(key) });
     assert.deepEqual(await act.run(job('find', key)), {
       kind: 'found',
       // Although this server folds the case of keys.
@@ -507,6 +457,9 @@ describe("the cache store against act's own cache server, protocol v1", () => {
       otherClasses: [key.hardwareClass],
       protocol: 'v1',
     });
-    assert.match(String((await act.run(job('save', key, made)))['error']), /^store-refused: .* already/);
+    assert.match(
+      String((await act.run(job('save', key, { folder: made })))['error']),
+      /^store-refused: .* already/,
+    );
   });
 });

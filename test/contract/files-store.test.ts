@@ -67,7 +67,7 @@ describe('the files store', () => {
   test('writes files that git can carry, and gives them back', async () => {
     await using b = await bench();
     const made = await b.make();
-    assert.equal(await b.store.save(key, made), formatKey(key));
+    assert.equal(await b.store.save(key, made, undefined), formatKey(key));
     assert.deepEqual(await bytesBelow(b.place), await bytesBelow(made));
     assert.equal((await stat(join(b.place, 'record.json'))).mode & 0o444, 0o444, 'others can read it');
     assert.match(b.lines.join('\n'), /determinism-baselines\/Serving-1\/nvidia-sm90-132sm-1gpu.*Commit it/);
@@ -78,7 +78,7 @@ describe('the files store', () => {
 
   test('gives a private copy, which a change of the checkout does not reach', async () => {
     await using b = await bench();
-    await b.store.save(key, await b.make());
+    await b.store.save(key, await b.make(), undefined);
     await using lookup = await found(b.store);
     await rm(b.place, { recursive: true });
     assert.ok((await readFile(join(lookup.folder, 'record.json'))).length > 0);
@@ -88,14 +88,39 @@ describe('the files store', () => {
     await using b = await bench();
     const old = await b.make();
     await writeFile(join(old, 'bodies', 'only-in-the-old-one'), '');
-    await b.store.save(key, old);
+    await b.store.save(key, old, undefined);
     const next = { runId: '17000000002', record: 'ef'.repeat(32) };
     const made = await b.make(next);
-    await b.store.save(baselineKey(next), made);
+    await b.store.save(baselineKey(next), made, formatKey(key));
     assert.deepEqual(await bytesBelow(b.place), await bytesBelow(made));
     assert.deepEqual(await readdir(b.shelf), [key.hardwareClass], 'nothing lies beside it');
     await using lookup = await found(b.store);
     assert.equal(lookup.key, formatKey(baselineKey(next)));
+  });
+
+  test('what lies in the checkout is proven by its merge', async () => {
+    await using b = await bench();
+    await b.store.save(key, await b.make(), undefined);
+    await using lookup = await found(b.store);
+    assert.equal(lookup.proof.kind, 'proven');
+  });
+
+  test('replaces only what the refresh has seen', async () => {
+    await using b = await bench();
+    await b.store.save(key, await b.make(), undefined);
+    const next = { runId: '17000000002', record: 'ef'.repeat(32) };
+    const made = await b.make(next);
+    for (const replaces of [undefined, formatKey(baselineKey({ runId: '1' }))])
+      await fails(
+        b.store.save(baselineKey(next), made, replaces),
+        'store-refused',
+        new RegExp(`now holds ${formatKey(key)}`),
+        /Another refresh/,
+      );
+    await using lookup = await found(b.store);
+    assert.equal(lookup.key, formatKey(key));
+    await rm(b.place, { recursive: true });
+    assert.equal(await b.store.save(baselineKey(next), made, formatKey(key)), formatKey(baselineKey(next)));
   });
 
   test('says where it looked when there is nothing', async () => {
@@ -116,10 +141,12 @@ describe('the files store', () => {
       { hardwareClass: 'amd-gfx942' },
       { suite: 'Serving-12' },
     ])
-      await b.store.save(baselineKey(differs), await b.make(differs));
+      await b.store.save(baselineKey(differs), await b.make(differs), undefined);
     const lookup = await b.store.find(key);
     assert.ok(lookup.kind === 'absent');
     assert.deepEqual(lookup.otherClasses, ['amd-gfx942', 'cpu-intel-avx512']);
+    assert.deepEqual(await b.store.classes(key.suite), lookup.otherClasses);
+    assert.deepEqual(await b.store.classes('of-nobody'), []);
   });
 
   test('a save that was killed at any point leaves the old one or the new one', async () => {
@@ -137,23 +164,27 @@ describe('the files store', () => {
         formatKey(baselineKey(next)),
       ],
     ];
-    await b.store.save(key, old);
+    await b.store.save(key, old, undefined);
     for (const [when, reach, expected] of steps) {
       await reach();
       await using lookup = await found(b.store);
       assert.equal(lookup.key, expected, when);
     }
-    await b.store.save(baselineKey(next), made);
+    await b.store.save(baselineKey(next), made, formatKey(baselineKey(next)));
     assert.deepEqual(await readdir(b.shelf), [key.hardwareClass], 'the next save sweeps what was left');
   });
 
   test('a save after one that was killed between its renames does not lose the old one when it fails', async () => {
     await using b = await bench();
-    await b.store.save(key, await b.make());
+    await b.store.save(key, await b.make(), undefined);
     await rename(b.place, join(b.shelf, `.${key.hardwareClass}.old`));
     const broken = await b.make({ runId: '2' });
     await symlink('/etc/passwd', join(broken, 'bodies', 'link'));
-    await fails(b.store.save(baselineKey({ runId: '2' }), broken), 'record-invalid', /"bodies\/link" .*link/);
+    await fails(
+      b.store.save(baselineKey({ runId: '2' }), broken, formatKey(key)),
+      'record-invalid',
+      /"bodies\/link" .*link/,
+    );
     assert.deepEqual(await readdir(b.shelf), [key.hardwareClass]);
     await using lookup = await found(b.store);
     assert.equal(lookup.key, formatKey(key));
@@ -169,7 +200,7 @@ describe('the files store', () => {
       log: () => undefined,
     });
     await fails(
-      store.save(key, await b.make()),
+      store.save(key, await b.make(), undefined),
       'store-refused',
       /not stored in x\/Serving-1/,
       /Let this user write/,
@@ -186,6 +217,7 @@ describe('the files store', () => {
     await using b = await bench();
     await rename(b.workspace, `${b.workspace}-gone`);
     await fails(b.store.find(key), 'store-unavailable', /ENOENT/, /actions\/checkout/);
+    await fails(b.store.classes(key.suite), 'store-unavailable', /ENOENT/);
   });
 });
 
@@ -209,20 +241,20 @@ describe('the files store takes nothing from outside', () => {
   for (const part of ['root', 'suite', 'class'] as const)
     test(`a link in the place of the ${part} is refused, for reading and for writing`, async () => {
       await using b = await bench();
-      await b.store.save(key, await b.make());
+      await b.store.save(key, await b.make(), undefined);
       const places = { root: join(b.workspace, 'determinism-baselines'), suite: b.shelf, class: b.place };
       const outside = join(b.workspace, '..', 'outside');
       await rename(places[part], outside);
       await symlink(outside, places[part]);
       const before = await bytesBelow(outside);
       await fails(b.store.find(key), 'baseline-invalid', /symbolic link, which could lead out/);
-      await fails(b.store.save(key, await b.make()), 'baseline-invalid', /symbolic link/);
+      await fails(b.store.save(key, await b.make(), undefined), 'baseline-invalid', /symbolic link/);
       assert.deepEqual(await bytesBelow(outside), before);
     });
 
   test('a link inside of a baseline is refused', async () => {
     await using b = await bench();
-    await b.store.save(key, await b.make());
+    await b.store.save(key, await b.make(), undefined);
     await symlink('/etc/passwd', join(b.place, 'bodies', 'link'));
     await fails(b.store.find(key), 'baseline-invalid', /"bodies\/link" in it is a symbolic link/);
   });
@@ -240,14 +272,14 @@ describe('the files store takes nothing from outside', () => {
   ] as const)
     test(`a baseline.json of ${what} is refused`, async () => {
       await using b = await bench();
-      await b.store.save(key, await b.make());
+      await b.store.save(key, await b.make(), undefined);
       await writeFile(join(b.place, 'baseline.json'), text);
       await fails(b.store.find(key), 'baseline-invalid', says, /Restore it from git/);
     });
 
   test('a baseline without its baseline.json is refused', async () => {
     await using b = await bench();
-    await b.store.save(key, await b.make());
+    await b.store.save(key, await b.make(), undefined);
     await rm(join(b.place, 'baseline.json'));
     await fails(b.store.find(key), 'baseline-invalid', /no baseline\.json/);
   });

@@ -54,7 +54,7 @@ const metaOf = async (runner: Runner): Promise<Record<string, unknown>> => {
 };
 
 /** The lines that the report ends with, as a user copies them. */
-function copied({ log }: Outcome): SuiteOptions['accept'] {
+function copied({ log }: Outcome): NonNullable<SuiteOptions['accept']> {
   const lines = log.split('\n');
   const from = lines.indexOf('accept:');
   const to = lines.indexOf('Or, once it is merged:');
@@ -119,7 +119,10 @@ describe('a drift that is meant', () => {
     assert.match(now.log, /Acceptance has done its work/);
     const log = await runStep(action, runner, { with: { mode: 'log' } });
     assert.equal(log.exitCode, 0, log.log);
-    assert.match(log.log, /2 baselines, newest first\n\* .*“why these bits are meant” \(push.*\n.*\n {2}.*“first one”/);
+    assert.match(
+      log.log,
+      /2 baselines, newest first\n\* .*“why these bits are meant” \(push.*\n.*\n {2}.*“first one”/,
+    );
     assert.match(log.summary, /1\. .*why these bits are meant.*\n2\. .*first one/);
   });
 
@@ -171,7 +174,7 @@ describe('a refresh', () => {
       outcome.log.search(what),
     ) as [number, number];
     assert.ok(shown > 0 && storing > shown, outcome.log);
-    assert.match(outcome.log, /same tokens, other log-probability bits[^]*largest difference 0\.250 nats/);
+    assert.match(outcome.log, /same tokens, other log-probability bits[\s\S]*largest difference 0\.250 nats/);
     assert.match(outcome.log, /It replaces deterministic-ml-v1\/hostile\//);
   });
 
@@ -193,7 +196,10 @@ describe('a refresh', () => {
     await using runner = await checkout();
     const outcome = await refresh(runner, { with: { 'dry-run': 'true' } });
     assert.equal(outcome.exitCode, 0, outcome.log);
-    assert.match(outcome.log, /Nothing was stored, since `dry-run` was asked for\. It would be deterministic-ml-v1\//);
+    assert.match(
+      outcome.log,
+      /Nothing was stored, since `dry-run` was asked for\. It would be deterministic-ml-v1\//,
+    );
     await assert.rejects(stored(runner), { code: 'ENOENT' });
   });
 

@@ -1,15 +1,16 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { access, readdir } from 'node:fs/promises';
+import { access, readdir, rm } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { payloadOf } from '../support/events.ts';
+import { payloadOf, REPOSITORY, SHAS } from '../support/events.ts';
+import { startGitHubServer } from '../support/github-server.ts';
 import { REFS, ROWS, type Row, STORES } from '../support/permissions.ts';
 import { type Action, builtAction } from './support/action.ts';
 import { assertFault, type Fault } from './support/faults.ts';
 import { type Outcome, type Runner, runStep, type StepOptions } from './support/spawn.ts';
-import { BASELINES, checkout, suite } from './support/suites.ts';
+import { BASELINES, checkout, type SuiteOptions, suite } from './support/suites.ts';
 
 let action: Action;
 let sentinel: Sentinel;
@@ -46,13 +47,24 @@ async function aSentinel(): Promise<Sentinel> {
 
 type Store = (typeof STORES)[number];
 
-/** A checkout whose engine leaves a mark as soon as its harness is started. */
-async function aCheckout(store: Store, runtime?: Readonly<Record<string, unknown>>): Promise<Runner> {
+interface Checkout {
+  readonly runner: Runner;
+  /** What the base branch has in place of the suite that is checked out. */
+  readonly baseSuite: string;
+}
+
+/**
+ * A checkout whose engine leaves a mark as soon as its harness is started, and whose policy lets a missing baseline
+ * pass: on the base branch it does not.
+ */
+async function aCheckout(store: Store, options: SuiteOptions = {}): Promise<Checkout> {
   const runner = await checkout();
   const mark = `open(${JSON.stringify(join(runner.home, 'started'))}, "w").close()`;
-  const text = suite({ env: { ON_IMPORT: mark }, ...(runtime === undefined ? {} : { runtime }) });
-  await runner.write('determinism.yml', text.replace('"store":"files"', `"store":"${store}"`));
-  return runner;
+  const baseSuite = suite({ env: { ON_IMPORT: mark }, ...options }).replace('"files"', `"${store}"`);
+  const lax = baseSuite.replace('policy: {', 'policy: {"no-baseline":"warn",');
+  assert.notEqual(lax, baseSuite);
+  await runner.write('determinism.yml', lax);
+  return { runner, baseSuite };
 }
 
 const started = async ({ home }: Runner): Promise<boolean> =>
@@ -68,7 +80,7 @@ const payloadFor = (event: string, fork: boolean) =>
     : payloadOf(event, { fork });
 
 /** `auto` takes a container for a suite with an image, so that Docker would be asked first of all. */
-const CONTAINER = { image: `x@sha256:${'0'.repeat(64)}` } as const;
+const CONTAINER = { runtime: { image: `x@sha256:${'0'.repeat(64)}` } } as const;
 
 /** The message is told, and nothing was started or asked: no engine, no container, no service, no record. */
 async function assertRefused(
@@ -77,7 +89,8 @@ async function assertRefused(
   options: StepOptions,
   fault: Fault,
 ): Promise<void> {
-  await using runner = await aCheckout(store, CONTAINER);
+  const { runner } = await aCheckout(store, CONTAINER);
+  await using _ = runner;
   const url = `http://127.0.0.1:${sentinel.port}/`;
   const visits = sentinel.visits();
   const outcome = await runStep(action, runner, {
@@ -142,7 +155,8 @@ describe('an event that may not is refused before anything is started', { concur
 });
 
 test('the same step on a push is not refused, and what it asks is noticed', async () => {
-  await using runner = await aCheckout('files', CONTAINER);
+  const { runner } = await aCheckout('files', CONTAINER);
+  await using _ = runner;
   const before = sentinel.visits();
   const outcome = await runStep(action, runner, { env: { DOCKER_HOST: `tcp://127.0.0.1:${sentinel.port}` } });
   assert.equal(outcome.outputs['error-code'], 'docker-unavailable', outcome.log);
@@ -177,34 +191,49 @@ describe('an event whose payload says too little is refused', () => {
 
 const PROCESS = { runtime: 'process' } as const;
 
-async function assertNoBaseline(outcome: Outcome, runner: Runner): Promise<void> {
-  assert.equal(outcome.outputs['error-code'] ?? '', '', outcome.log);
-  assert.equal(outcome.outputs['conclusion'], 'no-baseline', outcome.log);
-  assert.equal(outcome.exitCode, 1);
+/** @param judge whose policy says what a missing baseline means */
+async function assertNoBaseline(judge: 'checkout' | 'base', outcome: Outcome, runner: Runner): Promise<void> {
+  const { outputs, exitCode, log } = outcome;
+  assert.equal(outputs['error-code'] ?? '', '', log);
+  assert.equal(outputs['conclusion'], 'no-baseline', log);
+  assert.deepEqual([outputs['verdict'], exitCode], judge === 'base' ? ['fail', 1] : ['warn', 0], log);
   assert.equal(await started(runner), true);
   assert.ok(!(await readdir(runner.workspace)).includes(BASELINES), 'nothing is stored');
 }
 
-describe('an event on whose commit somebody with write access has put the suite', { concurrency: 4 }, () => {
+async function assertEmptyLog(outcome: Outcome, runner: Runner): Promise<void> {
+  assert.equal(outcome.outputs['error-code'] ?? '', '', outcome.log);
+  assert.equal(outcome.exitCode, 1, 'there is none, and a workflow that keeps baselines must hear of it');
+  assert.match(outcome.log, /There is no baseline of this suite/);
+  assert.equal(await started(runner), false, 'a log needs no engine');
+}
+
+describe('where somebody with write access has put the suite, the checkout judges', {
+  concurrency: 4,
+}, () => {
   for (const row of EVENT_ROWS) {
     const { event } = row;
     if (row.look === 'checkout')
       test(`check and log on ${event}, on any branch`, async () => {
         for (const ref of REFS) {
-          await using runner = await aCheckout('files');
+          const { runner } = await aCheckout('files');
+          await using _ = runner;
           const options = { event, ref, payload: payloadFor(event, false) };
           const log = await runStep(action, runner, { ...options, with: { ...PROCESS, mode: 'log' } });
-          assert.equal(log.outputs['error-code'] ?? '', '', log.log);
-          assert.match(log.log, /There is no baseline of this suite/);
-          assert.equal(await started(runner), false, 'a log needs no engine');
-          await assertNoBaseline(await runStep(action, runner, { ...options, with: PROCESS }), runner);
+          await assertEmptyLog(log, runner);
+          await assertNoBaseline(
+            'checkout',
+            await runStep(action, runner, { ...options, with: PROCESS }),
+            runner,
+          );
         }
       });
 
     // A model that is not there ends a run after the permission, and before twenty engine starts.
     if (row.power === 'checkout')
       test(`power on ${event}`, async () => {
-        await using runner = await checkout({ model: 'elsewhere' });
+        const { runner } = await aCheckout('files', { model: 'elsewhere' });
+        await using _ = runner;
         const outcome = await runStep(action, runner, { event, with: { ...PROCESS, mode: 'power' } });
         assert.equal(outcome.outputs['error-code'], 'model-missing', outcome.log);
       });
@@ -214,7 +243,8 @@ describe('an event on whose commit somebody with write access has put the suite'
         const stores = row.refresh[s]?.[r] ?? '-';
         if (stores === '-') continue;
         test(`refresh on ${event} at ${ref} into ${store}: ${stores}`, async () => {
-          await using runner = await aCheckout(store);
+          const { runner } = await aCheckout(store);
+          await using _ = runner;
           const reason: Readonly<Record<string, string>> =
             stores === 'reasoned' ? { reason: 'first one' } : {};
           const outcome = await runStep(action, runner, {
@@ -229,8 +259,92 @@ describe('an event on whose commit somebody with write access has put the suite'
           else if (stores === 'reasoned') {
             assert.equal(outcome.outputs['conclusion'], 'reproduced', outcome.log);
             assert.ok((await readdir(runner.workspace)).includes(BASELINES));
-          } else await assertNoBaseline(outcome, runner);
+          } else await assertNoBaseline('checkout', outcome, runner);
         });
       }
   }
+});
+
+/** GitHub with a suite on the base branch, and what a step needs to ask it. */
+async function gitHubWith(baseSuite: string, { event, fork }: Row) {
+  const token = 'ghs_secret';
+  const commits = { [SHAS.base]: { 'determinism.yml': baseSuite } };
+  const server = await startGitHubServer({
+    ...{ repository: REPOSITORY, token },
+    contents: { kind: 'commits', commits },
+  });
+  const options: StepOptions = { event, fork, github: { url: server.url, token } };
+  return { server, options };
+}
+
+describe('where a change still needs a yes, the base branch judges', { concurrency: 4 }, () => {
+  for (const row of EVENT_ROWS.filter(({ look }) => look === 'base'))
+    test(`check, log and power on ${named(row)}`, async () => {
+      const { runner, baseSuite } = await aCheckout('files');
+      await using _ = runner;
+      const { server, options } = await gitHubWith(baseSuite, row);
+      await using __ = server;
+      const log = await runStep(action, runner, { ...options, with: { ...PROCESS, mode: 'log' } });
+      await assertEmptyLog(log, runner);
+      await assertNoBaseline('base', await runStep(action, runner, { ...options, with: PROCESS }), runner);
+      assert.deepEqual(
+        [...new Set(server.calls)],
+        [
+          `GET /repos/${REPOSITORY}/git/ref/heads%2Fmain`,
+          `GET /repos/${REPOSITORY}/contents/determinism.yml?ref=${SHAS.base}`,
+        ],
+      );
+      await rm(join(runner.workspace, 'model'), { recursive: true });
+      const power = await runStep(action, runner, { ...options, with: { ...PROCESS, mode: 'power' } });
+      assert.equal(power.outputs['error-code'], 'model-missing', power.log);
+    });
+
+  for (const row of EVENT_ROWS.filter(({ look }) => look === 'base/fork')) {
+    test(`check and log on ${named(row)}, in the base branch's container`, async () => {
+      const { runner, baseSuite } = await aCheckout('files', CONTAINER);
+      await using _ = runner;
+      const { server, options } = await gitHubWith(baseSuite, row);
+      await using __ = server;
+      await assertEmptyLog(await runStep(action, runner, { ...options, with: { mode: 'log' } }), runner);
+      const visits = sentinel.visits();
+      const env = { DOCKER_HOST: `tcp://127.0.0.1:${sentinel.port}` };
+      const check = await runStep(action, runner, { ...options, env });
+      assert.equal(check.outputs['error-code'], 'docker-unavailable', check.log);
+      assert.notEqual(sentinel.visits(), visits, 'Docker was asked');
+      assert.equal(await started(runner), false);
+    });
+
+    test(`check on ${named(row)}, without a container: refused`, async () => {
+      for (const [inputs, suiteOptions] of [
+        [PROCESS, {}],
+        [PROCESS, CONTAINER],
+        [{}, {}],
+      ] as const) {
+        const { runner, baseSuite } = await aCheckout('files', suiteOptions);
+        await using _ = runner;
+        const { server, options } = await gitHubWith(baseSuite, row);
+        await using __ = server;
+        await assertFault(await runStep(action, runner, { ...options, with: inputs }), runner, {
+          code: 'pull-request-limited',
+          says: /comes from another repository.*on the machine itself/,
+          advises: /pinned image/,
+        });
+        assert.equal(await started(runner), false);
+      }
+    });
+  }
+
+  test('a pull request whose repository is gone is a stranger’s', async () => {
+    const { runner, baseSuite } = await aCheckout('files');
+    await using _ = runner;
+    const row = { event: 'pull_request', fork: false, look: 'base', power: 'base', refresh: [] };
+    const { server, options } = await gitHubWith(baseSuite, row);
+    await using __ = server;
+    const payload = payloadOf('pull_request', { deleted: true });
+    await assertFault(await runStep(action, runner, { ...options, payload, with: PROCESS }), runner, {
+      code: 'pull-request-limited',
+      says: /comes from another repository/,
+      advises: /pinned image/,
+    });
+  });
 });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { execa } from 'execa';
@@ -261,10 +261,12 @@ describe('a baseline that somebody made by hand', () => {
     const path = join(stored, 'record.json');
     const record = JSON.parse(await readFile(path, 'utf8')) as RunRecord;
     await change(record, stored);
-    await writeFile(path, JSON.stringify(record));
+    const json = JSON.stringify(record);
+    await writeFile(path, json);
     await edit(join(stored, 'baseline.json'), (text) => {
       const forged = JSON.parse(text) as BaselineMeta;
       forged.record = outcomeDigest(record);
+      forged.recordFile = sha256(json);
       forged.envelope.digests = outcomeDigests(record);
       meta(forged);
       return JSON.stringify(forged);
@@ -313,7 +315,7 @@ describe('a baseline that somebody made by hand', () => {
     ],
     [
       'a prompt that its suite does not name',
-      /another input than its suite/,
+      /which its suite does not ask/,
       ({ suite: { prompts } }) => {
         prompts.pop();
       },
@@ -387,6 +389,79 @@ describe('a baseline that somebody made by hand', () => {
       },
     ],
     [
+      'another record.json than it was made of, whose outcome is the same',
+      /names another record\.json \(sha256:0{64}\) than lies beside it/,
+      () => {},
+      (meta) => {
+        meta.recordFile = '0'.repeat(64);
+      },
+    ],
+    [
+      'a record of another suite, under the right name',
+      /belongs to the suite `other`/,
+      ({ suite }) => {
+        suite.name = 'other';
+      },
+    ],
+    [
+      'a record of another GPU, under the right name',
+      /belongs to the hardware class `nvidia-sm90-132sm-1gpu`/,
+      (record) => {
+        record.hardwareClass = 'nvidia-sm90-132sm-1gpu';
+      },
+    ],
+    [
+      'a record of another schema',
+      /schema/,
+      (record) => {
+        Object.assign(record, { schema: 'deterministic-ml/record/v2' });
+      },
+    ],
+    [
+      'a baseline of another schema',
+      /is not what this version writes/,
+      () => {},
+      (meta) => {
+        Object.assign(meta, { schema: 'deterministic-ml/baseline/v2' });
+      },
+    ],
+    [
+      'a prompt id with markup',
+      /the id of a prompt, as a suite may have it/,
+      ({ observations: [first] }) => {
+        taken(first).prompt = '<img src=x onerror=alert(1)> ::error::@octocat';
+      },
+    ],
+    [
+      'a huge string',
+      /is not what this version writes|Too big/,
+      () => {},
+      ({ provenance }) => {
+        provenance.reason = 'x'.repeat(500_000);
+      },
+    ],
+    [
+      'keys of a prototype',
+      /Unrecognized key|unrecognized/i,
+      (record) => {
+        Object.defineProperty(record, '__proto__', { value: { polluted: true }, enumerable: true });
+      },
+    ],
+    [
+      'known tokens that are not there',
+      /body [0-9a-f]{64} .*cannot be read \(ENOENT\)/,
+      async ({ known: [first] }, folder) => {
+        await rm(join(folder, 'bodies', taken(first).sha256));
+      },
+    ],
+    [
+      'known tokens of a prompt that its suite does not ask',
+      /has known tokens of `three`, which its suite does not ask/,
+      ({ known: [first] }) => {
+        taken(first).prompt = 'three';
+      },
+    ],
+    [
       'tokens beyond any vocabulary',
       /is damaged: an observation has the token id 4294967295, beyond any vocabulary/,
       async ({ observations: [first] }, folder) => {
@@ -405,6 +480,45 @@ describe('a baseline that somebody made by hand', () => {
       assert.equal(outcome.exitCode, 1, outcome.log);
       assert.equal(outcome.outputs['error-code'], 'baseline-invalid', outcome.log);
       assert.equal(outcome.outputs['conclusion'] ?? '', '');
+      const failure = outcome.commands.findLast(({ command }) => command === 'error')?.data ?? '';
+      assert.match(failure, says);
+    });
+
+  const bent: readonly (readonly [what: string, says: RegExp, bend: (folder: string) => Promise<unknown>])[] =
+    [
+      [
+        'a record.json that is cut short',
+        /record\.json .*is no JSON/,
+        async (folder) => {
+          const path = join(folder, 'record.json');
+          await truncate(path, (await readFile(path)).length / 2);
+        },
+      ],
+      [
+        'a baseline.json that is cut short',
+        /baseline\.json is not what this version writes/,
+        (folder) => truncate(join(folder, 'baseline.json'), 100),
+      ],
+      [
+        'a record.json of 1 GB',
+        /larger than|holds more than/,
+        (folder) => truncate(join(folder, 'record.json'), 1024 ** 3),
+      ],
+      [
+        'one bit that is flipped in what an engine computed',
+        /has other bytes than its name says/,
+        async (folder) => {
+          const [body = ''] = await readdir(join(folder, 'bodies'));
+          await edit(join(folder, 'bodies', body), flipLastByte);
+        },
+      ],
+    ];
+  for (const [what, says, bend] of bent)
+    test(`is refused: ${what}`, async () => {
+      await forge(() => {});
+      await bend(stored);
+      const outcome = await run(runner, 'check', 'checked');
+      assert.equal(outcome.outputs['error-code'], 'baseline-invalid', outcome.log);
       const failure = outcome.commands.findLast(({ command }) => command === 'error')?.data ?? '';
       assert.match(failure, says);
     });
@@ -441,6 +555,7 @@ describe('a baseline that somebody made by hand', () => {
   test('that lacks a prompt holds nobody to it, and that is told', async () => {
     await forge((record) => {
       record.suite.prompts = record.suite.prompts.filter(({ id }) => id === 'one');
+      record.known = record.known.filter(({ prompt }) => prompt === 'one');
       record.observations = record.observations.filter(({ prompt }) => prompt === 'one');
       for (const pass of passesOf(record))
         pass.groups = pass.groups

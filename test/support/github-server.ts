@@ -6,13 +6,13 @@ import { z } from 'zod';
 import type { CacheServer } from './cache-server.ts';
 
 /** The endpoints that this action asks. */
-type Endpoint = 'caches' | 'contents' | 'commit' | 'pulls';
+type Endpoint = 'caches' | 'contents' | 'commit' | 'ref' | 'pulls';
 
 /** What goes wrong at one endpoint; `times` is how often, for ever if left out. */
 export type GitHubFault = { readonly at: Endpoint; times?: number } & (
   | { readonly kind: 'status'; readonly status: number; readonly message: string }
   | { readonly kind: 'secondary-limit'; readonly status: 403 | 429; readonly retryAfter: number }
-  | { readonly kind: 'primary-limit' }
+  | { readonly kind: 'primary-limit'; readonly message: string }
   | { readonly kind: 'page'; readonly status: number; readonly html: string }
   | { readonly kind: 'json'; readonly value: unknown }
   | { readonly kind: 'elsewhere'; readonly location: string }
@@ -31,6 +31,8 @@ export type Contents =
   | {
       readonly kind: 'commits';
       readonly commits: Readonly<Record<string, Readonly<Record<string, string | Buffer>>>>;
+      /** Branch -> commit; `main` is at the last one unless told otherwise. */
+      readonly heads?: Readonly<Record<string, string>>;
     }
   | { readonly kind: 'git'; readonly folder: string };
 
@@ -98,6 +100,11 @@ export async function startGitHubServer(options: GitHubServerOptions): Promise<G
       case 'commit':
         if (!(await isCommit(name))) throw new Refusal(404, 'Not Found');
         return json(response, 200, { sha: name, message: 'a commit' });
+      case 'ref': {
+        const sha = await tipOf(name);
+        if (sha === undefined) throw new Refusal(404, 'Not Found');
+        return json(response, 200, { ref: `refs/heads/${name}`, object: { type: 'commit', sha } });
+      }
       case 'pulls': {
         const found = pulls[name];
         if (found === undefined) throw new Refusal(422, `No commit found for SHA: ${name}`);
@@ -113,6 +120,7 @@ export async function startGitHubServer(options: GitHubServerOptions): Promise<G
     for (const [endpoint, form] of [
       ['contents', /^contents\/(.+)$/],
       ['commit', /^git\/commits\/([0-9a-f]{40})$/],
+      ['ref', /^git\/ref\/heads(?:\/|%2F)(.+)$/i],
       ['pulls', /^commits\/([0-9a-f]{40})\/pulls$/],
     ] as const) {
       const name = form.exec(rest)?.[1];
@@ -202,6 +210,22 @@ export async function startGitHubServer(options: GitHubServerOptions): Promise<G
     }
   }
 
+  async function tipOf(branch: string): Promise<string | undefined> {
+    switch (contents?.kind) {
+      case undefined:
+        return undefined;
+      case 'commits': {
+        const { commits, heads } = contents;
+        const all: Readonly<Record<string, string | undefined>> = heads ?? {
+          main: Object.keys(commits).at(-1),
+        };
+        return all[branch];
+      }
+      case 'git':
+        return (await git('rev-parse', '--verify', `refs/heads/${branch}`))?.toString('utf8').trim();
+    }
+  }
+
   async function fileAt(sha: string, path: string): Promise<Buffer | 'folder' | undefined> {
     switch (contents?.kind) {
       case undefined:
@@ -248,6 +272,7 @@ const NEEDED = {
   caches: 'actions',
   contents: 'contents',
   commit: 'contents',
+  ref: 'contents',
   pulls: 'pull-requests',
 } as const satisfies Record<Endpoint, string>;
 
@@ -270,7 +295,7 @@ function misbehave(fault: GitHubFault, response: ServerResponse): void {
     case 'primary-limit':
       response.setHeader('x-ratelimit-remaining', '0');
       response.setHeader('x-ratelimit-reset', '4102444800');
-      json(response, 403, body(403, 'API rate limit exceeded for installation ID 7.'));
+      json(response, 403, body(403, fault.message));
       return;
     case 'page':
       response.writeHead(fault.status, { 'content-type': 'text/html' }).end(fault.html);

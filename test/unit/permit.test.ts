@@ -14,7 +14,7 @@ function situation(event: string, changes: Partial<Situation> = {}): Situation {
     ref: 'refs/heads/main',
     commit: SHAS.commit,
     defaultBranch: 'main',
-    base: merging ? { ref: 'refs/heads/main', sha: SHAS.base } : undefined,
+    base: merging ? 'refs/heads/main' : undefined,
     fork: false,
     pullRequest: event.startsWith('pull_request') ? 7 : undefined,
     ...changes,
@@ -85,7 +85,7 @@ describe('what is not known is no permission', () => {
         assert.match(error.message, /into which branch/);
         assert.match(
           error.hint,
-          event === 'merge_group' ? /merge_group\.base_sha/ : /pull_request\.base\.sha/,
+          event === 'merge_group' ? /merge_group\.base_ref/ : /pull_request\.base\.ref/,
         );
       });
 

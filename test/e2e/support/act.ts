@@ -4,6 +4,9 @@ import { execa } from 'execa';
 import { z } from 'zod';
 import { ensureAct } from '../../../scripts/setup/act.ts';
 import { repository } from '../../../scripts/setup/cache.ts';
+import { type CacheJob, type CacheServer, startCacheServer } from '../../support/cache-server.ts';
+import { payloadOf, REPOSITORY } from '../../support/events.ts';
+import { type Pull, startGitHubServer } from '../../support/github-server.ts';
 
 /** What the runner shows on a line of a file, or on the job where `file` is missing. */
 export interface Annotation {
@@ -35,19 +38,39 @@ export interface ActOptions {
   readonly folder: string;
   /** The built action. */
   readonly action: string;
-  /** For DOCKER_HOST. */
-  readonly docker: string;
+  /** For DOCKER_HOST; without it the engine runs in a process. */
+  readonly docker?: string;
 }
 
-/** A repository with the example workflows, and nektos/act as its self-hosted runner with a cache server. */
-export interface ActRepository {
-  /** Writes a file of the repository. */
+/** What the pull request's merge is known by to GitHub. */
+const PULL = 7;
+const TOKEN = 'ghs_token-of-the-job';
+const MAIN = 'refs/heads/main';
+
+/**
+ * A repository with the example workflows, and nektos/act as its self-hosted runner. The cache service and GitHub's API
+ * are the tests' own, since act's know neither scopes nor permissions.
+ */
+export interface ActRepository extends AsyncDisposable {
+  readonly cache: CacheServer;
+  /** Writes a file of the working tree. */
   write(path: string, content: string): Promise<void>;
-  /** Opens a pull request of what is written: runs check.yml. */
-  pullRequest(signal: AbortSignal): Promise<JobResult>;
-  /** Starts refresh.yml by hand on the default branch. */
-  refresh(reason: string, signal: AbortSignal): Promise<JobResult>;
+  /** Commits what is written to a branch, and runs check.yml, or another, for its pull request. */
+  pullRequest(signal: AbortSignal, workflow?: string, flags?: readonly string[]): Promise<JobResult>;
+  /** Merges that branch, or what is written: nothing runs. */
+  merge(): Promise<void>;
+  /** Runs a workflow on the default branch. */
+  onMain(event: string, workflow: string, options: RunOptions): Promise<JobResult>;
 }
+
+export interface RunOptions {
+  readonly signal: AbortSignal;
+  readonly inputs?: Readonly<Record<string, string>>;
+  /** More flags of act. */
+  readonly flags?: readonly string[];
+}
+
+const WORKFLOWS = ['check.yml', 'refresh.yml', 'accept.yml', 'keep-warm.yml', 'matrix.yml'] as const;
 
 export async function actRepository({ folder, action, docker }: ActOptions): Promise<ActRepository> {
   const act = await ensureAct();
@@ -55,13 +78,30 @@ export async function actRepository({ folder, action, docker }: ActOptions): Pro
   const records = join(folder, 'records');
   await cp(join(repository, 'examples/prompts'), join(place, 'prompts'), { recursive: true });
   await mkdir(join(place, '.github/workflows'), { recursive: true });
-  for (const name of ['check.yml', 'refresh.yml']) {
+  for (const name of WORKFLOWS) {
     const example = await readFile(join(repository, 'examples/workflows', name), 'utf8');
     await writeFile(join(place, '.github/workflows', name), keepingRecord(example, records));
   }
-  const git = (...args: string[]) => execa('git', args, { cwd: place, env: GIT_IDENTITY });
+  const git = async (...args: string[]) =>
+    (await execa('git', args, { cwd: place, env: GIT_IDENTITY })).stdout;
+  const commit = async (message: string) => {
+    await git('add', '--all');
+    await git('commit', '--quiet', '--allow-empty', '--message', message);
+  };
   await git('init', '--quiet', '--initial-branch', 'main');
-  await git('remote', 'add', 'origin', 'https://github.com/acme/models.git');
+  await git('remote', 'add', 'origin', `https://github.com/${REPOSITORY}.git`);
+  await commit('the workflows');
+
+  await using owned = new AsyncDisposableStack();
+  const cache = owned.use(await startCacheServer());
+  const pulls: Record<string, Pull[]> = {};
+  const github = owned.use(
+    await startGitHubServer({
+      ...{ repository: REPOSITORY, token: TOKEN, caches: cache, pulls },
+      contents: { kind: 'git', folder: place },
+    }),
+  );
+  const kept = owned.move();
   // Not 1, act's own: on a machine's daemon, another act's containers would be taken for this job's.
   let runId = Date.now();
 
@@ -69,25 +109,31 @@ export async function actRepository({ folder, action, docker }: ActOptions): Pro
     event: string,
     workflow: string,
     payload: object,
-    signal: AbortSignal,
+    job: CacheJob,
+    { signal, flags = [] }: RunOptions,
   ): Promise<JobResult> {
-    await git('add', '--all');
-    await git('commit', '--quiet', '--allow-empty', '--message', event);
     const eventFile = join(folder, 'event.json');
-    await writeFile(eventFile, JSON.stringify({ repository: { default_branch: 'main' }, ...payload }));
+    await writeFile(eventFile, JSON.stringify(payload));
     runId += 1;
+    const environment = {
+      ...cache.job({ default: MAIN, ...job }),
+      ...github.env,
+      GITHUB_RUN_ID: String(runId),
+    };
     const start = performance.now();
     const { stdout, stderr } = await execa(
       act,
       [
         ...[event, '--json', '--workflows', join('.github/workflows', workflow), '--eventpath', eventFile],
-        ...['--platform', 'self-hosted=-self-hosted', '--platform', 'gpu=-self-hosted'],
+        ...['self-hosted', 'gpu', 'ubuntu-latest', 'l4', 'h100'].flatMap((label) => [
+          '--platform',
+          `${label}=-self-hosted`,
+        ]),
         ...['--local-repository', `org/deterministic-ml-action@v1=${action}`, '--actor', 'octocat'],
-        ...['--cache-server-addr', '127.0.0.1', '--cache-server-path', join(folder, 'cache')],
-        // Nobody uses it, on whatever port; but without it there is no ACTIONS_RUNTIME_TOKEN, and so no cache.
-        ...['--artifact-server-addr', '127.0.0.1', '--artifact-server-port', '0'],
-        ...['--artifact-server-path', join(folder, 'artifacts')],
-        ...['--action-cache-path', join(folder, 'work'), '--env', `GITHUB_RUN_ID=${runId}`],
+        ...['--no-cache-server', '--action-cache-path', join(folder, 'work')],
+        ...['--secret', `GITHUB_TOKEN=${TOKEN}`],
+        ...Object.entries(environment).flatMap(([name, value]) => ['--env', `${name}=${value}`]),
+        ...flags,
       ],
       {
         cwd: place,
@@ -96,7 +142,7 @@ export async function actRepository({ folder, action, docker }: ActOptions): Pro
         stdin: 'ignore',
         env: {
           PATH: [dirname(process.execPath), process.env['PATH']].join(delimiter),
-          DOCKER_HOST: docker,
+          ...(docker === undefined ? {} : { DOCKER_HOST: docker }),
         },
       },
     );
@@ -111,15 +157,31 @@ export async function actRepository({ folder, action, docker }: ActOptions): Pro
   }
 
   return {
+    cache,
     write: (path, content) => writeFile(join(place, path), content),
-    pullRequest: (signal) =>
-      run(
-        'pull_request',
-        'check.yml',
-        { pull_request: { number: 7, head: { ref: 'change' }, base: { ref: 'main' } } },
-        signal,
-      ),
-    refresh: (reason, signal) => run('workflow_dispatch', 'refresh.yml', { inputs: { reason } }, signal),
+    async pullRequest(signal, workflow = 'check.yml', flags = []) {
+      await git('checkout', '--quiet', '-B', 'change');
+      await commit('change');
+      const job = { ref: `refs/pull/${PULL}/merge`, base: MAIN };
+      return await run('pull_request', workflow, payloadOf('pull_request'), job, { signal, flags });
+    },
+    async merge() {
+      await commit('change');
+      const changed = await git('rev-parse', 'HEAD');
+      await git('checkout', '--quiet', 'main');
+      await git('merge', '--quiet', '--no-ff', '--message', `vLLM 0.31 (#${PULL})`, changed);
+      const sha = await git('rev-parse', 'HEAD');
+      pulls[sha] = [{ number: PULL, merged_at: new Date().toISOString(), merge_commit_sha: sha }];
+    },
+    async onMain(event, workflow, options) {
+      await git('checkout', '--quiet', 'main');
+      const { inputs } = options;
+      // act takes the commit from a push's payload.
+      const after = event === 'push' ? { after: await git('rev-parse', 'HEAD') } : {};
+      const payload = { ...payloadOf(event), ...after, ...(inputs === undefined ? {} : { inputs }) };
+      return await run(event, workflow, payload, { ref: MAIN }, options);
+    },
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
 

@@ -47,7 +47,7 @@ describe('wherever its process is killed, there is the old one or the new one, w
     const killed = async (killAt: number) => {
       const folder = join(temporary.path, `killed-${killAt}`);
       assert.equal((await run('record', folder, 'new', killAt)).signal, 'SIGKILL');
-      const left = await readdir(folder).catch(() => []);
+      const left = await readdir(folder).catch((): string[] => []);
       if (left.includes('place')) await record.read(folder);
     };
     const steps = Array.from({ length: operations }, (_, i) => i + 1);

@@ -294,6 +294,20 @@ const wrong: readonly (readonly [string, string, readonly string[]])[] = [
     ['2:7  Unresolved tag: tag:yaml.org,2002:js/function'],
   ],
   [
+    'an acceptance twice, a record that is none, a reason that says nothing',
+    `${SAMPLE}accept:
+  - { record: ${'ab'.repeat(32)}, reason: meant }
+  - { record: ${'ab'.repeat(32)}, hardware-class: cpu, reason: meant }
+  - { record: ${'ab'.repeat(32)}, reason: meant once more }
+  - { record: abc, reason: "  " }
+`,
+    [
+      '15:7  this record is accepted twice for the same hardware',
+      '16:7  `accept[3].record`: a record is named by the 64 hex digits that its report shows',
+      '16:20  `accept[3].reason`: an acceptance needs its reason',
+    ],
+  ],
+  [
     'a bracket that is not closed',
     edited('seed: 0 }', 'seed: 0'),
     ['7:1  Flow map in block collection must be sufficiently indented and end with a }'],

@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { execa } from 'execa';
+import { parse } from 'yaml';
+import type { BaselineMeta } from '../../src/baseline/store.ts';
+import { temporaryFolder } from '../support/runtimes.ts';
+import { type ActRepository, actRepository, type JobResult } from './support/act.ts';
+import { builtAction } from './support/action.ts';
+import { type SuiteOptions, suite, writeTinyModel } from './support/suites.ts';
+
+const [OTHER, THIRD] = [-0.5, -0.75] as const;
+
+/** On hardware that a variable of the machine names, so that one machine can be several. */
+const ELSEWHERE = `import os
+import deterministic_ml.harness.fingerprint as facts
+if os.environ.get("LC_LEVEL"): facts.cpu_level = lambda *_: os.environ["LC_LEVEL"]`;
+
+const cached = (options: SuiteOptions = {}): string =>
+  suite({ env: { ON_IMPORT: ELSEWHERE }, baseline: { store: 'cache', lifetimes: 2 }, ...options });
+
+interface Way extends AsyncDisposable {
+  readonly repo: ActRepository;
+  readonly folder: string;
+  readonly action: string;
+}
+
+/** The example workflows on a runner whose engine does as it is told. */
+async function way(): Promise<Way> {
+  await using owned = new AsyncDisposableStack();
+  const { path: folder } = owned.use(await temporaryFolder());
+  const action = owned.use(await builtAction('scripted'));
+  const repo = owned.use(await actRepository({ folder, action: action.path }));
+  await writeTinyModel(join(folder, 'repository/model'));
+  await repo.write('determinism.yml', cached());
+  await repo.merge();
+  const kept = owned.move();
+  return { repo, folder, action: action.path, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+const refresh = (repo: ActRepository, reason: string, signal: AbortSignal, flags: readonly string[] = []) =>
+  repo.onMain('workflow_dispatch', 'refresh.yml', { inputs: { reason }, signal, flags });
+
+/** What a job concluded, and whether it was green. */
+const told = ({ outputs, succeeded }: JobResult) =>
+  `${outputs['conclusion']}${outputs['accepted'] === 'true' ? ' (accepted)' : ''}, ${succeeded ? 'green' : 'red'}`;
+
+async function metaOf({ record }: JobResult): Promise<BaselineMeta> {
+  return JSON.parse(await readFile(join(record, 'baseline.json'), 'utf8'));
+}
+
+/** The lines that a drift's report ends with. */
+function copied({ log }: JobResult): NonNullable<SuiteOptions['accept']> {
+  const from = log.indexOf('accept:');
+  const to = log.indexOf('Or, once it is merged:');
+  assert.ok(from >= 0 && to > from, log.join('\n'));
+  return parse(log.slice(from, to).join('\n')).accept;
+}
+
+test('trust has a name, a reason and a run behind it: from the first refresh to the accepted drift', {
+  timeout: 10 * 60_000,
+}, async (t) => {
+  await using made = await way();
+  const { repo } = made;
+  const change = async (options: SuiteOptions) => {
+    await repo.write('determinism.yml', cached(options));
+    return await repo.pullRequest(t.signal);
+  };
+  const says = (job: JobResult, pattern: RegExp) => assert.match(job.log.join('\n'), pattern);
+
+  const first = await refresh(repo, 'vLLM 0.30', t.signal);
+  assert.equal(told(first), 'reproduced, green', first.log.join('\n'));
+  const { provenance } = await metaOf(first);
+  assert.deepEqual(
+    [provenance.actor, provenance.reason, provenance.event, provenance.ref, provenance.runId],
+    ['octocat', 'vLLM 0.30', 'workflow_dispatch', 'refs/heads/main', first.runId],
+  );
+
+  const same = await change({});
+  assert.equal(told(same), 'reproduced, green', same.log.join('\n'));
+  says(same, /refreshed by octocat for “vLLM 0\.30” \(run \d+, commit [0-9a-f]{12}\)/);
+  says(same, /Its place is proven: /);
+
+  const drifted = await change({ args: { logprob: OTHER } });
+  assert.equal(told(drifted), 'drift, red', drifted.log.join('\n'));
+  const accept = copied(drifted);
+
+  const accepted = await change({ args: { logprob: OTHER }, accept });
+  assert.equal(told(accepted), 'drift (accepted), green', accepted.log.join('\n'));
+  const more = await change({ args: { logprob: THIRD }, accept });
+  assert.equal(told(more), 'drift, red', more.log.join('\n'));
+
+  await repo.write('determinism.yml', cached({ args: { logprob: OTHER }, accept }));
+  await repo.merge();
+  const stored = await repo.onMain('push', 'accept.yml', { signal: t.signal });
+  assert.equal(told(stored), 'drift (accepted), green', stored.log.join('\n'));
+  const now = await metaOf(stored);
+  assert.equal(now.provenance.reason, 'why these bits are meant');
+  assert.equal(now.provenance.pullRequest, 7);
+  assert.deepEqual(
+    now.chain.map(({ record }) => record),
+    [(await metaOf(first)).record],
+  );
+
+  const again = await change({ args: { logprob: OTHER } });
+  assert.equal(told(again), 'reproduced, green', again.log.join('\n'));
+  says(again, /pull request #7/);
+
+  const warm = await repo.onMain('schedule', 'keep-warm.yml', { signal: t.signal });
+  assert.equal(warm.succeeded, true, warm.log.join('\n'));
+  says(
+    warm,
+    /2 baselines, newest first\n\* .*“why these bits are meant” \(push, pull request #7.*\n.*\n {2}.*“vLLM 0\.30”/,
+  );
+  const { stdout } = await execa(process.execPath, [
+    ...[join(made.action, 'dist/cli.js'), 'log'],
+    ...['--baseline-path', `${again.record}.baseline`],
+  ]);
+  assert.match(stdout, /2 baselines, newest first/);
+});
+
+test('a matrix: each leg has its own hardware class, its own baseline and its own acceptance', {
+  timeout: 10 * 60_000,
+}, async (t) => {
+  await using made = await way();
+  const { repo } = made;
+  const leg = (gpu: string) => ['--matrix', `gpu:${gpu}`, '--env', `LC_LEVEL=${gpu}`];
+  const dispatch = (gpu: string) =>
+    repo.onMain('workflow_dispatch', 'matrix.yml', {
+      inputs: { reason: `first on ${gpu}` },
+      ...{ signal: t.signal, flags: leg(gpu) },
+    });
+  const [l4, h100] = [await dispatch('l4'), await dispatch('h100')];
+  assert.equal(told(l4), 'reproduced, green', l4.log.join('\n'));
+  assert.equal(told(h100), 'reproduced, green', h100.log.join('\n'));
+  assert.notEqual(l4.outputs['hardware-class'], h100.outputs['hardware-class']);
+  assert.equal(new Set(repo.cache.entries.map(({ key }) => key.split('/')[2])).size, 2);
+
+  const warm = await repo.onMain('schedule', 'keep-warm.yml', { signal: t.signal });
+  assert.match(warm.log.join('\n'), /first on l4[\s\S]*first on h100|first on h100[\s\S]*first on l4/);
+
+  const drifted = { args: { logprob: OTHER } };
+  await repo.write('determinism.yml', cached(drifted));
+  await repo.merge();
+  const check = async (gpu: string) => await repo.pullRequest(t.signal, 'matrix.yml', leg(gpu));
+  const both = [await check('l4'), await check('h100')] as const;
+  assert.deepEqual(both.map(told), ['drift, red', 'drift, red']);
+  const accept = both.flatMap(copied);
+  assert.equal(new Set(accept.map((line) => line['hardware-class'])).size, 2);
+  await repo.write('determinism.yml', cached({ ...drifted, accept }));
+  for (const gpu of ['l4', 'h100']) {
+    const job = await check(gpu);
+    assert.equal(told(job), 'drift (accepted), green', job.log.join('\n'));
+    assert.deepEqual(
+      job.annotations.filter(({ level }) => level !== 'notice'),
+      [],
+      'the line of the other leg is not stale here',
+    );
+  }
+
+  repo.cache.evict(l4.outputs['baseline-key'] ?? '');
+  const gone = await check('l4');
+  assert.equal(told(gone), 'incomparable, red', gone.log.join('\n'));
+  assert.ok(gone.log.some((line) => line.includes(h100.outputs['hardware-class'] ?? '?')));
+});

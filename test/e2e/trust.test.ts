@@ -1,0 +1,638 @@
+import assert from 'node:assert/strict';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { cacheVersion } from '../../src/baseline/cache-service.ts';
+import type { ErrorCode } from '../../src/errors.ts';
+import { bytesBelow } from '../support/cache-baseline.ts';
+import type { Fault as CacheFault, StoredEntry } from '../support/cache-server.ts';
+import type { GitHubFault } from '../support/github-server.ts';
+import { type Action, builtAction } from './support/action.ts';
+import type { Outcome } from './support/spawn.ts';
+import { BASELINES, checkout, type SuiteOptions, suite } from './support/suites.ts';
+import {
+  type Asked,
+  annotated,
+  archiveOf,
+  assertFailed,
+  bomb,
+  type Hosted,
+  type HostedOptions,
+  hosted,
+  INSIDE,
+  MAIN,
+  PULL,
+  type Stepped,
+} from './support/trust.ts';
+
+let action: Action;
+/** The baseline of the suite `a`, as a refresh on the default branch stored it. */
+let seed: StoredEntry;
+/** `deterministic-ml-v1/a/<class>/`, and the class. */
+let shelf: string;
+let hardwareClass: string;
+
+before(async () => {
+  action = await builtAction('scripted');
+  await using repository = await hosted(action);
+  const { exitCode, log } = await repository.refresh();
+  const [entry] = repository.cache.entries;
+  assert.ok(exitCode === 0 && entry !== undefined, log);
+  seed = entry;
+  shelf = entry.key.slice(0, entry.key.lastIndexOf('/') + 1);
+  hardwareClass = shelf.split('/')[2] ?? '';
+});
+after(() => action[Symbol.asyncDispose]());
+
+/** A repository whose default branch has the baseline in the cache. */
+const withBaseline = (options: HostedOptions = {}) => hosted(action, { seeds: [seed], ...options });
+
+const DRIFT: SuiteOptions = { args: { logprob: -0.5 } };
+/** A base branch that lets pass whatever a policy can. */
+const LAX: SuiteOptions = { policy: { 'no-baseline': 'warn', incomparable: 'warn' } };
+/** What a newer run would have called the same bits. */
+const newerKey = () => seed.key.replace(/[^/]+(?=-[0-9a-f]{16}$)/, '9999999999999-1');
+
+function assertConcluded(
+  outcome: Outcome,
+  conclusion: string,
+  verdict: 'pass' | 'warn' | 'fail',
+  key: string | undefined = undefined,
+): void {
+  const { outputs, exitCode, log } = outcome;
+  assert.equal(outputs['error-code'] ?? '', '', log);
+  assert.deepEqual([outputs['conclusion'], outputs['verdict']], [conclusion, verdict], log);
+  assert.equal(exitCode, verdict === 'fail' ? 1 : 0);
+  if (key !== undefined) assert.equal(outputs['baseline-key'], key);
+}
+
+function assertWarned(outcome: Outcome, ...says: readonly RegExp[]): void {
+  const all = annotated(outcome, 'warning').join('\n\n');
+  for (const say of says) assert.match(all, say);
+}
+
+describe('a baseline in the cache', { concurrency: 3 }, () => {
+  test('is refreshed on the default branch, reproduced by a pull request, and a changed engine drifts', async () => {
+    await using repository = await hosted(action);
+    const refreshed = await repository.refresh();
+    assertConcluded(refreshed, 'reproduced', 'pass', repository.cache.entries[0]?.key);
+    assert.match(refreshed.log, /Stored a baseline of .*, refreshed by octocat for “first one”/);
+    const stored = repository.stored();
+    assert.deepEqual(
+      stored.map(({ ref }) => ref),
+      [MAIN],
+    );
+
+    const checked = await repository.step();
+    assertConcluded(checked, 'reproduced', 'pass', stored[0]?.key);
+    assert.match(checked.log, /Compared with the baseline of .*, refreshed by octocat for “first one”/);
+    assert.match(
+      checked.log,
+      /Its place is proven: the repository's list has it on refs\/heads\/main, and nothing of its name/,
+    );
+    assert.deepEqual(annotated(checked, 'warning'), []);
+
+    const drifted = await repository.step({ suite: DRIFT });
+    assertConcluded(drifted, 'drift', 'fail', stored[0]?.key);
+    assert.match(drifted.log, /same tokens, other log-probability bits/);
+    assert.deepEqual(repository.stored(), stored, 'a check stores nothing');
+  });
+
+  test('of a newer name on the pull request’s own branch is passed over, and that is told', async () => {
+    await using repository = await withBaseline();
+    repository.cache.put({ ...seed, key: newerKey(), ref: PULL });
+    const outcome = await repository.step();
+    assertConcluded(outcome, 'reproduced', 'pass', seed.key);
+    assert.ok(
+      outcome.log.includes(`Near, but not taken: "${newerKey()}", since it lies on ${PULL}.`),
+      outcome.log,
+    );
+  });
+
+  test('on the pull request’s own branch alone is none', async () => {
+    await using repository = await hosted(action);
+    repository.cache.put({ ...seed, ref: PULL });
+    const outcome = await repository.step();
+    assertConcluded(outcome, 'no-baseline', 'fail', '');
+    assert.match(outcome.log, /on refs\/heads\/main: there is none that this action wrote/);
+    assert.match(outcome.log, /since it lies on refs\/pull\/7\/merge/);
+    assert.ok(!repository.cache.calls.includes('download'));
+  });
+
+  test('is told apart from those of suites and classes whose names begin alike, and of names of no form', async () => {
+    const others = () => [
+      { ...seed, key: newerKey().replace('/a/', '/a-b/') },
+      { ...seed, key: newerKey().replace(`/${hardwareClass}/`, `/${hardwareClass}-2/`) },
+    ];
+    await using repository = await withBaseline();
+    for (const other of others()) repository.cache.put(other);
+    for (const name of ['latest', '1-1-abababababababab/more', '##[add-path]evil'])
+      repository.cache.put({ ...seed, key: `${shelf}${name}` });
+    const outcome = await repository.step();
+    assertConcluded(outcome, 'reproduced', 'pass', seed.key);
+    assert.match(outcome.log, /Near, but not taken: ".*\/latest", since this action gives no such name/);
+    assert.deepEqual(
+      outcome.commands.filter(({ command }) => command === 'add-path'),
+      [],
+    );
+
+    await using without = await hosted(action);
+    for (const other of others()) without.cache.put(other);
+    const incomparable = await without.step();
+    assertConcluded(incomparable, 'incomparable', 'fail', '');
+    assert.match(
+      incomparable.log,
+      new RegExp(`Of the same suite there are baselines of other hardware: ${hardwareClass}-2\\.\n`),
+    );
+    without.cache.evict(others()[1]?.key ?? '');
+    assertConcluded(await without.step(), 'no-baseline', 'fail', '');
+  });
+
+  test('of no form, on the default branch, hides what is behind it there', async () => {
+    await using repository = await withBaseline();
+    repository.cache.put({ ...seed, key: `${shelf}latest` });
+    const before = repository.stored();
+    for (const outcome of [await repository.step({ event: 'push' }), await repository.refresh()])
+      await assertFailed(repository, before, outcome, {
+        code: 'baseline-invalid',
+        says: /The newest cache entry under ".*" is ".*\/latest", a name that this action does not give/,
+        advises: /let it use another name. Then delete it: `gh cache delete`/,
+      });
+  });
+
+  test('of another suite under this one’s key is refused', async () => {
+    await using repository = await hosted(action, { base: { name: 'a-b' } });
+    const { log } = await repository.refresh({ suite: { name: 'a-b' } });
+    const [foreign] = repository.cache.entries;
+    assert.ok(foreign, log);
+    await using victim = await hosted(action, {
+      seeds: [{ ...foreign, key: foreign.key.replace('/a-b/', '/a/') }],
+    });
+    await assertFailed(victim, victim.stored(), await victim.step(), {
+      code: 'baseline-invalid',
+      says: /belongs to the suite `a-b`. Nothing was compared/,
+      advises: /find out who can write to the store/,
+    });
+  });
+});
+
+describe('an entry that a stranger put there is refused', { concurrency: 3 }, () => {
+  const shadowed = (ref: string) => ({
+    code: 'baseline-invalid' as const,
+    says: new RegExp(`"${seed.key}" of ${MAIN} is shadowed: ${ref} has the cache entry "${seed.key}"`),
+    advises: new RegExp(`Then delete it \\(\`gh cache delete ${seed.key} --ref ${ref}\`\\)`),
+  });
+
+  for (const ref of [PULL, 'refs/heads/feature'])
+    test(`under the same key on ${ref}`, async () => {
+      await using repository = await withBaseline({ base: LAX });
+      repository.cache.put({ ...seed, ref });
+      const before = repository.stored();
+      await assertFailed(repository, before, await repository.step(), shadowed(ref));
+      assert.ok(!repository.cache.calls.includes('download'), 'before anything is downloaded');
+    });
+
+  test('under the same key, between the look at the list and the download', async () => {
+    await using repository = await withBaseline({ base: LAX });
+    repository.cache.onCall = (call) => {
+      if (call !== 'GetCacheEntryDownloadURL') return;
+      repository.cache.onCall = () => undefined;
+      repository.cache.put({ ...seed, ref: PULL });
+    };
+    const outcome = await repository.step();
+    assert.ok(repository.cache.calls.includes('download'));
+    await assertFailed(repository, repository.stored(), outcome, shadowed(PULL));
+  });
+
+  test('that is an older baseline, saved again under a newer key', async () => {
+    await using repository = await withBaseline({ base: LAX });
+    repository.cache.put({ ...seed, key: newerKey() });
+    const before = repository.stored();
+    const [, run] = /\/(\d+)-1-[0-9a-f]{16}$/.exec(seed.key) ?? [];
+    for (const outcome of [await repository.step(), await repository.step({ event: 'push' })])
+      await assertFailed(repository, before, outcome, {
+        code: 'baseline-invalid',
+        says: new RegExp(
+          `The baseline ${newerKey()} was made by run ${run}, attempt 1, and not by the one that its key names. Nothing was compared`,
+        ),
+        advises: /find out who can write to the store/,
+      });
+  });
+
+  test('and the refresh, which meets it too, says which entry has to be deleted', async () => {
+    await using repository = await withBaseline();
+    repository.cache.put({ ...seed, key: newerKey() });
+    await assertFailed(repository, repository.stored(), await repository.refresh(), {
+      code: 'baseline-invalid',
+      says: /was made by run/,
+      advises: new RegExp(`gh cache delete ${newerKey()}`),
+    });
+  });
+
+  const FOLLOWED = [{ name: `${INSIDE}/a` }, { name: `${INSIDE}/a/kept` }];
+  const crafted: readonly [string, (outside: string) => Promise<Buffer>, RegExp][] = [
+    ['an absolute path', (outside) => archiveOf({ name: join(outside, 'kept') }), /lies outside of/],
+    ['a path that climbs', () => archiveOf({ name: `${INSIDE}/../climbed` }), /is no name of a file/],
+    [
+      'a path that climbs out of its folder',
+      () => archiveOf({ name: '.deterministic-ml/../climbed' }),
+      /lies outside of/,
+    ],
+    [
+      'a symbolic link, and a file behind it',
+      (outside) =>
+        archiveOf(
+          { ...FOLLOWED[0], name: `${INSIDE}/a`, type: 'symlink', linkname: outside },
+          FOLLOWED[1] as { name: string },
+        ),
+      /"\.deterministic-ml\/baseline\/a" in it is a symbolic link/,
+    ],
+    [
+      'a hard link, and a file over it',
+      (outside) =>
+        archiveOf(
+          { name: `${INSIDE}/a`, type: 'link', linkname: join(outside, 'kept') },
+          { name: `${INSIDE}/a` },
+        ),
+      /is a hard link/,
+    ],
+    [
+      'a device node',
+      () => archiveOf({ name: `${INSIDE}/a`, type: 'block-device', devmajor: 8 }),
+      /is a device/,
+    ],
+    ['10 GB of zeros', () => bomb(`${INSIDE}/record.json`), /holds more than 1073741824 bytes/],
+    ['bytes that are no archive', async () => Buffer.from('not even compressed'), /cannot be decompressed/],
+  ];
+  for (const [what, archive, says] of crafted)
+    test(`that holds ${what}`, async () => {
+      const runner = await checkout();
+      await using _ = runner;
+      const outside = join(runner.home, 'outside');
+      await mkdir(outside);
+      await writeFile(join(outside, 'kept'), 'as it was');
+      const entry = { key: seed.key, version: cacheVersion('gzip'), archive: await archive(outside) };
+      await using repository = await hosted(action, { base: LAX, seeds: [entry] });
+      const outcome = await repository.step({ runner });
+      await assertFailed(repository, repository.stored(), outcome, {
+        code: 'baseline-invalid',
+        says: new RegExp(`The cache entry "${seed.key}" is no baseline of this action: .*${says.source}`),
+        advises: new RegExp(`Then delete it \\(\`gh cache delete ${seed.key}\`\\) and refresh`),
+      });
+      assert.ok(repository.cache.calls.includes('download'));
+      assert.deepEqual(await bytesBelow(outside), { kept: Buffer.from('as it was').toString('base64') });
+    });
+});
+
+describe('nobody approves a change of its own', { concurrency: 3 }, () => {
+  const own: readonly [string, Asked, RegExp, RegExp][] = [
+    [
+      'a pull request',
+      { event: 'pull_request' },
+      /started by the event `pull_request`, which may not write a baseline: no change approves itself/,
+      /on: workflow_dispatch/,
+    ],
+    [
+      'a fork',
+      { event: 'pull_request', fork: true },
+      /started by the event `pull_request`, which may not write/,
+      /on: workflow_dispatch/,
+    ],
+    [
+      'a dispatch on a feature branch',
+      { ref: 'refs/heads/feature' },
+      /runs on `refs\/heads\/feature`, and the default branch is `main`: pull requests cannot read the caches/,
+      /Merge first, then run the refresh workflow on the default branch; or .*store: files/,
+    ],
+    [
+      'a push on a feature branch',
+      { event: 'push', ref: 'refs/heads/feature' },
+      /by `push` on `refs\/heads\/feature`, and the default branch is `main`: nobody has approved/,
+      /branches: \[main\].*and merge first/,
+    ],
+  ];
+  for (const [what, asked, says, advises] of own)
+    test(`by a refresh from ${what}`, async () => {
+      await using repository = await withBaseline();
+      const before = repository.stored();
+      const outcome = await repository.refresh({ ...asked, suite: DRIFT });
+      await assertFailed(repository, before, outcome, { code: 'refresh-not-allowed', says, advises });
+      assert.deepEqual([repository.cache.calls, repository.github.calls], [[], []]);
+    });
+
+  const ALTERED = /This change alters what judges it: Here refs\/heads\/main judges/;
+  test('by a policy that lets a missing baseline pass', async () => {
+    await using repository = await hosted(action);
+    const outcome = await repository.step({ suite: LAX });
+    assertConcluded(outcome, 'no-baseline', 'fail', '');
+    assertWarned(outcome, ALTERED, /policy\.no-baseline: fail → warn/);
+  });
+
+  const switchedOff: readonly [string, SuiteOptions, RegExp][] = [
+    ['relations without the baseline', { relations: ['rerun'] }, /relations\S*: .*baseline.* → \(absent\)/],
+    ['another depth', { depth: 'score', score: [{ id: 's', text: 'x y' }] }, /depth: full → score/],
+    ['another store', { baseline: { store: 'files' } }, /baseline\.store: cache → files/],
+    ['another name', { name: 'mine' }, /name: a → mine/],
+  ];
+  for (const [what, differs, says] of switchedOff)
+    test(`by ${what}`, async () => {
+      await using repository = await withBaseline({ base: LAX });
+      const outcome = await repository.step({ suite: { ...LAX, ...DRIFT, ...differs } });
+      assertConcluded(outcome, 'drift', 'fail', seed.key);
+      assertWarned(outcome, ALTERED, says);
+      assert.match(outcome.log, /changed \(suite\): engine\.args\.logprob: \(absent\) → -0\.5/);
+    });
+
+  test('by a model that lies outside of the repository', async () => {
+    await using repository = await withBaseline();
+    const before = repository.stored();
+    for (const model of ['/etc', '../../_temp']) {
+      const outcome = await repository.step({ suite: { model } });
+      await assertFailed(repository, before, outcome, {
+        code: 'pull-request-limited',
+        says: /wants the model from .*, a folder of the runner outside of the repository, and its base branch does not/,
+        advises: /Merge the new path first/,
+      });
+      assert.match(annotated(outcome, 'error').join('\n'), /a pull request cannot choose a folder/);
+    }
+    assert.deepEqual(repository.cache.calls, []);
+  });
+
+  test('by a base branch that has no suite yet: the strict defaults judge', async () => {
+    await using repository = await hosted(action, { base: null });
+    const outcome = await repository.step({ suite: { ...LAX, relations: ['rerun'] } });
+    assertConcluded(outcome, 'no-baseline', 'fail', '');
+    assertWarned(
+      outcome,
+      /No suite on the base branch: refs\/heads\/main has no valid suite at this path: the strict defaults judge/,
+    );
+  });
+});
+
+describe('a permission that the workflow does not give', { concurrency: 3 }, () => {
+  test('to list the caches: the check runs, and warns with the lines that help', async () => {
+    await using repository = await withBaseline({ permissions: ['contents'] });
+    const outcome = await repository.step();
+    assertConcluded(outcome, 'reproduced', 'pass', seed.key);
+    assertWarned(
+      outcome,
+      /Where the baseline comes from is not proven: GitHub does not tell this job .* \(403: Resource not accessible by integration\)/,
+      /permissions:\s+actions: read/,
+    );
+    assert.doesNotMatch(outcome.log, /Its place is proven/);
+  });
+
+  test('to read the repository: an error, since nobody knows who judges', async () => {
+    await using repository = await withBaseline({ base: LAX, permissions: ['actions'] });
+    const before = repository.stored();
+    await assertFailed(repository, before, await repository.step({ suite: LAX }), {
+      code: 'github-unavailable',
+      says: /does not show this job the commit/,
+      advises: /permissions:\n {2}contents: read/,
+    });
+    assert.deepEqual(repository.cache.calls, []);
+  });
+});
+
+/** What goes wrong, which may need to know the repository. */
+interface Trouble {
+  readonly cache?: readonly CacheFault[];
+  readonly github?: readonly GitHubFault[];
+  readonly asked?: (repository: Hosted) => Asked;
+  readonly code: ErrorCode;
+  readonly says: RegExp;
+  readonly advises: RegExp;
+}
+
+async function assertTrouble(
+  repository: Hosted,
+  { cache = [], github = [], asked = () => ({}), ...fault }: Trouble,
+  step: (asked: Asked) => Promise<Stepped>,
+): Promise<void> {
+  repository.cache.faults.push(...cache);
+  repository.github.faults.push(...github);
+  const before = repository.stored();
+  await assertFailed(repository, before, await step(asked(repository)), fault);
+}
+
+const LOOKUP = 'GetCacheEntryDownloadURL';
+
+describe('an outage is not an absence, whatever the policy lets pass', { concurrency: 6 }, () => {
+  const unknown = /Whether there is a baseline is unknown/;
+  const outage = (says: RegExp, rest: Partial<Trouble>): Trouble => ({
+    ...{ code: 'store-unavailable', says, advises: unknown },
+    ...rest,
+  });
+  const status = (status: number, message: string) =>
+    ({ at: LOOKUP, kind: 'status', status, message }) as const;
+  const mode = (value: string) => ({ asked: () => ({ env: { ACTIONS_CACHE_MODE: value } }) });
+  const outages: Readonly<Record<string, Trouble>> = {
+    'a cache service that refuses connections': outage(/127\.0\.0\.1:1 .* refused the connection/, {
+      asked: () => ({ env: { ACTIONS_RESULTS_URL: 'http://127.0.0.1:1/' } }),
+    }),
+    'a runner that offers no cache service': outage(/offers no cache service: ACTIONS_RESULTS_URL is not/, {
+      asked: () => ({ env: { ACTIONS_RESULTS_URL: '' } }),
+      advises: /store: files/,
+    }),
+    'a cache service that answers 500': outage(/answered 500 \(on fire\)/, {
+      cache: [status(500, 'on fire')],
+    }),
+    'a token that is not valid': outage(/answered 401 \(no valid token\)/, {
+      asked: () => ({ env: { ACTIONS_RUNTIME_TOKEN: 'expired.by.now' } }),
+      advises: /did not accept this job's token/,
+    }),
+    'a token that may read no branch': outage(/answered 403 \(cache read denied: no readable scopes\)/, {
+      asked: () => ({ job: { permission: 'none' } }),
+      advises: /a policy of the organisation, or the event .* forbids caches/,
+    }),
+    'a mode that may only write': outage(
+      /may not read caches \(ACTIONS_CACHE_MODE is "write-only"\)/,
+      mode('write-only'),
+    ),
+    'a mode that may do nothing': outage(
+      /may not read caches \(ACTIONS_CACHE_MODE is "none"\)/,
+      mode('none'),
+    ),
+    'a cache service that never answers': outage(/did not answer within 30 s/, {
+      cache: [{ at: LOOKUP, kind: 'silence' }],
+    }),
+    'a page of a proxy in place of its answer': outage(/something that no cache service says/, {
+      cache: [{ at: LOOKUP, kind: 'page', html: '<h1>Log in</h1>' }],
+    }),
+    'a page of a proxy in place of the entry': outage(/during the download/, {
+      cache: [{ at: 'download', kind: 'page', html: '<h1>Log in</h1>' }],
+    }),
+    'a download that breaks off': outage(/closed the connection .* during the download of ".*"/, {
+      cache: [{ at: 'download', kind: 'cut-short' }],
+    }),
+    'an entry that the list names and the service does not give': outage(
+      /list of cache entries has the baseline ".*" on refs\/heads\/main, but the cache service .* does not give it/,
+      { asked: () => ({ job: { base: PULL, default: PULL } }), advises: /evicted this very moment/ },
+    ),
+    'a list of caches that is down': outage(/answered 500: no list today/, {
+      code: 'github-unavailable',
+      github: [{ at: 'caches', kind: 'status', status: 500, message: 'no list today' }],
+      advises: /this is an error and no verdict/,
+    }),
+    'a base branch that cannot be read': outage(/answered 500: no files today/, {
+      code: 'github-unavailable',
+      github: [{ at: 'contents', kind: 'status', status: 500, message: 'no files today' }],
+      advises: /this is an error and no verdict/,
+    }),
+  };
+  for (const [what, trouble] of Object.entries(outages))
+    test(what, async () => {
+      await using repository = await withBaseline({ base: LAX });
+      await assertTrouble(repository, trouble, (asked) => repository.step({ suite: LAX, ...asked }));
+    });
+
+  test('but a store that answers and has none is an absence, with the usual reasons and the command', async () => {
+    await using repository = await hosted(action);
+    for (const event of ['pull_request', 'push']) {
+      const outcome = await repository.step({ event });
+      assertConcluded(outcome, 'no-baseline', 'fail', '');
+      const told = annotated(outcome, 'error').join('\n');
+      for (const text of [told, outcome.log, outcome.summary]) {
+        assert.match(
+          text,
+          /it never ran, it is not on the default branch yet, or the cache entry was not used/,
+        );
+        assert.match(text, /gh workflow run refresh\.yml -f reason=/);
+      }
+      assert.match(outcome.log, /Nothing under "deterministic-ml-v1\/a\/"/);
+    }
+    repository.base['determinism.yml'] = suite({ name: 'a', baseline: { store: 'cache' }, ...LAX });
+    assertConcluded(await repository.step(), 'no-baseline', 'warn', '');
+  });
+});
+
+describe('a refresh that could not store', { concurrency: 3 }, () => {
+  const refused: Readonly<Record<string, Trouble>> = {
+    'since the key is taken': {
+      code: 'store-refused',
+      cache: [{ at: 'CreateCacheEntry', kind: 'status', status: 409, message: 'already exists' }],
+      says: /was not stored: the cache has an entry ".*" already/,
+      advises: /Run the refresh anew/,
+    },
+    'since the service lost what it had accepted': {
+      code: 'store-unavailable',
+      cache: [{ at: 'FinalizeCacheEntryUpload', kind: 'lost' }],
+      says: /was not stored as ".*accepted it, but does not have it now/,
+      advises: /Re-run the job/,
+    },
+    'since the token may only read': {
+      code: 'store-refused',
+      asked: () => ({ job: { permission: 'read' } }),
+      says: /denied this job to write ".*" \(.*cache write denied: no writable scopes/,
+      advises: /refresh by `workflow_dispatch`/,
+    },
+    'since the mode may only read': {
+      code: 'store-refused',
+      asked: () => ({ env: { ACTIONS_CACHE_MODE: 'read' } }),
+      says: /may not both write and read caches \(ACTIONS_CACHE_MODE is "read"\)/,
+      advises: /refresh by `workflow_dispatch`/,
+    },
+  };
+  for (const [why, trouble] of Object.entries(refused))
+    test(`${why} says so`, async () => {
+      await using repository = await withBaseline();
+      await assertTrouble(repository, trouble, (asked) => repository.refresh({ suite: DRIFT, ...asked }));
+    });
+
+  test('since another one did so meanwhile says whose, and stores nothing', async () => {
+    await using repository = await withBaseline();
+    repository.cache.onCall = (call) => {
+      if (call === 'download') repository.cache.put({ ...seed, key: newerKey() });
+    };
+    const outcome = await repository.refresh({ suite: DRIFT });
+    const { cache } = repository;
+    assert.ok(!cache.calls.includes('CreateCacheEntry'));
+    assert.deepEqual(
+      cache.entries.map(({ key }) => key),
+      [seed.key, newerKey()],
+    );
+    await assertFailed(repository, repository.stored(), outcome, {
+      code: 'store-refused',
+      says: new RegExp(
+        `not stored: another refresh \\(run 9999999999999, attempt 1\\) stored its baseline "${newerKey()}" in the meantime; when this run began, it was "${seed.key}"`,
+      ),
+      advises: /Look at that one, and refresh anew/,
+    });
+  });
+
+  test('as the newest says which one counts', async () => {
+    await using repository = await withBaseline();
+    const { cache } = repository;
+    cache.onCall = (call) => {
+      if (call !== 'FinalizeCacheEntryUpload') return;
+      cache.onCall = (next) => {
+        if (next !== LOOKUP) return;
+        cache.onCall = () => undefined;
+        cache.put({ ...seed, key: newerKey() });
+      };
+    };
+    const outcome = await repository.refresh({ suite: DRIFT });
+    assert.deepEqual(
+      cache.entries.map(({ key }) => key).toSpliced(1, 1),
+      [seed.key, newerKey()],
+      'its own lies between the two',
+    );
+    await assertFailed(repository, repository.stored(), outcome, {
+      code: 'store-refused',
+      says: new RegExp(
+        `was stored, but is superseded by "${newerKey()}" of another refresh \\(run 9999999999999`,
+      ),
+      advises: /`concurrency` group/,
+    });
+  });
+});
+
+describe('a pull request that brings its own baseline in files', { concurrency: 3 }, () => {
+  const FILES: SuiteOptions = { baseline: { store: 'files', path: BASELINES } };
+  const place = () => `${BASELINES}/a/${hardwareClass}/baseline.json`;
+  const textIn = async ({ runner }: Stepped): Promise<string> =>
+    Buffer.from((await bytesBelow(runner.workspace))[place()] ?? '', 'base64').toString();
+
+  test('is green only with a warning that names whose it replaces', async () => {
+    await using repository = await hosted(action, { base: FILES });
+    const honest = await repository.refresh({ suite: FILES });
+    const changed = { ...FILES, ...DRIFT };
+    const brought = await repository.refresh({
+      suite: changed,
+      ref: 'refs/heads/change',
+      with: { reason: 'I say so' },
+    });
+    for (const outcome of [honest, brought]) assertConcluded(outcome, 'reproduced', 'pass');
+
+    repository.base[place()] = await textIn(honest);
+    const replaced = await repository.step({ suite: changed, runner: brought.runner });
+    assertConcluded(replaced, 'reproduced', 'pass');
+    assert.match(replaced.log, /refreshed by octocat for “I say so”/);
+    assertWarned(
+      replaced,
+      /This change brings its own baseline: It was compared with the baseline in its own diff; the base branch’s is of \d{4}-\d\d-\d\d, by octocat for “first one”\. Merging it is what approves it/,
+    );
+
+    const kept = await repository.step({ suite: FILES, runner: honest.runner });
+    assertConcluded(kept, 'reproduced', 'pass');
+    assert.deepEqual(annotated(kept, 'warning'), []);
+    assertConcluded(await repository.step({ suite: changed, runner: honest.runner }), 'drift', 'fail');
+
+    delete repository.base[place()];
+    const first = await repository.step({ suite: FILES, runner: honest.runner });
+    assertWarned(first, /brings its own baseline: .*; the base branch has none/);
+  });
+
+  test('in a folder of its own choice, or takes the base’s away, is judged by the base’s folder', async () => {
+    await using repository = await hosted(action, { base: FILES });
+    const mine = { ...DRIFT, baseline: { store: 'files', path: 'mine' } };
+    const brought = await repository.refresh({ suite: mine, ref: 'refs/heads/change' });
+    assertConcluded(brought, 'reproduced', 'pass');
+    const outcome = await repository.step({ suite: mine, runner: brought.runner });
+    assertConcluded(outcome, 'no-baseline', 'fail', '');
+    assertWarned(
+      outcome,
+      /This change alters what judges it: .*baseline\.path: determinism-baselines → mine/,
+    );
+  });
+});
