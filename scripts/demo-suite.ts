@@ -62,3 +62,6 @@ const PASSAGE =
   'in the same direction, and the old clerk who compared them every morning with the marks on the quay wall was ' +
   'the only one who saw it. He wrote the differences into a notebook, day after day, until there were enough of ' +
   'them that nobody could call them chance.';
+
+/** In a workflow too, the command line is here used as on a terminal: whatever started it has no say. */
+export const ON_A_TERMINAL = { GITHUB_EVENT_NAME: 'cli' } as const;

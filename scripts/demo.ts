@@ -10,7 +10,7 @@ import { annotations } from '../src/report/annotations.ts';
 import type { Report } from '../src/report/model.ts';
 import { summary } from '../src/report/summary.ts';
 import { terminalLines } from '../src/report/terminal.ts';
-import { type DemoOptions, demoSuite } from './demo-suite.ts';
+import { type DemoOptions, demoSuite, ON_A_TERMINAL } from './demo-suite.ts';
 import { cache, repository } from './setup/cache.ts';
 import { containerPlace } from './setup/container.ts';
 import { ensureFlippedModel } from './setup/flipped-model.ts';
@@ -94,7 +94,7 @@ async function run(command: 'check' | 'refresh', text: string, ...flags: readonl
     [join(repository, 'dist/cli.js'), command, 'determinism.yml', '--json', '--python', python, ...flags],
     {
       cwd: folder,
-      env: { XDG_CACHE_HOME: cache, ...place.env },
+      env: { ...ON_A_TERMINAL, XDG_CACHE_HOME: cache, ...place.env },
       stderr: 'inherit',
       reject: false,
     },

@@ -5,7 +5,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { execa } from 'execa';
-import { demoSuite } from './demo-suite.ts';
+import { demoSuite, ON_A_TERMINAL } from './demo-suite.ts';
 import { cache, repository } from './setup/cache.ts';
 import { containerPlace } from './setup/container.ts';
 import { ensureModel } from './setup/model.ts';
@@ -22,6 +22,6 @@ await writeFile(join(folder, 'determinism.yml'), suite);
 const { exitCode } = await execa(
   process.execPath,
   [join(repository, 'src/cli.ts'), 'power', '--python', python, ...process.argv.slice(2)],
-  { cwd: folder, stdio: 'inherit', reject: false, env: place.env },
+  { cwd: folder, stdio: 'inherit', reject: false, env: { ...ON_A_TERMINAL, ...place.env } },
 );
 process.exitCode = exitCode ?? 1;

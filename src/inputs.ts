@@ -70,7 +70,7 @@ export function parseInputs(
   const workspace = environment['GITHUB_WORKSPACE'] ?? process.cwd();
   const temporary = environment['RUNNER_TEMP'] ?? resolve(workspace, '.deterministic-ml');
   const job = jobIdentity(environment);
-  const { run, attempt, repository } = job;
+  const { run, attempt } = job;
   const recordPath =
     input('record-path') ||
     `deterministic-ml/record-${run}-${attempt}-${environment['GITHUB_ACTION'] ?? 'run'}`;
@@ -100,11 +100,18 @@ export function parseInputs(
       dryRun,
       storeUnchanged,
       workflow: environment['GITHUB_WORKFLOW'] ?? '',
-      runUrl: `${environment['GITHUB_SERVER_URL'] ?? ''}/${repository}/actions/runs/${run}/attempts/${attempt}`,
+      runUrl: runUrl(environment),
       // Who re-ran it, not who ran it first.
       actor: environment['GITHUB_TRIGGERING_ACTOR'] ?? environment['GITHUB_ACTOR'] ?? '',
     },
   };
+}
+
+/** Empty on a terminal, where no page shows the run. */
+function runUrl(environment: Environment): string {
+  const server = environment['GITHUB_SERVER_URL'];
+  const { repository, run, attempt } = jobIdentity(environment);
+  return server === undefined ? '' : `${server}/${repository}/actions/runs/${run}/attempts/${attempt}`;
 }
 
 /** Names this run on containers and in baseline keys; `post` finds its containers by the same. */

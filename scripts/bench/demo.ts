@@ -7,7 +7,7 @@ import { makePlan, TOP_K } from '../../src/plan.ts';
 import type { PassKind, RunRecord } from '../../src/record/schema.ts';
 import type { Report } from '../../src/report/model.ts';
 import { TRACE_TEXT } from '../../src/texts.ts';
-import { demoSuite } from '../demo-suite.ts';
+import { demoSuite, ON_A_TERMINAL } from '../demo-suite.ts';
 import { cache, repository } from '../setup/cache.ts';
 import { ensureFlippedModel } from '../setup/flipped-model.ts';
 import { ensureModel } from '../setup/model.ts';
@@ -128,7 +128,12 @@ export class Demo implements AsyncDisposable {
         ...[join(repository, 'dist/cli.js'), command, SUITE, '--json', '--runtime', 'process'],
         ...['--python', this.#python, '--record-path', recordPath, ...flags],
       ],
-      { cwd: this.#folder, env: { XDG_CACHE_HOME: cache }, stderr: 'inherit', reject: false },
+      {
+        cwd: this.#folder,
+        env: { ...ON_A_TERMINAL, XDG_CACHE_HOME: cache },
+        stderr: 'inherit',
+        reject: false,
+      },
     );
     const seconds = (performance.now() - began) / 1000;
     if (exitCode !== 0 && exitCode !== 1) throw new Error(`${command} exited with ${exitCode}`);

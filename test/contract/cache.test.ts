@@ -402,6 +402,19 @@ describe('an archive that somebody else put there', () => {
     ['a symbolic link', [{ name: `${inside}/a`, type: 'symlink', linkname: '/' }], /a symbolic link/],
     ['a hard link', [{ name: `${inside}/a`, type: 'link', linkname: '/etc/passwd' }], /a hard link/],
     ['a device', [{ name: `${inside}/a`, type: 'block-device' }], /a device/],
+    ['a character device', [{ name: `${inside}/a`, type: 'character-device' }], /a device/],
+    ['a folder that climbs', [{ name: `${inside}/../evil`, type: 'directory' }], /is no name of a file/],
+    [
+      'an absolute path in an extended header',
+      [{ name: `${inside}/a`, pax: { path: '/tmp/deterministic-ml-evil' } }],
+      /lies outside/,
+    ],
+    ['a size below nothing', [{ name: `${inside}/a`, pax: { size: '-512' } }], /has no size/],
+    [
+      'a size beyond what there is',
+      [{ name: `${inside}/a`, pax: { size: '9007199254740991' } }],
+      /cut short/,
+    ],
     ['a pipe', [{ name: `${inside}/a`, type: 'fifo' }], /a named pipe/],
     ['a file twice', [{ name: `${inside}/a` }, { name: `${inside}/a` }], /twice/],
     ['a file elsewhere in the workspace', [{ name: 'package.json' }], /lies outside/],
@@ -414,15 +427,32 @@ describe('an archive that somebody else put there', () => {
       assert.equal(await readFile('/tmp/deterministic-ml-evil').catch(() => 'absent'), 'absent');
     });
 
-  test('that grows beyond the limit when it is unpacked is refused', async () => {
-    await using b = await bench();
-    const store = b.storeWith({ limits: { bytes: 100_000, files: 10 } });
-    const archive = pack();
-    archive.entry({ name: `${inside}/a` }, Buffer.alloc(10_000_000));
-    archive.finalize();
-    await put(b, gzipSync(await buffer(archive)));
-    await fails(store.find(query), 'baseline-invalid', /more than 100000 bytes/);
-  });
+  for (const [what, headers] of [
+    // As much as a header can say.
+    ['a file of 8 GB of zeros', [{ name: `${inside}/a`, size: 8 * 2 ** 30 - 1 }]],
+    ['an end of 10 GB of zeros', []],
+  ] as const)
+    test(`with ${what} ends at the limit`, async () => {
+      await using b = await bench();
+      const archive = pack();
+      for (const header of headers) archive.entry(header);
+      let first: unknown = Buffer.alloc(512);
+      if (headers.length > 0)
+        for await (const chunk of archive) {
+          first = chunk;
+          break;
+        }
+      assert.ok(first instanceof Buffer && first.length === 512);
+      // A stream of gzip may have many members: each of these is a mebibyte when it is unpacked.
+      const zeros = gzipSync(Buffer.alloc(2 ** 20));
+      await put(b, Buffer.concat([gzipSync(first), ...Array.from({ length: 10 * 2 ** 10 }, () => zeros)]));
+      const store = b.storeWith({ limits: { bytes: 100_000, files: 10 } });
+      await fails(
+        store.find(query),
+        'baseline-invalid',
+        /more than 100000 bytes|something follows after its end/,
+      );
+    });
 
   test('with bytes that are no archive is refused', async () => {
     await using b = await bench();

@@ -352,7 +352,13 @@ describe('an outage of GitHub is an error, and no answer', () => {
     await using github = await start();
     github.faults.push({ at: 'caches', kind: 'status', status: 500, message: 'on fire' });
     const api = apiOf(github.url, { deadlineMs: 100, retryBaseMs: 700 });
+    let isPast = false;
+    const timer = setTimeout(() => {
+      isPast = true;
+    }, 500);
     await fails(api.list('a/'), 'github-unavailable', /did not answer within 0.1 s/);
+    assert.equal(isPast, false);
+    clearTimeout(timer);
   });
 
   test('nobody there', async () => {

@@ -1,33 +1,35 @@
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { cacheVersion } from '../../src/baseline/cache-service.ts';
-import type { ErrorCode } from '../../src/errors.ts';
 import { bytesBelow } from '../support/cache-baseline.ts';
-import type { Fault as CacheFault, StoredEntry } from '../support/cache-server.ts';
-import type { GitHubFault } from '../support/github-server.ts';
+import type { Put } from '../support/cache-server.ts';
 import { type Action, builtAction } from './support/action.ts';
-import type { Outcome } from './support/spawn.ts';
-import { BASELINES, checkout, type SuiteOptions, suite } from './support/suites.ts';
+import { BASELINES, checkout, type SuiteOptions } from './support/suites.ts';
 import {
   type Asked,
   annotated,
   archiveOf,
+  assertConcluded,
   assertFailed,
+  assertTrouble,
+  assertWarned,
   bomb,
-  type Hosted,
+  cached,
   type HostedOptions,
   hosted,
   INSIDE,
   MAIN,
+  type Member,
   PULL,
   type Stepped,
+  type Trouble,
 } from './support/trust.ts';
 
 let action: Action;
 /** The baseline of the suite `a`, as a refresh on the default branch stored it. */
-let seed: StoredEntry;
+let seed: Put;
 /** `deterministic-ml-v1/a/<class>/`, and the class. */
 let shelf: string;
 let hardwareClass: string;
@@ -38,7 +40,7 @@ before(async () => {
   const { exitCode, log } = await repository.refresh();
   const [entry] = repository.cache.entries;
   assert.ok(exitCode === 0 && entry !== undefined, log);
-  seed = entry;
+  seed = { key: entry.key, version: entry.version, archive: entry.archive };
   shelf = entry.key.slice(0, entry.key.lastIndexOf('/') + 1);
   hardwareClass = shelf.split('/')[2] ?? '';
 });
@@ -53,24 +55,6 @@ const LAX: SuiteOptions = { policy: { 'no-baseline': 'warn', incomparable: 'warn
 /** What a newer run would have called the same bits. */
 const newerKey = () => seed.key.replace(/[^/]+(?=-[0-9a-f]{16}$)/, '9999999999999-1');
 
-function assertConcluded(
-  outcome: Outcome,
-  conclusion: string,
-  verdict: 'pass' | 'warn' | 'fail',
-  key: string | undefined = undefined,
-): void {
-  const { outputs, exitCode, log } = outcome;
-  assert.equal(outputs['error-code'] ?? '', '', log);
-  assert.deepEqual([outputs['conclusion'], outputs['verdict']], [conclusion, verdict], log);
-  assert.equal(exitCode, verdict === 'fail' ? 1 : 0);
-  if (key !== undefined) assert.equal(outputs['baseline-key'], key);
-}
-
-function assertWarned(outcome: Outcome, ...says: readonly RegExp[]): void {
-  const all = annotated(outcome, 'warning').join('\n\n');
-  for (const say of says) assert.match(all, say);
-}
-
 describe('a baseline in the cache', { concurrency: 3 }, () => {
   test('is refreshed on the default branch, reproduced by a pull request, and a changed engine drifts', async () => {
     await using repository = await hosted(action);
@@ -78,18 +62,13 @@ describe('a baseline in the cache', { concurrency: 3 }, () => {
     assertConcluded(refreshed, 'reproduced', 'pass', repository.cache.entries[0]?.key);
     assert.match(refreshed.log, /Stored a baseline of .*, refreshed by octocat for “first one”/);
     const stored = repository.stored();
-    assert.deepEqual(
-      stored.map(({ ref }) => ref),
-      [MAIN],
-    );
+    assert.equal(stored.length, 1);
+    assert.equal(stored[0]?.ref, MAIN);
 
     const checked = await repository.step();
     assertConcluded(checked, 'reproduced', 'pass', stored[0]?.key);
     assert.match(checked.log, /Compared with the baseline of .*, refreshed by octocat for “first one”/);
-    assert.match(
-      checked.log,
-      /Its place is proven: the repository's list has it on refs\/heads\/main, and nothing of its name/,
-    );
+    assert.match(checked.log, /Its place is proven: the repository's list has it on refs\/heads\/main, and/);
     assert.deepEqual(annotated(checked, 'warning'), []);
 
     const drifted = await repository.step({ suite: DRIFT });
@@ -103,10 +82,7 @@ describe('a baseline in the cache', { concurrency: 3 }, () => {
     repository.cache.put({ ...seed, key: newerKey(), ref: PULL });
     const outcome = await repository.step();
     assertConcluded(outcome, 'reproduced', 'pass', seed.key);
-    assert.ok(
-      outcome.log.includes(`Near, but not taken: "${newerKey()}", since it lies on ${PULL}.`),
-      outcome.log,
-    );
+    assert.ok(outcome.log.includes(`Near, but not taken: "${newerKey()}", since it lies on ${PULL}.`));
   });
 
   test('on the pull request’s own branch alone is none', async () => {
@@ -131,19 +107,14 @@ describe('a baseline in the cache', { concurrency: 3 }, () => {
     const outcome = await repository.step();
     assertConcluded(outcome, 'reproduced', 'pass', seed.key);
     assert.match(outcome.log, /Near, but not taken: ".*\/latest", since this action gives no such name/);
-    assert.deepEqual(
-      outcome.commands.filter(({ command }) => command === 'add-path'),
-      [],
-    );
+    assert.ok(!outcome.commands.some(({ command }) => command === 'add-path'));
 
     await using without = await hosted(action);
     for (const other of others()) without.cache.put(other);
     const incomparable = await without.step();
     assertConcluded(incomparable, 'incomparable', 'fail', '');
-    assert.match(
-      incomparable.log,
-      new RegExp(`Of the same suite there are baselines of other hardware: ${hardwareClass}-2\\.\n`),
-    );
+    const told = `Of the same suite there are baselines of other hardware: ${hardwareClass}-2.\n`;
+    assert.ok(incomparable.log.includes(told), incomparable.log);
     without.cache.evict(others()[1]?.key ?? '');
     assertConcluded(await without.step(), 'no-baseline', 'fail', '');
   });
@@ -165,9 +136,8 @@ describe('a baseline in the cache', { concurrency: 3 }, () => {
     const { log } = await repository.refresh({ suite: { name: 'a-b' } });
     const [foreign] = repository.cache.entries;
     assert.ok(foreign, log);
-    await using victim = await hosted(action, {
-      seeds: [{ ...foreign, key: foreign.key.replace('/a-b/', '/a/') }],
-    });
+    const seeds = [{ ...foreign, key: foreign.key.replace('/a-b/', '/a/') }];
+    await using victim = await hosted(action, { seeds });
     await assertFailed(victim, victim.stored(), await victim.step(), {
       code: 'baseline-invalid',
       says: /belongs to the suite `a-b`. Nothing was compared/,
@@ -212,9 +182,7 @@ describe('an entry that a stranger put there is refused', { concurrency: 3 }, ()
     for (const outcome of [await repository.step(), await repository.step({ event: 'push' })])
       await assertFailed(repository, before, outcome, {
         code: 'baseline-invalid',
-        says: new RegExp(
-          `The baseline ${newerKey()} was made by run ${run}, attempt 1, and not by the one that its key names. Nothing was compared`,
-        ),
+        says: new RegExp(`${newerKey()} was made by run ${run}, attempt 1, and not .*Nothing was compared`),
         advises: /find out who can write to the store/,
       });
   });
@@ -229,49 +197,33 @@ describe('an entry that a stranger put there is refused', { concurrency: 3 }, ()
     });
   });
 
-  const FOLLOWED = [{ name: `${INSIDE}/a` }, { name: `${INSIDE}/a/kept` }];
-  const crafted: readonly [string, (outside: string) => Promise<Buffer>, RegExp][] = [
-    ['an absolute path', (outside) => archiveOf({ name: join(outside, 'kept') }), /lies outside of/],
-    ['a path that climbs', () => archiveOf({ name: `${INSIDE}/../climbed` }), /is no name of a file/],
-    [
-      'a path that climbs out of its folder',
-      () => archiveOf({ name: '.deterministic-ml/../climbed' }),
-      /lies outside of/,
-    ],
+  const inside = (differs: Partial<Member>): Member => ({ name: `${INSIDE}/a`, ...differs });
+  const crafted: readonly [string, (outside: string) => readonly Member[], RegExp][] = [
+    ['an absolute path', (outside) => [{ name: join(outside, 'kept') }], /lies outside of/],
+    ['a path that climbs', () => [inside({ name: `${INSIDE}/../climbed` })], /is no name of a file/],
     [
       'a symbolic link, and a file behind it',
-      (outside) =>
-        archiveOf(
-          { ...FOLLOWED[0], name: `${INSIDE}/a`, type: 'symlink', linkname: outside },
-          FOLLOWED[1] as { name: string },
-        ),
-      /"\.deterministic-ml\/baseline\/a" in it is a symbolic link/,
+      (linkname) => [inside({ type: 'symlink', linkname }), inside({ name: `${INSIDE}/a/kept` })],
+      /is a symbolic link/,
     ],
     [
       'a hard link, and a file over it',
-      (outside) =>
-        archiveOf(
-          { name: `${INSIDE}/a`, type: 'link', linkname: join(outside, 'kept') },
-          { name: `${INSIDE}/a` },
-        ),
+      (outside) => [inside({ type: 'link', linkname: join(outside, 'kept') }), inside({})],
       /is a hard link/,
     ],
-    [
-      'a device node',
-      () => archiveOf({ name: `${INSIDE}/a`, type: 'block-device', devmajor: 8 }),
-      /is a device/,
-    ],
-    ['10 GB of zeros', () => bomb(`${INSIDE}/record.json`), /holds more than 1073741824 bytes/],
-    ['bytes that are no archive', async () => Buffer.from('not even compressed'), /cannot be decompressed/],
+    ['a device node', () => [inside({ type: 'block-device', devmajor: 8 })], /is a device/],
+    ['10 GB of zeros', () => [], /holds more than 1073741824 bytes/],
   ];
-  for (const [what, archive, says] of crafted)
-    test(`that holds ${what}`, async () => {
+  for (const [what, members, says] of crafted)
+    test(`that holds ${what}, and nothing of it is written`, async () => {
       const runner = await checkout();
       await using _ = runner;
       const outside = join(runner.home, 'outside');
       await mkdir(outside);
       await writeFile(join(outside, 'kept'), 'as it was');
-      const entry = { key: seed.key, version: cacheVersion('gzip'), archive: await archive(outside) };
+      const given = members(outside);
+      const archive = await (given.length === 0 ? bomb(`${INSIDE}/record.json`) : archiveOf(...given));
+      const entry = { ...seed, version: cacheVersion('gzip'), archive };
       await using repository = await hosted(action, { base: LAX, seeds: [entry] });
       const outcome = await repository.step({ runner });
       await assertFailed(repository, repository.stored(), outcome, {
@@ -285,42 +237,34 @@ describe('an entry that a stranger put there is refused', { concurrency: 3 }, ()
 });
 
 describe('nobody approves a change of its own', { concurrency: 3 }, () => {
-  const own: readonly [string, Asked, RegExp, RegExp][] = [
-    [
-      'a pull request',
-      { event: 'pull_request' },
-      /started by the event `pull_request`, which may not write a baseline: no change approves itself/,
-      /on: workflow_dispatch/,
-    ],
+  const FEATURE = 'refs/heads/feature';
+  const own: readonly [string, Asked, RegExp][] = [
+    ['a pull request', {}, /started by the event `pull_request`.*: no change approves itself.*\n.*dispatch/],
     [
       'a fork',
-      { event: 'pull_request', fork: true },
-      /started by the event `pull_request`, which may not write/,
-      /on: workflow_dispatch/,
+      { fork: true },
+      /started by the event `pull_request`.*: no change approves itself.*\n.*dispatch/,
     ],
     [
       'a dispatch on a feature branch',
-      { ref: 'refs/heads/feature' },
-      /runs on `refs\/heads\/feature`, and the default branch is `main`: pull requests cannot read the caches/,
-      /Merge first, then run the refresh workflow on the default branch; or .*store: files/,
+      { event: 'workflow_dispatch', ref: FEATURE },
+      /`refs\/heads\/feature`, .* default branch is `main`: pull requests cannot read.*\nMerge first.*store: files/,
     ],
     [
       'a push on a feature branch',
-      { event: 'push', ref: 'refs/heads/feature' },
-      /by `push` on `refs\/heads\/feature`, and the default branch is `main`: nobody has approved/,
-      /branches: \[main\].*and merge first/,
+      { event: 'push', ref: FEATURE },
+      /`push` on `refs\/heads\/feature`, .*`main`: nobody has approved.*\n.*branches: \[main\].*merge first/,
     ],
   ];
-  for (const [what, asked, says, advises] of own)
+  for (const [what, asked, says] of own)
     test(`by a refresh from ${what}`, async () => {
       await using repository = await withBaseline();
       const before = repository.stored();
-      const outcome = await repository.refresh({ ...asked, suite: DRIFT });
-      await assertFailed(repository, before, outcome, { code: 'refresh-not-allowed', says, advises });
+      const outcome = await repository.refresh({ event: 'pull_request', ...asked, suite: DRIFT });
+      await assertFailed(repository, before, outcome, { code: 'refresh-not-allowed', says, advises: says });
       assert.deepEqual([repository.cache.calls, repository.github.calls], [[], []]);
     });
 
-  const ALTERED = /This change alters what judges it: Here refs\/heads\/main judges/;
   test('by a policy that lets a missing baseline pass', async () => {
     await using repository = await hosted(action);
     const outcome = await repository.step({ suite: LAX });
@@ -358,14 +302,15 @@ describe('nobody approves a change of its own', { concurrency: 3 }, () => {
     assert.deepEqual(repository.cache.calls, []);
   });
 
-  test('by a base branch that has no suite yet: the strict defaults judge', async () => {
+  test('by a base branch that has no suite yet, or none that can be read: the strict defaults judge', async () => {
     await using repository = await hosted(action, { base: null });
     const outcome = await repository.step({ suite: { ...LAX, relations: ['rerun'] } });
     assertConcluded(outcome, 'no-baseline', 'fail', '');
-    assertWarned(
-      outcome,
-      /No suite on the base branch: refs\/heads\/main has no valid suite at this path: the strict defaults judge/,
-    );
+    const warned =
+      /No suite on the base branch: refs\/heads\/main has no valid suite .* the strict defaults judge/;
+    assertWarned(outcome, warned);
+    repository.base['determinism.yml'] = 'no: suite';
+    assertWarned(await repository.step(), warned);
   });
 });
 
@@ -374,11 +319,9 @@ describe('a permission that the workflow does not give', { concurrency: 3 }, () 
     await using repository = await withBaseline({ permissions: ['contents'] });
     const outcome = await repository.step();
     assertConcluded(outcome, 'reproduced', 'pass', seed.key);
-    assertWarned(
-      outcome,
-      /Where the baseline comes from is not proven: GitHub does not tell this job .* \(403: Resource not accessible by integration\)/,
-      /permissions:\s+actions: read/,
-    );
+    const [warned = ''] = annotated(outcome, 'warning');
+    assert.match(warned, /Where the baseline comes from is not proven: .* \(403: Resource not accessible by/);
+    assert.match(warned, /permissions:\s+actions: read/);
     assert.doesNotMatch(outcome.log, /Its place is proven/);
   });
 
@@ -387,103 +330,77 @@ describe('a permission that the workflow does not give', { concurrency: 3 }, () 
     const before = repository.stored();
     await assertFailed(repository, before, await repository.step({ suite: LAX }), {
       code: 'github-unavailable',
-      says: /does not show this job the commit/,
+      says: /does not show this job the tip of the branch main \(404: Not Found\)/,
       advises: /permissions:\n {2}contents: read/,
     });
     assert.deepEqual(repository.cache.calls, []);
   });
 });
 
-/** What goes wrong, which may need to know the repository. */
-interface Trouble {
-  readonly cache?: readonly CacheFault[];
-  readonly github?: readonly GitHubFault[];
-  readonly asked?: (repository: Hosted) => Asked;
-  readonly code: ErrorCode;
-  readonly says: RegExp;
-  readonly advises: RegExp;
-}
-
-async function assertTrouble(
-  repository: Hosted,
-  { cache = [], github = [], asked = () => ({}), ...fault }: Trouble,
-  step: (asked: Asked) => Promise<Stepped>,
-): Promise<void> {
-  repository.cache.faults.push(...cache);
-  repository.github.faults.push(...github);
-  const before = repository.stored();
-  await assertFailed(repository, before, await step(asked(repository)), fault);
-}
-
+const ALTERED = /This change alters what judges it: Here refs\/heads\/main judges/;
 const LOOKUP = 'GetCacheEntryDownloadURL';
 
 describe('an outage is not an absence, whatever the policy lets pass', { concurrency: 6 }, () => {
-  const unknown = /Whether there is a baseline is unknown/;
   const outage = (says: RegExp, rest: Partial<Trouble>): Trouble => ({
-    ...{ code: 'store-unavailable', says, advises: unknown },
+    code: 'store-unavailable',
+    says,
+    advises: /Whether there is a baseline is unknown/,
     ...rest,
   });
-  const status = (status: number, message: string) =>
-    ({ at: LOOKUP, kind: 'status', status, message }) as const;
-  const mode = (value: string) => ({ asked: () => ({ env: { ACTIONS_CACHE_MODE: value } }) });
+  const github = (at: 'caches' | 'contents' | 'ref'): Trouble => ({
+    code: 'github-unavailable',
+    github: { at, kind: 'status', status: 500, message: 'not today' },
+    says: /GitHub's API at .* answered 500: not today, asked for/,
+    advises: /this is an error and no verdict\. Re-run the job/,
+  });
+  const env = (name: string, value: string) => ({ job: { env: { [name]: value } } });
+  const mode = (value: string) => env('ACTIONS_CACHE_MODE', value);
   const outages: Readonly<Record<string, Trouble>> = {
-    'a cache service that refuses connections': outage(/127\.0\.0\.1:1 .* refused the connection/, {
-      asked: () => ({ env: { ACTIONS_RESULTS_URL: 'http://127.0.0.1:1/' } }),
-    }),
+    'a cache service that refuses connections': outage(
+      /127\.0\.0\.1:1 .* refused the connection/,
+      env('ACTIONS_RESULTS_URL', 'http://127.0.0.1:1/'),
+    ),
     'a runner that offers no cache service': outage(/offers no cache service: ACTIONS_RESULTS_URL is not/, {
-      asked: () => ({ env: { ACTIONS_RESULTS_URL: '' } }),
+      ...env('ACTIONS_RESULTS_URL', ''),
       advises: /store: files/,
     }),
     'a cache service that answers 500': outage(/answered 500 \(on fire\)/, {
-      cache: [status(500, 'on fire')],
+      cache: { at: LOOKUP, kind: 'status', status: 500, message: 'on fire' },
     }),
     'a token that is not valid': outage(/answered 401 \(no valid token\)/, {
-      asked: () => ({ env: { ACTIONS_RUNTIME_TOKEN: 'expired.by.now' } }),
+      ...env('ACTIONS_RUNTIME_TOKEN', 'expired.by.now'),
       advises: /did not accept this job's token/,
     }),
     'a token that may read no branch': outage(/answered 403 \(cache read denied: no readable scopes\)/, {
-      asked: () => ({ job: { permission: 'none' } }),
+      job: { job: { permission: 'none' } },
       advises: /a policy of the organisation, or the event .* forbids caches/,
     }),
-    'a mode that may only write': outage(
-      /may not read caches \(ACTIONS_CACHE_MODE is "write-only"\)/,
-      mode('write-only'),
-    ),
-    'a mode that may do nothing': outage(
-      /may not read caches \(ACTIONS_CACHE_MODE is "none"\)/,
-      mode('none'),
-    ),
+    'a mode that may only write': outage(/ACTIONS_CACHE_MODE is "write-only"/, mode('write-only')),
+    'a mode that may do nothing': outage(/ACTIONS_CACHE_MODE is "none"/, mode('none')),
     'a cache service that never answers': outage(/did not answer within 30 s/, {
-      cache: [{ at: LOOKUP, kind: 'silence' }],
+      cache: { at: LOOKUP, kind: 'silence' },
     }),
     'a page of a proxy in place of its answer': outage(/something that no cache service says/, {
-      cache: [{ at: LOOKUP, kind: 'page', html: '<h1>Log in</h1>' }],
+      cache: { at: LOOKUP, kind: 'page', html: '<h1>Log in</h1>' },
     }),
     'a page of a proxy in place of the entry': outage(/during the download/, {
-      cache: [{ at: 'download', kind: 'page', html: '<h1>Log in</h1>' }],
+      cache: { at: 'download', kind: 'page', html: '<h1>Log in</h1>' },
     }),
     'a download that breaks off': outage(/closed the connection .* during the download of ".*"/, {
-      cache: [{ at: 'download', kind: 'cut-short' }],
+      cache: { at: 'download', kind: 'cut-short' },
     }),
     'an entry that the list names and the service does not give': outage(
       /list of cache entries has the baseline ".*" on refs\/heads\/main, but the cache service .* does not give it/,
-      { asked: () => ({ job: { base: PULL, default: PULL } }), advises: /evicted this very moment/ },
+      { job: { job: { base: PULL, default: PULL } }, advises: /evicted this very moment/ },
     ),
-    'a list of caches that is down': outage(/answered 500: no list today/, {
-      code: 'github-unavailable',
-      github: [{ at: 'caches', kind: 'status', status: 500, message: 'no list today' }],
-      advises: /this is an error and no verdict/,
-    }),
-    'a base branch that cannot be read': outage(/answered 500: no files today/, {
-      code: 'github-unavailable',
-      github: [{ at: 'contents', kind: 'status', status: 500, message: 'no files today' }],
-      advises: /this is an error and no verdict/,
-    }),
+    'a list of caches that is down': github('caches'),
+    'a base branch that cannot be found': github('ref'),
+    'a base branch that cannot be read': github('contents'),
   };
   for (const [what, trouble] of Object.entries(outages))
     test(what, async () => {
       await using repository = await withBaseline({ base: LAX });
-      await assertTrouble(repository, trouble, (asked) => repository.step({ suite: LAX, ...asked }));
+      await assertTrouble(repository, trouble, (job) => repository.step({ suite: LAX, ...job }));
     });
 
   test('but a store that answers and has none is an absence, with the usual reasons and the command', async () => {
@@ -493,42 +410,41 @@ describe('an outage is not an absence, whatever the policy lets pass', { concurr
       assertConcluded(outcome, 'no-baseline', 'fail', '');
       const told = annotated(outcome, 'error').join('\n');
       for (const text of [told, outcome.log, outcome.summary]) {
-        assert.match(
-          text,
-          /it never ran, it is not on the default branch yet, or the cache entry was not used/,
-        );
+        assert.match(text, /it never ran, it is not on the default branch yet, or .* not used for 7 days/);
         assert.match(text, /gh workflow run refresh\.yml -f reason=/);
       }
       assert.match(outcome.log, /Nothing under "deterministic-ml-v1\/a\/"/);
     }
-    repository.base['determinism.yml'] = suite({ name: 'a', baseline: { store: 'cache' }, ...LAX });
+    repository.base['determinism.yml'] = cached(LAX);
     assertConcluded(await repository.step(), 'no-baseline', 'warn', '');
   });
 });
 
 describe('a refresh that could not store', { concurrency: 3 }, () => {
+  /** Its record stays, for whoever wants to look at it. */
+  const CHANGED: Asked = { suite: DRIFT, with: { 'record-path': '../record' } };
   const refused: Readonly<Record<string, Trouble>> = {
     'since the key is taken': {
       code: 'store-refused',
-      cache: [{ at: 'CreateCacheEntry', kind: 'status', status: 409, message: 'already exists' }],
+      cache: { at: 'CreateCacheEntry', kind: 'status', status: 409, message: 'already exists' },
       says: /was not stored: the cache has an entry ".*" already/,
       advises: /Run the refresh anew/,
     },
     'since the service lost what it had accepted': {
       code: 'store-unavailable',
-      cache: [{ at: 'FinalizeCacheEntryUpload', kind: 'lost' }],
+      cache: { at: 'FinalizeCacheEntryUpload', kind: 'lost' },
       says: /was not stored as ".*accepted it, but does not have it now/,
       advises: /Re-run the job/,
     },
     'since the token may only read': {
       code: 'store-refused',
-      asked: () => ({ job: { permission: 'read' } }),
+      job: { job: { permission: 'read' } },
       says: /denied this job to write ".*" \(.*cache write denied: no writable scopes/,
       advises: /refresh by `workflow_dispatch`/,
     },
     'since the mode may only read': {
       code: 'store-refused',
-      asked: () => ({ env: { ACTIONS_CACHE_MODE: 'read' } }),
+      job: { env: { ACTIONS_CACHE_MODE: 'read' } },
       says: /may not both write and read caches \(ACTIONS_CACHE_MODE is "read"\)/,
       advises: /refresh by `workflow_dispatch`/,
     },
@@ -536,25 +452,33 @@ describe('a refresh that could not store', { concurrency: 3 }, () => {
   for (const [why, trouble] of Object.entries(refused))
     test(`${why} says so`, async () => {
       await using repository = await withBaseline();
-      await assertTrouble(repository, trouble, (asked) => repository.refresh({ suite: DRIFT, ...asked }));
+      await assertTrouble(repository, trouble, (job) => repository.refresh({ ...CHANGED, ...job }));
     });
+
+  test('since it is an old run that was started again says so, before an engine starts', async () => {
+    await using repository = await withBaseline();
+    const before = repository.stored();
+    const outcome = await repository.refresh({ ...CHANGED, env: { GITHUB_RUN_ID: '1' } });
+    await assertFailed(repository, before, outcome, {
+      code: 'refresh-not-allowed',
+      says: /The baseline comes from run \d+, which is newer than this run 1: an older commit's bits would/,
+      advises: /Start a new run instead of running an old one again/,
+    });
+    assert.doesNotMatch(outcome.log, /Engine, lifetime/);
+  });
 
   test('since another one did so meanwhile says whose, and stores nothing', async () => {
     await using repository = await withBaseline();
     repository.cache.onCall = (call) => {
       if (call === 'download') repository.cache.put({ ...seed, key: newerKey() });
     };
-    const outcome = await repository.refresh({ suite: DRIFT });
-    const { cache } = repository;
-    assert.ok(!cache.calls.includes('CreateCacheEntry'));
-    assert.deepEqual(
-      cache.entries.map(({ key }) => key),
-      [seed.key, newerKey()],
-    );
+    const outcome = await repository.refresh(CHANGED);
+    const keys = repository.cache.entries.map(({ key }) => key);
+    assert.deepEqual(keys, [seed.key, newerKey()]);
     await assertFailed(repository, repository.stored(), outcome, {
       code: 'store-refused',
       says: new RegExp(
-        `not stored: another refresh \\(run 9999999999999, attempt 1\\) stored its baseline "${newerKey()}" in the meantime; when this run began, it was "${seed.key}"`,
+        `not stored: another refresh \\(run 9999999999999.*"${newerKey()}".* it was "${seed.key}"`,
       ),
       advises: /Look at that one, and refresh anew/,
     });
@@ -571,17 +495,12 @@ describe('a refresh that could not store', { concurrency: 3 }, () => {
         cache.put({ ...seed, key: newerKey() });
       };
     };
-    const outcome = await repository.refresh({ suite: DRIFT });
-    assert.deepEqual(
-      cache.entries.map(({ key }) => key).toSpliced(1, 1),
-      [seed.key, newerKey()],
-      'its own lies between the two',
-    );
+    const outcome = await repository.refresh(CHANGED);
+    const keys = cache.entries.map(({ key }) => key);
+    assert.deepEqual(keys.toSpliced(1, 1), [seed.key, newerKey()], 'its own lies between the two');
     await assertFailed(repository, repository.stored(), outcome, {
       code: 'store-refused',
-      says: new RegExp(
-        `was stored, but is superseded by "${newerKey()}" of another refresh \\(run 9999999999999`,
-      ),
+      says: new RegExp(`was stored, but is superseded by "${newerKey()}" .*\\(run 9999999999999`),
       advises: /`concurrency` group/,
     });
   });
@@ -597,11 +516,8 @@ describe('a pull request that brings its own baseline in files', { concurrency: 
     await using repository = await hosted(action, { base: FILES });
     const honest = await repository.refresh({ suite: FILES });
     const changed = { ...FILES, ...DRIFT };
-    const brought = await repository.refresh({
-      suite: changed,
-      ref: 'refs/heads/change',
-      with: { reason: 'I say so' },
-    });
+    const by = { ref: 'refs/heads/change', with: { reason: 'I say so' } };
+    const brought = await repository.refresh({ suite: changed, ...by });
     for (const outcome of [honest, brought]) assertConcluded(outcome, 'reproduced', 'pass');
 
     repository.base[place()] = await textIn(honest);
@@ -610,8 +526,9 @@ describe('a pull request that brings its own baseline in files', { concurrency: 
     assert.match(replaced.log, /refreshed by octocat for “I say so”/);
     assertWarned(
       replaced,
-      /This change brings its own baseline: It was compared with the baseline in its own diff; the base branch’s is of \d{4}-\d\d-\d\d, by octocat for “first one”\. Merging it is what approves it/,
+      /This change brings its own baseline: .* in its own diff; .* Merging it is what approves it/,
     );
+    assertWarned(replaced, /the base branch’s is of \d{4}-\d\d-\d\d, by octocat for “first one”/);
 
     const kept = await repository.step({ suite: FILES, runner: honest.runner });
     assertConcluded(kept, 'reproduced', 'pass');
@@ -623,16 +540,23 @@ describe('a pull request that brings its own baseline in files', { concurrency: 
     assertWarned(first, /brings its own baseline: .*; the base branch has none/);
   });
 
-  test('in a folder of its own choice, or takes the base’s away, is judged by the base’s folder', async () => {
+  test('in a folder of its own choice is judged by the base’s folder', async () => {
     await using repository = await hosted(action, { base: FILES });
     const mine = { ...DRIFT, baseline: { store: 'files', path: 'mine' } };
     const brought = await repository.refresh({ suite: mine, ref: 'refs/heads/change' });
     assertConcluded(brought, 'reproduced', 'pass');
     const outcome = await repository.step({ suite: mine, runner: brought.runner });
     assertConcluded(outcome, 'no-baseline', 'fail', '');
-    assertWarned(
-      outcome,
-      /This change alters what judges it: .*baseline\.path: determinism-baselines → mine/,
-    );
+    assertWarned(outcome, ALTERED, /baseline\.path: determinism-baselines → mine/);
+  });
+
+  test('or takes the base’s away is told to, where the policy lets a missing one pass', async () => {
+    await using repository = await hosted(action, { base: { ...FILES, ...LAX } });
+    const honest = await repository.refresh({ suite: FILES });
+    repository.base[place()] = await textIn(honest);
+    await rm(join(honest.runner.workspace, BASELINES), { recursive: true });
+    const outcome = await repository.step({ suite: { ...FILES, ...LAX, ...DRIFT }, runner: honest.runner });
+    assertConcluded(outcome, 'no-baseline', 'warn', '');
+    assertWarned(outcome, /“first one”/);
   });
 });
