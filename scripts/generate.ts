@@ -1,6 +1,6 @@
 /**
- * Writes what is only another form of the source: the JSON Schemas in schema/ and the README's tables of inputs and
- * outputs. With `--check`, writes nothing and fails if anything is not what the source gives.
+ * Writes what is only another form of the source: the JSON Schemas in schema/, the README's tables of inputs and
+ * outputs, and the tables of errors and conclusions in docs/troubleshooting.md. With `--check`, writes nothing and fails if anything is not what the source gives.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -8,9 +8,12 @@ import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { BaselineMeta } from '../src/baseline/store.ts';
+import { CONCLUSIONS, type Conclusion } from '../src/compare/conclusion.ts';
 import { Fingerprint } from '../src/fingerprint/schema.ts';
 import { RunRecord } from '../src/record/schema.ts';
-import { ReportSchema } from '../src/report/schema.ts';
+import { ERROR_WORDS } from '../src/report/error-words.ts';
+import { type ReportedRelation, ReportSchema } from '../src/report/schema.ts';
+import { conclusionWords } from '../src/report/words.ts';
 import { Suite } from '../src/suite/schema.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -82,6 +85,67 @@ export function tables(actionYml: string): { readonly inputs: string; readonly o
   };
 }
 
+/** Each error code: what happened, what it means, what to do. */
+export function errorTable(): string {
+  return table(
+    ['code', 'what happened', 'what it means', 'what to do'],
+    Object.entries(ERROR_WORDS).map(([code, words]) => [
+      `\`${code}\``,
+      ...[words.what, words.meaning, words.next].map(linked),
+    ]),
+  );
+}
+
+/** Each conclusion in the words of a plain check; a run adds its numbers to them. */
+export function conclusionTable(): string {
+  return table(
+    ['conclusion', 'called', 'what it means', 'what to do'],
+    CONCLUSIONS.map((conclusion) => {
+      const { title, meaning, next } = conclusionWords({
+        conclusion,
+        relations: examples(conclusion),
+        accepted: null,
+        context: { mode: 'check', baseline: { kind: 'not-asked' } },
+      });
+      return [`\`${conclusion}\``, title, ...[meaning, next].map(linked)];
+    }),
+  );
+}
+
+/** What the words of a conclusion tell, where they tell more than the conclusion itself. */
+function examples(conclusion: Conclusion): readonly ReportedRelation[] {
+  const example = (
+    relation: ReportedRelation['relation'],
+    status: ReportedRelation['status'],
+  ): ReportedRelation => ({
+    relation,
+    requirement: 'identical',
+    status,
+    evidence: '',
+    findings: [],
+    decision: null,
+    size: null,
+    atRefresh: null,
+  });
+  switch (conclusion) {
+    case 'unstable':
+      return [example('rerun', 'broken')];
+    case 'drift':
+      return [example('rerun', 'held')];
+    case 'relation-broken':
+      return [example('batch', 'broken')];
+    case 'unhealthy-gpu':
+    case 'incomparable':
+    case 'no-baseline':
+    case 'unmeasured':
+    case 'reproduced':
+      return [];
+  }
+}
+
+/** A document beside the one that the words are put into. */
+const linked = (text: string) => text.replaceAll(/docs\/([\w-]+)\.md/g, '[$1.md]($1.md)');
+
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) =>
     `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll(/\s*\n\s*/g, ' ')).join(' | ')} |`;
@@ -89,10 +153,10 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 }
 
 /** @throws Error when the file lost one of its two markers */
-export function between(text: string, marker: string, content: string): string {
+export function between(file: string, text: string, marker: string, content: string): string {
   const [open, close] = [`<!-- ${marker} -->`, `<!-- /${marker} -->`];
   const [start, end] = [text.indexOf(open), text.indexOf(close)];
-  if (start === -1 || end < start) throw new Error(`README.md lacks ${open} … ${close}`);
+  if (start === -1 || end < start) throw new Error(`${file} lacks ${open} … ${close}`);
   return `${text.slice(0, start + open.length)}\n\n${content}\n\n${text.slice(end)}`;
 }
 
@@ -101,8 +165,15 @@ async function generated(): Promise<Map<string, string>> {
   for (const name of Object.keys(SCHEMAS) as (keyof typeof SCHEMAS)[])
     files.set(`schema/${name}.json`, jsonSchema(name));
   const { inputs, outputs } = tables(await readFile(join(root, 'action.yml'), 'utf8'));
-  const readme = await readFile(join(root, 'README.md'), 'utf8');
-  files.set('README.md', between(between(readme, 'inputs', inputs), 'outputs', outputs));
+  const parts = {
+    'README.md': { inputs, outputs },
+    'docs/troubleshooting.md': { errors: errorTable(), conclusions: conclusionTable() },
+  };
+  for (const [file, contents] of Object.entries(parts)) {
+    let text = await readFile(join(root, file), 'utf8');
+    for (const [marker, content] of Object.entries(contents)) text = between(file, text, marker, content);
+    files.set(file, text);
+  }
   return files;
 }
 

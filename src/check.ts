@@ -10,6 +10,7 @@ import type { Report } from './report/model.ts';
 import { loadRuled } from './rules.ts';
 import { startRun, type Tools } from './run.ts';
 import type { Settings } from './settings.ts';
+import type { Suite } from './suite/schema.ts';
 import { digestsOf, findTrusted, knownTokens, replacedByChange, type Trusted, view } from './trusted.ts';
 import { openStore } from './wiring.ts';
 
@@ -27,7 +28,7 @@ export async function check(settings: Settings, tools: Tools): Promise<Report> {
     ? await tools.console.section('Baseline', () => findTrusted(store, query, owned))
     : { kind: 'not-asked' };
   const before = trusted.kind === 'found' ? trusted : undefined;
-  const brought = before && (await replacedByChange(before, loaded, query, rules, settings, tools));
+  const brought = await replacedByChange(trusted, loaded, query, rules, settings, tools);
 
   const known = before === undefined ? new Map() : await knownTokens(before.side, plan.prompts);
   const lifetimes = owned.use(await run.begin(known));
@@ -48,6 +49,7 @@ export async function check(settings: Settings, tools: Tools): Promise<Report> {
   if (before !== undefined) await keepCopy(before.folder, `${settings.recordPath}.baseline`);
   const report = makeReport({
     ...run.facts,
+    suite: brought?.how === 'removed' ? withoutMercy(loaded.suite) : loaded.suite,
     mode: 'check',
     rules,
     claims: plan.claims,
@@ -70,6 +72,12 @@ export async function check(settings: Settings, tools: Tools): Promise<Report> {
     return acceptedBy(acceptances(loaded.suite.accept, outcomes), outcomes) !== undefined;
   }
 }
+
+/** A policy lets a baseline be missing that never was, and not one that the change itself takes away. */
+const withoutMercy = (suite: Suite): Suite => ({
+  ...suite,
+  policy: { ...suite.policy, 'no-baseline': 'fail', incomparable: 'fail' },
+});
 
 const drifted = (relations: readonly RelationResult[]) =>
   relations.some(({ relation, status }) => relation === 'baseline' && status === 'broken');

@@ -1,11 +1,11 @@
 #!/usr/bin/env node
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { parseArgs, styleText } from 'node:util';
 import type { Invocation } from './command.ts';
-import { cancelled, UserError, userErrorIn } from './errors.ts';
+import { cancelled, UserError } from './errors.ts';
 import { parseInputs } from './inputs.ts';
-import { logLine } from './report/inert.ts';
+import { errorLines, toldError } from './report/error.ts';
 
 const USAGE = `deterministic-ml <command> [suite] [options]
 
@@ -31,6 +31,8 @@ Options
   --baseline-path FOLDER     verify: the baseline, where it is not beside the record; log: a baseline's folder
   --json                     the report as JSON on stdout; everything else goes to stderr
   --help
+
+Colours follow NO_COLOR, FORCE_COLOR and TERM.
 
 Exit codes
   0  the suite's policy lets the conclusion pass   2    error: code, place and remedy on stderr
@@ -114,6 +116,19 @@ function localEnvironment(): NodeJS.ProcessEnv {
   };
 }
 
+/** Characters of the cause: a stack, or what an engine printed last. */
+const MAX_CAUSE = 60_000;
+
+/** Also a bug of ours: Node would print its stack raw, and exit as if the policy had failed. */
+function tell(error: unknown): void {
+  const told = toldError(error);
+  const { code } = told;
+  const [first = '', ...rest] = errorLines(told, MAX_CAUSE);
+  const red = styleText(['bold', 'red'], code, { stream: process.stderr });
+  for (const line of [`${red}${first.slice(code.length)}`, ...rest]) process.stderr.write(`${line}\n`);
+  process.exitCode = code === 'cancelled' ? EXIT.cancelled : EXIT.error;
+}
+
 const abort = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => abort.abort(cancelled()));
 try {
@@ -121,14 +136,11 @@ try {
   if (invocation === undefined) process.stdout.write(USAGE);
   else {
     const { runCommand } = await import('./command.ts');
-    process.exitCode = EXIT[await runCommand(invocation, abort.signal)];
+    const dumb = process.env['TERM'] === 'dumb';
+    process.exitCode = EXIT[await runCommand(invocation, abort.signal, { dumb })];
   }
 } catch (error) {
-  const known = userErrorIn(error);
-  if (known === undefined) throw error;
-  for (const line of `${known.code}: ${known.message}\n${known.hint}`.split('\n'))
-    process.stderr.write(`${logLine(line)}\n`);
-  process.exitCode = known.code === 'cancelled' ? EXIT.cancelled : EXIT.error;
+  tell(error);
 }
 // A library's forgotten timer or socket must not keep a finished command alive.
 process.exit();

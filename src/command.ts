@@ -1,3 +1,4 @@
+import { styleText } from 'node:util';
 import { check } from './check.ts';
 import type { Verdict } from './compare/conclusion.ts';
 import { fingerprint } from './fingerprint.ts';
@@ -6,12 +7,13 @@ import type { Inputs } from './inputs.ts';
 import { log, logFolder } from './log.ts';
 import { power } from './power.ts';
 import { refresh } from './refresh.ts';
-import { terminalConsole } from './report/console.ts';
-import { json as toJson } from './report/inert.ts';
+import { COLOURS, terminalConsole } from './report/console.ts';
+import { json as toJson, visible } from './report/inert.ts';
 import { logLines } from './report/log.ts';
 import { outputs } from './report/outputs.ts';
-import { powerLines, powerVerdict } from './report/power.ts';
+import { powerLine, powerLines, powerVerdict } from './report/power.ts';
 import { terminalLines } from './report/terminal.ts';
+import { verdictLine } from './report/verdict.ts';
 import type { Tools } from './run.ts';
 import type { Settings } from './settings.ts';
 import { type VerifyRequest, verify } from './verify.ts';
@@ -23,15 +25,30 @@ export type Invocation = { readonly json: boolean } & (
   | { readonly command: 'verify'; readonly request: VerifyRequest }
 );
 
+/** What the entry knows of the terminal. */
+export interface Terminal {
+  /** It obeys no escape sequence, as `TERM=dumb` says: a line that was written stays. */
+  readonly dumb: boolean;
+}
+
 /** One command on a terminal: progress on stderr, the answer on stdout. */
-export async function runCommand(invocation: Invocation, signal: AbortSignal): Promise<Verdict> {
+export async function runCommand(
+  invocation: Invocation,
+  signal: AbortSignal,
+  { dumb }: Terminal,
+): Promise<Verdict> {
   const terminal = (stream: NodeJS.WriteStream) =>
-    terminalConsole({ write: (text) => stream.write(text), now: Date.now, tty: stream.isTTY });
-  const tools: Tools = { console: terminal(process.stderr), signal };
-  const answer = (value: unknown, lines: readonly string[]) => {
-    if (invocation.json) process.stdout.write(`${toJson(value)}\n`);
-    else for (const line of lines) terminal(process.stdout).info(line);
-  };
+    terminalConsole({
+      write: (text) => stream.write(text),
+      now: Date.now,
+      tty: stream.isTTY && !dumb,
+      columns: () => stream.columns,
+      // Node looks at NO_COLOR, FORCE_COLOR, TERM and whether anybody looks.
+      paint: (colour, text) => styleText(['bold', colour], text, { stream }),
+    });
+  using console = terminal(process.stderr);
+  const tools: Tools = { console, signal };
+  const { json } = invocation;
   switch (invocation.command) {
     case 'check':
     case 'refresh': {
@@ -40,13 +57,19 @@ export async function runCommand(invocation: Invocation, signal: AbortSignal): P
         invocation.command === 'check'
           ? await check(settings, tools)
           : await refresh(settings, invocation.inputs.refreshing, tools);
-      answer({ outputs: outputs(report), report }, terminalLines(report));
+      answer(
+        { outputs: outputs(report), report },
+        terminalLines(report),
+        verdictLine(report),
+        report.verdict,
+      );
       return report.verdict;
     }
     case 'power': {
       const measured = await power(await settingsOf(invocation.inputs), tools);
-      answer(measured, powerLines(measured));
-      return powerVerdict(measured);
+      const verdict = powerVerdict(measured);
+      answer(measured, powerLines(measured), powerLine(measured), verdict);
+      return verdict;
     }
     case 'fingerprint':
       process.stdout.write(`${toJson(await fingerprint(await settingsOf(invocation.inputs), tools))}\n`);
@@ -61,9 +84,22 @@ export async function runCommand(invocation: Invocation, signal: AbortSignal): P
     }
     case 'verify': {
       const verified = await verify(invocation.request);
-      answer(verified, verified.lines);
-      return verified.agrees ? 'pass' : 'fail';
+      const verdict = verified.agrees ? 'pass' : 'fail';
+      answer(verified, verified.lines, verified.lines.at(-1), verdict);
+      return verdict;
     }
+  }
+
+  /** The line of the verdict is the only one in colour. */
+  function answer(value: unknown, lines: readonly string[], headline?: string, verdict?: Verdict): void {
+    if (json) {
+      process.stdout.write(`${toJson(value)}\n`);
+      return;
+    }
+    const stdout = terminal(process.stdout);
+    const at = headline === undefined ? -1 : lines.lastIndexOf(visible(headline));
+    for (const [index, line] of lines.entries())
+      stdout.info(line, index === at && verdict !== undefined ? COLOURS[verdict] : undefined);
   }
 }
 

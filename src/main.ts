@@ -18,7 +18,7 @@ try {
   if (failure !== undefined) setFailed(failure);
 } catch (error) {
   const { publishError } = await import('./github/error.ts');
-  publishError(error);
+  await publishError(error);
 }
 // A library's forgotten timer or socket must not keep a finished job alive.
 process.exit();

@@ -7,7 +7,7 @@ export type Mode = 'check' | 'refresh' | 'power' | 'log';
 export interface Permission {
   /** Whose suite judges: policy, relations, depth, store. */
   readonly judge: 'checkout' | 'base';
-  /** `fork`: only in a container, with image, mounts and engine environment of the base's suite, without any token. */
+  /** `fork`: only in a container, with runtime, model and engine of the base's suite. */
   readonly limits: 'none' | 'fork';
   /** What may be stored: anything with a reason, only what did not change, only what the suite accepts, nothing. */
   readonly stores: 'reasoned' | 'unchanged' | 'accepted' | 'nothing';

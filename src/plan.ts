@@ -113,15 +113,25 @@ const nameOf = ({ kind, arrangement }: { kind: PassKind; arrangement: Arrangemen
 /** Relations that a refresh holds an engine to, whatever the suite asks for. */
 const SELF: readonly RelationName[] = ['rerun', 'restart'];
 
+type RelationEntry = Suite['relations'][number];
+
+export const nameOfRelation = (entry: RelationEntry): RelationName =>
+  typeof entry === 'string' ? entry : entry.name;
+
+/** What a suite holds a relation to; where it does not say, its engine's promise of batch invariance decides. */
+export function requirementOf(entry: RelationEntry, { engine }: Pick<Suite, 'engine'>): Requirement {
+  const batchInvariant = engine.env['VLLM_BATCH_INVARIANT'] === '1';
+  return typeof entry === 'string' ? relations[entry].requires(batchInvariant) : entry.require;
+}
+
 function claimsOf(suite: Suite, purpose: Purpose): Claim[] {
-  const batchInvariant = suite.engine.env['VLLM_BATCH_INVARIANT'] === '1';
-  const byDefault = (relation: RelationName) => relations[relation].requires(batchInvariant);
+  const byDefault = (relation: RelationName) => requirementOf(relation, suite);
   const required =
     purpose === 'check' ? [] : SELF.filter((name) => relations[name].lifetimes <= suite.baseline.lifetimes);
   const claims = new Map<RelationName, Requirement>(required.map((name) => [name, byDefault(name)]));
   for (const entry of suite.relations) {
-    const relation = typeof entry === 'string' ? entry : entry.name;
-    const requirement = typeof entry === 'string' ? byDefault(relation) : entry.require;
+    const relation = nameOfRelation(entry);
+    const requirement = requirementOf(entry, suite);
     // Looked at but held to nothing, it could not stop an engine that does not repeat from becoming a baseline.
     if (requirement === 'measure' && relation === 'rerun' && required.includes(relation)) continue;
     claims.set(relation, requirement);

@@ -23,6 +23,8 @@ export class Recording implements AsyncDisposable {
   readonly #fingerprint: Fingerprint;
   readonly #writer: RecordWriter;
   readonly #known: Map<string, Uint32Array>;
+  /** Prompts whose tokens are not known when the run begins. */
+  readonly #unknown: ReadonlySet<string>;
   readonly #createdAt = new Date().toISOString();
   readonly #lifetimes: Lifetime[] = [];
   readonly #observations: Observation[] = [];
@@ -35,6 +37,7 @@ export class Recording implements AsyncDisposable {
     this.#fingerprint = fingerprint;
     this.#writer = writer;
     this.#known = new Map(known);
+    this.#unknown = new Set(plan.prompts.flatMap(({ id }) => (known.has(id) ? [] : [id])));
   }
 
   /**
@@ -66,7 +69,7 @@ export class Recording implements AsyncDisposable {
     const { seconds, settings, perturbed } = await session.expect('lifetime');
     const done: Lifetime['passes'] = [];
     for (const planned of passes) {
-      const ready = readyPass(this.#plan, lifetime, planned, this.#known);
+      const ready = readyPass(this.#plan, lifetime, planned, this.#known, this.#unknown);
       if (ready === undefined) continue;
       const measured = await runPass(session, ready, {
         addBody: (body) => this.#addBody(body),

@@ -7,7 +7,8 @@ import {
   type Provenance,
 } from './baseline/store.ts';
 import { acceptances, acceptedBy } from './compare/acceptance.ts';
-import type { Claim, RelationResult } from './compare/types.ts';
+import { judge } from './compare/conclusion.ts';
+import type { Agreement, Claim, RelationResult } from './compare/types.ts';
 import { keepCopy, type OpenedRecord, writeBaselineMeta } from './disk/record-folder.ts';
 import { writeReport } from './disk/report-file.ts';
 import type { LoadedSuite } from './disk/suite-file.ts';
@@ -23,6 +24,7 @@ import { findingLines } from './report/terminal.ts';
 import { loadRuled } from './rules.ts';
 import { startRun, type Tools } from './run.ts';
 import type { RefreshSettings, Settings } from './settings.ts';
+import type { Suite } from './suite/schema.ts';
 import { digestsOf, type FoundTrusted, findTrusted, knownTokens, type Trusted } from './trusted.ts';
 import { VERSION } from './version.ts';
 import { openGitHub, openStore } from './wiring.ts';
@@ -33,6 +35,7 @@ export async function refresh(settings: Settings, request: RefreshSettings, tool
   const { loaded, permission, rules } = await loadRuled('refresh', settings, tools);
   const plan = makePlan(loaded, 'refresh');
   const store = openStore(loaded, settings, tools);
+  if (!request.dryRun) store.assertWritable();
 
   await using owned = new AsyncDisposableStack();
   const run = owned.use(await startRun(loaded, plan, settings, tools));
@@ -178,7 +181,10 @@ function decide(
     baseline: before?.meta.envelope.digests ?? [],
   };
   const old = relations.find(({ relation }) => relation === 'baseline');
-  const sameBits = outcomes.run.every((outcome) => outcomes.baseline.includes(outcome));
+  // The outcome leaves out what an eager start of a compiled engine traces.
+  const sameBits =
+    outcomes.run.every((outcome) => outcomes.baseline.includes(outcome)) &&
+    old?.findings.every(({ agreement }) => SAME.includes(agreement)) !== false;
   if (before !== undefined && (sameBits || old?.status === 'held')) {
     if (request.storeUnchanged && sameBits && permission.stores !== 'accepted')
       return stored(request.reason || before.meta.provenance.reason, false);
@@ -193,7 +199,9 @@ function decide(
       return stored(request.reason, false);
     case 'accepted': {
       const accepted = acceptedBy(acceptances(loaded.suite.accept, outcomes), outcomes);
-      if (accepted !== undefined) return stored(accepted.reason, true);
+      // An acceptance lets a drift pass and nothing else; a first baseline has nothing to drift from.
+      if (accepted !== undefined && (before === undefined || hasDrifted(relations, loaded.suite)))
+        return stored(accepted.reason, true);
       break;
     }
     case 'unchanged':
@@ -201,11 +209,23 @@ function decide(
   }
   // Without a baseline nothing drifted: that there is none is what must be told.
   if (trusted.kind === 'absent' || trusted.kind === 'incomparable') return { kind: 'keep', view: trusted };
+  if (old?.status === 'unmeasured')
+    return refused(
+      'what it asks cannot be compared with the old one, which stays. Refresh by hand, with a reason.',
+    );
   return refused(
     permission.stores === 'accepted'
       ? 'it differs from the old one, which stays, and the suite accepts no such record.'
       : 'it differs from the old one, which stays: a schedule may only store what did not change.',
   );
+}
+
+const SAME: readonly Agreement[] = ['identical', 'added', 'removed', 'unmeasured'];
+
+/** Whether drift is all that keeps this run from being green. */
+function hasDrifted(relations: readonly RelationResult[], { policy }: Suite): boolean {
+  const { conclusion, verdict } = judge(relations, 'found', policy, true);
+  return conclusion === 'drift' && verdict === 'pass';
 }
 
 const refused = (reason: string): Decision => ({ kind: 'keep', view: { kind: 'not-stored', reason } });

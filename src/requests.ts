@@ -20,14 +20,20 @@ interface Asked {
   readonly input: string;
 }
 
-/** Fills a planned pass with its requests. Undefined when there is nothing to ask. */
+/**
+ * Fills a planned pass with its requests. Undefined when there is nothing to ask.
+ *
+ * @param unknown prompts without known tokens as the run began: every lifetime asks the same, also of what the first
+ * one has generated meanwhile
+ */
 export function readyPass(
   plan: Plan,
   lifetime: string,
   { pass, kind, arrangement, grouped }: PlannedPass,
   known: KnownTokens,
+  unknown: ReadonlySet<string>,
 ): ReadyPass | undefined {
-  const asked = requestsOf(plan, kind, known);
+  const asked = requestsOf(plan, kind, known, unknown);
   if (asked.length === 0) return undefined;
   const strangers = grouped === 'strangers' ? asked.flatMap(({ request }) => strangersOf(request)) : [];
   return {
@@ -50,11 +56,16 @@ export function readyPass(
   };
 }
 
-function requestsOf({ depth, prompts, texts }: Plan, kind: PlannedPass['kind'], known: KnownTokens): Asked[] {
+function requestsOf(
+  { depth, prompts, texts }: Plan,
+  kind: PlannedPass['kind'],
+  known: KnownTokens,
+  unknown: ReadonlySet<string>,
+): Asked[] {
   switch (kind) {
     case 'generate':
       // At depth `score` nothing is generated but the tokens that are to be scored.
-      return prompts.filter(({ id }) => depth === 'full' || !known.has(id)).map(free);
+      return prompts.filter(({ id }) => depth === 'full' || unknown.has(id)).map(free);
     case 'force':
       return prompts.flatMap((prompt) => {
         const tokens = known.get(prompt.id);

@@ -4,6 +4,7 @@ import type { LoadedSuite } from './disk/suite-file.ts';
 import { loadSuite } from './disk/suite-file.ts';
 import { UserError } from './errors.ts';
 import { type Mode, type Permission, permit } from './permit.ts';
+import { nameOfRelation, requirementOf } from './plan.ts';
 import type { Rules, SuiteChange } from './report/model.ts';
 import type { Tools } from './run.ts';
 import type { Settings } from './settings.ts';
@@ -44,10 +45,9 @@ export async function loadRuled(mode: Mode, settings: Settings, tools: Tools): P
     suiteOf(base, loaded, settings, tools),
   );
   await refuseMounts(loaded, found, settings);
-  if (permission.limits === 'fork') refuseForeign(loaded.suite, found, base, settings);
-  // Without a suite there, the schema's own defaults: nothing is let off.
-  const judge =
-    found ?? Suite.parse({ ...loaded.suite, ...Object.fromEntries(STRICT.map((key) => [key, undefined])) });
+  if (permission.limits === 'fork') refuseForeign(loaded, found, base, settings);
+  // Without a suite there, the schema's own defaults beside what the change itself asks for: nothing is let off.
+  const judge = found === undefined ? strict(loaded.suite) : settled(found);
   const judging = Object.fromEntries(JUDGING.map((key) => [key, judge[key]]));
   return {
     loaded: { ...loaded, suite: { ...loaded.suite, ...judging } },
@@ -56,9 +56,31 @@ export async function loadRuled(mode: Mode, settings: Settings, tools: Tools): P
       kind: 'base',
       ref: base,
       sha,
+      path: loaded.places.file,
       missing: found === undefined,
       changes: found === undefined ? [] : changesOf(found, loaded.suite),
     },
+  };
+}
+
+/** Whatever the change leaves out or eases, it is held to the defaults. */
+function strict(own: Suite): Suite {
+  const defaults = Suite.parse({ ...own, ...Object.fromEntries(STRICT.map((key) => [key, undefined])) });
+  const named = new Set(defaults.relations.map(nameOfRelation));
+  return {
+    ...defaults,
+    relations: [...defaults.relations, ...own.relations.filter((entry) => !named.has(nameOfRelation(entry)))],
+  };
+}
+
+/** Every relation with its requirement: one that follows from `engine.env` must follow from the judge's own. */
+function settled(judge: Suite): Suite {
+  return {
+    ...judge,
+    relations: judge.relations.map((entry) => ({
+      name: nameOfRelation(entry),
+      require: requirementOf(entry, judge),
+    })),
   };
 }
 
@@ -89,6 +111,11 @@ async function suiteOf(
   }
 }
 
+function isBelow(folder: string, path: string): boolean {
+  const way = relative(folder, path);
+  return !way.startsWith('..') && !isAbsolute(way);
+}
+
 /** A folder of the runner is mounted into the engine: which, only the base branch decides. */
 async function refuseMounts(
   { suite, places, folder }: LoadedSuite,
@@ -96,10 +123,13 @@ async function refuseMounts(
   { workspace }: Settings,
 ): Promise<void> {
   const { path } = suite.model;
-  if (path === undefined || path === base?.model.path) return;
-  const real = async (place: string) => await realpath(place).catch(() => place);
-  const inside = relative(await real(workspace), await real(resolve(folder, path)));
-  if (!inside.startsWith('..') && !isAbsolute(inside)) return;
+  if (path === undefined) return;
+  const place = resolve(folder, path);
+  if (isBelow(workspace, place)) {
+    // A link in the repository may lead anywhere.
+    const [root, real] = await Promise.all([workspace, place].map((one) => realpath(one).catch(() => one)));
+    if (isBelow(root ?? workspace, real ?? place)) return;
+  } else if (path === base?.model.path) return;
   throw limited(
     `The pull request wants the model from ${path}, a folder of the runner outside of the repository, and its base branch ${base === undefined ? 'has no suite' : 'does not'}.`,
     'Merge the new path first; or use a model of the hub, `model: { id, revision }`, or a folder of the repository.',
@@ -108,11 +138,17 @@ async function refuseMounts(
 }
 
 /** A stranger's change is measured in the engine that the base branch names, and nowhere else. */
-function refuseForeign(suite: Suite, base: Suite | undefined, ref: string, { runtime }: Settings): void {
+function refuseForeign(
+  { suite, folder }: LoadedSuite,
+  base: Suite | undefined,
+  ref: string,
+  { runtime, workspace }: Settings,
+): void {
   const own: readonly (readonly [string, (suite: Suite) => unknown])[] = [
     ['runtime', (one) => one.runtime],
     ['model', (one) => one.model],
-    ['engine.env', (one) => one.engine.env],
+    // Arguments too can load code: plugins, classes of workers, remote code.
+    ['engine', (one) => one.engine],
   ];
   const image = base?.runtime.image;
   if (base === undefined || image === undefined || runtime === 'process')
@@ -121,6 +157,11 @@ function refuseForeign(suite: Suite, base: Suite | undefined, ref: string, { run
       'Name a pinned image in the suite of the base branch; or bring the change into a branch of this repository.',
     );
   const changed = own.filter(([, of]) => JSON.stringify(of(suite)) !== JSON.stringify(of(base)));
+  if (suite.model.path !== undefined && isBelow(workspace, resolve(folder, suite.model.path)))
+    throw limited(
+      'This pull request comes from another repository, and the model lies in the repository itself: it could bring its own.',
+      'Take the model from the hub, `model: { id, revision }`, or from a folder of the runner outside of the checkout.',
+    );
   if (changed.length > 0)
     throw limited(
       `This pull request comes from another repository and changes ${changed.map(([name]) => `\`${name}\``).join(' and ')} of the suite, which decide what runs on this machine.`,
@@ -145,7 +186,7 @@ function changesOf(base: Suite, own: Suite): SuiteChange[] {
 const ABSENT = '(absent)';
 
 function leaves(value: unknown, prefix = '', into = new Map<string, string>()): Map<string, string> {
-  if (typeof value === 'object' && value !== null && Object.keys(value).length > 0)
+  if (typeof value === 'object' && value !== null)
     for (const [key, member] of Object.entries(value))
       leaves(member, prefix === '' ? nameOf(key, member) : `${prefix}.${nameOf(key, member)}`, into);
   else into.set(prefix, typeof value === 'string' ? value : (JSON.stringify(value) ?? ABSENT));

@@ -68,7 +68,7 @@ export async function findTrusted(
     case 'found': {
       owned.use(lookup);
       const { key, folder, proof } = lookup;
-      return { kind: 'found', key, folder, proof, ...(await readBaseline(folder, key, query)) };
+      return { kind: 'found', key, folder, proof, ...(await readBaseline(folder, key, query, store.kind)) };
     }
     case 'absent': {
       const { otherClasses, explanation } = lookup;
@@ -79,16 +79,23 @@ export async function findTrusted(
   }
 }
 
+/** A refresh meets it too, and goes on only without it. */
+const REMOVE: Readonly<Record<BaselineStore['kind'], (key: string) => string>> = {
+  cache: (key) => `Delete it: \`gh cache delete ${key}\`.`,
+  files: () => 'Restore it from git, or delete its folder.',
+};
+
 async function readBaseline(
   folder: string,
   key: string,
   query: BaselineQuery,
+  store: BaselineStore['kind'],
 ): Promise<Pick<FoundTrusted, 'meta' | 'metaSha256' | 'side'>> {
   const invalid = (why: string, cause?: unknown) =>
     new UserError(
       'baseline-invalid',
       `The baseline ${key} ${why}. Nothing was compared.`,
-      'Refresh the baseline. If nobody damaged it by accident, find out who can write to the store.',
+      `${REMOVE[store](key)} Then refresh. If nobody damaged it by accident, find out who can write to the store.`,
       { cause },
     );
   let meta: BaselineMeta;
@@ -142,7 +149,7 @@ export function digestsOf(side: OpenedRecord, before: FoundTrusted | undefined):
  * Undefined where it has the same, or where no change is being judged.
  */
 export async function replacedByChange(
-  { metaSha256 }: FoundTrusted,
+  trusted: Trusted,
   { suite }: LoadedSuite,
   query: BaselineQuery,
   rules: Rules,
@@ -150,13 +157,14 @@ export async function replacedByChange(
   tools: Tools,
 ): Promise<Evidence['replacedByChange']> {
   const { store, path } = suite.baseline;
-  if (store !== 'files' || rules.kind !== 'base') return undefined;
+  if (store !== 'files' || rules.kind !== 'base' || trusted.kind === 'not-asked') return undefined;
   const place = posix.join(path, query.suite, query.hardwareClass, 'baseline.json');
   const text = await openGitHub(settings, tools).fileAt(place, rules.sha);
-  if (text === undefined) return { before: null };
-  if (sha256(text) === metaSha256) return undefined;
+  const isThere = trusted.kind === 'found';
+  if (text === undefined) return isThere ? { how: 'brought', before: null } : undefined;
+  if (isThere && sha256(text) === trusted.metaSha256) return undefined;
   const meta = Schema.safeParse(jsonOf(text));
-  return { before: meta.success ? meta.data.provenance : null };
+  return { how: isThere ? 'brought' : 'removed', before: meta.success ? meta.data.provenance : null };
 }
 
 function jsonOf(text: string): unknown {

@@ -7,7 +7,7 @@ import { fetchModel } from './engine/fetch.ts';
 import type { Runtime } from './engine/runtime.ts';
 import { chooseRuntime } from './engine/runtimes/choose.ts';
 import { type GitHubApi, githubApi } from './github/api.ts';
-import { bytes } from './report/progress.ts';
+import { ProgressLine } from './report/progress.ts';
 import type { Tools } from './run.ts';
 import type { Settings } from './settings.ts';
 
@@ -58,6 +58,7 @@ export async function openRuntime(
   { console, signal }: Tools,
 ): Promise<Runtime> {
   const { environment, hubToken, timeoutSeconds, inactivitySeconds, job } = settings;
+  const line = new ProgressLine(Date.now);
   return await chooseRuntime({
     choice: settings.runtime,
     runtime: suite.runtime,
@@ -85,8 +86,8 @@ export async function openRuntime(
       ),
     deadlineSeconds: timeoutSeconds,
     signal,
-    log: (line) => console.info(line),
+    log: (text) => console.info(text),
     onProgress: (what, done, total) =>
-      console.progress(what, `${what}: ${bytes(done)}${total > 0 ? ` of ${bytes(total)}` : ''}`),
+      console.progress(what, line.bytes(what, done, total), total > 0 ? done / total : undefined),
   });
 }

@@ -171,6 +171,11 @@ export async function download(
         reply.destroy();
         throw new Error(`answered ${reply.statusCode}`);
       }
+      // No blob store calls an archive a text; a proxy's page does, and is no reason to delete a good entry.
+      if (/^text\//.test(reply.headers['content-type'] ?? '')) {
+        reply.destroy();
+        throw new Error(`answered with a page instead of the entry`);
+      }
       yield* reply;
     } catch (error) {
       throw failed(error);

@@ -106,6 +106,10 @@ export function createCacheStore(options: CacheStoreOptions): BaselineStore {
       return classesOf(newest.filter(({ parsed }) => parsed !== undefined && isSame(parsed.suite, suite)));
     },
 
+    assertWritable() {
+      writable(cacheService(options.env));
+    },
+
     async save(key: BaselineKey, folder: string, replaces: string | undefined): Promise<string> {
       const name = formatKey(key);
       if (parseKey(name) === undefined) throw new Error(`this is no key of a baseline: ${name}`);
@@ -132,7 +136,9 @@ export function createCacheStore(options: CacheStoreOptions): BaselineStore {
           return name;
         }
         case 'exists':
-          throw taken(name);
+          // One that was never finished counts as existing too, and is not there.
+          if (await exists(service, name, patience)) throw taken(name);
+          throw notStored(service, name, 'says that it is being stored already, but does not have it');
         case 'denied':
           throw denied(service, name, result.why);
         case 'quota':
@@ -174,7 +180,7 @@ export function createCacheStore(options: CacheStoreOptions): BaselineStore {
     return answer === undefined
       ? unprovable(
           'Nobody could be asked on which branch this baseline lies, and a pull request can put entries of its own before it.',
-          "Give the action the job's token, with `permissions:\n  actions: read`.",
+          "Give the action the job's token, with `permissions: { actions: read }`.",
         )
       : unprovable(answer.why, answer.remedy);
   }

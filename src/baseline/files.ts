@@ -83,6 +83,10 @@ export function createFilesStore(options: FilesStoreOptions): BaselineStore {
       }
     },
 
+    assertWritable() {
+      // A checkout that cannot be written to is told by the system, in the place where it matters.
+    },
+
     async save(key: BaselineKey, folder: string, replaces: string | undefined): Promise<string> {
       const { suite, hardwareClass } = checked(key);
       const name = formatKey(key);

@@ -131,6 +131,8 @@ export interface BaselineStore {
   find(query: BaselineQuery): Promise<Lookup>;
   /** Hardware classes that have a baseline of the suite, sorted. @throws UserError `store-unavailable` */
   classes(suite: string): Promise<readonly string[]>;
+  /** Before an engine is started for nothing. @throws UserError `store-refused` where this run may not store */
+  assertWritable(): void;
   /**
    * Stores a whole folder under a new key, looks it up again and gives the key back.
    * @param replaces key of the newest baseline when the run began; undefined when there was none

@@ -46,6 +46,9 @@ export function judge(
   // Where nothing was held to a requirement, nothing could have failed.
   if (!judged.some(({ status }) => status === 'held')) reached.delete('reproduced');
   if (reached.size === 0) reached.add('unmeasured');
+  const failing = [...reached].filter((one) => verdict(one, policy, accepted) === 'fail');
+  // What is accepted must not name a run that fails for something else.
+  if (accepted && failing.length > 0) reached.delete('drift');
   const conclusion = CONCLUSIONS.find((candidate) => reached.has(candidate)) ?? 'unmeasured';
   const verdicts = new Set([...reached].map((one) => verdict(one, policy, accepted)));
   return { conclusion, verdict: verdicts.has('fail') ? 'fail' : verdicts.has('warn') ? 'warn' : 'pass' };

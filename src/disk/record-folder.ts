@@ -131,9 +131,11 @@ async function refuseForeign(folder: string): Promise<void> {
 /** Makes a record's folder a baseline's: adds `baseline.json`, whole or not at all. */
 export async function writeBaselineMeta(folder: string, meta: BaselineMeta): Promise<void> {
   const path = join(folder, 'baseline.json');
+  // Beside the folder: in it, what a killed run leaves would be no part of a record.
+  const partial = `${folder}.baseline.json.partial`;
   try {
-    await writeFile(`${path}.partial`, json(meta), { flush: true });
-    await rename(`${path}.partial`, path);
+    await writeFile(partial, json(meta), { flush: true });
+    await rename(partial, path);
   } catch (error) {
     throw diskError(error, path);
   }

@@ -273,7 +273,7 @@ export function githubApi(options: GitHubApiOptions): GitHubApi {
   }
 }
 
-const MAY_LIST = 'the right to list them:\npermissions:\n  actions: read';
+const MAY_LIST = 'the right to list them, `permissions: { actions: read }`.';
 
 type Octokit = ReturnType<typeof import('@actions/github')['getOctokit']>;
 

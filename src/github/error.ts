@@ -1,27 +1,27 @@
-import { error as annotate, setFailed, setOutput } from '@actions/core';
-import { type UserError, userErrorIn } from '../errors.ts';
-import { cap, logLine } from '../report/inert.ts';
+import { error as annotate, info, setFailed, setOutput } from '@actions/core';
+import { userErrorIn } from '../errors.ts';
+import { errorLines, errorSummary, toldError } from '../report/error.ts';
+import { logLine } from '../report/inert.ts';
 
-/** What ended the run: an error of the user's with its remedy, or a bug of ours with its stack. */
-export function publishError(error: unknown): void {
-  const known = userErrorIn(error);
-  if (known === undefined) publishBug(error);
-  else publishUserError(known);
-}
+/** Characters of the cause. */
+const MAX_LOG = 60_000;
+/** The runner keeps 4096 of an annotation, in the log too: the remedy at its end must be among them. */
+const MAX_ANNOTATION = 2200;
 
-/** Node would print the stack raw, and the runner executes what a foreign message in it looks like. */
-function publishBug(error: unknown): void {
-  output('internal-error');
-  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  setFailed(`internal-error: this is a bug of the action, please report it.\n${inertLines(stack)}`);
-}
-
-/** At its lines where it has some. */
-function publishUserError({ code, message, hint, places }: UserError): void {
-  output(code);
-  for (const { file, line, column, message: what } of places.slice(0, MAX_PLACES))
-    annotate(logLine(what, 4000), { title: code, file, startLine: line, startColumn: column });
-  setFailed(`${code}: ${inertLines(message)}\n${inertLines(hint)}`);
+/** What ended the run: an error of the user's with its remedy and at its lines, or a bug of ours with its stack. */
+export async function publishError(error: unknown): Promise<void> {
+  const told = toldError(error);
+  output(told.code);
+  for (const { file, line, column, message } of userErrorIn(error)?.places.slice(0, MAX_PLACES) ?? [])
+    annotate(logLine(message, 4000), { title: told.code, file, startLine: line, startColumn: column });
+  // Node would print a stack raw, and the runner executes what a foreign message in it looks like.
+  const whole = errorLines(told, MAX_LOG).join('\n');
+  const brief = errorLines(told, MAX_ANNOTATION).join('\n');
+  if (whole !== brief) info(whole);
+  setFailed(brief);
+  // The failure is told by now, whatever becomes of its summary; and what writes it is loaded for nothing else.
+  const { publishSummary } = await import('./surfaces.ts');
+  await publishSummary(errorSummary(told));
 }
 
 function output(code: string): void {
@@ -31,15 +31,6 @@ function output(code: string): void {
     // On a full disk there is no room for outputs either: the failure itself must still be told.
   }
 }
-
-const inertLines = (text: string) =>
-  cap(
-    text
-      .split('\n')
-      .map((line) => logLine(line))
-      .join('\n'),
-    60_000,
-  );
 
 /** One of the runner's ten error annotations is `setFailed`'s own. */
 const MAX_PLACES = 9;

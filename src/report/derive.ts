@@ -59,6 +59,9 @@ export function derive({ mode, asked, baseline, record, before, relations }: Gro
     asked.policy,
     by !== undefined,
   );
+  const strange = new Set(outcomes.run.filter((outcome) => !outcomes.baseline.includes(outcome)));
+  const [acceptable] = strange;
+  const held = relations.find(({ relation }) => relation === 'baseline')?.requirement;
   const accepted =
     by !== undefined && conclusion === 'drift' ? { record: by.record, reason: by.reason } : null;
   const sum = (...kinds: readonly PassKind[]) => {
@@ -81,6 +84,11 @@ export function derive({ mode, asked, baseline, record, before, relations }: Gro
     outcome: outcomeDigest(record),
     acceptances: standing,
     accepted,
+    // Where bits may move or there are several outcomes, the one that was seen may never come again.
+    acceptable:
+      conclusion === 'drift' && accepted === null && strange.size === 1 && held === 'identical'
+        ? (acceptable ?? null)
+        : null,
     environment: environmentOf(record),
     relations,
     changes:

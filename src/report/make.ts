@@ -1,11 +1,11 @@
-import type { BaselineMeta, Proof, Provenance } from '../baseline/store.ts';
+import type { BaselineMeta, Proof } from '../baseline/store.ts';
 import type { Claim, RelationResult, Side } from '../compare/types.ts';
 import { digestJson } from '../record/digest.ts';
 import type { SuitePlaces } from '../suite/parse.ts';
 import type { Suite } from '../suite/schema.ts';
 import { derive } from './derive.ts';
 import type { BaselineView, Context, Digests, Places, Report, Rules } from './model.ts';
-import { notices } from './notices.ts';
+import { notices, type ReplacedByChange } from './notices.ts';
 import { plain } from './plain.ts';
 import { REPORT_SCHEMA } from './schema.ts';
 
@@ -27,7 +27,7 @@ export interface Evidence {
     | { readonly side: Pick<Side, 'record'>; readonly meta: BaselineMeta; readonly proof: Proof }
     | undefined;
   /** As `notices.ts` has it. */
-  readonly replacedByChange?: { readonly before: Provenance | null } | undefined;
+  readonly replacedByChange?: ReplacedByChange | undefined;
   /** As `compareAsked` gives them. */
   readonly relations: readonly RelationResult[];
   readonly baseline: BaselineView;
@@ -64,6 +64,8 @@ export function makeReport(evidence: Evidence): Report {
       baseline,
       proof: before?.proof,
       replacedByChange,
+      record: side.record,
+      before: before?.side.record,
       warnAfterDays: suite.baseline['warn-after-days'],
       rules,
       acceptances: derived.acceptances,

@@ -46,6 +46,8 @@ export type Rules =
       readonly kind: 'base';
       readonly ref: string;
       readonly sha: string;
+      /** Of the suite, in the repository. */
+      readonly path: string;
       /** The base branch has no suite there, or none that can be read: then the strict defaults judge. */
       readonly missing: boolean;
       /** How the change's own suite differs from it. */
@@ -110,6 +112,8 @@ export interface Derived {
   readonly acceptances: readonly Accepted[];
   /** The acceptance by which this run's drift passes. */
   readonly accepted: { readonly record: string; readonly reason: string } | null;
+  /** The record whose acceptance would let this run's drift pass; null where none would. */
+  readonly acceptable: string | null;
   readonly environment: Environment;
   readonly relations: readonly ReportedRelation[];
   /** How the environment differs from the baseline's; empty without one. */

@@ -1,5 +1,6 @@
 import type { Proof, Provenance } from '../baseline/store.ts';
 import type { Accepted } from '../compare/acceptance.ts';
+import type { RunRecord } from '../record/schema.ts';
 import { counted } from './figures.ts';
 import type { BaselineView, Derived, Notice, Rules } from './model.ts';
 
@@ -9,13 +10,21 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 export const daysBetween = (from: string, to: string) =>
   Math.max(0, Math.floor((Date.parse(to) - Date.parse(from)) / DAY_MS));
 
+/** A pull request that brings its own baseline in files, or takes it away; and what its base branch has. */
+export interface ReplacedByChange {
+  readonly how: 'brought' | 'removed';
+  readonly before: Provenance | null;
+}
+
 /** What the notices follow from. */
 export interface Ground {
   readonly now: string;
   readonly baseline: BaselineView;
   readonly proof: Proof | undefined;
-  /** A pull request that brings its own baseline in files; what its base branch has. */
-  readonly replacedByChange: { readonly before: Provenance | null } | undefined;
+  readonly replacedByChange: ReplacedByChange | undefined;
+  readonly record: Pick<RunRecord, 'suite'>;
+  /** The baseline's. */
+  readonly before: Pick<RunRecord, 'suite'> | undefined;
   readonly warnAfterDays: number;
   readonly rules: Rules;
   readonly acceptances: Derived['acceptances'];
@@ -26,22 +35,25 @@ export function notices(ground: Ground): Notice[] {
   return [
     ...changedJudge(ground),
     ...changedBaseline(ground),
+    ...lessCompared(ground),
     ...unproven(ground),
     ...age(ground),
     ...stale(ground),
   ];
 }
 
-function changedJudge({ rules }: Ground): Notice[] {
+function changedJudge({ rules, baseline }: Ground): Notice[] {
   if (rules.kind === 'checkout') return [];
-  const held = rules.changes.filter(({ inForce }) => !inForce);
+  const { ref, path, missing, changes } = rules;
+  const held = changes.filter(({ inForce }) => !inForce);
   const fields = held.map(({ field, before, after }) => `${field}: ${before} → ${after}`).join('; ');
+  const hardware = changes.some(({ field }) => field.startsWith('runtime.gpus'));
   return [
-    ...(rules.missing
+    ...(missing
       ? [
           warning(
             'No suite on the base branch',
-            `${rules.ref} has no valid suite at this path: the strict defaults judge this change, and not its own suite.`,
+            `${ref} has no suite at \`${path}\`, or one that cannot be read (the log says why): the strict defaults judge this change, and not its own suite.`,
           ),
         ]
       : []),
@@ -49,7 +61,15 @@ function changedJudge({ rules }: Ground): Notice[] {
       ? [
           warning(
             'This change alters what judges it',
-            `Here ${rules.ref} judges, and these changes count only after the merge: ${fields}.`,
+            `Here ${ref} judges as it is now, and these differences count only after the merge (or the change is behind that branch: update it): ${fields}.`,
+          ),
+        ]
+      : []),
+    ...(hardware && baseline.kind === 'incomparable'
+      ? [
+          warning(
+            'This change alters what it runs on',
+            'Its own `runtime.gpus` chooses hardware without a baseline, so that nothing was compared.',
           ),
         ]
       : []),
@@ -58,18 +78,60 @@ function changedJudge({ rules }: Ground): Notice[] {
 
 function changedBaseline({ replacedByChange }: Ground): Notice[] {
   if (replacedByChange === undefined) return [];
-  const { before } = replacedByChange;
+  const { how, before } = replacedByChange;
   const old =
     before === null
-      ? 'the base branch has none'
+      ? 'the base branch has none that can be read'
       : `the base branch’s is of ${before.createdAt.slice(0, 10)}, by ${before.actor} for “${before.reason}”`;
+  switch (how) {
+    case 'brought':
+      return [
+        warning(
+          'This change brings its own baseline',
+          `It was compared with the baseline in its own diff; ${old}. Merging it is what approves it. (A change that is behind its base branch looks the same: update it.)`,
+        ),
+      ];
+    case 'removed':
+      return [
+        warning(
+          'This change takes its baseline away',
+          `Nothing was compared, and ${old}: the policy lets no such change pass. Bring the folder back from the base branch.`,
+        ),
+      ];
+  }
+}
+
+/** A prompt that is taken away or asked otherwise can hide the one that would have drifted. */
+function lessCompared({ record, before }: Ground): Notice[] {
+  if (before === undefined) return [];
+  const entries = ({ suite }: Pick<RunRecord, 'suite'>) =>
+    new Map([...suite.prompts, ...suite.texts].map(({ id, input }) => [id, input]));
+  const [then, now] = [entries(before), entries(record)];
+  const lost = [...then].filter(([id, input]) => now.get(id) !== input).map(([id]) => id);
+  const fresh = [...now.keys()].filter((id) => !then.has(id));
   return [
-    warning(
-      'This change brings its own baseline',
-      `It was compared with the baseline in its own diff; ${old}. Merging it is what approves it.`,
-    ),
+    ...(lost.length > 0
+      ? [
+          warning(
+            'Less is compared than the baseline knows',
+            `${lost.length} of its ${counted(then.size, 'prompt')} and texts are gone or ask something else, so that nothing is known of them: ${some(lost)}.`,
+          ),
+        ]
+      : []),
+    ...(fresh.length > 0
+      ? [
+          {
+            level: 'notice' as const,
+            title: 'New in the suite',
+            message: `The baseline does not know ${fresh.length} of the suite’s prompts and texts yet, and nothing compares them until a refresh: ${some(fresh)}.`,
+          },
+        ]
+      : []),
   ];
 }
+
+const some = (ids: readonly string[]) =>
+  `${ids.slice(0, 10).join(', ')}${ids.length > 10 ? ` and ${ids.length - 10} more` : ''}`;
 
 function unproven({ proof }: Ground): Notice[] {
   return proof?.kind === 'unproven'

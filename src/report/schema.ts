@@ -149,6 +149,7 @@ const derived = {
   outcome: Digest,
   acceptances: Acceptances,
   accepted: z.strictObject({ record: Digest, reason: text }).nullable(),
+  acceptable: Digest.nullable(),
   environment: z.strictObject({ fingerprint: Fingerprint, settings: EngineSettings }),
   relations: z.array(RelationResult),
   changes: z.array(
@@ -193,6 +194,7 @@ export const ReportSchema: z.ZodType<Report> = z.strictObject({
         kind: z.literal('base'),
         ref: text,
         sha: text,
+        path: text,
         missing: z.boolean(),
         changes: z.array(z.strictObject({ field: text, before: text, after: text, inForce: z.boolean() })),
       }),

@@ -7,7 +7,7 @@ import type { Report } from './model.ts';
 import type { ReportedFinding, ReportedRelation } from './schema.ts';
 import { verdictLine } from './verdict.ts';
 import {
-  acceptLines,
+  acceptWords,
   agreementWords,
   baselineWords,
   conclusionWords,
@@ -56,14 +56,15 @@ function baselineList({ context: { baseline }, createdAt }: Report): string {
 
 /** Of our own making, and so fit for a block that can be copied. */
 function acceptBlock(report: Report): string {
-  const [first, ...lines] = acceptLines(report);
-  const last = lines.at(-1);
-  if (first === undefined || last === undefined) return '';
+  const words = acceptWords(report);
+  if (words === undefined) return '';
+  const { intro, accept, between, refresh } = words;
+  const block = (language: string, lines: readonly string[]) =>
+    [`\`\`\`${language}`, ...lines, '```'].join('\n');
   return [
-    markdown(first),
-    ['```yaml', ...lines.slice(0, -2), '```'].join('\n'),
-    markdown(lines.at(-2) ?? ''),
-    ['```console', last, '```'].join('\n'),
+    markdown(intro),
+    ...(accept.length === 0 ? [] : [block('yaml', accept), markdown(between)]),
+    block('console', [refresh]),
   ].join('\n\n');
 }
 

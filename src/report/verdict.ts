@@ -1,4 +1,3 @@
-import { counted } from './figures.ts';
 import { type Group, groupsOf, isBroken, textOf, worstFirst } from './groups.ts';
 import type { Report } from './model.ts';
 import type { ReportedFinding, ReportedRelation } from './schema.ts';
@@ -51,10 +50,20 @@ export function verdictLine(report: Report): string {
   function count(): string {
     const found = driftedPrompts(report);
     const seen = found.filter(({ isTrace }) => !isTrace);
-    if (found.length === 0) return texts === 0 ? counted(prompts, 'prompt') : `${total} ${what}`;
+    if (found.length === 0) return agreeing(total, what, report);
     if (seen.length === 0) return `none of ${total} ${what}, but modules that were traced,`;
     return `${seen.length} of ${total} ${what} (${textHash(seen)})`;
   }
+}
+
+/** What was compared with the baseline, where that is not all that the suite has. */
+function agreeing(total: number, what: string, { relations }: Pick<Report, 'relations'>): string {
+  const baseline = relations.find(({ relation }) => relation === 'baseline');
+  const added = new Set(
+    baseline?.findings.flatMap(({ prompt, agreement }) => (agreement === 'added' ? [prompt] : [])),
+  );
+  if (added.size > 0) return `${total - added.size} of ${total} ${what}, the others are not in the baseline,`;
+  return total === 1 ? '1 prompt' : `${total} ${what}`;
 }
 
 function textHash(prompts: readonly Drifted[]): string {

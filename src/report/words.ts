@@ -44,10 +44,7 @@ export function conclusionWords({ conclusion, relations, context, accepted }: To
         : {
             title: 'Drift (accepted)',
             meaning: `The suite accepts exactly this record, for “${accepted.reason}”. ${driftMeaning(relations)}`,
-            next:
-              context.baseline.kind === 'stored'
-                ? 'It is the baseline now: the acceptance can go from the suite.'
-                : 'Once it is merged, the refresh workflow stores it as the baseline.',
+            next: acceptedNext(context.baseline),
           };
     case 'unstable':
       return {
@@ -69,13 +66,12 @@ export function conclusionWords({ conclusion, relations, context, accepted }: To
       return {
         title: 'No baseline',
         meaning: 'The store answered and holds no baseline of this suite: nothing was compared.',
-        next: 'Run the refresh workflow on the default branch (`gh workflow run refresh.yml -f reason="first baseline"`). Usual reasons: it never ran, it is not on the default branch yet, or the cache entry was not used for 7 days and was evicted.',
+        next: 'Run the refresh workflow on the default branch (`gh workflow run refresh.yml -f reason="first baseline"`). Usual reasons: it never ran, it is not on the default branch or not merged yet; or, in the cache, its entry was not used for 7 days and was evicted.',
       };
     case 'incomparable':
       return {
         title: 'Incomparable',
-        meaning:
-          'Baselines exist, but of another hardware class: other hardware rounds otherwise, which is no drift.',
+        meaning: `Baselines exist, but of another hardware class${classesOf(context.baseline)}: other hardware rounds otherwise, which is no drift.`,
         next: 'Run the check on a runner of that class, or run the refresh workflow on this one.',
       };
     case 'unmeasured':
@@ -83,7 +79,7 @@ export function conclusionWords({ conclusion, relations, context, accepted }: To
         title: 'Unmeasured',
         meaning:
           'Something that the suite asks for was not proven to have been exercised, so it says nothing.',
-        next: 'The table names what is missing.',
+        next: 'The table names what is missing. If every prompt asks something else on purpose, keep the old ones beside the new under ids of their own, or refresh once it is merged.',
       };
     case 'unhealthy-gpu':
       return {
@@ -92,6 +88,19 @@ export function conclusionWords({ conclusion, relations, context, accepted }: To
         next: 'Take the runner out of service and see `nvidia-smi -q`.',
       };
   }
+}
+
+const classesOf = (baseline: BaselineView) =>
+  baseline.kind === 'incomparable' && baseline.otherClasses.length > 0
+    ? ` (${baseline.otherClasses.slice(0, 5).join(', ')})`
+    : '';
+
+function acceptedNext(baseline: BaselineView): string {
+  if (baseline.kind !== 'stored')
+    return 'Once it is merged, the workflow that runs on the push stores it as the baseline.';
+  return baseline.store === 'files'
+    ? 'The files of the new baseline lie in the checkout: it counts once they are committed and merged.'
+    : 'It is the baseline now: the acceptance can go from the suite.';
 }
 
 function driftMeaning(relations: readonly ReportedRelation[]): string {
@@ -230,20 +239,49 @@ function provenanceWords(provenance: Provenance, now: string): string {
  * The two ways to make a drift the new baseline, ready to be copied; empty where there is nothing to accept. All that
  * stands in them is of our own making: digests, names of a narrow grammar.
  */
-export function acceptLines(
-  report: Pick<Report, 'conclusion' | 'accepted' | 'outcome' | 'hardwareClass' | 'context'>,
-): string[] {
-  const { conclusion, accepted, outcome, hardwareClass, context } = report;
-  if (conclusion !== 'drift' || accepted !== null) return [];
-  return [
-    `To accept exactly this record, add to ${context.places.file} and commit:`,
-    'accept:',
-    `  - record: ${outcome}`,
-    `    hardware-class: ${hardwareClass}`,
-    '    reason: "why these bits are meant"',
-    'Or, once it is merged:',
-    'gh workflow run refresh.yml -f reason="why these bits are to be trusted"',
-  ];
+export function acceptWords(
+  report: Pick<Report, 'conclusion' | 'accepted' | 'acceptable' | 'hardwareClass' | 'context'>,
+): AcceptWords | undefined {
+  const { conclusion, accepted, acceptable, hardwareClass, context } = report;
+  const { rules, places } = context;
+  if (conclusion !== 'drift' || accepted !== null) return undefined;
+  // The push is judged by the merged suite: another depth or name gives another record there.
+  const judge = rules.kind === 'base' ? rules.changes.filter(({ inForce }) => !inForce) : [];
+  const isNamed = judge.some(({ field }) => /^(?:name|depth|relations)\b/.test(field));
+  return {
+    accept:
+      acceptable === null || isNamed
+        ? []
+        : [
+            'accept:',
+            `  - record: ${acceptable}`,
+            `    hardware-class: ${hardwareClass}`,
+            '    reason: "why these bits are meant"',
+          ],
+    intro:
+      acceptable === null
+        ? 'No single record can be accepted: the engine has several outcomes, or the suite lets bits move. Once the change is merged:'
+        : isNamed
+          ? 'The change alters what judges it, and its record will be another one after the merge: merge that apart. Or, once all of it is merged:'
+          : `To accept exactly this record, add to ${places.file} (one more entry, if it has \`accept\` already) and commit:`,
+    between: 'Or, once it is merged:',
+    refresh: 'gh workflow run refresh.yml -f reason="why these bits are to be trusted"',
+  };
+}
+
+interface AcceptWords {
+  readonly intro: string;
+  /** Lines of YAML; empty where no acceptance would do. */
+  readonly accept: readonly string[];
+  readonly between: string;
+  readonly refresh: string;
+}
+
+export function acceptLines(report: Parameters<typeof acceptWords>[0]): string[] {
+  const words = acceptWords(report);
+  if (words === undefined) return [];
+  const { intro, accept, between, refresh } = words;
+  return [intro, ...accept, ...(accept.length === 0 ? [] : [between]), refresh];
 }
 
 /** `prefill (score: 511 positions)`, `top_p, min_p (no prompt uses it)`. Not yet inert. */
@@ -278,13 +316,15 @@ export function baselineWords(baseline: BaselineView, now: string): readonly str
     }
     case 'stored':
       return [
-        `Stored a baseline ${provenanceWords(baseline.provenance, now)}.`,
+        baseline.store === 'files'
+          ? `Wrote the files of a baseline ${provenanceWords(baseline.provenance, now)}. It counts once they are committed and merged.`
+          : `Stored a baseline ${provenanceWords(baseline.provenance, now)}.`,
         `Its key: ${baseline.key}`,
         ...(baseline.replaced === null ? [] : [`It replaces ${baseline.replaced}`]),
       ];
     case 'unchanged':
       return [
-        `Nothing changed and nothing was stored: the baseline ${provenanceWords(baseline.provenance, now)} stays.`,
+        `Nothing that can be compared changed, and nothing was stored: the baseline ${provenanceWords(baseline.provenance, now)} stays.`,
         `Its key: ${baseline.key}`,
       ];
     case 'dry-run':

@@ -210,7 +210,7 @@ describe('the list of cache entries', () => {
       assert.ok(answer.kind === 'denied');
       assert.match(answer.why, says);
       assert.match(answer.why, /^[A-Z].*\.$/);
-      assert.match(answer.remedy, /permissions:\n {2}actions: read/);
+      assert.match(answer.remedy, /permissions: \{ actions: read \}/);
     });
 
   for (const [what, value] of [

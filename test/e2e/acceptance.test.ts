@@ -138,6 +138,71 @@ describe('a drift that is meant', () => {
     assert.equal((await check(runner, { ...changed, accept })).outputs['conclusion'], 'reproduced');
   });
 
+  test('at depth `score`, beside a prompt that is new: each engine start asks the same', async () => {
+    const shallow = { depth: 'score', lifetimes: 2 } as const;
+    await using runner = await withBaseline(shallow);
+    const changed = {
+      ...shallow,
+      args: { logprob: OTHER },
+      prompts: [
+        { id: 'one', text: 'The capital of France is' },
+        { id: 'two', text: 'The capital of Spain is' },
+      ],
+    };
+    const accept = copied(await check(runner, changed));
+    assert.equal((await check(runner, { ...changed, accept })).outputs['accepted'], 'true');
+    const pushed = await refresh(runner, { event: 'push', ...changed, accept });
+    assert.equal(pushed.exitCode, 0, pushed.log);
+    assert.equal(pushed.outputs['record-digest'], accept[0]?.['record']);
+    assert.equal((await check(runner, { ...changed, accept })).outputs['conclusion'], 'reproduced');
+  });
+
+  test('is not stored by a push whose engine does not repeat, though one of its outcomes is accepted', async () => {
+    const loose = { relations: ['rerun', { name: 'restart', require: 'measure' }, 'baseline'], lifetimes: 2 };
+    await using runner = await withBaseline(loose);
+    const before = await stored(runner);
+    const accept = copied(await check(runner, { ...loose, lifetimes: 1, args: { logprob: OTHER } }));
+    const starts = JSON.stringify(join(runner.home, 'starts'));
+    const alternating = {
+      args: {
+        on_load: `import pathlib
+starts = pathlib.Path(${starts})
+count = len(starts.read_bytes()) if starts.exists() else 0
+starts.write_bytes(b"x" * (count + 1))
+args["logprob"] = [-0.25, ${OTHER}][count % 2]`,
+      },
+    };
+    const pushed = await refresh(runner, { event: 'push', ...loose, ...alternating, accept });
+    assert.equal(pushed.exitCode, 1, pushed.log);
+    assert.deepEqual(await stored(runner), before);
+  });
+
+  test('does not pass where something else is broken, which then names the run', async () => {
+    await using runner = await withBaseline();
+    const accept = copied(await check(runner, { args: { logprob: OTHER } }));
+    const broken = {
+      args: { logprob: OTHER, on_pass: 'witness["requests"] = None' },
+      relations: ['rerun', 'baseline', { name: 'batch', require: 'identical' }],
+    };
+    const outcome = await check(runner, { ...broken, accept });
+    assert.equal(outcome.exitCode, 1, outcome.log);
+    assert.equal(outcome.outputs['conclusion'], 'unmeasured');
+    assert.equal(outcome.outputs['accepted'], 'false');
+    assert.doesNotMatch(outcome.log, /Drift \(accepted\)/);
+  });
+
+  test('cannot be accepted where the suite lets bits move: the record may never come again', async () => {
+    const loose = { relations: ['rerun', { name: 'baseline', require: 'tokens' }] };
+    await using runner = await withBaseline(loose);
+    const outcome = await check(runner, { ...loose, args: { shift: 1 } });
+    assert.equal(outcome.outputs['conclusion'], 'drift', outcome.log);
+    assert.match(
+      outcome.log,
+      /No single record can be accepted: .*Once the change is merged:\ngh workflow run/,
+    );
+    assert.doesNotMatch(outcome.log, /\naccept:\n/);
+  });
+
   test('cannot be accepted where the engine does not repeat', async () => {
     await using runner = await withBaseline();
     const starts = JSON.stringify(join(runner.home, 'starts'));
@@ -183,7 +248,10 @@ describe('a refresh', () => {
     const before = await stored(runner);
     const again = await refresh(runner, { with: { reason: 'once more' } });
     assert.equal(again.exitCode, 0, again.log);
-    assert.match(again.log, /Nothing changed and nothing was stored: the baseline .* for “first one”/);
+    assert.match(
+      again.log,
+      /Nothing that can be compared changed, and nothing was stored: the baseline .* for “first one”/,
+    );
     assert.match(again.log, /, baseline unchanged\n/);
     assert.deepEqual(await stored(runner), before);
 

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { cacheVersion } from '../../src/baseline/cache-service.ts';
 import { bytesBelow } from '../support/cache-baseline.ts';
 import type { Put } from '../support/cache-server.ts';
 import { type Action, builtAction } from './support/action.ts';
+import { reportOf } from './support/reports.ts';
 import { BASELINES, checkout, type SuiteOptions } from './support/suites.ts';
 import {
   type Asked,
@@ -52,6 +53,8 @@ const withBaseline = (options: HostedOptions = {}) => hosted(action, { seeds: [s
 const DRIFT: SuiteOptions = { args: { logprob: -0.5 } };
 /** A base branch that lets pass whatever a policy can. */
 const LAX: SuiteOptions = { policy: { 'no-baseline': 'warn', incomparable: 'warn' } };
+const ALTERED = /This change alters what judges it: Here refs\/heads\/main judges/;
+const LOOKUP = 'GetCacheEntryDownloadURL';
 /** What a newer run would have called the same bits. */
 const newerKey = () => seed.key.replace(/[^/]+(?=-[0-9a-f]{16}$)/, '9999999999999-1');
 
@@ -115,6 +118,7 @@ describe('a baseline in the cache', { concurrency: 3 }, () => {
     assertConcluded(incomparable, 'incomparable', 'fail', '');
     const told = `Of the same suite there are baselines of other hardware: ${hardwareClass}-2.\n`;
     assert.ok(incomparable.log.includes(told), incomparable.log);
+    assert.ok(incomparable.summary.replaceAll('&#45;', '-').includes(told));
     without.cache.evict(others()[1]?.key ?? '');
     assertConcluded(await without.step(), 'no-baseline', 'fail', '');
   });
@@ -165,7 +169,7 @@ describe('an entry that a stranger put there is refused', { concurrency: 3 }, ()
   test('under the same key, between the look at the list and the download', async () => {
     await using repository = await withBaseline({ base: LAX });
     repository.cache.onCall = (call) => {
-      if (call !== 'GetCacheEntryDownloadURL') return;
+      if (call !== LOOKUP) return;
       repository.cache.onCall = () => undefined;
       repository.cache.put({ ...seed, ref: PULL });
     };
@@ -302,12 +306,51 @@ describe('nobody approves a change of its own', { concurrency: 3 }, () => {
     assert.deepEqual(repository.cache.calls, []);
   });
 
+  test('by a link in the repository, which leads out of it', async () => {
+    await using repository = await withBaseline();
+    await using runner = await checkout();
+    const model = join(runner.workspace, 'model');
+    await rm(model, { recursive: true });
+    await symlink('/etc', model);
+    await assertFailed(repository, repository.stored(), await repository.step({ runner }), {
+      code: 'pull-request-limited',
+      says: /a folder of the runner outside of the repository/,
+      advises: /a folder of the repository/,
+    });
+  });
+
+  test('by a promise that it takes back: what the base holds to it stays held', async () => {
+    const promised = { relations: ['rerun', 'baseline', 'batch'], env: { VLLM_BATCH_INVARIANT: '1' } };
+    await using repository = await withBaseline({ base: promised });
+    const outcome = await repository.step({ suite: { ...promised, env: { VLLM_BATCH_INVARIANT: '01' } } });
+    const { claims } = (await reportOf(outcome)).asked;
+    assert.deepEqual(
+      claims.find(({ relation }) => relation === 'batch'),
+      { relation: 'batch', requirement: 'identical' },
+    );
+  });
+
+  test('by prompts that it takes away or asks otherwise: what is no longer compared is told', async () => {
+    const prompts = [
+      { id: 'one', text: 'The capital of France is' },
+      { id: 'two', text: 'The capital of Spain is' },
+    ];
+    await using repository = await hosted(action, { base: { prompts } });
+    const stored = await repository.refresh({ suite: { prompts } });
+    const outcome = await repository.step({
+      suite: { prompts: [{ id: 'two', text: 'Another question' }, prompts[0] ?? {}] },
+    });
+    assertConcluded(outcome, 'reproduced', 'pass', stored.outputs['baseline-key'] ?? '');
+    assertWarned(outcome, /Less is compared than the baseline knows: 1 of its 2 prompts and texts .*: two\./);
+    assert.match(outcome.log, /\nReproduced: 1 of 2 prompts, the others are not in the baseline, on /);
+  });
+
   test('by a base branch that has no suite yet, or none that can be read: the strict defaults judge', async () => {
     await using repository = await hosted(action, { base: null });
     const outcome = await repository.step({ suite: { ...LAX, relations: ['rerun'] } });
     assertConcluded(outcome, 'no-baseline', 'fail', '');
     const warned =
-      /No suite on the base branch: refs\/heads\/main has no valid suite .* the strict defaults judge/;
+      /No suite on the base branch: refs\/heads\/main has no suite at `determinism\.yml`.* the strict defaults judge/;
     assertWarned(outcome, warned);
     repository.base['determinism.yml'] = 'no: suite';
     assertWarned(await repository.step(), warned);
@@ -321,7 +364,7 @@ describe('a permission that the workflow does not give', { concurrency: 3 }, () 
     assertConcluded(outcome, 'reproduced', 'pass', seed.key);
     const [warned = ''] = annotated(outcome, 'warning');
     assert.match(warned, /Where the baseline comes from is not proven: .* \(403: Resource not accessible by/);
-    assert.match(warned, /permissions:\s+actions: read/);
+    assert.match(warned, /permissions: \{ actions: read \}/);
     assert.doesNotMatch(outcome.log, /Its place is proven/);
   });
 
@@ -336,9 +379,6 @@ describe('a permission that the workflow does not give', { concurrency: 3 }, () 
     assert.deepEqual(repository.cache.calls, []);
   });
 });
-
-const ALTERED = /This change alters what judges it: Here refs\/heads\/main judges/;
-const LOOKUP = 'GetCacheEntryDownloadURL';
 
 describe('an outage is not an absence, whatever the policy lets pass', { concurrency: 6 }, () => {
   const outage = (says: RegExp, rest: Partial<Trouble>): Trouble => ({
@@ -410,7 +450,10 @@ describe('an outage is not an absence, whatever the policy lets pass', { concurr
       assertConcluded(outcome, 'no-baseline', 'fail', '');
       const told = annotated(outcome, 'error').join('\n');
       for (const text of [told, outcome.log, outcome.summary]) {
-        assert.match(text, /it never ran, it is not on the default branch yet, or .* not used for 7 days/);
+        assert.match(
+          text,
+          /it never ran, it is not on the default branch .*its entry was not used for 7 days/,
+        );
         assert.match(text, /gh workflow run refresh\.yml -f reason=/);
       }
       assert.match(outcome.log, /Nothing under "deterministic-ml-v1\/a\/"/);
@@ -424,11 +467,11 @@ describe('a refresh that could not store', { concurrency: 3 }, () => {
   /** Its record stays, for whoever wants to look at it. */
   const CHANGED: Asked = { suite: DRIFT, with: { 'record-path': '../record' } };
   const refused: Readonly<Record<string, Trouble>> = {
-    'since the key is taken': {
-      code: 'store-refused',
+    'since another upload took the key and never finished': {
+      code: 'store-unavailable',
       cache: { at: 'CreateCacheEntry', kind: 'status', status: 409, message: 'already exists' },
-      says: /was not stored: the cache has an entry ".*" already/,
-      advises: /Run the refresh anew/,
+      says: /says that it is being stored already, but does not have it/,
+      advises: /Re-run the job/,
     },
     'since the service lost what it had accepted': {
       code: 'store-unavailable',
@@ -550,13 +593,13 @@ describe('a pull request that brings its own baseline in files', { concurrency: 
     assertWarned(outcome, ALTERED, /baseline\.path: determinism-baselines → mine/);
   });
 
-  test('or takes the base’s away is told to, where the policy lets a missing one pass', async () => {
+  test('or takes the base’s away fails, also where the policy lets a missing one pass', async () => {
     await using repository = await hosted(action, { base: { ...FILES, ...LAX } });
     const honest = await repository.refresh({ suite: FILES });
     repository.base[place()] = await textIn(honest);
     await rm(join(honest.runner.workspace, BASELINES), { recursive: true });
     const outcome = await repository.step({ suite: { ...FILES, ...LAX, ...DRIFT }, runner: honest.runner });
-    assertConcluded(outcome, 'no-baseline', 'warn', '');
-    assertWarned(outcome, /“first one”/);
+    assertConcluded(outcome, 'no-baseline', 'fail', '');
+    assertWarned(outcome, /takes its baseline away: .*“first one”/);
   });
 });

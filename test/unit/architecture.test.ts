@@ -46,7 +46,10 @@ const ROOMS: Readonly<
   },
   compare: { rooms: ['compare/relations', 'engine', 'record', 'suite'], packages: [] },
   'compare/relations': { rooms: ['compare', 'engine', 'record', 'suite'], packages: [] },
-  report: { rooms: ['baseline', 'compare', 'engine', 'fingerprint', 'record', 'suite'], packages: ['zod'] },
+  report: {
+    rooms: ['top', 'baseline', 'compare', 'engine', 'fingerprint', 'record', 'suite'],
+    packages: ['zod'],
+  },
   // The engine's port, protocol and session: a peer's streams are all that they touch.
   engine: {
     rooms: ['top', 'engine/engines', 'fingerprint', 'record', 'suite'],

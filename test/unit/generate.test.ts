@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { describe, test } from 'node:test';
-import { between, tables } from '../../scripts/generate.ts';
+import { between, conclusionTable, errorTable, tables } from '../../scripts/generate.ts';
+import { CONCLUSIONS } from '../../src/compare/conclusion.ts';
+import { ERROR_WORDS } from '../../src/report/error-words.ts';
 
 const schema = async (name: string): Promise<Readonly<Record<string, unknown>>> =>
   JSON.parse(await readFile(new URL(`../../schema/${name}.json`, import.meta.url), 'utf8')) as Readonly<
@@ -30,13 +32,52 @@ describe('the tables of the README', () => {
 
   test('go between their markers, and again', () => {
     const readme = 'before\n<!-- inputs -->\nold\n<!-- /inputs -->\nafter';
-    const once = between(readme, 'inputs', 'new');
+    const once = between('README.md', readme, 'inputs', 'new');
     assert.equal(once, 'before\n<!-- inputs -->\n\nnew\n\n<!-- /inputs -->\nafter');
-    assert.equal(between(once, 'inputs', 'new'), once);
+    assert.equal(between('README.md', once, 'inputs', 'new'), once);
   });
 
   test('are missed where a marker was lost', () => {
-    assert.throws(() => between('<!-- inputs -->', 'inputs', 'x'), /README\.md lacks/);
+    assert.throws(() => between('docs/a.md', '<!-- inputs -->', 'inputs', 'x'), /docs\/a\.md lacks/);
+  });
+});
+
+describe('the tables of docs/troubleshooting.md', () => {
+  const rows = (table: string) =>
+    table
+      .split('\n')
+      .slice(2)
+      .map((row) => row.split(/(?<!\\)\|/).map((cell) => cell.trim()));
+
+  test('have a row of four cells for each error code, with its words', () => {
+    assert.deepEqual(
+      rows(errorTable()).map(([, code, what]) => [code, what]),
+      Object.entries(ERROR_WORDS).map(([code, { what }]) => [`\`${code}\``, what]),
+    );
+    for (const row of [...rows(errorTable()), ...rows(conclusionTable())]) {
+      assert.equal(row.length, 6, row.join(' | '));
+      assert.ok(
+        row.slice(1, -1).every((cell) => cell !== ''),
+        row.join(' | '),
+      );
+    }
+  });
+
+  test('have a row for each conclusion, with an example where the words need one', () => {
+    assert.deepEqual(
+      rows(conclusionTable()).map(([, conclusion]) => conclusion),
+      CONCLUSIONS.map((conclusion) => `\`${conclusion}\``),
+    );
+    assert.match(conclusionTable(), /holds this engine to `batch: identical`/);
+  });
+
+  test('lead to documents that are there', async () => {
+    const links = [...`${errorTable()}${conclusionTable()}`.matchAll(/\[([^\]]+)\]\(([^)]+)\)/g)];
+    assert.ok(links.length >= 3);
+    for (const [, name, file = ''] of links) {
+      assert.equal(name, file);
+      await readFile(new URL(`../../docs/${file}`, import.meta.url));
+    }
   });
 });
 

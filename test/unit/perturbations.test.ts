@@ -81,7 +81,7 @@ test('batching really puts strangers beside a prompt, in what is compared as if 
   const { plan } = made('batching');
   const pass = plan.passes.find(({ kind, arrangement }) => kind === 'generate' && arrangement === 'alone');
   assert.ok(pass);
-  const ready = readyPass(plan, 'lifetime-1', pass, new Map());
+  const ready = readyPass(plan, 'lifetime-1', pass, new Map(), new Set());
   assert.equal(ready?.command.groups[0]?.length, 3);
   assert.equal(ready?.arrangement, 'alone');
 });

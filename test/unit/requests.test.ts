@@ -23,7 +23,13 @@ function ready(pass: string, known = KNOWN, change = (source: string) => source)
   const plan = makePlan(loaded(source, PROMPTS), 'refresh');
   const planned = plan.passes.find((one) => one.pass === pass);
   assert.ok(planned, pass);
-  return readyPass(plan, 'lifetime-1', planned, known);
+  return readyPass(
+    plan,
+    'lifetime-1',
+    planned,
+    known,
+    new Set(PROMPTS.flatMap(({ id }) => (known.has(id) ? [] : [id]))),
+  );
 }
 const groups = (pass: string) => ready(pass)?.command.groups;
 

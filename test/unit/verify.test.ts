@@ -210,7 +210,7 @@ describe('one change is found:', () => {
           ...report,
           asked: { ...report.asked, claims: [{ relation: 'baseline', requirement: 'measure' }] },
         })),
-      path: /^relations|^conclusion$|^verdict$/,
+      path: /^relations|^conclusion$|^verdict$|^acceptable$/,
     },
     'a forged provenance': {
       change: (left) =>
@@ -237,7 +237,7 @@ describe('one change is found:', () => {
           ...report,
           context: { ...report.context, baseline: { kind: 'absent', explanation: [] } },
         })),
-      path: /^context\.baseline\.kind$|^conclusion$|^verdict$/,
+      path: /^context\.baseline\.kind$|^conclusion$|^verdict$|^acceptable$/,
     },
   };
   for (const [name, { change, path }] of Object.entries(places))

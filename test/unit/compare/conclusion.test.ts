@@ -192,3 +192,19 @@ describe('in every combination of statuses, stores and policies', () => {
     assert.deepEqual(judge(results, 'found', STRICT), judge(results.toReversed(), 'found', STRICT));
   });
 });
+
+describe('an accepted drift', () => {
+  const accepted = (...results: RelationResult[]) => judge(results, 'found', STRICT, true);
+  const drift = result('baseline', 'broken');
+
+  test('passes', () =>
+    assert.deepEqual(accepted(result('rerun', 'held'), drift), { conclusion: 'drift', verdict: 'pass' }));
+
+  for (const [other, conclusion] of [
+    [result('batch', 'broken'), 'relation-broken'],
+    [result('rerun', 'broken'), 'unstable'],
+    [result('order', 'unmeasured'), 'unmeasured'],
+  ] as const)
+    test(`hides no \`${conclusion}\`, and does not name the run that fails for it`, () =>
+      assert.deepEqual(accepted(other, drift), { conclusion, verdict: 'fail' }));
+});

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { daysBetween, type Ground, notices } from '../../../src/report/notices.ts';
-import { side } from '../support/records.ts';
+import { body, side } from '../support/records.ts';
 import { foundView, PROVEN, PROVENANCE } from '../support/reports.ts';
 
 const RUN = side({ passes: { 'generate-1': {} } });
@@ -13,6 +13,8 @@ const QUIET: Ground = {
   warnAfterDays: 90,
   rules: { kind: 'checkout' },
   acceptances: [],
+  record: RUN.record,
+  before: RUN.record,
 };
 const titles = (change: Partial<Ground>) => notices({ ...QUIET, ...change }).map(({ title }) => title);
 
@@ -35,23 +37,73 @@ describe('a notice', () => {
   });
 
   test('names what a change wants of its own judge, and only that', () => {
-    const base = { kind: 'base', ref: 'refs/heads/main', sha: 'c0ffee', missing: false } as const;
+    const base = {
+      kind: 'base',
+      ref: 'refs/heads/main',
+      sha: 'c0ffee',
+      path: 'determinism.yml',
+      missing: false,
+    } as const;
     const change = (field: string, inForce: boolean) => ({ field, before: 'fail', after: 'warn', inForce });
     assert.deepEqual(titles({ rules: { ...base, changes: [change('engine.args.dtype', true)] } }), []);
     const [notice] = notices({
       ...QUIET,
       rules: { ...base, changes: [change('policy.no-baseline', false), change('prompts.a.text', true)] },
     });
-    assert.match(notice?.message ?? '', /refs\/heads\/main judges.*: policy\.no-baseline: fail → warn\.$/);
+    assert.match(
+      notice?.message ?? '',
+      /refs\/heads\/main judges as it is now.*: policy\.no-baseline: fail → warn\.$/,
+    );
     assert.deepEqual(titles({ rules: { ...base, missing: true, changes: [] } }), [
       'No suite on the base branch',
     ]);
   });
 
   test('shows a change that brings its own baseline, and whose it replaces', () => {
-    const [notice] = notices({ ...QUIET, replacedByChange: { before: PROVENANCE } });
+    const [notice] = notices({ ...QUIET, replacedByChange: { how: 'brought', before: PROVENANCE } });
     assert.match(notice?.message ?? '', /of 2026-11-01, by alice for “first baseline”/);
-    assert.match(notices({ ...QUIET, replacedByChange: { before: null } })[0]?.message ?? '', /has none/);
+    assert.match(
+      notices({ ...QUIET, replacedByChange: { how: 'brought', before: null } })[0]?.message ?? '',
+      /has none/,
+    );
+  });
+
+  test('shows a change that takes its baseline away', () => {
+    assert.deepEqual(titles({ replacedByChange: { how: 'removed', before: PROVENANCE } }), [
+      'This change takes its baseline away',
+    ]);
+  });
+
+  test('tells of a change that chooses hardware without a baseline', () => {
+    const rules = {
+      kind: 'base',
+      ...{ ref: 'refs/heads/main', sha: 'c0ffee', path: 'determinism.yml', missing: false },
+      changes: [{ field: 'runtime.gpus', before: '1', after: '8', inForce: true }],
+    } as const;
+    assert.deepEqual(titles({ rules }), []);
+    const baseline = { kind: 'incomparable', otherClasses: ['a'], explanation: [] } as const;
+    assert.deepEqual(titles({ rules, baseline }), ['This change alters what it runs on']);
+  });
+
+  test('names the prompts that are not compared any more, and those that are not compared yet', () => {
+    const [before, now] = [
+      { a: body(), b: body(), c: body() },
+      { b: body(), c: body(), d: body() },
+    ].map((bodies) => side({ passes: { 'generate-1': bodies } }).record);
+    assert.ok(before && now);
+    const changed = {
+      suite: {
+        ...now.suite,
+        prompts: now.suite.prompts.map((one) => (one.id === 'c' ? { ...one, input: 'f'.repeat(64) } : one)),
+      },
+    };
+    const told = notices({ ...QUIET, before, record: changed });
+    assert.deepEqual(
+      told.map(({ level, title }) => `${level}: ${title}`),
+      ['warning: Less is compared than the baseline knows', 'notice: New in the suite'],
+    );
+    assert.match(told[0]?.message ?? '', /^2 of its 3 prompts and texts .*: a, c\.$/);
+    assert.match(told[1]?.message ?? '', /does not know 1 of the suite’s prompts .*: d\.$/);
   });
 
   test('tells a stale acceptance from one that has done its work, and is silent of the others', () => {

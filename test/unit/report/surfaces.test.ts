@@ -474,6 +474,7 @@ describe('hostile text in every field', () => {
             kind: 'base',
             ref: text,
             sha: text,
+            path: text,
             missing: true,
             changes: [{ field: text, before: text, after: text, inForce: false }],
           },

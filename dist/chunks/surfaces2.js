@@ -1,0 +1,1 @@
+export{n as publishSummary}from"./surfaces.js";

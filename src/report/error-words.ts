@@ -1,0 +1,186 @@
+import type { ErrorCode } from '../errors.ts';
+
+/** Anything thrown that is no `UserError` is a bug of ours, and has words too. */
+export type ToldCode = ErrorCode | 'internal-error';
+
+/**
+ * One sentence each for what happened, what it means and what to do, whatever the place: an error's own message and
+ * hint say what it was here. Markdown of our own making; a document is named by its path from the repository's root.
+ */
+export interface ErrorWords {
+  readonly what: string;
+  readonly meaning: string;
+  readonly next: string;
+}
+
+/** Every surface, and the table in docs/troubleshooting.md, is made from these. */
+export const ERROR_WORDS: Readonly<Record<ToldCode, ErrorWords>> = {
+  'input-invalid': {
+    what: 'One or more inputs are wrong, and all of them are named.',
+    meaning: 'Nothing was started: a slip of the pen must not become another measurement.',
+    next: 'Correct them under `with:` or on the command line; the README lists every input.',
+  },
+  'suite-missing': {
+    what: 'The suite’s file is not there.',
+    meaning: 'Nothing says what must not change, so nothing was started.',
+    next: 'Name it relative to the repository, and run actions/checkout before this action.',
+  },
+  'suite-invalid': {
+    what: 'The suite has problems, each told with its line and column.',
+    meaning:
+      'Nothing was started: a suite that is half understood would measure something else than it says.',
+    next: 'Correct these lines; docs/suite.md has every key.',
+  },
+  'prompt-file-invalid': {
+    what: 'A prompt’s `file` is missing, too large, outside the repository or not UTF-8.',
+    meaning: 'This prompt has no text, so nothing was started.',
+    next: 'Correct the file, or its path, which is relative to the suite.',
+  },
+  'model-missing': {
+    what: 'The folder that `model.path` names holds no model.',
+    meaning: 'There is nothing to load, so nothing was measured.',
+    next: 'Name a folder with config.json, weights and tokenizer.',
+  },
+  'model-unreadable': {
+    what: 'The engine’s user cannot read the model.',
+    meaning: 'The engine runs with few rights, and these files are closed to it.',
+    next: 'Open them: `chmod -R a+rX <folder>`.',
+  },
+  'model-fetch-failed': {
+    what: 'The hub did not give the model, or a file has another digest than the hub states.',
+    meaning: 'The pinned model is not here whole, and no other was used in its place.',
+    next: 'Check id, revision and network; for a gated model set `hub-token`.',
+  },
+  'runtime-unavailable': {
+    what: 'The Python of the process runtime could not be started, or Docker refused the container.',
+    meaning: 'The engine has no place to run in; this says nothing of the model.',
+    next: 'Set the `python` input, or see what Docker itself says.',
+  },
+  'docker-unavailable': {
+    what: 'No Docker daemon answers, or this user may not talk to it.',
+    meaning: 'A container was asked for, and nothing else was started in its place.',
+    next: 'Start the daemon, or add the runner’s user to the `docker` group; on ARC without a daemon run the job in the pinned image and set `runtime: process`.',
+  },
+  'image-not-pinned': {
+    what: 'The image is a tag, or the suite names none.',
+    meaning: 'A tag can mean other bytes tomorrow: a drift could not be told from a new image.',
+    next: 'Pin it: `docker buildx imagetools inspect <image>` shows the digest.',
+  },
+  'image-pull-failed': {
+    what: 'The registry refused, does not know the image, or cannot be reached.',
+    meaning: 'The pinned image is not on this machine, so no engine was started.',
+    next: 'Log in on the runner (`docker login`), and check name and digest.',
+  },
+  'image-mismatch': {
+    what: 'What was pulled is not what was pinned, or is for another architecture.',
+    meaning: 'What it computes would not be what the suite names, so it was not started.',
+    next: 'Pin the digest for this platform.',
+  },
+  'gpu-unavailable': {
+    what: 'The suite asks for GPUs, and the container or the engine cannot have them.',
+    meaning: 'On other hardware the numbers would be others, so nothing was measured there.',
+    next: 'Try `nvidia-smi` on the runner, and install the NVIDIA Container Toolkit.',
+  },
+  'engine-missing': {
+    what: 'The image or Python lacks the engine.',
+    meaning: 'Nothing is installed on the way: that would not be the pinned environment.',
+    next: 'Use one that has it.',
+  },
+  'engine-rejected': {
+    what: 'The engine refused an argument or a sampling parameter; its own sentence and the nearest known name are shown.',
+    meaning: 'This version of the engine cannot do what the suite asks for.',
+    next: 'Correct `engine.args` or `sampling`.',
+  },
+  'engine-died': {
+    what: 'The engine’s process ended of a signal or with an exit code; its last lines are shown.',
+    meaning: 'It had not answered, so nothing is known of its bits.',
+    next: 'After `SIGILL`, look for an instruction that the CPU lacks or a setting forbids; otherwise the last lines name the cause.',
+  },
+  'engine-hung': {
+    what: 'The engine gave no sign of life for `inactivity-minutes`.',
+    meaning: 'It was stopped, since it would have kept the GPU; whether it would have answered is not known.',
+    next: 'See its last lines, and raise the input if loading really takes that long.',
+  },
+  'engine-out-of-memory': {
+    what: 'The device or the container ran out of memory.',
+    meaning: 'Model, cache and batch do not fit together; nothing was measured.',
+    next: 'Lower `max_model_len`, `max_num_seqs` or `gpu_memory_utilization`, or raise `runtime.memory`.',
+  },
+  'engine-failed': {
+    what: 'The engine raised an error of its own.',
+    meaning: 'It did not finish its work, and half of it is not compared.',
+    next: 'Read its message and its log.',
+  },
+  'protocol-violation': {
+    what: 'The harness broke its protocol.',
+    meaning: 'What it said cannot be trusted, so nothing of the run is used.',
+    next: 'Report it with the engine’s log.',
+  },
+  'deadline-exceeded': {
+    what: 'The engine was not done after `timeout-minutes`.',
+    meaning: 'It was stopped, and half of its work is not compared.',
+    next: 'Raise the input, or ask for fewer prompts or tokens.',
+  },
+  cancelled: {
+    what: 'The run was cancelled.',
+    meaning: 'Everything that it started is stopped, and nothing is known of the bits.',
+    next: 'Start it again.',
+  },
+  'disk-full': {
+    what: 'The record, the image or the container’s `/tmp` found no space.',
+    meaning: 'Nothing half-written was kept.',
+    next: 'Free space on the runner.',
+  },
+  'record-invalid': {
+    what: 'A record is damaged or of another version.',
+    meaning: 'It proves nothing any more, so it is neither compared nor stored.',
+    next: 'Make it again.',
+  },
+  'baseline-invalid': {
+    what: 'A baseline is damaged, or is not what its key says.',
+    meaning: 'It cannot be trusted, and no older one is taken silently in its place.',
+    next: 'Refresh it; if nobody damaged it by accident, find out who can write to the store.',
+  },
+  'report-invalid': {
+    what: 'A report is no report, of another version, or larger than 64 MiB.',
+    meaning: 'There is nothing whose verdict could be derived anew.',
+    next: 'Name the `….report.json` that a run left beside its record.',
+  },
+  'store-unavailable': {
+    what: 'The store of baselines did not answer, or the runner offers no cache service.',
+    meaning: 'Whether there is a baseline is not known, and an outage is not `no-baseline`.',
+    next: 'Try again, or keep baselines in the repository: `baseline: { store: files }`.',
+  },
+  'store-refused': {
+    what: 'The store did not take the baseline.',
+    meaning: 'The old baseline is still the one that counts.',
+    next: 'See the reason: a read-only token, a full quota, a key that exists.',
+  },
+  'refresh-not-allowed': {
+    what: 'This event, or this branch, may not write a baseline.',
+    meaning:
+      'No change approves itself: only what is merged, or asked for with a reason, becomes a baseline.',
+    next: 'Refresh by `workflow_dispatch` on the default branch; docs/baselines.md has the whole table.',
+  },
+  'event-refused': {
+    what: 'This is an event on which nothing is started, such as `pull_request_target`.',
+    meaning:
+      'It would run a stranger’s change with the repository’s rights, keep its GPU busy, or does not say who judges.',
+    next: 'Use `on: pull_request`.',
+  },
+  'pull-request-limited': {
+    what: 'A pull request wants what only its base branch may decide: a folder of the runner; from a fork, also image and model.',
+    meaning: 'A proposal must not choose what runs on your machine, so nothing was started.',
+    next: 'Merge that first, or bring the change into a branch of the repository.',
+  },
+  'github-unavailable': {
+    what: 'GitHub’s API did not answer, or may not be asked.',
+    meaning: 'Who judges, or where a baseline lies, is not known, and nothing was assumed.',
+    next: 'Try again, or grant the permission that the message names.',
+  },
+  'internal-error': {
+    what: 'This action itself failed.',
+    meaning: 'This is a bug of the action, and says nothing of your model.',
+    next: 'Report it with the stack.',
+  },
+};

@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { execa } from 'execa';
+import { writeReport } from '../../src/disk/report-file.ts';
+import { ERROR_WORDS } from '../../src/report/error-words.ts';
+import { reportPathOf } from '../../src/report/make.ts';
+import { temporaryFolder } from './support/folder.ts';
+import { body, side } from './support/records.ts';
+import { reportOf, writeRun } from './support/reports.ts';
+
+const program = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
+
+/** The command line, its output no terminal. */
+const cli = (words: readonly string[], env: Readonly<Record<string, string>> = {}) =>
+  execa(process.execPath, [program, ...words], { env, extendEnv: false, reject: false });
+
+const RED = '\u001b[1m\u001b[31m';
+const assertPlain = (text: string) => assert.ok(!text.includes('\u001b'), text);
+
+describe('an error on the command line', () => {
+  test('has its cause first, then the remedy, then the words of its code', async () => {
+    const { exitCode, stdout, stderr } = await cli(['chekc']);
+    const { what, meaning, next } = ERROR_WORDS['input-invalid'];
+    assert.deepEqual(stderr.split('\n'), [
+      'input-invalid: `chekc` is not a command.',
+      '`deterministic-ml --help` lists commands and options.',
+      `In general: ${what} ${meaning} ${next}`,
+    ]);
+    assert.deepEqual([exitCode, stdout], [2, '']);
+  });
+
+  test('is in colour only where one is wanted, and a foreign escape stays harmless', async () => {
+    const hostile = 'x\u001b[2J::error::y';
+    const coloured = await cli([hostile], { FORCE_COLOR: '1' });
+    assert.ok(
+      coloured.stderr.startsWith(`${RED}input-invalid\u001b[39m\u001b[22m: \`x\\u{1b}[2J`),
+      coloured.stderr,
+    );
+    assert.equal(coloured.stderr.split('\u001b').length, 5, 'no escape but our own four');
+    for (const env of [{}, { NO_COLOR: '1' }, { FORCE_COLOR: '0' }, { TERM: 'dumb' }])
+      assertPlain((await cli([hostile], env)).stderr);
+  });
+
+  test('is an error also where it is a bug, not a verdict', async () => {
+    await using folder = await temporaryFolder();
+    const hook = join(folder.path, 'bug.mjs');
+    // Nothing fails there by itself.
+    await writeFile(
+      hook,
+      'Date.prototype.toISOString = () => { throw new TypeError("\\u001b[2Jno ##[error]x"); };',
+    );
+    const { exitCode, stderr } = await execa(process.execPath, ['--import', hook, program, 'check'], {
+      extendEnv: false,
+      reject: false,
+    });
+    assert.equal(exitCode, 2, stderr);
+    assert.match(
+      stderr,
+      /^internal-error: This is a bug of the action\.\nTypeError: \\u\{1b\}\[2Jno ##\\\[error\]x\n {4}at /,
+    );
+    assert.match(stderr, /Report it with the stack\.$/);
+  });
+});
+
+describe('an answer on the command line', () => {
+  const answer = async (env: Readonly<Record<string, string>>, ...flags: string[]) => {
+    await using folder = await temporaryFolder();
+    const record = join(folder.path, 'record');
+    await mkdir(record, { recursive: true });
+    const bits = { 'generate-alone': { capital: body() }, 'generate-again': { capital: body() } };
+    const run = await writeRun(record, side({ lifetimes: { 'lifetime-1': bits } }));
+    const report = await reportOf(run, undefined, {
+      recordPath: record,
+      digests: { record: run.sha256, baselineRecord: null, baselineMeta: null },
+    });
+    await writeReport(reportPathOf(record), report);
+    return await cli(['verify', reportPathOf(record), ...flags], env);
+  };
+
+  test('has its verdict in colour where one is wanted, and nothing else', async () => {
+    const { stdout, exitCode, stderr } = await answer({ FORCE_COLOR: '1' });
+    assert.equal(exitCode, 0, stdout + stderr);
+    const lines = stdout.split('\n');
+    assert.equal(
+      lines.at(-1),
+      '\u001b[1m\u001b[32mThe report agrees with its record and baseline.\u001b[39m\u001b[22m',
+    );
+    assertPlain(lines.slice(0, -1).join());
+  });
+
+  test('has none elsewhere, and never in JSON', async () => {
+    assertPlain((await answer({})).stdout);
+    assertPlain((await answer({ NO_COLOR: '1' })).stdout);
+    const { stdout } = await answer({ FORCE_COLOR: '1' }, '--json');
+    assertPlain(stdout);
+    assert.equal((JSON.parse(stdout) as { readonly agrees: boolean }).agrees, true);
+  });
+});
