@@ -15,14 +15,29 @@ import { ensureModel } from './setup/model.ts';
 import { ensureEngine } from './setup/python.ts';
 
 /** In the order in which they run: cheap ones first, since a broken parser needs no engine to show. */
-const GROUPS = ['unit', 'harness', 'contract', 'e2e'] as const;
+const GROUPS = ['unit', 'harness', 'contract', 'scripted', 'e2e'] as const;
 type Group = (typeof GROUPS)[number];
+
+/** What users get: the action as it is built, with an engine that does what a test tells it, and with the real one. */
+const BUILT: ReadonlySet<Group> = new Set(['scripted', 'e2e']);
+
+/** Files at a time. */
+const AT_ONCE: Readonly<Record<Group, number>> = {
+  unit: availableParallelism(),
+  // Two engines side by side starve each other, and daemons and registries are one for the machine.
+  harness: 1,
+  contract: 1,
+  // Nothing is shared, and a test mostly waits for programs to start.
+  scripted: Math.max(2, Math.floor(availableParallelism() / 2)),
+  e2e: 1,
+};
 
 /** Until one test counts as hung. A first test may set a whole engine up. */
 const TIMEOUT_MS: Readonly<Record<Group, number>> = {
   unit: 60_000,
   harness: 20 * 60_000,
   contract: 20 * 60_000,
+  scripted: 20 * 60_000,
   e2e: 30 * 60_000,
 };
 
@@ -45,7 +60,7 @@ for (const { group, files } of chosen) {
   if (files.length === 0 || abort.signal.aborted) continue;
   reporter.begin(group, files.length);
   if (group === 'harness') await runPython(files);
-  else if (group !== 'e2e' || (await distIsFresh(files))) await runNode(group, files);
+  else if (!BUILT.has(group) || (await distIsFresh(files))) await runNode(group, files);
 }
 reporter.end();
 
@@ -66,8 +81,7 @@ async function filesOf(group: Group): Promise<string[]> {
 async function runNode(group: Group, files: readonly string[]): Promise<void> {
   const events = run({
     files: files.map((file) => join(repository, file)),
-    // Two engines side by side starve each other, and daemons and registries are one for the machine.
-    concurrency: group === 'unit' ? availableParallelism() : 1,
+    concurrency: AT_ONCE[group],
     timeout: TIMEOUT_MS[group],
     signal: abort.signal,
     cwd: repository,
@@ -112,7 +126,7 @@ async function pythonPath(): Promise<string> {
   }
 }
 
-/** End to end is what users get: the committed dist/. One that the source no longer gives proves nothing. */
+/** What users get is the committed dist/. One that the source no longer gives proves nothing. */
 async function distIsFresh(files: readonly string[]): Promise<boolean> {
   const { failed, stderr } = await execa(process.execPath, ['scripts/build.ts', '--check'], {
     cwd: repository,

@@ -95,7 +95,7 @@ async function readBaseline(
     new UserError(
       'baseline-invalid',
       `The baseline ${key} ${why}. Nothing was compared.`,
-      `${REMOVE[store](key)} Then refresh. If nobody damaged it by accident, find out who can write to the store.`,
+      `${REMOVE[store](key)} Then refresh the baseline. If nobody damaged it by accident, find out who can write to the store.`,
       { cause },
     );
   let meta: BaselineMeta;

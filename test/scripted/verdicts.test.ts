@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { openRecord } from '../../src/disk/record-folder.ts';
 import type { RelationName } from '../../src/suite/schema.ts';
+import { type Action, builtAction } from '../e2e/support/action.ts';
+import { cancelInMidGeneration } from '../e2e/support/cancel.ts';
+import { findingsOf, relationOf, reportOf } from '../e2e/support/reports.ts';
+import { type Outcome, type Runner, runStep, Step } from '../e2e/support/spawn.ts';
+import { BASELINES, checkout, processesOf, type SuiteOptions, suite } from '../e2e/support/suites.ts';
 import { bytesBelow } from '../support/cache-baseline.ts';
-import { type Action, builtAction } from './support/action.ts';
-import { cancelInMidGeneration } from './support/cancel.ts';
-import { findingsOf, relationOf, reportOf } from './support/reports.ts';
-import { type Outcome, type Runner, runStep, Step } from './support/spawn.ts';
-import { BASELINES, checkout, processesOf, type SuiteOptions, suite } from './support/suites.ts';
 
 let action: Action;
 before(async () => {

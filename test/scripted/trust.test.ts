@@ -3,11 +3,9 @@ import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { cacheVersion } from '../../src/baseline/cache-service.ts';
-import { bytesBelow } from '../support/cache-baseline.ts';
-import type { Put } from '../support/cache-server.ts';
-import { type Action, builtAction } from './support/action.ts';
-import { reportOf } from './support/reports.ts';
-import { BASELINES, checkout, type SuiteOptions } from './support/suites.ts';
+import { type Action, builtAction } from '../e2e/support/action.ts';
+import { reportOf } from '../e2e/support/reports.ts';
+import { BASELINES, checkout, type SuiteOptions } from '../e2e/support/suites.ts';
 import {
   type Asked,
   annotated,
@@ -26,7 +24,9 @@ import {
   PULL,
   type Stepped,
   type Trouble,
-} from './support/trust.ts';
+} from '../e2e/support/trust.ts';
+import { bytesBelow } from '../support/cache-baseline.ts';
+import type { Put } from '../support/cache-server.ts';
 
 let action: Action;
 /** The baseline of the suite `a`, as a refresh on the default branch stored it. */

@@ -4,17 +4,25 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { execa } from 'execa';
 import { parse } from 'yaml';
+import { type Action, builtAction } from '../e2e/support/action.ts';
+import { reportOf } from '../e2e/support/reports.ts';
+import { type Outcome, type Runner, runStep, type StepOptions } from '../e2e/support/spawn.ts';
+import { BASELINES, checkout, type SuiteOptions, suite } from '../e2e/support/suites.ts';
 import { bytesBelow } from '../support/cache-baseline.ts';
-import { type Action, builtAction } from './support/action.ts';
-import { reportOf } from './support/reports.ts';
-import { type Outcome, type Runner, runStep, type StepOptions } from './support/spawn.ts';
-import { BASELINES, checkout, type SuiteOptions, suite } from './support/suites.ts';
+import { REPOSITORY } from '../support/events.ts';
+import { type GitHubServer, startGitHubServer } from '../support/github-server.ts';
 
 let action: Action;
+let github: GitHubServer;
 before(async () => {
   action = await builtAction('scripted');
+  // Knows of no pull request.
+  github = await startGitHubServer({ repository: REPOSITORY, token: 'ghs_secret' });
 });
-after(() => action[Symbol.asyncDispose]());
+after(async () => {
+  await action[Symbol.asyncDispose]();
+  await github[Symbol.asyncDispose]();
+});
 
 const PROCESS = { runtime: 'process' } as const;
 const [OTHER, THIRD] = [-0.5, -0.75] as const;
@@ -28,6 +36,7 @@ async function run(runner: Runner, mode: string, { with: given = {}, event, ...o
   await runner.write('determinism.yml', suite(options));
   return await runStep(action, runner, {
     ...(event === undefined ? {} : { event }),
+    github: { url: github.url, token: 'ghs_secret' },
     with: { ...PROCESS, mode, 'record-path': `../${mode}`, ...given },
   });
 }

@@ -5,10 +5,10 @@ import { test } from 'node:test';
 import { execa } from 'execa';
 import { parse } from 'yaml';
 import type { BaselineMeta } from '../../src/baseline/store.ts';
+import { type ActRepository, actRepository, type JobResult } from '../e2e/support/act.ts';
+import { builtAction } from '../e2e/support/action.ts';
+import { type SuiteOptions, suite, writeTinyModel } from '../e2e/support/suites.ts';
 import { temporaryFolder } from '../support/runtimes.ts';
-import { type ActRepository, actRepository, type JobResult } from './support/act.ts';
-import { builtAction } from './support/action.ts';
-import { type SuiteOptions, suite, writeTinyModel } from './support/suites.ts';
 
 const [OTHER, THIRD] = [-0.5, -0.75] as const;
 
@@ -68,6 +68,13 @@ test('trust has a name, a reason and a run behind it: from the first refresh to 
     return await repo.pullRequest(t.signal);
   };
   const says = (job: JobResult, pattern: RegExp) => assert.match(job.log.join('\n'), pattern);
+
+  const none = await change({});
+  assert.equal(told(none), 'no-baseline, red', none.log.join('\n'));
+  const [error] = none.annotations;
+  assert.equal(error?.file, 'determinism.yml');
+  assert.match(error?.message ?? '', /Run the refresh workflow on the default branch/);
+  says(none, /there is none that this action wrote/);
 
   const first = await refresh(repo, 'vLLM 0.30', t.signal);
   assert.equal(told(first), 'reproduced, green', first.log.join('\n'));

@@ -10,10 +10,10 @@ import { outcomeDigest, outcomeDigests } from '../../src/record/outcome.ts';
 import type { Pass, RunRecord } from '../../src/record/schema.ts';
 import { reportDigest } from '../../src/report/make.ts';
 import type { Report } from '../../src/report/model.ts';
+import { type Action, builtAction } from '../e2e/support/action.ts';
+import { type Outcome, type Runner, runStep } from '../e2e/support/spawn.ts';
+import { BASELINES, checkout, type SuiteOptions, suite } from '../e2e/support/suites.ts';
 import { temporaryFolder } from '../support/runtimes.ts';
-import { type Action, builtAction } from './support/action.ts';
-import { type Outcome, type Runner, runStep } from './support/spawn.ts';
-import { BASELINES, checkout, type SuiteOptions, suite } from './support/suites.ts';
 
 let action: Action;
 before(async () => {
@@ -491,7 +491,7 @@ describe('a baseline that somebody made by hand', () => {
         /record\.json .*is no JSON/,
         async (folder) => {
           const path = join(folder, 'record.json');
-          await truncate(path, (await readFile(path)).length / 2);
+          await truncate(path, Math.floor((await readFile(path)).length / 2));
         },
       ],
       [

@@ -4,13 +4,13 @@ import { access, readdir, rm } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { type Action, builtAction } from '../e2e/support/action.ts';
+import { assertFault, type Fault } from '../e2e/support/faults.ts';
+import { type Outcome, type Runner, runStep, type StepOptions } from '../e2e/support/spawn.ts';
+import { BASELINES, checkout, type SuiteOptions, suite } from '../e2e/support/suites.ts';
 import { payloadOf, REPOSITORY, SHAS } from '../support/events.ts';
 import { startGitHubServer } from '../support/github-server.ts';
 import { REFS, ROWS, type Row, STORES } from '../support/permissions.ts';
-import { type Action, builtAction } from './support/action.ts';
-import { assertFault, type Fault } from './support/faults.ts';
-import { type Outcome, type Runner, runStep, type StepOptions } from './support/spawn.ts';
-import { BASELINES, checkout, type SuiteOptions, suite } from './support/suites.ts';
 
 let action: Action;
 let sentinel: Sentinel;
