@@ -14,7 +14,6 @@ export interface Situation {
   readonly base: string | undefined;
   /** Whether the change comes from another repository, whose authors nobody here knows. */
   readonly fork: boolean;
-  readonly pullRequest: number | undefined;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -30,7 +29,6 @@ const Repository = z.object({ id: z.number().int(), full_name: z.string().min(1)
  * payload says a hundred things that nothing here depends on.
  */
 const WithDefaultBranch = z.object({ repository: z.object({ default_branch: Branch }) });
-const WithPullRequest = z.object({ pull_request: z.object({ number: z.number().int().positive() }) });
 const WithBase = z.object({
   pull_request: z.object({ base: z.object({ ref: Branch }) }),
 });
@@ -65,13 +63,12 @@ export async function readSituation(environment: Environment): Promise<Situation
         ...common,
         base: pullRequestBase(payload),
         fork: isFork(payload),
-        pullRequest: WithPullRequest.safeParse(payload).data?.pull_request.number,
       };
     case 'merge_group':
       // Whatever is in it, somebody with the right to merge put it into the queue.
-      return { ...common, base: mergeGroupBase(payload), fork: false, pullRequest: undefined };
+      return { ...common, base: mergeGroupBase(payload), fork: false };
     default:
-      return { ...common, base: undefined, fork: false, pullRequest: undefined };
+      return { ...common, base: undefined, fork: false };
   }
 }
 

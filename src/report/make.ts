@@ -69,6 +69,7 @@ export function makeReport(evidence: Evidence): Report {
       warnAfterDays: suite.baseline['warn-after-days'],
       rules,
       acceptances: derived.acceptances,
+      replaced: before?.meta.chain.map(({ record }) => record) ?? [],
     }),
   };
   // Nothing in it is undefined or not finite any more, so that the file holds what the digest is of.

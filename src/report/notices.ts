@@ -28,6 +28,8 @@ export interface Ground {
   readonly warnAfterDays: number;
   readonly rules: Rules;
   readonly acceptances: Derived['acceptances'];
+  /** Records that the baseline, or one before it, has replaced. */
+  readonly replaced: readonly string[];
 }
 
 /** What a reader should know beside the verdict, in the order of its weight. Not yet inert. */
@@ -152,7 +154,18 @@ function age({ baseline, warnAfterDays, now }: Ground): Notice[] {
     : [];
 }
 
-const stale = ({ acceptances }: Ground) => acceptances.flatMap(ofAcceptance);
+const stale = ({ acceptances, replaced }: Ground) =>
+  acceptances.flatMap((one) =>
+    one.state === 'matched' && replaced.includes(one.record) ? goesBack(one) : ofAcceptance(one),
+  );
+
+/** A line that nobody took out lets an old record pass again, and the diff does not show it. */
+const goesBack = ({ record, reason }: Accepted): Notice[] => [
+  warning(
+    'Back to an older baseline',
+    `The accepted record \`${record.slice(0, 16)}…\` was the baseline once: this goes back to it by a line that was accepted then, for “${reason}”.`,
+  ),
+];
 
 function ofAcceptance({ record, state, reason }: Accepted): Notice[] {
   const which = `\`${record.slice(0, 16)}…\` (“${reason}”)`;

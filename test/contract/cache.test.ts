@@ -142,9 +142,9 @@ describe('the cache store against a server of protocol v2', () => {
     await b.store.save(query, made, undefined);
     await fails(
       b.store.save(query, made, undefined),
-      'store-unavailable',
+      'store-refused',
       new RegExp(formatKey(query)),
-      /says that it is being stored already, but does not have it/,
+      /already/,
     );
     assert.equal(b.server.entries.length, 1);
   });

@@ -157,7 +157,6 @@ const situation = (event: string): Situation => ({
   defaultBranch: 'main',
   base: 'refs/heads/main',
   fork: false,
-  pullRequest: undefined,
 });
 
 async function checkoutOf(file: string): Promise<string | undefined> {

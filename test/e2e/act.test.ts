@@ -104,7 +104,10 @@ test('the example workflows, run by act', { timeout: 20 * 60_000 }, async (t) =>
       assert.deepEqual(await digests(job.record, 'text'), await digests(baselineRecord, 'text'));
       assert.deepEqual(await digests(job.record, 'tokens'), await digests(baselineRecord, 'tokens'));
 
-      const placed = job.annotations.filter(({ file }) => file !== undefined);
+      const placed = job.annotations.filter(({ file, level }) => file !== undefined && level === 'error');
+      assert.ok(
+        job.annotations.some(({ level, title }) => level === 'notice' && title === 'New in the suite'),
+      );
       assert.deepEqual(
         placed
           .map(({ level, file, line }) => ({ level, file, line }))

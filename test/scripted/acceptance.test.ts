@@ -7,7 +7,7 @@ import { parse } from 'yaml';
 import { type Action, builtAction } from '../e2e/support/action.ts';
 import { reportOf } from '../e2e/support/reports.ts';
 import { type Outcome, type Runner, runStep, type StepOptions } from '../e2e/support/spawn.ts';
-import { BASELINES, checkout, type SuiteOptions, suite } from '../e2e/support/suites.ts';
+import { alternating, BASELINES, checkout, type SuiteOptions, suite } from '../e2e/support/suites.ts';
 import { bytesBelow } from '../support/cache-baseline.ts';
 import { REPOSITORY } from '../support/events.ts';
 import { type GitHubServer, startGitHubServer } from '../support/github-server.ts';
@@ -171,17 +171,8 @@ describe('a drift that is meant', () => {
     await using runner = await withBaseline(loose);
     const before = await stored(runner);
     const accept = copied(await check(runner, { ...loose, lifetimes: 1, args: { logprob: OTHER } }));
-    const starts = JSON.stringify(join(runner.home, 'starts'));
-    const alternating = {
-      args: {
-        on_load: `import pathlib
-starts = pathlib.Path(${starts})
-count = len(starts.read_bytes()) if starts.exists() else 0
-starts.write_bytes(b"x" * (count + 1))
-args["logprob"] = [-0.25, ${OTHER}][count % 2]`,
-      },
-    };
-    const pushed = await refresh(runner, { event: 'push', ...loose, ...alternating, accept });
+    const turns = alternating(runner, [-0.25, OTHER]);
+    const pushed = await refresh(runner, { event: 'push', ...loose, ...turns, accept });
     assert.equal(pushed.exitCode, 1, pushed.log);
     assert.deepEqual(await stored(runner), before);
   });
@@ -214,18 +205,8 @@ args["logprob"] = [-0.25, ${OTHER}][count % 2]`,
 
   test('cannot be accepted where the engine does not repeat', async () => {
     await using runner = await withBaseline();
-    const starts = JSON.stringify(join(runner.home, 'starts'));
-    const alternating = {
-      args: {
-        on_load: `import pathlib
-starts = pathlib.Path(${starts})
-count = len(starts.read_bytes()) if starts.exists() else 0
-starts.write_bytes(b"x" * (count + 1))
-args["logprob"] = [${OTHER}, ${THIRD}][count % 2]`,
-      },
-      confirm: 2,
-    };
-    const outcome = await check(runner, alternating);
+    const turns = { ...alternating(runner, [OTHER, THIRD]), confirm: 2 };
+    const outcome = await check(runner, turns);
     assert.equal(outcome.outputs['conclusion'], 'unstable', outcome.log);
     assert.doesNotMatch(outcome.log, /\naccept:\n/);
   });

@@ -8,7 +8,14 @@ import { type Action, builtAction } from '../e2e/support/action.ts';
 import { cancelInMidGeneration } from '../e2e/support/cancel.ts';
 import { findingsOf, relationOf, reportOf } from '../e2e/support/reports.ts';
 import { type Outcome, type Runner, runStep, Step } from '../e2e/support/spawn.ts';
-import { BASELINES, checkout, processesOf, type SuiteOptions, suite } from '../e2e/support/suites.ts';
+import {
+  alternating,
+  BASELINES,
+  checkout,
+  processesOf,
+  type SuiteOptions,
+  suite,
+} from '../e2e/support/suites.ts';
 import { bytesBelow } from '../support/cache-baseline.ts';
 
 let action: Action;
@@ -46,19 +53,6 @@ const recordOf = async ({ outputs }: Outcome) => (await openRecord(outputs['reco
 const kindsOf = async (outcome: Outcome) => [
   ...new Set((await recordOf(outcome)).lifetimes.flatMap(({ passes }) => passes.map(({ kind }) => kind))),
 ];
-
-/** An engine whose log-probability is another one at each start, in turn. */
-function alternating({ home }: Runner, logprobs: readonly number[]): SuiteOptions {
-  return {
-    args: {
-      on_load: `import pathlib
-starts = pathlib.Path(${JSON.stringify(join(home, 'starts'))})
-count = len(starts.read_bytes()) if starts.exists() else 0
-starts.write_bytes(b"x" * (count + 1))
-args["logprob"] = ${JSON.stringify(logprobs)}[count % ${logprobs.length}]`,
-    },
-  };
-}
 
 /** What the scripted engine says unless it is told otherwise, and two other things. */
 const [KNOWN, OTHER, THIRD] = [-0.25, -0.5, -0.75] as const;

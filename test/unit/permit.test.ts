@@ -16,7 +16,6 @@ function situation(event: string, changes: Partial<Situation> = {}): Situation {
     defaultBranch: 'main',
     base: merging ? 'refs/heads/main' : undefined,
     fork: false,
-    pullRequest: event.startsWith('pull_request') ? 7 : undefined,
     ...changes,
   };
 }

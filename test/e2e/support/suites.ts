@@ -106,3 +106,16 @@ export async function checkout(options: SuiteOptions = {}, name?: string): Promi
   await runner.write('determinism.yml', suite(options));
   return runner;
 }
+
+/** An engine whose log-probability is another one at each start, in turn. */
+export function alternating({ home }: Runner, logprobs: readonly number[]): SuiteOptions {
+  return {
+    args: {
+      on_load: `import pathlib
+starts = pathlib.Path(${JSON.stringify(join(home, 'starts'))})
+count = len(starts.read_bytes()) if starts.exists() else 0
+starts.write_bytes(b"x" * (count + 1))
+args["logprob"] = ${JSON.stringify(logprobs)}[count % ${logprobs.length}]`,
+    },
+  };
+}

@@ -35,19 +35,17 @@ describe('what started a run', () => {
       defaultBranch: 'main',
       base: undefined,
       fork: false,
-      pullRequest: undefined,
     });
   });
 
   for (const event of PULL_REQUESTS) {
     test(`${event}: where the change is to go, and whether it is a stranger's`, async () => {
-      const { base, fork, pullRequest, defaultBranch } = await read(event);
+      const { base, fork, defaultBranch } = await read(event);
       assert.deepEqual(
-        { base, fork, pullRequest, defaultBranch },
+        { base, fork, defaultBranch },
         {
           base: MAIN,
           fork: false,
-          pullRequest: 7,
           defaultBranch: 'main',
         },
       );
@@ -66,10 +64,10 @@ describe('what started a run', () => {
 
     for (const payload of ['', '{"pull_request": {', '[]', 'null', '{}', '{"pull_request": null}'])
       test(`${event} with the payload ${JSON.stringify(payload)}: not to know is no permission`, async () => {
-        const { base, fork, pullRequest, defaultBranch } = await read(event, payload);
+        const { base, fork, defaultBranch } = await read(event, payload);
         assert.deepEqual(
-          { base, fork, pullRequest, defaultBranch },
-          { base: undefined, fork: true, pullRequest: undefined, defaultBranch: undefined },
+          { base, fork, defaultBranch },
+          { base: undefined, fork: true, defaultBranch: undefined },
         );
       });
   }
@@ -95,15 +93,12 @@ describe('what started a run', () => {
     test(`${what} is no base`, async () => {
       const payload = { ...payloadOf('pull_request'), pull_request: { number: 7, base } };
       const read7 = await read('pull_request', payload);
-      assert.deepEqual(
-        { base: read7.base, pullRequest: read7.pullRequest },
-        { base: undefined, pullRequest: 7 },
-      );
+      assert.deepEqual({ base: read7.base }, { base: undefined });
     });
 
   test('a merge group: its base, and no stranger, since somebody has queued it', async () => {
-    const { base, fork, pullRequest, ref } = await read('merge_group');
-    assert.deepEqual({ base, fork, pullRequest }, { base: MAIN, fork: false, pullRequest: undefined });
+    const { base, fork, ref } = await read('merge_group');
+    assert.deepEqual({ base, fork }, { base: MAIN, fork: false });
     assert.match(ref, /^refs\/heads\/gh-readonly-queue\//);
   });
 
@@ -134,9 +129,8 @@ describe('what started a run', () => {
   test('only pull requests have a number, and only what is to be merged has a base', async () => {
     const merged = ['pull_request_target', 'merge_group', ...PULL_REQUESTS];
     for (const event of EVENTS) {
-      const { base, pullRequest } = await read(event);
+      const { base } = await read(event);
       assert.equal(base !== undefined, merged.includes(event), event);
-      assert.equal(pullRequest !== undefined, /^pull_request/.test(event), event);
     }
   });
 
@@ -146,7 +140,6 @@ describe('what started a run', () => {
       ref: '',
       defaultBranch: undefined,
       base: undefined,
-      pullRequest: undefined,
     };
     assert.deepEqual(await readSituation({}), { ...nothing, event: '', fork: false });
     assert.deepEqual(await readSituation({ GITHUB_EVENT_NAME: 'cli' }), {

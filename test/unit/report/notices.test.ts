@@ -13,6 +13,7 @@ const QUIET: Ground = {
   warnAfterDays: 90,
   rules: { kind: 'checkout' },
   acceptances: [],
+  replaced: [],
   record: RUN.record,
   before: RUN.record,
 };
@@ -104,6 +105,13 @@ describe('a notice', () => {
     );
     assert.match(told[0]?.message ?? '', /^2 of its 3 prompts and texts .*: a, c\.$/);
     assert.match(told[1]?.message ?? '', /does not know 1 of the suite’s prompts .*: d\.$/);
+  });
+
+  test('tells of an acceptance that goes back to an older baseline', () => {
+    const record = 'ab'.repeat(32);
+    const acceptances = [{ record, reason: 'vLLM 0.30', state: 'matched' }] as const;
+    assert.deepEqual(titles({ acceptances }), []);
+    assert.deepEqual(titles({ acceptances, replaced: [record] }), ['Back to an older baseline']);
   });
 
   test('tells a stale acceptance from one that has done its work, and is silent of the others', () => {
