@@ -91,6 +91,8 @@ export function parseInputs(
       statePath: stateFolder(environment, workspace),
       harnessPath,
       job,
+      workflow: environment['GITHUB_WORKFLOW'] ?? '',
+      runUrl: runUrl(environment),
       temporary,
       environment,
     },
@@ -99,8 +101,6 @@ export function parseInputs(
       yardstick,
       dryRun,
       storeUnchanged,
-      workflow: environment['GITHUB_WORKFLOW'] ?? '',
-      runUrl: runUrl(environment),
       // Who re-ran it, not who ran it first.
       actor: environment['GITHUB_TRIGGERING_ACTOR'] ?? environment['GITHUB_ACTOR'] ?? '',
     },

@@ -247,8 +247,8 @@ function chainOf(before: FoundTrusted | undefined): Link[] {
 }
 
 function provenance(
-  { job, situation }: Settings,
-  { workflow, runUrl, actor }: RefreshSettings,
+  { job, situation, workflow, runUrl }: Settings,
+  { actor }: RefreshSettings,
   { record }: OpenedRecord,
   reason: string,
   pullRequest: number | null,

@@ -15,6 +15,7 @@ import { type Plan, type PlannedPass, TRACE } from './plan.ts';
 import { Recording } from './recording.ts';
 import type { Console } from './report/console.ts';
 import type { Evidence } from './report/make.ts';
+import type { RunView } from './report/model.ts';
 import { ProgressLine } from './report/progress.ts';
 import type { KnownTokens } from './requests.ts';
 import type { Settings } from './settings.ts';
@@ -32,7 +33,10 @@ export interface Run extends AsyncDisposable {
   readonly fingerprint: Fingerprint;
   readonly hardwareClass: string;
   /** What a report tells of the run beside its record. */
-  readonly facts: Pick<Evidence, 'suite' | 'places' | 'defaults' | 'runtime' | 'logPath' | 'recordPath'>;
+  readonly facts: Pick<
+    Evidence,
+    'run' | 'suite' | 'places' | 'defaults' | 'runtime' | 'logPath' | 'recordPath'
+  >;
   /** @param known tokens of the baseline by prompt: what force and score are given */
   begin(known: KnownTokens): Promise<Lifetimes>;
 }
@@ -73,6 +77,7 @@ export async function startRun(
     fingerprint,
     hardwareClass: hardwareClass(fingerprint.ambient),
     facts: {
+      run: runView(settings),
       suite: loaded.suite,
       places: loaded.places,
       defaults: plan.defaults,
@@ -206,6 +211,12 @@ export class Lifetimes implements AsyncDisposable {
     await session.expect('fingerprint');
     return session;
   }
+}
+
+function runView({ job, situation, workflow, runUrl }: Settings): RunView {
+  const { repository, run: id, attempt } = job;
+  const { event, ref, commit } = situation;
+  return { repository, workflow, id, attempt, event, ref, commit, url: runUrl };
 }
 
 function modelSource({ suite, folder }: LoadedSuite): ModelSource {

@@ -26,6 +26,10 @@ export interface Settings {
   readonly githubToken: string | undefined;
   /** Names this run on containers and in baseline keys. */
   readonly job: JobIdentity;
+  /** Name of the workflow; empty on a terminal. */
+  readonly workflow: string;
+  /** Page of the run; empty on a terminal. */
+  readonly runUrl: string;
   /** What @actions/cache and Docker need from the process environment, picked once. */
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
@@ -39,7 +43,5 @@ export interface RefreshSettings {
   readonly dryRun: boolean;
   /** Store what did not change too: a newer entry of the same bits, for a cache that evicts. */
   readonly storeUnchanged: boolean;
-  readonly workflow: string;
-  readonly runUrl: string;
   readonly actor: string;
 }

@@ -1,4 +1,5 @@
 import { type Body, bitsOf } from '../record/body.ts';
+import { CELLS, cellEnd } from './divergence.ts';
 import type { Distance } from './types.ts';
 
 /**
@@ -69,10 +70,30 @@ export class Gauge {
     this.#moved ||= other.#moved;
   }
 
-  /** Two bodies with the same tokens. Plain indices and local sums: this runs millions of times. */
-  add(left: Body, right: Body): void {
+  /**
+   * Two bodies with the same tokens.
+   *
+   * @returns root mean square in nats along the positions, in as many cells as a strip of them has
+   */
+  add(left: Body, right: Body): number[] {
     const k = Math.min(left.k, right.k);
     const positions = Math.min(left.tokens.length, right.tokens.length);
+    const cells = Math.min(CELLS, positions);
+    this.addEqual(positions, k);
+    const profile: number[] = [];
+    for (let cell = 0, from = 0; cell < cells; cell++) {
+      const to = cellEnd(cell, cells, positions);
+      const squares = this.#range(left, right, k, from, to);
+      this.#squares += squares;
+      // A picture needs no more digits, and a report of a thousand prompts has many of these.
+      profile.push(Number(Math.sqrt(squares / ((to - from) * Math.max(1, k))).toPrecision(4)));
+      from = to;
+    }
+    return profile;
+  }
+
+  /** Gives the sum of squares. Plain indices and local sums: this runs millions of times. */
+  #range(left: Body, right: Body, k: number, from: number, to: number): number {
     const leftBits = bitsOf(left.logprobs);
     const rightBits = bitsOf(right.logprobs);
     const { topIds: leftIds, topLogprobs: leftTop } = left;
@@ -81,8 +102,7 @@ export class Gauge {
     const rightTopBits = bitsOf(rightTop);
     let squares = 0;
     let crossEntropy = 0;
-    this.addEqual(positions, k);
-    for (let at = 0; at < positions; at++) {
+    for (let at = from; at < to; at++) {
       const a = at * left.k;
       const b = at * right.k;
       let sameIds = true;
@@ -98,7 +118,7 @@ export class Gauge {
       const difference = this.#between(x, y);
       if (Math.abs(x - y) < Number.POSITIVE_INFINITY) crossEntropy += x - y;
       if (k === 0) squares += difference * difference;
-      else if (!sameIds) this.#mixed(left, right, a, b, k, x, y);
+      else if (!sameIds) squares += this.#mixed(left, right, a, b, k, x, y);
       else {
         const best = leftTop[a] ?? 0;
         const now = rightTop[b] ?? 0;
@@ -112,8 +132,8 @@ export class Gauge {
         if (!this.#moved) this.#gap(best, now, x, y);
       }
     }
-    this.#squares += squares;
     this.#crossEntropy += crossEntropy;
+    return squares;
   }
 
   /** The difference of one entry's two values, noted in `largest`; 0 where it is no number. */
@@ -128,7 +148,7 @@ export class Gauge {
     return difference;
   }
 
-  /** Rows that list other ids, or the same in another order. */
+  /** Rows that list other ids, or the same in another order: their sum of squares. */
   #mixed(
     left: Body,
     right: Body,
@@ -137,7 +157,8 @@ export class Gauge {
     k: number,
     chosenLeft: number,
     chosenRight: number,
-  ): void {
+  ): number {
+    let squares = 0;
     const { topIds: leftIds, topLogprobs: leftNats } = left;
     const { topIds: rightIds, topLogprobs: rightNats } = right;
     const leftLast = leftNats[a + k - 1] ?? 0;
@@ -153,28 +174,27 @@ export class Gauge {
       const y = j < 0 ? rightLast : (rightNats[j] ?? 0);
       if (j >= 0) {
         const difference = this.#between(x, y);
-        this.#squares += difference * difference;
+        squares += difference * difference;
         if (reference >= 0 && i > a) this.#gap(best, now, x, y);
         if (x === leftNats[a] && y === rightNats[b]) shared = true;
-      } else this.#missing(x, y, leftLast);
+      } else squares += this.#missing(x, y, leftLast);
     }
     for (let j = b; j < b + k; j++)
-      if (indexOf(leftIds, a, k, rightIds[j] ?? 0) < 0) this.#missing(rightNats[j] ?? 0, leftLast, rightLast);
+      if (indexOf(leftIds, a, k, rightIds[j] ?? 0) < 0)
+        squares += this.#missing(rightNats[j] ?? 0, leftLast, rightLast);
     if (reference >= 0) this.#gap(best, now, chosenLeft, chosenRight);
     // The most probable tokens are a set: it is another token only where no token leads on both sides.
     if (!shared) this.#argmaxChanges++;
+    return squares;
   }
 
   /**
    * An id with `nats` here and at most `bound` there, where `last` is this side's k-th value. A shift of all
-   * log-probabilities pushes no token out of the list but one that ties at its end.
+   * log-probabilities pushes no token out of the list but one that ties at its end. Gives the square of the difference.
    */
-  #missing(nats: number, bound: number, last: number): void {
-    if (!(nats <= bound)) {
-      const difference = this.#between(nats, bound);
-      this.#squares += difference * difference;
-    }
+  #missing(nats: number, bound: number, last: number): number {
     if (Math.abs(nats - last) > tolerance(nats, last)) this.#moved = true;
+    return nats <= bound ? 0 : this.#between(nats, bound) ** 2;
   }
 
   /** Did the difference of two entries of one position move by more than log-softmax rounds? */

@@ -1,6 +1,6 @@
 import { type Body, bitsOf } from '../record/body.ts';
 import { DTYPE_STEPS } from './dtype.ts';
-import type { Fork, ForkSide } from './types.ts';
+import type { Candidate, Fork, ForkSide, Parting, Passage, Token } from './types.ts';
 
 /** What a walk over two observations of the same prompt found; `Divergence` without the fork's texts. */
 export interface Walk {
@@ -13,9 +13,18 @@ export interface Walk {
   readonly ties: number;
   /** Steps whose chosen log-probability is a number on one side only. */
   readonly unbounded: number;
+  /** As `Divergence` has it. */
+  readonly strip: string;
   /** At `tokenStep` both sides had the very same top k: the distribution did not change, the choice did. */
   readonly chosenOtherwise: boolean;
 }
+
+/** Longest strip: what a line of a page or of a terminal can show. */
+export const CELLS = 64;
+
+/** First step behind a cell of a strip over `steps` steps. */
+export const cellEnd = (cell: number, cells: number, steps: number) =>
+  Math.floor(((cell + 1) * steps) / cells);
 
 /**
  * Walks two observations of the same prompt step by step; left is the trusted side. Bits are compared as whole
@@ -33,7 +42,18 @@ export function walk(left: Body, right: Body): Walk {
   let ties = 0;
   let unbounded = 0;
   let chosenOtherwise = false;
+  // One side may simply go on where the other stopped.
+  const shown = left.tokens.length === right.tokens.length ? steps : steps + 1;
+  const cells = Math.min(CELLS, shown);
+  let strip = '';
+  let cell: '=' | '~' | 'x' = '=';
+  let end = cellEnd(0, cells, shown);
   for (let step = 0; step < steps; step++) {
+    if (step === end) {
+      strip += cell;
+      cell = '=';
+      end = cellEnd(strip.length, cells, shown);
+    }
     const sameToken = left.tokens[step] === right.tokens[step];
     const row = rowAt(tops, step, k);
     if (!sameToken) {
@@ -44,6 +64,7 @@ export function walk(left: Body, right: Body): Walk {
     if (!sameToken || !sameBits || row === 'differs') {
       logprobStep ??= step;
       if (sameToken) logprobSteps++;
+      cell = sameToken ? '~' : 'x';
     } else if (row === 'tie') ties++;
     if (!sameToken) break;
     if (sameBits) continue;
@@ -51,9 +72,23 @@ export function walk(left: Body, right: Body): Walk {
     if (!Number.isFinite(nats)) unbounded++;
     else if (nats > largestNats) largestNats = nats;
   }
-  // One side may simply go on where the other stopped.
-  if (tokenStep === null && left.tokens.length !== right.tokens.length) tokenStep = steps;
-  return { logprobStep, logprobSteps, tokenStep, steps, largestNats, ties, unbounded, chosenOtherwise };
+  if (tokenStep === null && shown > steps) {
+    tokenStep = steps;
+    if (steps === end) strip += cell;
+    cell = 'x';
+  }
+  strip = cells === 0 ? '' : `${strip}${cell}`.padEnd(cells, '.');
+  return {
+    strip,
+    logprobStep,
+    logprobSteps,
+    tokenStep,
+    steps,
+    largestNats,
+    ties,
+    unbounded,
+    chosenOtherwise,
+  };
 }
 
 interface Tops {
@@ -117,21 +152,61 @@ function forkSide(
   // An infinite margin is one to a token that sampling rules out; JSON has no number for it.
   const marginNats = margin === null || !Number.isFinite(margin) ? null : margin;
   const size = dtype === null ? undefined : stepOf(dtype);
-  const top: ForkSide['top'][number][] = [];
-  for (let i = step * side.k; i < (step + 1) * side.k; i++) {
-    const [id, nats] = [side.topIds[i], side.topLogprobs[i]];
-    if (id !== undefined && nats !== undefined && Number.isFinite(nats))
-      top.push({ id, text: texts.get(id) ?? null, nats });
-  }
   return {
     token: own,
     text: own === null ? null : (texts.get(own) ?? null),
     marginNats,
     marginSteps: marginNats === null || size === undefined ? null : marginNats / size,
     tie: margin === Number.POSITIVE_INFINITY ? 'none' : tieOf(marginNats),
-    top,
+    top: topAt(side, step, texts),
   };
 }
+
+function topAt(side: Body, step: number, texts: Names['texts']): Candidate[] {
+  const top: Candidate[] = [];
+  for (let i = step * side.k; i < (step + 1) * side.k; i++) {
+    const [id, nats] = [side.topIds[i], side.topLogprobs[i]];
+    if (id !== undefined && nats !== undefined && Number.isFinite(nats))
+      top.push({ id, text: texts.get(id) ?? null, nats });
+  }
+  return top;
+}
+
+/** Both sides of a step at which they took the same token. */
+export function partingAt(
+  left: Body,
+  right: Body,
+  step: number,
+  names: readonly [Names, Names],
+): Parting | null {
+  const id = left.tokens[step];
+  if (id === undefined || id !== right.tokens[step]) return null;
+  const sideOf = (side: Body, { texts }: Names) => ({
+    nats: side.logprobs[step] ?? Number.NaN,
+    top: topAt(side, step, texts),
+  });
+  return {
+    token: { id, text: textOf(id, names) },
+    left: sideOf(left, names[0]),
+    right: sideOf(right, names[1]),
+  };
+}
+
+/** Tokens before and from the step on which a reader looks. */
+const BEFORE = 8;
+const FROM = 12;
+
+/** The tokens of both sides around a step. */
+export function passageAt(left: Body, right: Body, step: number, names: readonly [Names, Names]): Passage {
+  const from = Math.max(0, step - BEFORE);
+  const tokens = (side: Body): Token[] =>
+    [...side.tokens.subarray(from, step + FROM)].map((id) => ({ id, text: textOf(id, names) }));
+  return { from, left: tokens(left), right: tokens(right) };
+}
+
+/** Either side's vocabulary holds the tokens that occur in it; what an id means is the same on both. */
+const textOf = (id: number, [left, right]: readonly [Names, Names]) =>
+  left.texts.get(id) ?? right.texts.get(id) ?? null;
 
 function stepOf(dtype: string): number | undefined {
   return Object.hasOwn(DTYPE_STEPS, dtype) ? DTYPE_STEPS[dtype as keyof typeof DTYPE_STEPS] : undefined;

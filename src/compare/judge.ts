@@ -1,7 +1,8 @@
+import type { Body } from '../record/body.ts';
 import type { Observation } from '../record/schema.ts';
 import { agreement, joined, traceAgreement } from './agreement.ts';
 import { Gauge } from './distance.ts';
-import { forkAt, type Names, type Walk, walk } from './divergence.ts';
+import { forkAt, type Names, partingAt, passageAt, type Walk, walk } from './divergence.ts';
 import { dtypeOf } from './dtype.ts';
 import { nansOf, tailOf } from './tail.ts';
 import { traceDifference } from './trace.ts';
@@ -109,20 +110,19 @@ async function observations(
       ...plain(pair, nans > 0 ? 'unmeasured' : 'identical', joined(reason, tied(walked)), { textIdentical }),
       gauge: known && nans === 0 ? equalGauge(pair.right) : null,
     };
-  const gauge = known && found === 'logprobs-differ' ? gaugeOf(a, b) : null;
+  const measured = known && found === 'logprobs-differ' ? gaugeOf(a, b) : null;
+  const gauge = measured?.gauge ?? null;
   const { logprobStep, tokenStep } = walked;
-  const fork =
-    tokenStep === null
-      ? null
-      : forkAt(a, b, tokenStep, await Promise.all([left.names(pair.left), right.names(pair.right)]));
+  const names = await Promise.all([left.names(pair.left), right.names(pair.right)]);
+  const divergence = divergenceOf(a, b, walked, measured?.profile ?? null, names);
   const damaged =
     logprobStep === null && tokenStep === null && pair.left.finishReason === pair.right.finishReason
       ? 'the digests differ and the bits do not: the record is damaged'
       : null;
   return {
-    ...plain(pair, found, joined(reason, damaged, why(walked, fork, gauge)), {
+    ...plain(pair, found, joined(reason, damaged, why(walked, divergence.fork, gauge)), {
       textIdentical,
-      divergence: divergenceOf(walked, fork),
+      divergence,
       distance: gauge?.distance() ?? null,
     }),
     gauge,
@@ -139,11 +139,12 @@ async function tails(pair: PairOf<'rightTail'>, left: Reader, right: Reader): Pr
   const note = cut === 0 ? null : `${cut} decoded tokens lie beyond the longest sequence that is scored`;
   const walked = walk(tail.left, tail.right);
   if (walked.logprobStep !== null) {
-    const gauge = gaugeOf(tail.left, tail.right);
+    const { gauge, profile } = gaugeOf(tail.left, tail.right);
+    const names = await Promise.all([left.names(pair.left), right.names(pair.rightTail)]);
     return {
       // The same tokens: there is no fork.
       ...plain(pair, 'logprobs-differ', joined(note, why(walked, null, gauge)), {
-        divergence: divergenceOf(walked, null),
+        divergence: divergenceOf(tail.left, tail.right, walked, profile, names),
         distance: gauge.distance(),
       }),
       gauge,
@@ -158,10 +159,25 @@ async function tails(pair: PairOf<'rightTail'>, left: Reader, right: Reader): Pr
 }
 
 function divergenceOf(
-  { logprobStep, logprobSteps, tokenStep, steps, largestNats }: Walk,
-  fork: Fork | null,
+  left: Body,
+  right: Body,
+  { logprobStep, logprobSteps, tokenStep, steps, largestNats, strip }: Walk,
+  profile: readonly number[] | null,
+  names: readonly [Names, Names],
 ): Divergence {
-  return { logprobStep, logprobSteps, tokenStep, steps, largestNats, fork };
+  const looked = tokenStep ?? logprobStep;
+  return {
+    logprobStep,
+    logprobSteps,
+    tokenStep,
+    steps,
+    largestNats,
+    fork: tokenStep === null ? null : forkAt(left, right, tokenStep, names),
+    strip,
+    profile,
+    parting: logprobStep === null ? null : partingAt(left, right, logprobStep, names),
+    passage: looked === null ? null : passageAt(left, right, looked, names),
+  };
 }
 
 function why(walked: Walk, fork: Fork | null, gauge: Gauge | null): string | null {
@@ -179,10 +195,10 @@ function why(walked: Walk, fork: Fork | null, gauge: Gauge | null): string | nul
 const tied = ({ ties }: Walk): string | null =>
   ties === 0 ? null : `at ${ties} steps another of several equally probable tokens is listed last`;
 
-function gaugeOf(left: Parameters<Gauge['add']>[0], right: Parameters<Gauge['add']>[1]): Gauge {
+function gaugeOf(left: Body, right: Body) {
   const gauge = new Gauge();
-  gauge.add(left, right);
-  return gauge;
+  const profile = gauge.add(left, right);
+  return { gauge, profile };
 }
 
 function equalGauge({ tokens, topK }: Observation): Gauge {

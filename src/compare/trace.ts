@@ -1,8 +1,11 @@
 import type { ModuleDigest } from '../engine/protocol.ts';
-import type { TraceDifference } from './types.ts';
+import type { ModuleMap, TraceDifference } from './types.ts';
 
 /** Names of modules told apart on one side only. */
 const TOLD = 20;
+/** Rows and columns of a map: more than the largest models have, and no more than a page can show. */
+const MAX_LAYERS = 1024;
+const MAX_PARTS = 256;
 
 /**
  * Which modules compute something else, in the left side's order. A module that ran more than once is compared call
@@ -35,6 +38,44 @@ export function traceDifference(
     firstIndex: comparable ? (first?.index ?? null) : null,
     onlyLeft: onlyLeft.slice(0, TOLD),
     onlyRight: onlyRight.slice(0, TOLD),
+    map: mapOf(
+      new Map([
+        ...[...before].map(([call, { module }]) => {
+          const other = now.get(call);
+          return [
+            call,
+            other === undefined ? '-' : other.module.sha256 === module.sha256 ? '=' : 'x',
+          ] as const;
+        }),
+        ...onlyRight.map((call) => [call, '+'] as const),
+      ]),
+    ),
+  };
+}
+
+/** `model.layers.15.mlp.down_proj`: the first number among the parts of a name ends the name of its layer. */
+function mapOf(cells: ReadonlyMap<string, string>): ModuleMap {
+  const parts = new Set<string>(['']);
+  const layers = new Map<string, Map<string, string>>();
+  let omitted = 0;
+  for (const [call, cell] of cells) {
+    const { layer = call, part = '' } =
+      /^(?<layer>(?:[^.]+\.)*?\d+)(?:\.(?<part>.+))?$/.exec(call)?.groups ?? {};
+    const row = layers.get(layer) ?? new Map<string, string>();
+    if ((row.size === 0 && layers.size >= MAX_LAYERS) || (!parts.has(part) && parts.size >= MAX_PARTS)) {
+      omitted++;
+      continue;
+    }
+    parts.add(part);
+    layers.set(layer, row.set(part, cell));
+  }
+  return {
+    parts: [...parts],
+    layers: [...layers].map(([name, row]) => ({
+      name,
+      cells: [...parts].map((part) => row.get(part) ?? ' ').join(''),
+    })),
+    omitted,
   };
 }
 

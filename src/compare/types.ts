@@ -47,6 +47,42 @@ export interface Divergence {
   readonly largestNats: number;
   /** At `tokenStep`. */
   readonly fork: Fork | null;
+  /**
+   * How the two go along the steps: at most `CELLS` cells of equally many steps (to within one), each as the worst in
+   * it. `=` the same bits, `~` other bits, `x` another token, `.` nothing to compare, since the tokens parted before.
+   */
+  readonly strip: string;
+  /** Root mean square of the differences in each cell of `strip`, in nats; null but of known tokens. */
+  readonly profile: readonly number[] | null;
+  /** Both sides at `logprobStep`, where their tokens still agree; null where they part at once, or never differ. */
+  readonly parting: Parting | null;
+  /** The tokens around `tokenStep`, or else around `logprobStep`; null where neither is known. */
+  readonly passage: Passage | null;
+}
+
+/** The distributions at one step from which both sides took the same token. Best first. */
+export interface Parting {
+  readonly token: Token;
+  readonly left: { readonly nats: number; readonly top: readonly Candidate[] };
+  readonly right: { readonly nats: number; readonly top: readonly Candidate[] };
+}
+
+/** Neighbouring tokens of both sides. */
+export interface Passage {
+  /** Step of the first of them. */
+  readonly from: number;
+  readonly left: readonly Token[];
+  readonly right: readonly Token[];
+}
+
+export interface Token {
+  readonly id: number;
+  /** Null where it is not known. */
+  readonly text: string | null;
+}
+
+export interface Candidate extends Token {
+  readonly nats: number;
 }
 
 export interface Fork {
@@ -64,7 +100,7 @@ export interface ForkSide {
   readonly marginSteps: number | null;
   readonly tie: 'exact' | 'near' | 'none' | 'unknown';
   /** Best first. */
-  readonly top: readonly { readonly id: number; readonly text: string | null; readonly nats: number }[];
+  readonly top: readonly Candidate[];
 }
 
 /** How far two computations of the same tokens are apart. */
@@ -92,6 +128,20 @@ export interface TraceDifference {
   /** Names that only one side has, the first 20. */
   readonly onlyLeft: readonly string[];
   readonly onlyRight: readonly string[];
+  /** What each module came to: a row for each layer, or for each module outside of layers, in the order in which they ran. */
+  readonly map: ModuleMap;
+}
+
+export interface ModuleMap {
+  /** Names of modules within their layer, e.g. `mlp.down_proj`; the empty one is the layer itself. */
+  readonly parts: readonly string[];
+  /**
+   * @property cells one character for each of `parts`: `=` the same output, `x` another, `-` on the left only, `+` on
+   *   the right only, a space where the layer has no such module
+   */
+  readonly layers: readonly { readonly name: string; readonly cells: string }[];
+  /** Modules that are left out: a map shows no more than a page can. */
+  readonly omitted: number;
 }
 
 /** What a relation found for one prompt in one kind of pass. */

@@ -4,7 +4,7 @@ import { digestJson } from '../record/digest.ts';
 import type { SuitePlaces } from '../suite/parse.ts';
 import type { Suite } from '../suite/schema.ts';
 import { derive } from './derive.ts';
-import type { BaselineView, Context, Digests, Places, Report, Rules } from './model.ts';
+import type { BaselineView, Context, Digests, Places, Report, Rules, RunView } from './model.ts';
 import { notices, type ReplacedByChange } from './notices.ts';
 import { plain } from './plain.ts';
 import { REPORT_SCHEMA } from './schema.ts';
@@ -12,6 +12,7 @@ import { REPORT_SCHEMA } from './schema.ts';
 /** Everything that a report is made of. */
 export interface Evidence {
   readonly mode: Context['mode'];
+  readonly run: RunView;
   readonly suite: Pick<Suite, 'policy' | 'depth' | 'accept' | 'baseline'>;
   readonly rules: Rules;
   readonly places: SuitePlaces;
@@ -34,11 +35,12 @@ export interface Evidence {
   readonly digests: Digests;
 }
 
-/** Where a record's report lies. */
+/** Where a record's report lies, and the same as a page. */
 export const reportPathOf = (recordPath: string) => `${recordPath}.report.json`;
+export const htmlPathOf = (recordPath: string) => `${recordPath}.report.html`;
 
 export function makeReport(evidence: Evidence): Report {
-  const { mode, suite, places, claims, defaults, runtime, logPath, recordPath } = evidence;
+  const { mode, run, suite, places, claims, defaults, runtime, logPath, recordPath } = evidence;
   const { side, before, relations, baseline, digests, rules, replacedByChange } = evidence;
   const asked = { claims, policy: suite.policy, depth: suite.depth, accept: suite.accept };
   const derived = derive({
@@ -51,12 +53,14 @@ export function makeReport(evidence: Evidence): Report {
   });
   const context: Context = {
     mode,
+    run,
     places: plainPlaces(places),
     defaults,
     runtime,
     logPath,
     recordPath,
     reportPath: reportPathOf(recordPath),
+    htmlPath: htmlPathOf(recordPath),
     baseline,
     rules,
     notices: notices({

@@ -23,6 +23,7 @@ export interface Report extends Derived {
 /** What record and baseline do not tell. */
 export interface Context {
   readonly mode: 'check' | 'refresh';
+  readonly run: RunView;
   readonly places: Places;
   /** Names of engine arguments that are our deterministic defaults. */
   readonly defaults: readonly string[];
@@ -31,12 +32,28 @@ export interface Context {
   readonly logPath: string;
   /** Absolute folder of the record. */
   readonly recordPath: string;
-  /** This report as a file. */
+  /** This report as a file, and as a page. */
   readonly reportPath: string;
+  readonly htmlPath: string;
   readonly baseline: BaselineView;
   readonly rules: Rules;
   /** What a reader should know beside the verdict, e.g. an old baseline or a stale acceptance. */
   readonly notices: readonly Notice[];
+}
+
+/** What ran. */
+export interface RunView {
+  /** `owner/name`; `local` on a terminal. */
+  readonly repository: string;
+  readonly workflow: string;
+  readonly id: string;
+  readonly attempt: string;
+  readonly event: string;
+  readonly ref: string;
+  /** Empty where nobody knows it. */
+  readonly commit: string;
+  /** Page of the run; empty on a terminal. */
+  readonly url: string;
 }
 
 /** Whose suite judged: policy, relations, depth and store. */

@@ -25,13 +25,16 @@ export const AGREEMENTS = [
   'removed',
 ] as const;
 
+const Token = z.strictObject({ id: count, text: text.nullable() });
+const top = z.array(z.strictObject({ ...Token.shape, nats }));
+
 const ForkSide = z.strictObject({
   token: count.nullable(),
   text: text.nullable(),
   marginNats: nats.nullable(),
   marginSteps: nats.nullable(),
   tie: z.enum(['exact', 'near', 'none', 'unknown']),
-  top: z.array(z.strictObject({ id: count, text: text.nullable(), nats })),
+  top,
 });
 
 const Divergence = z.strictObject({
@@ -41,6 +44,14 @@ const Divergence = z.strictObject({
   steps: count,
   largestNats: nats,
   fork: z.strictObject({ left: ForkSide, right: ForkSide }).nullable(),
+  strip: z.string().regex(/^[=~x.]{0,64}$/),
+  profile: z.array(nats).max(64).nullable(),
+  parting: z
+    .strictObject({ token: Token, left: z.strictObject({ nats, top }), right: z.strictObject({ nats, top }) })
+    .nullable(),
+  passage: z
+    .strictObject({ from: count, left: z.array(Token).max(64), right: z.array(Token).max(64) })
+    .nullable(),
 });
 
 const Distance = z.strictObject({
@@ -59,6 +70,11 @@ const TraceDifference = z.strictObject({
   firstIndex: count.nullable(),
   onlyLeft: z.array(text),
   onlyRight: z.array(text),
+  map: z.strictObject({
+    parts: z.array(text),
+    layers: z.array(z.strictObject({ name: text, cells: z.string().regex(/^[=x+ -]*$/) })),
+    omitted: count,
+  }),
 });
 
 const Finding = z.strictObject({
@@ -173,6 +189,10 @@ export const ReportSchema: z.ZodType<Report> = z.strictObject({
   sha256: Digest,
   context: z.strictObject({
     mode: z.enum(['check', 'refresh']),
+    run: z.strictObject({
+      ...{ repository: text, workflow: text, id: text, attempt: text, event: text, ref: text, commit: text },
+      url: z.string().regex(/^$|^https?:\/\/[^\s"'<>]{1,500}$/),
+    }),
     places: z.strictObject({
       file: text,
       prompts: z.array(z.strictObject({ id: text, ...Position.shape })),
@@ -187,6 +207,7 @@ export const ReportSchema: z.ZodType<Report> = z.strictObject({
     logPath: text,
     recordPath: text,
     reportPath: text,
+    htmlPath: text,
     baseline: BaselineView,
     rules: z.discriminatedUnion('kind', [
       z.strictObject({ kind: z.literal('checkout') }),

@@ -89,7 +89,7 @@ describe('inputs', () => {
     });
     const { refreshing } = parsed({ mode: 'refresh', reason: 'vLLM 0.31' });
     assert.equal(refreshing.reason, 'vLLM 0.31');
-    assert.equal(refreshing.runUrl, 'https://github.com/acme/models/actions/runs/42/attempts/2');
+    assert.equal(parsed().settings.runUrl, 'https://github.com/acme/models/actions/runs/42/attempts/2');
     assert.equal(refreshing.actor, 'alice');
   });
 

@@ -33,6 +33,9 @@ const starts = (...modes: readonly number[]) =>
     ),
   });
 
+const rowsOf = (rows: Readonly<Record<string, string>>) =>
+  Object.entries(rows).map(([name, cells]) => ({ name, cells }));
+
 describe('an engine with several honest outcomes', () => {
   test('reproduces any of them', async () => {
     for (const nats of [1, 2, 3]) {
@@ -249,6 +252,7 @@ describe('kinds of passes', () => {
       firstIndex: 1,
       onlyLeft: [],
       onlyRight: [],
+      map: { parts: [''], layers: rowsOf({ embed: '=', mlp: 'x', head: 'x' }), omitted: 0 },
     });
     assert.equal(concludes(found).conclusion, 'drift');
     const lenient = await against(full(), now, 'tokens');
@@ -277,6 +281,7 @@ describe('kinds of passes', () => {
       firstIndex: null,
       onlyLeft: ['mlp'],
       onlyRight: ['mlp2'],
+      map: { parts: [''], layers: rowsOf({ embed: 'x', mlp: '-', head: '=', mlp2: '+' }), omitted: 0 },
     });
   });
 

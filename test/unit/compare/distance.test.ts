@@ -56,6 +56,21 @@ describe('the distance of two scores', () => {
     assert.equal(between(rows(A, B), rows(A, A)).crossEntropyNats, -1.5);
   });
 
+  test('has a profile along the positions', () => {
+    const B: Row = [
+      [1, -0.5 - 3],
+      [2, -2 - 4],
+    ];
+    const profile = new Gauge().add(body(rows(A, B, A)), body(rows(A, A, A)));
+    assert.deepEqual(profile, [0, Number(Math.sqrt(25 / 2).toPrecision(4)), 0]);
+    const long = (...at: readonly number[]) =>
+      body(rows(...Array.from({ length: 640 }, (_, i) => (at.includes(i) ? B : A))));
+    const coarse = new Gauge().add(long(), long(639));
+    assert.equal(coarse.length, 64);
+    assert.deepEqual(coarse.slice(62), [0, Number(Math.sqrt(25 / 20).toPrecision(4))]);
+    assert.deepEqual(new Gauge().add(body(rows()), body(rows())), []);
+  });
+
   test('pooled is that of one long sequence, and equal positions count', () => {
     const B: Row = [
       [1, -1],

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { forkAt, type Names, walk } from '../../../src/compare/divergence.ts';
+import { forkAt, type Names, partingAt, passageAt, walk } from '../../../src/compare/divergence.ts';
 import { type Bits, body } from '../support/records.ts';
 
 const BASE = {
@@ -32,6 +32,7 @@ const NOWHERE = {
   ties: 0,
   unbounded: 0,
   chosenOtherwise: false,
+  strip: '===',
 };
 
 const between = (left: Bits, right: Bits) => walk(body(left), body(right));
@@ -55,6 +56,7 @@ describe('divergence', () => {
       logprobStep: 1,
       logprobSteps: 2,
       largestNats: 0.5,
+      strip: '=~~',
     });
   });
 
@@ -90,7 +92,7 @@ describe('divergence', () => {
         BASE.top[2],
       ] as const,
     };
-    assert.deepEqual(between(BASE, right), { ...NOWHERE, logprobStep: 1, logprobSteps: 1 });
+    assert.deepEqual(between(BASE, right), { ...NOWHERE, logprobStep: 1, logprobSteps: 1, strip: '=~=' });
     const ids = {
       ...BASE,
       top: [
@@ -130,7 +132,7 @@ describe('divergence', () => {
         ],
       ],
     } as const;
-    assert.deepEqual(between(BASE, right), { ...NOWHERE, logprobStep: 1, tokenStep: 1 });
+    assert.deepEqual(between(BASE, right), { ...NOWHERE, logprobStep: 1, tokenStep: 1, strip: '=x.' });
     assert.deepEqual(fork(BASE, right), {
       left: {
         token: 6,
@@ -230,7 +232,7 @@ describe('divergence', () => {
 
   test('where one side goes on: the step after the other’s last', () => {
     const short = { tokens: [5, 6], logprobs: [-0.5, -1], top: BASE.top.slice(0, 2) };
-    assert.deepEqual(between(short, BASE), { ...NOWHERE, tokenStep: 2, steps: 2 });
+    assert.deepEqual(between(short, BASE), { ...NOWHERE, tokenStep: 2, steps: 2, strip: '==x' });
     const { left, right } = fork(short, BASE);
     assert.deepEqual(left, {
       token: null,
@@ -297,4 +299,83 @@ describe('tokens that tie at the k-th place', () => {
       for (const found of [between(left, right), between(right, left)])
         assert.deepEqual([found.logprobStep, found.ties], [0, 0]);
     });
+});
+
+describe('the strip along the steps', () => {
+  const long = (
+    steps: number,
+    other: Readonly<Record<number, number>> = {},
+    tokens = new Map<number, number>(),
+  ) => ({
+    tokens: Array.from({ length: steps }, (_, step) => tokens.get(step) ?? 5),
+    logprobs: Array.from({ length: steps }, (_, step) => other[step] ?? -1),
+    top: [],
+  });
+
+  test('has a cell for each step of a short text', () => {
+    assert.equal(between(long(5), long(5, { 1: -2 })).strip, '=~===');
+    assert.equal(between(long(5), long(5, { 1: -2 }, new Map([[3, 9]]))).strip, '=~=x.');
+    assert.equal(between(long(0), long(0)).strip, '');
+  });
+
+  test('tells of a long one the worst of each cell, and all cells are as long', () => {
+    const { strip } = between(long(128), long(128, { 7: -2, 127: -2 }));
+    assert.equal(strip, `===~${'='.repeat(59)}~`);
+    assert.equal(
+      between(long(1000), long(1000, {}, new Map([[500, 9]]))).strip,
+      `${'='.repeat(32)}x${'.'.repeat(31)}`,
+    );
+  });
+
+  test('shows where one side goes on', () => {
+    assert.equal(between(long(64), long(200)).strip, `${'='.repeat(63)}x`);
+    assert.equal(between(long(0), long(3)).strip, 'x');
+  });
+});
+
+describe('where the bits part', () => {
+  const names: Names = { texts: new Map([[8, ' eight']]), dtype: null };
+  test('both distributions stand beside one another', () => {
+    const right = { ...BASE, logprobs: [-0.5, -1.25, -0.25] };
+    assert.deepEqual(partingAt(body(BASE), body(right), 1, [NAMES, names]), {
+      token: { id: 6, text: ' six' },
+      left: {
+        nats: -1,
+        top: [
+          { id: 6, text: ' six', nats: -1 },
+          { id: 8, text: null, nats: -1.5 },
+        ],
+      },
+      right: {
+        nats: -1.25,
+        top: [
+          { id: 6, text: null, nats: -1 },
+          { id: 8, text: ' eight', nats: -1.5 },
+        ],
+      },
+    });
+  });
+
+  test('with other tokens at once there is no such step', () => {
+    const right = { ...BASE, tokens: [5, 9, 7] };
+    assert.equal(partingAt(body(BASE), body(right), 1, [NAMES, NAMES]), null);
+  });
+
+  test('the passage holds both sides’ tokens around it', () => {
+    const tokens = (other: number) => Array.from({ length: 40 }, (_, i) => (i === 20 ? other : i));
+    const [left, right] = [tokens(6), tokens(8)].map((ids) =>
+      body({ tokens: ids, logprobs: ids.map(() => -1), top: [] }),
+    );
+    assert.ok(left !== undefined && right !== undefined);
+    const passage = passageAt(left, right, 20, [NAMES, names]);
+    assert.deepEqual([passage.from, passage.left.length, passage.right.length], [12, 20, 20]);
+    assert.deepEqual(
+      [passage.left[8], passage.right[8]],
+      [
+        { id: 6, text: ' six' },
+        { id: 8, text: ' eight' },
+      ],
+    );
+    assert.equal(passageAt(left, right, 39, [NAMES, names]).left.length, 9);
+  });
 });

@@ -235,4 +235,31 @@ describe('modules', () => {
     const found = traceDifference(calls('a', 'b', 'c'), calls('x', 'b'));
     assert.deepEqual([found.modules, found.differing, found.onlyLeft], [2, 1, ['mlp (call 3)']]);
   });
+
+  test('are a map of layers and what is in them', () => {
+    const layer = (index: number, mlp: string) => ({
+      [`model.layers.${index}.attn`]: 'a',
+      [`model.layers.${index}.mlp.experts.0.up`]: mlp,
+      [`model.layers.${index}`]: mlp,
+    });
+    const left = modules({ 'model.embed': 'e', ...layer(0, 'm'), ...layer(1, 'm'), head: 'h' });
+    const right = modules({ 'model.embed': 'e', ...layer(0, 'm'), ...layer(1, 'n'), norm: 'h' });
+    assert.deepEqual(traceDifference(left, right).map, {
+      parts: ['', 'attn', 'mlp.experts.0.up'],
+      layers: [
+        { name: 'model.embed', cells: '=  ' },
+        { name: 'model.layers.0', cells: '===' },
+        { name: 'model.layers.1', cells: 'x=x' },
+        { name: 'head', cells: '-  ' },
+        { name: 'norm', cells: '+  ' },
+      ],
+      omitted: 0,
+    });
+  });
+
+  test('beyond what a page can show are counted, not drawn', () => {
+    const many = Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`l.${i}.part${i}`, 'x']));
+    const { map } = traceDifference(modules(many), modules(many));
+    assert.deepEqual([map.layers.length, map.parts.length, map.omitted], [255, 256, 1745]);
+  });
 });

@@ -29,6 +29,7 @@ const NOW = {
   sky: body({ tokens: [20, 21, 25], text: 'other' }),
   essay: body({ tokens: [30, 31, 32, 33], promptTokens: [9] }),
 };
+const NO_MAP = { parts: [], layers: [], omitted: 0 };
 const REPRODUCED = await checkReport(BEFORE, BEFORE);
 const DRIFT = await checkReport(BEFORE, NOW);
 
@@ -436,7 +437,15 @@ describe('hostile text in every field', () => {
         agreement: 'modules-differ',
         divergence: null,
         textIdentical: null,
-        trace: { modules: 3, differing: 1, first: text, firstIndex: 0, onlyLeft: [text], onlyRight: [text] },
+        trace: {
+          modules: 3,
+          differing: 1,
+          first: text,
+          firstIndex: 0,
+          onlyLeft: [text],
+          onlyRight: [text],
+          map: NO_MAP,
+        },
         reason: text,
       });
       const distance = {
@@ -532,7 +541,15 @@ describe('hostile text in every field', () => {
   test('a long one is cut on every surface', () => {
     const text = '<@#'.repeat(1_000_000);
     const long = { token: 1, text, marginNats: null, marginSteps: null, tie: 'unknown' as const, top: [] };
-    const first = { modules: 3, differing: 1, first: text, firstIndex: 0, onlyLeft: [text], onlyRight: [] };
+    const first = {
+      modules: 3,
+      differing: 1,
+      first: text,
+      firstIndex: 0,
+      onlyLeft: [text],
+      onlyRight: [],
+      map: NO_MAP,
+    };
     const report: Report = {
       ...withFindings([
         { ...finding('a', { reason: text }), divergence: divergence({ fork: { left: long, right: long } }) },

@@ -293,6 +293,7 @@ describe('modules', () => {
     firstIndex: 187,
     onlyLeft: [],
     onlyRight: [],
+    map: { parts: [], layers: [], omitted: 0 },
     ...more,
   });
   for (const [more, text] of [

@@ -31,6 +31,17 @@ export const PROVENANCE = {
   pullRequest: null,
 } as const;
 
+export const RUN = {
+  repository: 'acme/models',
+  workflow: 'check',
+  id: '77',
+  attempt: '1',
+  event: 'pull_request',
+  ref: 'refs/pull/7/merge',
+  commit: 'beef'.repeat(10),
+  url: 'https://github.com/acme/models/actions/runs/77/attempts/1',
+} as const;
+
 type Bodies = Readonly<Record<string, Body>>;
 
 /** The baseline that a refresh would make of a record. */
@@ -91,6 +102,7 @@ export async function reportOf(
   return makeReport({
     mode,
     rules: { kind: 'checkout' },
+    run: RUN,
     suite,
     places,
     claims,
@@ -129,6 +141,9 @@ export async function writeBaseline(folder: string, side: Side): Promise<OpenedR
   return opened;
 }
 
+/** Of a divergence whose bits part at step 1 and whose tokens part at step 3, of 9. */
+const PICTURE = { strip: '=~~x.....', profile: null, parting: null, passage: null } as const;
+
 export function divergence(more: Partial<ReportedDivergence> = {}): ReportedDivergence {
   return {
     logprobStep: 1,
@@ -137,6 +152,7 @@ export function divergence(more: Partial<ReportedDivergence> = {}): ReportedDive
     steps: 9,
     largestNats: 0.25,
     fork: null,
+    ...PICTURE,
     ...more,
   };
 }
@@ -149,7 +165,10 @@ export function finding(prompt: string, more: Partial<Finding> = {}): Finding {
     agreement: 'tokens-differ',
     holds: false,
     textIdentical: false,
-    divergence: { logprobStep: 1, logprobSteps: 2, tokenStep: 3, steps: 9, largestNats: 0.25, fork: null },
+    divergence: {
+      ...{ logprobStep: 1, logprobSteps: 2, tokenStep: 3, steps: 9, largestNats: 0.25, fork: null },
+      ...PICTURE,
+    },
     distance: null,
     trace: null,
     reason: null,
