@@ -28,7 +28,7 @@ export function demoSuite({
   const env = {
     VLLM_CPU_KVCACHE_SPACE: '1',
     TORCHDYNAMO_DISABLE: '1',
-    ...(image === undefined ? MODEL_CLASSES : {}),
+    ...modelClasses(image === undefined ? 'machine' : 'image'),
     ...environment,
   };
   return `apiVersion: deterministic-ml/v1
@@ -51,8 +51,13 @@ baseline: { store: files, path: baselines }
 ${confirm === undefined ? '' : `policy: { confirm: ${confirm} }\n`}`;
 }
 
-/** Where vLLM keeps what it once found out about a model's class: else each of its starts takes 8 s more. */
-export const MODEL_CLASSES = { VLLM_CACHE_ROOT: join(cache, 'vllm') } as const;
+/**
+ * Where vLLM keeps what it once found out about a model's class: else each of its starts takes 8 s more. The CPU image
+ * brings it along.
+ */
+export const modelClasses = (place: 'image' | 'machine') => ({
+  VLLM_CACHE_ROOT: place === 'machine' ? join(cache, 'vllm') : '/usr/local/share/vllm',
+});
 
 /** About 150 tokens of plain prose: cheap to score, since one prefill sees them all. */
 const PASSAGE =

@@ -2,7 +2,7 @@
  * `npm run demo`: the main job on a real engine and a real, tiny model. Records a baseline, checks again, then
  * makes two changes that a reviewer would wave through, and shows what they did beside a hash of the text.
  */
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { styleText } from 'node:util';
 import { execa } from 'execa';
@@ -76,9 +76,18 @@ for (const cells of rows)
   );
 
 const seconds = (from: number, to: number) => `${((to - from) / 1000).toFixed(0)} s`;
+const pages = [
+  ['one flipped bit', flipped, 'one-flipped-bit.html'],
+  ['bfloat16', halved, 'bfloat16.html'],
+] as const;
+for (const [, { context }, name] of pages) await copyFile(context.htmlPath, join(folder, name));
+
 console.log(
   `\nSet-up took ${seconds(started, ready)}, the four runs ${seconds(ready, performance.now())}. Records and logs: ${relative(repository, folder)}/`,
 );
+title('To look into it, open these pages in a browser');
+for (const [what, , name] of pages)
+  console.log(`  ${what.padEnd(16)} ${relative(repository, join(folder, name))}`);
 
 const conclusions = [recorded, same, flipped, halved].map(({ conclusion }) => conclusion).join(', ');
 if (conclusions !== 'reproduced, reproduced, drift, drift') {

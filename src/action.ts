@@ -1,21 +1,25 @@
 import { check } from './check.ts';
 import { readSituation } from './github/event.ts';
-import { publish, publishSummary } from './github/surfaces.ts';
+import { publish, publishMerged, publishNotices, publishSummary } from './github/surfaces.ts';
 import type { Inputs } from './inputs.ts';
 import { log } from './log.ts';
 import { power } from './power.ts';
 import { refresh } from './refresh.ts';
 import { actionsConsole } from './report/console.ts';
 import { logLines, logSummary } from './report/log.ts';
+import { mergedLine } from './report/merged.ts';
 import type { Report } from './report/model.ts';
 import { powerLine, powerLines, powerSummary, powerVerdict } from './report/power.ts';
 import { terminalLines } from './report/terminal.ts';
 import { verdictLine } from './report/verdict.ts';
+import { mergeReports } from './report.ts';
 import type { Tools } from './run.ts';
+import type { AnnouncingSettings } from './settings.ts';
+import { tell } from './tell.ts';
 
 /** One step of a workflow: runs the use-case that `mode` names and shows its report. Returns the failure, if any. */
 export async function runAction(
-  { mode, settings: given, refreshing }: Inputs,
+  { mode, settings: given, refreshing, announcing, merging }: Inputs,
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const console = actionsConsole({ write: (text) => process.stdout.write(text), now: Date.now });
@@ -23,9 +27,18 @@ export async function runAction(
   const settings = { ...given, situation: await readSituation(given.environment) };
   switch (mode) {
     case 'check':
-      return await told(await check(settings, tools));
+      return await told(await check(settings, tools), announcing);
     case 'refresh':
       return await told(await refresh(settings, refreshing, tools));
+    case 'report': {
+      const merged = await mergeReports(settings, merging, tools);
+      for (const report of merged.reports) console.info(verdictLine(report));
+      await publishMerged(merged);
+      publishNotices(await tell(merged.reports, true, settings, announcing, tools));
+      // Nobody waits for the job that shows what another workflow measured, and what it shows may be a stranger's.
+      const isOwn = settings.situation.event !== 'workflow_run';
+      return isOwn && merged.verdict === 'fail' ? mergedLine(merged.reports) : undefined;
+    }
     case 'power': {
       const measured = await power(settings, tools);
       for (const line of powerLines(measured)) console.info(line);
@@ -40,9 +53,10 @@ export async function runAction(
     }
   }
 
-  async function told(report: Report): Promise<string | undefined> {
+  async function told(report: Report, announced?: AnnouncingSettings): Promise<string | undefined> {
     for (const line of terminalLines(report)) console.info(line);
     await publish(report);
+    if (announced !== undefined) publishNotices(await tell([report], false, settings, announced, tools));
     return report.verdict === 'fail' ? verdictLine(report) : undefined;
   }
 }

@@ -2,7 +2,7 @@ import { acceptances, acceptedBy } from './compare/acceptance.ts';
 import { compare } from './compare/compare.ts';
 import type { RelationResult } from './compare/types.ts';
 import { keepCopy } from './disk/record-folder.ts';
-import { writeReport } from './disk/report-file.ts';
+import { leave } from './leave.ts';
 import { makePlan } from './plan.ts';
 import { outcomeDigests } from './record/outcome.ts';
 import { makeReport } from './report/make.ts';
@@ -60,8 +60,7 @@ export async function check(settings: Settings, tools: Tools): Promise<Report> {
     baseline: view(trusted, store),
     digests: digestsOf(side, before),
   });
-  await writeReport(report.context.reportPath, report);
-  return report;
+  return await leave(report);
 
   function isAccepted(): boolean {
     const outcomes = {

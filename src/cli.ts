@@ -15,6 +15,7 @@ Commands
   fingerprint   show what the numbers may depend on here, and the hardware class
   power         make known changes on purpose and show which of them the suite notices
   log           show the baselines of a suite and what each replaced; no engine is started
+  report        show the reports of several runs as one page; takes the folder that holds them
   verify        derive a report's verdict anew from its records; takes the report's path
 
 Options
@@ -28,6 +29,7 @@ Options
   --timeout-minutes N        until the engine is stopped (60)
   --inactivity-minutes N     without a sign of life until it counts as hung (20)
   --record-path FOLDER       where the record goes (.deterministic-ml/…)
+  --expected-reports N       report: how many there must be at least (1)
   --baseline-path FOLDER     verify: the baseline, where it is not beside the record; log: a baseline's folder
   --json                     the report as JSON on stdout; everything else goes to stderr
   --help
@@ -54,11 +56,12 @@ const OPTIONS = {
   'inactivity-minutes': { type: 'string' },
   'record-path': { type: 'string' },
   'baseline-path': { type: 'string' },
+  'expected-reports': { type: 'string' },
   json: { type: 'boolean' },
   help: { type: 'boolean' },
 } as const;
 
-const COMMANDS = ['check', 'refresh', 'fingerprint', 'power', 'log', 'verify'] as const;
+const COMMANDS = ['check', 'refresh', 'fingerprint', 'power', 'log', 'report', 'verify'] as const;
 
 /** Undefined when only help was asked for. */
 function parseCommandLine(): Invocation | undefined {
@@ -85,6 +88,7 @@ function parseCommandLine(): Invocation | undefined {
     const { 'record-path': recordPath, 'baseline-path': baselinePath } = values;
     return { command, request: { reportPath: file, recordPath, baselinePath }, json };
   }
+  if (command === 'report' && file === undefined) throw usage('`report` needs the folder of the reports.');
   const { 'baseline-path': baselinePath } = values;
   if (command === 'log' && baselinePath !== undefined) return { command, folder: baselinePath, json };
   const flags: Readonly<Record<string, string | boolean | undefined>> = {
@@ -92,6 +96,7 @@ function parseCommandLine(): Invocation | undefined {
     ...values,
     'github-token': process.env['GITHUB_TOKEN'],
     suite: file,
+    reports: file,
     mode: command === 'fingerprint' ? 'check' : command,
   };
   const input = (flag: string) => String(flags[flag] ?? '').trim();

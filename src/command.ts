@@ -10,17 +10,22 @@ import { refresh } from './refresh.ts';
 import { COLOURS, terminalConsole } from './report/console.ts';
 import { json as toJson, visible } from './report/inert.ts';
 import { logLines } from './report/log.ts';
+import { mergedLine, mergedLines } from './report/merged.ts';
 import { outputs } from './report/outputs.ts';
 import { powerLine, powerLines, powerVerdict } from './report/power.ts';
 import { terminalLines } from './report/terminal.ts';
 import { verdictLine } from './report/verdict.ts';
+import { mergeReports } from './report.ts';
 import type { Tools } from './run.ts';
 import type { Settings } from './settings.ts';
 import { type VerifyRequest, verify } from './verify.ts';
 
 /** What the command line asks for. */
 export type Invocation = { readonly json: boolean } & (
-  | { readonly command: 'check' | 'refresh' | 'fingerprint' | 'power' | 'log'; readonly inputs: Inputs }
+  | {
+      readonly command: 'check' | 'refresh' | 'fingerprint' | 'power' | 'log' | 'report';
+      readonly inputs: Inputs;
+    }
   | { readonly command: 'log'; readonly folder: string }
   | { readonly command: 'verify'; readonly request: VerifyRequest }
 );
@@ -81,6 +86,15 @@ export async function runCommand(
           : await log(await settingsOf(invocation.inputs), tools);
       answer(histories, logLines(histories));
       return histories.length === 0 ? 'fail' : 'pass';
+    }
+    case 'report': {
+      const merged = await mergeReports(
+        await settingsOf(invocation.inputs),
+        invocation.inputs.merging,
+        tools,
+      );
+      answer(merged, mergedLines(merged), mergedLine(merged.reports), merged.verdict);
+      return merged.verdict;
     }
     case 'verify': {
       const verified = await verify(invocation.request);

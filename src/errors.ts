@@ -30,6 +30,7 @@ export const ERROR_CODES = [
   'record-invalid',
   'baseline-invalid',
   'report-invalid',
+  'reports-missing',
   'store-unavailable',
   'store-refused',
   'refresh-not-allowed',

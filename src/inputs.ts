@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import type { JobIdentity } from './engine/runtimes/options.ts';
 import { UserError } from './errors.ts';
 import type { Mode } from './permit.ts';
-import type { RefreshSettings, Settings } from './settings.ts';
+import type { AnnouncingSettings, MergeSettings, RefreshSettings, Settings } from './settings.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -12,6 +12,8 @@ export interface Inputs {
   /** Without what only the event's payload tells. */
   readonly settings: Omit<Settings, 'situation'>;
   readonly refreshing: RefreshSettings;
+  readonly announcing: AnnouncingSettings;
+  readonly merging: MergeSettings;
 }
 
 /**
@@ -38,7 +40,7 @@ export function parseInputs(
     problems.push(`\`${name}\` is \`${input(name)}\`, but must be a number of minutes above 0`);
     return fallback * 60;
   };
-  const mode = oneOf('mode', ['check', 'refresh', 'power', 'log']);
+  const mode = oneOf('mode', ['check', 'refresh', 'power', 'log', 'report']);
   const runtime = oneOf('runtime', ['auto', 'docker', 'process']);
   const timeoutSeconds = minutes('timeout-minutes', 60);
   const inactivitySeconds = minutes('inactivity-minutes', 20);
@@ -53,6 +55,13 @@ export function parseInputs(
   const yardstick = yes('yardstick');
   const dryRun = yes('dry-run');
   const storeUnchanged = yes('store-unchanged');
+  const comment = oneOf('comment', ['drift', 'always', 'never']);
+  const checkRun = yes('check-run');
+  const expected = Number(input('expected-reports') || '1');
+  if (!Number.isInteger(expected) || expected < 1 || expected > 256)
+    problems.push(
+      `\`expected-reports\` is \`${input('expected-reports')}\`, but must be a whole number from 1 to 256`,
+    );
   // A push has its reason from what the suite accepts, a schedule from the baseline that it keeps.
   const event = environment['GITHUB_EVENT_NAME'] ?? '';
   if (mode === 'refresh' && reason === '' && event !== 'push' && event !== 'schedule')
@@ -96,6 +105,8 @@ export function parseInputs(
       temporary,
       environment,
     },
+    announcing: { comment, checkRun },
+    merging: { reports: resolve(workspace, input('reports') || 'reports'), expected },
     refreshing: {
       reason,
       yardstick,

@@ -1,7 +1,9 @@
 import { UserError } from './errors.ts';
 import type { Situation } from './github/event.ts';
 
-export type Mode = 'check' | 'refresh' | 'power' | 'log';
+/** Modes that are about the suite of the checkout. */
+export type SuiteMode = 'check' | 'refresh' | 'power' | 'log';
+export type Mode = SuiteMode | 'report';
 
 /** What a run may do. */
 export interface Permission {
@@ -57,7 +59,7 @@ const REFUSED: ReadonlyMap<string, string> = new Map([
   ],
   [
     'workflow_run',
-    'it runs with the rights of the default branch after a workflow that a stranger may have started, and does not say whose change it is about',
+    'it runs with the rights of the default branch after a workflow that a stranger may have started, so that it may only show what that one measured (mode `report`)',
   ],
   [
     'issue_comment',
@@ -69,7 +71,7 @@ const REFUSED: ReadonlyMap<string, string> = new Map([
  * Which event may do what; called before anything is started.
  * @throws UserError `event-refused`, `refresh-not-allowed`
  */
-export function permit(mode: Mode, situation: Situation, store: 'cache' | 'files'): Permission {
+export function permit(mode: SuiteMode, situation: Situation, store: 'cache' | 'files'): Permission {
   switch (mode) {
     case 'refresh':
       return { judge: 'checkout', limits: 'none', stores: mayStore(situation, store) };
@@ -82,6 +84,15 @@ export function permit(mode: Mode, situation: Situation, store: 'cache' | 'files
       return permission;
     }
   }
+}
+
+/**
+ * Which event may show the reports of other jobs: whatever may measure, and `workflow_run`, which is made for it. It
+ * starts nothing and reads no checkout. The head that it tells about is the event's, never the report's.
+ * @throws UserError `event-refused`
+ */
+export function permitReport({ event }: Situation): void {
+  if (!JUDGES.has(event) && event !== 'workflow_run') throw refused(event);
 }
 
 function mayLook({ event, base, fork }: Situation): Permission {

@@ -10,9 +10,9 @@ import { acceptances, acceptedBy } from './compare/acceptance.ts';
 import { judge } from './compare/conclusion.ts';
 import type { Agreement, Claim, RelationResult } from './compare/types.ts';
 import { keepCopy, type OpenedRecord, writeBaselineMeta } from './disk/record-folder.ts';
-import { writeReport } from './disk/report-file.ts';
 import type { LoadedSuite } from './disk/suite-file.ts';
 import { UserError } from './errors.ts';
+import { leave } from './leave.ts';
 import type { Permission } from './permit.ts';
 import { makePlan } from './plan.ts';
 import { digestJson } from './record/digest.ts';
@@ -65,7 +65,7 @@ export async function refresh(settings: Settings, request: RefreshSettings, tool
   const decision = decide(side, relations, { loaded, permission, trusted, request });
   // Before anything is stored: what the old baseline knew otherwise.
   for (const line of findingLines(reportOf(decision.view))) tools.console.info(line);
-  if (decision.kind === 'keep') return await told(reportOf(decision.view));
+  if (decision.kind === 'keep') return await leave(reportOf(decision.view));
 
   // A refresh that was cancelled must not replace what is trusted.
   tools.signal.throwIfAborted();
@@ -73,7 +73,7 @@ export async function refresh(settings: Settings, request: RefreshSettings, tool
   const replaced = before?.key ?? null;
   const { run: runId, attempt: runAttempt } = settings.job;
   const key = { ...query, runId, runAttempt, record: outcome };
-  if (request.dryRun) return await told(reportOf({ kind: 'dry-run', key: formatKey(key), replaced }));
+  if (request.dryRun) return await leave(reportOf({ kind: 'dry-run', key: formatKey(key), replaced }));
   const pullRequest = decision.byMerge ? await pullRequestOf(settings, tools) : null;
   const meta: BaselineMeta = {
     schema: BASELINE_SCHEMA,
@@ -90,7 +90,7 @@ export async function refresh(settings: Settings, request: RefreshSettings, tool
   const stored = await tools.console.section('Store', () =>
     store.save(key, settings.recordPath, before?.key),
   );
-  return await told(
+  return await leave(
     reportOf({ kind: 'stored', key: stored, store: store.kind, provenance: meta.provenance, replaced }),
   );
 }
@@ -120,12 +120,6 @@ async function pullRequestOf(settings: Settings, tools: Tools): Promise<number |
     tools.console.info(`The pull request that brought this stays unnamed: ${error.message}`);
     return null;
   }
-}
-
-/** Leaves the report beside the record. */
-async function told(report: Report): Promise<Report> {
-  await writeReport(report.context.reportPath, report);
-  return report;
 }
 
 /**

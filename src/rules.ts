@@ -3,7 +3,7 @@ import { isAbsolute, relative, resolve } from 'node:path';
 import type { LoadedSuite } from './disk/suite-file.ts';
 import { loadSuite } from './disk/suite-file.ts';
 import { UserError } from './errors.ts';
-import { type Mode, type Permission, permit } from './permit.ts';
+import { type Permission, permit, type SuiteMode } from './permit.ts';
 import { nameOfRelation, requirementOf } from './plan.ts';
 import type { Rules, SuiteChange } from './report/model.ts';
 import type { Tools } from './run.ts';
@@ -31,7 +31,7 @@ const JUDGING = ['name', ...STRICT] as const;
  * @throws UserError before anything is started: `event-refused`, `refresh-not-allowed`, `pull-request-limited`,
  * `github-unavailable`, and what `loadSuite` throws
  */
-export async function loadRuled(mode: Mode, settings: Settings, tools: Tools): Promise<Ruled> {
+export async function loadRuled(mode: SuiteMode, settings: Settings, tools: Tools): Promise<Ruled> {
   const { situation } = settings;
   // Before the suite is read: whoever may not start anything is told so whatever it holds.
   permit(mode, situation, 'files');

@@ -34,6 +34,21 @@ export interface Settings {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
+/** Where on GitHub a report is told beside the run's own page. */
+export interface AnnouncingSettings {
+  /** Of the pull request: on drift only, always or never. */
+  readonly comment: 'drift' | 'always' | 'never';
+  readonly checkRun: boolean;
+}
+
+/** Reports of other jobs, to be shown as one. */
+export interface MergeSettings {
+  /** Absolute folder, or file, that holds them. */
+  readonly reports: string;
+  /** How many there must be at least: a leg that died leaves none. */
+  readonly expected: number;
+}
+
 /** Who refreshes, from where and why. */
 export interface RefreshSettings {
   readonly reason: string;

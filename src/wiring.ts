@@ -7,6 +7,7 @@ import { fetchModel } from './engine/fetch.ts';
 import type { Runtime } from './engine/runtime.ts';
 import { chooseRuntime } from './engine/runtimes/choose.ts';
 import { type GitHubApi, githubApi } from './github/api.ts';
+import { type GitHubPosts, githubPosts } from './github/posts.ts';
 import { ProgressLine } from './report/progress.ts';
 import type { Tools } from './run.ts';
 import type { Settings } from './settings.ts';
@@ -43,13 +44,20 @@ export function openStore(
 }
 
 /** GitHub's REST API, with the token of the job. */
-export function openGitHub(
-  { environment, job, githubToken }: Settings,
-  { signal }: Pick<Tools, 'signal'>,
-): GitHubApi {
-  const url = environment['GITHUB_API_URL'] ?? 'https://api.github.com';
-  return githubApi({ url, repository: job.repository, token: githubToken, signal, env: environment });
-}
+export const openGitHub = (settings: Settings, tools: Pick<Tools, 'signal'>): GitHubApi =>
+  githubApi(apiOptions(settings, tools));
+
+/** The same, to write. */
+export const openPosts = (settings: Settings, tools: Pick<Tools, 'signal'>): GitHubPosts =>
+  githubPosts(apiOptions(settings, tools));
+
+const apiOptions = ({ environment, job, githubToken }: Settings, { signal }: Pick<Tools, 'signal'>) => ({
+  url: environment['GITHUB_API_URL'] ?? 'https://api.github.com',
+  repository: job.repository,
+  token: githubToken,
+  signal,
+  env: environment,
+});
 
 /** The runtime that inputs and suite ask for, with its image in place. */
 export async function openRuntime(

@@ -1,1 +1,1 @@
-export{n as publishSummary}from"./surfaces.js";
+export{a as publishSummary}from"./surfaces.js";

@@ -12,7 +12,7 @@ import { type Known, perturbations } from '../../src/perturbations.ts';
 import { makePlan } from '../../src/plan.ts';
 import { terminalConsole } from '../../src/report/console.ts';
 import type { Tools } from '../../src/run.ts';
-import { MODEL_CLASSES } from '../demo-suite.ts';
+import { modelClasses } from '../demo-suite.ts';
 import { cache, repository } from '../setup/cache.ts';
 
 export interface HonestRun {
@@ -112,7 +112,7 @@ model: { path: ${model} }
 engine:
   name: vllm
   args: { dtype: ${dtype}, max_model_len: 512, max_num_seqs: 4 }
-  env: { VLLM_CPU_KVCACHE_SPACE: "1", TORCHDYNAMO_DISABLE: "1"${image === undefined ? `, VLLM_CACHE_ROOT: ${MODEL_CLASSES.VLLM_CACHE_ROOT}, OMP_NUM_THREADS: "1", VLLM_CPU_OMP_THREADS_BIND: nobind` : ''} }
+  env: { VLLM_CPU_KVCACHE_SPACE: "1", TORCHDYNAMO_DISABLE: "1", VLLM_CACHE_ROOT: ${modelClasses(image === undefined ? 'machine' : 'image').VLLM_CACHE_ROOT}${image === undefined ? ', OMP_NUM_THREADS: "1", VLLM_CPU_OMP_THREADS_BIND: nobind' : ''} }
 ${image === undefined ? '' : `runtime: { image: "${image}" }\n`}sampling: { temperature: 0, max_tokens: 12 }
 prompts:
   - { id: capital, text: "The capital of France is" }

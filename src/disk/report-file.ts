@@ -10,15 +10,20 @@ import { diskError, systemCode } from './errors.ts';
 /** Largest accepted report in bytes. */
 const MAX_REPORT_BYTES = 64 * 1024 * 1024;
 
-/** Writes a report whole or not at all, over an older one. @throws UserError `disk-full` */
+/** @throws UserError `disk-full` */
 export async function writeReport(path: string, report: Report): Promise<void> {
+  // Without indentation: what many prompts need must fit what a reader takes.
+  await writeText(path, `${JSON.stringify(report)}\n`);
+}
+
+/** Writes a file whole or not at all, over an older one. @throws UserError `disk-full` */
+export async function writeText(path: string, text: string): Promise<void> {
   const partial = `${path}.partial-${randomBytes(4).toString('hex')}`;
   try {
     await mkdir(dirname(path), { recursive: true });
     {
       await using file = await open(partial, 'w');
-      // Without indentation: what many prompts need must fit what a reader takes.
-      await file.writeFile(`${JSON.stringify(report)}\n`);
+      await file.writeFile(text);
       // The rename must not reach the disk before the bytes do.
       await file.sync();
     }

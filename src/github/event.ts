@@ -14,7 +14,28 @@ export interface Situation {
   readonly base: string | undefined;
   /** Whether the change comes from another repository, whose authors nobody here knows. */
   readonly fork: boolean;
+  /** What a report of this run is about. */
+  readonly subject: Subject;
 }
+
+/** A commit's head is never the merge commit that GitHub makes to be checked out: no page shows that one. */
+export type Subject =
+  | { readonly kind: 'pull-request'; readonly number: number; readonly head: string }
+  /** What another workflow measured, of which only the event is to be believed. */
+  | {
+      readonly kind: 'workflow-run';
+      readonly run: { readonly id: string; readonly attempt: string };
+      readonly head: string;
+      /** Empty for a fork's. */
+      readonly pullRequests: readonly number[];
+      /** Where the branch lies; undefined for a repository that is gone. */
+      readonly from:
+        | { readonly owner: string; readonly repositoryId: number; readonly branch: string }
+        | undefined;
+    }
+  | { readonly kind: 'commit'; readonly head: string }
+  /** The event does not say. */
+  | { readonly kind: 'none' };
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -39,6 +60,23 @@ const WithOrigin = z.object({
     base: z.object({ repo: Repository }),
   }),
 });
+const Commit = z.string().regex(/^[0-9a-f]{40}$/);
+const WithNumber = z.object({
+  pull_request: z.object({ number: z.number().int().positive(), head: z.object({ sha: Commit }) }),
+});
+const WithRun = z.object({
+  workflow_run: z.object({
+    id: z.number().int().positive(),
+    run_attempt: z.number().int().positive().default(1),
+    head_sha: Commit,
+    head_branch: Branch.nullish().catch(undefined),
+    pull_requests: z.array(z.object({ number: z.number().int().positive() })).catch([]),
+    head_repository: z
+      .object({ id: z.number().int(), owner: z.object({ login: z.string().regex(/^[\w.-]{1,100}$/) }) })
+      .nullish()
+      .catch(undefined),
+  }),
+});
 const WithMergeGroup = z.object({
   merge_group: z.object({ base_ref: Branch.startsWith('refs/heads/') }),
 });
@@ -53,6 +91,7 @@ export async function readSituation(environment: Environment): Promise<Situation
     ref,
     commit: environment['GITHUB_SHA'] ?? '',
     defaultBranch: defaultBranchOf(event, ref, payload),
+    subject: subjectOf(event, environment['GITHUB_SHA'] ?? '', payload),
   };
   switch (event) {
     case 'pull_request':
@@ -89,6 +128,37 @@ function defaultBranchOf(event: string, ref: string, payload: unknown): string |
   // The payload of a schedule may name no repository at all; but GitHub runs schedules on the default branch only.
   const [, scheduled] = (event === 'schedule' && /^refs\/heads\/(.+)$/.exec(ref)) || [];
   return told ?? scheduled;
+}
+
+function subjectOf(event: string, commit: string, payload: unknown): Subject {
+  switch (event) {
+    case 'pull_request':
+    case 'pull_request_review':
+    case 'pull_request_review_comment':
+    case 'pull_request_target': {
+      const told = WithNumber.safeParse(payload).data?.pull_request;
+      return told === undefined
+        ? { kind: 'none' }
+        : { kind: 'pull-request', number: told.number, head: told.head.sha };
+    }
+    case 'workflow_run': {
+      const told = WithRun.safeParse(payload).data?.workflow_run;
+      if (told === undefined) return { kind: 'none' };
+      const { head_repository: repository, head_branch: branch } = told;
+      return {
+        kind: 'workflow-run',
+        run: { id: String(told.id), attempt: String(told.run_attempt) },
+        head: told.head_sha,
+        pullRequests: told.pull_requests.map(({ number }) => number),
+        from:
+          repository === undefined || repository === null || branch === undefined || branch === null
+            ? undefined
+            : { owner: repository.owner.login, repositoryId: repository.id, branch },
+      };
+    }
+    default:
+      return Commit.safeParse(commit).success ? { kind: 'commit', head: commit } : { kind: 'none' };
+  }
 }
 
 function pullRequestBase(payload: unknown): Situation['base'] {

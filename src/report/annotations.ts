@@ -1,7 +1,9 @@
+import { counted } from './figures.ts';
 import { findingWords, frameOf } from './findings.ts';
-import { isBroken, seenWords, textOf, traceHint } from './groups.ts';
-import { cap, visible } from './inert.ts';
+import { byKind, type Group, isBroken, isDifferent, seenWords, textOf, traceHint } from './groups.ts';
+import { visible } from './inert.ts';
 import type { Report } from './model.ts';
+import { distanceWords } from './sizes.ts';
 import { type Drifted, driftedPrompts, verdictLine } from './verdict.ts';
 import { agreementWords, conclusionWords } from './words.ts';
 
@@ -17,58 +19,126 @@ export interface Annotation {
 
 /** The runner keeps 10 annotations of a kind for each step and drops the rest silently; one is the failed step's own. */
 const MAX_OF_A_KIND = 9;
-/** Longer messages are dropped by the runner. */
+/** Of them, where prompts would take all: notices tell whether the comparison can be believed at all. */
+const MAX_NOTICES = 3;
+/** The runner cuts at 4096 characters what it has unescaped, and GitHub a title at 255. */
 const MAX_MESSAGE = 4000;
+const MAX_TITLE = 250;
 /** So that what caused it is not cut off by what it did. */
 const MAX_PART = 1500;
 
-/** One for each prompt, worst first; what does not fit is counted in the last one. */
+/**
+ * One for each prompt, worst first, then what to know beside the verdict. Of a kind there are nine at most, and where
+ * there would be more, the last of them counts the rest.
+ */
 export function annotations(report: Report): Annotation[] {
   const { verdict, context } = report;
-  const { places } = context;
+  const { places, notices } = context;
   const level = verdict === 'fail' ? 'error' : verdict === 'warn' ? 'warning' : 'notice';
-  const { title, meaning, next } = conclusionWords(report);
-  const positions = new Map(places.prompts.map(({ id, ...position }) => [id, position]));
   const found = driftedPrompts(report);
-  const all = found.slice(0, MAX_OF_A_KIND).map(
-    (drifted): Annotation => ({
-      level,
-      title: cap(
-        visible(`${title}: ${drifted.isTrace ? 'traced modules' : `prompt ${drifted.prompt}`}`),
-        250,
-      ),
-      message: cap(
-        visible([message(report, drifted), causes(report)].filter((part) => part !== '').join(' ')),
-        MAX_MESSAGE,
-      ),
-      file: places.file,
-      ...((drifted.isTrace ? undefined : positions.get(drifted.prompt)) ?? places.relations),
-    }),
+  const noted = (wanted: Annotation['level']) =>
+    notices
+      .filter((notice) => notice.level === wanted)
+      .map(
+        ({ title, message }) =>
+          () =>
+            inert({ level: wanted, title, message, file: places.file, ...places.accept }),
+      );
+  const told = found.length > 0 ? drifts(report, level, found) : whole(report, level);
+  return LEVELS.flatMap((one) => kept(one === level ? told : [], noted(one), one, context));
+}
+
+const LEVELS = ['error', 'warning', 'notice'] as const;
+
+/** Made only where it is shown: of 100,000 prompts, nine. */
+type Later = () => Annotation;
+
+function drifts(report: Report, level: Annotation['level'], found: readonly Drifted[]): Later[] {
+  const { places } = report.context;
+  const { title } = conclusionWords(report);
+  const positions = new Map(places.prompts.map(({ id, ...position }) => [id, position]));
+  const cause = causes(report);
+  return found.map(
+    (drifted) => () =>
+      inert({
+        level,
+        title: `${title}: ${drifted.isTrace ? 'traced modules' : `prompt ${drifted.prompt}`}`,
+        message: sentences([message(report, drifted), cause]),
+        file: places.file,
+        ...((drifted.isTrace ? undefined : positions.get(drifted.prompt)) ?? places.relations),
+      }),
   );
-  const noted = context.notices.slice(0, MAX_OF_A_KIND).map(
-    (notice): Annotation => ({
-      level: notice.level,
-      title: cap(visible(notice.title), 250),
-      message: cap(visible(notice.message), MAX_MESSAGE),
-      file: places.file,
-      ...places.accept,
-    }),
-  );
-  if (all.length > 0) return [...capped(all, found.length, places.file), ...noted];
-  if (verdict === 'pass') return noted;
+}
+
+/** Of a run in which no prompt drifted. */
+function whole(report: Report, level: Annotation['level']): Later[] {
+  const { verdict, context } = report;
+  const { meaning, next } = conclusionWords(report);
+  if (verdict === 'pass') return [];
   return [
-    ...noted,
-    {
-      level,
-      title: visible(verdictLine(report)),
-      message: cap(visible(`${meaning} ${unmeasured(report)}${next}`), MAX_MESSAGE),
-      file: places.file,
-      ...places.relations,
-    },
+    () =>
+      inert({
+        level,
+        title: verdictLine(report),
+        message: `${meaning} ${unmeasured(report)}${next}`,
+        file: context.places.file,
+        ...context.places.relations,
+      }),
   ];
 }
 
-/** What was found, worst first: how it differs, which passes saw it, where it begins. */
+function kept(
+  told: readonly Later[],
+  noted: readonly Later[],
+  level: Annotation['level'],
+  { places, reportPath }: Report['context'],
+): Annotation[] {
+  const make = (one: Later) => one();
+  if (told.length + noted.length <= MAX_OF_A_KIND) return [...told, ...noted].map(make);
+  // One place is the count's.
+  const room = MAX_OF_A_KIND - 1;
+  const notices = noted.slice(0, Math.max(MAX_NOTICES, room - told.length));
+  const prompts = told.slice(0, room - notices.length);
+  const left = [
+    ...(told.length > prompts.length ? [counted(told.length - prompts.length, 'more prompt')] : []),
+    ...(noted.length > notices.length ? [counted(noted.length - notices.length, 'more notice')] : []),
+  ];
+  const file = reportPath.slice(reportPath.search(/[^/\\]*$/));
+  const rest = {
+    level,
+    title: `${told.length + noted.length - room} more`,
+    message: `${left.join(' and ')}: the job summary has them, as far as they fit, and ${file} all.`,
+    file: places.file,
+    line: 1,
+    column: 1,
+  };
+  return [...[...prompts, ...notices].map(make), inert(rest)];
+}
+
+const inert = ({ title, message, ...place }: Annotation): Annotation => ({
+  title: excerpt(title, MAX_TITLE),
+  message: excerpt(message, MAX_MESSAGE),
+  ...place,
+});
+
+/**
+ * Text that is inert and at most `max` characters long, its note about a cut included. It is capped once it is escaped,
+ * never within an escape, and of a text of megabytes no more is looked at than can be shown.
+ */
+export function excerpt(text: string, max: number): string {
+  const shown = visible(text.length <= max ? text : text.slice(0, max).replace(/[\ud800-\udbff]$/, ''));
+  if (text.length <= max && shown.length <= max) return shown;
+  const note = `… (cut: ${text.length} characters in all)`;
+  const start = shown
+    .slice(0, max - note.length)
+    // Half of a surrogate pair or of an escape.
+    .replace(/(?:[\ud800-\udbff]|\\(?:u(?:\{[\da-f]*)?)?)$/, '');
+  return `${start}${note}`;
+}
+
+const sentences = (parts: readonly string[]) => parts.filter((part) => part !== '').join(' ');
+
+/** What was found, worst first: how it differs, which passes saw it, where it begins, by how much. */
 function message(report: Report, { broken, worst, isTrace }: Drifted): string {
   return broken
     .map(({ relation, group }, index) => {
@@ -79,42 +149,28 @@ function message(report: Report, { broken, worst, isTrace }: Drifted): string {
       const name = broken.length === 1 ? '' : `${relation.relation}: `;
       const trace = isTrace ? '' : traceHint(relation, group, frame);
       const text = index === 0 && textOf(group) === true ? 'A hash of the text saw nothing.' : '';
-      return cap(
-        visible(
-          [
-            `${name}${agreementWords(own.agreement)}${where === '' ? '' : `: ${where}`}.`,
-            isTrace ? '' : sentence(seenWords(group)),
-            trace === '' ? '' : `Trace: ${trace}.`,
-            text,
-          ]
-            .filter((part) => part !== '')
-            .join(' '),
-        ),
+      return excerpt(
+        sentences([
+          `${name}${agreementWords(own.agreement)}${where === '' ? '' : `: ${where}`}.`,
+          isTrace ? '' : sentence(seenWords(group)),
+          trace === '' ? '' : `Trace: ${trace}.`,
+          text,
+          own.distance === null ? distances(group) : '',
+        ]),
         MAX_PART,
       );
     })
     .join(' ');
 }
 
-const sentence = (text: string) => (text === '' ? '' : `${text.slice(0, 1).toUpperCase()}${text.slice(1)}.`);
+/** Where the worst finding has no distance, as a generated one has none: those of the others. */
+const distances = (group: Group) =>
+  byKind(group)
+    .filter((finding) => isDifferent(finding) && finding.distance !== null)
+    .map(({ kind, distance }) => (distance === null ? '' : `By ${kind}: ${distanceWords(distance)}.`))
+    .join(' ');
 
-function capped(shown: readonly Annotation[], total: number, file: string): Annotation[] {
-  if (total <= MAX_OF_A_KIND) return [...shown];
-  const kept = shown.slice(0, MAX_OF_A_KIND - 1);
-  const [first] = shown;
-  const rest = total - kept.length;
-  return [
-    ...kept,
-    {
-      level: first?.level ?? 'error',
-      title: `${rest} more`,
-      message: `${rest} more prompts: the job summary has them.`,
-      file,
-      line: 1,
-      column: 1,
-    },
-  ];
-}
+const sentence = (text: string) => (text === '' ? '' : `${text.slice(0, 1).toUpperCase()}${text.slice(1)}.`);
 
 /** The repository's own changes first: they are what the pull request can explain. */
 function causes({ changes, digests }: Report): string {
@@ -122,12 +178,9 @@ function causes({ changes, digests }: Report): string {
   if (changes.length === 0) return 'No recorded fact of the environment differs from the baseline’s.';
   const shown = changes
     .slice(0, 5)
-    .map(({ field, before, after }) => [
-      cap(visible(field), 120),
-      cap(visible(before), 60),
-      cap(visible(after), 60),
-    ])
-    .map(([field, before, after]) => `${field}: ${before} → ${after}`);
+    .map(
+      ({ field, before, after }) => `${excerpt(field, 150)}: ${excerpt(before, 90)} → ${excerpt(after, 90)}`,
+    );
   const rest = changes.length - shown.length;
   return `Changed since the baseline: ${shown.join('; ')}${rest > 0 ? `; and ${rest} more` : ''}.`;
 }

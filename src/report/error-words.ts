@@ -146,6 +146,11 @@ export const ERROR_WORDS: Readonly<Record<ToldCode, ErrorWords>> = {
     meaning: 'There is nothing whose verdict could be derived anew.',
     next: 'Name the `….report.json` that a run left beside its record.',
   },
+  'reports-missing': {
+    what: 'Mode `report` found fewer reports than it was to show.',
+    meaning: 'What is missing was not measured, or not handed over: the others must not stand for it.',
+    next: 'See the log of the job that left none, and that what the jobs upload is what this one downloads.',
+  },
   'store-unavailable': {
     what: 'The store of baselines did not answer, or the runner offers no cache service.',
     meaning: 'Whether there is a baseline is not known, and an outage is not `no-baseline`.',

@@ -3,13 +3,14 @@ import { driftedPrompts } from './verdict.ts';
 
 /** The action's outputs, by name as in action.yml. */
 export function outputs(report: Report): Readonly<Record<string, string>> {
-  const { baseline, recordPath, reportPath } = report.context;
+  const { baseline, recordPath, reportPath, htmlPath } = report.context;
   return {
     conclusion: report.conclusion,
     verdict: report.verdict,
     'drift-count': String(driftedPrompts(report).filter(({ isTrace }) => !isTrace).length),
     'record-path': recordPath,
     'report-path': reportPath,
+    'html-path': htmlPath,
     'record-digest': report.outcome,
     'baseline-key': keyOf(baseline),
     accepted: String(report.accepted !== null),

@@ -1,8 +1,9 @@
+import { excerpt } from './annotations.ts';
 import { frameOf, textHashWords } from './findings.ts';
 import { type Group, groupsOf, isDifferent, isIdentical, kindWords, textOf } from './groups.ts';
-import { cap, visible } from './inert.ts';
 import type { Report } from './model.ts';
 import type { ReportedRelation } from './schema.ts';
+import { STRIP_LEGEND, tellingStrip, textStrip } from './strip.ts';
 import { verdictLine } from './verdict.ts';
 import {
   acceptLines,
@@ -18,6 +19,10 @@ const MAX_LISTED = 20;
 /** Of a line; the caller has a cap of its own for what it writes. */
 const MAX_LINE = 1900;
 const MAX_NAME = 64;
+/** Prompts of a relation whose strip is shown: of thousands nobody compares them by eye. */
+const MAX_STRIPS = 20;
+/** Whole, and with its indent and the longest kind of pass no wider than 80 columns, where a terminal would wrap it. */
+const MAX_STRIP = 64;
 
 /** The report as lines of a terminal or log. Of a refresh, what was found is told before anything is stored. */
 export function terminalLines(report: Report): string[] {
@@ -33,8 +38,10 @@ export function findingLines(report: Report): string[] {
   const width = report.relations
     .flatMap(({ findings }) => groupsOf(findings))
     .reduce((widest, group) => Math.max(widest, nameOf(group).length), 6);
+  const parts = report.relations.map((relation) => relationPart(relation, report, width));
   return [
-    ...report.relations.flatMap((relation) => relationPart(relation, report, width)),
+    ...parts.flatMap(({ lines }) => lines),
+    ...(parts.some(({ hasStrips }) => hasStrips) ? [`Strips along the steps: ${STRIP_LEGEND}`] : []),
     ...report.changes
       .slice(0, 12)
       .map(({ half, field, before, after }) => `  changed (${half}): ${field}: ${before} → ${after}`),
@@ -57,10 +64,11 @@ function closingLines(report: Report): string[] {
     verdictLine(report),
     `${meaning} ${next}`,
     ...acceptLines(report),
+    `Page: ${report.context.htmlPath}`,
   ].map(inert);
 }
 
-const inert = (line: string) => cap(visible(line), MAX_LINE);
+const inert = (line: string) => excerpt(line, MAX_LINE);
 
 /** How the change's own suite differs from the one that judges. */
 function suiteChangeLines(rules: Report['context']['rules']): string[] {
@@ -73,14 +81,19 @@ function suiteChangeLines(rules: Report['context']['rules']): string[] {
     );
 }
 
-function relationPart(relation: ReportedRelation, report: Report, width: number): string[] {
+function relationPart(
+  relation: ReportedRelation,
+  report: Report,
+  width: number,
+): { readonly lines: readonly string[]; readonly hasStrips: boolean } {
   const { status, evidence, findings } = relation;
   const frame = frameOf(relation.relation, report);
   const groups = groupsOf(findings);
   const listed = groups.length <= MAX_LISTED ? groups : groups.filter((group) => !isIdentical(group));
   const left = groups.length - listed.length;
   const indent = ' '.repeat(width + 4);
-  return [
+  const strips = new Map(listed.slice(0, MAX_STRIPS).map((group) => [group, stripLines(group)]));
+  const lines = [
     `${relation.relation}: ${status}; ${evidence}`,
     ...listed.flatMap((group) => {
       const text = textOf(group);
@@ -94,11 +107,21 @@ function relationPart(relation: ReportedRelation, report: Report, width: number)
       return [
         `  ${nameOf(group).padEnd(width)}  ${agreementWords(group.worst.agreement)}${where}${hash}`,
         ...(words.length > 1 ? words.map((line) => `${indent}${line}`) : []),
+        ...(strips.get(group) ?? []),
       ];
     }),
     ...(left > 0 ? [`  … and ${left} prompts with identical bits`] : []),
     ...relationLines(relation, report).map((line) => `  ${line}`),
   ];
+  return { lines, hasStrips: [...strips.values()].some((shown) => shown.length > 0) };
 }
 
-const nameOf = ({ prompt, isTrace }: Group) => (isTrace ? 'traced modules' : cap(visible(prompt), MAX_NAME));
+/** All strips begin in one column, so that those of two prompts can be compared. */
+function stripLines({ findings }: Group): string[] {
+  const telling = tellingStrip(findings);
+  return telling === undefined
+    ? []
+    : [`    ${telling.kind.padEnd(8)}  ${textStrip(telling.divergence, MAX_STRIP)}`];
+}
+
+const nameOf = ({ prompt, isTrace }: Group) => (isTrace ? 'traced modules' : excerpt(prompt, MAX_NAME));

@@ -11,7 +11,7 @@ import { repository } from '../../scripts/setup/cache.ts';
 import { loadSuite } from '../../src/disk/suite-file.ts';
 import { parseImage } from '../../src/engine/runtimes/images.ts';
 import type { Situation } from '../../src/github/event.ts';
-import { type Mode, permit } from '../../src/permit.ts';
+import { type Mode, permit, permitReport } from '../../src/permit.ts';
 import { SHAS } from '../support/events.ts';
 import { temporaryFolder } from '../support/runtimes.ts';
 
@@ -19,7 +19,7 @@ const EXAMPLES = 'examples/workflows';
 const ACTION = /^org\/deterministic-ml-action@/;
 
 /** The schema allows any label of a self-hosted runner; actionlint wants them listed. */
-const OWN_LABELS = ['gpu', 'l4', 'h100'];
+const OWN_LABELS = ['gpu', 'l4', 'a100', 'h100'];
 
 /** The action's own owner is a placeholder, so there is no commit to name; the examples say to pin one. */
 const ZIZMOR = `
@@ -34,11 +34,14 @@ rules:
 const Workflow = z.object({
   on: z.union([z.string().transform((event) => ({ [event]: null })), z.record(z.string(), z.unknown())]),
   permissions: z.record(z.string(), z.string()),
-  concurrency: z.object({ group: z.string(), 'cancel-in-progress': z.union([z.boolean(), z.string()]) }),
+  concurrency: z
+    .object({ group: z.string(), 'cancel-in-progress': z.union([z.boolean(), z.string()]) })
+    .optional(),
   jobs: z.record(
     z.string(),
     z.object({
       'timeout-minutes': z.number(),
+      permissions: z.record(z.string(), z.string()).optional(),
       steps: z.array(
         z.object({
           uses: z.string().optional(),
@@ -81,17 +84,20 @@ for (const file of await yamlFiles(EXAMPLES)) {
   test(`${file} gives the action only what action.yml knows, and a suite that exists`, async () => {
     const { inputs } = Manifest.parse(parse(await read('action.yml')));
     const { permissions, jobs } = Workflow.parse(parse(await read(file)));
-    const { 'pull-requests': pullRequests = 'read', ...needed } = permissions;
-    assert.deepEqual(
-      { ...needed, pullRequests },
-      { contents: 'read', actions: 'read', pullRequests: 'read' },
-    );
-
     const timeout = Number(inputs['timeout-minutes']?.default);
     for (const [id, job] of Object.entries(jobs)) {
       const steps = job.steps.filter(({ uses }) => uses !== undefined && ACTION.test(uses));
       assert.notEqual(steps.length, 0, `${id} does not use the action`);
-      if (steps.some(({ with: given }) => given['mode'] !== 'log'))
+      const rights = job.permissions ?? permissions;
+      for (const { with: given } of steps)
+        assert.deepEqual(
+          Object.entries(rightsFor(given)).filter(([right, level]) => rights[right] !== level),
+          [],
+          `${id} may not do what it is asked for`,
+        );
+      const most = Object.values(rights).filter((level) => level === 'write').length;
+      assert.ok(most <= 2, `${id} may write more than it needs`);
+      if (steps.some(({ with: given }) => given['mode'] !== 'log' && given['mode'] !== 'report'))
         assert.ok(
           job['timeout-minutes'] > timeout,
           `${id}: the action's own ${timeout} minutes must end first`,
@@ -101,7 +107,8 @@ for (const file of await yamlFiles(EXAMPLES)) {
           Object.keys(given).filter((name) => !(name in inputs)),
           [],
         );
-        assert.ok((await suites()).includes(`examples/${given['suite']}`), `no suite ${given['suite']}`);
+        if (given['mode'] !== 'report')
+          assert.ok((await suites()).includes(`examples/${given['suite']}`), `no suite ${given['suite']}`);
       }
     }
   });
@@ -115,13 +122,22 @@ for (const file of await yamlFiles(EXAMPLES)) {
     for (const mode of modes)
       for (const event of Object.keys(on)) {
         const asked = modeOn(event, mode);
+        if (asked === 'report') {
+          assert.doesNotThrow(() => permitReport(situation(event)), `report on ${event}`);
+          continue;
+        }
         for (const store of ['cache', 'files'] as const)
           assert.doesNotThrow(() => permit(asked, situation(event), store), `${asked} on ${event}`);
       }
-    const checkouts = steps
-      .map(({ uses = '' }) => uses)
-      .filter((uses) => uses.startsWith('actions/checkout'));
-    assert.deepEqual([...new Set(checkouts)], [await checkoutOf('check.yml')]);
+    const pins = await pinsOf(await yamlFiles(EXAMPLES));
+    for (const { uses = '' } of steps)
+      if (!ACTION.test(uses)) assert.deepEqual([...(pins.get(uses.split('@')[0] ?? '') ?? [])], [uses]);
+    // It has rights, and what it would check out is a stranger's.
+    if ('workflow_run' in on)
+      assert.deepEqual(
+        steps.filter(({ uses = '' }) => uses.startsWith('actions/checkout')),
+        [],
+      );
   });
 }
 
@@ -147,7 +163,7 @@ function modeOn(event: string, mode: unknown): Mode {
   return AMode.parse(when === undefined ? (mode ?? 'check') : when === event ? then : otherwise);
 }
 
-const AMode = z.enum(['check', 'refresh', 'power', 'log']) satisfies z.ZodType<Mode>;
+const AMode = z.enum(['check', 'refresh', 'power', 'log', 'report']) satisfies z.ZodType<Mode>;
 
 /** An event of somebody in the repository, on the default branch or on its way there. */
 const situation = (event: string): Situation => ({
@@ -157,12 +173,30 @@ const situation = (event: string): Situation => ({
   defaultBranch: 'main',
   base: 'refs/heads/main',
   fork: false,
+  subject: { kind: 'commit', head: SHAS.commit },
 });
 
-async function checkoutOf(file: string): Promise<string | undefined> {
-  const { jobs } = Workflow.parse(parse(await read(join(EXAMPLES, file))));
-  const [used] = Object.values(jobs).flatMap(({ steps }) => steps.flatMap(({ uses }) => uses ?? []));
-  return used;
+/** What a step needs at least. */
+function rightsFor({ mode = 'check', comment = 'drift', ...given }: Readonly<Record<string, unknown>>) {
+  return {
+    ...(mode === 'report' ? {} : { contents: 'read', actions: 'read' }),
+    ...((mode === 'check' || mode === 'report') && comment !== 'never' ? { 'pull-requests': 'write' } : {}),
+    ...(given['check-run'] === true ? { checks: 'write' } : {}),
+  };
+}
+
+/** By action: the commits that these workflows name it by. */
+async function pinsOf(names: readonly string[]): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
+  const pins = new Map<string, Set<string>>();
+  for (const name of names) {
+    const { jobs } = Workflow.parse(parse(await read(name)));
+    for (const { uses = '' } of Object.values(jobs).flatMap(({ steps }) => steps)) {
+      const [action = '', commit = ''] = uses.split('@');
+      if (!ACTION.test(uses)) assert.match(commit, /^[0-9a-f]{40}$/, uses);
+      pins.set(action, (pins.get(action) ?? new Set()).add(uses));
+    }
+  }
+  return pins;
 }
 
 /** A suite is any YAML file of the examples that is no workflow. */

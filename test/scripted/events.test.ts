@@ -355,7 +355,14 @@ describe('where a change still needs a yes, the base branch judges', { concurren
   test('a pull request whose repository is gone is a stranger’s', async () => {
     const { runner, baseSuite } = await aCheckout('files');
     await using _ = runner;
-    const row = { event: 'pull_request', fork: false, look: 'base', power: 'base', refresh: [] };
+    const row = {
+      event: 'pull_request',
+      fork: false,
+      look: 'base',
+      power: 'base',
+      report: 'yes',
+      refresh: [],
+    };
     const { server, options } = await gitHubWith(baseSuite, row);
     await using __ = server;
     const payload = payloadOf('pull_request', { deleted: true });

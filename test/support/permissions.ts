@@ -3,40 +3,40 @@ import assert from 'node:assert/strict';
 /*
  * Which event may do what, for the rule itself and for the built action.
  *
- * Who judges a look (check, log) and a power run, and what a refresh may store: into the cache and into files, from
- * the default branch, another one and a tag. `-` is refused.
+ * Who judges a look (check, log) and a power run, whether reports of other jobs may be shown, and what a refresh may
+ * store: into the cache and into files, from the default branch, another one and a tag. `-` is refused.
  */
 const TABLE = `
-event                              look      power     cache: default branch tag   files: default  branch    tag
-pull_request                       base      base      -              -      -     -               -         -
-pull_request_review                base      base      -              -      -     -               -         -
-pull_request_review_comment        base      base      -              -      -     -               -         -
-fork/pull_request                  base/fork -         -              -      -     -               -         -
-fork/pull_request_review           base/fork -         -              -      -     -               -         -
-fork/pull_request_review_comment   base/fork -         -              -      -     -               -         -
-merge_group                        base      base      -              -      -     -               -         -
-push                               checkout  checkout  accepted       -      -     accepted        -         -
-schedule                           checkout  checkout  unchanged      -      -     unchanged       -         -
-workflow_dispatch                  checkout  checkout  reasoned       -      -     reasoned        reasoned  reasoned
-repository_dispatch                checkout  checkout  -              -      -     -               -         -
-release                            checkout  checkout  -              -      -     -               -         -
-cli                                checkout  checkout  reasoned       reasoned reasoned reasoned   reasoned  reasoned
-pull_request_target                -         -         -              -      -     -               -         -
-fork/pull_request_target           -         -         -              -      -     -               -         -
-workflow_run                       -         -         -              -      -     -               -         -
-issue_comment                      -         -         -              -      -     -               -         -
-issues                             -         -         -              -      -     -               -         -
-discussion_comment                 -         -         -              -      -     -               -         -
-fork                               -         -         -              -      -     -               -         -
-watch                              -         -         -              -      -     -               -         -
-create                             -         -         -              -      -     -               -         -
-delete                             -         -         -              -      -     -               -         -
-check_run                          -         -         -              -      -     -               -         -
-status                             -         -         -              -      -     -               -         -
-deployment                         -         -         -              -      -     -               -         -
-of_next_year                       -         -         -              -      -     -               -         -
-constructor                        -         -         -              -      -     -               -         -
-Push                               -         -         -              -      -     -               -         -
+event                              look      power     report  cache: default branch tag   files: default  branch    tag
+pull_request                       base      base      yes     -              -      -     -               -         -
+pull_request_review                base      base      yes     -              -      -     -               -         -
+pull_request_review_comment        base      base      yes     -              -      -     -               -         -
+fork/pull_request                  base/fork -         yes     -              -      -     -               -         -
+fork/pull_request_review           base/fork -         yes     -              -      -     -               -         -
+fork/pull_request_review_comment   base/fork -         yes     -              -      -     -               -         -
+merge_group                        base      base      yes     -              -      -     -               -         -
+push                               checkout  checkout  yes     accepted       -      -     accepted        -         -
+schedule                           checkout  checkout  yes     unchanged      -      -     unchanged       -         -
+workflow_dispatch                  checkout  checkout  yes     reasoned       -      -     reasoned        reasoned  reasoned
+repository_dispatch                checkout  checkout  yes     -              -      -     -               -         -
+release                            checkout  checkout  yes     -              -      -     -               -         -
+cli                                checkout  checkout  yes     reasoned       reasoned reasoned reasoned   reasoned  reasoned
+pull_request_target                -         -         -       -              -      -     -               -         -
+fork/pull_request_target           -         -         -       -              -      -     -               -         -
+workflow_run                       -         -         yes     -              -      -     -               -         -
+issue_comment                      -         -         -       -              -      -     -               -         -
+issues                             -         -         -       -              -      -     -               -         -
+discussion_comment                 -         -         -       -              -      -     -               -         -
+fork                               -         -         -       -              -      -     -               -         -
+watch                              -         -         -       -              -      -     -               -         -
+create                             -         -         -       -              -      -     -               -         -
+delete                             -         -         -       -              -      -     -               -         -
+check_run                          -         -         -       -              -      -     -               -         -
+status                             -         -         -       -              -      -     -               -         -
+deployment                         -         -         -       -              -      -     -               -         -
+of_next_year                       -         -         -       -              -      -     -               -         -
+constructor                        -         -         -       -              -      -     -               -         -
+Push                               -         -         -       -              -      -     -               -         -
 `;
 
 export const STORES = ['cache', 'files'] as const;
@@ -48,6 +48,8 @@ export interface Row {
   readonly fork: boolean;
   readonly look: string;
   readonly power: string;
+  /** Whether it may show what other jobs measured. */
+  readonly report: string;
   /** By store, then by ref. */
   readonly refresh: readonly (readonly string[])[];
 }
@@ -56,7 +58,7 @@ export const ROWS = TABLE.trim()
   .split('\n')
   .slice(1)
   .map((line): Row => {
-    const [name = '', look = '', power = '', ...refresh] = line.split(/\s+/);
+    const [name = '', look = '', power = '', report = '', ...refresh] = line.split(/\s+/);
     assert.equal(refresh.length, 6, line);
     const event = name.replace(/^fork\//, '');
     return {
@@ -64,6 +66,7 @@ export const ROWS = TABLE.trim()
       fork: event !== name,
       look,
       power,
+      report,
       refresh: [refresh.slice(0, 3), refresh.slice(3)],
     };
   });

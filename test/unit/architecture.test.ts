@@ -50,6 +50,10 @@ const ROOMS: Readonly<
     rooms: ['top', 'baseline', 'compare', 'engine', 'fingerprint', 'record', 'suite'],
     packages: ['zod'],
   },
+  'report/html': {
+    rooms: ['report', 'compare', 'engine', 'record', 'suite'],
+    packages: ['echarts/core', 'echarts/charts', 'echarts/components', 'echarts/renderers'],
+  },
   // The engine's port, protocol and session: a peer's streams are all that they touch.
   engine: {
     rooms: ['top', 'engine/engines', 'fingerprint', 'record', 'suite'],

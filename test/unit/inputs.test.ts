@@ -47,6 +47,9 @@ describe('inputs', () => {
     assert.equal(settings.timeoutSeconds, 3600);
     assert.equal(settings.inactivitySeconds, 1200);
     assert.equal(settings.hubToken, undefined);
+    const { announcing, merging } = parsed();
+    assert.deepEqual(announcing, { comment: 'drift', checkRun: false });
+    assert.deepEqual(merging, { reports: '/runner/repository/reports', expected: 1 });
   });
 
   test('are all known to action.yml, and all of action.yml are read', async () => {
@@ -109,7 +112,10 @@ describe('inputs', () => {
 
 describe('inputs that are wrong', () => {
   for (const [inputs, message] of [
-    [{ mode: 'Refresh' }, '`mode` is `Refresh`, but must be `check` or `refresh` or `power` or `log`.'],
+    [
+      { mode: 'Refresh' },
+      '`mode` is `Refresh`, but must be `check` or `refresh` or `power` or `log` or `report`.',
+    ],
     [{ runtime: 'podman' }, '`runtime` is `podman`, but must be `auto` or `docker` or `process`.'],
     [{ 'timeout-minutes': '0' }, '`timeout-minutes` is `0`, but must be a number of minutes above 0.'],
     [{ 'timeout-minutes': '-5' }, '`timeout-minutes` is `-5`, but must be a number of minutes above 0.'],
@@ -137,6 +143,10 @@ describe('inputs that are wrong', () => {
       { mode: 'refresh' },
       '`reason` is empty, but mode `refresh` needs one: it is shown with every later comparison.',
     ],
+    [{ comment: 'yes' }, '`comment` is `yes`, but must be `drift` or `always` or `never`.'],
+    [{ 'check-run': 'yes' }, '`check-run` is `yes`, but must be `false` or `true`.'],
+    [{ 'expected-reports': '0' }, '`expected-reports` is `0`, but must be a whole number from 1 to 256.'],
+    [{ 'expected-reports': '2.5' }, '`expected-reports` is `2.5`, but must be a whole number from 1 to 256.'],
     [{ reason: 'x'.repeat(1001) }, '`reason` is longer than 1000 characters.'],
   ] as const)
     test(JSON.stringify(inputs).slice(0, 60), () => {

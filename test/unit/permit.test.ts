@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { UserError } from '../../src/errors.ts';
 import type { Situation } from '../../src/github/event.ts';
-import { type Mode, type Permission, permit } from '../../src/permit.ts';
+import { type Permission, permit, permitReport, type SuiteMode } from '../../src/permit.ts';
 import { EVENTS, SHAS } from '../support/events.ts';
 import { REFS, ROWS, STORES } from '../support/permissions.ts';
 import { thrownBy } from './support/suites.ts';
@@ -16,13 +16,14 @@ function situation(event: string, changes: Partial<Situation> = {}): Situation {
     defaultBranch: 'main',
     base: merging ? 'refs/heads/main' : undefined,
     fork: false,
+    subject: { kind: 'none' },
     ...changes,
   };
 }
 
 /** A permission as the table writes it, `-` for a refusal of that code. */
 function answer(
-  mode: Mode,
+  mode: SuiteMode,
   asked: Situation,
   store: 'cache' | 'files',
   code: string,
@@ -46,8 +47,14 @@ describe('which event may do what', () => {
     );
   });
 
-  for (const { event, fork, look, power, refresh } of ROWS) {
+  for (const { event, fork, look, power, report, refresh } of ROWS) {
     const name = `${event}${fork ? ' of a fork' : ''}`;
+    test(`report on ${name}: ${report}`, () => {
+      const asked = () => permitReport(situation(event, { fork }));
+      if (report === 'yes') asked();
+      else assert.equal(thrownBy(asked).code, 'event-refused');
+    });
+
     for (const mode of ['check', 'log', 'power'] as const)
       test(`${mode} on ${name}: ${mode === 'power' ? power : look}, whatever the branch and the store`, () => {
         for (const store of STORES)
@@ -113,7 +120,7 @@ describe('what is not known is no permission', () => {
 });
 
 describe('a refusal says what happened, why, and what to do', () => {
-  const refusals: readonly [string, Mode, Situation, RegExp, RegExp][] = [
+  const refusals: readonly [string, SuiteMode, Situation, RegExp, RegExp][] = [
     [
       'a target',
       'check',

@@ -6,7 +6,7 @@ import { ensureAct } from '../../../scripts/setup/act.ts';
 import { repository } from '../../../scripts/setup/cache.ts';
 import { type CacheJob, type CacheServer, startCacheServer } from '../../support/cache-server.ts';
 import { payloadOf, REPOSITORY } from '../../support/events.ts';
-import { type Pull, startGitHubServer } from '../../support/github-server.ts';
+import { type GitHubServer, type Pull, startGitHubServer } from '../../support/github-server.ts';
 
 /** What the runner shows on a line of a file, or on the job where `file` is missing. */
 export interface Annotation {
@@ -33,6 +33,13 @@ export interface JobResult {
   readonly seconds: number;
 }
 
+/** How the jobs of a workflow ended, by their names. */
+export interface RunResult {
+  readonly jobs: ReadonlyMap<string, JobResult>;
+  readonly runId: string;
+  readonly seconds: number;
+}
+
 export interface ActOptions {
   /** Folder for everything that is made. */
   readonly folder: string;
@@ -53,12 +60,17 @@ const MAIN = 'refs/heads/main';
  */
 export interface ActRepository extends AsyncDisposable {
   readonly cache: CacheServer;
+  readonly github: GitHubServer;
   /** Writes a file of the working tree. */
   write(path: string, content: string): Promise<void>;
   /** Commits what is written to a branch, and runs check.yml, or another, for its pull request. */
   pullRequest(signal: AbortSignal, workflow?: string, flags?: readonly string[]): Promise<JobResult>;
   /** Merges that branch, or what is written: nothing runs. */
   merge(): Promise<void>;
+  /** The same of a workflow with several jobs, by their names. */
+  pullRequestJobs(signal: AbortSignal, workflow: string): Promise<RunResult>;
+  /** Runs a workflow on the default branch, after another run that a stranger's pull request started. */
+  afterRun(runId: string, workflow: string, options: Pick<RunOptions, 'signal'>): Promise<JobResult>;
   /** Runs a workflow on the default branch. */
   onMain(event: string, workflow: string, options: RunOptions): Promise<JobResult>;
 }
@@ -70,7 +82,14 @@ export interface RunOptions {
   readonly flags?: readonly string[];
 }
 
-const WORKFLOWS = ['check.yml', 'refresh.yml', 'accept.yml', 'keep-warm.yml', 'matrix.yml'] as const;
+const WORKFLOWS = [
+  ...['check.yml', 'refresh.yml', 'accept.yml', 'keep-warm.yml', 'matrix.yml'],
+  ...['fork-check.yml', 'fork-report.yml'],
+] as const;
+
+/** Where the stand-ins for GitHub's own actions lie. */
+const ARTIFACTS = join(repository, 'test/e2e/support/artifacts');
+
 
 export async function actRepository({ folder, action, docker }: ActOptions): Promise<ActRepository> {
   const act = await ensureAct();
@@ -78,10 +97,15 @@ export async function actRepository({ folder, action, docker }: ActOptions): Pro
   const records = join(folder, 'records');
   await cp(join(repository, 'examples/prompts'), join(place, 'prompts'), { recursive: true });
   await mkdir(join(place, '.github/workflows'), { recursive: true });
+  const standIns = new Map<string, string>();
   for (const name of WORKFLOWS) {
     const example = await readFile(join(repository, 'examples/workflows', name), 'utf8');
+    for (const [uses, which = ''] of example.matchAll(/actions\/(upload|download)-artifact@[0-9a-f]{40}/g))
+      standIns.set(uses, join(ARTIFACTS, which));
     await writeFile(join(place, '.github/workflows', name), keepingRecord(example, records));
   }
+  const artifacts = join(folder, 'artifacts');
+  await mkdir(artifacts);
   const git = async (...args: string[]) =>
     (await execa('git', args, { cwd: place, env: GIT_IDENTITY })).stdout;
   const commit = async (message: string) => {
@@ -111,7 +135,7 @@ export async function actRepository({ folder, action, docker }: ActOptions): Pro
     payload: object,
     job: CacheJob,
     { signal, flags = [] }: RunOptions,
-  ): Promise<JobResult> {
+  ): Promise<RunResult> {
     const eventFile = join(folder, 'event.json');
     await writeFile(eventFile, JSON.stringify(payload));
     runId += 1;
@@ -119,17 +143,19 @@ export async function actRepository({ folder, action, docker }: ActOptions): Pro
       ...cache.job({ default: MAIN, ...job }),
       ...github.env,
       GITHUB_RUN_ID: String(runId),
+      ARTIFACTS: artifacts,
     };
     const start = performance.now();
     const { stdout, stderr } = await execa(
       act,
       [
         ...[event, '--json', '--workflows', join('.github/workflows', workflow), '--eventpath', eventFile],
-        ...['self-hosted', 'gpu', 'ubuntu-latest', 'l4', 'h100'].flatMap((label) => [
+        ...['self-hosted', 'gpu', 'ubuntu-latest', 'l4', 'a100', 'h100'].flatMap((label) => [
           '--platform',
           `${label}=-self-hosted`,
         ]),
         ...['--local-repository', `org/deterministic-ml-action@v1=${action}`, '--actor', 'octocat'],
+        ...[...standIns].flatMap(([uses, path]) => ['--local-repository', `${uses}=${path}`]),
         ...['--no-cache-server', '--action-cache-path', join(folder, 'work')],
         ...['--secret', `GITHUB_TOKEN=${TOKEN}`],
         ...Object.entries(environment).flatMap(([name, value]) => ['--env', `${name}=${value}`]),
@@ -153,17 +179,43 @@ export async function actRepository({ folder, action, docker }: ActOptions): Pro
     if (!events.some(({ jobResult }) => jobResult !== undefined))
       throw new Error(`act said:\n${stdout}\n${stderr}`);
     const seconds = (performance.now() - start) / 1000;
-    return { ...resultOf(events), record: join(records, String(runId)), runId: String(runId), seconds };
+    const jobs = Map.groupBy(events, ({ job }) => job);
+    jobs.delete('');
+    return {
+      runId: String(runId),
+      seconds,
+      jobs: new Map(
+        [...jobs].map(([job, own]) => [
+          job.slice(job.indexOf('/') + 1),
+          { ...resultOf(own), runId: String(runId), seconds },
+        ]),
+      ),
+    };
+  }
+
+  /** Of a workflow with one job. */
+  async function runOne(...asked: Parameters<typeof run>): Promise<JobResult> {
+    const { jobs } = await run(...asked);
+    const [job, ...others] = jobs.values();
+    if (job === undefined || others.length > 0) throw new Error(`jobs: ${[...jobs.keys()].join(', ')}`);
+    return job;
   }
 
   return {
     cache,
+    github,
     write: (path, content) => writeFile(join(place, path), content),
     async pullRequest(signal, workflow = 'check.yml', flags = []) {
       await git('checkout', '--quiet', '-B', 'change');
       await commit('change');
       const job = { ref: `refs/pull/${PULL}/merge`, base: MAIN };
-      return await run('pull_request', workflow, payloadOf('pull_request'), job, { signal, flags });
+      return await runOne('pull_request', workflow, payloadOf('pull_request'), job, { signal, flags });
+    },
+    async pullRequestJobs(signal, workflow) {
+      await git('checkout', '--quiet', '-B', 'change');
+      await commit('change');
+      const job = { ref: `refs/pull/${PULL}/merge`, base: MAIN };
+      return await run('pull_request', workflow, payloadOf('pull_request'), job, { signal });
     },
     async merge() {
       await commit('change');
@@ -179,7 +231,13 @@ export async function actRepository({ folder, action, docker }: ActOptions): Pro
       // act takes the commit from a push's payload.
       const after = event === 'push' ? { after: await git('rev-parse', 'HEAD') } : {};
       const payload = { ...payloadOf(event), ...after, ...(inputs === undefined ? {} : { inputs }) };
-      return await run(event, workflow, payload, { ref: MAIN }, options);
+      return await runOne(event, workflow, payload, { ref: MAIN }, options);
+    },
+    async afterRun(other, workflow, { signal }) {
+      await git('checkout', '--quiet', 'main');
+      const payload = payloadOf('workflow_run');
+      const about = { ...Object(payload['workflow_run']), id: Number(other) };
+      return await runOne('workflow_run', workflow, { ...payload, workflow_run: about }, { ref: MAIN }, { signal });
     },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
@@ -188,8 +246,14 @@ export async function actRepository({ folder, action, docker }: ActOptions): Pro
 /** act throws a succeeded job's RUNNER_TEMP away, and the record with it. */
 function keepingRecord(workflow: string, records: string): string {
   const suite = /^( *)suite: .*$/m;
-  if (!suite.test(workflow)) throw new Error('the example names no suite');
-  return workflow.replace(suite, `$&\n$1record-path: ${records}/\${{ github.run_id }}`);
+  if (!suite.test(workflow)) return workflow;
+  const path = `${records}/\${{ github.run_id }}\${{ matrix.gpu }}`;
+  return (
+    workflow
+      .replace(suite, `$&\n$1record-path: ${path}`)
+      // One machine is several: which one, a variable tells it.
+      .replace(/^ {4}runs-on: .*matrix\.gpu.*$/m, '$&\n    env: { LC_LEVEL: "${{ matrix.gpu }}" }')
+  );
 }
 
 const GIT_IDENTITY = {
@@ -202,6 +266,7 @@ const GIT_IDENTITY = {
 /** One line of `act --json`. */
 const Event = z.object({
   msg: z.string(),
+  job: z.string().default(''),
   stage: z.string().optional(),
   step: z.string().optional(),
   stepResult: z.string().optional(),
@@ -217,14 +282,16 @@ type Event = z.infer<typeof Event>;
 
 const LEVELS = ['error', 'warning', 'notice'] as const;
 
-function resultOf(events: readonly Event[]): Omit<JobResult, 'record' | 'runId' | 'seconds'> {
+function resultOf(events: readonly Event[]): Omit<JobResult, 'runId' | 'seconds'> {
   const post = events.find(({ stage, stepResult }) => stage === 'Post' && stepResult !== undefined);
+  const outputs = Object.fromEntries(
+    events.filter(({ command }) => command === 'set-output').map(({ name, arg }) => [name, arg]),
+  );
   return {
+    record: outputs['record-path'] ?? '',
     succeeded: events.some(({ jobResult }) => jobResult === 'success'),
     post: post === undefined ? 'missing' : post.stepResult === 'success' ? 'success' : 'failure',
-    outputs: Object.fromEntries(
-      events.filter(({ command }) => command === 'set-output').map(({ name, arg }) => [name, arg]),
-    ),
+    outputs,
     annotations: events.flatMap(({ command, arg, kvPairs }): Annotation[] => {
       const level = LEVELS.find((one) => one === command);
       if (level === undefined) return [];

@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type Docker from 'dockerode';
-import { MODEL_CLASSES } from '../../../scripts/demo-suite.ts';
+import { modelClasses } from '../../../scripts/demo-suite.ts';
 import { LABEL } from '../../../src/engine/runtimes/labels.ts';
 import { aRunner, type Runner } from './spawn.ts';
 
@@ -93,7 +93,7 @@ export function realSuite(options: SuiteOptions): string {
     env: {
       TORCHDYNAMO_DISABLE: '1',
       VLLM_CPU_KVCACHE_SPACE: '1',
-      ...(options.runtime === undefined ? MODEL_CLASSES : {}),
+      ...modelClasses(options.runtime === undefined ? 'machine' : 'image'),
       ...options.env,
     },
   });

@@ -35,6 +35,7 @@ describe('what started a run', () => {
       defaultBranch: 'main',
       base: undefined,
       fork: false,
+      subject: { kind: 'commit', head: SHAS.commit },
     });
   });
 
@@ -134,12 +135,45 @@ describe('what started a run', () => {
     }
   });
 
+  test('a report is about the pull request’s own head, never the merge commit', async () => {
+    for (const event of ['pull_request_target', ...PULL_REQUESTS])
+      for (const fork of [false, true])
+        assert.deepEqual((await read(event, payloadOf(event, { fork }))).subject, {
+          kind: 'pull-request',
+          number: 7,
+          head: SHAS.head,
+        });
+  });
+
+  test('after another workflow it is about what that one ran on, whatever this one’s commit', async () => {
+    const { subject } = await read('workflow_run');
+    assert.deepEqual(subject, {
+      kind: 'workflow-run',
+      run: { id: '2', attempt: '1' },
+      head: SHAS.head,
+      pullRequests: [],
+      from: { owner: 'mallory', repositoryId: 98765432, branch: 'change' },
+    });
+    const told = payloadOf('workflow_run')['workflow_run'] as Readonly<Record<string, unknown>>;
+    const with_ = async (more: object) =>
+      (await read('workflow_run', { workflow_run: { ...told, ...more } })).subject;
+    assert.partialDeepStrictEqual(await with_({ pull_requests: [{ number: 9 }], run_attempt: 3 }), {
+      run: { attempt: '3' },
+      pullRequests: [9],
+    });
+    for (const gone of [{ head_repository: null }, { head_branch: null }, { head_branch: 'a b' }])
+      assert.partialDeepStrictEqual(await with_(gone), { head: SHAS.head, from: undefined });
+    for (const wrong of [{ id: '2' }, { head_sha: 'main' }, { head_sha: `${SHAS.head}\n` }])
+      assert.deepEqual(await with_(wrong), { kind: 'none' });
+  });
+
   test('no file, no environment, a terminal', async () => {
     const nothing = {
       commit: '',
       ref: '',
       defaultBranch: undefined,
       base: undefined,
+      subject: { kind: 'none' },
     };
     assert.deepEqual(await readSituation({}), { ...nothing, event: '', fork: false });
     assert.deepEqual(await readSituation({ GITHUB_EVENT_NAME: 'cli' }), {

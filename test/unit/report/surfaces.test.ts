@@ -157,7 +157,7 @@ describe('annotations', () => {
     const many = Array.from({ length: 25 }, (_, i) => finding(`p${i}`));
     const found = annotations(withFindings(many));
     assert.equal(found.length, 9);
-    assert.equal(found.at(-1)?.message, '17 more prompts: the job summary has them.');
+    assert.equal(found.at(-1)?.message, '17 more prompts: the job summary has them, as far as they fit, and record.report.json all.');
     assert.equal(annotations(withFindings(many.slice(0, 9))).length, 9);
     assert.match(annotations(withFindings(many.slice(0, 9))).at(-1)?.title ?? '', /prompt p8/);
   });
@@ -232,7 +232,8 @@ describe('the job summary', () => {
     const text = summary(DRIFT);
     assert.match(text, /^## ❌ Drift: 3 of 3 prompts/);
     assert.match(text, /refreshed by alice for “first baseline” &#40;run 42, commit c0ffeec0ffee&#41;/);
-    assert.match(text, /### rerun: held/);
+    assert.match(text, /\| rerun \| held \| identical \| 3 of 3 identical; Proof: the engine's counters/);
+    assert.match(text, /\| baseline \| ❗ broken \| identical \| 0 of 3 identical; 1 with other prompt tokens; /);
     assert.match(text, /### baseline: broken/);
     assert.match(
       text,
@@ -240,7 +241,7 @@ describe('the job summary', () => {
     );
     assert.match(
       text,
-      /\| <code>capital<\/code> \| ❗ same tokens, other log-probability bits \| same \| same \| 1 of 2 differ \|/,
+      /\| <code>capital<\/code> \| ❗ same tokens, other log-probability bits \| same \| same \| 1 of 2 differ \| generate <code>=&#126;<\/code> \|/,
     );
     assert.match(text, /0 of 3 identical\./);
     assert.match(text, /Deterministic defaults in force beside the suite’s own arguments: seed=0/);
@@ -250,18 +251,18 @@ describe('the job summary', () => {
     const text = summary(FULL);
     assert.match(
       text,
-      /\| prompt \| agreement \| hash of the text alone \| tokens \| decode bits \| score bits \| where \|/,
+      /\| prompt \| agreement \| hash of the text alone \| tokens \| decode bits \| score bits \| along the steps \| where \|/,
     );
     const rows = text.split('\n').filter((line) => line.startsWith('| <code>capital'));
-    // Of rerun and of baseline.
-    assert.equal(rows.length, 2);
+    // Of baseline alone: what is identical throughout has its row in the overview.
+    assert.equal(rows.length, 1);
     assert.match(
-      rows[1] ?? '',
-      /\| same \| same \| 1 of 2 differ \| 2 of 4 differ \| generate: .*force: .*score: /,
+      rows[0] ?? '',
+      /\| same \| same \| 1 of 2 differ \| 2 of 4 differ \| \w+ <code>[^|]*<\/code> \| generate: .*force: .*score: /,
     );
     assert.match(
       text,
-      /\| traced modules \| ❗ modules compute something else \| – \| – \| – \| – \| trace: first/,
+      /\| traced modules \| ❗ modules compute something else \| – \| – \| – \| – \| – \| trace: first/,
     );
     assert.match(text, /\| <code>text<\/code> \| ❗ .* \| – \| – \| – \| 2 of 4 differ \|/);
   });
@@ -379,6 +380,7 @@ describe('the terminal', () => {
     assert.ok(lines.some((line) => /^ {2}capital {2}same tokens, .*\[hash of the text: same\]$/.test(line)));
     const verdict = lines.findIndex((line) => /^Drift: 3 of 3 prompts/.test(line));
     assert.match(lines[verdict + 1] ?? '', /If it is, accept exactly this record/);
+    assert.equal(lines.filter((line) => line === verdictLine(DRIFT)).length, 1);
     assert.deepEqual(lines.slice(verdict + 3), [
       'accept:',
       `  - record: ${DRIFT.outcome}`,
@@ -386,6 +388,7 @@ describe('the terminal', () => {
       '    reason: "why these bits are meant"',
       'Or, once it is merged:',
       'gh workflow run refresh.yml -f reason="why these bits are to be trusted"',
+      'Page: /tmp/record.report.html',
     ]);
   });
 
@@ -532,7 +535,7 @@ describe('hostile text in every field', () => {
         const rest = summary(report)
           .replaceAll('\n', ' ')
           .replaceAll(/&(?:#\d+|amp|lt|gt);/g, '')
-          .replaceAll(/<\/?code>|\*\*Next:\*\*|```(?:yaml|console) .*?```|> ⚠️ \*\*|\*\* |##+ |\| --- |/g, '');
+          .replaceAll(/<\/?code>|\*\*(?:Next|Worst|Trace):\*\*|```(?:yaml|console) .*?```|> ⚠️ \*\*|\*\* |##+ |\| --- |/g, '');
         assert.doesNotMatch(rest, /[\\`*_{}[\]#+!~^$@<>]|:\/\/|\bwww\./i);
         assert.doesNotMatch(rest, clean);
       }
@@ -573,6 +576,7 @@ describe('outputs', () => {
       accepted: 'false',
       'record-path': '/tmp/record',
       'report-path': '/tmp/record.report.json',
+      'html-path': '/tmp/record.report.html',
       'record-digest': DRIFT.outcome,
       'baseline-key': keyOf(side({ passes: { 'generate-1': BEFORE } })),
       'hardware-class': 'cpu-genuineintel-x86-64-v4',

@@ -1,0 +1,174 @@
+import { counted, finite, nats, times } from '../figures.ts';
+import { textOf } from '../groups.ts';
+import type { Report } from '../model.ts';
+import { driftedPrompts, verdictLine } from '../verdict.ts';
+import { acceptWords, conclusionWords } from '../words.ts';
+import { capped, type Html, html, prose } from './escape.ts';
+import type { Level } from './level.ts';
+
+export const GLYPH = { pass: '✓', warn: '!', fail: '✕' } as const;
+const JOB = { pass: 'passes', warn: 'warns', fail: 'fails' } as const;
+
+/** The first thing on a page and, of most runs, the only one that is read: what, how much, does it matter, what now. */
+export function verdictPart(report: Report, { id, heading }: Level): Html {
+  const { verdict, context, suite, createdAt, hardwareClass } = report;
+  const { title, meaning, next } = conclusionWords(report);
+  const line = verdictLine(report);
+  // The same words as everywhere; only the title is set larger.
+  const rest = line.startsWith(`${title}: `) ? line.slice(title.length + 2) : undefined;
+  const words =
+    rest === undefined
+      ? html`${line}`
+      : html`<span class="title">${title}<span class="vh">: </span></span> <span class="rest">${rest}</span>`;
+  return html`<header class="verdict v-${verdict}">
+<p class="eyebrow"><b>${suite.name}</b> <span>${context.run.repository}</span> <span>${hardwareClass}</span> <time datetime="${createdAt}">${createdAt.slice(0, 16).replace('T', ' ')} UTC</time></p>
+<p class="badge"><span aria-hidden="true">${GLYPH[verdict]}</span> The ${context.mode} ${JOB[verdict]}</p>
+${heading(1, words, id('verdict'))}
+<p class="meaning">${prose(meaning)}</p>
+${figures(report)}
+</header>
+${nextPart(report, next, heading)}
+${noticesPart(report)}`;
+}
+
+interface Figure {
+  readonly what: string;
+  readonly value: Html | string;
+  readonly told: Html | string;
+}
+
+function figures(report: Report): Html {
+  const found = driftedPrompts(report).filter(({ isTrace }) => !isTrace);
+  const shown = [
+    ...(found.length === 0 ? compared(report) : drift(report, found)),
+    ...sizeFigure(report),
+    ...moduleFigure(report),
+  ];
+  return html`<dl class="figures">${shown.map(
+    ({ what, value, told }) => html`<div><dt>${what}</dt><dd><b>${value}</b><span>${told}</span></dd></div>`,
+  )}</dl>`;
+}
+
+function compared({ work }: Report): Figure[] {
+  return [
+    {
+      what: 'Ran',
+      value: counted(work.prompts + work.texts, 'prompt'),
+      told: `${counted(work.lifetimes, 'engine start')}, ${work.seconds.toFixed(1)} s`,
+    },
+    {
+      what: 'Decoded',
+      value: counted(work.tokens, 'token'),
+      told: work.positions === 0 ? 'nothing scored' : `${counted(work.positions, 'position')} scored`,
+    },
+  ];
+}
+
+function drift({ work }: Report, found: ReturnType<typeof driftedPrompts>): Figure[] {
+  const texts = found.map(({ broken }) => broken.map(({ group }) => textOf(group)));
+  const seen = texts.filter((told) => told.includes(false)).length;
+  const isText = texts.flat().some((same) => same !== null);
+  const total = work.prompts + work.texts;
+  return [
+    {
+      what: 'Drifted',
+      value: html`${found.length} <small>of ${total}</small>`,
+      told: work.texts === 0 ? 'prompts' : 'prompts and texts',
+    },
+    {
+      what: 'A text hash sees',
+      value: isText ? (seen === 0 ? 'none' : html`${seen} <small>of ${found.length}</small>`) : '–',
+      told: isText ? (seen < found.length ? 'of what the bits show' : 'all of them') : 'no text was compared',
+    },
+    ...firstStep(found),
+  ];
+}
+
+/** The earliest step at which anything differs, decoded before scored. */
+function firstStep(found: ReturnType<typeof driftedPrompts>): Figure[] {
+  const places = found.flatMap(({ prompt, broken }) =>
+    broken.flatMap(({ group }) =>
+      group.findings.flatMap(({ kind, divergence }) => {
+        const at = divergence?.logprobStep ?? divergence?.tokenStep ?? null;
+        if (at === null || divergence === null) return [];
+        return [{ at, prompt, kind, isToken: divergence.tokenStep === at }];
+      }),
+    ),
+  );
+  const [first] = places.sort(
+    (a, b) => Number(a.kind === 'score') - Number(b.kind === 'score') || a.at - b.at,
+  );
+  if (first === undefined) return [];
+  return [
+    {
+      what: 'First difference',
+      value: `${first.kind === 'score' ? 'position' : 'step'} ${first.at + 1}`,
+      told: html`${first.isToken ? 'tokens' : 'bits'} of ${capped(first.prompt, 40)}`,
+    },
+  ];
+}
+
+function sizeFigure({ relations }: Report): Figure[] {
+  const size = relations.find(({ relation }) => relation === 'baseline')?.size ?? null;
+  if (size === null) return [];
+  const rms = finite(size.distance.rmsNats);
+  const floor = size.floorNats === null ? undefined : finite(size.floorNats);
+  if (rms === undefined || floor === undefined || floor === 0)
+    return [
+      { what: 'Size', value: nats(size.distance.rmsNats), told: 'no floor of rounding to measure it with' },
+    ];
+  return [
+    {
+      what: 'Size',
+      value: html`${times(rms / floor)} <small>the floor</small>`,
+      told: `${nats(rms)}; rounding alone makes ${nats(floor)}`,
+    },
+  ];
+}
+
+function moduleFigure({ relations }: Report): Figure[] {
+  const trace = relations
+    .flatMap(({ findings }) => findings.flatMap(({ trace }) => trace ?? []))
+    .find(({ first }) => first !== null);
+  if (trace === undefined || trace.first === null) return [];
+  return [
+    {
+      what: 'First module',
+      value: html`<code>${capped(trace.first, 80)}</code>`,
+      told: `${trace.differing} of ${trace.modules} differ`,
+    },
+  ];
+}
+
+function nextPart(report: Report, next: string, heading: Level['heading']): Html {
+  const words = acceptWords(report);
+  return html`<section class="next">${heading(2, 'What to do')}
+<p>${prose(next)}</p>
+${
+  words === undefined
+    ? undefined
+    : html`<p>${prose(words.intro)}</p>${
+        words.accept.length === 0
+          ? undefined
+          : html`${block(words.accept, 'Lines for the suite')}<p>${words.between}</p>`
+      }${block([words.refresh], 'Command')}`
+}</section>`;
+}
+
+/** Lines to be copied: one click takes all of them. */
+export function block(lines: readonly string[], label: string): Html {
+  return html`<pre class="copy" tabindex="0" role="region" aria-label="${label}, to be copied"><code>${lines.map(
+    (line, index) => html`${index === 0 ? '' : NEWLINE}${line}`,
+  )}</code></pre>`;
+}
+
+const NEWLINE = html`
+`;
+
+function noticesPart({ context: { notices } }: Report): Html | undefined {
+  if (notices.length === 0) return undefined;
+  return html`<div class="notices">${notices.map(
+    ({ level, title, message }) =>
+      html`<p class="notice n-${level}"><b><span aria-hidden="true">${level === 'warning' ? '!' : 'i'}</span> ${level === 'warning' ? html`<span class="vh">Warning: </span>` : undefined}${prose(title)}.</b> ${prose(message)}</p>`,
+  )}</div>`;
+}
