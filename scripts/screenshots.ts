@@ -31,7 +31,11 @@ try {
   await mkdir(folder, { recursive: true });
   for (const { name, width, height } of SIZES)
     for (const colorScheme of SCHEMES) {
-      const context = await browser.newContext({ viewport: { width, height }, colorScheme, deviceScaleFactor: 1 });
+      const context = await browser.newContext({
+        viewport: { width, height },
+        colorScheme,
+        deviceScaleFactor: 1,
+      });
       const tab = await context.newPage();
       await tab.goto(pathToFileURL(path).href);
       await tab.screenshot({ path: join(folder, `${name}-${colorScheme}.png`) });

@@ -15,7 +15,7 @@ import { ensureModel } from './setup/model.ts';
 import { ensureEngine } from './setup/python.ts';
 
 /** In the order in which they run: cheap ones first, since a broken parser needs no engine to show. */
-const GROUPS = ['unit', 'harness', 'contract', 'scripted', 'e2e'] as const;
+const GROUPS = ['unit', 'harness', 'contract', 'scripted', 'browser', 'e2e'] as const;
 type Group = (typeof GROUPS)[number];
 
 /** What users get: the action as it is built, with an engine that does what a test tells it, and with the real one. */
@@ -29,6 +29,8 @@ const AT_ONCE: Readonly<Record<Group, number>> = {
   contract: 1,
   // Nothing is shared, and a test mostly waits for programs to start.
   scripted: Math.max(2, Math.floor(availableParallelism() / 2)),
+  // One browser at a time: a page's own time is measured.
+  browser: 1,
   e2e: 1,
 };
 
@@ -38,6 +40,7 @@ const TIMEOUT_MS: Readonly<Record<Group, number>> = {
   harness: 20 * 60_000,
   contract: 20 * 60_000,
   scripted: 20 * 60_000,
+  browser: 10 * 60_000,
   e2e: 30 * 60_000,
 };
 

@@ -69,7 +69,9 @@ export class PostError extends Error {
 
 /** Too much text for GitHub: less may do. */
 export const isTooLong = (error: unknown): boolean =>
-  error instanceof PostError && error.kind === 'invalid' && /too long|too large|maximum/i.test(error.message);
+  error instanceof PostError &&
+  error.kind === 'invalid' &&
+  /too long|too large|maximum|characters are allowed/i.test(error.message);
 
 /** Perhaps it was done, and only the answer was lost. */
 export const isLost = (error: unknown): boolean => error instanceof PostError && error.kind === 'unavailable';

@@ -136,9 +136,9 @@ function acceptBlock(report: Report): string {
   ]);
 }
 
-/** Of our own making, and so fit to be copied; should it be otherwise, it is not shown. */
+/** Of our own making, and so fit to be copied; should a report say otherwise, it is not shown. */
 const fenced = (language: string, lines: readonly string[]) =>
-  lines.some((line) => /[`~\r\n]/.test(line)) ? '' : [`\`\`\`${language}`, ...lines, '```'].join('\n');
+  lines.every((line) => /^[\w .:"=-]*$/.test(line)) ? [`\`\`\`${language}`, ...lines, '```'].join('\n') : '';
 
 function unmeasuredList({ relations, conclusion }: Report, { prompts, cell }: Room): string {
   if (conclusion !== 'unmeasured') return '';

@@ -5,9 +5,10 @@ import { test } from 'node:test';
 import { execa } from 'execa';
 import { parse } from 'yaml';
 import type { BaselineMeta } from '../../src/baseline/store.ts';
-import { type ActRepository, actRepository, type JobResult } from '../e2e/support/act.ts';
+import { type ActRepository, actRepository, FORKED, type JobResult } from '../e2e/support/act.ts';
 import { builtAction } from '../e2e/support/action.ts';
 import { type SuiteOptions, suite, writeTinyModel } from '../e2e/support/suites.ts';
+import { SHAS } from '../support/events.ts';
 import { temporaryFolder } from '../support/runtimes.ts';
 
 const [OTHER, THIRD] = [-0.5, -0.75] as const;
@@ -170,4 +171,91 @@ test('a matrix: each leg has its own hardware class, its own baseline and its ow
   const gone = await check('l4');
   assert.equal(told(gone), 'incomparable, red', gone.log.join('\n'));
   assert.ok(gone.log.some((line) => line.includes(h100.outputs['hardware-class'] ?? '?')));
+});
+
+test('three legs: one comment, one page, each hardware class by itself', {
+  timeout: 10 * 60_000,
+}, async (t) => {
+  await using made = await way();
+  const { repo } = made;
+  const { comments } = repo.github;
+  for (const gpu of ['l4', 'a100', 'h100'])
+    await repo.onMain('workflow_dispatch', 'matrix.yml', {
+      inputs: { reason: `first on ${gpu}` },
+      ...{ signal: t.signal, flags: ['--job', 'determinism', '--matrix', `gpu:${gpu}`] },
+    });
+  const check = async (options: SuiteOptions) => {
+    await repo.write('determinism.yml', cached(options));
+    const { jobs } = await repo.pullRequestJobs(t.signal, 'matrix.yml');
+    const legs = [...jobs].filter(([name]) => / on (l4|a100|h100)/.test(name)).map(([, job]) => job);
+    assert.equal(legs.length, 3, [...jobs.keys()].join(', '));
+    const report = jobs.get('Same model, same bits');
+    assert.ok(report !== undefined, [...jobs.keys()].join(', '));
+    return { legs, report };
+  };
+
+  const well = await check({});
+  assert.deepEqual(well.legs.map(told), Array(3).fill('reproduced, green'), well.report.log.join('\n'));
+  assert.deepEqual(
+    [told(well.report), comments.length],
+    ['reproduced, green', 0],
+    well.report.log.join('\n'),
+  );
+
+  const { legs, report } = await check({ args: { logprob: OTHER } });
+  assert.deepEqual(legs.map(told), Array(3).fill('drift, red'));
+  assert.equal(told(report), 'drift, red', report.log.join('\n'));
+  assert.equal(comments.length, 1, 'one for all of them');
+  const [comment] = comments;
+  assert.equal(comment?.pullRequest, 7);
+  const page = await readFile(report.outputs['html-path'] ?? '', 'utf8');
+  for (const { outputs } of legs) {
+    const hardwareClass = outputs['hardware-class'] ?? '?';
+    assert.ok(comment?.body.includes(hardwareClass), 'the comment names each class');
+    assert.ok(page.includes(hardwareClass), 'the page too');
+    assert.ok(report.summary.replaceAll('&#45;', '-').includes(hardwareClass), 'and the summary');
+  }
+  assert.match(comment?.body ?? '', /Drift: 3 of 3 legs/);
+  assert.deepEqual(
+    legs.flatMap(({ annotations }) => annotations.filter(({ title = '' }) => title.startsWith('No '))),
+    [],
+    'no leg asks for a right that only the last job has',
+  );
+
+  const again = await check({});
+  assert.equal(told(again.report), 'reproduced, green', again.report.log.join('\n'));
+  assert.equal(comments.length, 1);
+  assert.match(comments[0]?.body ?? '', /[Rr]esolved/);
+
+  // An engine that dies leaves no report: the other two must not stand for it.
+  const died = await check({
+    env: { ON_IMPORT: `${ELSEWHERE}\nif os.environ.get("LC_LEVEL") == "l4": os.abort()` },
+  });
+  assert.equal(died.report.succeeded, false, died.report.log.join('\n'));
+  assert.match(died.report.annotations.map(({ message }) => message).join('\n'), /holds 2 of 3 reports/);
+});
+
+test('a fork’s pair: the one without rights measures, the one with rights posts, whatever the report claims', {
+  timeout: 10 * 60_000,
+}, async (t) => {
+  await using made = await way();
+  const { repo } = made;
+  const { comments, checkRuns } = repo.github;
+  await refresh(repo, 'first', t.signal);
+  await repo.write('determinism.yml', cached({ args: { logprob: OTHER } }));
+  const measured = await repo.pullRequest(t.signal, 'fork-check.yml');
+  assert.equal(told(measured), 'drift, red', measured.log.join('\n'));
+  assert.deepEqual([comments.length, checkRuns.length], [0, 0]);
+
+  const posted = await repo.afterRun(measured.runId, 'fork-report.yml', { signal: t.signal });
+  assert.equal(posted.succeeded, true, posted.log.join('\n'));
+  assert.deepEqual(
+    comments.map(({ pullRequest }) => pullRequest),
+    [FORKED.number],
+    posted.log.join('\n'),
+  );
+  assert.match(comments[0]?.body ?? '', /Drift/);
+  const [run] = checkRuns;
+  assert.deepEqual([run?.headSha, run?.conclusion], [SHAS.head, 'failure']);
+  assert.ok(run?.detailsUrl?.endsWith(`/actions/runs/${measured.runId}/attempts/1`), 'the run that measured');
 });

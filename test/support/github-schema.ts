@@ -58,7 +58,9 @@ interface Operation {
   readonly path: RegExp;
   readonly parameters: readonly Parameter[];
   readonly asked: ValidateFunction;
-  readonly body: { readonly check: ValidateFunction; readonly required: boolean; readonly known: ReadonlySet<string> } | undefined;
+  readonly body:
+    | { readonly check: ValidateFunction; readonly required: boolean; readonly known: ReadonlySet<string> }
+    | undefined;
   readonly answers: Map<string, ValidateFunction>;
 }
 
@@ -74,9 +76,12 @@ export interface Routed {
 
 export function route(method: string, pathname: string): Routed | undefined {
   for (const { described, method: own, path } of operations) {
-    const found = own === method ? path.exec(pathname)?.groups : undefined;
-    if (found === undefined) continue;
-    const decoded = Object.entries(found).map(([name, text]) => [name, decodeURIComponent(text)]);
+    const found = own === method ? path.exec(pathname) : null;
+    if (found === null) continue;
+    const decoded = Object.entries(found.groups ?? {}).map(([name, text]) => [
+      name,
+      decodeURIComponent(text),
+    ]);
     return { id: described.operationId, path: Object.fromEntries(decoded) };
   }
   return undefined;
@@ -88,11 +93,16 @@ export interface Asked {
 }
 
 /** A request as the description has it, numbers as numbers; or what is wrong with it. */
-export function asked({ id, path }: Routed, query: URLSearchParams, body: unknown): Asked | { readonly wrong: string } {
+export function asked(
+  { id, path }: Routed,
+  query: URLSearchParams,
+  body: unknown,
+): Asked | { readonly wrong: string } {
   const operation = operationBy(id);
   const told = { path: { ...path }, query: Object.fromEntries(query) as Record<string, unknown> };
   if (!operation.asked(told)) return { wrong: wrongs(operation.asked) };
-  if (operation.body === undefined) return body === undefined ? { query: told.query, body: {} } : { wrong: 'a body' };
+  if (operation.body === undefined)
+    return body === undefined ? { query: told.query, body: {} } : { wrong: 'a body' };
   if (body === undefined && !operation.body.required) return { query: told.query, body: {} };
   if (!operation.body.check(body)) return { wrong: wrongs(operation.body.check) };
   const object = Object.fromEntries(Object.entries(Object(body)));
@@ -110,7 +120,8 @@ export function answerProblem(id: string, status: number, value: unknown): strin
   let check = answers.get(key);
   if (check === undefined) {
     const response = described.responses[key];
-    const schema = response === undefined ? undefined : resolved(response).content?.['application/json']?.schema;
+    const schema =
+      response === undefined ? undefined : resolved(response).content?.['application/json']?.schema;
     if (schema === undefined) return undefined;
     check = compile(exact, schema);
     answers.set(key, check);
@@ -119,7 +130,10 @@ export function answerProblem(id: string, status: number, value: unknown): strin
 }
 
 /** A whole object of the description: what the test does not care about gets whatever fits. */
-export function whole(schema: string, given: Readonly<Record<string, unknown>> | readonly unknown[]): unknown {
+export function whole(
+  schema: string,
+  given: Readonly<Record<string, unknown>> | readonly unknown[],
+): unknown {
   const found = description.components.schemas[schema];
   assert.ok(found, `GitHub's description has no ${schema}`);
   return filled(found, given);
@@ -131,7 +145,8 @@ function filled(raw: Schema, given: unknown): unknown {
   if (given !== undefined && !isObject && !Array.isArray(given)) return given;
   if (given === undefined && schema.nullable === true) return null;
   const [option] = [...(schema.oneOf ?? []), ...(schema.anyOf ?? []), ...(schema.allOf ?? [])];
-  if (schema.type === undefined && schema.properties === undefined && option !== undefined) return filled(option, given);
+  if (schema.type === undefined && schema.properties === undefined && option !== undefined)
+    return filled(option, given);
   if (given === undefined && schema.enum !== undefined) return schema.enum[0];
   switch (schema.type) {
     case 'string':

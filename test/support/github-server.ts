@@ -1,12 +1,39 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { buffer } from 'node:stream/consumers';
 import { promisify } from 'node:util';
-import { z } from 'zod';
 import type { CacheServer } from './cache-server.ts';
+import {
+  type CheckRunState,
+  type CommentState,
+  type Conversation,
+  conversation,
+  type PullRequestState,
+  type Reply,
+} from './github-conversation.ts';
+import { ALL_RIGHTS, type Bearer, demand, Refusal, type Right } from './github-rules.ts';
+import { type Asked, answerProblem, asked as askedOf, type Routed, route, whole } from './github-schema.ts';
 
-/** The endpoints that this action asks. */
-type Endpoint = 'caches' | 'contents' | 'commit' | 'ref' | 'pulls';
+/** The endpoints that this action asks, by GitHub's names for them. */
+const ENDPOINTS = {
+  'actions/get-actions-cache-list': 'caches',
+  'repos/get-content': 'contents',
+  'git/get-commit': 'commit',
+  'git/get-ref': 'ref',
+  'repos/list-pull-requests-associated-with-commit': 'pulls',
+  'pulls/list': 'pull-list',
+  'pulls/get': 'pull',
+  'users/get-authenticated': 'user',
+  'issues/list-comments': 'comments',
+  'issues/create-comment': 'create-comment',
+  'issues/update-comment': 'edit-comment',
+  'issues/delete-comment': 'delete-comment',
+  'checks/list-for-ref': 'check-runs',
+  'checks/create': 'create-check-run',
+  'checks/update': 'update-check-run',
+} as const;
+export type Endpoint = (typeof ENDPOINTS)[keyof typeof ENDPOINTS];
 
 /** What goes wrong at one endpoint; `times` is how often, for ever if left out. */
 export type GitHubFault = { readonly at: Endpoint; times?: number } & (
@@ -18,6 +45,8 @@ export type GitHubFault = { readonly at: Endpoint; times?: number } & (
   | { readonly kind: 'elsewhere'; readonly location: string }
   | { readonly kind: 'silence' }
   | { readonly kind: 'reset' }
+  /** It is done, and nobody is told. */
+  | { readonly kind: 'lost' }
 );
 
 export interface Pull {
@@ -42,7 +71,14 @@ export interface GitHubServerOptions {
   /** The job's token: no other is accepted. */
   readonly token: string;
   /** What the workflow's `permissions:` give it; all, unless told otherwise. */
-  readonly permissions?: readonly ('actions' | 'contents' | 'pull-requests')[];
+  readonly permissions?: readonly Right[];
+  /** Whose token it is: `github-actions[bot]`'s, unless told otherwise. */
+  readonly login?: string;
+  readonly kind?: Bearer['kind'];
+  /** Whose other tokens are accepted. */
+  readonly others?: readonly Bearer[];
+  /** Pull requests that can be commented on. */
+  readonly pullRequests?: readonly PullRequestState[];
   /** Whose entries are listed. */
   readonly caches?: CacheServer;
   readonly contents?: Contents;
@@ -58,23 +94,40 @@ export interface GitHubServer extends AsyncDisposable {
   readonly calls: string[];
   /** Told of each call when it arrives. */
   onCall: (endpoint: Endpoint) => void;
+  /** What is there, oldest first. */
+  readonly comments: readonly CommentState[];
+  readonly checkRuns: readonly CheckRunState[];
+  /** Puts a comment there, as somebody wrote it before. */
+  comment: Conversation['comment'];
 }
 
 /**
- * What this action asks of GitHub's REST API, after GitHub's OpenAPI description. It refuses what GitHub refuses, in
- * its words: a missing user agent, another token, a repository that the token may not see, a permission that the
- * workflow does not give. Its list of caches is the state of a cache server itself.
+ * What this action asks of GitHub's REST API. Each request and each answer is held to GitHub's own description, and what
+ * that does not say stands in github-rules.ts: it refuses what GitHub refuses, in its words, be it a missing user
+ * agent, another token, a repository that the token may not see, a permission that the workflow does not give, or too
+ * much text. Comments and check runs stay; its list of caches is the state of a cache server itself.
  */
 export async function startGitHubServer(options: GitHubServerOptions): Promise<GitHubServer> {
-  const { repository, token, caches, contents, pulls = {} } = options;
-  const permissions = options.permissions ?? ['actions', 'contents', 'pull-requests'];
+  const { repository, token, caches, contents, pulls = {}, pullRequests = [] } = options;
+  const bearers: readonly Bearer[] = [
+    {
+      token,
+      login: options.login ?? 'github-actions[bot]',
+      kind: options.kind ?? 'app',
+      rights: options.permissions ?? ALL_RIGHTS,
+    },
+    ...(options.others ?? []),
+  ];
   const faults: GitHubFault[] = [];
   const calls: string[] = [];
+  const talk = conversation({ repository, pullRequests, isCommit });
 
   const server = createServer((request, response) => {
     answer(request, response).catch((error: unknown) => {
-      if (error instanceof Refusal) json(response, error.status, body(error.status, error.message));
-      else response.destroy();
+      if (error instanceof Refusal)
+        json(response, error.status, body(error.status, error.message, error.errors));
+      // A slip of this server is no outage of GitHub's: nobody tries that again.
+      else json(response, 400, body(400, `The test server: ${String(error)}`));
     });
   });
   server.listen(0, '127.0.0.1');
@@ -86,117 +139,134 @@ export async function startGitHubServer(options: GitHubServerOptions): Promise<G
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', base);
     calls.push(`${request.method} ${url.pathname}${url.search}`);
-    const { endpoint, name } = route(url);
+    const routed = routeOf(request, url);
+    const endpoint = endpointOf(routed);
     self.onCall(endpoint);
     const fault = faults.find(({ at, times }) => at === endpoint && times !== 0);
     if (fault?.times !== undefined) fault.times -= 1;
-    if (fault !== undefined) return misbehave(fault, response);
-    admit(request, endpoint);
-    switch (endpoint) {
-      case 'caches':
-        return listCaches(url, response);
-      case 'contents':
-        return await giveContents(name, url.searchParams.get('ref'), request, response);
-      case 'commit':
-        if (!(await isCommit(name))) throw new Refusal(404, 'Not Found');
-        return json(response, 200, { sha: name, message: 'a commit' });
-      case 'ref': {
-        const sha = await tipOf(name);
-        if (sha === undefined) throw new Refusal(404, 'Not Found');
-        return json(response, 200, { ref: `refs/heads/${name}`, object: { type: 'commit', sha } });
-      }
-      case 'pulls': {
-        const found = pulls[name];
-        if (found === undefined) throw new Refusal(422, `No commit found for SHA: ${name}`);
-        return json(response, 200, found);
-      }
+    if (fault !== undefined && fault.kind !== 'lost') return misbehave(fault, response);
+    const bearer = bearerOf(request);
+    const told = askedOf(routed, url.searchParams, await jsonOf(request));
+    if ('wrong' in told) throw new Refusal(422, `Invalid request.\n\n${told.wrong}`);
+    if (endpoint === 'contents') {
+      // A repository that the token may not read at all is hidden from it.
+      if (!bearer.rights.includes('contents')) throw new Refusal(404, 'Not Found');
+      return await giveContents(routed, String(told.query['ref']), request, response);
     }
+    const reply = (await talk.answer(routed, told, bearer)) ?? (await read(endpoint, routed, told, bearer));
+    if (fault?.kind === 'lost') response.destroy();
+    else send(routed, reply, url, told, response);
   }
 
-  function route(url: URL): { readonly endpoint: Endpoint; readonly name: string } {
-    const [, owner, repo, rest = ''] = /^\/repos\/([^/]+)\/([^/]+)\/(.*)$/.exec(url.pathname) ?? [];
-    if (`${owner}/${repo}`.toLowerCase() !== repository.toLowerCase()) throw new Refusal(404, 'Not Found');
-    if (rest === 'actions/caches') return { endpoint: 'caches', name: '' };
-    for (const [endpoint, form] of [
-      ['contents', /^contents\/(.+)$/],
-      ['commit', /^git\/commits\/([0-9a-f]{40})$/],
-      ['ref', /^git\/ref\/heads(?:\/|%2F)(.+)$/i],
-      ['pulls', /^commits\/([0-9a-f]{40})\/pulls$/],
-    ] as const) {
-      const name = form.exec(rest)?.[1];
-      if (name !== undefined) return { endpoint, name: decodeURIComponent(name) };
-    }
-    throw new Refusal(404, 'Not Found');
+  function routeOf({ method = 'GET' }: IncomingMessage, { pathname }: URL): Routed {
+    const routed = route(method, pathname);
+    const { owner, repo } = routed?.path ?? {};
+    if (routed === undefined) throw new Refusal(404, 'Not Found');
+    if (owner !== undefined && `${owner}/${repo}`.toLowerCase() !== repository.toLowerCase())
+      throw new Refusal(404, 'Not Found');
+    return routed;
   }
 
   /** In GitHub's order: who asks, whether there is such a thing for it, whether it may. */
-  function admit({ method, headers }: IncomingMessage, endpoint: Endpoint): void {
+  function bearerOf({ headers }: IncomingMessage): Bearer {
     if (headers['user-agent'] === undefined)
       throw new Refusal(
         403,
         'Request forbidden by administrative rules. Please make sure your request has a User-Agent header.',
       );
     if (headers.authorization === undefined) throw new Refusal(404, 'Not Found');
-    if (![`token ${token}`, `Bearer ${token}`].includes(headers.authorization))
-      throw new Refusal(401, 'Bad credentials');
-    if (method !== 'GET') throw new Refusal(404, 'Not Found');
-    const needed = NEEDED[endpoint];
-    // A repository that the token may not read at all is hidden from it.
-    if (needed === 'contents' && !permissions.includes('contents')) throw new Refusal(404, 'Not Found');
-    if (!permissions.includes(needed)) throw new Refusal(403, 'Resource not accessible by integration');
+    const [, given] = /^(?:token|Bearer) (.+)$/.exec(headers.authorization) ?? [];
+    const bearer = bearers.find((one) => one.token === given);
+    if (bearer === undefined) throw new Refusal(401, 'Bad credentials');
+    return bearer;
   }
 
-  function listCaches(url: URL, response: ServerResponse): void {
-    const { key, ref, page, per_page, sort, direction } = parse(ListQuery, url);
+  /** What is only read, and lies elsewhere. */
+  async function read(endpoint: Endpoint, { path }: Routed, told: Asked, bearer: Bearer): Promise<Reply> {
+    switch (endpoint) {
+      case 'caches':
+        demand(bearer, 'actions');
+        return { list: entries(told), within: 'actions_caches' };
+      case 'commit': {
+        const sha = path['commit_sha'] ?? '';
+        if (!bearer.rights.includes('contents') || !(await isCommit(sha)))
+          throw new Refusal(404, 'Not Found');
+        return { status: 200, value: whole('git-commit', { sha, message: 'a commit' }) };
+      }
+      case 'ref': {
+        const [, name = ''] = /^heads\/(.+)$/.exec(path['ref'] ?? '') ?? [];
+        const sha = bearer.rights.includes('contents') ? await tipOf(name) : undefined;
+        if (sha === undefined) throw new Refusal(404, 'Not Found');
+        return {
+          status: 200,
+          value: whole('git-ref', { ref: `refs/heads/${name}`, object: { type: 'commit', sha } }),
+        };
+      }
+      case 'pulls': {
+        demand(bearer, 'pull-requests');
+        const sha = path['commit_sha'] ?? '';
+        const found = pulls[sha];
+        if (found === undefined) throw new Refusal(422, `No commit found for SHA: ${sha}`);
+        return { list: found.map((one) => whole('pull-request-simple', { ...one })) };
+      }
+      default:
+        throw new Error(`nobody answers ${endpoint}`);
+    }
+  }
+
+  function entries({ query }: Asked): readonly unknown[] {
+    const { key = '', ref, sort, direction } = query;
     const sign = direction === 'asc' ? 1 : -1;
-    const all = (caches?.entries ?? [])
-      .filter((entry) => entry.key.startsWith(key) && (ref ?? entry.ref) === entry.ref)
+    return (caches?.entries ?? [])
+      .filter((entry) => entry.key.startsWith(String(key)) && (ref ?? entry.ref) === entry.ref)
       .toSorted((a, b) =>
         sort === 'size_in_bytes'
           ? sign * (a.archive.length - b.archive.length)
           : sign * a.createdAt.localeCompare(b.createdAt),
-      );
-    const size = Math.min(per_page, 100);
-    const last = Math.max(1, Math.ceil(all.length / size));
-    const linkTo = (to: number, rel: string) => {
-      const target = new URL(url);
-      target.searchParams.set('page', String(to));
-      return `<${target}>; rel="${rel}"`;
-    };
-    if (page < last) response.setHeader('link', [linkTo(page + 1, 'next'), linkTo(last, 'last')].join(', '));
-    json(response, 200, {
-      total_count: all.length,
-      actions_caches: all.slice((page - 1) * size, page * size).map((entry) => ({
+      )
+      .map((entry) => ({
         ...{ id: entry.id, ref: entry.ref, key: entry.key, version: entry.version },
         ...{ last_accessed_at: entry.createdAt, created_at: entry.createdAt },
         size_in_bytes: entry.archive.length,
-      })),
-    });
+      }));
+  }
+
+  function send(routed: Routed, reply: Reply, url: URL, told: Asked, response: ServerResponse): void {
+    if (!('list' in reply) && !('value' in reply)) {
+      response.writeHead(reply.status).end();
+      return;
+    }
+    const { status, value } = 'list' in reply ? page(reply, url, told, response) : reply;
+    const problem = answerProblem(routed.id, status, value);
+    if (problem !== undefined) throw new Error(`an answer of ${routed.id} is none: ${problem}`);
+    json(response, status, value);
   }
 
   async function giveContents(
-    path: string,
-    ref: string | null,
+    { path: { path = '' } }: Routed,
+    ref: string,
     { headers }: IncomingMessage,
     response: ServerResponse,
   ): Promise<void> {
-    if (ref === null || !(await isCommit(ref))) throw new Refusal(404, `No commit found for the ref ${ref}`);
+    if (!(await isCommit(ref))) throw new Refusal(404, `No commit found for the ref ${ref}`);
     const found = await fileAt(ref, path);
     if (found === undefined) throw new Refusal(404, 'Not Found');
-    if (found === 'folder') return json(response, 200, [{ type: 'file', name: 'something', path }]);
+    if (found === 'folder')
+      return json(response, 200, whole('content-directory', [{ type: 'file', name: 'something', path }]));
     if (/\.raw\b/.test(headers.accept ?? '')) {
       response
         .writeHead(200, { 'content-type': 'application/vnd.github.raw+json; charset=utf-8' })
         .end(found);
       return;
     }
-    json(response, 200, {
+    const file = {
       type: 'file',
       encoding: 'base64',
       size: found.length,
       path,
       content: found.toString('base64'),
-    });
+    };
+    json(response, 200, whole('content-file', file));
   }
 
   async function isCommit(sha: string): Promise<boolean> {
@@ -258,6 +328,7 @@ export async function startGitHubServer(options: GitHubServerOptions): Promise<G
 
   const self: GitHubServer = {
     ...{ url: base, env: { GITHUB_API_URL: base }, faults, calls },
+    ...{ comments: talk.comments, checkRuns: talk.checkRuns, comment: talk.comment },
     onCall: () => undefined,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
@@ -268,15 +339,45 @@ export async function startGitHubServer(options: GitHubServerOptions): Promise<G
   return self;
 }
 
-const NEEDED = {
-  caches: 'actions',
-  contents: 'contents',
-  commit: 'contents',
-  ref: 'contents',
-  pulls: 'pull-requests',
-} as const satisfies Record<Endpoint, string>;
+function endpointOf({ id }: Routed): Endpoint {
+  const found = Object.entries(ENDPOINTS).find(([operation]) => operation === id)?.[1];
+  if (found === undefined) throw new Error(`nobody answers ${id}`);
+  return found;
+}
 
-function misbehave(fault: GitHubFault, response: ServerResponse): void {
+/** A body that is no JSON is refused as such; undefined where there is none. */
+async function jsonOf(request: IncomingMessage): Promise<unknown> {
+  const bytes = await buffer(request);
+  if (bytes.length === 0) return undefined;
+  try {
+    return JSON.parse(bytes.toString('utf8'));
+  } catch {
+    throw new Refusal(400, 'Problems parsing JSON');
+  }
+}
+
+/** A page of a list, with what leads to the others; more than a hundred at once is a hundred. */
+function page(
+  { list, within }: Extract<Reply, { readonly list: unknown }>,
+  url: URL,
+  { query }: Asked,
+  response: ServerResponse,
+): { readonly status: number; readonly value: unknown } {
+  const size = Math.min(Math.max(Number(query['per_page'] ?? 30), 1), 100);
+  const number = Math.max(Number(query['page'] ?? 1), 1);
+  const last = Math.max(1, Math.ceil(list.length / size));
+  const linkTo = (to: number, rel: string) => {
+    const target = new URL(url);
+    target.searchParams.set('page', String(to));
+    return `<${target}>; rel="${rel}"`;
+  };
+  if (number < last)
+    response.setHeader('link', [linkTo(number + 1, 'next'), linkTo(last, 'last')].join(', '));
+  const shown = list.slice((number - 1) * size, number * size);
+  return { status: 200, value: within === undefined ? shown : { total_count: list.length, [within]: shown } };
+}
+
+function misbehave(fault: Exclude<GitHubFault, { readonly kind: 'lost' }>, response: ServerResponse): void {
   switch (fault.kind) {
     case 'status':
       json(response, fault.status, body(fault.status, fault.message));
@@ -314,33 +415,18 @@ function misbehave(fault: GitHubFault, response: ServerResponse): void {
   }
 }
 
-const whole = z.string().regex(/^\d+$/).transform(Number);
-const ListQuery = z.strictObject({
-  key: z.string().default(''),
-  ref: z.string().optional(),
-  page: whole.default(1),
-  per_page: whole.default(30),
-  sort: z.enum(['created_at', 'last_accessed_at', 'size_in_bytes']).default('last_accessed_at'),
-  direction: z.enum(['asc', 'desc']).default('desc'),
-});
-
-function parse<T>(schema: z.ZodType<T>, url: URL): T {
-  const result = schema.safeParse(Object.fromEntries(url.searchParams));
-  if (!result.success) throw new Refusal(422, 'Validation Failed');
-  return result.data;
-}
-
-class Refusal extends Error {
-  readonly status: number;
-
-  constructor(status: number, message: string) {
-    super(message);
-    this.status = status;
-  }
-}
-
-const body = (status: number, message: string) => ({
+const body = (status: number, message: string, errors: readonly string[] = []) => ({
   message,
+  ...(errors.length === 0
+    ? {}
+    : {
+        errors: errors.map((one) => ({
+          resource: 'any',
+          code: 'unprocessable',
+          field: 'data',
+          message: one,
+        })),
+      }),
   documentation_url: 'https://docs.github.com/rest',
   status: String(status),
 });

@@ -2,7 +2,7 @@ import { LineChart } from 'echarts/charts';
 import { GridComponent, MarkLineComponent } from 'echarts/components';
 import { init, use } from 'echarts/core';
 import { SVGRenderer } from 'echarts/renderers';
-import { capped, type Html, html, ours } from './escape.ts';
+import { type Html, html, ours } from './escape.ts';
 
 use([LineChart, GridComponent, MarkLineComponent, SVGRenderer]);
 
@@ -27,7 +27,7 @@ const DASHES = ['solid', [7, 4], [2, 3]] as const;
 
 /** Decades that an axis shows at most: what is smaller lies on its bottom, as a zero does. */
 const MAX_DECADES = 7;
-const MAX_NAME = 26;
+const MAX_NAME = 28;
 
 interface Form {
   readonly width: number;
@@ -37,7 +37,7 @@ interface Form {
   readonly labels: 'beside' | 'inside';
 }
 
-const WIDE: Form = { width: 920, height: 340, right: 190, labels: 'beside' };
+const WIDE: Form = { width: 960, height: 340, right: 226, labels: 'beside' };
 const NARROW: Form = { width: 340, height: 300, right: 10, labels: 'inside' };
 const [LEFT, TOP, BOTTOM] = [58, 14, 44];
 
@@ -127,6 +127,8 @@ const markLines = (marks: readonly Mark[]) => ({
   symbol: 'none',
   animation: false,
   label: { show: false },
+  // By default it is rounded to two decimals.
+  precision: 15,
   data: marks.map(({ value, kind }) => ({
     yAxis: value,
     lineStyle: {
@@ -159,9 +161,12 @@ function labels(marks: readonly Mark[], [min, max]: readonly [number, number], f
       form.labels === 'beside'
         ? html`<path class="leader" d="M${width - right} ${line.toFixed(1)}L${width - right + 9} ${y}"/>`
         : undefined;
-    return html`${leader}<text class="mark m-${mark.kind}" x="${x}" y="${y}" text-anchor="${anchor}" dominant-baseline="central">${capped(mark.name, MAX_NAME)} ${decimal(mark.value)}</text>`;
+    return html`${leader}<text class="mark m-${mark.kind}" x="${x}" y="${y}" text-anchor="${anchor}" dominant-baseline="central">${shortened(mark.name)} ${decimal(mark.value)}</text>`;
   })}`;
 }
+
+/** The scale beside the chart has the whole name. */
+const shortened = (name: string) => (name.length <= MAX_NAME ? name : `${name.slice(0, MAX_NAME - 1)}…`);
 
 /** Moves sorted places apart, downwards first and then back up from the bottom. */
 export function spread(places: readonly number[], gap: number, bottom: number): number[] {

@@ -14,14 +14,14 @@ const MAX_MARKS = 12;
 const MAX_NAME = 64;
 
 /** How large the drift is: beside what is known, and along the positions. */
-export function distancePart(report: Report, { id, heading }: Level): Html | undefined {
+export function distancePart(report: Report, { id, heading, labelled }: Level): Html | undefined {
   const relation = report.relations.find((one) => one.relation === 'baseline');
   if (relation === undefined) return undefined;
   const marks = marksOf(relation, report);
   const charts = (['score', 'force'] as const).flatMap((kind) => profiles(relation, kind, marks) ?? []);
   const { size } = relation;
   if (size === null && charts.length === 0) return undefined;
-  return html`<section id="${id('distance')}" aria-labelledby="${id('distance-h')}">
+  return html`<section id="${id('distance')}"${labelled('distance')}>
 ${heading(2, 'How large', id('distance-h'))}
 ${size === null ? undefined : sizeWords(size, report.yardstick).map((line) => html`<p>${prose(line)}</p>`)}
 ${size === null ? undefined : scale(size, marks)}

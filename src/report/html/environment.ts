@@ -1,7 +1,7 @@
 import type { Accepted } from '../../compare/acceptance.ts';
 import type { Report } from '../model.ts';
 import { baselineWords, coverageWords } from '../words.ts';
-import { capped, type Html, html, link, prose } from './escape.ts';
+import { capped, dotted, type Html, html, link, prose } from './escape.ts';
 import type { Level } from './level.ts';
 
 /** Rows of a table, and names in a list. */
@@ -9,8 +9,8 @@ const MAX_ROWS = 200;
 const MAX_FACT = 400;
 
 /** What differs around the engine: facts of the environment, and keys of the suite. */
-export function environmentPart(report: Report, { id, heading }: Level): Html {
-  return html`<section id="${id('environment')}" aria-labelledby="${id('environment-h')}">
+export function environmentPart(report: Report, { id, heading, labelled }: Level): Html {
+  return html`<section id="${id('environment')}"${labelled('environment')}>
 ${heading(2, 'What changed around it', id('environment-h'))}
 ${changes(report)}
 ${suiteChanges(report)}
@@ -27,7 +27,7 @@ function changes({ changes, digests }: Report): Html {
 <thead><tr><th scope="col">Fact</th><th scope="col">Whose</th><th scope="col">Baseline</th><th scope="col">Now</th></tr></thead>
 <tbody>${shown.map(
     ({ half, field, before, after }) =>
-      html`<tr><th scope="row"><code>${capped(field, MAX_FACT)}</code></th><td>${half === 'declared' ? 'repository' : 'runner'}</td><td class="before">${capped(before, MAX_FACT)}</td><td class="after">${capped(after, MAX_FACT)}</td></tr>`,
+      html`<tr><th scope="row"><code>${dotted(field, MAX_FACT)}</code></th><td>${half === 'declared' ? 'repository' : 'runner'}</td><td class="before">${capped(before, MAX_FACT)}</td><td class="after">${capped(after, MAX_FACT)}</td></tr>`,
   )}</tbody></table>${more(changes.length - shown.length, 'facts')}`;
 }
 
@@ -40,7 +40,7 @@ function suiteChanges({ context: { rules } }: Report): Html | undefined {
 <thead><tr><th scope="col">Key</th><th scope="col">In force</th><th scope="col">Base branch</th><th scope="col">This change</th></tr></thead>
 <tbody>${shown.map(
     ({ field, before, after, inForce }) =>
-      html`<tr><th scope="row"><code>${capped(field, MAX_FACT)}</code></th><td>${inForce ? 'here' : 'after the merge'}</td><td class="before">${capped(before, MAX_FACT)}</td><td class="after">${capped(after, MAX_FACT)}</td></tr>`,
+      html`<tr><th scope="row"><code>${dotted(field, MAX_FACT)}</code></th><td>${inForce ? 'here' : 'after the merge'}</td><td class="before">${capped(before, MAX_FACT)}</td><td class="after">${capped(after, MAX_FACT)}</td></tr>`,
   )}</tbody></table>${more(rules.changes.length - shown.length, 'keys')}`;
 }
 
@@ -48,7 +48,7 @@ const more = (left: number, what: string) =>
   left === 0 ? undefined : html`<p class="note">${left} more ${what} are in the report’s JSON.</p>`;
 
 /** Whether this run would have noticed a change in a part of the engine. */
-export function coveragePart({ coverage }: Report, { id, heading }: Level): Html | undefined {
+export function coveragePart({ coverage }: Report, { id, heading, labelled }: Level): Html | undefined {
   if (coverage.length === 0) return undefined;
   const { exercised, not } = coverageWords(coverage);
   const list = (title: string, lines: readonly string[], glyph: string, className: string) =>
@@ -60,8 +60,8 @@ export function coveragePart({ coverage }: Report, { id, heading }: Level): Html
             (line) =>
               html`<li><span class="glyph ${className}" aria-hidden="true">${glyph}</span> ${capped(line, MAX_FACT)}</li>`,
           )}</ul></div>`;
-  return html`<section id="${id('coverage')}" aria-labelledby="${id('coverage-h')}">
-${heading(2, 'What would have been noticed', id('coverage-h'))}
+  return html`<section id="${id('coverage')}"${labelled('coverage')}>
+${heading(2, 'What this run would have noticed', id('coverage-h'))}
 <div class="sides">${list('Exercised', exercised, '✓', 's-same')}${list('Not exercised: a change there goes unseen', not, '–', 's-unmeasured')}</div>
 </section>`;
 }
@@ -76,12 +76,12 @@ const STATE: Readonly<Record<Accepted['state'], string>> = {
 /** Which baseline, who vouches for it, and what the suite accepts beside it. */
 export function baselinePart(
   { context: { baseline }, createdAt, acceptances }: Report,
-  { id, heading }: Level,
+  { id, heading, labelled }: Level,
 ): Html | undefined {
   const lines = baselineWords(baseline, createdAt);
   if (lines.length === 0 && acceptances.length === 0) return undefined;
   const runUrl = baseline.kind === 'found' ? baseline.provenance.runUrl : '';
-  return html`<section id="${id('baseline')}" aria-labelledby="${id('baseline-h')}">
+  return html`<section id="${id('baseline')}"${labelled('baseline')}>
 ${heading(2, 'Baseline', id('baseline-h'))}
 ${lines.map((line) => (runUrl !== '' && line === `Its run: ${runUrl}` ? html`<p>Its run: ${link(runUrl, runUrl)}</p>` : html`<p>${prose(line)}</p>`))}
 ${

@@ -69,6 +69,15 @@ export function link(url: string, text: string): Html {
 /** Without what would have to be escaped in an attribute, and short enough that nothing cuts it. */
 const isWeb = (url: string) => /^https?:\/\/[^\s"'<>`\\\p{C}]{1,1500}$/u.test(url);
 
+/** A dotted name, which may break behind its dots. */
+export const dotted = (name: string, max: number): Html =>
+  join(
+    shown(name, max)
+      .split('.')
+      .map((piece) => html`${piece}`),
+    html`.<wbr>`,
+  );
+
 export function join(parts: readonly Part[], between: Html): Html {
   return { [MARKUP]: parts.map(rendered).join(between[MARKUP]) };
 }

@@ -3,7 +3,7 @@ import { findingWords, frameOf, OUTSIDE_MODULES, traceWords } from '../findings.
 import { seesNoModule, worstFirst } from '../groups.ts';
 import type { Report } from '../model.ts';
 import type { ReportedRelation, ReportedTrace } from '../schema.ts';
-import { capped, type Html, html, ours } from './escape.ts';
+import { capped, dotted, type Html, html, ours } from './escape.ts';
 import type { Level } from './level.ts';
 
 /** Rows and layers of a map that a page shows. */
@@ -11,19 +11,18 @@ const MAX_ROWS = 60;
 const MAX_LAYERS = 256;
 const MAX_NAME = 72;
 
-const BOX = 16;
 /** As the strips: what differs is tall. What is on one side only stands at the top or at the bottom. */
 const CELLS = {
-  '=': { className: 'c-same', top: 6, height: 4, name: 'the same output' },
-  x: { className: 'c-tokens', top: 0, height: 16, name: 'another output' },
-  '-': { className: 'c-bits', top: 10, height: 6, name: 'gone' },
-  '+': { className: 'c-bits', top: 0, height: 6, name: 'new' },
+  '=': { className: 'c-same', y: 8, name: 'the same output' },
+  x: { className: 'c-tokens', y: 8, name: 'another output' },
+  '-': { className: 'c-side', y: 13, name: 'gone' },
+  '+': { className: 'c-side', y: 3, name: 'new' },
 } as const;
 type Cell = keyof typeof CELLS;
 const isCell = (text: string): text is Cell => Object.hasOwn(CELLS, text);
 
 /** The trace as a map, layers from left to right and their modules from top to bottom. */
-export function modulesPart(report: Report, { id, heading }: Level): Html | undefined {
+export function modulesPart(report: Report, { id, heading, labelled }: Level): Html | undefined {
   const traced = report.relations.flatMap((relation) => {
     const [finding] = relation.findings.filter(({ kind }) => kind === 'trace').toSorted(worstFirst);
     return finding === undefined ? [] : [{ relation, finding }];
@@ -33,7 +32,7 @@ export function modulesPart(report: Report, { id, heading }: Level): Html | unde
   if (one === undefined) return undefined;
   const { relation, finding } = one;
   const { trace } = finding;
-  return html`<section id="${id('modules')}" aria-labelledby="${id('modules-h')}">
+  return html`<section id="${id('modules')}"${labelled('modules')}>
 ${heading(2, 'Which module', id('modules-h'))}
 ${trace === null ? html`<p>${outcome(relation, report, finding)}</p>` : mapOf(trace, relation)}
 </section>`;
@@ -59,13 +58,20 @@ function mapOf(trace: ReportedTrace, relation: ReportedRelation): Html {
   return html`${
     trace.first === null
       ? html`<p>${capitalised(traceWords(trace))}.</p>`
-      : html`<p class="first"><span aria-hidden="true">▶</span> First different module: <code>${capped(trace.first, 160)}</code>. ${counted(trace.differing, 'module')} of ${trace.modules} differ${trace.firstIndex === null ? '' : `, and the ${trace.firstIndex} that ran before it agree`}.</p>`
+      : html`<p class="first"><span aria-hidden="true">▶</span> First different module: <code>${dotted(trace.first, 160)}</code>. ${counted(trace.differing, 'module')} of ${trace.modules} differ${trace.firstIndex === null ? '' : `, and the ${trace.firstIndex} that ran before it agree`}.</p>`
   }
 ${legend()}
-<div class="scroll" tabindex="0" role="region" aria-label="Map of the modules"><table class="map"><caption>${capitalised(relation.relation)}: each module, and in which layers its output is another. Layers run from left to right.</caption>
-<thead><tr><th scope="col">Module</th><th scope="col">Layers</th><th scope="col">Where it differs</th></tr></thead>
+<div class="scroll" tabindex="0" role="group" aria-label="Map of the modules"><table class="map"><caption>${capitalised(relation.relation)}: each module, and in which layers its output is another. Layers run from left to right.</caption>
+<thead><tr><th scope="col">Module</th><th scope="col">Layers${layersWords(shown)}</th><th scope="col">Where it differs</th></tr></thead>
 <tbody>${shown.map(rowOf)}</tbody></table></div>
 ${trace.map.omitted + rows === 0 ? undefined : html`<p class="note">${omittedWords(trace.map.omitted, rows)}</p>`}`;
+}
+
+/** ` 0 to 29`, where there is one stack of layers. */
+function layersWords(rows: readonly Row[]): string {
+  const stacks = new Set(rows.flatMap(({ layers }) => (layers === undefined ? [] : layers.join())));
+  const layers = rows.find((row) => row.layers !== undefined)?.layers ?? [];
+  return stacks.size === 1 ? ` ${layers[0]} to ${layers.at(-1)}` : '';
 }
 
 const omittedWords = (modules: number, rows: number) =>
@@ -134,14 +140,14 @@ function rowOf({ name, layers, cells, first }: Row): Html {
 /** The words beside it say the same. */
 function picture(cells: string, first: number | undefined, isAlone: boolean): Html {
   const paths = (Object.keys(CELLS) as Cell[]).flatMap((cell) => {
-    const { className, top, height } = CELLS[cell];
+    const { className, y } = CELLS[cell];
     const path = [...cells].flatMap((own, index) =>
-      own === cell ? [`M${(index + 0.1).toFixed(1)} ${top}h.8v${height}h-.8z`] : [],
+      own === cell ? [`M${(index + 0.1).toFixed(1)} ${y}h.8`] : [],
     );
     return path.length === 0 ? [] : [html`<path class="${className}" d="${ours(path.join(''))}"/>`];
   });
-  const mark = first === undefined ? undefined : html`<path class="first-mark" d="M${first} 0v${BOX}"/>`;
-  return html`<svg class="cells${isAlone ? ' alone' : ''}" aria-hidden="true" viewBox="0 0 ${cells.length} ${BOX}" preserveAspectRatio="none">${paths}${mark}</svg>`;
+  const mark = first === undefined ? undefined : html`<path class="first-mark" d="M${first} 0v16"/>`;
+  return html`<svg class="cells${isAlone ? ' alone' : ''}" aria-hidden="true" viewBox="0 0 ${cells.length} 16" preserveAspectRatio="none">${paths}${mark}</svg>`;
 }
 
 /** `from layer 15 on (15 of 30)`, `in none`. */
@@ -154,9 +160,7 @@ function wordsOf({ layers, cells, first }: Row): string {
     return [`${what}${placesWords(places, layers)}`];
   });
   const words = told.length === 0 ? 'same' : told.join('; ');
-  return first === undefined
-    ? words
-    : `first of all${layers === undefined ? '' : `, in layer ${layers[first]}`}; ${words}`;
+  return first === undefined ? words : `first of all; ${words}`;
 }
 
 function placesWords(places: readonly number[], layers: readonly string[]): string {
@@ -176,8 +180,8 @@ const capitalised = (text: string) => `${text.slice(0, 1).toUpperCase()}${text.s
 function legend(): Html {
   return html`<ul class="legend" aria-label="Legend of the map">${(Object.keys(CELLS) as Cell[]).map(
     (cell) => {
-      const { className, top, height, name } = CELLS[cell];
-      return html`<li><svg class="key" aria-hidden="true" viewBox="0 0 16 ${BOX}"><path class="${className}" d="M2 ${top}h12v${height}h-12z"/></svg>${name}</li>`;
+      const { className, y, name } = CELLS[cell];
+      return html`<li><svg class="key" aria-hidden="true" viewBox="0 0 16 16"><path class="${className}" d="M2 ${y}h12"/></svg>${name}</li>`;
     },
-  )}<li><svg class="key" aria-hidden="true" viewBox="0 0 16 ${BOX}"><path class="first-mark" d="M8 0v${BOX}"/></svg>the first that differs</li></ul>`;
+  )}<li><svg class="key" aria-hidden="true" viewBox="0 0 16 16"><path class="first-mark" d="M8 0v16"/></svg>the first that differs</li></ul>`;
 }

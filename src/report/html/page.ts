@@ -77,29 +77,31 @@ function leg(report: Report, level: Level, budget: number): Html {
 /** Of a matrix: which legs came to what, each a link to its own part. */
 function overview(reports: readonly Report[]): Html {
   return html`<header class="verdict v-${worstOf(reports)}"><p class="badge"><span aria-hidden="true">${GLYPH[worstOf(reports)]}</span> ${reports.length} reports</p>
-<h1><span class="title">${tally(reports)}</span></h1></header>
+<h1><span class="title tally">${tally(reports)}</span></h1></header>
 <nav aria-label="Reports"><table class="overview"><caption>Each report, and what it came to</caption>
 <thead><tr><th scope="col">Hardware class</th><th scope="col">Suite</th><th scope="col">Verdict</th><th scope="col" class="n">Drifted</th></tr></thead>
 <tbody>${reports.map((report, index) => {
     const { id } = levelOf(index, reports.length);
     const drifted = driftedPrompts(report).filter(({ isTrace }) => !isTrace).length;
-    return html`<tr class="v-${report.verdict}"><th scope="row"><a href="#${id('leg')}">${report.hardwareClass}</a></th><td>${report.suite.name}</td><td><b>${verdictLine(report)}</b></td><td class="n">${drifted} of ${report.work.prompts + report.work.texts}</td></tr>`;
+    return html`<tr><th scope="row"><a href="#${id('leg')}">${report.hardwareClass}</a></th><td>${report.suite.name}</td><td><span class="glyph s-${GLYPH_STATE[report.verdict]}" aria-hidden="true">${GLYPH[report.verdict]}</span> ${verdictLine(report)}</td><td class="n">${drifted} of ${report.work.prompts + report.work.texts}</td></tr>`;
   })}</tbody></table></nav>`;
 }
+
+const GLYPH_STATE = { pass: 'same', warn: 'bits', fail: 'tokens' } as const;
 
 function worstOf(reports: readonly Report[]): Report['verdict'] {
   const verdicts = reports.map(({ verdict }) => verdict);
   return verdicts.includes('fail') ? 'fail' : verdicts.includes('warn') ? 'warn' : 'pass';
 }
 
-/** `2 Reproduced, 1 Drift`. */
+/** `1 drift, 2 reproduced`. */
 function tally(reports: readonly Report[]): string {
   const counts = new Map<string, number>();
   for (const report of reports) {
     const { title } = conclusionWords(report);
     counts.set(title, (counts.get(title) ?? 0) + 1);
   }
-  return [...counts].map(([title, count]) => `${count} ${title}`).join(', ');
+  return [...counts].map(([title, count]) => `${count} ${title.toLowerCase()}`).join(', ');
 }
 
 interface PagePart {

@@ -118,7 +118,7 @@ function bar(value: Nats | undefined, isChosen: boolean): Html {
   if (value === undefined) return html`<td class="quiet">not among its best</td>`;
   const known = finite(value);
   const share = known === undefined ? 0 : Math.min(1, Math.exp(known));
-  return html`<td><span class="bar${isChosen ? ' chosen' : ''}"><i style="--p:${(share * 100).toFixed(2)}%"></i></span><span class="prob">${percent(share)}</span> <span class="quiet">${capped(nats(value), 40)}</span>${isChosen ? html` <span class="took">◂ taken</span>` : undefined}</td>`;
+  return html`<td><div class="cell"><span class="bar${isChosen ? ' chosen' : ''}"><i style="--p:${(share * 100).toFixed(2)}%"></i></span><span><span class="prob">${percent(share)}</span> <span class="quiet">${capped(nats(value), 40)}</span></span>${isChosen ? html`<span class="took">◂ taken</span>` : undefined}</div></td>`;
 }
 
 const percent = (share: number) => `${(share * 100).toFixed(share < 0.1 ? 2 : 1)} %`;

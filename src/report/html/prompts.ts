@@ -7,7 +7,7 @@ import { type Entry, type EntryPart, entriesOf, STATES, type State } from './ent
 import { capped, type Html, html, join, markupOf } from './escape.ts';
 import type { Level } from './level.ts';
 import { closeUp } from './passage.ts';
-import { rulerOf, strip, stripLegend } from './strip.ts';
+import { quietStrip, rulerOf, strip, stripLegend } from './strip.ts';
 
 /** Prompts whose tokens and candidates are shown. */
 export const CLOSE_UPS = 24;
@@ -33,7 +33,11 @@ const MARK: Readonly<Record<State, { readonly glyph: string; readonly name: stri
  *
  * @param budget bytes for all of them
  */
-export function promptsPart(report: Report, { id, heading }: Level, budget: number): Html | undefined {
+export function promptsPart(
+  report: Report,
+  { id, heading, labelled }: Level,
+  budget: number,
+): Html | undefined {
   const entries = entriesOf(report);
   if (entries.length === 0) return undefined;
   const same = entries.filter(({ state }) => state === 'same');
@@ -61,7 +65,7 @@ export function promptsPart(report: Report, { id, heading }: Level, budget: numb
         ]
       : []),
   ];
-  return html`<section id="${id('prompts')}" aria-labelledby="${id('prompts-h')}" class="prompts">
+  return html`<section id="${id('prompts')}"${labelled('prompts')} class="prompts">
 ${heading(2, 'Prompts', id('prompts-h'))}
 ${filters(entries, id)}
 ${stripLegend()}
@@ -95,12 +99,12 @@ function row(entry: Entry, report: Report, isClose: boolean): Html {
   const line = html`<span class="glyph s-${state}" aria-hidden="true">${MARK[state].glyph}</span>
 <span class="name">${capped(prompt, MAX_NAME)}</span>
 <span class="came">${came(entry)}</span>
-${strip(worst)}
+${quietStrip(worst)}
 <span class="hash">text hash: <b>${hash}</b></span>`;
   if (parts.every(({ group }) => isIdentical(group)))
     return html`<li class="row p-${state}"><div class="line">${line}</div></li>`;
   return html`<li class="row p-${state}"><details><summary class="line">${line}</summary>
-<div class="inside">${parts.filter(({ group }) => !isIdentical(group)).map((part) => partOf(part, report, isClose))}${agreeing(parts)}</div></details></li>`;
+<div class="inside">${parts.filter(({ group }) => !isIdentical(group)).map((part, index) => partOf(part, report, isClose, index === 0))}${agreeing(parts)}</div></details></li>`;
 }
 
 /** Where nothing but the rule lets it pass, the relation says whose rule. */
@@ -118,16 +122,16 @@ function textHash(parts: readonly EntryPart[]): string {
   return textHashWords(told.length === 0 ? null : told.every((same) => same));
 }
 
-function partOf({ relation, group }: EntryPart, report: Report, isClose: boolean): Html {
+function partOf({ relation, group }: EntryPart, report: Report, isClose: boolean, isWorst: boolean): Html {
   const frame = frameOf(relation.relation, report);
   const kinds = byKind(group);
   return html`<div class="part"><p class="which"><b>${relation.relation}</b> requires ${relation.requirement}: ${agreementWords(group.worst.agreement)}</p>
-${kinds.map((finding) => kindLine(finding, frame))}${isClose ? closest(group, frame) : undefined}</div>`;
+${kinds.map((finding) => kindLine(finding, frame, isClose))}${isClose && isWorst ? closest(group, frame) : undefined}</div>`;
 }
 
-function kindLine(finding: ReportedFinding, frame: Frame): Html {
+function kindLine(finding: ReportedFinding, frame: Frame, isClose: boolean): Html {
   const words = findingWords(finding, frame);
-  return html`<div class="kind"><span class="pass">${finding.kind}</span>${rulerOf(finding)}<p>${words === '' ? agreementWords(finding.agreement) : capped(words, MAX_WORDS)}</p></div>`;
+  return html`<div class="kind"><span class="pass">${finding.kind}</span>${isClose ? rulerOf(finding) : strip(finding)}<p>${words === '' ? agreementWords(finding.agreement) : capped(words, MAX_WORDS)}</p></div>`;
 }
 
 /** The one finding that shows best how the sides part: where tokens do, else the worst that has tokens to show. */

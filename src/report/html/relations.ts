@@ -17,9 +17,9 @@ const STATUS: Readonly<
 };
 
 /** Every relation that the suite asks for: what it had to show, what it came to, and the proof that it was exercised. */
-export function relationsPart(report: Report, { id, heading }: Level): Html | undefined {
+export function relationsPart(report: Report, { id, heading, labelled }: Level): Html | undefined {
   if (report.relations.length === 0) return undefined;
-  return html`<section id="${id('relations')}" aria-labelledby="${id('relations-h')}">
+  return html`<section id="${id('relations')}"${labelled('relations')}>
 ${heading(2, 'Relations', id('relations-h'))}
 <ul class="relations">${report.relations.map((relation) => relationPart(relation, report))}</ul>
 </section>`;

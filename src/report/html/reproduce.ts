@@ -5,13 +5,13 @@ import type { Level } from './level.ts';
 import { block } from './verdict.ts';
 
 /** How to get the same again, and how to find out whether this page tells the truth. */
-export function reproducePart(report: Report, { id, heading }: Level): Html {
+export function reproducePart(report: Report, { id, heading, labelled }: Level): Html {
   const { context } = report;
   const { run, places, reportPath } = context;
   const commit = run.commit === '' ? undefined : html` at commit <code>${run.commit}</code>`;
   const file = reportPath.split(/[\\/]/).at(-1) ?? reportPath;
-  return html`<section id="${id('reproduce')}" aria-labelledby="${id('reproduce-h')}">
-${heading(2, 'Again, and is it true', id('reproduce-h'))}
+  return html`<section id="${id('reproduce')}"${labelled('reproduce')}>
+${heading(2, 'Reproduce and verify', id('reproduce-h'))}
 <p>To run the same once more, in a checkout of ${run.repository}${commit}${run.ref === '' ? undefined : html` (<code>${run.ref}</code>)`}, on hardware of the class <code>${report.hardwareClass}</code>:</p>
 ${block([`deterministic-ml ${context.mode} ${shellWord(places.file)}${context.mode === 'refresh' ? ' --dry-run --reason again' : ''}`], 'Command')}
 <p>To derive this verdict anew from the records, without a GPU, where the run’s artifacts lie:</p>

@@ -13,9 +13,7 @@ const NAME: Readonly<Record<Cell, string>> = {
   '.': 'nothing to compare',
 };
 
-/** Told apart by height and not by colour alone: the more differs, the taller. In a box of 16. */
-const BOX = 16;
-const HEIGHT: Readonly<Record<Cell, number>> = { '=': 4, '~': 10, x: 16, '.': 1 };
+/** Told apart by height and not by colour alone: the more differs, the taller. The style sheet has the heights. */
 const CLASS: Readonly<Record<Cell, string>> = { '=': 'c-same', '~': 'c-bits', x: 'c-tokens', '.': 'c-none' };
 
 /** Neighbouring cells of one kind: `[first, end)`. */
@@ -54,22 +52,31 @@ export function stripOf({ agreement, divergence }: ReportedFinding): string {
 
 /** How a finding goes along its steps, as one line of a picture. */
 export function strip(finding: ReportedFinding): Html {
+  return picture(finding, html`role="img" aria-label="${finding.kind}: ${stripWords(finding)}"`);
+}
+
+/** The same beside words that tell it. */
+export const quietStrip = (finding: ReportedFinding): Html => picture(finding, html`aria-hidden="true"`);
+
+function picture(finding: ReportedFinding, label: Html): Html {
   const cells = stripOf(finding);
   const stretches = stretchesOf(cells);
   const bars = CELLS.flatMap((cell) => {
     const own = stretches.filter((stretch) => stretch.cell === cell);
     if (own.length === 0) return [];
-    const top = (BOX - HEIGHT[cell]) / 2;
-    const path = own.map(
-      ({ first, end }) => `M${first} ${top}h${end - first}v${HEIGHT[cell]}h${first - end}z`,
-    );
-    return [html`<path class="${CLASS[cell]}" d="${ours(path.join(''))}"/>`];
+    let pen = 0;
+    const path = own.map(({ first, end }) => {
+      const move = first - pen;
+      pen = end;
+      return `m${move} 0h${end - first}`;
+    });
+    return [html`<path class="${CLASS[cell]}" d="M0 8${ours(path.join(''))}"/>`];
   });
-  return html`<svg class="strip" role="img" aria-label="${finding.kind}: ${stripWords(finding)}" viewBox="0 0 ${cells.length} ${BOX}" preserveAspectRatio="none">${bars}</svg>`;
+  return html`<svg class="strip" ${label} viewBox="0 0 ${cells.length} 16" preserveAspectRatio="none">${bars}</svg>`;
 }
 
 /** Stretches that are worth telling one by one. */
-const MAX_TOLD = 5;
+const MAX_TOLD = 4;
 
 /** `the same bits to step 12, other bits, the same token to step 40, …`. */
 function stripWords(finding: ReportedFinding): string {
@@ -105,23 +112,21 @@ export function rulerOf(finding: ReportedFinding): Html {
   const marks = [
     ...(logprobStep === null || logprobStep === tokenStep ? [] : [{ at: logprobStep, what: 'bits' }]),
     ...(tokenStep === null ? [] : [{ at: tokenStep, what: 'tokens' }]),
-  ];
-  return html`<span class="ruler">${strip(finding)}<span class="ticks" aria-hidden="true"><span>1</span>${marks.map(
-    ({ at, what }) => tick(at, steps, what),
-  )}<span>${steps}</span></span></span>`;
-}
-
-/** Names are left out where they would run into the numbers of the ends. */
-function tick(at: number, steps: number, what: string): Html {
-  const share = steps <= 1 ? 0 : at / steps;
-  const named = share > 0.1 && share < 0.86;
-  return html`<span class="tick t-${what}" style="--at:${(share * 100).toFixed(1)}%">▲${named ? html`<b>${at + 1}</b>` : undefined}</span>`;
+  ].map(({ at, what }) => ({ at, what, share: steps <= 1 ? 0 : at / steps }));
+  // A number that a mark would lie on is left out: the words beside have it.
+  const [start, end] = [marks.every(({ share }) => share > 0.06), marks.every(({ share }) => share < 0.9)];
+  return html`<span class="ruler">${strip(finding)}<span class="ticks" aria-hidden="true"><span>${start ? 1 : ''}</span>${marks.map(
+    ({ at, what, share }, index) => {
+      const next = marks[index + 1]?.share ?? (end ? 0.94 : 1.1);
+      return html`<span class="tick t-${what}" style="--at:${(share * 100).toFixed(1)}%">▲${share < 0.95 && next - share > 0.12 ? html`<b>${at + 1}</b>` : undefined}</span>`;
+    },
+  )}<span>${end ? steps : ''}</span></span></span>`;
 }
 
 /** What the shapes mean; once on a page. */
 export function stripLegend(): Html {
   return html`<ul class="legend" aria-label="Legend of the strips">${CELLS.map(
     (cell) =>
-      html`<li><svg class="key" aria-hidden="true" viewBox="0 0 16 ${BOX}"><path class="${CLASS[cell]}" d="M0 ${(BOX - HEIGHT[cell]) / 2}h16v${HEIGHT[cell]}h-16z"/></svg>${NAME[cell]}</li>`,
+      html`<li><svg class="key" aria-hidden="true" viewBox="0 0 16 16"><path class="${CLASS[cell]}" d="M0 8h16"/></svg>${NAME[cell]}</li>`,
   )}</ul>`;
 }

@@ -50,9 +50,10 @@ small{font-size:.62em;font-weight:500;color:var(--quiet)}
 .badge span{display:inline-grid;place-items:center;width:1.5em;height:1.5em;border:2px solid;border-radius:50%;margin-right:.35em;font-size:.85em;line-height:1}
 h1 .title,.leg h2 .title{display:block;font-size:clamp(2.4rem,7vw,4rem);letter-spacing:-.03em;line-height:1.04}
 .leg h2 .title{font-size:clamp(1.9rem,5vw,2.8rem)}
+h1 .title.tally{font-size:clamp(1.9rem,5vw,2.8rem)}
 h1 .rest,.leg h2 .rest{display:block;font-size:clamp(1.1rem,2.6vw,1.4rem);font-weight:450;margin-top:.55rem;line-height:1.35;letter-spacing:0}
 .meaning{font-size:1.0625rem;margin:1.1rem 0 0}
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(10.5rem,100%),1fr));gap:1.2rem 2rem;margin:2rem 0 0;padding:1.2rem 0;border:solid var(--line);border-width:1px 0}
+.figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(9.2rem,1fr));gap:1.2rem 1.6rem;margin:2rem 0 0;padding:1.2rem 0;border:solid var(--line);border-width:1px 0}
 .figures dt{font-size:.875rem;color:var(--quiet)}
 .figures dd{margin:0}
 .figures b{display:block;font-size:1.65rem;font-weight:600;letter-spacing:-.02em;line-height:1.25;margin:.1rem 0}
@@ -76,13 +77,14 @@ pre.copy{background:var(--raised);border:1px solid var(--line);border-radius:8px
 .filters label{display:inline-flex;align-items:center;gap:.35rem;border:1px solid var(--line);border-radius:99px;padding:.25rem .8rem;font-size:.875rem;cursor:pointer}
 .filters label:has(:focus-visible){outline:3px solid var(--focus);outline-offset:1px}
 .filters input{accent-color:currentColor;margin:0}
-.filters label:has(:not(:checked)){opacity:1;text-decoration:line-through;border-style:dashed}
+.filters label:has(input:not(:checked)){text-decoration:line-through;border-style:dashed}
 .prompts:has(.f-tokens:not(:checked)) .p-tokens,.prompts:has(.f-bits:not(:checked)) .p-bits,.prompts:has(.f-unmeasured:not(:checked)) .p-unmeasured,.prompts:has(.f-allowed:not(:checked)) .p-allowed,.prompts:has(.f-new:not(:checked)) .p-new,.prompts:has(.f-same:not(:checked)) .p-same{display:none}
 .legend{list-style:none;padding:0;margin:0 0 1rem;display:flex;flex-wrap:wrap;gap:.2rem 1.3rem;color:var(--quiet)}
 .legend li{display:inline-flex;align-items:center;gap:.45rem}
 .key{width:16px;height:16px;flex:none}
 .lines .key{width:28px;height:8px}
-.c-same{fill:var(--same-fill)}.c-bits{fill:var(--bits-fill)}.c-tokens{fill:var(--tokens-fill)}.c-none{fill:var(--none-fill)}
+.c-same,.c-bits,.c-tokens,.c-none,.c-side{fill:none}
+.c-same{stroke:var(--same-fill);stroke-width:4}.c-bits{stroke:var(--bits-fill);stroke-width:10}.c-tokens{stroke:var(--tokens-fill);stroke-width:16}.c-none{stroke:var(--none-fill);stroke-width:1}.c-side{stroke:var(--bits-fill);stroke-width:6}
 .l-1,.l-2,.l-3,.l-rest{fill:none;stroke-width:2.2}
 .l-1{stroke:var(--line-1)}.l-2{stroke:var(--line-2);stroke-dasharray:7 4}.l-3{stroke:var(--line-3);stroke-dasharray:2 3}.l-rest{stroke:var(--bundle);stroke-width:1.4}
 .rows{list-style:none;margin:0;padding:0;border-top:1px solid var(--line)}
@@ -135,7 +137,10 @@ th.n:last-child,td.n:last-child{padding-right:0}
 .bar.chosen i{background:var(--ink)}
 .tops{margin-top:1.2rem}
 .tops th[scope=row]{font-family:var(--mono);width:16%}
-.tops td{width:31%}
+.tops td{width:34%}
+.tops .cell{display:flex;flex-wrap:wrap;align-items:center;gap:0 .6rem}
+.tops .bar{flex:1 1 5rem;max-width:9rem}
+.tops .cell>span:not(.bar){white-space:nowrap}
 .tops td.n{width:auto;font-size:.8125rem}
 .tops .quiet{font-size:.8125rem}
 .prob{font-weight:600}
@@ -147,7 +152,11 @@ th.n:last-child,td.n:last-child{padding-right:0}
 .k-floor .bar i,.k-bound .bar i{background:var(--same-fill)}
 .facts td,.facts th{font-size:.875rem}
 .facts .before{color:var(--quiet)}
+.facts td:nth-child(2){overflow-wrap:normal}
+.facts th[scope=row]{min-width:5.5rem}
+.overview{margin-top:1.8rem}
 .overview a{font-weight:600}
+.overview th[scope=row]{width:16rem}
 .profile{margin:2rem 0 1rem}
 .profile figcaption{margin-bottom:.6rem;color:var(--quiet)}
 .profile figcaption b{color:var(--ink)}
@@ -162,7 +171,7 @@ th.n:last-child,td.n:last-child{padding-right:0}
 .first>span{color:var(--tokens)}
 .scroll{overflow-x:auto}
 .map th[scope=row]{white-space:nowrap;width:1%;font-size:.875rem}
-.map td{vertical-align:middle;padding-top:.2rem;padding-bottom:.2rem}
+.map td,.map th[scope=row]{vertical-align:middle;padding-top:.2rem;padding-bottom:.2rem}
 .map th[scope=row]{padding-top:.2rem;padding-bottom:.2rem}
 .map .where{width:17rem;font-size:.8125rem;color:var(--quiet);padding-right:0}
 .is-first th,.is-first .where{font-weight:700;color:var(--tokens)}
@@ -192,8 +201,9 @@ summary.line::after{grid-area:1/4}
 .inside{padding-left:0}
 .kind{grid-template-columns:minmax(0,1fr)}
 .ids>div{grid-template-columns:1fr}
-.tops,.tops tbody,.tops tr,.tops td,.tops th{font-size:.8125rem}
-.map .where{width:auto}
+.tops{table-layout:fixed}.tops th[scope=row]{width:auto}.tops td,.tops th,.tops .prob{font-size:.8125rem}.tops td{width:auto}.tops td.n{white-space:normal}.tops th:nth-child(2),.tops th:nth-child(3){width:31%}.tops .bar{flex-basis:100%}
+.facts td,.facts th{font-size:.8125rem}
+.map{font-size:.8125rem}.map th[scope=row]{white-space:normal;width:45%;font-size:.75rem}.map .where,.map th:last-child{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);padding:0;border:0}
 th,td{padding-right:.6rem}
 .overview td:nth-child(2),.overview th:nth-child(2){display:none}
 }

@@ -3,7 +3,7 @@ import { textOf } from '../groups.ts';
 import type { Report } from '../model.ts';
 import { driftedPrompts, verdictLine } from '../verdict.ts';
 import { acceptWords, conclusionWords } from '../words.ts';
-import { capped, type Html, html, prose } from './escape.ts';
+import { capped, dotted, type Html, html, prose } from './escape.ts';
 import type { Level } from './level.ts';
 
 export const GLYPH = { pass: '✓', warn: '!', fail: '✕' } as const;
@@ -134,7 +134,7 @@ function moduleFigure({ relations }: Report): Figure[] {
   return [
     {
       what: 'First module',
-      value: html`<code>${capped(trace.first, 80)}</code>`,
+      value: html`<code>${dotted(trace.first, 120)}</code>`,
       told: `${trace.differing} of ${trace.modules} differ`,
     },
   ];
@@ -157,7 +157,7 @@ ${
 
 /** Lines to be copied: one click takes all of them. */
 export function block(lines: readonly string[], label: string): Html {
-  return html`<pre class="copy" tabindex="0" role="region" aria-label="${label}, to be copied"><code>${lines.map(
+  return html`<pre class="copy" tabindex="0" role="group" aria-label="${label}, to be copied"><code>${lines.map(
     (line, index) => html`${index === 0 ? '' : NEWLINE}${line}`,
   )}</code></pre>`;
 }

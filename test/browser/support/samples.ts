@@ -198,8 +198,13 @@ const token = (index: number) => {
 };
 const passage = (at: number, parts: boolean): ReportedDivergence['passage'] => {
   const from = Math.max(0, at - 8);
-  const left = Array.from({ length: Math.min(20, at - from + 12) }, (_, i) => token(from + i));
-  const right = left.map((one, i) => (parts && from + i >= at ? token(from + i * 3 + 7) : one));
+  const fork = at - from;
+  const left = Array.from({ length: fork + 12 }, (_, i) =>
+    i === fork ? { id: 320, text: ' Paris' } : token(from + i),
+  );
+  const right = left.map((one, i) =>
+    !parts || i < fork ? one : i === fork ? { id: 305, text: ' a' } : token(from + i * 3 + 7),
+  );
   return { from, left, right };
 };
 

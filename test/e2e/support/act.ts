@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { ensureAct } from '../../../scripts/setup/act.ts';
 import { repository } from '../../../scripts/setup/cache.ts';
 import { type CacheJob, type CacheServer, startCacheServer } from '../../support/cache-server.ts';
-import { payloadOf, REPOSITORY } from '../../support/events.ts';
+import { payloadOf, REPOSITORY, SHAS } from '../../support/events.ts';
 import { type GitHubServer, type Pull, startGitHubServer } from '../../support/github-server.ts';
 
 /** What the runner shows on a line of a file, or on the job where `file` is missing. */
@@ -51,6 +51,8 @@ export interface ActOptions {
 
 /** What the pull request's merge is known by to GitHub. */
 const PULL = 7;
+/** A stranger's pull request, at a commit and on a branch of the same name. */
+export const FORKED = { number: 8 } as const;
 const TOKEN = 'ghs_token-of-the-job';
 const MAIN = 'refs/heads/main';
 
@@ -90,7 +92,6 @@ const WORKFLOWS = [
 /** Where the stand-ins for GitHub's own actions lie. */
 const ARTIFACTS = join(repository, 'test/e2e/support/artifacts');
 
-
 export async function actRepository({ folder, action, docker }: ActOptions): Promise<ActRepository> {
   const act = await ensureAct();
   const place = join(folder, 'repository');
@@ -123,6 +124,15 @@ export async function actRepository({ folder, action, docker }: ActOptions): Pro
     await startGitHubServer({
       ...{ repository: REPOSITORY, token: TOKEN, caches: cache, pulls },
       contents: { kind: 'git', folder: place },
+      pullRequests: [
+        { number: PULL, headSha: SHAS.head },
+        {
+          number: FORKED.number,
+          headSha: SHAS.head,
+          headRef: 'change',
+          from: { id: 98765432, owner: 'mallory' },
+        },
+      ],
     }),
   );
   const kept = owned.move();
@@ -186,7 +196,7 @@ export async function actRepository({ folder, action, docker }: ActOptions): Pro
       seconds,
       jobs: new Map(
         [...jobs].map(([job, own]) => [
-          job.slice(job.indexOf('/') + 1),
+          job.slice(job.indexOf('/') + 1).trim(),
           { ...resultOf(own), runId: String(runId), seconds },
         ]),
       ),
@@ -237,7 +247,13 @@ export async function actRepository({ folder, action, docker }: ActOptions): Pro
       await git('checkout', '--quiet', 'main');
       const payload = payloadOf('workflow_run');
       const about = { ...Object(payload['workflow_run']), id: Number(other) };
-      return await runOne('workflow_run', workflow, { ...payload, workflow_run: about }, { ref: MAIN }, { signal });
+      return await runOne(
+        'workflow_run',
+        workflow,
+        { ...payload, workflow_run: about },
+        { ref: MAIN },
+        { signal },
+      );
     },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
@@ -252,7 +268,7 @@ function keepingRecord(workflow: string, records: string): string {
     workflow
       .replace(suite, `$&\n$1record-path: ${path}`)
       // One machine is several: which one, a variable tells it.
-      .replace(/^ {4}runs-on: .*matrix\.gpu.*$/m, '$&\n    env: { LC_LEVEL: "${{ matrix.gpu }}" }')
+      .replace(/^ {4}runs-on: .*matrix\.gpu.*$/m, `$&\n    env: { LC_LEVEL: "\${{ matrix.gpu }}" }`)
   );
 }
 

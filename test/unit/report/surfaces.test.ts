@@ -99,6 +99,20 @@ describe('annotations', () => {
     assert.doesNotMatch(found[3]?.message ?? '', /hash of the text/);
   });
 
+  test('tell the distance, also where the worst pass has none', async () => {
+    const now = { ...BEFORE, capital: body({ tokens: [10, 99], text: 'other' }) };
+    const [first] = annotations(await fullReport(now, 0.25));
+    assert.equal(first?.title, 'Drift: prompt capital');
+    assert.match(first?.message ?? '', /^other tokens: /);
+    assert.match(
+      first?.message ?? '',
+      /By score: distance 0\.\d+ nats rms over 4 positions, largest 0\.250 nats/,
+    );
+    // Told once where it is the worst itself.
+    const [text] = annotations(await fullReport(BEFORE, 0.25)).filter(({ title }) => title.endsWith('text'));
+    assert.equal(text?.message.split('distance ').length, 2);
+  });
+
   test('say where to look when no module differs', async () => {
     const found = annotations(await fullReport({ ...BEFORE, capital: NOW.capital }, 0));
     assert.match(found[0]?.message ?? '', /Trace: no module differs: the change lies in sampling/);
@@ -157,7 +171,10 @@ describe('annotations', () => {
     const many = Array.from({ length: 25 }, (_, i) => finding(`p${i}`));
     const found = annotations(withFindings(many));
     assert.equal(found.length, 9);
-    assert.equal(found.at(-1)?.message, '17 more prompts: the job summary has them, as far as they fit, and record.report.json all.');
+    assert.equal(
+      found.at(-1)?.message,
+      '17 more prompts: the job summary has them, as far as they fit, and record.report.json all.',
+    );
     assert.equal(annotations(withFindings(many.slice(0, 9))).length, 9);
     assert.match(annotations(withFindings(many.slice(0, 9))).at(-1)?.title ?? '', /prompt p8/);
   });
@@ -233,7 +250,10 @@ describe('the job summary', () => {
     assert.match(text, /^## ❌ Drift: 3 of 3 prompts/);
     assert.match(text, /refreshed by alice for “first baseline” &#40;run 42, commit c0ffeec0ffee&#41;/);
     assert.match(text, /\| rerun \| held \| identical \| 3 of 3 identical; Proof: the engine's counters/);
-    assert.match(text, /\| baseline \| ❗ broken \| identical \| 0 of 3 identical; 1 with other prompt tokens; /);
+    assert.match(
+      text,
+      /\| baseline \| ❗ broken \| identical \| 0 of 3 identical; 1 with other prompt tokens; /,
+    );
     assert.match(text, /### baseline: broken/);
     assert.match(
       text,
@@ -306,6 +326,76 @@ describe('the job summary', () => {
     assert.match(summary(REPRODUCED), /3 of 3 identical\./);
     assert.match(summary(REPRODUCED), /No recorded fact of the environment differs/);
     assert.match(summary(REPRODUCED), /- The one engine start gave an outcome that the baseline knows/);
+  });
+
+  test('answers a reader of thirty seconds first: what, what to do, how much, where, does it matter', () => {
+    const text = summary(FULL);
+    const order = [
+      '## ❌ Drift: ',
+      '**Next:** If it is not meant, look at the changed facts',
+      '- **Worst:** <code>essay</code>, the prompt itself tokenises differently',
+      '- Size: ',
+      '| relation | status | required | what was found |',
+      'No recorded fact of the environment differs',
+      '### If it is meant',
+      '- Compared with the baseline of ',
+      '### baseline: broken',
+      '- Exercised: ',
+      'Everything that was found: <code>record.report.json</code>, and as a page <code>record.report.html</code>.',
+    ].map((part) => text.indexOf(part));
+    assert.ok(!order.includes(-1), `${order}`);
+    assert.deepEqual(
+      order,
+      order.toSorted((a, b) => a - b),
+    );
+    // Once is enough.
+    assert.equal(text.split('- Size: ').length, 2);
+  });
+
+  test('names the first different module beside the worst prompt', async () => {
+    const now = { ...BEFORE, capital: NOW.capital };
+    const text = summary(await fullReport(now, 0, { ...MODULES, 'layers.1': 'x' }));
+    assert.match(
+      text,
+      /- \*\*Worst:\*\* <code>capital<\/code>, same tokens, .*\n- \*\*Trace:\*\* first different module: layers\.1 /,
+    );
+  });
+
+  test('has what broke before what held, and the proof of what needs no section in the overview', () => {
+    const text = summary(
+      withRelations(
+        relation('batch', 'measured', {
+          requirement: 'measure',
+          findings: [finding('a', { holds: true })],
+          atRefresh: { identical: 4 },
+        }),
+        relation('order', 'unmeasured', { evidence: 'no request overlapped' }),
+        relation('rerun', 'broken', { findings: [finding('a')] }),
+        relation('baseline', 'held', {
+          findings: [finding('a', { agreement: 'identical', holds: true, divergence: null })],
+        }),
+      ),
+    );
+    assert.match(
+      text,
+      /\| batch \| measured \| measure \| 0 of 1 identical; 1 with other tokens; at the refresh: 4 identical \|/,
+    );
+    assert.match(text, /\| order \| unmeasured \| identical \| Missing: no request overlapped \|/);
+    assert.deepEqual(text.match(/(?<=### )\w+: \w+/g)?.slice(0, 4), [
+      'rerun: broken',
+      'batch: measured',
+      'baseline: held',
+    ]);
+  });
+
+  test('has the reason of an acceptance, as text', () => {
+    const accepted = { record: 'ab'.repeat(32), reason: '**<b>x</b>** @octocat' };
+    const text = summary({ ...DRIFT, accepted });
+    assert.match(text, /^## ❌ Drift &#40;accepted&#41;: /);
+    assert.match(
+      text,
+      /exactly this record, for “&#42;&#42;&lt;b&gt;x&lt;\/b&gt;&#42;&#42; &#64;&#8203;octocat”/,
+    );
   });
 
   test('shows what changed, and whose change it is', async () => {
@@ -535,7 +625,10 @@ describe('hostile text in every field', () => {
         const rest = summary(report)
           .replaceAll('\n', ' ')
           .replaceAll(/&(?:#\d+|amp|lt|gt);/g, '')
-          .replaceAll(/<\/?code>|\*\*(?:Next|Worst|Trace):\*\*|```(?:yaml|console) .*?```|> ⚠️ \*\*|\*\* |##+ |\| --- |/g, '');
+          .replaceAll(
+            /<\/?code>|\*\*(?:Next|Worst|Trace):\*\*|```(?:yaml|console) .*?```|> ⚠️ \*\*|\*\* |##+ |\| --- |/g,
+            '',
+          );
         assert.doesNotMatch(rest, /[\\`*_{}[\]#+!~^$@<>]|:\/\/|\bwww\./i);
         assert.doesNotMatch(rest, clean);
       }

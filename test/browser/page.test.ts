@@ -1,0 +1,290 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { describe, test } from 'node:test';
+import type { Page } from 'playwright-core';
+import { escaped } from '../../src/report/html/escape.ts';
+import { htmlReport } from '../../src/report/html/page.ts';
+import { visible } from '../../src/report/inert.ts';
+import type { Report } from '../../src/report/model.ts';
+import { browserOrSkip, open } from './support/browser.ts';
+import { filledWith, HOSTILE_TEXTS } from './support/hostile.ts';
+import {
+  acceptedReport,
+  driftReport,
+  incomparableReport,
+  largeReport,
+  legs,
+  noBaselineReport,
+  refreshReport,
+  reproducedReport,
+  unmeasuredReport,
+  unstableReport,
+} from './support/samples.ts';
+
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+const SAMPLES: Readonly<Record<string, readonly Report[]>> = {
+  drift: [driftReport()],
+  'accepted drift': [acceptedReport()],
+  reproduced: [reproducedReport()],
+  unstable: [unstableReport()],
+  'no baseline': [noBaselineReport()],
+  incomparable: [incomparableReport()],
+  unmeasured: [unmeasuredReport()],
+  'refresh stored': [refreshReport()],
+  'several legs': legs(),
+  'no report': [],
+};
+
+const DESKTOP = { width: 1280, height: 900 };
+const PHONE = { width: 390, height: 844 };
+
+/** Shows all there is: what is closed or off the screen is not looked at by a checker. */
+const openAll = (page: Page) =>
+  page.evaluate(`for (const details of document.querySelectorAll('details')) details.open = true;
+    document.head.insertAdjacentHTML('beforeend', '<style>.row{content-visibility:visible!important}</style>')`);
+
+describe('accessible', () => {
+  for (const [name, reports] of Object.entries(SAMPLES))
+    for (const colorScheme of ['light', 'dark'] as const)
+      test(`${name}, ${colorScheme}: axe finds nothing, wide and on a phone`, async (t) => {
+        const browser = await browserOrSkip(t);
+        if (browser === undefined) return;
+        // The page's own policy keeps the checker's script out too.
+        await using opened = await open(browser, htmlReport(reports), { colorScheme, bypassCSP: true });
+        await openAll(opened.page);
+        await opened.page.addScriptTag({ content: axe });
+        for (const viewport of [DESKTOP, PHONE]) {
+          await opened.page.setViewportSize(viewport);
+          const found = (await opened.page.evaluate(
+            `axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })
+              .then(({ violations }) => violations.flatMap(({ id, nodes }) =>
+                nodes.map(({ target, failureSummary }) => id + ' ' + target + ': ' + failureSummary)))`,
+          )) as readonly string[];
+          assert.deepEqual(found.slice(0, 10), [], `${viewport.width} px`);
+        }
+      });
+});
+
+describe('by itself', () => {
+  for (const [name, reports] of Object.entries(SAMPLES))
+    test(`${name}: asks for nothing, says nothing and breaks no policy`, async (t) => {
+      const browser = await browserOrSkip(t);
+      if (browser === undefined) return;
+      await using opened = await open(browser, htmlReport(reports));
+      await opened.page.mouse.wheel(0, 20_000);
+      assert.deepEqual(opened.faults, []);
+    });
+
+  test('a script that got in would not run, and a picture would not load', async (t) => {
+    const browser = await browserOrSkip(t);
+    if (browser === undefined) return;
+    const page = htmlReport([driftReport()]).replace(
+      '</main>',
+      '<script>document.title = "owned"</script><img src="http://evil.example/x" alt="">$&',
+    );
+    await using opened = await open(browser, page);
+    assert.match(await opened.page.title(), /^Drift/);
+    assert.ok(opened.faults.length > 0);
+    assert.deepEqual(
+      opened.faults.filter((fault) => fault.startsWith('request')),
+      [],
+    );
+  });
+});
+
+describe('on any screen', () => {
+  for (const [name, reports] of Object.entries(SAMPLES))
+    test(`${name}: nothing is wider than 360 px, nor than 1920 px`, async (t) => {
+      const browser = await browserOrSkip(t);
+      if (browser === undefined) return;
+      await using opened = await open(browser, htmlReport(reports), { bypassCSP: true });
+      await openAll(opened.page);
+      for (const width of [360, 768, 1920]) {
+        await opened.page.setViewportSize({ width, height: 800 });
+        const over = await opened.page.evaluate(`
+          [...document.querySelectorAll('body *')].filter((element) =>
+            element.getBoundingClientRect().right > innerWidth + 1 && !element.closest('.scroll, .vh, .map'))
+            .map((element) => element.outerHTML.slice(0, 120)).slice(0, 5)`);
+        assert.deepEqual(over, [], `${width} px`);
+        assert.ok(Number(await opened.page.evaluate('document.documentElement.scrollWidth')) <= width);
+      }
+    });
+
+  test('on paper everything is open, and the controls are gone', async (t) => {
+    const browser = await browserOrSkip(t);
+    if (browser === undefined) return;
+    await using opened = await open(browser, htmlReport([driftReport()]));
+    const inside = opened.page.locator('.closeup').first();
+    assert.equal(await inside.isVisible(), false);
+    await opened.page.emulateMedia({ media: 'print' });
+    assert.equal(await inside.isVisible(), true);
+    const closed = await opened.page.evaluate(`
+      [...document.querySelectorAll('details > :not(summary)')].filter((element) => element.getBoundingClientRect().height === 0).length`);
+    assert.equal(closed, 0);
+    assert.equal(await opened.page.locator('.filters').first().isVisible(), false);
+    assert.ok((await opened.page.pdf()).byteLength > 1000);
+  });
+});
+
+/** What a key reaches, told as a reader would: its kind and its words. */
+const FOCUSED = `(() => {
+  const element = document.activeElement;
+  const style = getComputedStyle(element.matches('.filters input') ? element.closest('label') : element);
+  return { kind: element.localName, text: (element.closest('label') ?? element).textContent.trim().slice(0, 40),
+    seen: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2 };
+})()`;
+
+describe('by keyboard', () => {
+  test('Tab reaches the skip link, then every link, filter, summary and block, each of them visibly', async (t) => {
+    const browser = await browserOrSkip(t);
+    if (browser === undefined) return;
+    await using opened = await open(browser, htmlReport([driftReport()]));
+    const { page } = opened;
+    const expected = (await page.evaluate(`
+      [...document.querySelectorAll('a[href], input, summary, [tabindex="0"]')].filter((element) => element.checkVisibility({ contentVisibilityAuto: false })).length`)) as number;
+    const reached: { kind: string; text: string; seen: boolean }[] = [];
+    for (let i = 0; i < expected; i++) {
+      await page.keyboard.press('Tab');
+      reached.push((await page.evaluate(FOCUSED)) as (typeof reached)[number]);
+    }
+    assert.match(reached[0]?.text ?? '', /^Skip to the verdict/);
+    assert.deepEqual(
+      reached.filter(({ seen }) => !seen),
+      [],
+    );
+    const counts = (kind: string) => reached.filter((one) => one.kind === kind).length;
+    assert.equal(counts('summary'), await page.locator('summary').count());
+    assert.equal(counts('input'), await page.locator('input').count());
+    assert.ok(counts('pre') >= 3);
+  });
+
+  test('the skip link goes to the verdict; Enter opens what a summary hides; Space takes a filter away', async (t) => {
+    const browser = await browserOrSkip(t);
+    if (browser === undefined) return;
+    await using opened = await open(browser, htmlReport([driftReport()]));
+    const { page } = opened;
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    assert.equal(await page.evaluate('document.activeElement.id'), 'main');
+
+    await page.locator('summary').first().focus();
+    assert.equal(await page.locator('.closeup').first().isVisible(), false);
+    await page.keyboard.press('Enter');
+    assert.equal(await page.locator('.closeup').first().isVisible(), true);
+
+    assert.equal(await page.locator('.p-tokens').first().isVisible(), true);
+    await page.locator('input.f-tokens').focus();
+    await page.keyboard.press('Space');
+    assert.equal(await page.locator('.p-tokens').first().isVisible(), false);
+    assert.equal(await page.locator('.p-bits').first().isVisible(), true);
+  });
+
+  test('the filter of one report leaves the others alone', async (t) => {
+    const browser = await browserOrSkip(t);
+    if (browser === undefined) return;
+    await using opened = await open(browser, htmlReport([driftReport(), driftReport()]));
+    await opened.page.locator('input.f-bits').first().uncheck();
+    assert.equal(await opened.page.locator('#r1-leg .p-bits').first().isVisible(), false);
+    assert.equal(await opened.page.locator('#r2-leg .p-bits').first().isVisible(), true);
+  });
+});
+
+/** Kinds of elements and attributes, with the addresses of links: what a page is made of beside its texts. */
+const SHAPES = `[...new Set([...document.querySelectorAll('*')].map((element) => [
+  element.localName,
+  ...[...element.attributes].map(({ name }) => name).sort(),
+  element.getAttribute('href')?.replace(/[^#:/].*$/, '') ?? '',
+].join(' ')))].sort()`;
+
+describe('what a model or a pull request says is text', () => {
+  const made = filledWith(driftReport(), 'harmless');
+
+  test('none of it becomes an element, an attribute, a link or an action', async (t) => {
+    const browser = await browserOrSkip(t);
+    if (browser === undefined) return;
+    const shapesOf = async (report: Report) => {
+      await using opened = await open(browser, htmlReport([report]));
+      const shapes = (await opened.page.evaluate(SHAPES)) as string[];
+      return { shapes, faults: opened.faults };
+    };
+    const { shapes: harmless } = await shapesOf(made);
+    for (const text of HOSTILE_TEXTS) {
+      const { shapes, faults } = await shapesOf(filledWith(driftReport(), text));
+      assert.deepEqual(
+        shapes.filter((shape) => !harmless.includes(shape)),
+        [],
+        text,
+      );
+      assert.deepEqual(faults, [], text);
+    }
+  });
+
+  test('and it is there to be read', async (t) => {
+    const browser = await browserOrSkip(t);
+    if (browser === undefined) return;
+    for (const text of HOSTILE_TEXTS) {
+      const page = htmlReport([filledWith(driftReport(), text)]);
+      assert.ok(page.includes(escaped(text, 200).slice(0, 40)), text);
+      await using opened = await open(browser, page);
+      const [name] = await opened.page.locator('.name').allTextContents();
+      assert.ok(name?.startsWith(visible(text).slice(0, 40)), `${text}: ${name}`);
+    }
+  });
+
+  test('only addresses of the web are links', async (t) => {
+    const browser = await browserOrSkip(t);
+    if (browser === undefined) return;
+    for (const url of [
+      'javascript:alert(1)',
+      'data:text/html,x',
+      ' https://x',
+      'file:///etc/passwd',
+      'https://a.b/"x',
+    ]) {
+      const report = driftReport();
+      const run = { ...report.context.run, url };
+      await using opened = await open(
+        browser,
+        htmlReport([{ ...report, context: { ...report.context, run } }]),
+      );
+      const hrefs = (await opened.page.evaluate(
+        `[...document.querySelectorAll('a')].map((link) => link.getAttribute('href')).filter((href) => !href.startsWith('#'))`,
+      )) as string[];
+      assert.ok(
+        hrefs.every((href) => href.startsWith('https://github.com/')),
+        hrefs.join(),
+      );
+    }
+  });
+});
+
+describe('a large suite', () => {
+  test('1,000 drifted prompts of 512 tokens open in less than 2 s, from less than 5 MB', async (t) => {
+    const browser = await browserOrSkip(t);
+    if (browser === undefined) return;
+    const report = largeReport();
+    const began = performance.now();
+    const page = htmlReport([report]);
+    const made = performance.now() - began;
+    const bytes = Buffer.byteLength(page);
+    assert.ok(bytes < 5_000_000, `${bytes} bytes`);
+    // The best of three: what else the machine does is not the page's fault.
+    const times: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      const start = performance.now();
+      await using opened = await open(browser, page);
+      await opened.page.evaluate(
+        'new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))',
+      );
+      times.push(performance.now() - start);
+      assert.equal(await opened.page.locator('.row').count(), 1000);
+      assert.deepEqual(opened.faults, []);
+    }
+    t.diagnostic(
+      `${(bytes / 1e6).toFixed(2)} MB, made in ${made.toFixed(0)} ms, opened in ${times.map((ms) => ms.toFixed(0)).join(', ')} ms`,
+    );
+    assert.ok(Math.min(...times) < 2000, `${times.join(', ')} ms`);
+  });
+});

@@ -1,0 +1,78 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, type TestContext } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { ChromiumUnavailable, ensureChromium } from '../../../scripts/setup/chromium.ts';
+import { temporaryFolder } from '../../support/runtimes.ts';
+
+let launched: Promise<Browser> | undefined;
+
+/**
+ * A Chromium until this test file has ended. Where none can be had, the test is skipped with the reason and gets undefined;
+ * in CI it fails instead: a skip there would be a hole.
+ */
+export async function browserOrSkip(t: TestContext): Promise<Browser | undefined> {
+  launched ??= launch();
+  try {
+    return await launched;
+  } catch (error) {
+    if (!(error instanceof ChromiumUnavailable) || process.env['CI'] === 'true') throw error;
+    process.stderr.write(`SKIPPED, no Chromium: ${t.name}: ${error.message}\n`);
+    t.skip(`no Chromium: ${error.message}`);
+    return undefined;
+  }
+}
+
+/** Root has no user namespace to make a sandbox in, and the pages are our own. */
+const launch = async () =>
+  await chromium.launch({ executablePath: await ensureChromium(), args: ['--no-sandbox'] });
+
+after(async () => {
+  await launched?.then(
+    (browser) => browser.close(),
+    () => {},
+  );
+});
+
+/** A page as a reader opens it: a file, and nothing else that it could reach. */
+export interface Opened extends AsyncDisposable {
+  readonly page: Page;
+  /** Requests but the page's own, console messages, violations of its policy, errors: each a fault. */
+  readonly faults: readonly string[];
+}
+
+export async function open(
+  browser: Browser,
+  html: string,
+  options: BrowserContextOptions = {},
+): Promise<Opened> {
+  const folder = await temporaryFolder();
+  const path = join(folder.path, 'report.html');
+  await writeFile(path, html);
+  const address = pathToFileURL(path).href;
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  const faults: string[] = [];
+  await context.route('**/*', async (route) => {
+    if (route.request().url().split('#')[0] === address) return await route.continue();
+    faults.push(`request: ${route.request().url()}`);
+    await route.abort();
+  });
+  const page = await context.newPage();
+  // Of a violated policy the console tells too.
+  page.on('console', (message) => faults.push(`console: ${message.text()}`));
+  page.on('pageerror', (error) => faults.push(`error: ${error.message}`));
+  page.on('dialog', async (dialog) => {
+    faults.push(`dialog: ${dialog.message()}`);
+    await dialog.dismiss();
+  });
+  await page.goto(address);
+  return {
+    page,
+    faults,
+    async [Symbol.asyncDispose]() {
+      await context.close();
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
