@@ -120,7 +120,8 @@ async function tried(
 /** What is missing, what GitHub says, what helps: in this order, since a surface may cut the end. */
 function missing({ name, permission, off }: Surface, error: unknown): Notice {
   const happened = error instanceof Error ? error.message : String(error);
-  const lines = `permissions:\n  ${permission}`;
+  // In one line: a surface shows a notice as one.
+  const right = `\`permissions: { ${permission} }\``;
   const without = `Or do without it: \`${off}\`.`;
   return {
     level: 'warning',
@@ -134,9 +135,9 @@ function missing({ name, permission, off }: Surface, error: unknown): Notice {
       case 'denied':
         return /\blocked\b/i.test(error.message)
           ? `Unlock the conversation. ${without}`
-          : `Give the action the job's token (\`github-token\`), and the job the right to write it:\n${lines}\n${without}`;
+          : `Give the action the job's token (\`github-token\`), and the job the right to write it: ${right}. ${without}`;
       case 'missing':
-        return `What a token may not see is not found: give the job that right (and \`contents: read\` in a private repository):\n${lines}\n${without}`;
+        return `What a token may not see is not found: give the job the right to write it (and \`contents: read\` in a private repository): ${right}. ${without}`;
       case 'gone':
         return `The repository has switched that off. ${without}`;
       case 'invalid':

@@ -10,7 +10,7 @@ import { digestJson, sha256 } from './record/digest.ts';
 import { outcomeDigest } from './record/outcome.ts';
 import { compareAsked, derive } from './report/derive.ts';
 import { counted } from './report/figures.ts';
-import { cap, visible } from './report/inert.ts';
+import { excerpt } from './report/inert.ts';
 import { reportDigest } from './report/make.ts';
 import type { Report } from './report/model.ts';
 import { plain } from './report/plain.ts';
@@ -274,7 +274,7 @@ const ABSENT = '(absent)';
 
 const isGroup = (value: unknown): value is object => typeof value === 'object' && value !== null;
 
-const shown = (text: string) => cap(visible(text), MAX_VALUE);
+const shown = (text: string) => excerpt(text, MAX_VALUE);
 
 function linesOf({ agrees, checked, disagreements }: Omit<Verification, 'lines'>): string[] {
   const { files, bodies, relations, findings } = checked;

@@ -38,7 +38,12 @@ interface Own extends PostedComment {
  */
 export async function stick(posts: GitHubPosts, asked: Sticky): Promise<Stuck> {
   const me = (await posts.login()) ?? JOB;
-  const own = await ownComments(posts, asked, me);
+  const own = await ownComments(posts, asked, me).catch((error: unknown) => {
+    // Who may not even read comments has not written one that would have to be resolved.
+    if (!asked.isNew && error instanceof PostError && (error.kind === 'denied' || error.kind === 'missing'))
+      return [];
+    throw error;
+  });
   const newest = latest(own);
   if (newest === undefined) {
     if (!asked.isNew) return { kind: 'nothing' };

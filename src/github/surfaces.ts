@@ -1,6 +1,6 @@
 import * as core from '@actions/core';
-import { type Annotation, annotations, excerpt } from '../report/annotations.ts';
-import { logLine, markdown, visible } from '../report/inert.ts';
+import { type Annotation, annotations } from '../report/annotations.ts';
+import { logLine, markdown, visible, within } from '../report/inert.ts';
 import { mergedLine, mergedTable } from '../report/merged.ts';
 import type { Notice, Report } from '../report/model.ts';
 import { outputs } from '../report/outputs.ts';
@@ -38,7 +38,7 @@ export async function publishMerged({
 /** What could not be told elsewhere. The runner drops the eleventh of a kind silently: the log has it. */
 export function publishNotices(notices: readonly Notice[]): void {
   for (const { level, title, message } of notices) {
-    const told = { title: excerpt(title, 250), message: excerpt(message, 4000) };
+    const told = { title: within(title, 250), message: within(message, 4000) };
     if (annotated[level] < MAX_OF_A_KIND) annotate({ level, ...told });
     else core.info(logLine(`${level}: ${told.title}. ${told.message}`));
   }

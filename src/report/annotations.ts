@@ -1,7 +1,7 @@
 import { counted } from './figures.ts';
 import { findingWords, frameOf } from './findings.ts';
 import { byKind, type Group, isBroken, isDifferent, seenWords, textOf, traceHint } from './groups.ts';
-import { visible } from './inert.ts';
+import { excerpt, within } from './inert.ts';
 import type { Report } from './model.ts';
 import { distanceWords } from './sizes.ts';
 import { type Drifted, driftedPrompts, verdictLine } from './verdict.ts';
@@ -116,25 +116,10 @@ function kept(
 }
 
 const inert = ({ title, message, ...place }: Annotation): Annotation => ({
-  title: excerpt(title, MAX_TITLE),
-  message: excerpt(message, MAX_MESSAGE),
+  title: within(title, MAX_TITLE),
+  message: within(message, MAX_MESSAGE),
   ...place,
 });
-
-/**
- * Text that is inert and at most `max` characters long, its note about a cut included. It is capped once it is escaped,
- * never within an escape, and of a text of megabytes no more is looked at than can be shown.
- */
-export function excerpt(text: string, max: number): string {
-  const shown = visible(text.length <= max ? text : text.slice(0, max).replace(/[\ud800-\udbff]$/, ''));
-  if (text.length <= max && shown.length <= max) return shown;
-  const note = `… (cut: ${text.length} characters in all)`;
-  const start = shown
-    .slice(0, max - note.length)
-    // Half of a surrogate pair or of an escape.
-    .replace(/(?:[\ud800-\udbff]|\\(?:u(?:\{[\da-f]*)?)?)$/, '');
-  return `${start}${note}`;
-}
 
 const sentences = (parts: readonly string[]) => parts.filter((part) => part !== '').join(' ');
 

@@ -136,9 +136,13 @@ export function commentLadder(
   );
 }
 
-/** Those that fit, and of the same length only one. */
-export const shorter = (texts: readonly string[], fits: (text: string) => boolean): readonly string[] =>
-  texts.filter((text, index) => fits(text) && text.length !== texts[index - 1]?.length);
+/** Those that fit, each shorter than the one before: to try another one of the same length would be for nothing. */
+export function shorter(texts: readonly string[], fits: (text: string) => boolean): readonly string[] {
+  const kept: string[] = [];
+  for (const text of texts)
+    if (fits(text) && text.length < (kept.at(-1)?.length ?? Number.POSITIVE_INFINITY)) kept.push(text);
+  return kept;
+}
 
 function wasOf({ state, run, was }: Marker): Marker['was'] {
   switch (state) {

@@ -1,7 +1,7 @@
 import { ARRANGEMENTS, type PassKind } from '../record/schema.ts';
 import type { RelationName } from '../suite/schema.ts';
 import { counted, finite, nats } from './figures.ts';
-import { cap, visible } from './inert.ts';
+import { excerpt } from './inert.ts';
 import type { Report } from './model.ts';
 import type { ReportedDivergence, ReportedFinding, ReportedForkSide, ReportedTrace } from './schema.ts';
 import { distanceWords } from './sizes.ts';
@@ -25,7 +25,7 @@ export function frameOf(relation: RelationName, { environment }: Pick<Report, 'e
   const dtype = environment.settings.effective['dtype'];
   return {
     relation,
-    dtype: typeof dtype === 'string' ? cap(visible(dtype.replace(/^torch\./, '')), MAX_TOKEN) : undefined,
+    dtype: typeof dtype === 'string' ? excerpt(dtype.replace(/^torch\./, ''), MAX_TOKEN) : undefined,
   };
 }
 
@@ -104,7 +104,7 @@ export function divergenceWords(
 /** `“ Paris” (token 12) in the baseline, near tie, 0.0180 nats (1 step of bfloat16)`. */
 function forkSideWords(side: ReportedForkSide, when: string, frame: Frame): string {
   if (side.token === null) return `the end ${when}`;
-  const text = side.text === null ? '' : `“${cap(visible(side.text), MAX_TOKEN)}” `;
+  const text = side.text === null ? '' : `“${excerpt(side.text, MAX_TOKEN)}” `;
   return `${text}(token ${side.token}) ${when}, ${tieWords(side, frame)}`;
 }
 
@@ -160,7 +160,7 @@ export function traceWords({
 export const OUTSIDE_MODULES =
   'no module differs: the change lies in sampling, log-softmax, compilation or decode';
 
-const moduleName = (name: string) => cap(visible(name), MAX_MODULE);
+const moduleName = (name: string) => excerpt(name, MAX_MODULE);
 
 /** What a text hash would have said of a finding: the reason this project looks at bits. */
 export function textHashWords(textIdentical: boolean | null): string {

@@ -59,22 +59,25 @@ export function markdown(text: string, max = 500): string {
 /** Longest note about a cut. */
 const MAX_NOTE = 40;
 
-/** `visible` text of at most `max` characters, and a note about the cut: never works on more than it shows. */
-function excerpt(text: string, max: number): string {
-  const shown = visible(text.length <= max ? text : whole(text, max));
+/**
+ * `visible` text of at most `max` characters, and behind them a note about a cut. Of a text of megabytes no more is
+ * looked at than can be shown.
+ */
+export const excerpt = (text: string, max: number): string => cut(text, max, () => max);
+
+/** The same, its note included. */
+export const within = (text: string, max: number): string => cut(text, max, (note) => max - note.length);
+
+function cut(text: string, max: number, room: (note: string) => number): string {
+  const shown = visible(whole(text, max));
   if (text.length <= max && shown.length <= max) return shown;
-  return `${whole(shown, max)}… (cut: ${text.length} characters in all)`;
+  const note = `… (cut: ${text.length} characters in all)`;
+  return `${whole(shown, room(note))}${note}`;
 }
 
-/** At most `max` characters, and says so when it cut. */
-export function cap(text: string, max: number): string {
-  if (text.length <= max) return text;
-  const kept = whole(text, max);
-  return `${kept}… (${text.length - kept.length} more characters)`;
-}
-
-/** The first `max` characters at most, never half of a surrogate pair. */
-const whole = (text: string, max: number) => text.slice(0, max).replace(/[\ud800-\udbff]$/, '');
+/** The first `max` characters at most, never half of a surrogate pair or of an escape. */
+const whole = (text: string, max: number) =>
+  text.length <= max ? text : text.slice(0, max).replace(/(?:[\ud800-\udbff]|\\(?:u(?:\{[\da-f]*)?)?)$/, '');
 
 /** JSON for a log: still the same value to a parser, but nothing in it acts on a terminal or on the runner. */
 export function json(value: unknown): string {

@@ -1,6 +1,6 @@
 import type { Link } from '../baseline/store.ts';
 import { counted } from './figures.ts';
-import { cap, markdown, visible } from './inert.ts';
+import { excerpt, markdown, visible } from './inert.ts';
 
 /** What was trusted on a hardware class, newest first; the first is the baseline of today. */
 export interface History {
@@ -21,7 +21,7 @@ export function logLines(histories: readonly History[]): string[] {
       [
         `${index === 0 ? '*' : ' '} ${told(link)}`,
         `    ${link.key}, baseline.json sha256:${link.baseline.slice(0, 16)}`,
-      ].map((line) => cap(visible(line), 1900)),
+      ].map((line) => excerpt(line, 1900)),
     ),
   ]);
 }

@@ -1,5 +1,5 @@
 import { counted } from './figures.ts';
-import { cap, markdown, visible } from './inert.ts';
+import { excerpt, markdown } from './inert.ts';
 import type { Report } from './model.ts';
 import { verdictLine } from './verdict.ts';
 import { conclusionWords } from './words.ts';
@@ -29,7 +29,7 @@ export function mergedLines({
 }): string[] {
   const each =
     reports.length === 1 ? [] : reports.map((report) => `${report.suite.name}: ${verdictLine(report)}`);
-  return [...each, mergedLine(reports), `Page: ${htmlPath}`].map((line) => cap(visible(line), 1900));
+  return [...each, mergedLine(reports), `Page: ${htmlPath}`].map((line) => excerpt(line, 1900));
 }
 
 const ICON = { pass: '✅', warn: '⚠️', fail: '❌' } as const;

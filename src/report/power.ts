@@ -1,5 +1,5 @@
 import type { Verdict } from '../compare/conclusion.ts';
-import { cap, markdown, visible } from './inert.ts';
+import { excerpt, markdown, visible } from './inert.ts';
 
 export const POWER_SCHEMA = 'deterministic-ml/power/v1';
 
@@ -67,7 +67,7 @@ export function powerSummary(power: Power): string {
       const seen = rest.noticed.find((one) => one.by === by);
       return seen === undefined ? '' : by === 'inputs' ? 'yes' : String(seen.after);
     });
-    return `| ${id} | ${what} | ${verdictOf(rest)} | ${cells.join(' | ')} | ${markdown(cap(rest.note, 200))} |`;
+    return `| ${id} | ${what} | ${verdictOf(rest)} | ${cells.join(' | ')} | ${markdown(rest.note, 200)} |`;
   });
   return `${[
     `## ${powerVerdict(power) === 'pass' ? '✅' : '❌'} ${markdown(powerLine(power))}`,
@@ -85,9 +85,7 @@ function outcome(one: Perturbed): string {
     ({ by, after, engineSeconds }) =>
       `${by}${by === 'inputs' ? '' : ` at ${after}`} (${engineSeconds.toFixed(1)} s)`,
   );
-  return [verdictOf(one), seen.join(', '), visible(cap(one.note, 300))]
-    .filter((part) => part !== '')
-    .join(': ');
+  return [verdictOf(one), seen.join(', '), excerpt(one.note, 300)].filter((part) => part !== '').join(': ');
 }
 
 function verdictOf({ caught, equivalent }: Pick<Perturbed, 'caught' | 'equivalent'>): string {

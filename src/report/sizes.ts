@@ -1,5 +1,5 @@
 import { counted, finite, nats, times } from './figures.ts';
-import { cap, visible } from './inert.ts';
+import { excerpt } from './inert.ts';
 import type { YardstickMark } from './model.ts';
 import type { ReportedDistance, ReportedSize } from './schema.ts';
 
@@ -55,7 +55,7 @@ function boundWords(rms: number, boundNats: NonNullable<ReportedSize['boundNats'
 export function yardstickWords(rms: number, yardstick: readonly YardstickMark[]): string {
   const known = yardstick.flatMap(({ what, rmsNats }) => {
     const mark = finite(rmsNats);
-    return mark === undefined ? [] : [{ what: cap(visible(what), MAX_NAME), mark }];
+    return mark === undefined ? [] : [{ what: excerpt(what, MAX_NAME), mark }];
   });
   return known
     .toSorted((a, b) => b.mark - a.mark)

@@ -1,6 +1,6 @@
-import { excerpt } from './annotations.ts';
 import { frameOf, textHashWords } from './findings.ts';
 import { type Group, groupsOf, isDifferent, isIdentical, kindWords, textOf } from './groups.ts';
+import { excerpt, within } from './inert.ts';
 import type { Report } from './model.ts';
 import type { ReportedRelation } from './schema.ts';
 import { STRIP_LEGEND, tellingStrip, textStrip } from './strip.ts';
@@ -68,7 +68,7 @@ function closingLines(report: Report): string[] {
   ].map(inert);
 }
 
-const inert = (line: string) => excerpt(line, MAX_LINE);
+const inert = (line: string) => within(line, MAX_LINE);
 
 /** How the change's own suite differs from the one that judges. */
 function suiteChangeLines(rules: Report['context']['rules']): string[] {

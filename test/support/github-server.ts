@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { buffer } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import type { CacheServer } from './cache-server.ts';
+import { SHAS } from './events.ts';
 import {
   type CheckRunState,
   type CommentState,
@@ -77,7 +78,7 @@ export interface GitHubServerOptions {
   readonly kind?: Bearer['kind'];
   /** Whose other tokens are accepted. */
   readonly others?: readonly Bearer[];
-  /** Pull requests that can be commented on. */
+  /** Pull requests that can be commented on: the one of the events, unless told otherwise. */
   readonly pullRequests?: readonly PullRequestState[];
   /** Whose entries are listed. */
   readonly caches?: CacheServer;
@@ -108,7 +109,7 @@ export interface GitHubServer extends AsyncDisposable {
  * much text. Comments and check runs stay; its list of caches is the state of a cache server itself.
  */
 export async function startGitHubServer(options: GitHubServerOptions): Promise<GitHubServer> {
-  const { repository, token, caches, contents, pulls = {}, pullRequests = [] } = options;
+  const { repository, token, caches, contents, pulls = {}, pullRequests = [PULL_REQUEST] } = options;
   const bearers: readonly Bearer[] = [
     {
       token,
@@ -338,6 +339,8 @@ export async function startGitHubServer(options: GitHubServerOptions): Promise<G
   };
   return self;
 }
+
+const PULL_REQUEST: PullRequestState = { number: 7, headSha: SHAS.head };
 
 function endpointOf({ id }: Routed): Endpoint {
   const found = Object.entries(ENDPOINTS).find(([operation]) => operation === id)?.[1];

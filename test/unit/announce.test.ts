@@ -360,8 +360,8 @@ describe('the check run', () => {
 
 describe('what goes wrong is one notice, and the other surface is there', () => {
   const without = (name: string) => ALL_RIGHTS.filter((right) => !right.startsWith(name));
-  const COMMENT_LINES = /permissions:\n {2}pull-requests: write\n.*`comment: never`/;
-  const CHECK_LINES = /permissions:\n {2}checks: write\n.*`check-run: false`/;
+  const COMMENT_LINES = /`permissions: \{ pull-requests: write \}`.*`comment: never`/;
+  const CHECK_LINES = /`permissions: \{ checks: write \}`.*`check-run: false`/;
 
   const noComment = (github: GitHubServer) => {
     assert.deepEqual(github.comments, []);
@@ -381,6 +381,20 @@ describe('what goes wrong is one notice, and the other surface is there', () => 
     assert.match(notice.message, /403: Resource not accessible by integration/);
     assert.match(notice.message, COMMENT_LINES);
     noComment(github);
+  });
+
+  test('no right to comment, and nothing to be said: no notice', async () => {
+    await using github = await start({ permissions: ['contents'] });
+    assert.deepEqual(await told(github, [WELL], how('1')), []);
+    assert.equal((await told(github, [WELL], how('1', { comment: 'always' }))).length, 1);
+  });
+
+  test('an old comment that cannot be resolved', async () => {
+    await using github = await start({ permissions: ['pull-requests'] });
+    github.comment({ pullRequest: 7, author: BOT, body: await commentOf('1') });
+    assert.match(only(await told(github, [WELL], how('2'))).message, COMMENT_LINES);
+    github.faults.push({ at: 'comments', kind: 'status', status: 500, message: 'on fire' });
+    assert.match(only(await told(github, [WELL], how('2'))).message, /on fire/);
   });
 
   test('the right to read comments only', async () => {

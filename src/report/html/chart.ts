@@ -33,12 +33,12 @@ interface Form {
   readonly width: number;
   readonly height: number;
   readonly right: number;
-  /** Beside the plot, or in it where it is narrow. */
-  readonly labels: 'beside' | 'inside';
+  /** Beside the plot: names where there is room, else letters, which a list below explains. */
+  readonly labels: 'names' | 'letters';
 }
 
-const WIDE: Form = { width: 960, height: 340, right: 226, labels: 'beside' };
-const NARROW: Form = { width: 340, height: 300, right: 10, labels: 'inside' };
+const WIDE: Form = { width: 960, height: 340, right: 226, labels: 'names' };
+const NARROW: Form = { width: 340, height: 300, right: 28, labels: 'letters' };
 const [LEFT, TOP, BOTTOM] = [58, 14, 44];
 
 /**
@@ -55,7 +55,7 @@ export function profileChart(
 ): Html {
   const draw = (form: Form, className: string) =>
     html`<svg class="chart ${className}" role="img" aria-label="${label}" viewBox="0 0 ${form.width} ${form.height}">${drawn(series, marks, unit, form)}</svg>`;
-  return html`${draw(WIDE, 'wide')}${draw(NARROW, 'narrow')}`;
+  return html`${draw(WIDE, 'wide')}${draw(NARROW, 'narrow')}${marks.length === 0 ? undefined : letterList(marks)}`;
 }
 
 function drawn(series: readonly Series[], marks: readonly Mark[], unit: string, form: Form): Html {
@@ -75,7 +75,7 @@ function drawn(series: readonly Series[], marks: readonly Mark[], unit: string, 
       nameLocation: 'middle',
       nameGap: 28,
       nameTextStyle: text,
-      splitNumber: form.labels === 'inside' ? 3 : 8,
+      splitNumber: form.labels === 'letters' ? 3 : 8,
       axisLabel: { ...text, hideOverlap: true },
       axisLine: line,
       axisTick: line,
@@ -96,7 +96,6 @@ function drawn(series: readonly Series[], marks: readonly Mark[], unit: string, 
         type: 'line',
         silent: true,
         showSymbol: false,
-        // A clip path has an id, which would be the same in every chart of the page.
         clip: false,
         z: index < DISTINCT ? 5 : 3,
         lineStyle:
@@ -141,29 +140,34 @@ const markLines = (marks: readonly Mark[]) => ({
 
 /** Names of the marks. Ours and not the library's: they come from outside, and must not lie on each other. */
 function labels(marks: readonly Mark[], [min, max]: readonly [number, number], form: Form): Html {
-  const { height, width, right } = form;
-  const plot = height - TOP - BOTTOM;
+  const plot = form.height - TOP - BOTTOM;
+  const edge = form.width - form.right;
   const share = (value: number) =>
     (Math.log10(value) - Math.log10(min)) / (Math.log10(max) - Math.log10(min));
-  const places = marks
-    .map((mark) => ({ mark, line: TOP + plot * (1 - share(mark.value)) }))
-    .sort((a, b) => a.line - b.line);
-  const lift = form.labels === 'inside' ? 6 : 0;
+  const lines = sorted(marks).map((mark) => ({ mark, line: TOP + plot * (1 - share(mark.value)) }));
   const ys = spread(
-    places.map(({ line }) => line - lift),
+    lines.map(({ line }) => line),
     15,
     TOP + plot,
   );
-  const [x, anchor] = form.labels === 'inside' ? [width - right - 4, 'end'] : [width - right + 12, 'start'];
-  return html`${places.map(({ mark, line }, index) => {
+  return html`${lines.map(({ mark, line }, index) => {
     const y = (ys[index] ?? line).toFixed(1);
-    const leader =
-      form.labels === 'beside'
-        ? html`<path class="leader" d="M${width - right} ${line.toFixed(1)}L${width - right + 9} ${y}"/>`
-        : undefined;
-    return html`${leader}<text class="mark m-${mark.kind}" x="${x}" y="${y}" text-anchor="${anchor}" dominant-baseline="central">${shortened(mark.name)} ${decimal(mark.value)}</text>`;
+    const name =
+      form.labels === 'names' ? html`${shortened(mark.name)} ${decimal(mark.value)}` : html`${letter(index)}`;
+    return html`<path class="leader" d="M${edge} ${line.toFixed(1)}L${edge + 9} ${y}"/><text class="mark m-${mark.kind}" x="${edge + 12}" y="${y}" dominant-baseline="central">${name}</text>`;
   })}`;
 }
+
+const sorted = (marks: readonly Mark[]) => marks.toSorted((a, b) => b.value - a.value);
+
+const letter = (index: number) => String.fromCharCode(97 + index);
+
+/** What the letters of the narrow chart mean. */
+const letterList = (marks: readonly Mark[]) =>
+  html`<ul class="legend narrow" aria-label="Marks of the chart">${sorted(marks).map(
+    ({ name, value, kind }, index) =>
+      html`<li class="m-${kind}"><b>${letter(index)}</b> ${shortened(name)} ${decimal(value)}</li>`,
+  )}</ul>`;
 
 /** The scale beside the chart has the whole name. */
 const shortened = (name: string) => (name.length <= MAX_NAME ? name : `${name.slice(0, MAX_NAME - 1)}…`);
@@ -205,15 +209,15 @@ export const decimal = (value: number) => {
 };
 
 /**
- * Only what draws: without the frame, which is ours; without classes and their style sheet, which are numbered by what the
- * process drew before; without fonts, which are the page's.
+ * Only what draws: without the frame, which is ours; without classes, clips and their definitions, which are
+ * numbered by what the process drew before; without fonts, which are the page's.
  */
 const bare = (svg: string) =>
   svg
     .replace(/^\s*<svg[^>]*>\s*/, '')
     .replace(/<\/svg>\s*$/, '')
-    .replaceAll(/<style\b[\s\S]*?<\/style>/g, '')
-    .replaceAll(/ (?:class|style|pointer-events)="[^"]*"/g, '')
+    .replaceAll(/<(style|defs)\b[\s\S]*?<\/\1>/g, '')
+    .replaceAll(/ (?:class|style|pointer-events|clip-path)="[^"]*"/g, '')
     .replaceAll(/<rect [^>]*fill="none"><\/rect>/g, '')
     .replaceAll(/\s*\n\s*/g, '')
     .trim();

@@ -104,7 +104,7 @@ summary.line:hover{background:var(--raised)}
 .inside{padding:.4rem 0 1.6rem 2.3rem}
 .part+.part{margin-top:1.6rem;padding-top:1.2rem;border-top:1px dashed var(--line)}
 .which{font-size:.9rem;margin-bottom:.5rem}
-.kind{display:grid;grid-template-columns:5rem minmax(0,24rem) minmax(0,1fr);gap:.2rem 1.2rem;padding:.35rem 0;align-items:start;font-size:.9rem}
+.kind{display:grid;grid-template-columns:5rem minmax(0,.9fr) minmax(0,1fr);gap:.2rem 1.2rem;padding:.35rem 0;align-items:start;font-size:.9rem}
 .kind p{margin:0}
 .pass{font-family:var(--mono);font-size:.8125rem;color:var(--quiet);line-height:16px}
 .ruler{display:block}
@@ -165,8 +165,8 @@ th.n:last-child,td.n:last-child{padding-right:0}
 .chart .mark{fill:var(--quiet)}
 .chart .m-floor,.chart .m-bound{fill:var(--same)}
 .chart .leader{fill:none;stroke:var(--edge);stroke-width:1}
-.narrow{display:none}
-.narrow .mark{paint-order:stroke;stroke:var(--bg);stroke-width:4px;stroke-linejoin:round}
+.narrow,.legend.narrow{display:none}
+.legend.narrow .m-floor b,.legend.narrow .m-bound b{color:var(--same)}
 .first{font-size:1.0625rem}
 .first>span{color:var(--tokens)}
 .scroll{overflow-x:auto}
@@ -194,7 +194,7 @@ th.n:last-child,td.n:last-child{padding-right:0}
 footer{padding-top:3rem;padding-bottom:3rem;color:var(--quiet);font-size:.875rem}
 
 @media (max-width:48rem){
-.wide{display:none}.narrow{display:block;max-width:30rem}
+.wide{display:none}.narrow{display:block;max-width:30rem}.legend.narrow{display:flex}.tops .cell>span:not(.bar){white-space:normal}.tops .cell .quiet{display:block}
 .line{grid-template-columns:1.4rem 1fr auto 1rem;gap:.25rem .5rem}
 .line>.glyph{grid-area:1/1}.line>.name{grid-area:1/2}.line>.hash{grid-area:1/3}.line>.came{grid-area:2/2/auto/5}.line>.strip{grid-area:3/2/auto/5}
 summary.line::after{grid-area:1/4}

@@ -380,9 +380,9 @@ export function driftReport(): Report {
             inForce: true,
           },
           {
-            field: 'relations',
-            before: 'rerun, restart, batch, baseline',
-            after: 'rerun, baseline',
+            field: 'policy.no-baseline',
+            before: 'fail',
+            after: 'warn',
             inForce: false,
           },
         ],
@@ -392,7 +392,7 @@ export function driftReport(): Report {
           level: 'warning',
           title: 'This change alters what judges it',
           message:
-            'Here main judges as it is now, and these differences count only after the merge: relations: rerun, restart, batch, baseline → rerun, baseline.',
+            'Here main judges as it is now, and these differences count only after the merge: policy.no-baseline: fail → warn.',
         },
         {
           level: 'notice',
@@ -567,10 +567,10 @@ export function largeReport(prompts = 1000): Report {
   return {
     ...drift,
     work: { prompts, texts: 0, lifetimes: 3, tokens: prompts * 512, positions: prompts * 500, seconds: 812 },
-    relations: drift.relations.map((one) =>
+    relations: drift.relations.flatMap((one) =>
       one.relation === 'baseline'
-        ? { ...one, findings: [...findings, ...one.findings.filter(({ kind }) => kind === 'trace')] }
-        : one,
+        ? [{ ...one, findings: [...findings, ...one.findings.filter(({ kind }) => kind === 'trace')] }]
+        : [],
     ),
   };
 }

@@ -136,6 +136,16 @@ describe('the ladder', () => {
     assert.ok((rungs.at(-1)?.length ?? 0) < 1000);
   });
 
+  test('has no rung that is not shorter than the one above it', () => {
+    for (const reports of [[DRIFT], [DRIFT, DRIFT], [WELL]]) {
+      const lengths = ladder(reports).map((rung) => rung.length);
+      assert.deepEqual(
+        lengths,
+        [...new Set(lengths)].toSorted((a, b) => b - a),
+      );
+    }
+  });
+
   test('begins at the longest that is as long as GitHub takes, and one character more is too long', () => {
     const base = first([filledReport(DRIFT, 0)]).length;
     assert.ok(base < MAX_COMMENT && MAX_COMMENT - base < 1500, `${base} characters`);

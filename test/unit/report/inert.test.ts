@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { cap, json, logLine, markdown, visible } from '../../../src/report/inert.ts';
+import { excerpt, json, logLine, markdown, visible } from '../../../src/report/inert.ts';
 import { HOSTILE } from '../support/hostile.ts';
 
 /** What actions/runner executes: ActionCommand.cs, TryParseV2 and TryParse. */
@@ -84,13 +84,24 @@ describe('logLine', () => {
   });
 });
 
-describe('cap', () => {
-  test('keeps what fits', () => assert.equal(cap('abc', 3), 'abc'));
-  test('says how much is missing', () => assert.equal(cap('abcdef', 3), 'abc… (3 more characters)'));
+describe('an excerpt', () => {
+  test('keeps what fits', () => assert.equal(excerpt('abc', 3), 'abc'));
+  test('says how much there was', () =>
+    assert.equal(excerpt('abcdef', 3), 'abc… (cut: 6 characters in all)'));
   test('cuts no character in half', () => {
-    assert.equal(cap('ab🌍cd', 3), 'ab… (4 more characters)');
+    assert.equal(excerpt('ab🌍cd', 3), 'ab… (cut: 6 characters in all)');
     assert.ok(markdown('🌍'.repeat(400), 501).isWellFormed());
     assert.ok(logLine('🌍'.repeat(400), 501).isWellFormed());
+  });
+  test('cuts no escape in half', () => {
+    for (let max = 1; max < 12; max++)
+      for (const show of [excerpt, markdown])
+        assert.match(
+          show('\u0007\u0007', max)
+            .replaceAll('&#92;', '\\')
+            .replaceAll(/&#12[35];/g, (e) => (e === '&#123;' ? '{' : '}')),
+          /^(?:\\u\{7\})*(?:…|$)/,
+        );
   });
 });
 

