@@ -46,7 +46,7 @@ export function promptsPart(
   const rows: Html[] = [];
   let left = budget;
   for (const [index, entry] of listed.entries()) {
-    const markup = row(entry, report, index < CLOSE_UPS);
+    const markup = row(entry, report, index);
     left -= Buffer.byteLength(markupOf(markup));
     if (left < 0) break;
     rows.push(markup);
@@ -93,7 +93,9 @@ function filters(entries: readonly Entry[], id: Level['id']): Html | undefined {
   )}</fieldset>`;
 }
 
-function row(entry: Entry, report: Report, isClose: boolean): Html {
+/** The worst one is open: whoever looks on wants to see that first. */
+function row(entry: Entry, report: Report, index: number): Html {
+  const isClose = index < CLOSE_UPS;
   const { prompt, state, worst, parts } = entry;
   const hash = textHash(parts);
   const line = html`<span class="glyph s-${state}" aria-hidden="true">${MARK[state].glyph}</span>
@@ -103,8 +105,8 @@ ${quietStrip(worst)}
 <span class="hash">text hash: <b>${hash}</b></span>`;
   if (parts.every(({ group }) => isIdentical(group)))
     return html`<li class="row p-${state}"><div class="line">${line}</div></li>`;
-  return html`<li class="row p-${state}"><details><summary class="line">${line}</summary>
-<div class="inside">${parts.filter(({ group }) => !isIdentical(group)).map((part, index) => partOf(part, report, isClose, index === 0))}${agreeing(parts)}</div></details></li>`;
+  return html`<li class="row p-${state}"><details${index === 0 ? html` open` : undefined}><summary class="line">${line}</summary>
+<div class="inside">${parts.filter(({ group }) => !isIdentical(group)).map((part, at) => partOf(part, report, isClose, at === 0))}${agreeing(parts)}</div></details></li>`;
 }
 
 /** Where nothing but the rule lets it pass, the relation says whose rule. */

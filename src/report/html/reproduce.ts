@@ -12,7 +12,7 @@ export function reproducePart(report: Report, { id, heading, labelled }: Level):
   const file = reportPath.split(/[\\/]/).at(-1) ?? reportPath;
   return html`<section id="${id('reproduce')}"${labelled('reproduce')}>
 ${heading(2, 'Reproduce and verify', id('reproduce-h'))}
-<p>To run the same once more, in a checkout of ${run.repository}${commit}${run.ref === '' ? undefined : html` (<code>${run.ref}</code>)`}, on hardware of the class <code>${report.hardwareClass}</code>:</p>
+<p>To run the same once more, in ${run.url === '' ? 'the same checkout' : html`a checkout of ${run.repository}`}${commit}${run.ref === '' ? undefined : html` (<code>${run.ref}</code>)`}, on hardware of the class <code>${report.hardwareClass}</code>:</p>
 ${block([`deterministic-ml ${context.mode} ${shellWord(places.file)}${context.mode === 'refresh' ? ' --dry-run --reason again' : ''}`], 'Command')}
 <p>To derive this verdict anew from the records, without a GPU, where the run’s artifacts lie:</p>
 ${block([`deterministic-ml verify ${shellWord(file)}`], 'Command')}
