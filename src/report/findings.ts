@@ -109,7 +109,8 @@ function forkSideWords(side: ReportedForkSide, when: string, frame: Frame): stri
 }
 
 export function tieWords({ tie, marginNats, marginSteps, top }: ReportedForkSide, { dtype }: Frame): string {
-  const margin = marginNats === null ? '' : `, ${nats(marginNats)}`;
+  const known = marginNats === null ? undefined : finite(marginNats);
+  const margin = known === undefined ? '' : `, ${known < 0 ? 'behind' : 'ahead'} by ${nats(Math.abs(known))}`;
   switch (tie) {
     case 'exact':
       return 'an exact tie';
@@ -126,7 +127,7 @@ export function tieWords({ tie, marginNats, marginSteps, top }: ReportedForkSide
     case 'unknown':
       return marginNats === null
         ? `margin unknown: the other token is not among its ${top.length} best`
-        : `ahead by ${nats(marginNats)}`;
+        : margin.replace(/^, /, '') || nats(marginNats);
   }
 }
 
@@ -149,7 +150,12 @@ export function traceWords({
   if (onlyLeft.length > 0) parts.push(`modules that are gone: ${named(onlyLeft)}`);
   if (onlyRight.length > 0) parts.push(`modules that are new: ${named(onlyRight)}`);
   if (first !== null) {
-    const before = firstIndex === null ? '' : `; ${firstIndex} ran before it and agree`;
+    const before =
+      firstIndex === null
+        ? ''
+        : firstIndex === 0
+          ? '; it is the first that runs'
+          : `; ${firstIndex} ran before it and agree`;
     parts.push(`first different module: ${moduleName(first)} (${differing} of ${modules} differ${before})`);
   } else if (differing > 0) parts.push(`${differing} of ${modules} modules differ`);
   else if (parts.length === 0) parts.push(`none of ${modules} modules differs`);

@@ -1,5 +1,6 @@
 import type { Agreement } from '../compare/types.ts';
 import { PASS_KINDS } from '../record/schema.ts';
+import { finite } from './figures.ts';
 import { type Frame, findingWords, OUTSIDE_MODULES } from './findings.ts';
 import type { ReportedFinding, ReportedRelation } from './schema.ts';
 
@@ -24,14 +25,20 @@ const RANK: Readonly<Record<Agreement, number>> = {
   identical: 7,
 };
 
-/** What breaks a requirement first, then by how much differs, then by how early. */
+/** What breaks a requirement first, then by kind; other tokens by how early, other bits by how much. */
 export function worstFirst(a: ReportedFinding, b: ReportedFinding): number {
   return (
-    Number(a.holds) - Number(b.holds) || RANK[a.agreement] - RANK[b.agreement] || firstStep(a) - firstStep(b)
+    Number(a.holds) - Number(b.holds) ||
+    RANK[a.agreement] - RANK[b.agreement] ||
+    tokenStep(a) - tokenStep(b) ||
+    largest(b) - largest(a)
   );
 }
 
-const firstStep = ({ divergence }: ReportedFinding) => divergence?.tokenStep ?? divergence?.logprobStep ?? 0;
+const tokenStep = ({ divergence }: ReportedFinding) => divergence?.tokenStep ?? 0;
+/** In nats; what is no number is worse than any. */
+const largest = ({ divergence }: ReportedFinding) =>
+  divergence === null ? 0 : Math.min(finite(divergence.largestNats) ?? Number.MAX_VALUE, Number.MAX_VALUE);
 
 /** A relation's findings by prompt, worst first. */
 export function groupsOf(findings: readonly ReportedFinding[]): Group[] {

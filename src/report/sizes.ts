@@ -11,7 +11,9 @@ const MAX_NAME = 80;
 
 /** What no size can decide. */
 export const SIZE_CAVEAT =
-  'A small distance is no proof of harmlessness: one flipped weight bit, fp16 for bf16 and a rope theta 0.1 % off lie at the floor of rounding too.';
+  'A small distance is no proof of harmlessness: one flipped weight bit, fp16 for bf16 and a rope theta 0.1 % off are as small as rounding.';
+/** Above this multiple of the floor nobody takes it for rounding, and the caveat would only play it down. */
+const LARGE = 10;
 
 /** How large a drift is, a sentence each: beside rounding, beside honest repeats, beside known changes. */
 export function sizeWords(
@@ -28,8 +30,13 @@ export function sizeWords(
     `Size: ${floorWords(rms, floorNats)} (${distanceWords(distance)}).`,
     ...(boundNats === null ? [] : [boundWords(rms, boundNats)]),
     ...(marks === '' ? [] : [`By the yardstick: ${marks}.`]),
-    SIZE_CAVEAT,
+    ...(isLarge(rms, floorNats) ? [] : [SIZE_CAVEAT]),
   ];
+}
+
+function isLarge(rms: number, floorNats: ReportedSize['floorNats']): boolean {
+  const floor = floorNats === null ? undefined : finite(floorNats);
+  return floor !== undefined && floor > 0 && rms > LARGE * floor;
 }
 
 function floorWords(rms: number, floorNats: ReportedSize['floorNats']): string {
@@ -38,7 +45,7 @@ function floorWords(rms: number, floorNats: ReportedSize['floorNats']): string {
   if (floor === 0)
     return rms === 0
       ? '0 nats'
-      : `${nats(rms)}, where neighbours moved nothing at the refresh: no measure of rounding here`;
+      : `${nats(rms)}; at the refresh a text kept its bits whatever was beside it in the batch, so that there is no scale of rounding here`;
   const ratio = rms / floor;
   return `${times(ratio)} the floor${ratio <= ROUNDING ? ': the size of rounding' : ': more than rounding makes of this model'}; floor ${nats(floor)}`;
 }
@@ -46,9 +53,10 @@ function floorWords(rms: number, floorNats: ReportedSize['floorNats']): string {
 function boundWords(rms: number, boundNats: NonNullable<ReportedSize['boundNats']>): string {
   const bound = finite(boundNats);
   if (bound === undefined) return `Honest repeats have no bound: ${nats(boundNats)}.`;
-  return rms <= bound
-    ? `Within the envelope of honest repeats, ${nats(bound)}.`
-    : `Outside the envelope of honest repeats, ${nats(bound)}.`;
+  if (rms <= bound) return `Within the envelope of honest repeats, ${nats(bound)}.`;
+  return bound === 0
+    ? 'Outside the envelope of honest repeats: these did not differ at all.'
+    : `Outside the envelope of honest repeats, which is ${nats(bound)}.`;
 }
 
 /** `smaller than fp8 KV cache by 9.8x, larger than int8 weights by 1.9x`. Not yet inert, but capped. */
@@ -80,7 +88,7 @@ export function distanceWords(distance: ReportedDistance): string {
     `distance ${nats(rmsNats)} rms over ${counted(positions, 'position')}, largest ${nats(largestNats)}`,
     argmaxChanges === 0
       ? 'the most probable token never changes'
-      : `another most probable token at ${argmaxChanges}`,
+      : `another most probable token at ${counted(argmaxChanges, 'position')}`,
     entropy === undefined
       ? `mean ${nats(crossEntropyNats)}`
       : entropy === 0

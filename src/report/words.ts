@@ -107,7 +107,7 @@ function driftMeaning(relations: readonly ReportedRelation[]): string {
   const held = relations.some(({ relation, status }) => relation === 'rerun' && status === 'held');
   const decision = decisionOf(relations);
   const drifted = held
-    ? 'The engine repeats itself here, but it no longer computes what the baseline recorded.'
+    ? `The engine repeats itself ${decision?.of === 1 ? 'within this start' : 'here'}, but it no longer computes what the baseline recorded.`
     : 'The engine no longer computes what the baseline recorded.';
   return decision === null || decision.known === decision.of
     ? drifted
@@ -141,13 +141,13 @@ export function decisionWords({ of, known, distinct, baselineLifetimes, falseAla
       ? `The one engine start gave an outcome that the baseline knows, from ${counted(baselineLifetimes, 'engine start')}.`
       : `${of} of ${of} engine starts gave outcomes that the baseline knows, from ${counted(baselineLifetimes, 'engine start')}.`;
   if (of === 1)
-    return 'This is one engine start only: it may also be an engine that does not repeat between starts.';
+    return 'Only one engine start was looked at: an engine that does not repeat from start to start would look the same.';
   if (known > 0)
     return `${known} of ${of} engine starts gave outcomes that the baseline knows, ${of - known} did not: this engine has more than one outcome.`;
   const chance =
     falseAlarm === null
       ? ''
-      : ` A false alarm of that kind has a chance of at most ${percentUp(falseAlarm)}, if engine starts are independent.`;
+      : ` An engine that did not change looks like that with a chance of at most ${percentUp(falseAlarm)}, if engine starts are independent.`;
   return distinct > 1
     ? `None of ${of} engine starts gave an outcome that ${baseline} had given, and they gave ${distinct} different ones: this engine does not repeat between starts.${chance}`
     : `${of} of ${of} engine starts gave this, and none of ${baseline} did.${chance}`;

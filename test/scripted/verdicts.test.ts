@@ -75,7 +75,7 @@ describe('a difference from the baseline', () => {
     );
     assert.match(
       told,
-      /3 of 3 engine starts gave this, and none of the baseline’s 3 engine starts did\. A false alarm of that kind has a chance of at most 3\.5 %/,
+      /3 of 3 engine starts gave this, and none of the baseline’s 3 engine starts did\. An engine that did not change looks like that with a chance of at most 3\.5 %/,
     );
   });
 

@@ -89,7 +89,7 @@ function profiles(
     worst === undefined ? '' : `The largest is ${worst.name}: ${worstWords(worst, unit)}. `
   }Marks: ${marks.map(({ name, value }) => `${name} ${nats(value)}`).join(', ') || 'none'}. The table below has the numbers.`;
   const rest = all.length - shown.length;
-  return html`<figure class="profile"><figcaption><b>Distance along the ${unit}s (${kind})</b>, root mean square in nats. ${rest === 0 ? '' : `The ${shown.length} largest; ${rest} more are in the report’s JSON.`}</figcaption>
+  return html`<figure class="profile"><figcaption><b>Distance along the ${unit}s (${kind})</b>, root mean square in nats on a logarithmic scale. ${rest === 0 ? '' : `The ${shown.length} largest; ${rest} more are in the report’s JSON.`}</figcaption>
 <ul class="legend lines" aria-label="Lines of the chart">${shown
     .slice(0, DISTINCT)
     .map(
@@ -97,7 +97,7 @@ function profiles(
         html`<li><svg class="key" aria-hidden="true" viewBox="0 0 28 8"><path class="l-${index + 1}" d="M0 4h28"/></svg>${capped(name, MAX_NAME)}</li>`,
     )}${shown.length <= DISTINCT ? undefined : html`<li><svg class="key" aria-hidden="true" viewBox="0 0 28 8"><path class="l-rest" d="M0 4h28"/></svg>${shown.length - DISTINCT} more</li>`}</ul>
 ${profileChart(shown, marks, unit, label)}
-<details><summary>The same as a table</summary><table><caption>Distance of each prompt in the chart</caption><thead><tr><th scope="col">Prompt</th><th scope="col" class="n">Overall</th><th scope="col" class="n">Largest</th><th scope="col">Where it is largest</th></tr></thead><tbody>${shown.map(
+<details><summary>The same as a table</summary><table><caption>Distance of each prompt in the chart</caption><thead><tr><th scope="col">Prompt</th><th scope="col" class="n">Overall</th><th scope="col" class="n">Largest of one token</th><th scope="col">Highest point in the chart</th></tr></thead><tbody>${shown.map(
     (profile) =>
       html`<tr><th scope="row">${capped(profile.name, MAX_NAME)}</th><td class="n">${nats(profile.finding.distance?.rmsNats ?? 0)}</td><td class="n">${nats(profile.finding.distance?.largestNats ?? 0)}</td><td>${worstWords(profile, unit)}</td></tr>`,
   )}</tbody></table></details></figure>`;

@@ -58,7 +58,7 @@ function mapOf(trace: ReportedTrace, relation: ReportedRelation): Html {
   return html`${
     trace.first === null
       ? html`<p>${capitalised(traceWords(trace))}.</p>`
-      : html`<p class="first"><span aria-hidden="true">▶</span> First different module: <code>${dotted(trace.first, 160)}</code>. ${counted(trace.differing, 'module')} of ${trace.modules} differ${trace.firstIndex === null ? '' : `, and the ${trace.firstIndex} that ran before it agree`}.</p>`
+      : html`<p class="first"><span aria-hidden="true">▶</span> First different module: <code>${dotted(trace.first, 160)}</code>. ${counted(trace.differing, 'module')} of ${trace.modules} differ${trace.firstIndex === null ? '' : trace.firstIndex === 0 ? ', and it is the first that runs' : `, and the ${trace.firstIndex} that ran before it agree`}.</p>`
   }
 ${legend()}
 <div class="scroll" tabindex="0" role="group" aria-label="Map of the modules"><table class="map"><caption>${capitalised(relation.relation)}: each module, and in which layers its output is another. Layers run from left to right.</caption>

@@ -24,7 +24,7 @@ export function closeUp(finding: ReportedFinding, frame: Frame): Html | undefine
       ? tops(
           { left: fork.left.top, right: fork.right.top },
           { left: fork.left.token, right: fork.right.token },
-          `What each side thought at ${unit} ${tokenStep + 1}, where the tokens part`,
+          `The likeliest tokens at ${unit} ${tokenStep + 1}, where the tokens part`,
           frame,
           [tieWords(fork.left, frame), tieWords(fork.right, frame)],
         )
@@ -32,9 +32,9 @@ export function closeUp(finding: ReportedFinding, frame: Frame): Html | undefine
         ? tops(
             { left: parting.left.top, right: parting.right.top },
             { left: parting.token.id, right: parting.token.id },
-            `What each side thought at ${unit} ${logprobStep + 1}, where the bits part`,
+            `The likeliest tokens at ${unit} ${logprobStep + 1}, where the bits part`,
             frame,
-            [nats(parting.left.nats), nats(parting.right.nats)],
+            [taken(parting.left.nats), taken(parting.right.nats)],
           )
         : undefined;
   const tokens = passage === null ? undefined : sideBySide(passage, at, tokenStep, frame, unit);
@@ -42,6 +42,8 @@ export function closeUp(finding: ReportedFinding, frame: Frame): Html | undefine
     ? undefined
     : html`<div class="closeup">${tokens}${bars}</div>`;
 }
+
+const taken = (value: Nats) => `log-probability of the token that was taken, ${nats(value)}`;
 
 function sideBySide(
   passage: Passage,
@@ -118,7 +120,7 @@ function bar(value: Nats | undefined, isChosen: boolean): Html {
   if (value === undefined) return html`<td class="quiet">not among its best</td>`;
   const known = finite(value);
   const share = known === undefined ? 0 : Math.min(1, Math.exp(known));
-  return html`<td><div class="cell"><span class="bar${isChosen ? ' chosen' : ''}"><i style="--p:${(share * 100).toFixed(2)}%"></i></span><span><span class="prob">${percent(share)}</span> <span class="quiet">${capped(nats(value), 40)}</span></span>${isChosen ? html`<span class="took">◂ taken</span>` : undefined}</div></td>`;
+  return html`<td><div class="cell"><span class="bar${isChosen ? ' chosen' : ''}"><i style="--p:${(share * 100).toFixed(2)}%"></i></span><span><span class="prob">${percent(share)}</span> <span class="quiet">${capped(nats(value), 40)}</span></span><span class="took">${isChosen ? '◂ taken' : undefined}</span></div></td>`;
 }
 
 const percent = (share: number) => `${(share * 100).toFixed(share < 0.1 ? 2 : 1)} %`;

@@ -27,7 +27,10 @@ function facts(report: Report): Html {
   const { run } = context;
   const forced = context.defaults.map((name) => `${name}=${JSON.stringify(settings.requested[name])}`);
   const rows: readonly (readonly [string, Html | string])[] = [
-    ['Model', html`${model.label} <code>${model.revision}</code>`],
+    [
+      'Model',
+      html`${model.label}${model.revision === 'none' ? undefined : html` <code>${model.revision}</code>`}`,
+    ],
     ['Engine', `${engine.name} ${engine.version}`],
     ['Image', html`<code>${image.reference}</code> (${image.certainty})`],
     ['Runtime', context.runtime],
@@ -53,11 +56,14 @@ function facts(report: Report): Html {
         : link(run.url, `${run.repository}, ${run.workflow} ${run.id}, attempt ${run.attempt}, ${run.event}`),
     ],
     ['Suite', html`${suite.name} <code>${suite.digest}</code>`],
-    ['Outcome', html`<code>${outcome}</code>: equal digests, equal bits`],
-    ['Record', html`<code>${digests.record}</code>`],
+    [
+      'Outcome',
+      html`<code>${outcome}</code>: equal digests, equal bits. What <code>accept</code> names as its record`,
+    ],
+    ['record.json', html`<code>${digests.record}</code>`],
     ...(digests.baselineRecord === null
       ? []
-      : [['Baseline’s record', html`<code>${digests.baselineRecord}</code>`] as const]),
+      : [['record.json of the baseline', html`<code>${digests.baselineRecord}</code>`] as const]),
     ['Report', html`<code>${sha256}</code>`],
   ];
   return html`<dl class="ids">${rows.map(([what, value]) => html`<div><dt>${what}</dt><dd>${value}</dd></div>`)}</dl>`;

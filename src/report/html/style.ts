@@ -8,7 +8,7 @@ export const STYLE = `
 --same:#0b6e63;--bits:#94510a;--tokens:#b3201f;--none:#5d626c;--focus:#1f5fd0;--link:#1b4fae;
 --same-fill:#2a9d8f;--bits-fill:#e09f3e;--tokens-fill:#c7362f;--none-fill:#a3a7af;
 --mark-bits:#fbe6c4;--mark-tokens:#fad7d3;
---line-1:#b3201f;--line-2:#94510a;--line-3:#3457a8;--bundle:#a3a7af;
+--line-1:#6d3fa8;--line-2:#94510a;--line-3:#3457a8;--bundle:#a3a7af;
 --sans:system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;
 --mono:ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mono","DejaVu Sans Mono",monospace}
 @media (prefers-color-scheme:dark){:root{
@@ -16,7 +16,7 @@ export const STYLE = `
 --same:#63cdbd;--bits:#eab567;--tokens:#ff9087;--none:#a8acb5;--focus:#8db4ff;--link:#9dbdff;
 --same-fill:#3aa596;--bits-fill:#d39a41;--tokens-fill:#ee6a5f;--none-fill:#6d727c;
 --mark-bits:#4a3614;--mark-tokens:#57211d;
---line-1:#ff9087;--line-2:#eab567;--line-3:#9dbdff;--bundle:#5e636d}}
+--line-1:#c9a5ff;--line-2:#eab567;--line-3:#9dbdff;--bundle:#5e636d}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%;scroll-padding-top:1rem}
 body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.55 var(--sans);font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
@@ -53,6 +53,7 @@ h1 .title,.leg h2 .title{display:block;font-size:clamp(2.4rem,7vw,4rem);letter-s
 h1 .title.tally{font-size:clamp(1.9rem,5vw,2.8rem)}
 h1 .rest,.leg h2 .rest{display:block;font-size:clamp(1.1rem,2.6vw,1.4rem);font-weight:450;margin-top:.55rem;line-height:1.35;letter-spacing:0}
 .meaning{font-size:1.0625rem;margin:1.1rem 0 0}
+.causes{margin:.9rem 0 0}
 .figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(9.2rem,1fr));gap:1.2rem 1.6rem;margin:2rem 0 0;padding:1.2rem 0;border:solid var(--line);border-width:1px 0}
 .figures dt{font-size:.875rem;color:var(--quiet)}
 .figures dd{margin:0}
@@ -109,7 +110,7 @@ summary.line:hover{background:var(--raised)}
 .pass{font-family:var(--mono);font-size:.8125rem;color:var(--quiet);line-height:16px}
 .ruler{display:block}
 .ticks{display:flex;justify-content:space-between;position:relative;font-size:.75rem;line-height:1.3;color:var(--quiet);padding-top:2px}
-.tick{position:absolute;left:var(--at);transform:translateX(-.35em);white-space:nowrap;font-size:.7rem}
+.tick{position:absolute;left:max(var(--at),.35em);transform:translateX(-.35em);white-space:nowrap;font-size:.7rem}
 .tick b{font-weight:600;margin-left:.2em;font-size:.75rem}
 .t-bits{color:var(--bits)}.t-tokens{color:var(--tokens)}
 .sides{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(22rem,100%),1fr));gap:1rem 2.4rem}
@@ -138,8 +139,7 @@ th.n:last-child,td.n:last-child{padding-right:0}
 .tops{margin-top:1.2rem}
 .tops th[scope=row]{font-family:var(--mono);width:16%}
 .tops td{width:34%}
-.tops .cell{display:flex;flex-wrap:wrap;align-items:center;gap:0 .6rem}
-.tops .bar{flex:1 1 5rem;max-width:9rem}
+.tops .cell{display:grid;grid-template-columns:minmax(2.5rem,8rem) auto 1fr;align-items:center;gap:0 .6rem}
 .tops .cell>span:not(.bar){white-space:nowrap}
 .tops td.n{width:auto;font-size:.8125rem}
 .tops .quiet{font-size:.8125rem}
@@ -184,7 +184,7 @@ th.n:last-child,td.n:last-child{padding-right:0}
 .relations li p:not(.head){padding-left:1.6rem;font-size:.9375rem;margin-bottom:.35rem}
 .came{font-weight:550}
 .line .came{font-weight:450}
-.plain li{padding:.15rem 0;font-size:.9375rem}
+.plain li{padding:.15rem 0 .15rem 1.4rem;text-indent:-1.4rem;font-size:.9375rem}
 .names{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;font-family:var(--mono);font-size:.8125rem}
 .folded{margin-top:.8rem}
 .ids{margin:1.6rem 0 0;font-size:.9rem}
@@ -194,14 +194,14 @@ th.n:last-child,td.n:last-child{padding-right:0}
 footer{padding-top:3rem;padding-bottom:3rem;color:var(--quiet);font-size:.875rem}
 
 @media (max-width:48rem){
-.wide{display:none}.narrow{display:block;max-width:30rem}.legend.narrow{display:flex}.tops .cell>span:not(.bar){white-space:normal}.tops .cell .quiet{display:block}
+.wide{display:none}.narrow{display:block;max-width:30rem}.legend.narrow{display:flex}.tops .cell{grid-template-columns:1fr;gap:.1rem}.tops .cell .quiet{display:block}.figures b{font-size:1.35rem}
 .line{grid-template-columns:1.4rem 1fr auto 1rem;gap:.25rem .5rem}
 .line>.glyph{grid-area:1/1}.line>.name{grid-area:1/2}.line>.hash{grid-area:1/3}.line>.came{grid-area:2/2/auto/5}.line>.strip{grid-area:3/2/auto/5}
 summary.line::after{grid-area:1/4}
 .inside{padding-left:0}
 .kind{grid-template-columns:minmax(0,1fr)}
 .ids>div{grid-template-columns:1fr}
-.tops{table-layout:fixed}.tops th[scope=row]{width:auto}.tops td,.tops th,.tops .prob{font-size:.8125rem}.tops td{width:auto}.tops td.n{white-space:normal}.tops th:nth-child(2),.tops th:nth-child(3){width:31%}.tops .bar{flex-basis:100%}
+.tops{table-layout:fixed}.tops th[scope=row]{width:auto}.tops td,.tops th,.tops .prob{font-size:.8125rem}.tops td{width:auto}.tops td.n{white-space:normal}.tops th:nth-child(2),.tops th:nth-child(3){width:31%}
 .facts td,.facts th{font-size:.8125rem}
 .map{font-size:.8125rem}.map th[scope=row]{white-space:normal;width:45%;font-size:.75rem}.map .where,.map th:last-child{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);padding:0;border:0}
 th,td{padding-right:.6rem}
@@ -210,7 +210,7 @@ th,td{padding-right:.6rem}
 @media (prefers-reduced-motion:no-preference){summary::after{transition:transform .12s}}
 @media (forced-colors:active){.strip path,.cells path,.key path{forced-color-adjust:none}.bar i{forced-color-adjust:none}}
 @media print{
-:root{--bg:#fff;--raised:#f6f6f4;--ink:#000;--quiet:#444;--line:#ccc;--edge:#777;--same:#0b6e63;--bits:#94510a;--tokens:#b3201f;--none:#5d626c;--link:#000;--same-fill:#2a9d8f;--bits-fill:#e09f3e;--tokens-fill:#c7362f;--none-fill:#a3a7af;--mark-bits:#fbe6c4;--mark-tokens:#fad7d3;--line-1:#b3201f;--line-2:#94510a;--line-3:#3457a8;--bundle:#a3a7af}
+:root{--bg:#fff;--raised:#f6f6f4;--ink:#000;--quiet:#444;--line:#ccc;--edge:#777;--same:#0b6e63;--bits:#94510a;--tokens:#b3201f;--none:#5d626c;--link:#000;--same-fill:#2a9d8f;--bits-fill:#e09f3e;--tokens-fill:#c7362f;--none-fill:#a3a7af;--mark-bits:#fbe6c4;--mark-tokens:#fad7d3;--line-1:#6d3fa8;--line-2:#94510a;--line-3:#3457a8;--bundle:#a3a7af}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 body{font-size:10.5pt}
 main,footer{max-width:none;padding-left:0;padding-right:0}

@@ -3,10 +3,11 @@ import { textOf } from '../groups.ts';
 import type { Report } from '../model.ts';
 import { driftedPrompts, verdictLine } from '../verdict.ts';
 import { acceptWords, conclusionWords } from '../words.ts';
-import { capped, dotted, type Html, html, prose } from './escape.ts';
+import { capped, dotted, type Html, html, join, prose } from './escape.ts';
 import type { Level } from './level.ts';
 
 export const GLYPH = { pass: '✓', warn: '!', fail: '✕' } as const;
+const MAX_CAUSES = 3;
 const JOB = { pass: 'passes', warn: 'warns', fail: 'fails' } as const;
 
 /** The first thing on a page and, of most runs, the only one that is read: what, how much, does it matter, what now. */
@@ -25,10 +26,27 @@ export function verdictPart(report: Report, { id, heading }: Level): Html {
 <p class="badge"><span aria-hidden="true">${GLYPH[verdict]}</span> The ${context.mode} ${JOB[verdict]}</p>
 ${heading(1, words, id('verdict'))}
 <p class="meaning">${prose(meaning)}</p>
+${causes(report, id)}
 ${figures(report)}
 </header>
 ${nextPart(report, next, heading)}
 ${noticesPart(report)}`;
+}
+
+/** What may have caused it, where something differs: the first that a reader asks for. */
+function causes({ changes, digests, conclusion }: Report, id: Level['id']): Html | undefined {
+  if (digests.baselineRecord === null || conclusion === 'reproduced') return undefined;
+  if (changes.length === 0)
+    return html`<p class="causes">No recorded fact of the environment differs from the baseline’s.</p>`;
+  const shown = changes.slice(0, MAX_CAUSES);
+  const rest = changes.length - shown.length;
+  return html`<p class="causes"><a href="#${id('environment')}">Changed since the baseline</a>: ${join(
+    shown.map(
+      ({ field, before, after }) =>
+        html`<code>${capped(field, 60)}</code> ${capped(before, 28)} → ${capped(after, 28)}`,
+    ),
+    html`; `,
+  )}${rest === 0 ? undefined : html`; and ${rest} more`}.</p>`;
 }
 
 interface Figure {
@@ -65,9 +83,10 @@ function compared({ work }: Report): Figure[] {
 }
 
 function drift({ work }: Report, found: ReturnType<typeof driftedPrompts>): Figure[] {
-  const texts = found.map(({ broken }) => broken.map(({ group }) => textOf(group)));
+  const texts = found
+    .map(({ broken }) => broken.flatMap(({ group }) => textOf(group) ?? []))
+    .filter((told) => told.length > 0);
   const seen = texts.filter((told) => told.includes(false)).length;
-  const isText = texts.flat().some((same) => same !== null);
   const total = work.prompts + work.texts;
   return [
     {
@@ -76,36 +95,39 @@ function drift({ work }: Report, found: ReturnType<typeof driftedPrompts>): Figu
       told: work.texts === 0 ? 'prompts' : 'prompts and texts',
     },
     {
-      what: 'A text hash sees',
-      value: isText ? (seen === 0 ? 'none' : html`${seen} <small>of ${found.length}</small>`) : '–',
-      told: isText ? (seen < found.length ? 'of what the bits show' : 'all of them') : 'no text was compared',
+      what: 'Generated text',
+      value:
+        texts.length === 0
+          ? '–'
+          : seen === 0
+            ? 'the same'
+            : html`${seen} <small>of ${texts.length} differ</small>`,
+      told: texts.length === 0 ? 'none was compared' : 'all that a hash of the text would see',
     },
-    ...firstStep(found),
+    ...firstToken(found),
   ];
 }
 
-/** The earliest step at which anything differs, decoded before scored. */
-function firstStep(found: ReturnType<typeof driftedPrompts>): Figure[] {
+/** The earliest step at which another token was generated. */
+function firstToken(found: ReturnType<typeof driftedPrompts>): Figure[] {
   const places = found.flatMap(({ prompt, broken }) =>
     broken.flatMap(({ group }) =>
       group.findings.flatMap(({ kind, divergence }) => {
-        const at = divergence?.logprobStep ?? divergence?.tokenStep ?? null;
-        if (at === null || divergence === null) return [];
-        return [{ at, prompt, kind, isToken: divergence.tokenStep === at }];
+        const at = divergence?.tokenStep ?? null;
+        return at === null || kind !== 'generate' ? [] : [{ at, prompt }];
       }),
     ),
   );
-  const [first] = places.sort(
-    (a, b) => Number(a.kind === 'score') - Number(b.kind === 'score') || a.at - b.at,
-  );
-  if (first === undefined) return [];
-  return [
-    {
-      what: 'First difference',
-      value: `${first.kind === 'score' ? 'position' : 'step'} ${first.at + 1}`,
-      told: html`${first.isToken ? 'tokens' : 'bits'} of ${capped(first.prompt, 40)}`,
-    },
-  ];
+  const [first] = places.sort((a, b) => a.at - b.at);
+  return first === undefined
+    ? []
+    : [
+        {
+          what: 'First other token',
+          value: `step ${first.at + 1}`,
+          told: html`of ${capped(first.prompt, 40)}`,
+        },
+      ];
 }
 
 function sizeFigure({ relations }: Report): Figure[] {
@@ -115,7 +137,11 @@ function sizeFigure({ relations }: Report): Figure[] {
   const floor = size.floorNats === null ? undefined : finite(size.floorNats);
   if (rms === undefined || floor === undefined || floor === 0)
     return [
-      { what: 'Size', value: nats(size.distance.rmsNats), told: 'no floor of rounding to measure it with' },
+      {
+        what: 'Size',
+        value: html`${nats(size.distance.rmsNats).replace(/ nats$/, '')} <small>nats</small>`,
+        told: 'typical change of a log-probability; no scale of rounding was measured',
+      },
     ];
   return [
     {
@@ -147,7 +173,7 @@ function nextPart(report: Report, next: string, heading: Level['heading']): Html
 ${
   words === undefined
     ? undefined
-    : html`<p>${prose(words.intro)}</p>${
+    : html`<p><b>If it is meant.</b> ${prose(words.intro)}</p>${
         words.accept.length === 0
           ? undefined
           : html`${block(words.accept, 'Lines for the suite')}<p>${words.between}</p>`

@@ -73,7 +73,11 @@ export interface HostedOptions {
 }
 
 export async function hosted(action: Action, options: HostedOptions = {}): Promise<Hosted> {
-  const { permissions = ['actions', 'contents', 'pull-requests:write'], base: baseSuite = {}, seeds = [] } = options;
+  const {
+    permissions = ['actions', 'contents', 'pull-requests:write'],
+    base: baseSuite = {},
+    seeds = [],
+  } = options;
   const owned = new AsyncDisposableStack();
   const cache = owned.use(await startCacheServer());
   for (const seed of seeds) cache.put(seed);

@@ -42,7 +42,7 @@ describe('a comment on drift', () => {
     const text = first([DRIFT]);
     const order = [
       '<!-- deterministic-ml v1 suite=smollm2-serving class=* run=77.2 state=drift -->\n### ❌ Drift: 2 of 3 prompts',
-      'The engine repeats itself here',
+      'The engine repeats itself within this start',
       '**Next:** If it is not meant',
       'To accept exactly this record, add to determinism.yml',
       `accept:\n  - record: ${DRIFT.outcome}\n    hardware-class: ${DRIFT.hardwareClass}\n    reason: "why these bits are meant"`,

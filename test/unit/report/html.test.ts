@@ -168,7 +168,7 @@ describe('a page', () => {
       'gh workflow run refresh.yml',
       'deterministic-ml check determinism.yml',
       'deterministic-ml verify determinism-77-1.report.json',
-      'near tie, 0.0180 nats (1.1 steps of bfloat16)',
+      'near tie, ahead by 0.0180 nats (1.1 steps of bfloat16)',
       'int8 weights',
       'top_p, min_p (no prompt uses it)',
     ])
@@ -310,4 +310,11 @@ describe('the map of modules', () => {
       /7 modules left out of the map/,
     );
   });
+});
+
+test('what may have caused it stands above what to do, linked to its table', () => {
+  const [top = ''] = PAGE.split('What to do');
+  assert.match(top, /href="#[^"]*environment"[^>]*>Changed since the baseline<\/a>: <code>/);
+  const [well = ''] = htmlReport([reproducedReport()]).split('What to do');
+  assert.doesNotMatch(well, /Changed since the baseline/);
 });

@@ -303,7 +303,7 @@ describe('the job summary', () => {
     const text = summary(FULL);
     assert.match(text, /- Size: 0\.\d+ nats, and no floor of rounding is known/);
     assert.match(text, /one flipped weight bit, fp16 for bf16/);
-    assert.match(text, /Outside the envelope of honest repeats, 0 nats\./);
+    assert.match(text, /Outside the envelope of honest repeats: these did not differ at all\./);
   });
 
   test('says what was exercised and what was not', () => {
@@ -697,5 +697,33 @@ describe('outputs', () => {
 
   test('have no key without a baseline', () => {
     assert.equal(outputs(withBaseline(DRIFT, { kind: 'absent', explanation: [] }))['baseline-key'], '');
+  });
+});
+
+describe('the worst comes first', () => {
+  const bits = (prompt: string, largestNats: number, logprobStep = 0) => ({
+    ...finding(prompt, { agreement: 'logprobs-differ', textIdentical: true }),
+    divergence: divergence({ logprobStep, tokenStep: null, largestNats }),
+  });
+  const tokens = (prompt: string, tokenStep: number) => ({
+    ...finding(prompt),
+    divergence: divergence({ tokenStep, largestNats: 0 }),
+  });
+  test('other tokens before other bits, the earlier before the later, the larger before the smaller', () => {
+    const findings = [bits('small', 0.001), tokens('late', 9), bits('large', 0.5, 7), tokens('early', 2)];
+    const report = { ...DRIFT, relations: [relation('baseline', 'broken', { findings })] };
+    assert.deepEqual(
+      drifted(report).map(({ prompt }) => prompt),
+      ['early', 'late', 'large', 'small'],
+    );
+  });
+
+  test('what is no number is worse than any', () => {
+    const nan = { ...bits('nan', 0), divergence: divergence({ tokenStep: null, largestNats: 'NaN' }) };
+    const report = {
+      ...DRIFT,
+      relations: [relation('baseline', 'broken', { findings: [bits('far', 1e9), nan] })],
+    };
+    assert.equal(drifted(report)[0]?.prompt, 'nan');
   });
 });

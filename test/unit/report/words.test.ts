@@ -90,11 +90,11 @@ describe('decisions', () => {
   for (const [more, text] of [
     [
       { falseAlarm: falseAlarm(3, 3) },
-      '3 of 3 engine starts gave this, and none of the baseline’s 3 engine starts did. A false alarm of that kind has a chance of at most 3.5 %, if engine starts are independent.',
+      '3 of 3 engine starts gave this, and none of the baseline’s 3 engine starts did. An engine that did not change looks like that with a chance of at most 3.5 %, if engine starts are independent.',
     ],
     [
       { of: 1 },
-      'This is one engine start only: it may also be an engine that does not repeat between starts.',
+      'Only one engine start was looked at: an engine that does not repeat from start to start would look the same.',
     ],
     [
       { known: 1, distinct: 2 },
@@ -116,7 +116,7 @@ describe('decisions', () => {
     const baseline = relation('baseline', 'broken', { decision: decision({ of: 1 }) });
     assert.equal(
       one('drift', [relation('rerun', 'held'), baseline]).meaning,
-      'The engine repeats itself here, but it no longer computes what the baseline recorded. This is one engine start only: it may also be an engine that does not repeat between starts.',
+      'The engine repeats itself within this start, but it no longer computes what the baseline recorded. Only one engine start was looked at: an engine that does not repeat from start to start would look the same.',
     );
     assert.match(one('drift', [baseline]).meaning, /^The engine no longer computes/);
     assert.doesNotMatch(
@@ -219,10 +219,10 @@ describe('where and how much', () => {
 
   for (const [more, text] of [
     [{ tie: 'exact', marginNats: 0 }, 'an exact tie'],
-    [{ marginNats: 0.018 }, 'near tie, 0.0180 nats (1 step of bfloat16)'],
-    [{ marginNats: 0.03, marginSteps: 1.92 }, 'near tie, 0.0300 nats (1.9 steps of bfloat16)'],
-    [{ marginSteps: null }, 'near tie, 0.0156 nats'],
-    [{ tie: 'none', marginNats: 4.3 }, 'not a tie, 4.30 nats'],
+    [{ marginNats: 0.018 }, 'near tie, ahead by 0.0180 nats (1 step of bfloat16)'],
+    [{ marginNats: 0.03, marginSteps: 1.92 }, 'near tie, ahead by 0.0300 nats (1.9 steps of bfloat16)'],
+    [{ marginSteps: null }, 'near tie, ahead by 0.0156 nats'],
+    [{ tie: 'none', marginNats: 4.3 }, 'not a tie, ahead by 4.30 nats'],
     [{ tie: 'none', marginNats: null }, 'not a tie'],
     [{ tie: 'unknown', marginNats: null }, 'margin unknown: the other token is not among its 0 best'],
     [{ tie: 'unknown', marginNats: 2 }, 'ahead by 2.00 nats'],
@@ -232,7 +232,7 @@ describe('where and how much', () => {
   test('an unknown dtype is not guessed', () =>
     assert.equal(
       tieWords(side(), { ...FRAME, dtype: undefined }),
-      'near tie, 0.0156 nats (1 step of the logits’ dtype)',
+      'near tie, ahead by 0.0156 nats (1 step of the logits’ dtype)',
     ));
 
   test('both tokens are shown with their text, escaped and cut', () => {
@@ -242,7 +242,7 @@ describe('where and how much', () => {
     };
     assert.equal(
       divergenceWords(divergence({ logprobStep: 2, tokenStep: 2, largestNats: 0, fork }), 'generate', FRAME),
-      `tokens part at step 3: “ Paris” (token 12) in the baseline, near tie, 0.0156 nats (1 step of bfloat16); “\\u{1b}[31m${'x'.repeat(30)}… (cut: 104 characters in all)” (token 34) now, not a tie, 4.30 nats`,
+      `tokens part at step 3: “ Paris” (token 12) in the baseline, near tie, ahead by 0.0156 nats (1 step of bfloat16); “\\u{1b}[31m${'x'.repeat(30)}… (cut: 104 characters in all)” (token 34) now, not a tie, ahead by 4.30 nats`,
     );
   });
 
@@ -347,7 +347,7 @@ describe('sizes', () => {
 
   test('are told in multiples of the floor, with all that is known beside it', () => {
     assert.deepEqual(sizeWords(size, []), [
-      'Size: 0.94x the floor: the size of rounding; floor 0.0404 nats (distance 0.0380 nats rms over 2900 positions, largest 1.50 nats; another most probable token at 12; the known tokens are 0.00120 nats less likely on average).',
+      'Size: 0.94x the floor: the size of rounding; floor 0.0404 nats (distance 0.0380 nats rms over 2900 positions, largest 1.50 nats; another most probable token at 12 positions; the known tokens are 0.00120 nats less likely on average).',
       SIZE_CAVEAT,
     ]);
   });
@@ -358,10 +358,18 @@ describe('sizes', () => {
       /^Size: 3\.8x the floor: more than rounding/,
     ));
 
+  test('far above rounding are not played down', () => {
+    assert.ok(sizeWords({ ...size, floorNats: 0.0038 }, []).includes(SIZE_CAVEAT));
+    for (const floorNats of [0.0037, 0.0001])
+      assert.ok(!sizeWords({ ...size, floorNats }, []).includes(SIZE_CAVEAT), String(floorNats));
+    for (const floorNats of [0, null])
+      assert.ok(sizeWords({ ...size, floorNats }, []).includes(SIZE_CAVEAT), 'where nobody knows');
+  });
+
   test('with a floor of 0 or none make no multiple of it', () => {
     assert.match(
       sizeWords({ ...size, floorNats: 0 }, [])[0] ?? '',
-      /^Size: 0\.0380 nats, where neighbours moved nothing at the refresh/,
+      /^Size: 0\.0380 nats; at the refresh a text kept its bits whatever was beside it/,
     );
     assert.match(
       sizeWords({ ...size, floorNats: null }, [])[0] ?? '',
@@ -376,7 +384,7 @@ describe('sizes', () => {
     );
     assert.equal(
       sizeWords({ ...size, boundNats: 0 }, [])[1],
-      'Outside the envelope of honest repeats, 0 nats.',
+      'Outside the envelope of honest repeats: these did not differ at all.',
     );
   });
 
