@@ -1,10 +1,11 @@
 import * as core from '@actions/core';
 import { type Annotation, annotations } from '../report/annotations.ts';
 import { logLine, markdown, visible, within } from '../report/inert.ts';
-import { mergedLine, mergedTable } from '../report/merged.ts';
+import { legTable, mergedLine } from '../report/merged.ts';
 import type { Notice, Report } from '../report/model.ts';
 import { outputs } from '../report/outputs.ts';
-import { ICON, summary } from '../report/summary.ts';
+import { summary } from '../report/summary.ts';
+import { ICON } from '../report/verdict.ts';
 
 /** Annotations, job summary and outputs. Text in a report is inert before it gets here or made so by `core`. */
 export async function publish(report: Report): Promise<void> {
@@ -14,6 +15,9 @@ export async function publish(report: Report): Promise<void> {
   await publishSummary(text);
   reported = Buffer.byteLength(text);
 }
+
+/** No more can be read at once. */
+const MAX_LEGS = 256;
 
 /** What several jobs found: one table and the page of all. */
 export async function publishMerged({
@@ -32,7 +36,7 @@ export async function publishMerged({
   core.setOutput('html-path', htmlPath);
   const head = `## ${ICON[verdict]} ${markdown(mergedLine(reports))}`;
   const page = `All of them on one page: <code>${markdown(htmlPath.slice(htmlPath.search(/[^/\\]*$/)), 255)}</code>.`;
-  await publishSummary(`${[head, page, mergedTable(reports)].join('\n\n')}\n`);
+  await publishSummary(`${[head, page, legTable(reports, MAX_LEGS)].join('\n\n')}\n`);
 }
 
 /** What could not be told elsewhere. The runner drops the eleventh of a kind silently: the log has it. */

@@ -3,9 +3,9 @@ import { counted } from './figures.ts';
 import { frameOf, textHashWords } from './findings.ts';
 import { kindWords, textOf } from './groups.ts';
 import { markdown } from './inert.ts';
-import { mergedLine } from './merged.ts';
+import { legTable, mergedLine } from './merged.ts';
 import type { Report } from './model.ts';
-import { driftedPrompts, verdictLine } from './verdict.ts';
+import { driftedPrompts, ICON } from './verdict.ts';
 import { acceptWords, agreementWords, baselineWords, conclusionWords } from './words.ts';
 
 /** How much of each thing there is room for. */
@@ -37,8 +37,6 @@ export interface Whence {
   /** Commit of the change; empty where nobody knows it. */
   readonly headSha: string;
 }
-
-export const ICON = { pass: '✅', warn: '⚠️', fail: '❌' } as const;
 
 /** Nothing to tell: all reproduced, and not by an acceptance. */
 export const isWell = (reports: readonly Report[]) =>
@@ -83,30 +81,13 @@ function several(reports: readonly Report[], room: Room): readonly string[] {
   const told = wanting.slice(0, room.parts);
   const left = wanting.length - told.length;
   return [
-    classTable(reports, room),
+    legTable(reports, room.classes),
     ...told.flatMap((report) => [
       `#### ${ICON[report.verdict]} <code>${markdown(report.hardwareClass)}</code>`,
       ...body(report, room),
     ]),
     left === 0 || told.length === 0 ? '' : `${left} more told in the table only.`,
   ];
-}
-
-export function classTable(reports: readonly Report[], { classes }: Pick<Room, 'classes'>): string {
-  const shown = reports.slice(0, classes);
-  const left = reports.length - shown.length;
-  if (shown.length === 0) return `${counted(reports.length, 'leg')} left out to fit.`;
-  return paragraphs([
-    [
-      '| hardware class | verdict |',
-      '| --- | --- |',
-      ...shown.map(
-        (report) =>
-          `| <code>${markdown(report.hardwareClass)}</code> | ${ICON[report.verdict]} ${markdown(verdictLine(report))} |`,
-      ),
-    ].join('\n'),
-    left === 0 ? '' : `${counted(left, 'leg')} more left out to fit.`,
-  ]);
 }
 
 /** All but the verdict line. */

@@ -1,8 +1,9 @@
 import { CONCLUSIONS, type Conclusion } from '../compare/conclusion.ts';
-import { brief, classTable, ICON, isWell, LADDER, link, type Whence, worstConclusion } from './brief.ts';
+import { brief, isWell, LADDER, link, type Whence, worstConclusion } from './brief.ts';
 import { markdown } from './inert.ts';
-import { mergedLine } from './merged.ts';
+import { legTable, mergedLine } from './merged.ts';
 import type { Report } from './model.ts';
+import { ICON } from './verdict.ts';
 
 /** GitHub takes 65,536 characters; what it counts as one is not written down. */
 export const MAX_COMMENT = 65_000;
@@ -170,6 +171,6 @@ function resolved(
   return [
     `### ${ICON.pass} Resolved: ${markdown(mergedLine(reports))}`,
     `It was **${name}** in ${link(`run ${was.run.id}`, then)}; ${link('this run', run.url)} no longer shows it.`,
-    ...(reports.length > 1 && classes > 0 ? [classTable(reports, { classes })] : []),
+    ...(reports.length > 1 && classes > 0 ? [legTable(reports, classes)] : []),
   ].join('\n\n');
 }

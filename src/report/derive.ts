@@ -78,7 +78,11 @@ export function derive({ mode, asked, baseline, record, before, relations }: Gro
     conclusion,
     // Whoever asked for a baseline and got none must not read that all is well.
     verdict: baseline === 'not-stored' ? 'fail' : verdict,
-    suite: { name: suite.name, digest: suite.digest },
+    suite: {
+      name: suite.name,
+      digest: suite.digest,
+      sampled: suite.prompts.flatMap(({ id, sampling }) => (sampling.temperature > 0 ? [id] : [])),
+    },
     hardwareClass,
     createdAt: record.createdAt,
     outcome: outcomeDigest(record),

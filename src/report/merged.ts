@@ -1,7 +1,7 @@
 import { counted } from './figures.ts';
 import { excerpt, markdown } from './inert.ts';
 import type { Report } from './model.ts';
-import { verdictLine } from './verdict.ts';
+import { ICON, verdictLine } from './verdict.ts';
 import { conclusionWords } from './words.ts';
 
 /** `Drift: 1 of 3 legs; 2 reproduced`: what several jobs found, the worst first. One alone says its own verdict line. */
@@ -32,22 +32,30 @@ export function mergedLines({
   return [...each, mergedLine(reports), `Page: ${htmlPath}`].map((line) => excerpt(line, 1900));
 }
 
-const ICON = { pass: '✅', warn: '⚠️', fail: '❌' } as const;
-
-/** Each class of hardware by itself, as a table of GitHub Markdown: a leg's own summary tells the rest. */
-export function mergedTable(reports: readonly Report[]): string {
+/**
+ * Each class of hardware by itself, as a table of GitHub Markdown; of several suites, each by its name.
+ *
+ * @param max rows
+ */
+export function legTable(reports: readonly Report[], max: number): string {
+  const shown = reports.slice(0, max);
+  const left = reports.length - shown.length;
+  if (shown.length === 0) return `${counted(reports.length, 'leg')} left out to fit.`;
+  const isOne = new Set(reports.map(({ suite }) => suite.name)).size === 1;
+  const row = (suite: string, ...cells: readonly string[]) =>
+    `| ${[...(isOne ? [] : [suite]), ...cells].join(' | ')} |`;
   return [
-    '| suite | hardware class | verdict | run |',
-    '| --- | --- | --- | --- |',
-    ...reports.map((report) => {
-      const { suite, hardwareClass, verdict, context } = report;
-      const cells = [
-        markdown(suite.name),
-        `<code>${markdown(hardwareClass)}</code>`,
-        `${ICON[verdict]} ${markdown(verdictLine(report))}`,
-        `${markdown(context.run.id, 40)}`,
-      ];
-      return `| ${cells.join(' | ')} |`;
-    }),
-  ].join('\n');
+    [
+      row('suite', 'hardware class', 'verdict'),
+      row('---', '---', '---'),
+      ...shown.map((report) =>
+        row(
+          markdown(report.suite.name, 64),
+          `<code>${markdown(report.hardwareClass)}</code>`,
+          `${ICON[report.verdict]} ${markdown(verdictLine(report))}`,
+        ),
+      ),
+    ].join('\n'),
+    ...(left === 0 ? [] : [`${counted(left, 'leg')} more left out to fit.`]),
+  ].join('\n\n');
 }

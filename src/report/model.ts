@@ -119,7 +119,12 @@ export interface Digests {
 export interface Derived {
   readonly conclusion: Conclusion;
   readonly verdict: Verdict;
-  readonly suite: { readonly name: string; readonly digest: string };
+  readonly suite: {
+    readonly name: string;
+    readonly digest: string;
+    /** Prompts whose tokens are drawn, and not the most probable ones. */
+    readonly sampled: readonly string[];
+  };
   readonly hardwareClass: string;
   /** When the run began. */
   readonly createdAt: string;

@@ -159,7 +159,7 @@ const level = z.enum(['fail', 'warn']);
 const derived = {
   conclusion: z.enum(CONCLUSIONS),
   verdict: z.enum(['pass', 'warn', 'fail']),
-  suite: z.strictObject({ name: text, digest: Digest }),
+  suite: z.strictObject({ name: text, digest: Digest, sampled: z.array(text) }),
   hardwareClass: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,127}$/),
   createdAt: z.iso.datetime(),
   outcome: Digest,

@@ -1,22 +1,14 @@
 import type { Change } from '../fingerprint/diff.ts';
 import { counted } from './figures.ts';
-import { type Frame, findingWords, frameOf, textHashWords } from './findings.ts';
-import {
-  type Group,
-  groupsOf,
-  isBroken,
-  isIdentical,
-  kindWords,
-  seesNoModule,
-  textOf,
-  traceHint,
-} from './groups.ts';
+import { findingWords, frameOf } from './findings.ts';
+import { type Group, groupsOf, isBroken, isIdentical, seesNoModule, traceHint } from './groups.ts';
 import { markdown } from './inert.ts';
 import type { Report } from './model.ts';
-import type { ReportedFinding, ReportedRelation } from './schema.ts';
+import { nameOf, promptTable } from './prompt-table.ts';
+import type { ReportedRelation } from './schema.ts';
 import { sizeWords } from './sizes.ts';
-import { STRIP_LEGEND, tellingStrip, textStrip } from './strip.ts';
-import { type Drifted, driftedPrompts, verdictLine } from './verdict.ts';
+import { STRIP_LEGEND, tellingStrip } from './strip.ts';
+import { type Drifted, driftedPrompts, ICON, verdictLine } from './verdict.ts';
 import {
   acceptWords,
   agreementName,
@@ -37,8 +29,6 @@ export const MAX_SUMMARY_BYTES = 1024 * 1024 - 64 * 1024;
 const MAX_IDENTICAL = 20;
 /** Of a table beside the relations': what a reader looks through. */
 const MAX_FACTS = 50;
-
-export const ICON = { pass: '✅', warn: '⚠️', fail: '❌' } as const;
 
 /** How much a summary shows. */
 interface Rung {
@@ -284,7 +274,7 @@ function section(part: Part, rung: Rung, tellsLegend: boolean): string {
     `### ${relation.relation}: ${status}`,
     `Required: ${requirement}. Proof: ${markdown(evidence)}.`,
     list(told),
-    table(shown, frame, rung),
+    promptTable(shown, frame, rung),
     tellsLegend ? `Along the steps: ${markdown(STRIP_LEGEND)}.` : '',
     groups.length === 0
       ? ''
@@ -344,107 +334,8 @@ function suiteTable({ context: { rules } }: Report): string {
 const bullets = (lines: readonly string[]) => lines.map((line) => `- ${line}`).join('\n');
 const list = (lines: readonly string[]) => bullets(lines.map((line) => markdown(line, 2000)));
 
-const NOTHING = '–';
-
-/** A column that would say nothing of any prompt is left out. */
-function table(groups: readonly Group[], frame: Frame, { strips, kinds }: Rung): string {
-  if (groups.length === 0) return '';
-  const columns: readonly { readonly head: string; readonly cells: readonly string[] }[] = [
-    { head: 'prompt', cells: groups.map(nameOf) },
-    {
-      head: 'agreement',
-      cells: groups.map(({ worst }) => `${worst.holds ? '' : '❗ '}${agreementWords(worst.agreement)}`),
-    },
-    { head: 'hash of the text alone', cells: groups.map((group) => textHashWords(textOf(group))) },
-    { head: 'tokens', cells: groups.map(tokensCell) },
-    { head: 'decode bits', cells: groups.map(decodeCell) },
-    { head: 'score bits', cells: groups.map(scoreCell) },
-    { head: 'along the steps', cells: strips ? groups.map(stripCell) : [] },
-    {
-      head: 'where',
-      cells: kinds ? groups.map((group) => markdown(kindWords(group, frame).join('. '), 1500)) : [],
-    },
-  ];
-  const used = columns.filter(({ cells }) => cells.some((cell) => cell !== NOTHING && cell !== ''));
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
-  return [
-    line(used.map(({ head }) => head)),
-    line(used.map(() => '---')),
-    ...groups.map((_, row) => line(used.map(({ cells }) => cells[row] ?? ''))),
-  ].join('\n');
-}
-
-const nameOf = ({ prompt, isTrace }: Group) =>
-  isTrace ? 'traced modules' : `<code>${markdown(prompt)}</code>`;
-
-/** One strip of a prompt, the most telling, and which kind of pass it is of. */
-function stripCell({ findings }: Group): string {
-  const telling = tellingStrip(findings);
-  // Escaped, since two `~` strike through what stands between them, in `<code>` too.
-  return telling === undefined
-    ? NOTHING
-    : `${telling.kind} <code>${markdown(textStrip(telling.divergence))}</code>`;
-}
-
 const hasStrip = ({ listed }: Part, { rows }: Rung) =>
   listed.slice(0, Math.max(1, rows)).some(({ findings }) => tellingStrip(findings) !== undefined);
-
-const of = ({ findings }: Group, kind: ReportedFinding['kind']) => findings.find((f) => f.kind === kind);
-
-function tokensCell(group: Group): string {
-  const generated = of(group, 'generate');
-  switch (generated?.agreement) {
-    case undefined:
-    case 'added':
-    case 'removed':
-      return NOTHING;
-    case 'identical':
-    case 'logprobs-differ':
-    case 'modules-differ':
-      return 'same';
-    case 'tokens-differ': {
-      const step = generated.divergence?.tokenStep ?? null;
-      return step === null ? 'differ' : `differ at step ${step + 1}`;
-    }
-    case 'inputs-differ':
-      return 'other prompt';
-    case 'unmeasured':
-      return 'unmeasured';
-  }
-}
-
-function decodeCell(group: Group): string {
-  const [generate, force] = [bitsCell(of(group, 'generate')), bitsCell(of(group, 'force'))];
-  if (force === NOTHING || force === generate) return generate;
-  return generate === NOTHING ? force : `${generate}; by force ${force}`;
-}
-
-const scoreCell = (group: Group) => bitsCell(of(group, 'score'));
-
-function bitsCell(finding: ReportedFinding | undefined): string {
-  switch (finding?.agreement) {
-    case undefined:
-    case 'added':
-    case 'removed':
-      return NOTHING;
-    case 'identical':
-    case 'modules-differ':
-      return 'same';
-    case 'logprobs-differ':
-    case 'tokens-differ': {
-      const { divergence } = finding;
-      if (divergence === null) return 'differ';
-      const { logprobSteps, tokenStep, steps } = divergence;
-      if (tokenStep === null) return `${logprobSteps} of ${steps} differ`;
-      // Beyond the first other token nothing can be compared.
-      return logprobSteps === 0 ? `same to step ${tokenStep}` : `${logprobSteps} of ${tokenStep + 1} differ`;
-    }
-    case 'inputs-differ':
-      return 'other prompt';
-    case 'unmeasured':
-      return 'unmeasured';
-  }
-}
 
 function changeTable(changes: readonly Change[], compared: boolean): string {
   if (!compared) return '';

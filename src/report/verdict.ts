@@ -3,6 +3,9 @@ import type { Report } from './model.ts';
 import type { ReportedFinding, ReportedRelation } from './schema.ts';
 import { conclusionWords } from './words.ts';
 
+/** How a verdict looks where a symbol stands for it. */
+export const ICON = { pass: '✅', warn: '⚠️', fail: '❌' } as const;
+
 /** Findings that broke their requirement, of all relations, worst first. */
 export function drifted(report: Pick<Report, 'relations'>): ReportedFinding[] {
   return report.relations

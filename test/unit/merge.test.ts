@@ -5,7 +5,7 @@ import { describe, test } from 'node:test';
 import { UserError } from '../../src/errors.ts';
 import type { Situation } from '../../src/github/event.ts';
 import { reportDigest } from '../../src/report/make.ts';
-import { mergedLine, mergedLines, mergedTable } from '../../src/report/merged.ts';
+import { legTable, mergedLine, mergedLines } from '../../src/report/merged.ts';
 import type { Report } from '../../src/report/model.ts';
 import { type Merged, mergeReports } from '../../src/report.ts';
 import { temporaryFolder } from '../support/runtimes.ts';
@@ -186,8 +186,14 @@ describe('the words for several', () => {
     assert.equal(lines.length, 5);
     assert.match(lines[0] ?? '', /Drift: .* on b/);
     assert.equal(lines.at(-1), 'Page: /tmp/x\\u{1b}[2J.html');
-    const rows = mergedTable(three).split('\n');
+    const rows = legTable(three, 256).split('\n');
     assert.equal(rows.length, 5);
-    assert.match(rows[2] ?? '', /❌ Drift/);
+    assert.match(rows[2] ?? '', /^\| <code>b<\/code> \| ❌ Drift/);
+    assert.match(legTable(three, 2), /1 leg more left out to fit\.$/);
+  });
+
+  test('name the suite where there are several', () => {
+    const other = { ...SAME, suite: { ...SAME.suite, name: 'other' } };
+    assert.match(legTable([SAME, other], 256), /^\| suite \| .*\n.*\n\| suite \| .*\n\| other \|/);
   });
 });

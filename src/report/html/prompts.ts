@@ -43,10 +43,11 @@ export function promptsPart(
   const same = entries.filter(({ state }) => state === 'same');
   const folded = same.length > MAX_SAME ? same : [];
   const listed = folded.length > 0 ? entries.filter(({ state }) => state !== 'same') : entries;
+  const sampled = new Set(report.suite.sampled);
   const rows: Html[] = [];
   let left = budget;
   for (const [index, entry] of listed.entries()) {
-    const markup = row(entry, report, index);
+    const markup = row(entry, report, index, sampled);
     left -= Buffer.byteLength(markupOf(markup));
     if (left < 0) break;
     rows.push(markup);
@@ -94,12 +95,13 @@ function filters(entries: readonly Entry[], id: Level['id']): Html | undefined {
 }
 
 /** The worst one is open: whoever looks on wants to see that first. */
-function row(entry: Entry, report: Report, index: number): Html {
+function row(entry: Entry, report: Report, index: number, sampled: ReadonlySet<string>): Html {
   const isClose = index < CLOSE_UPS;
   const { prompt, state, worst, parts } = entry;
   const hash = textHash(parts);
+  const drawn = sampled.has(prompt) ? html` <small>sampled</small>` : undefined;
   const line = html`<span class="glyph s-${state}" aria-hidden="true">${MARK[state].glyph}</span>
-<span class="name">${capped(prompt, MAX_NAME)}</span>
+<span class="name">${capped(prompt, MAX_NAME)}${drawn}</span>
 <span class="came">${came(entry)}</span>
 ${quietStrip(worst)}
 <span class="hash">text hash: <b>${hash}</b></span>`;

@@ -98,6 +98,7 @@ details[open]>summary::after{transform:rotate(225deg) translate(-2px,-2px)}
 summary:not(.line){display:inline-flex;align-items:center;gap:.7rem;padding:.5rem 0;color:var(--link)}
 summary.line:hover{background:var(--raised)}
 .name{font-family:var(--mono);font-size:.9rem;font-weight:600}
+.name small{font-family:var(--sans);font-size:.78em}
 .line .came{font-size:.9rem;line-height:1.35}
 .hash{color:var(--quiet)}
 .hash b{color:var(--ink);font-weight:600}
