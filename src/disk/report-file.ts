@@ -41,12 +41,23 @@ export async function readReport(path: string): Promise<Report> {
   return result.data;
 }
 
+/** JSON can name half of a surrogate pair. No text that we write holds one, and nothing could be digested that does. */
+const SURROGATE = /\\ud[89a-f]/i;
+
 function parse(text: string, path: string): unknown {
+  let isWhole = true;
+  const look = (key: string, value: unknown) => {
+    isWhole &&= key.isWellFormed() && (typeof value !== 'string' || value.isWellFormed());
+    return value;
+  };
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = SURROGATE.test(text) ? JSON.parse(text, look) : JSON.parse(text);
   } catch (cause) {
     throw invalid(path, 'is no JSON', cause);
   }
+  if (!isWhole) throw invalid(path, 'is no report: it holds half of a character');
+  return value;
 }
 
 async function read(path: string): Promise<string> {

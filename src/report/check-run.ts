@@ -1,7 +1,7 @@
 import { annotations } from './annotations.ts';
 import { brief, LADDER, type Whence, worstVerdict } from './brief.ts';
 import { type RunName, shorter, type Thread, threadLine } from './comment.ts';
-import { visible } from './inert.ts';
+import { visible, within } from './inert.ts';
 import { mergedLine } from './merged.ts';
 import type { Report } from './model.ts';
 
@@ -11,6 +11,8 @@ export const MAX_ANNOTATIONS = 50;
 const MAX_SUMMARY = 65_535;
 /** Characters of a title. */
 const MAX_TITLE = 255;
+/** Characters of a path: as many as Linux takes. */
+const MAX_PATH = 4096;
 /** Bytes of an annotation's message. */
 const MAX_MESSAGE = 64 * 1024;
 
@@ -76,7 +78,8 @@ function annotationsOf(report: Report, isOneOfSeveral: boolean): CheckAnnotation
   return annotations(report)
     .filter(({ file }) => file !== '')
     .map(({ level, title, message, file, line }) => ({
-      path: file,
+      // Of a real file's it is the name itself.
+      path: within(file, MAX_PATH),
       start_line: line,
       end_line: line,
       annotation_level: LEVEL[level],

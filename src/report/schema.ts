@@ -3,7 +3,7 @@ import { Provenance } from '../baseline/store.ts';
 import { CONCLUSIONS } from '../compare/conclusion.ts';
 import { EngineSettings, Fingerprint } from '../fingerprint/schema.ts';
 import { Digest, PASS_KINDS } from '../record/schema.ts';
-import { Acceptance, RELATIONS, REQUIREMENTS } from '../suite/schema.ts';
+import { Acceptance, RELATIONS, REQUIREMENTS, Suite } from '../suite/schema.ts';
 import type { Report } from './model.ts';
 
 export const REPORT_SCHEMA = 'deterministic-ml/report/v1';
@@ -159,7 +159,8 @@ const level = z.enum(['fail', 'warn']);
 const derived = {
   conclusion: z.enum(CONCLUSIONS),
   verdict: z.enum(['pass', 'warn', 'fail']),
-  suite: z.strictObject({ name: text, digest: Digest, sampled: z.array(text) }),
+  // A name that suites can have: threads of comments and names of check runs are made of it.
+  suite: z.strictObject({ name: Suite.shape.name, digest: Digest, sampled: z.array(text) }),
   hardwareClass: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,127}$/),
   createdAt: z.iso.datetime(),
   outcome: Digest,

@@ -1,6 +1,6 @@
 import type { Change } from '../fingerprint/diff.ts';
 import { counted } from './figures.ts';
-import { findingWords, frameOf } from './findings.ts';
+import { type Frame, findingWords, frameOf } from './findings.ts';
 import { type Group, groupsOf, isBroken, isIdentical, seesNoModule, traceHint } from './groups.ts';
 import { markdown } from './inert.ts';
 import type { Report } from './model.ts';

@@ -1,0 +1,1041 @@
+import assert from 'node:assert/strict';
+import { readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { checkRunLadder } from '../../src/report/check-run.ts';
+import { commentLadder } from '../../src/report/comment.ts';
+import { escaped } from '../../src/report/html/escape.ts';
+import { markdown } from '../../src/report/inert.ts';
+import { reportDigest } from '../../src/report/make.ts';
+import type { Report } from '../../src/report/model.ts';
+import { driftReport, legs, reproducedReport } from '../browser/support/samples.ts';
+import { type Action, builtAction } from '../e2e/support/action.ts';
+import { assertFault, type Fault } from '../e2e/support/faults.ts';
+import type { SuiteOptions } from '../e2e/support/suites.ts';
+import {
+  assertLogActs,
+  assertMarkdownInert,
+  desk,
+  elementsOf,
+  FORK,
+  gate,
+  hostileReport,
+  linksOf,
+  noticesOf,
+  type Showing,
+  signed,
+  toldBy,
+  withEnvironment,
+} from '../e2e/support/surfaces.ts';
+import {
+  assertConcluded,
+  type Hosted,
+  type HostedOptions,
+  hosted,
+  type Stepped,
+} from '../e2e/support/trust.ts';
+import type { Put } from '../support/cache-server.ts';
+import { payloadOf, REPOSITORY, SHAS } from '../support/events.ts';
+import type { CommentState } from '../support/github-conversation.ts';
+import { ALL_RIGHTS } from '../support/github-rules.ts';
+import type { GitHubFault, GitHubServer } from '../support/github-server.ts';
+import { filledReport } from '../unit/support/briefs.ts';
+import { HOSTILE } from '../unit/support/hostile.ts';
+import { body } from '../unit/support/records.ts';
+import { checkReport, finding, relation } from '../unit/support/reports.ts';
+
+/*
+ * What people see of the action as it is built: its annotations, summary, comment, check run and page, at their limits,
+ * with hostile text in them, and when GitHub does not take them.
+ */
+
+let action: Action;
+/** The baseline of the usual suite, as a refresh on the default branch stored it. */
+let seed: Put;
+
+before(async () => {
+  action = await builtAction('scripted');
+  seed = await baselineOf({});
+});
+after(() => action[Symbol.asyncDispose]());
+
+async function baselineOf(base: SuiteOptions, reason = 'first one'): Promise<Put> {
+  await using repository = await hosted(action, { base });
+  const { exitCode, log } = await repository.refresh({ suite: base, with: { reason } });
+  const [entry] = repository.cache.entries;
+  assert.ok(exitCode === 0 && entry !== undefined, log);
+  return { key: entry.key, version: entry.version, archive: entry.archive };
+}
+
+/** A repository whose default branch has the baseline, and whose jobs may write all that they want to. */
+const repositoryOf = (options: HostedOptions = {}) =>
+  hosted(action, { seeds: [seed], permissions: ALL_RIGHTS, ...options });
+
+const DRIFTED: SuiteOptions = { args: { logprob: -0.5 } };
+const BOTH = { comment: 'always', 'check-run': 'true', 'record-path': '../record' } as const;
+/** Python that finds the scripted engine in its own process. */
+const ENGINE =
+  'engine = next(one for one in list(sys.modules.values()) if hasattr(one, "MODULES") and hasattr(one, "_token"))';
+const BOT = 'github-actions[bot]';
+const MIB = 1024 * 1024;
+
+const DRIFT = signed(driftReport());
+const WELL = signed(reproducedReport());
+/** A drift with little more to it than what a test puts there. */
+const BARE = await checkReport({ capital: body() }, { capital: body({ logprobs: [-0.5, -1.75] }) });
+const drifting = (report: Report, findings: Report['relations'][number]['findings']) =>
+  signed(report, { relations: [relation('baseline', 'broken', { findings })] });
+
+/** Made by the first test that asks for it. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}
+
+const bytes = (text: string) => Buffer.byteLength(text);
+const writes = ({ calls }: GitHubServer) => calls.filter((call) => !call.startsWith('GET'));
+function only<T>(all: readonly T[]): T {
+  assert.equal(all.length, 1);
+  return all[0] as T;
+}
+const commentsOf = ({ comments }: GitHubServer, author = BOT): readonly CommentState[] =>
+  comments.filter((one) => one.author === author);
+
+describe('the built action', { concurrency: 8 }, () => {
+  // Those that take longest come first.
+  test('the job summary of more than it holds goes down, and says what it left out', async () => {
+    const prompts = Array.from({ length: 480 }, (_, index) => ({
+      id: `p${String(index).padStart(3, '0')}${'_'.repeat(59)}z`,
+      text: `Question ${index}?`,
+    }));
+    const on_load = `${ENGINE}
+engine.Scripted.vocabulary = lambda self, ids: {token: "@" * 40 for token in ids}`;
+    const suite: SuiteOptions = { prompts, maxTokens: 1, relations: ['baseline'], args: { on_load } };
+    await using repository = await hosted(action, { base: suite, permissions: ALL_RIGHTS });
+    const refreshed = await repository.refresh({ suite });
+    assert.equal(refreshed.exitCode, 0, refreshed.log);
+    const step = await repository.step({ suite: { ...suite, args: { on_load, shift: 1, logprob: -0.5 } } });
+    assertConcluded(step, 'drift', 'fail');
+    assert.equal(step.outputs['drift-count'], '480');
+    assert.ok(bytes(step.summary) <= MIB - 64 * 1024, `${bytes(step.summary)} bytes`);
+    assert.ok(bytes(step.summary) > MIB / 8, `${bytes(step.summary)} bytes`);
+    assert.match(
+      step.summary,
+      /^## ❌ Drift: 480 of 480 prompts[\s\S]*> ✂️ A job summary holds no more\. Left out: .*what each kind of pass saw.*\. Everything that was found: <code>record&#45;\d+.*\.report\.json<\/code>/,
+    );
+    assert.equal(step.summary.split('\n').filter((line) => line.startsWith('| <code>p')).length, 480);
+    assert.doesNotMatch(step.summary, /\| where \|/);
+    assertMarkdownInert(step.summary);
+  });
+
+  // What cannot be written: all else is as it was.
+  {
+    const drift = (repository: Hosted) => repository.step({ suite: DRIFTED, with: BOTH });
+    /** What a check says where all can be written, and what reports say that other jobs left. */
+    const usual = once(async () => {
+      await using repository = await repositoryOf();
+      await using place = await desk(action);
+      const [check, show] = await Promise.all([drift(repository), place.show([DRIFT], { with: BOTH })]);
+      assertConcluded(check, 'drift', 'fail', seed.key);
+      assertConcluded(show, 'drift', 'fail');
+      for (const { comments, checkRuns } of [repository.github, place.github])
+        assert.deepEqual([only(comments).author, only(checkRuns).conclusion], [BOT, 'failure']);
+      for (const step of [check, show]) assert.deepEqual(noticesOf(step), []);
+      const [checked, shown] = [toldBy(check), toldBy(show)];
+      assert.equal(checked.annotations.length, 2, 'the prompt and the step');
+      return { checked, shown };
+    });
+
+    const COMMENT_LINES = /`permissions: \{ pull-requests: write \}`\. Or do without it: `comment: never`/;
+    const CHECK_LINES = /`permissions: \{ checks: write \}`\. Or do without it: `check-run: false`/;
+    const OFF = [/Or do without it: `comment: never`\.$/, /Or do without it: `check-run: false`\.$/] as const;
+
+    /** All else is as it was, and each surface that is missing is told once. */
+    async function assertOnlyTold(
+      step: Stepped,
+      as: 'checked' | 'shown',
+      says: readonly (readonly [string, ...RegExp[]])[],
+    ): Promise<void> {
+      const { [as]: told } = await usual();
+      assert.deepEqual(toldBy(step), told);
+      const notices = noticesOf(step);
+      assert.deepEqual(
+        notices.map(({ properties }) => properties['title']),
+        says.map(([title]) => title),
+        step.log,
+      );
+      for (const [index, [, ...patterns]] of says.entries())
+        for (const pattern of patterns) assert.match(notices[index]?.data ?? '', pattern);
+    }
+
+    const status = (code: number, message: string) => ({ kind: 'status', status: code, message }) as const;
+
+    test('a surface that cannot be written: an outage that lasts, as what is there is read', async () => {
+      await using repository = await repositoryOf();
+      repository.github.faults.push({ at: 'comments', ...status(503, 'busy') });
+      await assertOnlyTold(await drift(repository), 'checked', [['No comment', /503: busy/, /githubstatus/]]);
+      only(repository.github.checkRuns);
+    });
+
+    test('a surface that cannot be written: silence, for half a minute and no longer', async () => {
+      await using place = await desk(action);
+      place.github.faults.push({ at: 'comments', kind: 'silence' });
+      const step = await place.show([DRIFT], { with: BOTH });
+      await assertOnlyTold(step, 'shown', [['No comment', /did not answer within 30 s/, /Re-run the job/]]);
+      only(place.github.checkRuns);
+    });
+
+    type What = GitHubFault extends infer F ? (F extends unknown ? Omit<F, 'at' | 'times'> : never) : never;
+    /** What happens to both surfaces as they are posted, and what is then said of each. */
+    const failures: Readonly<
+      Record<string, readonly [comment: What, check: What, says: RegExp, helps: RegExp]>
+    > = {
+      '404': [status(404, 'Not Found'), status(404, 'Not Found'), /404: Not Found/, /contents: read/],
+      '410': [
+        status(410, 'Issues are disabled'),
+        status(410, 'Gone'),
+        /410: (Issues are disabled|Gone)/,
+        /switched that off/,
+      ],
+      '422 for whatever reason': [
+        status(422, 'Validation Failed'),
+        status(422, 'Validation Failed'),
+        /422: Validation Failed/,
+        /please report it/,
+      ],
+      '422 however short it is': [
+        status(422, 'Body is too long (maximum is 65536 characters)'),
+        status(422, 'Invalid request.\n\nOnly 65535 characters are allowed; 70000 were supplied.'),
+        /422: (Body is too long|Invalid request\. Only 65535)/,
+        /please report it/,
+      ],
+      '500': [status(500, 'on fire'), status(500, 'on fire'), /answered 500: on fire/, /githubstatus/],
+      '502, as a page': [
+        { kind: 'page', status: 502, html: '<script>x</script><h1>Unicorn!</h1>' },
+        { kind: 'page', status: 502, html: '<style>b{}</style><h1>Unicorn!</h1>' },
+        /answered 502: Unicorn!,/,
+        /Re-run the job/,
+      ],
+      '503': [status(503, 'busy'), status(503, 'busy'), /answered 503: busy/, /githubstatus/],
+      'a connection that is reset': [{ kind: 'reset' }, { kind: 'reset' }, /closed the connection/, /Re-run/],
+      'the rate limit of the hour': [
+        { kind: 'primary-limit', message: 'API rate limit exceeded for installation ID 1.' },
+        { kind: 'primary-limit', message: 'API rate limit exceeded for installation ID 1.' },
+        /403: API rate limit exceeded/,
+        /Re-run the job/,
+      ],
+      'a secondary rate limit': [
+        { kind: 'secondary-limit', status: 403, retryAfter: 60 },
+        { kind: 'secondary-limit', status: 429, retryAfter: 60 },
+        /4(03|29): You have exceeded a secondary rate limit/,
+        /Re-run the job/,
+      ],
+      'an answer that wants to act': [
+        status(500, '##[error]x\n::error::y \u001b[31m\u202e ghs_that-nobody-may-see'),
+        status(403, '##[error]x\n::error::y \u001b[31m\u202e ghs_that-nobody-may-see'),
+        /(500|403): ##\\\[error\]x ::error::y \\u\{1b\}\[31m\\u\{202e\} \*\*\*/,
+        /Or do without it/,
+      ],
+    };
+    for (const [what, [comment, check, says, helps]] of Object.entries(failures))
+      test(`a surface that cannot be written: ${what}`, async () => {
+        await using repository = await repositoryOf();
+        const { github } = repository;
+        github.faults.push({ at: 'create-comment', ...comment }, { at: 'create-check-run', ...check });
+        const step = await drift(repository);
+        const [comments, checks] = OFF;
+        await assertOnlyTold(step, 'checked', [
+          ['No comment', says, helps, comments],
+          ['No check run', says, helps, checks],
+        ]);
+        assert.deepEqual([github.comments, github.checkRuns], [[], []]);
+        assert.ok(noticesOf(step).every(({ command }) => command === 'warning'));
+      });
+
+    test('a surface that cannot be written: rights that the workflow does not give', async () => {
+      for (const [permissions, says] of [
+        [
+          ['actions', 'contents'],
+          [
+            ['No comment', /403: Resource not accessible by integration/, COMMENT_LINES],
+            ['No check run', /403: Resource not accessible by integration/, CHECK_LINES],
+          ],
+        ],
+        [['actions', 'contents', 'pull-requests:write', 'checks'], [['No check run', /403/, CHECK_LINES]]],
+        [['actions', 'contents', 'pull-requests', 'checks:write'], [['No comment', /403/, COMMENT_LINES]]],
+      ] as const) {
+        await using repository = await repositoryOf({ permissions });
+        await assertOnlyTold(await drift(repository), 'checked', says);
+        const missing = says.map(([title]) => title);
+        assert.equal(repository.github.comments.length, missing.includes('No comment') ? 0 : 1);
+        assert.equal(repository.github.checkRuns.length, missing.includes('No check run') ? 0 : 1);
+      }
+    });
+
+    test('a surface that cannot be written: no token at all', async () => {
+      await using place = await desk(action);
+      const step = await place.show([DRIFT], { with: { ...BOTH, 'github-token': '' } });
+      await assertOnlyTold(step, 'shown', [
+        ['No comment', /this run was given no token/, COMMENT_LINES],
+        ['No check run', /this run was given no token/, CHECK_LINES],
+      ]);
+      assert.deepEqual(place.github.calls, []);
+    });
+
+    test('a surface that cannot be written: nobody where GitHub should be', async () => {
+      await using place = await desk(action);
+      const step = await place.show([DRIFT], {
+        with: { 'record-path': '../record' },
+        through: 'http://127.0.0.1:1',
+      });
+      await assertOnlyTold(step, 'shown', [
+        ['No comment', /127\.0\.0\.1:1 refused the connection/, /Re-run the job/],
+      ]);
+    });
+
+    test('a surface that cannot be written: a conversation that is locked', async () => {
+      const pullRequest = { number: 7, headSha: SHAS.head, locked: true };
+      await using place = await desk(action, { pullRequests: [pullRequest] });
+      const step = await place.show([DRIFT], { with: BOTH });
+      await assertOnlyTold(step, 'shown', [
+        ['No comment', /403: Unable to create .*locked.*Unlock the conversation/],
+      ]);
+      assert.doesNotMatch(noticesOf(step)[0]?.data ?? '', /permissions:/);
+      only(place.github.checkRuns);
+    });
+
+    test('a surface that cannot be written: a fork’s token: nothing is asked, and both workflows that do it are named', async () => {
+      await using place = await desk(action, { pullRequests: [FORK] });
+      const step = await place.show([DRIFT], { with: BOTH, fork: true });
+      await assertOnlyTold(step, 'shown', [
+        [
+          'Nobody was told beside this run’s page',
+          /may not write.*examples\/workflows\/fork-check\.yml.*examples\/workflows\/fork-report\.yml/,
+        ],
+      ]);
+      assert.equal(noticesOf(step)[0]?.command, 'notice');
+      assert.deepEqual(place.github.calls, []);
+    });
+
+    test('a surface that cannot be written: a short rate limit is waited for, and nothing is missing', async () => {
+      await using repository = await repositoryOf();
+      const limit = { kind: 'secondary-limit', status: 403, retryAfter: 1, times: 1 } as const;
+      repository.github.faults.push({ at: 'create-comment', ...limit }, { at: 'check-runs', ...limit });
+      await assertOnlyTold(await drift(repository), 'checked', []);
+      only(repository.github.comments);
+      only(repository.github.checkRuns);
+    });
+
+    for (const [what, file] of [
+      ['that is no file but a folder', '/'],
+      ['in a folder that is not there', '/nowhere/at/all'],
+      ['that the runner does not name', undefined],
+    ] as const)
+      test(`a surface that cannot be written: a job summary ${what}: one notice, and everything else`, async () => {
+        await using changed = await withEnvironment(action, { GITHUB_STEP_SUMMARY: file });
+        await using mine = await hosted(changed, { seeds: [seed], permissions: ALL_RIGHTS });
+        const step = await drift(mine);
+        const { summary, annotations, ...rest } = toldBy(step);
+        const { checked } = await usual();
+        assert.deepEqual(rest, { exitCode: checked.exitCode, outputs: checked.outputs });
+        assert.equal(summary, '');
+        const told = annotations.filter(({ command }) => command === 'notice');
+        assert.match(only(told).data, /^The job summary could not be written: /);
+        assert.deepEqual(
+          annotations.filter((one) => !told.includes(one)),
+          checked.annotations,
+        );
+        only(mine.github.comments);
+        only(mine.github.checkRuns);
+      });
+  }
+
+  // At most nine errors beside the step's own.
+  {
+    const COUNT = 60;
+    const id = (index: number) => `prompt-${String(index).padStart(2, '0')}`;
+    const prompts = Array.from({ length: COUNT }, (_, index) => ({
+      id: id(index),
+      text: `Question ${index}?`,
+    }));
+    /** Steps at which the tokens part: not in the order of the suite. */
+    const stepOf = (index: number) => 3 - (index % 4);
+    /** Of the last so many prompts the engine chooses another token. */
+    const other = (drifted: number): SuiteOptions => ({
+      prompts,
+      args: {
+        on_load: `import re
+${ENGINE}
+usual = engine._token
+def token(prompt, step):
+    found = re.search(r"Question (\\d+)\\?", prompt)
+    number = int(found[1]) if found else -1
+    return usual(prompt, step) + (1 if number >= ${COUNT - drifted} and step >= 3 - number % 4 else 0)
+engine._token = token`,
+      },
+    });
+    const sixty = once(() => baselineOf({ prompts }));
+
+    for (const [drifted, shown] of [
+      [9, 9],
+      [10, 8],
+      [11, 8],
+      [COUNT, 8],
+    ] as const)
+      test(`annotations of ${drifted} prompts: ${shown} and what is left, worst first, at their lines`, async () => {
+        await using repository = await repositoryOf({ base: { prompts }, seeds: [await sixty()] });
+        const step = await repository.step({ suite: other(drifted), with: { 'check-run': 'true' } });
+        assertConcluded(step, 'drift', 'fail', (await sixty()).key);
+        assert.equal(step.outputs['drift-count'], String(drifted));
+        const errors = step.commands.filter(({ command }) => command === 'error');
+        const placed = errors.filter(({ properties }) => 'file' in properties);
+        assert.ok(errors.length === placed.length + 1 && errors.length <= 10);
+        const order = prompts
+          .map((_, index) => index)
+          .slice(COUNT - drifted)
+          .sort((a, b) => stepOf(a) - stepOf(b) || a - b);
+        const told = placed.slice(0, shown);
+        assert.deepEqual(
+          told.map(({ properties }) => properties['title']),
+          order.slice(0, shown).map((index) => `Drift: prompt ${id(index)}`),
+        );
+        const lines = (await readFile(join(step.runner.workspace, 'determinism.yml'), 'utf8')).split('\n');
+        for (const [at, { properties, data }] of told.entries()) {
+          assert.equal(properties['file'], 'determinism.yml');
+          assert.ok(lines[Number(properties['line']) - 1]?.includes(`"${id(order[at] ?? -1)}"`));
+          assert.match(data, new RegExp(`tokens part at step ${stepOf(order[at] ?? -1) + 1}:`));
+        }
+        const rest = placed[shown];
+        assert.equal(rest?.properties['title'], drifted > 9 ? `${drifted - 8} more` : undefined);
+        if (rest !== undefined)
+          assert.match(rest.data, new RegExp(`^${drifted - 8} more prompts: .*\\.report\\.json all`));
+        for (const { properties, data } of errors)
+          assert.ok((properties['title'] ?? '').length <= 250 && data.length <= 4096, data);
+        const run = only(repository.github.checkRuns);
+        assert.deepEqual(
+          run.output.annotations.map(({ title, start_line }) => [title, start_line]),
+          placed.map(({ properties }) => [properties['title'], Number(properties['line'])]),
+        );
+      });
+  }
+
+  test('the job summary of 256 legs with the longest names has a row for each; a comment counts those it has no room for', async () => {
+    const many = Array.from({ length: 256 }, (_, index) => {
+      // Without a file there is nothing to annotate: five a leg would be 26 requests.
+      const places = { ...DRIFT.context.places, file: '' };
+      const hardwareClass = `${index}-${'-'.repeat(128)}`.slice(0, 128);
+      return signed(drifting({ ...DRIFT, hardwareClass, context: { ...DRIFT.context, places } }, []), {
+        accepted: null,
+      });
+    });
+    await using place = await desk(action);
+    const step = await place.show(many, { with: { 'expected-reports': '256', 'check-run': 'true' } });
+    assertConcluded(step, 'drift', 'fail');
+    assert.ok(bytes(step.summary) <= MIB, `${bytes(step.summary)} bytes`);
+    assert.match(step.summary, /^## ❌ Drift: 256 of 256 legs\n/);
+    assertMarkdownInert(step.summary);
+    assert.equal(step.summary.split('\n').filter((line) => line.startsWith('| <code>')).length, 256);
+    const { body } = only(place.github.comments);
+    assert.ok(body.length <= 65_000);
+    assert.match(body, /legs more left out to fit/);
+    assert.ok(bytes(only(place.github.checkRuns).output.summary) <= 65_535);
+  });
+
+  test('the comment of a check comes with a drift, is edited in place, says that it is gone, and comes back', async () => {
+    await using repository = await repositoryOf();
+    const { github } = repository;
+    const well = (given: Readonly<Record<string, string>> = {}) => repository.step({ with: given });
+    const bad = (given: Readonly<Record<string, string>> = {}) =>
+      repository.step({ suite: DRIFTED, with: given });
+    const state = () =>
+      /^<!-- deterministic-ml v1 suite=a class=cpu-\S+ run=\S+ (state=.*) -->/.exec(
+        only(github.comments).body,
+      )?.[1];
+
+    assertConcluded(await well(), 'reproduced', 'pass');
+    assertConcluded(await bad({ comment: 'never' }), 'drift', 'fail');
+    assert.deepEqual([github.comments, writes(github)], [[], []]);
+    assert.equal(github.calls.filter((call) => call.includes('/comments?')).length, 1, 'never asks nobody');
+
+    const drifted = await bad();
+    const first = only(github.comments);
+    assert.equal(state(), 'state=drift');
+    assert.match(first.body, /\n### ❌ Drift: 1 of 1 prompts/);
+    assert.ok(first.body.includes(`  - record: ${drifted.outputs['record-digest']}\n`));
+    assert.ok(first.body.includes(`at <code>${SHAS.head.slice(0, 12)}</code>`));
+
+    await bad();
+    assert.deepEqual([only(github.comments).id, first.edits], [first.id, 1]);
+    assert.equal(state(), 'state=drift');
+    const [, found = ''] = / run=(\d+\.1) /.exec(first.body) ?? [];
+    await well();
+    assert.equal(state(), `state=resolved was=drift@${found}`);
+    assert.match(first.body, /\n### ✅ Resolved: Reproduced: 1 prompt on [\s\S]*It was \*\*drift\*\*/);
+    await bad({ comment: 'never' });
+    assert.equal(first.edits, 2, 'never is never');
+    await bad({ comment: 'always' });
+    assert.equal(state(), 'state=drift');
+    assert.deepEqual(
+      writes(github).map((call) => call.split(' ')[0]),
+      ['POST', 'PATCH', 'PATCH', 'PATCH'],
+    );
+  });
+
+  test('the comment is there without a drift only where that is asked for', async () => {
+    await using repository = await repositoryOf();
+    await repository.step({ with: { comment: 'always' } });
+    assert.match(only(repository.github.comments).body, / state=well -->\n### ✅ Reproduced: 1 prompt on /);
+  });
+
+  test('the comment of no pull request is nobody’s', async () => {
+    await using repository = await repositoryOf();
+    const step = await repository.step({ event: 'push', suite: DRIFTED, with: { comment: 'always' } });
+    assertConcluded(step, 'drift', 'fail');
+    assert.deepEqual(writes(repository.github), []);
+    assert.deepEqual(noticesOf(step), []);
+  });
+
+  test('the comment is found on the third page', async () => {
+    await using place = await desk(action);
+    const { github, show } = place;
+    const chat = (count: number) => {
+      for (let index = 0; index < count; index++)
+        github.comment({ pullRequest: 7, author: 'alice', body: 'x' });
+    };
+    chat(230);
+    await show([DRIFT]);
+    chat(40);
+    await show([WELL], { run: 2 });
+    const { body, edits } = only(commentsOf(github));
+    assert.equal(edits, 1);
+    assert.match(body, /run=2\.1 state=resolved was=drift@1\.1 -->/);
+    assert.ok(github.calls.some((call) => /comments\?.*\bpage=3\b/.test(call)));
+    assert.equal(writes(github).length, 2);
+  });
+
+  test('the comment of another with its marker is left alone, older or newer', async () => {
+    await using place = await desk(action);
+    const { github, show } = place;
+    await using elsewhere = await desk(action);
+    await elsewhere.show([DRIFT], { run: 9 });
+    const { body } = only(elsewhere.github.comments);
+    const copy = () => github.comment({ pullRequest: 7, author: 'mallory', body });
+    const copies = [copy()];
+    await show([DRIFT], { run: 2 });
+    copies.push(copy());
+    assert.deepEqual(noticesOf(await show([WELL], { run: 3 })), []);
+    assert.match(only(commentsOf(github)).body, /run=3\.1 state=resolved/);
+    assert.deepEqual(
+      copies.map((one) => [one.body, one.edits]),
+      [
+        [body, 0],
+        [body, 0],
+      ],
+    );
+  });
+
+  test('the comment of a later run stays, and one notice says so', async () => {
+    await using place = await desk(action);
+    await place.show([DRIFT], { run: 5 });
+    const { body } = only(place.github.comments);
+    const step = await place.show([WELL], { run: 4 });
+    assertConcluded(step, 'reproduced', 'pass');
+    assert.match(only(noticesOf(step)).data, /Run 5, attempt 1, has told its result already/);
+    assert.equal(only(place.github.comments).body, body);
+  });
+
+  test('the comment of two runs at once is one, and says what the later one says', async () => {
+    await using place = await desk(action);
+    await using both = await gate(place.github.url, /^POST .*\/issues\/7\/comments$/, 2);
+    const steps = await Promise.all([11, 12].map((run) => place.show([DRIFT], { run, through: both.url })));
+    assert.equal(both.held(), 2, 'both saw that there was none');
+    for (const step of steps) assertConcluded(step, 'drift', 'fail');
+    assert.match(only(place.github.comments).body, / run=12\.1 state=drift -->/);
+  });
+
+  test('the comment is as long as GitHub takes, and one character more makes it shorter', async () => {
+    const url = `https://github.com/${REPOSITORY}/actions/runs/1/attempts/1`;
+    const lengthOf = (plain: number) =>
+      commentLadder(
+        [filledReport(BARE, plain)],
+        { suite: BARE.suite.name, hardwareClass: '*' },
+        { id: '1', attempt: '1', url },
+        { url, headSha: SHAS.head },
+        undefined,
+      )[0]?.length ?? 0;
+    const plain = 65_000 - lengthOf(0);
+    assert.ok(plain > 0 && plain < 1_500, `${plain}`);
+    for (const [more, says] of [
+      [0, /has the rest\.<\/sub>\n$/],
+      [1, /5 prompts more left out here\.[\s\S]*has what was left out here\.<\/sub>\n$/],
+    ] as const) {
+      await using place = await desk(action);
+      const step = await place.show([signed(filledReport(BARE, plain + more))]);
+      assertConcluded(step, 'drift', 'fail');
+      const { body } = only(place.github.comments);
+      assert.ok(more === 0 ? body.length === 65_000 : body.length < 60_000, `${body.length} characters`);
+      assert.match(body, says);
+    }
+  });
+
+  test('the check run is of the pull request’s head, and says what the verdict is', async () => {
+    const LAX: SuiteOptions = { policy: { 'no-baseline': 'warn' } };
+    for (const [options, suite, conclusion] of [
+      [{}, {}, 'success'],
+      [{}, DRIFTED, 'failure'],
+      [{ base: LAX, seeds: [] }, LAX, 'neutral'],
+    ] as const) {
+      await using repository = await repositoryOf(options);
+      await repository.step({ suite, with: { 'check-run': 'true', comment: 'never' } });
+      const run = only(repository.github.checkRuns);
+      assert.deepEqual([run.headSha, run.status, run.conclusion], [SHAS.head, 'completed', conclusion]);
+      assert.notEqual(run.headSha, SHAS.commit);
+      assert.deepEqual(repository.github.comments, []);
+      assert.match(run.name, /^deterministic-ml \/ a \(cpu-.*\)$/);
+      assert.match(
+        run.detailsUrl ?? '',
+        new RegExp(`^https://github\\.com/${REPOSITORY}/actions/runs/\\d+/attempts/1$`),
+      );
+    }
+  });
+
+  test('the check run has all of 51 annotations, in two requests', async () => {
+    const findings = Array.from({ length: 9 }, (_, index) =>
+      finding(`${index}${'p'.repeat(300)}`, { reason: '\u20ac'.repeat(3_000) }),
+    );
+    const six = Array.from({ length: 6 }, (_, index) =>
+      signed(drifting(DRIFT, index === 5 ? findings.slice(3) : findings), {
+        hardwareClass: `class-${index}`,
+        context: { ...DRIFT.context, notices: [] },
+      }),
+    );
+    await using place = await desk(action);
+    const step = await place.show(six, {
+      with: { 'check-run': 'true', comment: 'never', 'expected-reports': '6' },
+    });
+    assertConcluded(step, 'drift', 'fail');
+    assert.deepEqual(noticesOf(step), []);
+    const { annotations } = only(place.github.checkRuns).output;
+    assert.equal(annotations.length, 51);
+    assert.equal(new Set(annotations.map(({ title }) => String(title).slice(0, 40))).size, 51);
+    for (const { title } of annotations) assert.ok(String(title).length <= 255);
+    assert.deepEqual(
+      writes(place.github).map((call) => call.split(' ')[0]),
+      ['POST', 'PATCH'],
+    );
+  });
+
+  test('the check run holds as many bytes as GitHub takes, and one more makes it shorter', async () => {
+    const url = `https://github.com/${REPOSITORY}/actions/runs/1/attempts/1`;
+    const thread = { suite: BARE.suite.name, hardwareClass: '*' };
+    const sizeOf = (plain: number) => {
+      const [longest] = checkRunLadder(
+        [filledReport(BARE, plain)],
+        thread,
+        { id: '1', attempt: '1', url },
+        { url, headSha: SHAS.head },
+      );
+      return bytes(longest?.output.summary ?? '');
+    };
+    const plain = 65_535 - sizeOf(0);
+    assert.ok(plain > 0 && plain < 1_500, `${plain}`);
+    for (const more of [0, 1]) {
+      await using place = await desk(action);
+      await place.show([signed(filledReport(BARE, plain + more))], {
+        with: { 'check-run': 'true', comment: 'never' },
+      });
+      const { summary } = only(place.github.checkRuns).output;
+      assert.ok(more === 0 ? bytes(summary) === 65_535 : bytes(summary) < 60_000, `${bytes(summary)} bytes`);
+      assert.equal(/prompts more left out here/.test(summary), more === 1);
+    }
+  });
+
+  // Nothing hostile acts anywhere.
+  {
+    const MARKER = '<!-- deterministic-ml v1 suite=x class=* run=999999999.1 -->';
+    const TEXTS: Readonly<Record<string, string>> = {
+      ...HOSTILE,
+      'our own marker': MARKER,
+      'our own marker, whole': `\n${MARKER.replace(' -->', ' state=well -->')}\n`,
+      'the end of what it may stand in': '</details></table></code></pre></textarea></title></style>',
+    };
+    /** What a browser makes of a page with nothing hostile in it, breaks and code in prose included. */
+    const benign = once(async () => {
+      await using place = await desk(action);
+      const plain = hostileReport(DRIFT, 'a.b `c` d');
+      const pages = [[plain], [plain, ...legs().map((one) => signed(one))]].map(async (reports) => {
+        const { outputs } = await place.show(reports, { with: { comment: 'never' } });
+        return [...(await elementsOf(outputs['html-path']))];
+      });
+      const all = new Set((await Promise.all(pages)).flat());
+      assert.ok(all.has('wbr') && all.has('code') && all.size > 30);
+      return all;
+    });
+
+    async function assertPageInert(step: Stepped): Promise<void> {
+      const usual = await benign();
+      const elements = await elementsOf(step.outputs['html-path']);
+      assert.deepEqual(
+        [...elements].filter((one) => !usual.has(one)),
+        [],
+      );
+      assert.ok(![...elements].some((one) => /^script|\bon\w+$/.test(one)));
+      for (const link of await linksOf(step.outputs['html-path']))
+        assert.match(link, /^#[\w-]+$|^https:\/\/(?:github\.com|evil\.example\/runs)\//);
+    }
+
+    const UNCLEAN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
+    const REPORTED = [
+      ['group', /^Reports$/],
+      ['endgroup', /^$/],
+      ['error', /^Drift: /],
+    ] as const;
+
+    // As many as a comment tells at length, in one run each; what is half of a character has no digest.
+    const some = Object.entries(TEXTS).filter(([, text]) => text.isWellFormed());
+    for (let at = 0; at < some.length; at += 4) {
+      const names = some.slice(at, at + 4).map(([name]) => name);
+      const texts = some.slice(at, at + 4).map(([, text]) => text);
+      test(`a hostile text in all that reports say: ${names.join(', ')}`, async () => {
+        await using place = await desk(action);
+        const { github } = place;
+        const reports = texts.map((text, index) =>
+          signed(hostileReport(DRIFT, text), { hardwareClass: `class-${index}` }),
+        );
+        const step = await place.show(reports, { with: BOTH });
+        assertConcluded(step, 'drift', 'fail');
+        assertLogActs(step, REPORTED);
+        assertMarkdownInert(step.summary);
+        const { body } = only(github.comments);
+        const run = only(github.checkRuns);
+        for (const shown of [body, run.output.summary]) {
+          assertMarkdownInert(shown);
+          for (const text of texts) assert.ok(shown.includes(markdown(text, 80).slice(0, 60)), shown);
+        }
+        assert.match(
+          body,
+          /^<!-- deterministic-ml v1 suite=smollm2-serving class=\* run=1\.1 state=drift -->\n### ❌ Drift/,
+        );
+        assert.doesNotMatch(body.slice(1), /<!--/);
+        assert.ok(run.output.annotations.length > texts.length);
+        for (const { title, message, path } of run.output.annotations)
+          for (const part of [title, message, path]) assert.doesNotMatch(String(part), UNCLEAN);
+        assert.doesNotMatch(`${run.name}${run.output.title}`, UNCLEAN);
+        await assertPageInert(step);
+        const page = await readFile(step.outputs['html-path'] ?? '', 'utf8');
+        for (const text of texts) assert.ok(page.includes(escaped(text)), text);
+        // What it shows is not taken for a comment of another thread, nor for one of a later run.
+        await place.show([WELL], { run: 2 });
+        assert.match(only(github.comments).body, /run=2\.1 state=resolved was=drift@1\.1 -->/);
+      });
+    }
+
+    test('a hostile text of a megabyte in one line', async () => {
+      const line = `x@</td>::error::${'##[error]<b>'.repeat(90_000)}`;
+      assert.ok(line.length > 1_000_000);
+      const { context } = DRIFT;
+      const long = signed(
+        drifting(DRIFT, [
+          finding(line, { reason: line }),
+          finding('trace', {
+            ...{ kind: 'trace', agreement: 'modules-differ', divergence: null, textIdentical: null },
+            trace: {
+              ...{ modules: 1, differing: 1, first: line, firstIndex: 0, onlyLeft: [line], onlyRight: [] },
+              map: { parts: [line], layers: [{ name: line, cells: 'x' }], omitted: 0 },
+            },
+          }),
+        ]),
+        {
+          changes: [{ half: 'declared', field: line, before: line, after: line }],
+          context: {
+            ...context,
+            runtime: line,
+            notices: [{ level: 'warning', title: line, message: line }],
+            run: { ...context.run, ref: line, workflow: line },
+          },
+        },
+      );
+      await using place = await desk(action);
+      const step = await place.show([long], { with: BOTH });
+      assertConcluded(step, 'drift', 'fail');
+      assertLogActs(step, REPORTED);
+      for (const shown of [
+        step.summary,
+        only(place.github.comments).body,
+        only(place.github.checkRuns).output.summary,
+      ]) {
+        assertMarkdownInert(shown);
+        assert.ok(shown.length < 65_000);
+      }
+      assert.match(only(place.github.comments).body, /… &#40;cut: \d{7} characters in all&#41;/);
+      await assertPageInert(step);
+      assert.ok(bytes(await readFile(step.outputs['html-path'] ?? '', 'utf8')) < MIB);
+    });
+
+    test('a hostile text that a model says, an engine claims, a suite and a refresh bring', async () => {
+      const all = [...Object.values(TEXTS), '\u202e'].join('\n').toWellFormed();
+      const text = all.replaceAll('\0', '');
+      const prompts = ['GH-1', 'www.evil.example', 'a__b--c', '12.1', '0x1F_e'].map((id) => ({ id, text }));
+      const accept = [{ record: 'ab'.repeat(32), reason: text.slice(0, 900) }];
+      const base: SuiteOptions = { prompts, accept, env: { VLLM_WORDS: 'before' } };
+      const brought = await baselineOf(base, text.slice(0, 900));
+      await using repository = await repositoryOf({ base, seeds: [brought] });
+      const on_load = `${ENGINE}
+words = ${JSON.stringify(Object.values(TEXTS))}
+engine.Scripted.vocabulary = lambda self, ids: {token: words[token % len(words)] for token in ids}
+engine.MODULES = tuple(name + words[0] for name in engine.MODULES)`;
+      const step = await repository.step({
+        suite: {
+          ...base,
+          env: { VLLM_WORDS: text.slice(0, 4000) },
+          args: {
+            on_load,
+            shift: 1,
+            logprob: -0.5,
+            text,
+            dropped: [text],
+            effective: { dtype: text.slice(0, 4000) },
+          },
+        },
+        with: { ...BOTH },
+      });
+      assertConcluded(step, 'drift', 'fail', brought.key);
+      const group = (title: RegExp) =>
+        [
+          ['group', title],
+          ['endgroup', /^$/],
+        ] as const;
+      assertLogActs(step, [
+        ...[
+          /^Suite of the base branch$/,
+          /^Model$/,
+          /^Fingerprint$/,
+          /^Baseline$/,
+          /^Engine, lifetime-1$/,
+        ].flatMap(group),
+        ...prompts.map(() => ['error', /^other tokens: /] as const),
+        ['warning', /Nothing here gives the accepted record/],
+        ['error', /^Drift: 5 of 5 prompts/],
+      ]);
+      const { body } = only(repository.github.comments);
+      const run = only(repository.github.checkRuns);
+      for (const shown of [step.summary, body, run.output.summary]) assertMarkdownInert(shown);
+      assert.match(body, /<code>GH&#45;&#8203;1<\/code>/);
+      await assertPageInert(step);
+    });
+  }
+
+  // What a stranger's report claims, and what is refused.
+  {
+    const CLAIMED = {
+      ...{ repository: 'evil/models', workflow: 'check', event: 'pull_request', ref: 'refs/pull/8/merge' },
+      ...{ id: '999999', attempt: '9', commit: 'bad0'.repeat(10), url: 'https://evil.example/runs/999999' },
+    } as const;
+    const claiming = (report: Report) => signed(report, { context: { ...report.context, run: CLAIMED } });
+    const AFTER: Showing = { event: 'workflow_run', with: { 'check-run': 'true' } };
+    const other = { number: 8, headSha: 'bad0'.repeat(10) };
+
+    test('mode report after another workflow tells of the event’s commit, pull request and run, and stays green', async () => {
+      await using place = await desk(action, { pullRequests: [other, FORK] });
+      const step = await place.show([claiming(DRIFT)], AFTER);
+      assert.deepEqual(
+        [step.exitCode, step.outputs['conclusion'], step.outputs['verdict']],
+        [0, 'drift', 'fail'],
+        step.log,
+      );
+      assert.deepEqual(noticesOf(step), []);
+      assert.ok(!step.commands.some(({ command }) => command === 'error'));
+      const comment = only(place.github.comments);
+      assert.equal(comment.pullRequest, 7);
+      assert.match(comment.body, / run=2\.1 state=drift -->/);
+      assert.ok(comment.body.includes(`at <code>${SHAS.head.slice(0, 12)}</code>`));
+      assert.ok(comment.body.includes(`](https://github.com/${REPOSITORY}/actions/runs/2/attempts/1)`));
+      const run = only(place.github.checkRuns);
+      assert.deepEqual(
+        [run.headSha, run.conclusion, run.detailsUrl],
+        [SHAS.head, 'failure', `https://github.com/${REPOSITORY}/actions/runs/2/attempts/1`],
+      );
+      for (const shown of [comment.body, run.output.summary])
+        assert.doesNotMatch(shown, /evil|999999|bad0bad0/);
+    });
+
+    test('mode report after a workflow of the repository’s own takes the pull request that the event names', async () => {
+      await using place = await desk(action, { pullRequests: [other, { number: 7, headSha: SHAS.head }] });
+      const payload = payloadOf('workflow_run');
+      const run = { ...Object(payload['workflow_run']), pull_requests: [{ number: 7 }], run_attempt: 3 };
+      const step = await place.show([claiming(DRIFT)], {
+        ...AFTER,
+        payload: { ...payload, workflow_run: run },
+      });
+      assert.deepEqual([step.exitCode, noticesOf(step)], [0, []], step.log);
+      const comment = only(place.github.comments);
+      assert.equal(comment.pullRequest, 7);
+      assert.match(comment.body, / run=2\.3 state=drift -->/);
+      assert.equal(only(place.github.checkRuns).headSha, SHAS.head);
+    });
+
+    test('mode report on a pull request is red for the same', async () => {
+      await using place = await desk(action);
+      const step = await place.show([claiming(DRIFT)]);
+      assertConcluded(step, 'drift', 'fail');
+      assert.equal(only(place.github.comments).pullRequest, 7);
+    });
+
+    test('mode report tells nobody where no open pull request is at the event’s commit', async () => {
+      for (const pullRequest of [
+        { ...FORK, headSha: 'ab'.repeat(20) },
+        { ...FORK, open: false },
+        { ...FORK, from: { ...FORK.from, id: 1 } },
+      ]) {
+        await using place = await desk(action, { pullRequests: [pullRequest, other] });
+        const step = await place.show([claiming(DRIFT)], AFTER);
+        assert.equal(step.exitCode, 0, step.log);
+        assert.match(only(noticesOf(step)).data, /No open pull request is at this commit any more/);
+        assert.deepEqual([place.github.comments, place.github.checkRuns], [[], []]);
+      }
+    });
+
+    test('mode report after another workflow is as green when it may not comment, and says what it lacks', async () => {
+      await using place = await desk(action, { pullRequests: [FORK], permissions: ['contents'] });
+      const step = await place.show([DRIFT], AFTER);
+      assert.equal(step.exitCode, 0, step.log);
+      assert.match(only(noticesOf(step)).data, /needs `permissions: \{ pull-requests: write \}`\. .*403/);
+    });
+
+    /** What is refused with this, and then nobody is told anything. */
+    const refused: Readonly<
+      Record<string, Fault & { readonly reports?: readonly Report[]; readonly asked?: Showing }>
+    > = {
+      'a verdict that was changed by hand': {
+        code: 'report-invalid',
+        reports: [WELL, { ...DRIFT, verdict: 'pass' }],
+        says: /leg-1\/record\.report\.json was changed after it was written: its digest is another one/,
+        advises: /Run the job that wrote it again/,
+      },
+      'one byte of a text that is another one': {
+        code: 'report-invalid',
+        asked: {
+          spoil: async (folder) => {
+            const path = join(folder, 'leg-0/record.report.json');
+            const text = await readFile(path, 'utf8');
+            await writeFile(path, text.replace('"evidence":"', '"evidence":" '));
+          },
+        },
+        says: /leg-0\/record\.report\.json was changed after it was written/,
+        advises: /Run the job that wrote it again/,
+      },
+      'another schema': {
+        code: 'report-invalid',
+        asked: {
+          spoil: async (folder) => {
+            const path = join(folder, 'leg-0/record.report.json');
+            const text = await readFile(path, 'utf8');
+            await writeFile(path, text.replace('deterministic-ml/report/v1', 'deterministic-ml/report/v2'));
+          },
+        },
+        says: /leg-0\/record\.report\.json is no report: [\s\S]*at schema/,
+        advises: /a run of this version left/,
+      },
+      'half of a character, which no digest can be made of': {
+        code: 'report-invalid',
+        asked: {
+          spoil: async (folder) => {
+            const path = join(folder, 'leg-0/record.report.json');
+            const text = await readFile(path, 'utf8');
+            await writeFile(path, text.replace('"evidence":"', '"evidence":"\\ud800'));
+          },
+        },
+        says: /leg-0\/record\.report\.json is no report: it holds half of a character/,
+        advises: /a run of this version left/,
+      },
+      'no JSON': {
+        code: 'report-invalid',
+        asked: { spoil: (folder) => writeFile(join(folder, 'x.report.json'), '{"a":##[error]') },
+        says: /x\.report\.json is no JSON/,
+        advises: /a run of this version left/,
+      },
+      'one that is too large to be read': {
+        code: 'report-invalid',
+        asked: { spoil: (folder) => truncate(join(folder, 'leg-0/record.report.json'), 64 * MIB + 1) },
+        says: /leg-0\/record\.report\.json is larger than 67108864 bytes/,
+        advises: /a run of this version left/,
+      },
+      'a suite of a name that no suite can have': {
+        code: 'report-invalid',
+        reports: [unsigned({ suite: { ...DRIFT.suite, name: '\u202e'.repeat(300) } })],
+        says: /leg-0\/record\.report\.json is no report: [\s\S]*at suite\.name/,
+        advises: /a run of this version left/,
+      },
+      'an address that is a script': {
+        code: 'report-invalid',
+        reports: [
+          unsigned({ context: { ...DRIFT.context, run: { ...CLAIMED, url: 'javascript:alert(1)' } } }),
+        ],
+        says: /is no report: [\s\S]*at context\.run\.url/,
+        advises: /a run of this version left/,
+      },
+      'a link in place of a report': {
+        code: 'reports-missing',
+        asked: {
+          with: { 'expected-reports': '2' },
+          spoil: async (folder) => {
+            await symlink(join(folder, 'leg-0/record.report.json'), join(folder, 'b.report.json'));
+            await symlink(join(folder, 'leg-0'), join(folder, 'c'));
+          },
+        },
+        says: /reports holds 1 of 2 reports/,
+        advises: /leaves no report: see its log/,
+      },
+      'fewer than there must be': {
+        code: 'reports-missing',
+        asked: { with: { 'expected-reports': '3' } },
+        says: /reports holds 1 of 3 reports/,
+        advises: /leaves no report: see its log/,
+      },
+      'no folder at all': {
+        code: 'reports-missing',
+        asked: { spoil: (folder) => rm(folder, { recursive: true }) },
+        says: /reports holds 0 of 1 reports/,
+        advises: /compare what the jobs upload/,
+      },
+    };
+    for (const [what, { reports = [DRIFT], asked, ...fault }] of Object.entries(refused))
+      test(`mode report refuses ${what}, and tells nobody`, async () => {
+        for (const event of ['workflow_run', 'pull_request']) {
+          await using place = await desk(action, { pullRequests: [FORK] });
+          const step = await place.show(reports, { ...asked, event, with: { ...BOTH, ...asked?.with } });
+          await assertFault(step, step.runner, fault);
+          assert.deepEqual(place.github.calls, []);
+        }
+      });
+
+    test('mode report refuses an event by which anybody starts it', async () => {
+      await using place = await desk(action);
+      for (const event of ['issue_comment', 'pull_request_target'])
+        await assertFault(
+          ...(await place.show([DRIFT], { event, payload: payloadOf(event) }).then(
+            (step) =>
+              [
+                step,
+                step.runner,
+                {
+                  code: 'event-refused',
+                  says: new RegExp(`\`${event}\` starts nothing here`),
+                  advises: /on: pull_request/,
+                },
+              ] as const,
+          )),
+        );
+      assert.deepEqual(place.github.calls, []);
+    });
+  }
+});
+
+/** What its schema may not take, signed all the same. */
+function unsigned(more: Partial<Report>): Report {
+  const made = { ...DRIFT, ...more };
+  return { ...made, sha256: reportDigest(made) };
+}
