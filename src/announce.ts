@@ -24,6 +24,8 @@ export interface Announcing {
   readonly checkRun: boolean;
   /** What tells one thread of comments from another; a hardware class of `*` where all legs are merged. */
   readonly scope: Thread;
+  /** Whether it is a stranger's job that measured: what it says is its word. */
+  readonly isUnverified: boolean;
   /** Of this run: an older run that ends later must not overwrite a newer one's comment. */
   readonly run: { readonly id: string; readonly attempt: string; readonly url: string };
 }
@@ -69,10 +71,10 @@ const COMMENT: Surface = {
   isNew: (reports, { comment }) => comment === 'always' || !isWell(reports),
   async post(reports, { pullRequest, headSha }, how, posts) {
     if (pullRequest === undefined) return { kind: 'nothing' };
-    const { scope, run } = how;
+    const { scope, run, isUnverified } = how;
     return await stick(posts, {
       ...{ pullRequest, thread: scope, run, isNew: COMMENT.isNew(reports, how) },
-      ladder: (before) => commentLadder(reports, scope, run, { url: run.url, headSha }, before),
+      ladder: (before) => commentLadder(reports, scope, run, { url: run.url, headSha, isUnverified }, before),
     });
   },
 };
@@ -83,8 +85,8 @@ const CHECK_RUN: Surface = {
   off: 'check-run: false',
   isWanted: (_, __, { checkRun }) => checkRun,
   isNew: () => true,
-  post: (reports, { headSha }, { scope, run }, posts) =>
-    postCheckRun(posts, checkRunLadder(reports, scope, run, { url: run.url, headSha })),
+  post: (reports, { headSha }, { scope, run, isUnverified }, posts) =>
+    postCheckRun(posts, checkRunLadder(reports, scope, run, { url: run.url, headSha, isUnverified })),
 };
 
 const SURFACES: readonly Surface[] = [COMMENT, CHECK_RUN];

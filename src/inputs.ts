@@ -62,6 +62,11 @@ export function parseInputs(
     problems.push(
       `\`expected-reports\` is \`${input('expected-reports')}\`, but must be a whole number from 1 to 256`,
     );
+  // On a terminal the reader has the folder before them.
+  if (mode === 'report' && input('expected-reports') === '' && environment['GITHUB_EVENT_NAME'] !== 'cli')
+    problems.push(
+      '`expected-reports` is empty, but mode `report` needs the number of legs: one that died leaves no report',
+    );
   // A push has its reason from what the suite accepts, a schedule from the baseline that it keeps.
   const event = environment['GITHUB_EVENT_NAME'] ?? '';
   if (mode === 'refresh' && reason === '' && event !== 'push' && event !== 'schedule')

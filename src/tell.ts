@@ -1,6 +1,8 @@
 import { type Announcing, announce, type Target } from './announce.ts';
 import type { Subject } from './github/event.ts';
 import { type GitHubPosts, PostError } from './github/posts.ts';
+import { worstVerdict } from './report/brief.ts';
+import { excerpt } from './report/inert.ts';
 import type { Notice, Report } from './report/model.ts';
 import type { Tools } from './run.ts';
 import type { AnnouncingSettings, Settings } from './settings.ts';
@@ -20,59 +22,80 @@ export async function tell(
   { comment, checkRun }: AnnouncingSettings,
   { signal }: Pick<Tools, 'signal'>,
 ): Promise<readonly Notice[]> {
-  const { situation } = settings;
+  const { subject, fork } = settings.situation;
   if (comment === 'never' && !checkRun) return [];
+  if (subject.kind === 'none')
+    return [nobody('The event does not say which commit or pull request the report is about.')];
+  if (subject.kind === 'workflow-run' && subject.conclusion !== 'success' && worstVerdict(reports) === 'pass')
+    return [
+      nobody(
+        `The run that measured ended in \`${excerpt(subject.conclusion, 40)}\`, and its reports do not say why: that all is well would be a guess.`,
+      ),
+    ];
   const posts = openPosts(settings, { signal });
-  const target = await targetOf(situation.subject, situation.fork, posts);
-  if ('notice' in target) return [target.notice];
   const notices: Notice[] = [];
+  const target: Target = {
+    headSha: subject.head,
+    pullRequest: comment === 'never' ? undefined : await pullRequestOf(subject, posts, notices),
+    readOnly: subject.kind === 'pull-request' && fork,
+  };
   for (const [suite, own] of Map.groupBy(reports, (report) => report.suite.name)) {
     const how: Announcing = {
       comment,
       checkRun,
       scope: { suite, hardwareClass: merged ? '*' : (own[0]?.hardwareClass ?? '*') },
       run: runOf(settings),
+      isUnverified: subject.kind === 'workflow-run' && fork,
     };
     notices.push(...(await announce(own, target, how, posts)));
   }
   return notices;
 }
 
-/** The head is the event's: what a report says of itself a stranger may have written. */
-async function targetOf(
-  subject: Subject,
-  fork: boolean,
-  posts: Pick<GitHubPosts, 'pullRequestAt'>,
-): Promise<Target | { readonly notice: Notice }> {
+/** By the event: what a report says of itself a stranger may have written. */
+async function pullRequestOf(
+  subject: Exclude<Subject, { kind: 'none' }>,
+  posts: Pick<GitHubPosts, 'pullRequestsAt'>,
+  notices: Notice[],
+): Promise<number | undefined> {
   switch (subject.kind) {
     case 'pull-request':
-      return { pullRequest: subject.number, headSha: subject.head, readOnly: fork };
+      return subject.number;
     case 'commit':
-      return { pullRequest: undefined, headSha: subject.head, readOnly: false };
+      return undefined;
     case 'workflow-run': {
-      const { head, from, pullRequests } = subject;
-      const [told] = pullRequests;
-      if (told !== undefined) return { pullRequest: told, headSha: head, readOnly: false };
-      if (from === undefined) return nobody('The repository or the branch of the change is gone.');
-      try {
-        // A fork's: the event names none.
-        const found = await posts.pullRequestAt({ ...from, head });
-        if (found !== undefined) return { pullRequest: found, headSha: head, readOnly: false };
-      } catch (error) {
+      const [one, ...others] = await pullRequestsOf(subject, posts).catch((error: unknown) => {
         if (!(error instanceof PostError)) throw error;
-        return nobody(
-          `The pull request could not be looked up, which needs \`permissions: { pull-requests: write }\`. ${error.message}`,
-        );
-      }
-      return nobody('No open pull request is at this commit any more: a newer one has a run of its own.');
+        return [error];
+      });
+      if (typeof one === 'number' && others.length === 0) return one;
+      notices.push(
+        nobody(
+          one === undefined
+            ? 'No open pull request is at this commit any more: a newer one has a run of its own.'
+            : one instanceof PostError
+              ? `The pull request could not be looked up, which needs \`permissions: { pull-requests: write }\`. ${one.message}`
+              : 'Several pull requests are at this commit, each into a branch of its own, and the event does not say which of them was measured.',
+        ),
+      );
+      return undefined;
     }
-    case 'none':
-      return nobody('The event does not say which commit or pull request the report is about.');
   }
 }
 
-const nobody = (message: string) => ({
-  notice: { level: 'notice', title: 'Nobody was told beside this run’s page', message } satisfies Notice,
+/** A fork's are not in the event. */
+async function pullRequestsOf(
+  { pullRequests, from, head }: Extract<Subject, { kind: 'workflow-run' }>,
+  posts: Pick<GitHubPosts, 'pullRequestsAt'>,
+): Promise<readonly (number | PostError)[]> {
+  if (pullRequests.length > 0 || from === undefined) return pullRequests;
+  return await posts.pullRequestsAt({ ...from, head });
+}
+
+const nobody = (message: string): Notice => ({
+  level: 'notice',
+  title: 'No pull request was told',
+  message,
 });
 
 function runOf({ situation: { subject }, job, runUrl, environment }: Settings): Announcing['run'] {

@@ -23,6 +23,9 @@ export type Verdict = 'pass' | 'warn' | 'fail';
 /** The levels that a suite's policy gives to what it may let pass. */
 export type Levels = Pick<Suite['policy'], 'no-baseline' | 'incomparable'>;
 
+/** What a relation's result comes to depends on. */
+export type Judged = Pick<RelationResult, 'relation' | 'requirement' | 'status' | 'decision'>;
+
 export interface Judgement {
   readonly conclusion: Conclusion;
   /** What the policy makes of it. */
@@ -36,7 +39,7 @@ export interface Judgement {
  * @param accepted whether the suite accepts the record that drifted: nothing else passes by that
  */
 export function judge(
-  results: readonly RelationResult[],
+  results: readonly Judged[],
   baseline: BaselineState,
   policy: Levels,
   accepted = false,
@@ -54,7 +57,7 @@ export function judge(
   return { conclusion, verdict: verdicts.has('fail') ? 'fail' : verdicts.has('warn') ? 'warn' : 'pass' };
 }
 
-function concluded(result: RelationResult, baseline: BaselineState): Conclusion {
+function concluded(result: Judged, baseline: BaselineState): Conclusion {
   const { relation } = result;
   if (relation === 'baseline' && baseline === 'absent') return 'no-baseline';
   if (relation === 'baseline' && baseline === 'incomparable') return 'incomparable';
@@ -69,7 +72,7 @@ function concluded(result: RelationResult, baseline: BaselineState): Conclusion 
   }
 }
 
-function whatBroke({ relation, requirement, decision }: RelationResult): Conclusion {
+function whatBroke({ relation, requirement, decision }: Judged): Conclusion {
   switch (relation) {
     case 'rerun':
     case 'restart':

@@ -34,30 +34,53 @@ export async function writeText(path: string, text: string): Promise<void> {
   }
 }
 
-/** @throws UserError `report-invalid`; whether its digest is right is for `verify` to say */
-export async function readReport(path: string): Promise<Report> {
-  const result = ReportSchema.safeParse(parse(await read(path), path));
+/**
+ * @param maxValues numbers, texts and the like in it: each that is wrong is a thousand bytes of explanation
+ * @throws UserError `report-invalid`; whether its digest is right is for `verify` to say
+ */
+export async function readReport(path: string, maxValues = Number.POSITIVE_INFINITY): Promise<Report> {
+  const value = parse(await read(path), path);
+  const problem = problemOf(value, maxValues);
+  if (problem !== undefined) throw invalid(path, `is no report: ${problem}`);
+  const result = ReportSchema.safeParse(value);
   if (!result.success) throw invalid(path, `is no report: ${z.prettifyError(result.error)}`, result.error);
   return result.data;
 }
 
-/** JSON can name half of a surrogate pair. No text that we write holds one, and nothing could be digested that does. */
-const SURROGATE = /\\ud[89a-f]/i;
-
 function parse(text: string, path: string): unknown {
-  let isWhole = true;
-  const look = (key: string, value: unknown) => {
-    isWhole &&= key.isWellFormed() && (typeof value !== 'string' || value.isWellFormed());
-    return value;
-  };
-  let value: unknown;
   try {
-    value = SURROGATE.test(text) ? JSON.parse(text, look) : JSON.parse(text);
+    return JSON.parse(text);
   } catch (cause) {
     throw invalid(path, 'is no JSON', cause);
   }
-  if (!isWhole) throw invalid(path, 'is no report: it holds half of a character');
-  return value;
+}
+
+/** Deeper than any report. */
+const MAX_DEPTH = 32;
+
+/** What a schema would choke on. Without recursion, since depth is one of these things. */
+function problemOf(value: unknown, maxValues: number): string | undefined {
+  let level: unknown[] = [value];
+  let values = 0;
+  for (let depth = 0; level.length > 0; depth++) {
+    values += level.length;
+    if (values > maxValues) return `it holds more than ${maxValues} values`;
+    if (depth > MAX_DEPTH) return `it is nested deeper than ${MAX_DEPTH} levels`;
+    const next: unknown[] = [];
+    for (const one of level) {
+      // JSON can name half of a surrogate pair. No text that we write holds one, and nothing that does has a digest.
+      if (typeof one === 'string' && !one.isWellFormed()) return 'it holds half of a character';
+      if (typeof one !== 'object' || one === null) continue;
+      if (Array.isArray(one)) for (const member of one) next.push(member);
+      else
+        for (const [key, member] of Object.entries(one)) {
+          if (!key.isWellFormed()) return 'it holds half of a character';
+          next.push(member);
+        }
+    }
+    level = next;
+  }
+  return undefined;
 }
 
 async function read(path: string): Promise<string> {

@@ -1,6 +1,6 @@
 import { type CheckRun, MAX_ANNOTATIONS } from '../report/check-run.ts';
 import { compareRuns, isSameThread, type RunName, threadIn } from '../report/comment.ts';
-import { type GitHubPosts, isLost, type PostedCheckRun } from './posts.ts';
+import { type GitHubPosts, isLost, PostError, type PostedCheckRun } from './posts.ts';
 import { firstThatFits, type Stuck } from './sticky.ts';
 
 /**
@@ -14,7 +14,8 @@ import { firstThatFits, type Stuck } from './sticky.ts';
 export async function postCheckRun(posts: GitHubPosts, ladder: readonly CheckRun[]): Promise<Stuck> {
   const [longest] = ladder;
   const self = threadIn(longest?.external_id ?? '');
-  if (longest === undefined || self === undefined) return { kind: 'nothing' };
+  if (longest === undefined || self === undefined)
+    throw new PostError('invalid', 'A check run without a name of its own would be posted twice.');
   const find = () => posts.checkRuns(longest.head_sha, longest.name);
   const earlier = await find();
   const [later] = earlier.flatMap(({ externalId }): RunName[] => {

@@ -26,7 +26,9 @@ export type Subject =
       readonly kind: 'workflow-run';
       readonly run: { readonly id: string; readonly attempt: string };
       readonly head: string;
-      /** Empty for a fork's. */
+      /** e.g. `success`; what failed may have left reports that do not say so. */
+      readonly conclusion: string;
+      /** Of this repository, at this head. Empty for a fork's. */
       readonly pullRequests: readonly number[];
       /** Where the branch lies; undefined for a repository that is gone. */
       readonly from:
@@ -60,6 +62,7 @@ const WithOrigin = z.object({
     base: z.object({ repo: Repository }),
   }),
 });
+const WithRepository = z.object({ repository: z.object({ id: z.number().int() }) });
 const Commit = z.string().regex(/^[0-9a-f]{40}$/);
 const WithNumber = z.object({
   pull_request: z.object({ number: z.number().int().positive(), head: z.object({ sha: Commit }) }),
@@ -70,7 +73,17 @@ const WithRun = z.object({
     run_attempt: z.number().int().positive().default(1),
     head_sha: Commit,
     head_branch: Branch.nullish().catch(undefined),
-    pull_requests: z.array(z.object({ number: z.number().int().positive() })).catch([]),
+    conclusion: z.string().nullish().catch(undefined),
+    // Those of another repository, whose base our branch is, are listed too.
+    pull_requests: z
+      .array(
+        z.object({
+          number: z.number().int().positive(),
+          head: z.object({ sha: z.string() }),
+          base: z.object({ repo: z.object({ id: z.number().int() }) }),
+        }),
+      )
+      .catch([]),
     head_repository: z
       .object({ id: z.number().int(), owner: z.object({ login: z.string().regex(/^[\w.-]{1,100}$/) }) })
       .nullish()
@@ -106,6 +119,13 @@ export async function readSituation(environment: Environment): Promise<Situation
     case 'merge_group':
       // Whatever is in it, somebody with the right to merge put it into the queue.
       return { ...common, base: mergeGroupBase(payload), fork: false };
+    case 'workflow_run': {
+      const { subject } = common;
+      const from = subject.kind === 'workflow-run' ? subject.from : undefined;
+      const own = WithRepository.safeParse(payload).data?.repository.id;
+      // What the other run did is its authors' word.
+      return { ...common, base: undefined, fork: from === undefined || from.repositoryId !== own };
+    }
     default:
       return { ...common, base: undefined, fork: false };
   }
@@ -145,11 +165,15 @@ function subjectOf(event: string, commit: string, payload: unknown): Subject {
       const told = WithRun.safeParse(payload).data?.workflow_run;
       if (told === undefined) return { kind: 'none' };
       const { head_repository: repository, head_branch: branch } = told;
+      const own = WithRepository.safeParse(payload).data?.repository.id;
       return {
         kind: 'workflow-run',
         run: { id: String(told.id), attempt: String(told.run_attempt) },
         head: told.head_sha,
-        pullRequests: told.pull_requests.map(({ number }) => number),
+        conclusion: told.conclusion ?? '',
+        pullRequests: told.pull_requests.flatMap(({ number, head, base }) =>
+          head.sha === told.head_sha && base.repo.id === own ? [number] : [],
+        ),
         from:
           repository === undefined || repository === null || branch === undefined || branch === null
             ? undefined

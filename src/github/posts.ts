@@ -9,15 +9,15 @@ export interface GitHubPosts {
   /** Aborted when the job is cancelled: a call then throws its reason. */
   readonly signal: AbortSignal | undefined;
   /**
-   * Number of the open pull request whose head is this commit of this branch; undefined where there is none. By the
+   * Numbers of the open pull requests whose head is this commit of this branch: one into each base. By the
    * repository's number, since a stranger may give a repository any name.
    */
-  pullRequestAt(head: {
+  pullRequestsAt(head: {
     readonly owner: string;
     readonly repositoryId: number;
     readonly branch: string;
     readonly head: string;
-  }): Promise<number | undefined>;
+  }): Promise<readonly number[]>;
   /** Who comments with this token; undefined where GitHub does not tell, as of a job's own. */
   login(): Promise<string | undefined>;
   /** Oldest first. */
@@ -119,7 +119,7 @@ export function githubPosts(options: GitHubApiOptions): GitHubPosts {
   return {
     signal,
 
-    async pullRequestAt({ owner: whose, repositoryId, branch, head }) {
+    async pullRequestsAt({ owner: whose, repositoryId, branch, head }) {
       const found = await every(
         `the pull request of ${logLine(branch, 100)}`,
         async (octokit, page, inTime) => {
@@ -130,9 +130,9 @@ export function githubPosts(options: GitHubApiOptions): GitHubPosts {
           return PullRequests.parse(data);
         },
       );
-      return found.find(
-        ({ head: { sha, ref, repo: from } }) => sha === head && ref === branch && from?.id === repositoryId,
-      )?.number;
+      return found.flatMap(({ number, head: { sha, ref, repo: from } }) =>
+        sha === head && ref === branch && from?.id === repositoryId ? [number] : [],
+      );
     },
 
     async login() {

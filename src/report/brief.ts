@@ -36,7 +36,13 @@ export interface Whence {
   readonly url: string;
   /** Commit of the change; empty where nobody knows it. */
   readonly headSha: string;
+  /** Whether a stranger's job says so, and nobody here. */
+  readonly isUnverified: boolean;
 }
+
+/** Under the verdict of a stranger's job. */
+export const UNVERIFIED =
+  '_A pull request from a fork: this is what its own job reports, and it is not verified. Run the check on a branch of this repository before you merge._';
 
 /** Nothing to tell: all reproduced, and not by an acceptance. */
 export const isWell = (reports: readonly Report[]) =>
@@ -65,18 +71,19 @@ export function brief(reports: readonly Report[], whence: Whence, room: Room): s
     only !== undefined && others.length === 0
       ? room.parts === 0
         ? []
-        : body(only, room)
-      : several(reports, room);
+        : body(only, whence, room)
+      : several(reports, whence, room);
   const isCut = room !== LADDER[0];
   return paragraphs([
     `### ${ICON[worstVerdict(reports)]} ${markdown(mergedLine(reports))}`,
+    whence.isUnverified ? UNVERIFIED : '',
     ...parts,
     footer(reports, whence, isCut),
   ]);
 }
 
 /** Each class of hardware by itself, then the ones that want a reader. */
-function several(reports: readonly Report[], room: Room): readonly string[] {
+function several(reports: readonly Report[], whence: Whence, room: Room): readonly string[] {
   const wanting = reports.filter((report) => !isWell([report]));
   const told = wanting.slice(0, room.parts);
   const left = wanting.length - told.length;
@@ -84,20 +91,21 @@ function several(reports: readonly Report[], room: Room): readonly string[] {
     legTable(reports, room.classes),
     ...told.flatMap((report) => [
       `#### ${ICON[report.verdict]} <code>${markdown(report.hardwareClass)}</code>`,
-      ...body(report, room),
+      ...body(report, whence, room),
     ]),
     left === 0 || told.length === 0 ? '' : `${left} more told in the table only.`,
   ];
 }
 
 /** All but the verdict line. */
-function body(report: Report, room: Room): readonly string[] {
+function body(report: Report, { isUnverified }: Whence, room: Room): readonly string[] {
   const { meaning, next } = conclusionWords(report);
   return [
     // What is accepted has its reason in it.
     markdown(meaning, 2500),
     `**Next:** ${next}`,
-    acceptBlock(report),
+    // Nobody is to copy what a stranger asks to be accepted.
+    isUnverified ? '' : acceptBlock(report),
     unmeasuredList(report, room),
     promptTable(report, room),
     changeTable(report, room),

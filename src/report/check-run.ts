@@ -62,7 +62,7 @@ export function checkRunLadder(
     ...(URL.canParse(run.url) ? { details_url: run.url } : {}),
     external_id: threadLine(thread, run),
     status: 'completed',
-    conclusion: CONCLUSION[worstVerdict(reports)],
+    conclusion: whence.isUnverified ? 'neutral' : CONCLUSION[worstVerdict(reports)],
     annotations: reports.flatMap((report) => annotationsOf(report, reports.length > 1)),
   };
   return shorter(

@@ -1,5 +1,5 @@
 import { CONCLUSIONS, type Conclusion } from '../compare/conclusion.ts';
-import { brief, isWell, LADDER, link, type Whence, worstConclusion } from './brief.ts';
+import { brief, isWell, LADDER, link, UNVERIFIED, type Whence, worstConclusion } from './brief.ts';
 import { markdown } from './inert.ts';
 import { legTable, mergedLine } from './merged.ts';
 import type { Report } from './model.ts';
@@ -130,7 +130,7 @@ export function commentLadder(
   const texts =
     was === undefined
       ? LADDER.map((room) => brief(reports, whence, room))
-      : [10, 0].map((classes) => resolved(reports, run, was, classes));
+      : [10, 0].map((classes) => resolved(reports, run, whence, was, classes));
   return shorter(
     texts.map((text) => `${marker}\n${text}\n`),
     (text) => text.length <= MAX_COMMENT,
@@ -160,6 +160,7 @@ function wasOf({ state, run, was }: Marker): Marker['was'] {
 function resolved(
   reports: readonly Report[],
   run: RunName & { readonly url: string },
+  { isUnverified }: Whence,
   was: NonNullable<Marker['was']>,
   classes: number,
 ): string {
@@ -170,6 +171,7 @@ function resolved(
   const name = was.conclusion.replaceAll('-', ' ');
   return [
     `### ${ICON.pass} Resolved: ${markdown(mergedLine(reports))}`,
+    ...(isUnverified ? [UNVERIFIED] : []),
     `It was **${name}** in ${link(`run ${was.run.id}`, then)}; ${link('this run', run.url)} no longer shows it.`,
     ...(reports.length > 1 && classes > 0 ? [legTable(reports, classes)] : []),
   ].join('\n\n');

@@ -1,7 +1,7 @@
 import type { BaselineMeta } from '../baseline/store.ts';
 import { acceptances, acceptedBy, type Outcomes } from '../compare/acceptance.ts';
 import { compare } from '../compare/compare.ts';
-import { type BaselineState, judge } from '../compare/conclusion.ts';
+import { type BaselineState, type Judged, type Judgement, judge } from '../compare/conclusion.ts';
 import type { RelationResult, Side } from '../compare/types.ts';
 import { diffEnvironments, type Environment } from '../fingerprint/diff.ts';
 import { outcomeDigest, outcomeDigests } from '../record/outcome.ts';
@@ -49,16 +49,10 @@ export function derive({ mode, asked, baseline, record, before, relations }: Gro
   };
   const standing = acceptances(asked.accept, outcomes);
   const by = acceptedBy(standing, outcomes);
-  // An old baseline that a refresh only looks at, since it is about to be replaced, is held to nothing.
-  const judged = relations.filter(
-    ({ relation, requirement }) => mode === 'check' || relation !== 'baseline' || requirement !== 'measure',
-  );
-  const { conclusion, verdict } = judge(
-    judged,
-    stateOf(baseline, before !== undefined),
-    asked.policy,
-    by !== undefined,
-  );
+  const { conclusion, verdict } = concluded({
+    ...{ mode, policy: asked.policy, baseline, relations },
+    ...{ isCompared: before !== undefined, isAccepted: by !== undefined },
+  });
   const strange = new Set(outcomes.run.filter((outcome) => !outcomes.baseline.includes(outcome)));
   const [acceptable] = strange;
   const held = relations.find(({ relation }) => relation === 'baseline')?.requirement;
@@ -76,8 +70,7 @@ export function derive({ mode, asked, baseline, record, before, relations }: Gro
   };
   const derived: Derived = {
     conclusion,
-    // Whoever asked for a baseline and got none must not read that all is well.
-    verdict: baseline === 'not-stored' ? 'fail' : verdict,
+    verdict,
     suite: {
       name: suite.name,
       digest: suite.digest,
@@ -110,6 +103,31 @@ export function derive({ mode, asked, baseline, record, before, relations }: Gro
   };
   // The JSON form of these types is within the same types: the report's allow for the names of what is not finite.
   return plain(derived) as Derived;
+}
+
+/** What a run comes to, by what its relations showed. */
+export function concluded({
+  mode,
+  policy,
+  baseline,
+  relations,
+  isCompared,
+  isAccepted,
+}: {
+  readonly mode: Context['mode'];
+  readonly policy: Asked['policy'];
+  readonly baseline: BaselineView['kind'];
+  readonly relations: readonly Judged[];
+  readonly isCompared: boolean;
+  readonly isAccepted: boolean;
+}): Judgement {
+  // An old baseline that a refresh only looks at, since it is about to be replaced, is held to nothing.
+  const judged = relations.filter(
+    ({ relation, requirement }) => mode === 'check' || relation !== 'baseline' || requirement !== 'measure',
+  );
+  const { conclusion, verdict } = judge(judged, stateOf(baseline, isCompared), policy, isAccepted);
+  // Whoever asked for a baseline and got none must not read that all is well.
+  return { conclusion, verdict: baseline === 'not-stored' ? 'fail' : verdict };
 }
 
 /** The first lifetime's settings stand for the record: all lifetimes of a run ask for the same. */

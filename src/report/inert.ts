@@ -50,6 +50,8 @@ export function markdown(text: string, max = 500): string {
       .replaceAll(/(?<=GH&#45;)(?=\d)/gi, BREAK)
       .replaceAll(/:(?=[\w&#;]+:)/g, `:${BREAK}`)
       .replaceAll(/:(?=\/\/)/g, '&#58;')
+      // A commit becomes a link, a stranger's too. Shorter ones stay as they are: keys are copied from here.
+      .replaceAll(/\b[0-9a-f]{40}\b/g, (sha) => `${sha.slice(0, 6)}${BREAK}${sha.slice(6)}`)
       .replaceAll(/\bwww\./gi, (w) => `${w.slice(0, -1)}&#46;`)
       // At the start of a block, `1.` would begin a list.
       .replace(/^(\d+)\.(?=\s|$)/, '$1&#46;')

@@ -10,6 +10,9 @@ export const REPORT_SCHEMA = 'deterministic-ml/report/v1';
 
 const count = z.number().int().nonnegative();
 const text = z.string();
+/** What a reader looks through. Whatever a stranger's report may hold without bound is paid for on every surface. */
+const several = z.array(text).max(1000);
+const MAX_FACTS = 10_000;
 /** JSON has no NaN and no infinity; what a broken model gives must not become `null`, which means unknown. */
 const nats = z.union([z.number(), z.enum(['NaN', 'Infinity', '-Infinity'])]);
 export type Nats = z.infer<typeof nats>;
@@ -26,7 +29,7 @@ export const AGREEMENTS = [
 ] as const;
 
 const Token = z.strictObject({ id: count, text: text.nullable() });
-const top = z.array(z.strictObject({ ...Token.shape, nats }));
+const top = z.array(z.strictObject({ ...Token.shape, nats })).max(1024);
 
 const ForkSide = z.strictObject({
   token: count.nullable(),
@@ -68,11 +71,11 @@ const TraceDifference = z.strictObject({
   differing: count,
   first: text.nullable(),
   firstIndex: count.nullable(),
-  onlyLeft: z.array(text),
-  onlyRight: z.array(text),
+  onlyLeft: z.array(text).max(64),
+  onlyRight: z.array(text).max(64),
   map: z.strictObject({
-    parts: z.array(text),
-    layers: z.array(z.strictObject({ name: text, cells: z.string().regex(/^[=x+ -]*$/) })),
+    parts: z.array(text).max(256),
+    layers: z.array(z.strictObject({ name: text, cells: z.string().regex(/^[=x+ -]{0,256}$/) })).max(1024),
     omitted: count,
   }),
 });
@@ -138,20 +141,22 @@ const BaselineView = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('not-stored'), reason: text }),
   z.strictObject({
     kind: z.literal('incomparable'),
-    otherClasses: z.array(text),
-    explanation: z.array(text),
+    otherClasses: several,
+    explanation: several,
   }),
-  z.strictObject({ kind: z.literal('absent'), explanation: z.array(text) }),
+  z.strictObject({ kind: z.literal('absent'), explanation: several }),
   z.strictObject({ kind: z.literal('not-asked') }),
 ]);
 
-const Acceptances = z.array(
-  z.strictObject({
-    record: Digest,
-    reason: text,
-    state: z.enum(['matched', 'baseline', 'elsewhere', 'stale']),
-  }),
-);
+const Acceptances = z
+  .array(
+    z.strictObject({
+      record: Digest,
+      reason: text,
+      state: z.enum(['matched', 'baseline', 'elsewhere', 'stale']),
+    }),
+  )
+  .max(MAX_FACTS);
 
 const level = z.enum(['fail', 'warn']);
 
@@ -168,12 +173,12 @@ const derived = {
   accepted: z.strictObject({ record: Digest, reason: text }).nullable(),
   acceptable: Digest.nullable(),
   environment: z.strictObject({ fingerprint: Fingerprint, settings: EngineSettings }),
-  relations: z.array(RelationResult),
-  changes: z.array(
-    z.strictObject({ half: z.enum(['declared', 'ambient']), field: text, before: text, after: text }),
-  ),
-  coverage: z.array(z.strictObject({ what: text, exercised: z.boolean(), by: text })),
-  yardstick: z.array(z.strictObject({ id: text, what: text, rmsNats: nats })),
+  relations: z.array(RelationResult).max(RELATIONS.length),
+  changes: z
+    .array(z.strictObject({ half: z.enum(['declared', 'ambient']), field: text, before: text, after: text }))
+    .max(MAX_FACTS),
+  coverage: z.array(z.strictObject({ what: text, exercised: z.boolean(), by: text })).max(256),
+  yardstick: z.array(z.strictObject({ id: text, what: text, rmsNats: nats })).max(256),
   work: z.strictObject({
     prompts: count,
     texts: count,
@@ -203,7 +208,7 @@ export const ReportSchema: z.ZodType<Report> = z.strictObject({
       relations: Position,
       accept: Position,
     }),
-    defaults: z.array(text),
+    defaults: several,
     runtime: text,
     logPath: text,
     recordPath: text,
@@ -218,13 +223,19 @@ export const ReportSchema: z.ZodType<Report> = z.strictObject({
         sha: text,
         path: text,
         missing: z.boolean(),
-        changes: z.array(z.strictObject({ field: text, before: text, after: text, inForce: z.boolean() })),
+        changes: z
+          .array(z.strictObject({ field: text, before: text, after: text, inForce: z.boolean() }))
+          .max(MAX_FACTS),
       }),
     ]),
-    notices: z.array(z.strictObject({ level: z.enum(['warning', 'notice']), title: text, message: text })),
+    notices: z
+      .array(z.strictObject({ level: z.enum(['warning', 'notice']), title: text, message: text }))
+      .max(1000),
   }),
   asked: z.strictObject({
-    claims: z.array(z.strictObject({ relation: z.enum(RELATIONS), requirement: z.enum(REQUIREMENTS) })),
+    claims: z
+      .array(z.strictObject({ relation: z.enum(RELATIONS), requirement: z.enum(REQUIREMENTS) }))
+      .max(RELATIONS.length),
     policy: z.strictObject({ 'no-baseline': level, incomparable: level, confirm: count }),
     depth: z.enum(['full', 'score']),
     accept: z.array(Acceptance),

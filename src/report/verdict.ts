@@ -25,18 +25,20 @@ export interface Drifted {
 
 /** Prompts that broke a requirement, worst first; a trace, which is of no prompt, counts where nothing else broke. */
 export function driftedPrompts({ relations }: Pick<Report, 'relations'>): Drifted[] {
-  const all = new Map<string, Drifted>();
-  for (const relation of relations)
-    for (const group of groupsOf(relation.findings)) {
-      if (!group.findings.some(isBroken)) continue;
-      const key = `${group.isTrace} ${group.prompt}`;
-      const broken = [...(all.get(key)?.broken ?? []), { relation, group }].sort((a, b) =>
-        worstFirst(a.group.worst, b.group.worst),
-      );
-      const worst = broken[0]?.group.worst ?? group.worst;
-      all.set(key, { prompt: group.prompt, isTrace: group.isTrace, broken, worst });
-    }
-  const sorted = [...all.values()].sort((a, b) => worstFirst(a.worst, b.worst));
+  const all = relations.flatMap((relation) =>
+    groupsOf(relation.findings).flatMap((group) =>
+      group.findings.some(isBroken) ? [{ relation, group }] : [],
+    ),
+  );
+  const sorted = [...Map.groupBy(all, ({ group }) => `${group.isTrace} ${group.prompt}`).values()]
+    .flatMap((parts): Drifted[] => {
+      const broken = parts.sort((a, b) => worstFirst(a.group.worst, b.group.worst));
+      const [first] = broken;
+      if (first === undefined) return [];
+      const { prompt, isTrace, worst } = first.group;
+      return [{ prompt, isTrace, broken, worst }];
+    })
+    .sort((a, b) => worstFirst(a.worst, b.worst));
   const prompts = sorted.filter(({ isTrace }) => !isTrace);
   return prompts.length > 0 ? prompts : sorted;
 }

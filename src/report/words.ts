@@ -291,8 +291,12 @@ export function coverageWords(coverage: readonly Coverage[]): {
 } {
   const told = (wanted: boolean) => {
     const reasons = new Map<string, string[]>();
-    for (const { what, exercised, by } of coverage)
-      if (exercised === wanted) reasons.set(by, [...(reasons.get(by) ?? []), what]);
+    for (const { what, exercised, by } of coverage) {
+      if (exercised !== wanted) continue;
+      const parts = reasons.get(by);
+      if (parts === undefined) reasons.set(by, [what]);
+      else parts.push(what);
+    }
     return [...reasons].map(([by, parts]) => `${parts.join(', ')} (${by})`);
   };
   return { exercised: told(true), not: told(false) };

@@ -563,7 +563,7 @@ engine._token = token`,
         [filledReport(BARE, plain)],
         { suite: BARE.suite.name, hardwareClass: '*' },
         { id: '1', attempt: '1', url },
-        { url, headSha: SHAS.head },
+        { url, headSha: SHAS.head, isUnverified: false },
         undefined,
       )[0]?.length ?? 0;
     const plain = 65_000 - lengthOf(0);
@@ -636,7 +636,7 @@ engine._token = token`,
         [filledReport(BARE, plain)],
         thread,
         { id: '1', attempt: '1', url },
-        { url, headSha: SHAS.head },
+        { url, headSha: SHAS.head, isUnverified: false },
       );
       return bytes(longest?.output.summary ?? '');
     };
@@ -856,16 +856,28 @@ engine.MODULES = tuple(name + words[0] for name in engine.MODULES)`;
       const run = only(place.github.checkRuns);
       assert.deepEqual(
         [run.headSha, run.conclusion, run.detailsUrl],
-        [SHAS.head, 'failure', `https://github.com/${REPOSITORY}/actions/runs/2/attempts/1`],
+        [SHAS.head, 'neutral', `https://github.com/${REPOSITORY}/actions/runs/2/attempts/1`],
       );
-      for (const shown of [comment.body, run.output.summary])
+      for (const shown of [comment.body, run.output.summary]) {
         assert.doesNotMatch(shown, /evil|999999|bad0bad0/);
+        assert.match(shown, /this is what its own job reports, and it is not verified/);
+        assert.doesNotMatch(shown, /^accept:/m);
+      }
     });
 
     test('mode report after a workflow of the repository’s own takes the pull request that the event names', async () => {
       await using place = await desk(action, { pullRequests: [other, { number: 7, headSha: SHAS.head }] });
       const payload = payloadOf('workflow_run');
-      const run = { ...Object(payload['workflow_run']), pull_requests: [{ number: 7 }], run_attempt: 3 };
+      const { id } = Object(payload['repository']);
+      const run = {
+        ...Object(payload['workflow_run']),
+        head_repository: payload['repository'],
+        pull_requests: [
+          { number: 8, head: { sha: SHAS.head }, base: { repo: { id: 666 } } },
+          { number: 7, head: { sha: SHAS.head }, base: { repo: { id } } },
+        ],
+        run_attempt: 3,
+      };
       const step = await place.show([claiming(DRIFT)], {
         ...AFTER,
         payload: { ...payload, workflow_run: run },
@@ -874,7 +886,9 @@ engine.MODULES = tuple(name + words[0] for name in engine.MODULES)`;
       const comment = only(place.github.comments);
       assert.equal(comment.pullRequest, 7);
       assert.match(comment.body, / run=2\.3 state=drift -->/);
-      assert.equal(only(place.github.checkRuns).headSha, SHAS.head);
+      const { headSha, conclusion } = only(place.github.checkRuns);
+      assert.deepEqual([headSha, conclusion], [SHAS.head, 'failure']);
+      assert.doesNotMatch(comment.body, /not verified/);
     });
 
     test('mode report on a pull request is red for the same', async () => {
@@ -891,16 +905,38 @@ engine.MODULES = tuple(name + words[0] for name in engine.MODULES)`;
         { ...FORK, from: { ...FORK.from, id: 1 } },
       ]) {
         await using place = await desk(action, { pullRequests: [pullRequest, other] });
-        const step = await place.show([claiming(DRIFT)], AFTER);
+        const step = await place.show([claiming(DRIFT)], { event: 'workflow_run' });
         assert.equal(step.exitCode, 0, step.log);
         assert.match(only(noticesOf(step)).data, /No open pull request is at this commit any more/);
-        assert.deepEqual([place.github.comments, place.github.checkRuns], [[], []]);
+        assert.deepEqual(place.github.comments, []);
       }
+    });
+
+    test('mode report comments on none of several pull requests at one commit', async () => {
+      await using place = await desk(action, { pullRequests: [FORK, { ...FORK, number: 9 }] });
+      const step = await place.show([DRIFT], AFTER);
+      assert.match(only(noticesOf(step)).data, /Several pull requests are at this commit/);
+      assert.deepEqual([step.exitCode, place.github.comments], [0, []]);
+      assert.equal(only(place.github.checkRuns).headSha, SHAS.head, 'the commit is known all the same');
+    });
+
+    test('mode report says nothing is well of a run that failed and whose reports do not say why', async () => {
+      await using place = await desk(action, { pullRequests: [FORK] });
+      const payload = payloadOf('workflow_run');
+      const failed = {
+        ...payload,
+        workflow_run: { ...Object(payload['workflow_run']), conclusion: 'failure' },
+      };
+      const step = await place.show([WELL], { ...AFTER, payload: failed });
+      assert.match(only(noticesOf(step)).data, /ended in `failure`, and its reports do not say why/);
+      assert.deepEqual([place.github.comments, place.github.checkRuns], [[], []]);
+      await place.show([DRIFT], { ...AFTER, payload: failed });
+      assert.equal(place.github.comments.length, 1);
     });
 
     test('mode report after another workflow is as green when it may not comment, and says what it lacks', async () => {
       await using place = await desk(action, { pullRequests: [FORK], permissions: ['contents'] });
-      const step = await place.show([DRIFT], AFTER);
+      const step = await place.show([DRIFT], { event: 'workflow_run' });
       assert.equal(step.exitCode, 0, step.log);
       assert.match(only(noticesOf(step)).data, /needs `permissions: \{ pull-requests: write \}`\. .*403/);
     });
@@ -913,7 +949,25 @@ engine.MODULES = tuple(name + words[0] for name in engine.MODULES)`;
         code: 'report-invalid',
         reports: [WELL, { ...DRIFT, verdict: 'pass' }],
         says: /leg-1\/record\.report\.json was changed after it was written: its digest is another one/,
-        advises: /Run the job that wrote it again/,
+        advises: /Run all jobs of the run that measures again/,
+      },
+      'what another run or attempt left': {
+        code: 'report-invalid',
+        asked: { keepsRun: true },
+        says: /leg-0\/record\.report\.json comes from run \d+, attempt \d+, and not from run \d+, attempt 1/,
+        advises: /not only the failed ones/,
+      },
+      'a verdict that its relations do not come to': {
+        code: 'report-invalid',
+        reports: [signed(DRIFT, { conclusion: 'reproduced', verdict: 'pass' })],
+        says: /contradicts itself: its relations do not come to `reproduced`/,
+        advises: /Run all jobs/,
+      },
+      'one leg twice': {
+        code: 'report-invalid',
+        reports: [WELL, WELL],
+        says: /holds the same report twice: one leg must not stand for another/,
+        advises: /Run all jobs/,
       },
       'one byte of a text that is another one': {
         code: 'report-invalid',
@@ -925,7 +979,7 @@ engine.MODULES = tuple(name + words[0] for name in engine.MODULES)`;
           },
         },
         says: /leg-0\/record\.report\.json was changed after it was written/,
-        advises: /Run the job that wrote it again/,
+        advises: /Run all jobs of the run that measures again/,
       },
       'another schema': {
         code: 'report-invalid',
@@ -988,6 +1042,12 @@ engine.MODULES = tuple(name + words[0] for name in engine.MODULES)`;
         },
         says: /reports holds 1 of 2 reports/,
         advises: /leaves no report: see its log/,
+      },
+      'a number of legs that nobody told': {
+        code: 'input-invalid',
+        asked: { with: { 'expected-reports': '' } },
+        says: /`expected-reports` is empty, but mode `report` needs the number of legs/,
+        advises: /`with:`/,
       },
       'fewer than there must be': {
         code: 'reports-missing',

@@ -40,6 +40,7 @@ const how = (id: string, more: Partial<Announcing> = {}): Announcing => ({
   checkRun: false,
   scope: { suite: 'smollm2-serving', hardwareClass: '*' },
   run: { id, attempt: '1', url: `https://github.com/${REPOSITORY}/actions/runs/${id}/attempts/1` },
+  isUnverified: false,
   ...more,
 });
 
@@ -561,20 +562,26 @@ describe('the pull request of a branch', () => {
   const from = { id: 5, owner: 'mallory' };
   const asked = { owner: 'mallory', repositoryId: 5, branch: 'change', head: HEAD };
   for (const [what, differs, expected] of [
-    ['is found', {}, 7],
-    ['is of that repository', { repositoryId: 6 }, undefined],
-    ['is of that commit', { head: 'cd'.repeat(20) }, undefined],
-    ['is of that branch', { branch: 'other' }, undefined],
-    ['is of that owner', { owner: 'trudy' }, undefined],
+    ['is found', {}, [7]],
+    ['is of that repository', { repositoryId: 6 }, []],
+    ['is of that commit', { head: 'cd'.repeat(20) }, []],
+    ['is of that branch', { branch: 'other' }, []],
+    ['is of that owner', { owner: 'trudy' }, []],
   ] as const)
     test(what, async () => {
       await using github = await start({ pullRequests: [{ number: 7, headSha: HEAD, from }] });
-      assert.equal(await postsOf(github.url).pullRequestAt({ ...asked, ...differs }), expected);
+      assert.deepEqual(await postsOf(github.url).pullRequestsAt({ ...asked, ...differs }), expected);
     });
 
   test('is none once it is closed', async () => {
     await using github = await start({ pullRequests: [{ number: 7, headSha: HEAD, from, open: false }] });
-    assert.equal(await postsOf(github.url).pullRequestAt(asked), undefined);
+    assert.deepEqual(await postsOf(github.url).pullRequestsAt(asked), []);
+  });
+
+  test('are several where it is to go into several branches', async () => {
+    const pullRequests = [7, 8].map((number) => ({ number, headSha: HEAD, from }));
+    await using github = await start({ pullRequests });
+    assert.deepEqual(await postsOf(github.url).pullRequestsAt(asked), [7, 8]);
   });
 });
 

@@ -143,6 +143,10 @@ describe('inputs that are wrong', () => {
       { mode: 'refresh' },
       '`reason` is empty, but mode `refresh` needs one: it is shown with every later comparison.',
     ],
+    [
+      { mode: 'report' },
+      '`expected-reports` is empty, but mode `report` needs the number of legs: one that died leaves no report.',
+    ],
     [{ comment: 'yes' }, '`comment` is `yes`, but must be `drift` or `always` or `never`.'],
     [{ 'check-run': 'yes' }, '`check-run` is `yes`, but must be `false` or `true`.'],
     [{ 'expected-reports': '0' }, '`expected-reports` is `0`, but must be a whole number from 1 to 256.'],

@@ -22,6 +22,8 @@ function on(hardwareClass: string, report: Report): Report {
   return { ...other, sha256: reportDigest(other) };
 }
 
+const RUN = { id: '77', attempt: '1' } as const;
+
 const situation = (event: string): Situation => ({
   event,
   ref: 'refs/heads/main',
@@ -29,7 +31,13 @@ const situation = (event: string): Situation => ({
   defaultBranch: 'main',
   base: undefined,
   fork: false,
-  subject: { kind: 'none' },
+  subject:
+    event === 'workflow_run'
+      ? {
+          ...{ kind: 'workflow-run', run: RUN, head: '', conclusion: 'success' },
+          ...{ pullRequests: [], from: undefined },
+        }
+      : { kind: 'none' },
 });
 
 const quiet = {
@@ -41,6 +49,9 @@ const quiet = {
 interface Way {
   readonly expected?: number;
   readonly event?: string;
+  /** What this job is of. */
+  readonly run?: { readonly id: string; readonly attempt: string };
+  readonly signal?: AbortSignal;
   /** Before they are looked for. */
   readonly spoil?: (folder: string) => Promise<void>;
 }
@@ -48,7 +59,7 @@ interface Way {
 /** Merges files of a folder, as a download leaves them. */
 async function merge(
   files: Readonly<Record<string, Report | string>>,
-  { expected = 1, event = 'pull_request', spoil }: Way = {},
+  { expected = 1, event = 'pull_request', run = RUN, signal = new AbortController().signal, spoil }: Way = {},
 ): Promise<Merged & { readonly page: string }> {
   await using folder = await temporaryFolder();
   const reports = join(folder.path, 'reports');
@@ -59,9 +70,13 @@ async function merge(
   }
   await spoil?.(reports);
   const merged = await mergeReports(
-    { situation: situation(event), recordPath: join(folder.path, 'record') },
+    {
+      situation: situation(event),
+      recordPath: join(folder.path, 'record'),
+      job: { repository: 'acme/models', run: run.id, attempt: run.attempt, runner: '' },
+    },
     { reports, expected },
-    { console: quiet },
+    { console: quiet, signal },
   );
   return { ...merged, page: await readFile(merged.htmlPath, 'utf8') };
 }
@@ -129,6 +144,45 @@ describe('what is not there is not green:', () => {
   });
 });
 
+describe('what another run left is not this one’s:', () => {
+  for (const [what, way] of [
+    ['another attempt', { run: { id: '77', attempt: '2' } }],
+    ['another run', { run: { id: '78', attempt: '1' } }],
+  ] as const)
+    test(what, async () => {
+      const { code, message, hint } = await refused({ 'a.report.json': SAME }, way);
+      assert.equal(code, 'report-invalid');
+      assert.match(message, /comes from run 77, attempt 1, and not from run 7[78], attempt [12]/);
+      assert.match(hint, /Run all jobs .* again \(not only the failed ones\)/);
+      assert.equal((await merge({ 'a.report.json': SAME }, { ...way, event: 'cli' })).verdict, 'pass');
+    });
+
+  test('one leg twice does not stand for two', async () => {
+    const { code, message } = await refused(
+      { 'a.report.json': SAME, 'copy/a.report.json': SAME },
+      { expected: 2 },
+    );
+    assert.equal(code, 'report-invalid');
+    assert.match(message, /the same report twice/);
+  });
+
+  test('a stranger’s run has few suites, since each has a comment', async () => {
+    const suites = Object.fromEntries(
+      Array.from({ length: 5 }, (_, i) => [
+        `${i}.report.json`,
+        signed({ suite: { ...SAME.suite, name: `s${i}` } }, SAME),
+      ]),
+    );
+    assert.match((await refused(suites, { event: 'workflow_run' })).message, /more than 4 suites/);
+    assert.equal((await merge(suites)).reports.length, 5);
+  });
+});
+
+test('a job that is cancelled stops reading', async () => {
+  const signal = AbortSignal.abort(new Error('cancelled'));
+  await assert.rejects(merge({ 'a.report.json': SAME }, { signal }), /cancelled/);
+});
+
 describe('what a stranger wrote is refused whole:', () => {
   const cases: readonly [string, Report | string, RegExp][] = [
     ['no JSON', '{', /is no JSON/],
@@ -164,6 +218,11 @@ describe('what a stranger wrote is refused whole:', () => {
     assert.match((await refused(many)).message, /holds 257 reports; 256 can be shown/);
   });
 });
+
+function signed(more: Partial<Report>, report = DRIFT): Report {
+  const other = { ...report, ...more };
+  return { ...other, sha256: reportDigest(other) };
+}
 
 function withUrl(url: string): Report {
   const other = { ...SAME, context: { ...SAME.context, run: { ...SAME.context.run, url } } };

@@ -295,7 +295,9 @@ describe('what is shown', () => {
     await using left = await ran(RUN, TRUSTED);
     await forge(left, (report) => ({
       ...report,
-      coverage: Array.from({ length: 1_000 }, () => ({ what: 'a', exercised: true, by: 'b' })),
+      changes: Array.from({ length: 1_000 }, () => ({
+        ...{ half: 'ambient' as const, field: 'a', before: 'b', after: 'c' },
+      })),
     }));
     const { disagreements } = await check(left);
     assert.equal(disagreements.length, 101);

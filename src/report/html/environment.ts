@@ -83,14 +83,16 @@ export function baselinePart(
   const runUrl = baseline.kind === 'found' ? baseline.provenance.runUrl : '';
   return html`<section id="${id('baseline')}"${labelled('baseline')}>
 ${heading(2, 'Baseline', id('baseline-h'))}
-${lines.map((line) => (runUrl !== '' && line === `Its run: ${runUrl}` ? html`<p>Its run: ${link(runUrl, runUrl)}</p>` : html`<p>${prose(line)}</p>`))}
+${lines.slice(0, MAX_ROWS).map((line) => (runUrl !== '' && line === `Its run: ${runUrl}` ? html`<p>Its run: ${link(runUrl, runUrl)}</p>` : html`<p>${prose(line)}</p>`))}
 ${
   acceptances.length === 0
     ? undefined
-    : html`<table><caption>Records that the suite accepts</caption><thead><tr><th scope="col">Record</th><th scope="col">Why</th><th scope="col">Here</th></tr></thead><tbody>${acceptances.map(
-        ({ record, reason, state }) =>
-          html`<tr><th scope="row"><code>${record.slice(0, 16)}…</code></th><td>${capped(reason, 1000)}</td><td>${STATE[state]}</td></tr>`,
-      )}</tbody></table>`
+    : html`<table><caption>Records that the suite accepts</caption><thead><tr><th scope="col">Record</th><th scope="col">Why</th><th scope="col">Here</th></tr></thead><tbody>${acceptances
+        .slice(0, MAX_ROWS)
+        .map(
+          ({ record, reason, state }) =>
+            html`<tr><th scope="row"><code>${record.slice(0, 16)}…</code></th><td>${capped(reason, 1000)}</td><td>${STATE[state]}</td></tr>`,
+        )}</tbody></table>`
 }
 </section>`;
 }

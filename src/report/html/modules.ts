@@ -93,6 +93,7 @@ interface Row {
 /** Rows in the order in which modules ran; a layer's own output is ready last. */
 function blocksOf({ map, first }: ReportedTrace): Row[] {
   const rows: Row[] = [];
+  const stacks = Map.groupBy(map.layers, ({ name }) => stackOf(name));
   const done = new Set<string>();
   for (const { name, cells } of map.layers) {
     const stack = stackOf(name);
@@ -107,7 +108,7 @@ function blocksOf({ map, first }: ReportedTrace): Row[] {
     }
     if (done.has(stack)) continue;
     done.add(stack);
-    const layers = map.layers.filter((layer) => stackOf(layer.name) === stack).slice(0, MAX_LAYERS);
+    const layers = (stacks.get(stack) ?? []).slice(0, MAX_LAYERS);
     const parts = [...map.parts.entries()].filter(([column]) =>
       layers.some((layer) => isCell(layer.cells[column] ?? '')),
     );

@@ -8,6 +8,7 @@ import type { Level } from './level.ts';
 
 export const GLYPH = { pass: '✓', warn: '!', fail: '✕' } as const;
 const MAX_CAUSES = 3;
+const MAX_NOTICES = 50;
 const JOB = { pass: 'passes', warn: 'warns', fail: 'fails' } as const;
 
 /** The first thing on a page and, of most runs, the only one that is read: what, how much, does it matter, what now. */
@@ -193,8 +194,11 @@ const NEWLINE = html`
 
 function noticesPart({ context: { notices } }: Report): Html | undefined {
   if (notices.length === 0) return undefined;
-  return html`<div class="notices">${notices.map(
-    ({ level, title, message }) =>
-      html`<p class="notice n-${level}"><b><span aria-hidden="true">${level === 'warning' ? '!' : 'i'}</span> ${level === 'warning' ? html`<span class="vh">Warning: </span>` : undefined}${prose(title)}.</b> ${prose(message)}</p>`,
-  )}</div>`;
+  const left = notices.length - MAX_NOTICES;
+  return html`<div class="notices">${notices
+    .slice(0, MAX_NOTICES)
+    .map(
+      ({ level, title, message }) =>
+        html`<p class="notice n-${level}"><b><span aria-hidden="true">${level === 'warning' ? '!' : 'i'}</span> ${level === 'warning' ? html`<span class="vh">Warning: </span>` : undefined}${prose(title)}.</b> ${prose(message)}</p>`,
+    )}${left > 0 ? html`<p class="note">${left} more are in the report’s JSON.</p>` : undefined}</div>`;
 }

@@ -291,7 +291,7 @@ export function moved(
 
 const RELATIONS_HELD = (findings: readonly ReportedFinding[]): ReportedRelation[] => [
   relation('rerun', 'held', { evidence: 'both passes ran in process 17, caches cleared between', findings }),
-  relation('restart', 'held', { evidence: '3 processes: 17, 912, 1803', findings: [] }),
+  relation('restart', 'held', { evidence: '3 processes: 17, 912, 1803', findings }),
 ];
 
 const PROMPTS = ['capital', 'sky', 'essay', 'json-tool-call', 'arithmetic', 'translate-to-finnish'];
@@ -458,10 +458,12 @@ export function unstableReport(): Report {
   );
 }
 
+const NO_BASELINE = relation('baseline', 'unmeasured', { evidence: 'there is no baseline' });
+
 export function noBaselineReport(): Report {
   return base(
     NO_BASELINE_BASE,
-    { relations: RELATIONS_HELD(agreeing()) },
+    { relations: [...RELATIONS_HELD(agreeing()), NO_BASELINE] },
     {
       baseline: { kind: 'absent', explanation: ['The cache holds no entry of smollm2-serving.'] },
     },
@@ -471,7 +473,14 @@ export function noBaselineReport(): Report {
 export function incomparableReport(): Report {
   return base(
     NO_BASELINE_BASE,
-    { conclusion: 'incomparable', verdict: 'warn', relations: RELATIONS_HELD(agreeing()) },
+    {
+      ...{ conclusion: 'incomparable', verdict: 'warn' },
+      asked: {
+        ...NO_BASELINE_BASE.asked,
+        policy: { ...NO_BASELINE_BASE.asked.policy, incomparable: 'warn' },
+      },
+      relations: [...RELATIONS_HELD(agreeing()), NO_BASELINE],
+    },
     {
       baseline: {
         kind: 'incomparable',

@@ -9,7 +9,7 @@ import { reportDigest } from '../../../src/report/make.ts';
 import type { Report } from '../../../src/report/model.ts';
 import { ReportSchema } from '../../../src/report/schema.ts';
 import { filledWith } from '../../browser/support/hostile.ts';
-import { REPOSITORY, SHAS } from '../../support/events.ts';
+import { payloadOf, REPOSITORY, SHAS } from '../../support/events.ts';
 import {
   type GitHubServer,
   type GitHubServerOptions,
@@ -39,6 +39,8 @@ export interface Showing extends Omit<StepOptions, 'github'> {
   readonly run?: number;
   /** What stands between the job and GitHub. */
   readonly through?: string;
+  /** Whether the reports keep the run that they name: else they are of the run that they must be of. */
+  readonly keepsRun?: boolean;
   /** Changes what a download left, before the job looks at it. */
   readonly spoil?: (folder: string) => Promise<unknown>;
 }
@@ -48,10 +50,21 @@ export async function desk(action: Action, options: Partial<GitHubServerOptions>
   const github = owned.use(await startGitHubServer({ repository: REPOSITORY, token: TOKEN, ...options }));
   return {
     github,
-    async show(reports, { run = 1, through = github.url, spoil, event = 'pull_request', ...rest } = {}) {
+    async show(reports, asked = {}) {
+      const {
+        run = 1,
+        through = github.url,
+        spoil,
+        event = 'pull_request',
+        keepsRun = false,
+        ...rest
+      } = asked;
       const runner = owned.use(await aRunner());
       for (const [index, report] of reports.entries())
-        await runner.write(`reports/leg-${index}/record.report.json`, JSON.stringify(report));
+        await runner.write(
+          `reports/leg-${index}/record.report.json`,
+          JSON.stringify(keepsRun ? report : ofRun(report, measured(event, rest.payload, run))),
+        );
       const folder = join(runner.workspace, 'reports');
       await mkdir(folder, { recursive: true });
       await spoil?.(folder);
@@ -60,7 +73,7 @@ export async function desk(action: Action, options: Partial<GitHubServerOptions>
         event,
         github: { url: through, token: TOKEN },
         env: { GITHUB_RUN_ID: String(run), ...rest.env },
-        with: { mode: 'report', ...rest.with },
+        with: { mode: 'report', 'expected-reports': String(Math.max(1, reports.length)), ...rest.with },
       });
       const shown = [outcome.log, outcome.summary, JSON.stringify([outcome.outputs, outcome.state])].join(
         '\n',
@@ -70,6 +83,19 @@ export async function desk(action: Action, options: Partial<GitHubServerOptions>
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+/** Which run's reports a job shows. */
+function measured(event: string, payload: unknown, run: number) {
+  if (event !== 'workflow_run') return { id: String(run), attempt: '1' };
+  const { id, run_attempt: attempt = 1 } = Object(Object(payload ?? payloadOf(event))['workflow_run']);
+  return { id: String(id), attempt: String(attempt) };
+}
+
+/** Signed anew where it was signed. */
+function ofRun(report: Report, run: { readonly id: string; readonly attempt: string }): Report {
+  const made = { ...report, context: { ...report.context, run: { ...report.context.run, ...run } } };
+  return report.sha256 === reportDigest(report) ? { ...made, sha256: reportDigest(made) } : made;
 }
 
 /** The action as a runner starts it that sets these variables otherwise; undefined takes one away. */

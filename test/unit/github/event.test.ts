@@ -151,20 +151,38 @@ describe('what started a run', () => {
       kind: 'workflow-run',
       run: { id: '2', attempt: '1' },
       head: SHAS.head,
+      conclusion: 'success',
       pullRequests: [],
       from: { owner: 'mallory', repositoryId: 98765432, branch: 'change' },
     });
     const told = payloadOf('workflow_run')['workflow_run'] as Readonly<Record<string, unknown>>;
     const with_ = async (more: object) =>
-      (await read('workflow_run', { workflow_run: { ...told, ...more } })).subject;
-    assert.partialDeepStrictEqual(await with_({ pull_requests: [{ number: 9 }], run_attempt: 3 }), {
+      (await read('workflow_run', { ...payloadOf('workflow_run'), workflow_run: { ...told, ...more } }))
+        .subject;
+    const pull = (number: number, sha: string, id: number) => ({
+      ...{ number, head: { sha }, base: { repo: { id } } },
+    });
+    const pulls = [pull(3, SHAS.head, 666), pull(9, SHAS.head, 1296269), pull(5, SHAS.base, 1296269)];
+    assert.partialDeepStrictEqual(await with_({ pull_requests: pulls, run_attempt: 3, conclusion: null }), {
       run: { attempt: '3' },
+      conclusion: '',
+      // Not those of another repository, nor at another commit.
       pullRequests: [9],
     });
     for (const gone of [{ head_repository: null }, { head_branch: null }, { head_branch: 'a b' }])
       assert.partialDeepStrictEqual(await with_(gone), { head: SHAS.head, from: undefined });
     for (const wrong of [{ id: '2' }, { head_sha: 'main' }, { head_sha: `${SHAS.head}\n` }])
       assert.deepEqual(await with_(wrong), { kind: 'none' });
+  });
+
+  test('what another workflow measured is a stranger’s word unless it was our own branch', async () => {
+    const payload = payloadOf('workflow_run');
+    const told = payload['workflow_run'] as Readonly<Record<string, unknown>>;
+    const ours = { ...payload, workflow_run: { ...told, head_repository: payload['repository'] } };
+    assert.equal((await read('workflow_run', ours)).fork, false);
+    assert.equal((await read('workflow_run')).fork, true);
+    for (const gone of [{ ...payload, workflow_run: { ...told, head_repository: null } }, {}, ''])
+      assert.equal((await read('workflow_run', gone)).fork, true);
   });
 
   test('no file, no environment, a terminal', async () => {

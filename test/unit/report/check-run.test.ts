@@ -67,8 +67,18 @@ describe('a check run', () => {
   });
 
   test('has no address where there is none', () => {
-    const [run] = checkRunLadder([DRIFT], THREAD, { ...RUN, url: '' }, { url: '', headSha: HEAD });
+    const [run] = checkRunLadder([DRIFT], THREAD, { ...RUN, url: '' }, { ...WHENCE, url: '' });
     assert.ok(run !== undefined && !('details_url' in run));
+  });
+
+  test('of a stranger’s job is neutral, says so, and hands nobody lines to accept', () => {
+    for (const reports of [[WELL], [DRIFT]]) {
+      const [run] = checkRunLadder(reports, THREAD, RUN, { ...WHENCE, isUnverified: true });
+      assert.equal(run?.conclusion, 'neutral');
+      assert.match(run.output.summary, /its own job reports, and it is not verified/);
+      assert.doesNotMatch(run.output.summary, /accept:/);
+    }
+    assert.match(first([DRIFT]).output.summary, /accept:/);
   });
 
   test('annotates nothing that has no file', () => {

@@ -111,7 +111,7 @@ describe('a comment on drift', () => {
         [DRIFT],
         THREAD,
         { ...RUN, url },
-        { url, headSha: 'x<b>' },
+        { url, headSha: 'x<b>', isUnverified: false },
         undefined,
       );
       assert.doesNotMatch(text, /\]\(|alert|onclick|evil|x<b>/);

@@ -8,7 +8,7 @@ export const RUN = {
   url: 'https://github.com/acme/models/actions/runs/77/attempts/2',
 } as const;
 export const HEAD = 'ab'.repeat(20);
-export const WHENCE = { url: RUN.url, headSha: HEAD } as const;
+export const WHENCE = { url: RUN.url, headSha: HEAD, isUnverified: false } as const;
 
 /** A report that has a text in each place where one can come from outside. */
 export function hostileReport(report: Report, text: string): Report {

@@ -29,6 +29,7 @@ export const HOSTILE: Readonly<Record<string, string>> = {
   entities: '&lt;b&gt; &#64;octocat &amp;#35;1',
   mentions: '@octocat @acme/team',
   references: 'fixes #1, closes acme/models#2 and GH-3',
+  'a commit': `see ${'c0ffee'.repeat(6)}c0ff and acme/models@${'c0ffee'.repeat(6)}c0ff`,
   emoji: ':tada: :+1: a:b:c',
   backslashes: '\\*a\\* \\',
 };
