@@ -266,6 +266,7 @@ th,td{text-align:left;vertical-align:top;padding:.42rem 1rem .42rem 0;border-bot
 thead th{color:var(--quiet);font-size:.8125rem;border-bottom-color:var(--edge);overflow-wrap:normal}
 tbody th{font-weight:500}
 .n{text-align:right;white-space:nowrap}
+thead th.n{white-space:normal}
 th.n:last-child,td.n:last-child{padding-right:0}
 .bar{display:inline-block;width:100%;height:.62rem;background:var(--raised);border-radius:2px;overflow:hidden;vertical-align:middle;box-shadow:inset 0 0 0 1px var(--line)}
 .bar i{display:block;height:100%;width:var(--p);min-width:1px;background:var(--none-fill)}
