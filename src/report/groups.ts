@@ -37,8 +37,12 @@ export function worstFirst(a: ReportedFinding, b: ReportedFinding): number {
 
 const tokenStep = ({ divergence }: ReportedFinding) => divergence?.tokenStep ?? 0;
 /** In nats; what is no number is worse than any. */
-const largest = ({ divergence }: ReportedFinding) =>
-  divergence === null ? 0 : Math.min(finite(divergence.largestNats) ?? Number.MAX_VALUE, Number.MAX_VALUE);
+const largest = ({ divergence, distance }: ReportedFinding) =>
+  Math.max(
+    ...[divergence, distance].map((one) =>
+      one === null ? 0 : (finite(one.largestNats) ?? Number.MAX_VALUE),
+    ),
+  );
 
 /** A relation's findings by prompt, worst first. */
 export function groupsOf(findings: readonly ReportedFinding[]): Group[] {

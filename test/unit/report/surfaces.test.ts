@@ -701,6 +701,10 @@ describe('outputs', () => {
 });
 
 describe('the worst comes first', () => {
+  const DISTANCE = {
+    ...{ positions: 9, rmsNats: 0.001, largestNats: 0.001, argmaxChanges: 0 },
+    ...{ crossEntropyNats: 0, normaliserOnly: false },
+  };
   const bits = (prompt: string, largestNats: number, logprobStep = 0) => ({
     ...finding(prompt, { agreement: 'logprobs-differ', textIdentical: true }),
     divergence: divergence({ logprobStep, tokenStep: null, largestNats }),
@@ -716,6 +720,15 @@ describe('the worst comes first', () => {
       drifted(report).map(({ prompt }) => prompt),
       ['early', 'late', 'large', 'small'],
     );
+  });
+
+  test('a difference of any candidate counts, not only of the token that was taken', () => {
+    const far = { ...bits('far', 0.001), distance: { ...DISTANCE, largestNats: 0.9 } };
+    const report = {
+      ...DRIFT,
+      relations: [relation('baseline', 'broken', { findings: [bits('near', 0.5), far] })],
+    };
+    assert.equal(drifted(report)[0]?.prompt, 'far');
   });
 
   test('what is no number is worse than any', () => {

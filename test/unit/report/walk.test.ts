@@ -6,8 +6,12 @@ import { execa } from 'execa';
 import { CONCLUSIONS } from '../../../src/compare/conclusion.ts';
 import { ERROR_CODES } from '../../../src/errors.ts';
 import { annotations } from '../../../src/report/annotations.ts';
+import { checkRunLadder } from '../../../src/report/check-run.ts';
+import { commentLadder } from '../../../src/report/comment.ts';
 import { errorLines, errorSummary } from '../../../src/report/error.ts';
 import { ERROR_WORDS } from '../../../src/report/error-words.ts';
+import { escaped, markupOf, prose } from '../../../src/report/html/escape.ts';
+import { htmlReport } from '../../../src/report/html/page.ts';
 import { markdown, visible } from '../../../src/report/inert.ts';
 import type { Report } from '../../../src/report/model.ts';
 import { summary } from '../../../src/report/summary.ts';
@@ -15,6 +19,7 @@ import { terminalLines } from '../../../src/report/terminal.ts';
 import { verdictLine } from '../../../src/report/verdict.ts';
 import { conclusionWords } from '../../../src/report/words.ts';
 import { runnerCommands } from '../../e2e/support/commands.ts';
+import { assertInert as assertInertBrief, RUN, WHENCE } from '../support/briefs.ts';
 import { HOSTILE } from '../support/hostile.ts';
 import type { Published } from '../support/publish-errors.ts';
 import { body } from '../support/records.ts';
@@ -116,6 +121,7 @@ describe('an error of a job', () => {
   });
 });
 
+const THREAD = { suite: 'smollm2-serving', hardwareClass: '*' } as const;
 const BITS = { capital: body(), sky: body({ tokens: [20, 21, 22] }) };
 const REPORT = await checkReport(BITS, BITS);
 
@@ -172,6 +178,16 @@ describe('a conclusion', () => {
           new RegExp(`^## (✅|❌) ${markdown(title).replace(/[()]/g, '.')}`),
         );
         assert.ok(shown.includes(next));
+        const [comment = ''] = commentLadder([report], THREAD, RUN, WHENCE, undefined);
+        const [run] = checkRunLadder([report], THREAD, RUN, WHENCE);
+        for (const told of [comment, run?.output.summary ?? '']) {
+          assert.ok(told.includes(markdown(title)) && told.includes(next), told);
+          assertInertBrief(told.replace(/^<!-- .* -->\n/, ''));
+        }
+        assert.ok(run?.output.title.startsWith(title));
+        const page = htmlReport([report]);
+        assert.ok(page.includes(escaped(title)) && page.includes(markupOf(prose(next))), conclusion);
+        assert.doesNotMatch(page, /<(?:script|img|iframe|object|form|a [^>]*javascript)/i);
       }
       const { title } = conclusionWords({ ...reportOf(conclusion, ''), accepted: null });
       assert.ok(DOCS.includes(`| \`${conclusion}\` | ${title} |`), conclusion);
