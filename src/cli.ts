@@ -34,7 +34,7 @@ Options
   --json                     the report as JSON on stdout; everything else goes to stderr
   --help
 
-Colours follow NO_COLOR, FORCE_COLOR and TERM.
+Colours follow NO_COLOR, FORCE_COLOR and TERM. Needs Node 24 or newer.
 
 Exit codes
   0  the suite's policy lets the conclusion pass   2    error: code, place and remedy on stderr
@@ -132,6 +132,15 @@ function tell(error: unknown): void {
   const red = styleText(['bold', 'red'], code, { stream: process.stderr });
   for (const line of [`${red}${first.slice(code.length)}`, ...rest]) process.stderr.write(`${line}\n`);
   process.exitCode = code === 'cancelled' ? EXIT.cancelled : EXIT.error;
+}
+
+/** The runner brings this one; a terminal may not. An older one lacks what `await using` stands on. */
+const NEEDS_NODE = 24;
+if (Number.parseInt(process.versions.node, 10) < NEEDS_NODE) {
+  process.stderr.write(
+    `deterministic-ml needs Node ${NEEDS_NODE} or newer, and this is ${process.versions.node}.\nInstall it, or start this with \`npx --yes node@${NEEDS_NODE}\` in place of \`node\`.\n`,
+  );
+  process.exit(EXIT.error);
 }
 
 const abort = new AbortController();

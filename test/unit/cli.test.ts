@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +9,7 @@ import { ERROR_WORDS } from '../../src/report/error-words.ts';
 import { reportPathOf } from '../../src/report/make.ts';
 import { temporaryFolder } from './support/folder.ts';
 import { body, side } from './support/records.ts';
-import { reportOf, writeRun } from './support/reports.ts';
+import { checkReport, reportOf, writeRun } from './support/reports.ts';
 
 const program = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
 
@@ -98,4 +98,43 @@ describe('an answer on the command line', () => {
     assertPlain(stdout);
     assert.equal((JSON.parse(stdout) as { readonly agrees: boolean }).agrees, true);
   });
+});
+
+describe('several reports on the command line', () => {
+  test('are one page, each with its verdict, the worst last in a line of its own', async () => {
+    await using folder = await temporaryFolder();
+    const bits = { capital: body() };
+    const drifted = { capital: body({ logprobs: [-0.5, -1.75] }) };
+    for (const [name, now] of Object.entries({ same: bits, other: drifted }))
+      await writeReport(reportPathOf(join(folder.path, 'reports', name)), await checkReport(bits, now));
+    const page = ['--record-path', join(folder.path, 'out')];
+    const { exitCode, stdout, stderr } = await cli(['report', join(folder.path, 'reports'), ...page]);
+    assert.equal(exitCode, 1, stderr);
+    assert.deepEqual(
+      stdout.split('\n').map((line) => line.split(':')[0]),
+      ['suite', 'suite', 'Drift', 'Page'],
+    );
+    assert.match(await readFile(join(folder.path, 'out/report.html'), 'utf8'), /^<!doctype html>/i);
+    const few = await cli(['report', join(folder.path, 'reports'), '--expected-reports', '3', ...page]);
+    assert.equal(few.exitCode, 2);
+    assert.match(few.stderr, /^reports-missing: .* holds 2 of 3 reports/m);
+  });
+});
+
+test('an older Node is told so, and nothing else is tried', async () => {
+  await using folder = await temporaryFolder();
+  const hook = join(folder.path, 'old.mjs');
+  await writeFile(
+    hook,
+    "Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.20.2' } });",
+  );
+  const { exitCode, stderr, stdout } = await execa(process.execPath, ['--import', hook, program, '--help'], {
+    extendEnv: false,
+    reject: false,
+  });
+  assert.deepEqual([exitCode, stdout], [2, '']);
+  assert.match(
+    stderr,
+    /^deterministic-ml needs Node 24 or newer, and this is 20\.20\.2\.\n.*npx --yes node@24/,
+  );
 });
