@@ -258,7 +258,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'distance.ts',
-    line: 'else if (!sameIds) this.#mixed(left, right, a, b, k, x, y);',
+    line: 'else if (!sameIds) squares += this.#mixed(left, right, a, b, k, x, y);',
     to: 'true',
     why: 'a short cut: the longer way gives the same',
   },
@@ -306,7 +306,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     file: 'distance.ts',
-    line: 'if (!(nats <= bound)) {',
+    line: 'return nats <= bound ? 0 : this.#between(nats, bound) ** 2;',
     to: 'nats < bound',
     why: 'equal numbers give the same either way',
   },
@@ -381,6 +381,12 @@ export const EQUIVALENT: readonly Equivalent[] = [
     line: 'const told: string[] = [];',
     to: '["Stryker was here"]',
     why: 'Stryker’s text in front of the evidence: wording',
+  },
+  {
+    file: 'judge.ts',
+    line: 'parting: logprobStep === null ? null : partingAt(left, right, logprobStep, names),',
+    to: 'false',
+    why: 'a body has no step of that name, and so no parting',
   },
   {
     file: 'judge.ts',

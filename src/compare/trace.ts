@@ -59,8 +59,7 @@ function mapOf(cells: ReadonlyMap<string, string>): ModuleMap {
   const layers = new Map<string, Map<string, string>>();
   let omitted = 0;
   for (const [call, cell] of cells) {
-    const { layer = call, part = '' } =
-      /^(?<layer>(?:[^.]+\.)*?\d+)(?:\.(?<part>.+))?$/.exec(call)?.groups ?? {};
+    const { layer = call, part = '' } = /^(?<layer>(?:[^.]+\.)*?\d+)\.(?<part>.+)/s.exec(call)?.groups ?? {};
     const row = layers.get(layer) ?? new Map<string, string>();
     if ((row.size === 0 && layers.size >= MAX_LAYERS) || (!parts.has(part) && parts.size >= MAX_PARTS)) {
       omitted++;

@@ -359,6 +359,7 @@ describe('where the bits part', () => {
   test('with other tokens at once there is no such step', () => {
     const right = { ...BASE, tokens: [5, 9, 7] };
     assert.equal(partingAt(body(BASE), body(right), 1, [NAMES, NAMES]), null);
+    assert.equal(partingAt(body(BASE), body(BASE), 3, [NAMES, NAMES]), null, 'nor beyond the end');
   });
 
   test('the passage holds both sides’ tokens around it', () => {

@@ -87,6 +87,64 @@ test('what is not comparable has no size', async () => {
   assert.deepEqual([found.finding.agreement, found.gauge], ['tokens-differ', null]);
 });
 
+describe('what a page shows of a divergence', () => {
+  const long = (tokens: readonly number[], nats: readonly number[]): Bits => ({
+    tokens,
+    logprobs: nats,
+    top: tokens.map((id, i) => [[id, nats[i] ?? 0]]),
+  });
+  const base = long([10, 11, 12], [-1, -1, -1]);
+
+  test('where the tokens part: the passage around it, and both distributions where the bits had parted', async () => {
+    const { finding } = await between(base, long([10, 11, 13], [-1, -2, -1]));
+    const { parting, passage, profile, strip } = finding.divergence ?? {};
+    assert.deepEqual([parting?.token.id, parting?.left.nats, parting?.right.nats], [11, -1, -2]);
+    assert.deepEqual(
+      passage?.left.map(({ id }) => id),
+      [10, 11, 12],
+    );
+    assert.deepEqual(
+      passage?.right.map(({ id }) => id),
+      [10, 11, 13],
+    );
+    assert.deepEqual([profile, strip], [null, '=~x']);
+  });
+
+  test('where only bits part: the passage around the first of them', async () => {
+    const many = Array.from({ length: 30 }, (_, i) => i);
+    const nats = many.map((i) => (i === 20 || i === 25 ? -2 : -1));
+    const { finding } = await between(
+      long(
+        many,
+        many.map(() => -1),
+      ),
+      long(many, nats),
+      'score',
+    );
+    const { parting, passage, profile } = finding.divergence ?? {};
+    assert.equal(parting?.token.id, 20);
+    assert.equal(passage?.from, 12);
+    assert.deepEqual(
+      profile,
+      many.map((i) => (i === 20 || i === 25 ? 1 : 0)),
+    );
+  });
+
+  test('where the tokens part although no bit did before: no distribution beside the fork’s', async () => {
+    const { finding } = await between(base, long([10, 11, 13], [-1, -1, -1]));
+    assert.deepEqual([finding.divergence?.parting, finding.divergence?.passage?.from], [null, 0]);
+  });
+
+  test('where one only ended otherwise: nothing', async () => {
+    const { finding } = await judged(
+      only(base, 'generate'),
+      only(base, 'generate', { finishReason: 'stop' }),
+      'generate',
+    );
+    assert.deepEqual([finding.divergence?.parting, finding.divergence?.passage], [null, null]);
+  });
+});
+
 describe('another token', () => {
   test('that ends it after the same ones is chosen otherwise', async () => {
     const found = await judged(
@@ -261,5 +319,25 @@ describe('modules', () => {
     const many = Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`l.${i}.part${i}`, 'x']));
     const { map } = traceDifference(modules(many), modules(many));
     assert.deepEqual([map.layers.length, map.parts.length, map.omitted], [255, 256, 1745]);
+    for (const [layers, omitted] of [
+      [1024, 0],
+      [1025, 2],
+    ] as const) {
+      const names = Array.from({ length: layers }, (_, i) => [`l.${i}.a`, `l.${i}.b`]).flat();
+      const deep = modules(Object.fromEntries(names.map((name) => [name, 'x'])));
+      const { map } = traceDifference(deep, deep);
+      assert.deepEqual([map.layers.length, map.parts, map.omitted], [1024, ['', 'a', 'b'], omitted]);
+    }
+  });
+
+  test('are of a layer only where a whole part of the name is its number', () => {
+    const { map } = traceDifference(
+      modules({ 'block.0x.mlp': 'x', 'block.x0.mlp': 'x', 'h.2b': 'x', 'h.3': 'x' }),
+      [],
+    );
+    assert.deepEqual(
+      map.layers.map(({ name }) => name),
+      ['block.0x.mlp', 'block.x0.mlp', 'h.2b', 'h.3'],
+    );
   });
 });
