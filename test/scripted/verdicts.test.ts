@@ -86,7 +86,10 @@ describe('a difference from the baseline', () => {
     assert.equal(report.conclusion, 'drift', outcome.log);
     assert.equal((await recordOf(outcome)).lifetimes.length, 1);
     assert.equal(relationOf(report, 'baseline').decision?.falseAlarm, null);
-    assert.match(outcome.log, /one engine start only: it may also be an engine that does not repeat/);
+    assert.match(
+      outcome.log,
+      /Only one engine start was looked at: an engine that does not repeat from start to start would look the same/,
+    );
     assert.doesNotMatch(outcome.log, /more engine start/);
   });
 
@@ -349,15 +352,20 @@ describe('what a run leaves', () => {
     await using runner = await withBaseline();
     const outcome = await check(runner);
     assert.equal(outcome.exitCode, 0, outcome.log);
-    const { 'record-path': record = '', 'report-path': report = '' } = outcome.outputs;
+    const {
+      'record-path': record = '',
+      'report-path': report = '',
+      'html-path': page = '',
+    } = outcome.outputs;
     assert.equal(record, join(runner.workspace, '../checked'));
     assert.equal(report, `${record}.report.json`);
+    assert.equal(page, `${record}.report.html`);
     assert.equal((await reportOf(outcome)).context.reportPath, report);
     const stored = join(runner.workspace, BASELINES, 'hostile', outcome.outputs['hardware-class'] ?? '');
     assert.deepEqual(await bytesBelow(`${record}.baseline`), await bytesBelow(stored));
     assert.deepEqual(
       (await readdir(join(record, '..'))).filter((name) => name.startsWith('checked')).sort(),
-      ['checked', 'checked.baseline', 'checked.log', 'checked.report.json'],
+      ['checked', 'checked.baseline', 'checked.log', 'checked.report.html', 'checked.report.json'],
     );
   });
 
