@@ -1,4 +1,4 @@
-import { visible } from '../inert.ts';
+import { excerpt } from '../inert.ts';
 
 /** Only this file can make the key, and so only this file can call something markup. */
 const MARKUP = Symbol('markup');
@@ -35,24 +35,17 @@ function rendered(part: Part): string {
 }
 
 /** Text that acts as nothing: control, bidi and invisible characters are spelled out, markup is entities. */
-export const escaped = (text: string, max = MAX_TEXT): string => entities(shown(text, max));
+export const escaped = (text: string, max = MAX_TEXT): string => entities(excerpt(text, max));
 
 /** The same as part of a template, of at most `max` characters. */
 export const capped = (text: string, max: number): Html => ({ [MARKUP]: escaped(text, max) });
-
-/** `visible` text of at most `max` characters that says where it was cut; never works on more than it shows. */
-export function shown(text: string, max: number): string {
-  const spelled = visible(text.length <= max ? text : text.slice(0, max));
-  if (text.length <= max && spelled.length <= max) return spelled;
-  return `${spelled.slice(0, max).replace(/[\ud800-\udbff]$/, '')}… (cut: ${text.length} characters in all)`;
-}
 
 const entities = (text: string) =>
   text.replaceAll(/[&<>"'`]/g, (character) => `&#${character.charCodeAt(0)};`);
 
 /** Prose of ours, in which `code` is marked as in Markdown. What else is in it may come from outside. */
 export function prose(text: string, max = MAX_TEXT): Html {
-  const pieces = shown(text, max).split('`');
+  const pieces = excerpt(text, max).split('`');
   const markup = pieces.map((piece, index) => {
     if (index % 2 === 0) return entities(piece);
     // The last one was never closed: a backtick and nothing more.
@@ -72,7 +65,7 @@ const isWeb = (url: string) => /^https?:\/\/[^\s"'<>`\\\p{C}]{1,1500}$/u.test(ur
 /** A dotted name, which may break behind its dots. */
 export const dotted = (name: string, max: number): Html =>
   join(
-    shown(name, max)
+    excerpt(name, max)
       .split('.')
       .map((piece) => html`${piece}`),
     html`.<wbr>`,

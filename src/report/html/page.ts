@@ -1,3 +1,5 @@
+import { worstVerdict } from '../brief.ts';
+import { mergedLine } from '../merged.ts';
 import type { Report } from '../model.ts';
 import { driftedPrompts, verdictLine } from '../verdict.ts';
 import { conclusionWords } from '../words.ts';
@@ -57,7 +59,7 @@ ${body}
 function titleOf(reports: readonly Report[]): string {
   const [only] = reports;
   if (only === undefined) return 'No report';
-  return reports.length === 1 ? `${conclusionWords(only).title} · ${only.suite.name}` : tally(reports);
+  return reports.length === 1 ? `${conclusionWords(only).title} · ${only.suite.name}` : mergedLine(reports);
 }
 
 function onePage(report: Report, budget: number): Html {
@@ -76,8 +78,8 @@ function leg(report: Report, level: Level, budget: number): Html {
 
 /** Of a matrix: which legs came to what, each a link to its own part. */
 function overview(reports: readonly Report[]): Html {
-  return html`<header class="verdict v-${worstOf(reports)}"><p class="badge"><span aria-hidden="true">${GLYPH[worstOf(reports)]}</span> ${reports.length} reports</p>
-<h1><span class="title tally">${tally(reports)}</span></h1></header>
+  return html`<header class="verdict v-${worstVerdict(reports)}"><p class="badge"><span aria-hidden="true">${GLYPH[worstVerdict(reports)]}</span> ${reports.length} reports</p>
+<h1><span class="title tally">${mergedLine(reports)}</span></h1></header>
 <nav aria-label="Reports"><table class="overview"><caption>Each report, and what it came to</caption>
 <thead><tr><th scope="col">Hardware class</th><th scope="col">Suite</th><th scope="col">Verdict</th><th scope="col" class="n">Drifted</th></tr></thead>
 <tbody>${reports.map((report, index) => {
@@ -88,21 +90,6 @@ function overview(reports: readonly Report[]): Html {
 }
 
 const GLYPH_STATE = { pass: 'same', warn: 'bits', fail: 'tokens' } as const;
-
-function worstOf(reports: readonly Report[]): Report['verdict'] {
-  const verdicts = reports.map(({ verdict }) => verdict);
-  return verdicts.includes('fail') ? 'fail' : verdicts.includes('warn') ? 'warn' : 'pass';
-}
-
-/** `1 drift, 2 reproduced`. */
-function tally(reports: readonly Report[]): string {
-  const counts = new Map<string, number>();
-  for (const report of reports) {
-    const { title } = conclusionWords(report);
-    counts.set(title, (counts.get(title) ?? 0) + 1);
-  }
-  return [...counts].map(([title, count]) => `${count} ${title.toLowerCase()}`).join(', ');
-}
 
 interface PagePart {
   readonly name: string;

@@ -1,7 +1,8 @@
 import { finite, nats } from '../figures.ts';
 import { type Frame, sidesOf, tieWords } from '../findings.ts';
+import { excerpt } from '../inert.ts';
 import type { Nats, ReportedDivergence, ReportedFinding } from '../schema.ts';
-import { capped, type Html, html, join, shown } from './escape.ts';
+import { capped, type Html, html, join } from './escape.ts';
 
 /** Of a token's text, and of the candidates of a step. */
 const MAX_TOKEN = 40;
@@ -75,7 +76,7 @@ const sentence = (text: string) => `${text.slice(0, 1).toUpperCase()}${text.slic
 export function tokenText({ id, text }: Token): Html {
   if (text === null) return html`<span class="id">#${id}</span>`;
   if (text === '') return html`<span class="id">#${id} (empty)</span>`;
-  const spelled = shown(text, MAX_TOKEN).replaceAll(
+  const spelled = excerpt(text, MAX_TOKEN).replaceAll(
     /(?! )\p{Zs}/gu,
     (space) => `\\u{${space.codePointAt(0)?.toString(16)}}`,
   );

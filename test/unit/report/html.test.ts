@@ -184,7 +184,7 @@ describe('a page', () => {
   test('of several reports has each by itself, below a table of all', () => {
     const page = htmlReport(legs());
     assert.equal(page.match(/<article /g)?.length, 3);
-    assert.match(readable(page), /1 drift, 1 reproduced, 1 no baseline/);
+    assert.match(readable(page), /Drift: 1 of 3 legs; 1 reproduced; 1 no baseline/);
     for (const { hardwareClass } of legs()) assert.ok(page.includes(`">${hardwareClass}</a>`));
     assert.doesNotMatch(PAGE, /<article |class="overview"/);
   });
