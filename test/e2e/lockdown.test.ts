@@ -31,7 +31,7 @@ test('real vLLM in the locked-down container gives the bits of a bare process', 
   const docker = await connect(env);
   await using runner = await aRunner();
   const runtime = { image: imageId, memory: '8GiB' };
-  await runner.write('determinism.yml', realSuite({ model, runtime, maxTokens: 24 }));
+  await runner.write('determinism.yml', realSuite({ model, runtime, maxTokens: 8 }));
 
   const bare = await runStep(action, runner, {
     with: {
