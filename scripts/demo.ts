@@ -42,10 +42,10 @@ title('2  Check the same suite again');
 const same = await run('check', suite());
 
 title('3  A pull request takes the model from another copy. One bit of its two billion is another one');
-const flipped = await run('check', suite({ model: flippedModel }));
+const flipped = await run('check', suite({ model: flippedModel, confirm: 1 }));
 
 title(
-  '4  Another one saves memory: dtype float32 → bfloat16. Here the suite saves the two starts that confirm a drift',
+  '4  Another one saves memory: dtype float32 → bfloat16. Here the suite saves the start that confirms a drift',
 );
 const halved = await run('check', suite({ dtype: 'bfloat16', confirm: 0 }));
 

@@ -28,7 +28,7 @@ const AT_ONCE: Readonly<Record<Group, number>> = {
   harness: 1,
   contract: 1,
   // Nothing is shared, and a test mostly waits for programs to start.
-  scripted: Math.max(3, Math.floor(availableParallelism() / 2)),
+  scripted: Math.max(3, availableParallelism()),
   // One browser at a time: a page's own time is measured.
   browser: 1,
   e2e: 1,
