@@ -67,7 +67,7 @@ export async function build(folder: string): Promise<void> {
       post: 'src/post.ts',
       cli: 'src/cli.ts',
       // A program that is started, not imported: beside the chunk that starts it, as it is beside it in src.
-      'chunks/cache-save': 'src/baseline/cache-save.ts',
+      'chunks/cache-save': 'src/baseline/cache/save.ts',
     },
     folder,
   );

@@ -7,14 +7,14 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { BaselineMeta } from '../src/baseline/store.ts';
+import { BaselineMeta } from '../src/baseline/port.ts';
 import { CONCLUSIONS, type Conclusion } from '../src/compare/conclusion.ts';
 import { Fingerprint } from '../src/fingerprint/schema.ts';
 import { RunRecord } from '../src/record/schema.ts';
-import { ERROR_WORDS } from '../src/report/error-words.ts';
 import { type ReportedRelation, ReportSchema } from '../src/report/schema.ts';
-import { conclusionWords } from '../src/report/words.ts';
 import { Suite } from '../src/suite/schema.ts';
+import { ERROR_WORDS } from '../src/words/error-words.ts';
+import { conclusionWords } from '../src/words/words.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 

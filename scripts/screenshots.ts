@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { chromium } from 'playwright-core';
 import { readReport } from '../src/disk/report-file.ts';
-import { htmlReport } from '../src/report/html/page.ts';
+import { htmlReport } from '../src/surfaces/html/page.ts';
 import { ensureChromium } from './setup/chromium.ts';
 
 /** Small enough to be looked at beside text, and below 300 kB. */

@@ -2,10 +2,10 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, styleText } from 'node:util';
-import type { Invocation } from './command.ts';
 import { cancelled, UserError } from './errors.ts';
-import { parseInputs } from './inputs.ts';
-import { errorLines, toldError } from './report/error.ts';
+import type { Invocation } from './front/command.ts';
+import { parseInputs } from './front/inputs.ts';
+import { errorLines, toldError } from './words/errors.ts';
 
 const USAGE = `deterministic-ml <command> [suite] [options]
 
@@ -149,7 +149,7 @@ try {
   const invocation = parseCommandLine();
   if (invocation === undefined) process.stdout.write(USAGE);
   else {
-    const { runCommand } = await import('./command.ts');
+    const { runCommand } = await import('./front/command.ts');
     const dumb = process.env['TERM'] === 'dumb';
     process.exitCode = EXIT[await runCommand(invocation, abort.signal, { dumb })];
   }

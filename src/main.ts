@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { getInput, setFailed } from '@actions/core';
 import { cancelled } from './errors.ts';
-import { parseInputs } from './inputs.ts';
+import { parseInputs } from './front/inputs.ts';
 
 /*
  * Composition root of the action: here, in `post` and in `cli`, and nowhere else, the environment is read, the
@@ -13,11 +13,11 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => ab
 try {
   const harness = fileURLToPath(new URL('../docker/harness', import.meta.url));
   const inputs = parseInputs(getInput, process.env, harness);
-  const { runAction } = await import('./action.ts');
+  const { runAction } = await import('./front/action.ts');
   const failure = await runAction(inputs, abort.signal);
   if (failure !== undefined) setFailed(failure);
 } catch (error) {
-  const { publishError } = await import('./github/error.ts');
+  const { publishError } = await import('./front/failure.ts');
   await publishError(error);
 }
 // A library's forgotten timer or socket must not keep a finished job alive.

@@ -1,6 +1,6 @@
 import * as core from '@actions/core';
-import { jobIdentity } from './inputs.ts';
-import { logLine } from './report/inert.ts';
+import { jobIdentity } from './front/inputs.ts';
+import { logLine } from './inert.ts';
 
 /*
  * Runs after the job's other steps, also when it was cancelled: removes what this run left behind. It fails no
@@ -9,8 +9,8 @@ import { logLine } from './report/inert.ts';
 const log = (line: string) => core.info(logLine(line));
 try {
   const [{ connect }, { removeRun, sweep }] = await Promise.all([
-    import('./engine/runtimes/daemon.ts'),
-    import('./engine/runtimes/sweep.ts'),
+    import('./runtime/docker/daemon.ts'),
+    import('./runtime/docker/sweep.ts'),
   ]);
   const docker = await connect(process.env);
   const removed = await removeRun(docker, jobIdentity(process.env));

@@ -4,14 +4,14 @@
  */
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type Known, perturbations } from '../../src/changes/known.ts';
+import { inFolder, measureChange, measureOnce, once } from '../../src/changes/measure.ts';
 import { loadSuite } from '../../src/disk/suite-file.ts';
+import { terminalConsole } from '../../src/front/console.ts';
+import { parseInputs } from '../../src/front/inputs.ts';
 import { readSituation } from '../../src/github/event.ts';
-import { parseInputs } from '../../src/inputs.ts';
-import { inFolder, measureChange, measureOnce, once } from '../../src/perturb.ts';
-import { type Known, perturbations } from '../../src/perturbations.ts';
-import { makePlan } from '../../src/plan.ts';
-import { terminalConsole } from '../../src/report/console.ts';
-import type { Tools } from '../../src/run.ts';
+import { makePlan } from '../../src/run/plan.ts';
+import type { Tools } from '../../src/run/start.ts';
 import { modelClasses } from '../demo-suite.ts';
 import { cache, repository } from '../setup/cache.ts';
 

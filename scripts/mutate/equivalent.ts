@@ -383,13 +383,13 @@ export const EQUIVALENT: readonly Equivalent[] = [
     why: 'Stryker’s text in front of the evidence: wording',
   },
   {
-    file: 'judge.ts',
+    file: 'examine.ts',
     line: 'parting: logprobStep === null ? null : partingAt(left, right, logprobStep, names),',
     to: 'false',
     why: 'a body has no step of that name, and so no parting',
   },
   {
-    file: 'judge.ts',
+    file: 'examine.ts',
     line: ": fork?.left.tie === 'exact'",
     to: 'fork.left',
     why: 'another choice has a fork',

@@ -1,5 +1,5 @@
-import { connect } from '../../src/engine/runtimes/daemon.ts';
 import { UserError } from '../../src/errors.ts';
+import { connect } from '../../src/runtime/docker/daemon.ts';
 import { type DockerDaemon, DockerUnavailable, ensureDocker } from './docker.ts';
 import { ensureCpuImage } from './image.ts';
 

@@ -12,7 +12,7 @@ import {
   type Lookup,
   type Proof,
   parseKey,
-} from './store.ts';
+} from './port.ts';
 import {
   copyError,
   copyTree,

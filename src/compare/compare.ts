@@ -2,7 +2,7 @@ import type { Requirement } from '../suite/schema.ts';
 import { joined, satisfies } from './agreement.ts';
 import { Gauge } from './distance.ts';
 import { Envelope, type Gauges, sizeOf, type Within, withinEnvelope } from './envelope.ts';
-import { examine, type Found, reader } from './judge.ts';
+import { examine, type Found, reader } from './examine.ts';
 import { relations } from './relations/index.ts';
 import type { Agreement, Claim, Finding, Pair, Pairing, RelationResult, Side } from './types.ts';
 

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { cp, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import { z } from 'zod';
-import type { BaselineMeta } from '../baseline/store.ts';
+import type { BaselineMeta } from '../baseline/port.ts';
 import type { Side } from '../compare/types.ts';
 import { ModuleDigest } from '../engine/protocol.ts';
 import { UserError } from '../errors.ts';

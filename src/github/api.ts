@@ -1,9 +1,9 @@
 import { buffer } from 'node:stream/consumers';
 import { ReadableStream } from 'node:stream/web';
 import { z } from 'zod';
-import type { CacheListing, ListedEntry } from '../baseline/store.ts';
+import type { CacheListing, ListedEntry } from '../baseline/port.ts';
 import { UserError } from '../errors.ts';
-import { logLine } from '../report/inert.ts';
+import { logLine } from '../inert.ts';
 import { type Answer, type GitHubApiOptions, type Octokit, openClient, PER_PAGE } from './client.ts';
 import { Strange } from './transport.ts';
 

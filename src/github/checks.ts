@@ -1,5 +1,5 @@
-import { type CheckRun, MAX_ANNOTATIONS } from '../report/check-run.ts';
-import { compareRuns, isSameThread, type RunName, threadIn } from '../report/comment.ts';
+import { type CheckRun, MAX_ANNOTATIONS } from '../surfaces/check-run.ts';
+import { compareRuns, isSameThread, type RunName, threadIn } from '../surfaces/comment.ts';
 import { type GitHubPosts, isLost, PostError, type PostedCheckRun } from './posts.ts';
 import { firstThatFits, type Stuck } from './sticky.ts';
 

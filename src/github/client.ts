@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { ThrottlingOptions } from '@octokit/plugin-throttling';
 import { z } from 'zod';
 import { UserError } from '../errors.ts';
-import { logLine } from '../report/inert.ts';
+import { logLine } from '../inert.ts';
 import { Strange, transport } from './transport.ts';
 
 export interface GitHubApiOptions {

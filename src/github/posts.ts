@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { UserError } from '../errors.ts';
-import type { CheckAnnotation, CheckRun } from '../report/check-run.ts';
-import { logLine } from '../report/inert.ts';
+import { logLine } from '../inert.ts';
+import type { CheckAnnotation, CheckRun } from '../surfaces/check-run.ts';
 import { type GitHubApiOptions, type Octokit, openClient, PER_PAGE } from './client.ts';
 
 /** What this action writes on GitHub, and reads to write it once. Everything throws `PostError`. */

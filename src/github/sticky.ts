@@ -5,7 +5,7 @@ import {
   markerOf,
   type RunName,
   type Thread,
-} from '../report/comment.ts';
+} from '../surfaces/comment.ts';
 import { type GitHubPosts, isLost, isTooLong, PostError, type PostedComment } from './posts.ts';
 
 /** Who comments with the token of a job; that of another app says so once it has posted something. */

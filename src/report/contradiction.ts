@@ -1,5 +1,5 @@
+import { isBroken } from '../words/groups.ts';
 import { concluded } from './derive.ts';
-import { isBroken } from './groups.ts';
 import type { Report } from './model.ts';
 
 /**

@@ -1,7 +1,7 @@
 import type { Observation, Pass, PassKind, RunRecord } from '../record/schema.ts';
 import { observationsOf, passesOf } from '../record/select.ts';
 import type { Sampling } from '../suite/schema.ts';
-import { counted } from './figures.ts';
+import { counted } from '../words/figures.ts';
 import type { Coverage } from './model.ts';
 
 /**

@@ -1,4 +1,4 @@
-import type { BaselineMeta } from '../baseline/store.ts';
+import type { BaselineMeta } from '../baseline/port.ts';
 import { acceptances, acceptedBy, type Outcomes } from '../compare/acceptance.ts';
 import { compare } from '../compare/compare.ts';
 import { type BaselineState, type Judged, type Judgement, judge } from '../compare/conclusion.ts';

@@ -1,4 +1,4 @@
-import type { BaselineMeta, Proof } from '../baseline/store.ts';
+import type { BaselineMeta, Proof } from '../baseline/port.ts';
 import type { Claim, RelationResult, Side } from '../compare/types.ts';
 import { digestJson } from '../record/digest.ts';
 import type { SuitePlaces } from '../suite/parse.ts';

@@ -1,4 +1,4 @@
-import type { Provenance } from '../baseline/store.ts';
+import type { Provenance } from '../baseline/port.ts';
 import type { Accepted } from '../compare/acceptance.ts';
 import type { Conclusion, Verdict } from '../compare/conclusion.ts';
 import type { Claim } from '../compare/types.ts';

@@ -1,7 +1,7 @@
-import type { Proof, Provenance } from '../baseline/store.ts';
+import type { Proof, Provenance } from '../baseline/port.ts';
 import type { Accepted } from '../compare/acceptance.ts';
 import type { RunRecord } from '../record/schema.ts';
-import { counted } from './figures.ts';
+import { counted } from '../words/figures.ts';
 import type { BaselineView, Derived, Notice, Rules } from './model.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;

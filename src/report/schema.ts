@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { Provenance } from '../baseline/store.ts';
+import { Provenance } from '../baseline/port.ts';
 import { CONCLUSIONS } from '../compare/conclusion.ts';
 import { EngineSettings, Fingerprint } from '../fingerprint/schema.ts';
 import { Digest, PASS_KINDS } from '../record/schema.ts';

@@ -3,9 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { describe, test } from 'node:test';
 import type { Page } from 'playwright-core';
-import { htmlReport } from '../../src/report/html/page.ts';
-import { visible } from '../../src/report/inert.ts';
+import { visible } from '../../src/inert.ts';
 import type { Report } from '../../src/report/model.ts';
+import { htmlReport } from '../../src/surfaces/html/page.ts';
 import { browserOrSkip, open } from './support/browser.ts';
 import { filledWith, HOSTILE_TEXTS } from './support/hostile.ts';
 import {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { cacheVersion } from '../../src/baseline/cache-service.ts';
-import { type BaselineStore, formatKey, keyPrefix } from '../../src/baseline/store.ts';
+import { cacheVersion } from '../../src/baseline/cache/service.ts';
+import { type BaselineStore, formatKey, keyPrefix } from '../../src/baseline/port.ts';
 import { githubApi } from '../../src/github/api.ts';
 import { baselineKey, bytesBelow } from '../support/cache-baseline.ts';
 import { type Bench, bench, fails, MAIN, PULL, startServer } from '../support/cache-bench.ts';

@@ -12,10 +12,10 @@ import { ensureCpuImage } from '../../scripts/setup/image.ts';
 import { ensureEngine } from '../../scripts/setup/python.ts';
 import { readHarness } from '../../src/disk/harness-files.ts';
 import { fetchModel } from '../../src/engine/fetch.ts';
-import { chooseRuntime, type RuntimeOptions } from '../../src/engine/runtimes/choose.ts';
-import { connect } from '../../src/engine/runtimes/daemon.ts';
-import { LABEL } from '../../src/engine/runtimes/labels.ts';
-import type { FetchModel } from '../../src/engine/runtimes/options.ts';
+import { chooseRuntime, type RuntimeOptions } from '../../src/runtime/choose.ts';
+import { connect } from '../../src/runtime/docker/daemon.ts';
+import { LABEL } from '../../src/runtime/docker/labels.ts';
+import type { FetchModel } from '../../src/runtime/options.ts';
 import { dockerOrSkip } from '../support/docker.ts';
 import { runtimeOptions, temporaryFolder } from '../support/runtimes.ts';
 

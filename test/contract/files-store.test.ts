@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from '
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { createFilesStore } from '../../src/baseline/files.ts';
-import { type BaselineStore, formatKey } from '../../src/baseline/store.ts';
+import { type BaselineStore, formatKey } from '../../src/baseline/port.ts';
 import { privateFolder } from '../../src/baseline/tree.ts';
 import { UserError } from '../../src/errors.ts';
 import { baselineKey, bytesBelow, writeBaseline } from '../support/cache-baseline.ts';

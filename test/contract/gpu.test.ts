@@ -3,7 +3,7 @@ import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { execa } from 'execa';
 import { ensureTinyImage } from '../../scripts/setup/image.ts';
-import { chooseRuntime } from '../../src/engine/runtimes/choose.ts';
+import { chooseRuntime } from '../../src/runtime/choose.ts';
 import { dockerOrSkip } from '../support/docker.ts';
 import { copyImage, DAEMON_PATH, startGpuDocker } from '../support/gpu-docker.ts';
 import { runtimeOptions } from '../support/runtimes.ts';

@@ -8,8 +8,8 @@ import { describe, type TestContext, test } from 'node:test';
 import type Docker from 'dockerode';
 import { pack } from 'tar-stream';
 import { registryLogin, startRegistry } from '../../scripts/setup/registry.ts';
-import { chooseRuntime, type RuntimeOptions } from '../../src/engine/runtimes/choose.ts';
-import { connect } from '../../src/engine/runtimes/daemon.ts';
+import { chooseRuntime, type RuntimeOptions } from '../../src/runtime/choose.ts';
+import { connect } from '../../src/runtime/docker/daemon.ts';
 import { dockerOrSkip } from '../support/docker.ts';
 import { runtimeOptions, temporaryFolder } from '../support/runtimes.ts';
 

@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
-import { chooseRuntime } from '../../src/engine/runtimes/choose.ts';
+import { chooseRuntime } from '../../src/runtime/choose.ts';
 import { runtimeOptions, temporaryFolder } from '../support/runtimes.ts';
 import { runtimeContract } from './runtime.ts';
 

@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import { describe, type TestContext, test } from 'node:test';
 import type Docker from 'dockerode';
 import { ensureTinyImage } from '../../scripts/setup/image.ts';
-import { chooseRuntime, type RuntimeOptions } from '../../src/engine/runtimes/choose.ts';
-import { connect } from '../../src/engine/runtimes/daemon.ts';
-import { jobLabels, LABEL } from '../../src/engine/runtimes/labels.ts';
-import { removeRun, sweep } from '../../src/engine/runtimes/sweep.ts';
+import { chooseRuntime, type RuntimeOptions } from '../../src/runtime/choose.ts';
+import { connect } from '../../src/runtime/docker/daemon.ts';
+import { jobLabels, LABEL } from '../../src/runtime/docker/labels.ts';
+import { removeRun, sweep } from '../../src/runtime/docker/sweep.ts';
 import { dockerOrSkip } from '../support/docker.ts';
 import { runtimeOptions, until } from '../support/runtimes.ts';
 

@@ -9,9 +9,9 @@ import { z } from 'zod';
 import { ensureZizmor } from '../../scripts/setup/act.ts';
 import { repository } from '../../scripts/setup/cache.ts';
 import { loadSuite } from '../../src/disk/suite-file.ts';
-import { parseImage } from '../../src/engine/runtimes/images.ts';
 import type { Situation } from '../../src/github/event.ts';
-import { type Mode, permit, permitReport } from '../../src/permit.ts';
+import { parseImage } from '../../src/runtime/docker/images.ts';
+import { type Mode, permit, permitReport } from '../../src/trust/events.ts';
 import { SHAS } from '../support/events.ts';
 import { temporaryFolder } from '../support/runtimes.ts';
 

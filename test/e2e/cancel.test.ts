@@ -4,7 +4,7 @@ import { after, before, describe, type TestContext, test } from 'node:test';
 import { ensureCpuImage, ensureTinyImage } from '../../scripts/setup/image.ts';
 import { ensureModel } from '../../scripts/setup/model.ts';
 import { ensureEngine } from '../../scripts/setup/python.ts';
-import { connect } from '../../src/engine/runtimes/daemon.ts';
+import { connect } from '../../src/runtime/docker/daemon.ts';
 import { bytesBelow } from '../support/cache-baseline.ts';
 import { dockerOrSkip } from '../support/docker.ts';
 import { until } from '../support/runtimes.ts';

@@ -16,7 +16,7 @@ from drive import ENVIRONMENT, PROMPTS, STRANGER, Host, Result, request
 MODEL = Path(__file__).resolve().parents[2] / ".cache" / "models" / "SmolLM2-135M-Instruct"
 NEEDS = importlib.util.find_spec("vllm") is None or not (MODEL / "config.json").exists()
 TOKENS = 12
-# As src/texts.ts has it. Of a much shorter text, one bit of a weight is rounded away in bfloat16.
+# As src/run/own-texts.ts has it. Of a much shorter text, one bit of a weight is rounded away in bfloat16.
 TRACE_TEXT = (
     "The quick brown fox jumps over the lazy dog. In 1969, 3 people flew 384,400 km; def f(x): return x ** 2 # ok"
 )

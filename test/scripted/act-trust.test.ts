@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { execa } from 'execa';
 import { parse } from 'yaml';
-import type { BaselineMeta } from '../../src/baseline/store.ts';
+import type { BaselineMeta } from '../../src/baseline/port.ts';
 import { type ActRepository, actRepository, FORKED, type JobResult } from '../e2e/support/act.ts';
 import { builtAction } from '../e2e/support/action.ts';
 import { type SuiteOptions, suite, writeTinyModel } from '../e2e/support/suites.ts';

@@ -3,7 +3,7 @@ import { cp, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { execa } from 'execa';
-import type { BaselineMeta } from '../../src/baseline/store.ts';
+import type { BaselineMeta } from '../../src/baseline/port.ts';
 import { openRecord } from '../../src/disk/record-folder.ts';
 import { sha256 } from '../../src/record/digest.ts';
 import { outcomeDigest, outcomeDigests } from '../../src/record/outcome.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { cacheVersion } from '../../src/baseline/cache-service.ts';
+import { cacheVersion } from '../../src/baseline/cache/service.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
 import { reportOf } from '../e2e/support/reports.ts';
 import { BASELINES, checkout, type SuiteOptions } from '../e2e/support/suites.ts';

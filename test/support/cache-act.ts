@@ -6,7 +6,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { ensureTools } from '../../scripts/setup/tools.ts';
-import type { BaselineKey } from '../../src/baseline/store.ts';
+import type { BaselineKey } from '../../src/baseline/port.ts';
 
 /** What one job in act does with the store; see cache-job.ts. */
 export interface Job {

@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BASELINE_SCHEMA, type BaselineKey, type BaselineMeta } from '../../src/baseline/store.ts';
+import { BASELINE_SCHEMA, type BaselineKey, type BaselineMeta } from '../../src/baseline/port.ts';
 
 /** A key that differs from others by what is given. */
 export function baselineKey(differs: Partial<BaselineKey> = {}): BaselineKey {

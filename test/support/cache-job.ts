@@ -1,7 +1,7 @@
 /** Runs inside act's job: does with the real environment of a job what the first argument's file says. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createCacheStore } from '../../src/baseline/cache.ts';
+import { createCacheStore } from '../../src/baseline/cache/store.ts';
 import { UserError } from '../../src/errors.ts';
 import type { Job } from './cache-act.ts';
 import { bytesBelow } from './cache-baseline.ts';

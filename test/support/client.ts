@@ -1,5 +1,5 @@
 /** A host that starts one peer, says so, and waits to be killed: `node client.ts <options as JSON> <boot>`. */
-import { chooseRuntime } from '../../src/engine/runtimes/choose.ts';
+import { chooseRuntime } from '../../src/runtime/choose.ts';
 import { runtimeOptions } from './runtimes.ts';
 
 const [options = '{}', boot = ''] = process.argv.slice(2);

@@ -4,7 +4,7 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { connect } from '../../src/engine/runtimes/daemon.ts';
+import { connect } from '../../src/runtime/docker/daemon.ts';
 import { temporaryFolder, until } from './runtimes.ts';
 
 /** Where Debian keeps what a daemon starts. */

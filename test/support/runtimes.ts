@@ -3,7 +3,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { RuntimeOptions } from '../../src/engine/runtimes/choose.ts';
+import type { RuntimeOptions } from '../../src/runtime/choose.ts';
 
 /** A folder that is gone when the test is over. */
 export async function temporaryFolder(): Promise<{ readonly path: string } & AsyncDisposable> {

@@ -30,67 +30,156 @@ for (const file of (await readdir(source, { recursive: true })).filter((name) =>
   files.set(file, { code, imports });
 }
 
-/** The folder that a file is in; files at the top are entries, use-cases and wiring: a room together. */
+/** The folder that a file is in; files at the top are the doors and the ground. */
 const roomOf = (file: string) => (dirname(file) === '.' ? 'top' : dirname(file));
 
-/** Which rooms each room may import, and which packages. DESIGN.md, "Rooms", written down. */
-const ROOMS: Readonly<
-  Record<string, { readonly rooms: readonly string[]; readonly packages: readonly string[] }>
-> = {
+interface Law {
+  /** Rooms that it may import beside itself and the ground. */
+  readonly rooms: readonly string[];
+  readonly packages: readonly string[];
+}
+
+/** Which rooms each room may import, and which packages: docs/architecture.md, "Rooms", written down. Lowest first. */
+const ROOMS: Readonly<Record<string, Law>> = {
   // Pure: no network, no disk, no Actions.
-  suite: { rooms: ['top'], packages: ['zod', 'yaml', 'fastest-levenshtein'] },
+  suite: { rooms: [], packages: ['zod', 'yaml', 'fastest-levenshtein'] },
   fingerprint: { rooms: [], packages: ['zod'] },
   record: {
-    rooms: ['top', 'engine', 'fingerprint', 'suite'],
+    rooms: ['compare', 'engine', 'fingerprint', 'suite'],
     packages: ['zod', 'canonicalize', 'node:crypto'],
   },
   compare: { rooms: ['compare/relations', 'engine', 'record', 'suite'], packages: [] },
   'compare/relations': { rooms: ['compare', 'engine', 'record', 'suite'], packages: [] },
   report: {
-    rooms: ['top', 'baseline', 'compare', 'engine', 'fingerprint', 'record', 'suite'],
+    rooms: ['baseline', 'compare', 'fingerprint', 'record', 'suite', 'words'],
     packages: ['zod'],
   },
-  'report/html': {
-    rooms: ['report', 'compare', 'engine', 'record', 'suite'],
+  words: { rooms: ['baseline', 'compare', 'record', 'report', 'suite'], packages: [] },
+  surfaces: {
+    rooms: ['baseline', 'compare', 'fingerprint', 'record', 'report', 'suite', 'words'],
+    packages: [],
+  },
+  'surfaces/html': {
+    rooms: ['compare', 'record', 'report', 'suite', 'words'],
     packages: ['echarts/core', 'echarts/charts', 'echarts/components', 'echarts/renderers'],
   },
-  // The engine's port, protocol and session: a peer's streams are all that they touch.
+  // The engine's protocol and session: a peer's streams are all that they touch.
   engine: {
-    rooms: ['top', 'engine/engines', 'fingerprint', 'record', 'suite'],
+    rooms: ['fingerprint', 'record', 'runtime', 'suite'],
     packages: ['zod', 'node:crypto', 'node:os', 'node:stream'],
   },
-  'engine/engines': { rooms: ['engine'], packages: [] },
+  'engine/engines': { rooms: ['suite'], packages: [] },
   // Adapters: each knows its port, and none another.
-  'engine/runtimes': {
-    rooms: ['top', 'engine', 'fingerprint', 'suite'],
+  runtime: {
+    rooms: ['runtime/docker', 'fingerprint', 'suite'],
+    packages: ['dockerode', 'execa', 'node:*'],
+  },
+  'runtime/docker': {
+    rooms: ['runtime', 'fingerprint'],
     packages: ['zod', 'dockerode', 'execa', 'node:*'],
   },
-  baseline: { rooms: ['top', 'record'], packages: ['zod', '@actions/cache', 'node:*'] },
+  baseline: { rooms: ['record'], packages: ['zod', 'node:*'] },
+  'baseline/cache': { rooms: ['baseline'], packages: ['zod', '@actions/cache', 'node:*'] },
   github: {
     // Of the baselines only the port: the list of cache entries is one of theirs.
-    rooms: ['top', 'baseline', 'report'],
-    packages: [
-      'zod',
-      '@actions/core',
-      '@actions/github',
-      '@octokit/plugin-retry',
-      '@octokit/plugin-throttling',
-      'node:*',
-    ],
+    rooms: ['baseline', 'surfaces'],
+    packages: ['zod', '@actions/github', '@octokit/plugin-retry', '@octokit/plugin-throttling', 'node:*'],
   },
   disk: {
-    rooms: ['top', 'baseline', 'compare', 'engine', 'record', 'report', 'suite'],
+    rooms: ['baseline', 'compare', 'engine', 'record', 'report', 'suite'],
     packages: ['zod', 'node:*'],
+  },
+  job: { rooms: ['github', 'runtime'], packages: [] },
+  run: {
+    rooms: [
+      'compare',
+      'compare/relations',
+      'disk',
+      'engine',
+      'engine/engines',
+      'fingerprint',
+      'front',
+      'job',
+      'record',
+      'report',
+      'runtime',
+      'suite',
+      'words',
+    ],
+    packages: ['node:path'],
+  },
+  trust: {
+    rooms: ['baseline', 'compare', 'disk', 'front', 'github', 'job', 'record', 'report', 'run', 'suite'],
+    packages: ['node:fs/promises', 'node:path'],
+  },
+  changes: {
+    rooms: ['baseline', 'compare', 'disk', 'engine', 'fingerprint', 'job', 'run', 'suite', 'trust'],
+    packages: ['node:path'],
+  },
+  tell: {
+    rooms: ['disk', 'front', 'github', 'job', 'report', 'run', 'surfaces', 'surfaces/html', 'words'],
+    packages: ['@actions/core'],
+  },
+  'use-cases': {
+    rooms: [
+      'baseline',
+      'changes',
+      'compare',
+      'disk',
+      'fingerprint',
+      'front',
+      'job',
+      'record',
+      'report',
+      'run',
+      'suite',
+      'surfaces',
+      'tell',
+      'trust',
+      'words',
+    ],
+    packages: ['node:fs/promises', 'node:path'],
+  },
+  // The only room that knows the adapters.
+  front: {
+    rooms: [
+      'baseline',
+      'baseline/cache',
+      'compare',
+      'disk',
+      'engine',
+      'github',
+      'job',
+      'report',
+      'run',
+      'runtime',
+      'surfaces',
+      'tell',
+      'trust',
+      'use-cases',
+      'words',
+    ],
+    packages: ['@actions/core', 'node:path', 'node:util'],
   },
 };
 
-/** Of the files at the top, what rooms may import: everything else there stands above them. */
-const COMMON = ['errors.ts'];
+/** Doors and ground: all that may lie loose in src. */
+const DOORS = ['main.ts', 'post.ts', 'cli.ts'];
+const GROUND = ['errors.ts', 'version.ts', 'inert.ts'];
+
 /** Of a room with adapters, what a room that is none may import: the port and its values. */
 const PORTS: Readonly<Record<string, readonly string[]>> = {
-  baseline: ['baseline/store.ts'],
-  engine: ['engine/protocol.ts', 'engine/runtime.ts', 'engine/session.ts'],
+  baseline: ['baseline/port.ts'],
+  engine: ['engine/protocol.ts', 'engine/session.ts'],
+  runtime: ['runtime/port.ts', 'runtime/options.ts'],
 };
+
+test('no file lies loose in src but the doors and the ground', () => {
+  assert.deepEqual(
+    [...files.keys()].filter((file) => roomOf(file) === 'top').sort(),
+    [...DOORS, ...GROUND].sort(),
+  );
+});
 
 test('every room has its line in the table, and no line is left over', () => {
   assert.deepEqual(
@@ -112,11 +201,11 @@ describe('a room imports only what the table says:', () => {
                 (name) => name === target || (name === 'node:*' && target.startsWith('node:')),
               )
             : other === room ||
+              GROUND.includes(target) ||
               (allowed.rooms.includes(other) &&
-                (other !== 'top' || COMMON.includes(target)) &&
-                (PORTS[other]?.includes(target) ?? true)) ||
-              // The engine is one room with its parts.
-              (room.startsWith('engine/') && other === 'engine');
+                (room === 'front' ||
+                  room.startsWith(`${other}/`) ||
+                  (PORTS[other]?.includes(target) ?? true)));
           if (!ok) wrong.push(`${file} imports ${target}`);
         }
       }
@@ -136,7 +225,7 @@ test('what is pure reaches no disk, network, process or Actions, through whateve
   const outside =
     /^(node:(fs|net|http|https|child_process|dgram|tls|worker_threads)|dockerode|execa|@actions\/)/;
   for (const file of files.keys()) {
-    if (!/^(suite|fingerprint|record|compare|report|explain)\//.test(file)) continue;
+    if (!/^(suite|fingerprint|record|compare|report|words|surfaces|inert)\b/.test(file)) continue;
     const reached = [...closure(file, ['static', 'dynamic'])].filter((name) => outside.test(name));
     assert.deepEqual(reached, [], file);
   }
@@ -162,8 +251,8 @@ test('an early error loads neither schemas, YAML, Docker nor the cache', () => {
 });
 
 test('only entries read the environment, the arguments and the exit code', () => {
-  /** cache-save.ts is the program of a process of its own. */
-  const entries = ['main.ts', 'post.ts', 'cli.ts', 'baseline/cache-save.ts'];
+  /** The cache's save.ts is the program of a process of its own. */
+  const entries = [...DOORS, 'baseline/cache/save.ts'];
   const readers = [...files].filter(([, { code }]) => /\bprocess\.(env|argv|exit|exitCode|on)\b/.test(code));
   assert.deepEqual(
     readers.map(([file]) => file).filter((file) => !entries.includes(file)),
@@ -175,7 +264,7 @@ test('only entries and what they run write to the terminal', () => {
   const writers = [...files].filter(([, { code }]) =>
     /\bprocess\.(stdout|stderr)\b|\bconsole\.(log|error)\(/.test(code),
   );
-  const allowed = ['action.ts', 'cli.ts', 'command.ts', 'baseline/cache-save.ts'];
+  const allowed = ['front/action.ts', 'cli.ts', 'front/command.ts', 'baseline/cache/save.ts'];
   assert.deepEqual(
     writers.map(([file]) => file).filter((file) => !allowed.includes(file)),
     [],

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { describe, test } from 'node:test';
 import { between, conclusionTable, errorTable, tables } from '../../scripts/generate.ts';
 import { CONCLUSIONS } from '../../src/compare/conclusion.ts';
-import { ERROR_WORDS } from '../../src/report/error-words.ts';
+import { ERROR_WORDS } from '../../src/words/error-words.ts';
 
 const schema = async (name: string): Promise<Readonly<Record<string, unknown>>> =>
   JSON.parse(await readFile(new URL(`../../schema/${name}.json`, import.meta.url), 'utf8')) as Readonly<

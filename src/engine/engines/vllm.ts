@@ -1,4 +1,4 @@
-import type { EngineSpec } from '../engines.ts';
+import type { EngineSpec } from './spec.ts';
 
 /** Each default with its reason; names as in vLLM's EngineArgs and vllm/envs.py. */
 export const vllm: EngineSpec = {

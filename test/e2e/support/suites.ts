@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type Docker from 'dockerode';
 import { modelClasses } from '../../../scripts/demo-suite.ts';
-import { LABEL } from '../../../src/engine/runtimes/labels.ts';
+import { LABEL } from '../../../src/runtime/docker/labels.ts';
 import { aRunner, type Runner } from './spawn.ts';
 
 export interface SuiteOptions {

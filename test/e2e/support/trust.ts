@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { pack } from 'tar-stream';
-import { CACHED_PATH } from '../../../src/baseline/cache-service.ts';
+import { CACHED_PATH } from '../../../src/baseline/cache/service.ts';
 import type { Conclusion, Verdict } from '../../../src/compare/conclusion.ts';
 import {
   type Fault as CacheFault,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
-import { BASELINE_SCHEMA, type BaselineMeta } from '../../../src/baseline/store.ts';
+import { BASELINE_SCHEMA, type BaselineMeta } from '../../../src/baseline/port.ts';
 import { openRecord, RecordWriter, writeBaselineMeta } from '../../../src/disk/record-folder.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { body, side } from '../support/records.ts';

@@ -7,8 +7,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ERROR_CODES, UserError } from '../../../src/errors.ts';
-import { publishError } from '../../../src/github/error.ts';
-import type { ToldCode } from '../../../src/report/error-words.ts';
+import { publishError } from '../../../src/front/failure.ts';
+import type { ToldCode } from '../../../src/words/error-words.ts';
 import { HOSTILE } from './hostile.ts';
 
 /** What a job has of one error. */

@@ -1,4 +1,4 @@
-import type { BaselineMeta } from '../../../src/baseline/store.ts';
+import type { BaselineMeta } from '../../../src/baseline/port.ts';
 import type { Claim, Finding, RelationResult, Side } from '../../../src/compare/types.ts';
 import { type OpenedRecord, RecordWriter, writeBaselineMeta } from '../../../src/disk/record-folder.ts';
 import type { Body } from '../../../src/record/body.ts';

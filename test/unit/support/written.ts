@@ -1,7 +1,7 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createFilesStore } from '../../../src/baseline/files.ts';
-import { formatKey } from '../../../src/baseline/store.ts';
+import { formatKey } from '../../../src/baseline/port.ts';
 import { recallDigests, rememberDigests } from '../../../src/disk/digest-memory.ts';
 import { keepCopy, openRecord, RecordWriter, writeBaselineMeta } from '../../../src/disk/record-folder.ts';
 import { readReport, writeReport } from '../../../src/disk/report-file.ts';

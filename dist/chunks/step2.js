@@ -1,0 +1,1 @@
+export{a as publishSummary}from"./step.js";

@@ -1,1 +1,0 @@
-export{a as publishSummary}from"./surfaces.js";

@@ -1,0 +1,149 @@
+import { resolve } from 'node:path';
+import { UserError } from '../errors.ts';
+import type { AnnouncingSettings, MergeSettings, RefreshSettings, Settings } from '../job/settings.ts';
+import type { JobIdentity } from '../runtime/options.ts';
+import type { Mode } from '../trust/events.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The action's inputs, once, as one read-only value. */
+export interface Inputs {
+  readonly mode: Mode;
+  /** Without what only the event's payload tells. */
+  readonly settings: Omit<Settings, 'situation'>;
+  readonly refreshing: RefreshSettings;
+  readonly announcing: AnnouncingSettings;
+  readonly merging: MergeSettings;
+}
+
+/**
+ * @param input value of a named input, trimmed; empty when not given
+ * @throws UserError `input-invalid` with every problem at once
+ */
+export function parseInputs(
+  input: (name: string) => string,
+  environment: Environment,
+  harnessPath: string,
+): Inputs {
+  const problems: string[] = [];
+  const oneOf = <T extends string>(name: string, values: readonly [T, ...T[]]): T => {
+    const value = input(name) || values[0];
+    const found = values.find((candidate) => candidate === value);
+    if (found === undefined)
+      problems.push(`\`${name}\` is \`${value}\`, but must be ${values.map((v) => `\`${v}\``).join(' or ')}`);
+    return found ?? values[0];
+  };
+  const yes = (name: string) => oneOf(name, ['false', 'true']) === 'true';
+  const minutes = (name: string, fallback: number): number => {
+    const value = input(name) === '' ? fallback : Number(input(name));
+    if (Number.isFinite(value) && value > 0 && value <= 7 * 24 * 60) return value * 60;
+    problems.push(`\`${name}\` is \`${input(name)}\`, but must be a number of minutes above 0`);
+    return fallback * 60;
+  };
+  const mode = oneOf('mode', ['check', 'refresh', 'power', 'log', 'report']);
+  const runtime = oneOf('runtime', ['auto', 'docker', 'process']);
+  const timeoutSeconds = minutes('timeout-minutes', 60);
+  const inactivitySeconds = minutes('inactivity-minutes', 20);
+  const gpuDevices = input('gpu-devices')
+    .split(',')
+    .map((device) => device.trim())
+    .filter((device) => device !== '');
+  for (const device of gpuDevices)
+    if (!/^(\d{1,3}|(GPU|MIG)-[0-9a-fA-F-]{8,64})$/.test(device))
+      problems.push(`\`gpu-devices\` has \`${device}\`, which is neither an index nor a UUID such as GPU-…`);
+  const reason = input('reason');
+  const yardstick = yes('yardstick');
+  const dryRun = yes('dry-run');
+  const storeUnchanged = yes('store-unchanged');
+  const comment = oneOf('comment', ['drift', 'always', 'never']);
+  const checkRun = yes('check-run');
+  const expected = Number(input('expected-reports') || '1');
+  if (!Number.isInteger(expected) || expected < 1 || expected > 256)
+    problems.push(
+      `\`expected-reports\` is \`${input('expected-reports')}\`, but must be a whole number from 1 to 256`,
+    );
+  // On a terminal the reader has the folder before them.
+  if (mode === 'report' && input('expected-reports') === '' && environment['GITHUB_EVENT_NAME'] !== 'cli')
+    problems.push(
+      '`expected-reports` is empty, but mode `report` needs the number of legs: one that died leaves no report',
+    );
+  // A push has its reason from what the suite accepts, a schedule from the baseline that it keeps.
+  const event = environment['GITHUB_EVENT_NAME'] ?? '';
+  if (mode === 'refresh' && reason === '' && event !== 'push' && event !== 'schedule')
+    problems.push('`reason` is empty, but mode `refresh` needs one: it is shown with every later comparison');
+  if (reason.length > 1000) problems.push('`reason` is longer than 1000 characters');
+  if (problems.length > 0)
+    throw new UserError(
+      'input-invalid',
+      problems.length === 1
+        ? `${problems[0]}.`
+        : `${problems.length} inputs are wrong:\n${problems.map((p) => `  ${p}`).join('\n')}`,
+      'Correct them under `with:` in the workflow; the README lists every input.',
+    );
+
+  const workspace = environment['GITHUB_WORKSPACE'] ?? process.cwd();
+  const temporary = environment['RUNNER_TEMP'] ?? resolve(workspace, '.deterministic-ml');
+  const job = jobIdentity(environment);
+  const { run, attempt } = job;
+  const recordPath =
+    input('record-path') ||
+    `deterministic-ml/record-${run}-${attempt}-${environment['GITHUB_ACTION'] ?? 'run'}`;
+  return {
+    mode,
+    settings: {
+      suite: input('suite') || 'determinism.yml',
+      runtime,
+      python: input('python') || 'python3',
+      gpuDevices,
+      timeoutSeconds,
+      inactivitySeconds,
+      hubToken: input('hub-token') || undefined,
+      githubToken: input('github-token') || undefined,
+      workspace,
+      recordPath:
+        input('record-path') === '' ? resolve(temporary, recordPath) : resolve(workspace, recordPath),
+      statePath: stateFolder(environment, workspace),
+      harnessPath,
+      job,
+      workflow: environment['GITHUB_WORKFLOW'] ?? '',
+      runUrl: runUrl(environment),
+      temporary,
+      environment,
+    },
+    announcing: { comment, checkRun },
+    merging: { reports: resolve(workspace, input('reports') || 'reports'), expected },
+    refreshing: {
+      reason,
+      yardstick,
+      dryRun,
+      storeUnchanged,
+      // Who re-ran it, not who ran it first.
+      actor: environment['GITHUB_TRIGGERING_ACTOR'] ?? environment['GITHUB_ACTOR'] ?? '',
+    },
+  };
+}
+
+/** Empty on a terminal, where no page shows the run. */
+function runUrl(environment: Environment): string {
+  const server = environment['GITHUB_SERVER_URL'];
+  const { repository, run, attempt } = jobIdentity(environment);
+  return server === undefined ? '' : `${server}/${repository}/actions/runs/${run}/attempts/${attempt}`;
+}
+
+/** Names this run on containers and in baseline keys; `post` finds its containers by the same. */
+export function jobIdentity(environment: Environment): JobIdentity {
+  return {
+    repository: environment['GITHUB_REPOSITORY'] ?? '',
+    run: environment['GITHUB_RUN_ID'] ?? '0',
+    attempt: environment['GITHUB_RUN_ATTEMPT'] ?? '1',
+    runner: environment['RUNNER_NAME'] ?? 'local',
+  };
+}
+
+/** Survives a run where the machine does: the runner's tool cache, else the user's cache folder. */
+export function stateFolder(environment: Environment, workspace: string): string {
+  const cache =
+    environment['XDG_CACHE_HOME'] ??
+    (environment['HOME'] === undefined ? workspace : resolve(environment['HOME'], '.cache'));
+  return resolve(environment['RUNNER_TOOL_CACHE'] ?? cache, 'deterministic-ml');
+}

@@ -1,0 +1,144 @@
+import { relations } from '../compare/relations/index.ts';
+import type { Claim, PassNeed } from '../compare/types.ts';
+import type { LoadedPrompt, LoadedSuite, LoadedText } from '../disk/suite-file.ts';
+import { type EngineSpec, engines } from '../engine/engines/spec.ts';
+import type { Perturbation } from '../engine/protocol.ts';
+import { digestJson } from '../record/digest.ts';
+import { ARRANGEMENTS, type Arrangement, PASS_KINDS, type PassKind } from '../record/schema.ts';
+import type { RelationName, Requirement, Suite } from '../suite/schema.ts';
+
+/** Top log-probabilities kept at each step. */
+export const TOP_K = 5;
+
+/** 2024-01-01T00:00:00Z: the "now" that chat templates see, so that a template with a date does not drift daily. */
+export const FROZEN_CLOCK = 1_704_067_200;
+
+/** Everything that one run does, decided before it starts. */
+export interface Plan {
+  readonly suite: { readonly name: string; readonly digest: string };
+  readonly depth: Suite['depth'];
+  readonly engine: EngineSpec;
+  /** Deterministic defaults overlaid with the suite's arguments. */
+  readonly args: Readonly<Record<string, unknown>>;
+  /** Names in `args` that come from our defaults. */
+  readonly defaults: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  readonly perturbation: Perturbation | null;
+  readonly prompts: readonly PlannedPrompt[];
+  readonly texts: readonly LoadedText[];
+  /** Of the first lifetime, in this order. */
+  readonly passes: readonly PlannedPass[];
+  /** Of every further lifetime: what is compared between lifetimes. */
+  readonly repeats: readonly PlannedPass[];
+  /** Engine starts, before any doubt asks for more. */
+  readonly lifetimes: number;
+  /** Engine starts more after a first difference from the baseline. */
+  readonly confirm: number;
+  /** A compiled engine cannot be traced: `trace` then takes an eager start of its own. */
+  readonly traceApart: boolean;
+  readonly claims: readonly Claim[];
+}
+
+export interface PlannedPrompt extends LoadedPrompt {
+  /** What decides comparability: the prompt, its sampling and the log-probability mode. */
+  readonly digest: string;
+}
+
+export interface PlannedPass extends PassNeed {
+  readonly pass: string;
+  /** How the requests are really grouped: another way than `arrangement` says is a change that `power` makes. */
+  readonly grouped: PassNeed['arrangement'];
+}
+
+/** What a run is for. A refresh makes a baseline, whatever relations the suite names. */
+export type Purpose = 'check' | 'refresh';
+
+export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
+  const { suite, prompts, texts } = loaded;
+  const engine = engines[suite.engine.name];
+  const claims = claimsOf(suite, purpose);
+  const needed = claims.map(({ relation }) => relations[relation]);
+  const measured = purpose === 'refresh' ? [...needed, relations.baseline] : needed;
+  const ours = { ...engine.args, ...Object.assign({}, ...needed.map(({ args }) => args)) };
+  const args = { ...ours, ...suite.engine.args };
+  const traceApart = Object.entries(engine.tracing).some(([name, value]) => args[name] !== value);
+  const kinds = PASS_KINDS.filter((kind) => !(kind === 'trace' && traceApart));
+  const passes = inOrder([
+    ...measured.flatMap((relation) => relation.needs(suite.depth)),
+    // The floor: what rounding alone makes of this model here.
+    ...(purpose === 'refresh' ? [{ kind: 'score', arrangement: 'strangers' } as const] : []),
+    // The tokens that a baseline's comparisons are made on must be generated once.
+    ...(measured.includes(relations.baseline) ? [{ kind: 'generate', arrangement: 'alone' } as const] : []),
+  ]).filter(({ kind }) => kinds.includes(kind));
+  return {
+    suite: { name: suite.name, digest: digestJson({ suite, prompts, texts }) },
+    depth: suite.depth,
+    engine,
+    args,
+    defaults: Object.keys(ours).filter((name) => !(name in suite.engine.args)),
+    environment: { ...engine.environment, ...suite.engine.env },
+    perturbation: null,
+    prompts: prompts.map((prompt) => ({ ...prompt, digest: generateInput(prompt) })),
+    texts,
+    passes,
+    repeats: passes.filter(({ arrangement }) => arrangement === 'alone'),
+    lifetimes: Math.max(
+      purpose === 'refresh' ? suite.baseline.lifetimes : 1,
+      ...needed.map(({ lifetimes }) => lifetimes),
+    ),
+    confirm: suite.policy.confirm,
+    traceApart,
+    claims,
+  };
+}
+
+/** Of a start that only traces. */
+export const TRACE: PlannedPass = {
+  pass: 'trace-alone',
+  kind: 'trace',
+  arrangement: 'alone',
+  grouped: 'alone',
+};
+
+function inOrder(needs: readonly PassNeed[]): PlannedPass[] {
+  const asked = new Set(needs.map(nameOf));
+  return PASS_KINDS.flatMap((kind) => ARRANGEMENTS.map((arrangement) => ({ kind, arrangement })))
+    .map((need) => ({ pass: nameOf(need), ...need, grouped: need.arrangement }))
+    .filter(({ pass }) => asked.has(pass));
+}
+
+const nameOf = ({ kind, arrangement }: { kind: PassKind; arrangement: Arrangement }) =>
+  `${kind}-${arrangement}`;
+
+/** Relations that a refresh holds an engine to, whatever the suite asks for. */
+const SELF: readonly RelationName[] = ['rerun', 'restart'];
+
+type RelationEntry = Suite['relations'][number];
+
+export const nameOfRelation = (entry: RelationEntry): RelationName =>
+  typeof entry === 'string' ? entry : entry.name;
+
+/** What a suite holds a relation to; where it does not say, its engine's promise of batch invariance decides. */
+export function requirementOf(entry: RelationEntry, { engine }: Pick<Suite, 'engine'>): Requirement {
+  const batchInvariant = engine.env['VLLM_BATCH_INVARIANT'] === '1';
+  return typeof entry === 'string' ? relations[entry].requires(batchInvariant) : entry.require;
+}
+
+function claimsOf(suite: Suite, purpose: Purpose): Claim[] {
+  const byDefault = (relation: RelationName) => requirementOf(relation, suite);
+  const required =
+    purpose === 'check' ? [] : SELF.filter((name) => relations[name].lifetimes <= suite.baseline.lifetimes);
+  const claims = new Map<RelationName, Requirement>(required.map((name) => [name, byDefault(name)]));
+  for (const entry of suite.relations) {
+    const relation = nameOfRelation(entry);
+    const requirement = requirementOf(entry, suite);
+    // Looked at but held to nothing, it could not stop an engine that does not repeat from becoming a baseline.
+    if (requirement === 'measure' && relation === 'rerun' && required.includes(relation)) continue;
+    claims.set(relation, requirement);
+  }
+  return [...claims].map(([relation, requirement]) => ({ relation, requirement }));
+}
+
+/** The id is a label: renaming a prompt changes no numbers. */
+const generateInput = ({ content, sampling }: LoadedPrompt) =>
+  digestJson({ prompt: content, sampling, logprobs: 'raw', clock: FROZEN_CLOCK });

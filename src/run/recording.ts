@@ -1,0 +1,157 @@
+import type { Side } from '../compare/types.ts';
+import { type OpenedRecord, packVocabulary, RecordWriter, sideOf } from '../disk/record-folder.ts';
+import type { Session } from '../engine/session.ts';
+import { hardwareClass } from '../fingerprint/hardware-class.ts';
+import type { Fingerprint } from '../fingerprint/schema.ts';
+import { type Body, littleEndian } from '../record/body.ts';
+import { sha256 } from '../record/digest.ts';
+import {
+  type Lifetime,
+  type Observation,
+  RECORD_SCHEMA,
+  type RunRecord,
+  type Trace,
+} from '../record/schema.ts';
+import { VERSION } from '../version.ts';
+import { runPass } from './pass.ts';
+import type { Plan, PlannedPass } from './plan.ts';
+import { base64, type KnownTokens, knownInput, readyPass } from './requests.ts';
+
+/** A record while it grows, lifetime by lifetime. Disposing without `commit` leaves nothing behind. */
+export class Recording implements AsyncDisposable {
+  readonly #plan: Plan;
+  readonly #fingerprint: Fingerprint;
+  readonly #writer: RecordWriter;
+  readonly #known: Map<string, Uint32Array>;
+  /** Prompts whose tokens are not known when the run begins. */
+  readonly #unknown: ReadonlySet<string>;
+  readonly #createdAt = new Date().toISOString();
+  readonly #lifetimes: Lifetime[] = [];
+  readonly #observations: Observation[] = [];
+  readonly #traces: Trace[] = [];
+  readonly #vocabulary = new Map<number, string>();
+  readonly #unnamed = new Set<number>();
+
+  private constructor(plan: Plan, fingerprint: Fingerprint, writer: RecordWriter, known: KnownTokens) {
+    this.#plan = plan;
+    this.#fingerprint = fingerprint;
+    this.#writer = writer;
+    this.#known = new Map(known);
+    this.#unknown = new Set(plan.prompts.flatMap(({ id }) => (known.has(id) ? [] : [id])));
+  }
+
+  /**
+   * @param known tokens of the baseline by prompt; of a prompt that has none, the first that are generated
+   * @throws UserError `input-invalid` when `folder` holds anything but an older record
+   */
+  static async create(
+    folder: string,
+    plan: Plan,
+    fingerprint: Fingerprint,
+    known: KnownTokens,
+  ): Promise<Recording> {
+    return new Recording(plan, fingerprint, await RecordWriter.create(folder), known);
+  }
+
+  get lifetimes(): number {
+    return this.#lifetimes.length;
+  }
+
+  /** Loads the engine, runs the passes and ends the engine. */
+  async add(
+    session: Session,
+    lifetime: string,
+    passes: readonly PlannedPass[],
+    args: Plan['args'],
+  ): Promise<void> {
+    const { defaults, perturbation } = this.#plan;
+    session.send({ command: 'load', args, defaults, perturbation });
+    const { seconds, settings, perturbed } = await session.expect('lifetime');
+    const done: Lifetime['passes'] = [];
+    for (const planned of passes) {
+      const ready = readyPass(this.#plan, lifetime, planned, this.#known, this.#unknown);
+      if (ready === undefined) continue;
+      const measured = await runPass(session, ready, {
+        addBody: (body) => this.#addBody(body),
+        addModules: (modules) => this.#writer.addModules(modules),
+      });
+      done.push(measured.pass);
+      this.#observations.push(...measured.observations);
+      this.#traces.push(...measured.traces);
+      await this.#learnTokens(planned, measured.observations);
+    }
+    await this.#learnTexts(session);
+    await session.end();
+    this.#lifetimes.push({ lifetime, loadSeconds: seconds, settings, perturbed, passes: done });
+  }
+
+  /** What there is until now. */
+  side(): Side {
+    const record = this.#record();
+    const vocabulary = async () => this.#vocabulary;
+    return { record, ...sideOf(this.#writer.bodies(), record.vocabulary), readVocabulary: vocabulary };
+  }
+
+  /** Leaves a record that is whole. */
+  async commit(): Promise<OpenedRecord> {
+    await this.#writer.addVocabulary(this.#vocabulary);
+    for (const tokens of this.#known.values()) await this.#writer.addTokens(littleEndian(tokens));
+    return await this.#writer.commit(this.#record());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#writer[Symbol.asyncDispose]();
+  }
+
+  async #addBody(body: Body): Promise<string> {
+    for (const ids of [body.tokens, body.topIds])
+      for (const id of ids) if (!this.#vocabulary.has(id)) this.#unnamed.add(id);
+    return await this.#writer.addBody(body);
+  }
+
+  /** The first tokens of a prompt that the baseline does not know are those that everything else is measured on. */
+  async #learnTokens(
+    { kind, arrangement }: PlannedPass,
+    observations: readonly Observation[],
+  ): Promise<void> {
+    if (kind !== 'generate' || arrangement !== 'alone') return;
+    const { readBody } = this.#writer.bodies();
+    for (const { prompt, body } of observations)
+      if (!this.#known.has(prompt)) this.#known.set(prompt, (await readBody(body)).tokens);
+  }
+
+  async #learnTexts(session: Session): Promise<void> {
+    if (this.#unnamed.size === 0) return;
+    const ids = Uint32Array.from(this.#unnamed);
+    session.send({ command: 'vocabulary', ids: base64(ids) });
+    const { texts } = await session.expect('vocabulary');
+    for (const [id, text] of Object.entries(texts)) this.#vocabulary.set(Number(id), text);
+    this.#unnamed.clear();
+  }
+
+  #record(): RunRecord {
+    const { suite, prompts, texts } = this.#plan;
+    return {
+      schema: RECORD_SCHEMA,
+      tool: VERSION,
+      createdAt: this.#createdAt,
+      suite: {
+        ...suite,
+        prompts: prompts.map(({ id, digest, sampling }) => ({ id, input: digest, sampling })),
+        texts: texts.map(({ id, content }) => ({ id, input: knownInput('score', content, null) })),
+      },
+      known: prompts.flatMap(({ id }) => {
+        const tokens = this.#known.get(id);
+        return tokens === undefined
+          ? []
+          : [{ prompt: id, count: tokens.length, sha256: sha256(littleEndian(tokens)) }];
+      }),
+      fingerprint: this.#fingerprint,
+      hardwareClass: hardwareClass(this.#fingerprint.ambient),
+      lifetimes: [...this.#lifetimes],
+      observations: [...this.#observations],
+      traces: [...this.#traces],
+      vocabulary: sha256(packVocabulary(this.#vocabulary)),
+    };
+  }
+}

@@ -1,0 +1,149 @@
+import type { LoadedText } from '../disk/suite-file.ts';
+import type { Request } from '../engine/protocol.ts';
+import { littleEndian } from '../record/body.ts';
+import { digestJson, sha256 } from '../record/digest.ts';
+import type { Arrangement } from '../record/schema.ts';
+import { type PromptContent, Sampling } from '../suite/schema.ts';
+import { STRANGERS, TRACE_TEXT } from './own-texts.ts';
+import type { ReadyPass } from './pass.ts';
+import { FROZEN_CLOCK, type Plan, type PlannedPass, type PlannedPrompt, TOP_K } from './plan.ts';
+
+/** Prompt -> the tokens that force and score are given: the baseline's, so that both sides compute the same. */
+export type KnownTokens = ReadonlyMap<string, Uint32Array>;
+
+/** Tokens of a scored sequence at most: up to there a prefill repeats exactly in any lifetime (measured). */
+const SCORE_LIMIT = 1024;
+
+/** One request, and the digest of what it asks. */
+interface Asked {
+  readonly request: Request;
+  readonly input: string;
+}
+
+/**
+ * Fills a planned pass with its requests. Undefined when there is nothing to ask.
+ *
+ * @param unknown prompts without known tokens as the run began: every lifetime asks the same, also of what the first
+ * one has generated meanwhile
+ */
+export function readyPass(
+  plan: Plan,
+  lifetime: string,
+  { pass, kind, arrangement, grouped }: PlannedPass,
+  known: KnownTokens,
+  unknown: ReadonlySet<string>,
+): ReadyPass | undefined {
+  const asked = requestsOf(plan, kind, known, unknown);
+  if (asked.length === 0) return undefined;
+  const strangers = grouped === 'strangers' ? asked.flatMap(({ request }) => strangersOf(request)) : [];
+  return {
+    lifetime,
+    arrangement,
+    command: {
+      command: 'pass',
+      pass,
+      kind,
+      requests: [...asked.map(({ request }) => request), ...strangers],
+      groups: groupsOf(
+        grouped,
+        asked.map(({ request }) => request.id),
+      ),
+      warm: grouped === 'warm',
+      topK: TOP_K,
+      clock: FROZEN_CLOCK,
+    },
+    inputs: new Map(asked.map(({ request, input }) => [request.id, input])),
+  };
+}
+
+function requestsOf(
+  { depth, prompts, texts }: Plan,
+  kind: PlannedPass['kind'],
+  known: KnownTokens,
+  unknown: ReadonlySet<string>,
+): Asked[] {
+  switch (kind) {
+    case 'generate':
+      // At depth `score` nothing is generated but the tokens that are to be scored.
+      return prompts.filter(({ id }) => depth === 'full' || unknown.has(id)).map(free);
+    case 'force':
+      return prompts.flatMap((prompt) => {
+        const tokens = known.get(prompt.id);
+        return tokens === undefined || tokens.length === 0 ? [] : [given('force', prompt, tokens)];
+      });
+    case 'score':
+      return [...prompts, ...texts].map((prompt) => given('score', prompt, known.get(prompt.id)));
+    case 'trace':
+      return [trace];
+  }
+}
+
+const free = ({ id, content, sampling, digest }: PlannedPrompt): Asked => ({
+  request: { id, input: content, sampling, tokens: null, observed: true, limit: null },
+  input: digest,
+});
+
+/** How the known tokens were chosen does not matter for what they are given: no sampling of the suite's takes part. */
+const GREEDY = Sampling.parse({ max_tokens: 1 });
+
+function given(kind: 'force' | 'score', { id, content }: LoadedText, tokens: Uint32Array | undefined): Asked {
+  return {
+    request: {
+      id,
+      input: content,
+      sampling: GREEDY,
+      tokens: tokens === undefined ? null : base64(tokens),
+      observed: true,
+      limit: kind === 'score' ? SCORE_LIMIT : null,
+    },
+    input: knownInput(kind, content, tokens === undefined ? null : sha256(littleEndian(tokens))),
+  };
+}
+
+/** What a force or a score asks: the prompt, and which tokens come after it. */
+export const knownInput = (kind: 'force' | 'score', content: PromptContent, tokens: string | null) =>
+  digestJson({ [kind]: content, tokens, clock: FROZEN_CLOCK });
+
+const trace: Asked = {
+  request: {
+    id: 'trace',
+    input: { text: TRACE_TEXT },
+    sampling: GREEDY,
+    tokens: null,
+    observed: true,
+    limit: null,
+  },
+  input: digestJson({ trace: TRACE_TEXT }),
+};
+
+const ofStranger = (id: string, which: keyof typeof STRANGERS) => `${id}/${which}`;
+
+/** Neighbours that do as the request does, with texts of ours. */
+const strangersOf = (request: Request): Request[] =>
+  (['short', 'long'] as const).map((which) => ({
+    ...request,
+    id: ofStranger(request.id, which),
+    input: { text: STRANGERS[which] },
+    tokens: null,
+    observed: false,
+  }));
+
+function groupsOf(arrangement: Arrangement, ids: readonly string[]): string[][] {
+  switch (arrangement) {
+    case 'alone':
+    case 'again':
+    case 'warm':
+      return ids.map((id) => [id]);
+    case 'together':
+      return [[...ids]];
+    case 'reversed':
+      return [ids.toReversed()];
+    case 'strangers':
+      return ids.map((id) => [id, ofStranger(id, 'short'), ofStranger(id, 'long')]);
+  }
+}
+
+/** uint32 little-endian in base64, as the protocol carries ids. */
+export function base64(ids: Uint32Array): string {
+  return littleEndian(ids).toString('base64');
+}

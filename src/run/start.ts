@@ -1,0 +1,232 @@
+import { resolve } from 'node:path';
+import type { Side } from '../compare/types.ts';
+import { recallDigests, rememberDigests } from '../disk/digest-memory.ts';
+import { readHarness } from '../disk/harness-files.ts';
+import { LogFile } from '../disk/log-file.ts';
+import type { OpenedRecord } from '../disk/record-folder.ts';
+import type { LoadedSuite } from '../disk/suite-file.ts';
+import type { Task } from '../engine/protocol.ts';
+import { Session } from '../engine/session.ts';
+import { hardwareClass } from '../fingerprint/hardware-class.ts';
+import type { Fingerprint } from '../fingerprint/schema.ts';
+import type { Console } from '../front/console.ts';
+import { openRuntime } from '../front/wiring.ts';
+import type { Settings } from '../job/settings.ts';
+import type { Evidence } from '../report/make.ts';
+import type { RunView } from '../report/model.ts';
+import type { ModelSource, Runtime } from '../runtime/port.ts';
+import { completeFingerprint } from './pass.ts';
+import { type Plan, type PlannedPass, TRACE } from './plan.ts';
+import { ProgressLine } from './progress.ts';
+import { Recording } from './recording.ts';
+import type { KnownTokens } from './requests.ts';
+
+/** What every use-case needs from outside. */
+export interface Tools {
+  readonly console: Console;
+  /** Aborts the run: everything that it started is stopped and given back. */
+  readonly signal: AbortSignal;
+}
+
+/** An engine that is started and fingerprinted but has loaded no model: the fingerprint chooses the baseline. */
+export interface Run extends AsyncDisposable {
+  readonly fingerprint: Fingerprint;
+  readonly hardwareClass: string;
+  /** What a report tells of the run beside its record. */
+  readonly facts: Pick<
+    Evidence,
+    'run' | 'suite' | 'places' | 'defaults' | 'runtime' | 'logPath' | 'recordPath'
+  >;
+  /** @param known tokens of the baseline by prompt: what force and score are given */
+  begin(known: KnownTokens): Promise<Lifetimes>;
+}
+
+/** Starts the suite's engine, and stops where the baseline has to be known. */
+export async function startRun(
+  loaded: LoadedSuite,
+  plan: Plan,
+  settings: Settings,
+  tools: Tools,
+): Promise<Run> {
+  const { console } = tools;
+  await using owned = new AsyncDisposableStack();
+  const log = owned.use(await LogFile.create(`${settings.recordPath}.log`));
+  const runtime = owned.use(await openRuntime(loaded, settings, tools));
+  console.info(runtime.description);
+  const model = await console.section('Model', () => runtime.provideModel(modelSource(loaded)));
+  const task: Task = {
+    kind: 'engine',
+    engine: plan.engine.name,
+    model,
+    knownDigests: await recallDigests(settings.statePath),
+  };
+  const open = await opener(plan, runtime, task, log, settings, tools);
+  const began = performance.now();
+  const { session, fingerprint } = await console.section('Fingerprint', async () => {
+    const opened = owned.use(await open());
+    const seen = await opened.expect('fingerprint');
+    await rememberDigests(settings.statePath, seen.digests);
+    return {
+      session: opened,
+      fingerprint: completeFingerprint(seen.fingerprint, runtime, modelLabel(loaded)),
+    };
+  });
+  const openSeconds = (performance.now() - began) / 1000;
+  const kept = owned.move();
+  return {
+    fingerprint,
+    hardwareClass: hardwareClass(fingerprint.ambient),
+    facts: {
+      run: runView(settings),
+      suite: loaded.suite,
+      places: loaded.places,
+      defaults: plan.defaults,
+      runtime: runtime.description,
+      logPath: log.path,
+      recordPath: settings.recordPath,
+    },
+    begin: async (known) =>
+      new Lifetimes(
+        plan,
+        await Recording.create(settings.recordPath, plan, fingerprint, known),
+        session,
+        openSeconds,
+        open,
+        console,
+      ),
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+}
+
+/** A way to start one more engine. */
+async function opener(
+  plan: Plan,
+  runtime: Runtime,
+  task: Task,
+  log: LogFile,
+  settings: Settings,
+  { console, signal }: Tools,
+): Promise<() => Promise<Session>> {
+  const harness = await readHarness(settings.harnessPath);
+  const line = new ProgressLine(Date.now);
+  return () =>
+    Session.open(
+      {
+        harness,
+        start: (boot) => runtime.start(boot),
+        inactivitySeconds: settings.inactivitySeconds,
+        deadlineSeconds: settings.timeoutSeconds,
+        signal,
+        onOutput: (text) => log.add(text),
+        onProgress: (event) => console.progress(event.what, line.next(event)),
+      },
+      task,
+      plan.environment,
+    );
+}
+
+/** The engine starts of a run, one at a time, and the record that grows with them. */
+export class Lifetimes implements AsyncDisposable {
+  readonly #plan: Plan;
+  readonly #recording: Recording;
+  readonly #open: () => Promise<Session>;
+  readonly #console: Console;
+  #first: Session | undefined;
+  /** Seconds that the last start took, from the start of its process to its end. */
+  #seconds: number;
+
+  constructor(
+    plan: Plan,
+    recording: Recording,
+    first: Session,
+    firstSeconds: number,
+    open: () => Promise<Session>,
+    console: Console,
+  ) {
+    this.#plan = plan;
+    this.#seconds = firstSeconds;
+    this.#recording = recording;
+    this.#first = first;
+    this.#open = open;
+    this.#console = console;
+  }
+
+  /** Whatever the plan says before anything is known. */
+  async planned(): Promise<void> {
+    const { lifetimes, passes, repeats } = this.#plan;
+    for (let i = 0; i < lifetimes; i++) await this.#run(this.#next(), i === 0 ? passes : repeats);
+  }
+
+  /** More of the same, to tell a drift from an engine that does not repeat between starts. */
+  async more(count: number): Promise<void> {
+    this.#console.info(
+      `Not what the baseline knows. ${count} more engine ${count === 1 ? 'start tells' : 'starts tell'} whether this is its new way or one of several: about ${Math.ceil(count * this.#seconds)} s (\`policy: { confirm: 0 }\` leaves it open).`,
+    );
+    for (let i = 0; i < count; i++) await this.#run(this.#next(), this.#plan.repeats);
+  }
+
+  /** A start that computes without compilation and only traces. */
+  async trace(): Promise<void> {
+    const { args, engine } = this.#plan;
+    this.#console.info(
+      'One eager engine start more traces the modules: compiled ones cannot be looked into.',
+    );
+    await this.#run('trace', [TRACE], { ...args, ...engine.tracing });
+  }
+
+  side(): Side {
+    return this.#recording.side();
+  }
+
+  /** Leaves the record in its place, whole. */
+  async commit(): Promise<OpenedRecord> {
+    return await this.#recording.commit();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#recording[Symbol.asyncDispose]();
+  }
+
+  #next(): string {
+    return `lifetime-${this.#recording.lifetimes + 1}`;
+  }
+
+  async #run(name: string, passes: readonly PlannedPass[], args = this.#plan.args): Promise<void> {
+    await this.#console.section(`Engine, ${name}`, async () => {
+      // The first one was opened long before, to be fingerprinted.
+      const before = this.#first === undefined ? 0 : this.#seconds;
+      const began = performance.now();
+      // One engine at a time: the next starts when this one has given its memory back.
+      await using session = await this.#session();
+      await this.#recording.add(session, name, passes, args);
+      this.#seconds = before + (performance.now() - began) / 1000;
+    });
+  }
+
+  async #session(): Promise<Session> {
+    const first = this.#first;
+    this.#first = undefined;
+    if (first !== undefined) return first;
+    const session = await this.#open();
+    await session.expect('fingerprint');
+    return session;
+  }
+}
+
+function runView({ job, situation, workflow, runUrl }: Settings): RunView {
+  const { repository, run: id, attempt } = job;
+  const { event, ref, commit } = situation;
+  return { repository, workflow, id, attempt, event, ref, commit, url: runUrl };
+}
+
+function modelSource({ suite, folder }: LoadedSuite): ModelSource {
+  const { id, revision, path } = suite.model;
+  if (path !== undefined) return { kind: 'path', path: resolve(folder, path) };
+  // The schema demands one of the two forms; the compiler cannot see that.
+  return { kind: 'hub', id: id ?? '', revision: revision ?? '' };
+}
+
+function modelLabel({ suite }: LoadedSuite): { label: string; revision: string } {
+  const { id, revision, path } = suite.model;
+  return { label: id ?? path ?? 'unknown', revision: revision ?? 'none' };
+}

@@ -1,0 +1,127 @@
+import { access } from 'node:fs/promises';
+import { isAbsolute, resolve } from 'node:path';
+import type Docker from 'dockerode';
+import { UserError } from '../errors.ts';
+import type { Declared } from '../fingerprint/schema.ts';
+import type { Suite } from '../suite/schema.ts';
+import { connect } from './docker/daemon.ts';
+import { DockerRuntime } from './docker/docker.ts';
+import { parseImage } from './docker/images.ts';
+import { sweep } from './docker/sweep.ts';
+import type { CommonOptions, Environment, JobIdentity } from './options.ts';
+import type { Runtime } from './port.ts';
+import { ProcessRuntime } from './process.ts';
+import { bytesOf } from './sizes.ts';
+
+export const RUNTIME_CHOICES = ['auto', 'docker', 'process'] as const;
+export type RuntimeChoice = (typeof RUNTIME_CHOICES)[number];
+
+export interface RuntimeOptions extends Omit<CommonOptions, 'gpus'> {
+  readonly choice: RuntimeChoice;
+  readonly runtime: Suite['runtime'];
+  /** For the process runtime: a name on PATH, or a path, relative to `workspace`. */
+  readonly python: string;
+  /** Absolute. */
+  readonly workspace: string;
+  /** Absolute folder that outlives the job. */
+  readonly stateDir: string;
+  readonly job: JobIdentity;
+  /** Whom this runner runs as. */
+  readonly user: { readonly uid: number; readonly gid: number };
+  /** Seconds since the epoch. */
+  readonly now: () => number;
+}
+
+/** Where an engine runs as the runner itself must not, being root. */
+const NOBODY_SPECIAL = { uid: 1000, gid: 1000 };
+
+/**
+ * The runtime of this run, ready to start engines. `auto` takes Docker when the suite names an image and a
+ * Python of this machine when it names none; it never measures something else than the pinned image because
+ * Docker is missing. Opening Docker also sweeps what killed runs left behind.
+ *
+ * @throws UserError `docker-unavailable`, `image-not-pinned`, `image-pull-failed`, `image-mismatch`, `disk-full`,
+ *   `input-invalid`
+ */
+export async function chooseRuntime(options: RuntimeOptions): Promise<Runtime> {
+  const { choice, runtime, devices } = options;
+  const { gpus } = runtime;
+  if (gpus !== 'none' && devices.length > 0 && devices.length < gpus)
+    throw new UserError(
+      'input-invalid',
+      `The suite wants ${gpus} GPUs, and the \`devices\` input names ${devices.length}.`,
+      'Name at least as many devices as `runtime.gpus` in the suite, or leave the input empty for the first ones.',
+    );
+  switch (choice) {
+    case 'process':
+      return openProcess(options, await statedImage(options), '`runtime: process` was asked for');
+    case 'docker':
+      if (runtime.image === undefined)
+        throw new UserError(
+          'image-not-pinned',
+          '`runtime: docker` was asked for, and the suite names no image.',
+          'Add `runtime: { image: repository@sha256:… }` to the suite, or set `runtime: process`.',
+        );
+      return await openDocker(options, runtime.image, '`runtime: docker` was asked for');
+    case 'auto':
+      return runtime.image === undefined
+        ? openProcess(options, NO_IMAGE, 'the suite names no image')
+        : await openDocker(options, runtime.image, 'the suite names an image');
+  }
+}
+
+async function openDocker(options: RuntimeOptions, image: string, why: string): Promise<Runtime> {
+  // What is wrong with the suite is told even where there is no daemon.
+  parseImage(image);
+  const docker: Docker = await connect(options.environment);
+  await sweep(docker, { log: options.log, now: options.now() });
+  return await DockerRuntime.open({
+    ...options,
+    docker,
+    image,
+    gpus: options.runtime.gpus,
+    memory: options.runtime.memory === undefined ? undefined : bytesOf(options.runtime.memory),
+    cpus: options.runtime.cpus,
+    shm: bytesOf(options.runtime.shm),
+    user: options.user.uid === 0 ? NOBODY_SPECIAL : options.user,
+    description: `The engine runs in a container of ${image}, because ${why}.`,
+  });
+}
+
+function openProcess(options: RuntimeOptions, image: Declared['image'], why: string): Runtime {
+  // A name is looked up on PATH, a path is the workflow's, so relative to its checkout.
+  const python =
+    options.python.includes('/') && !isAbsolute(options.python)
+      ? resolve(options.workspace, options.python)
+      : options.python;
+  const where =
+    image.certainty === 'declared'
+      ? `this container, which is taken unchecked for the suite's ${image.reference}`
+      : 'this machine';
+  return new ProcessRuntime({
+    ...options,
+    python,
+    image,
+    gpus: options.runtime.gpus,
+    description: `The engine runs in ${python} of ${where}, because ${why}.`,
+  });
+}
+
+const NO_IMAGE: Declared['image'] = { reference: 'none', digest: 'none', certainty: 'unknown' };
+
+/** The suite's image where the job itself runs in a container: the workflow states that it is that one. */
+async function statedImage({ runtime, environment }: RuntimeOptions): Promise<Declared['image']> {
+  if (runtime.image === undefined || !(await inContainer(environment))) return NO_IMAGE;
+  return { reference: runtime.image, digest: parseImage(runtime.image).digest, certainty: 'declared' };
+}
+
+async function inContainer(environment: Environment): Promise<boolean> {
+  if (environment['KUBERNETES_SERVICE_HOST']) return true;
+  const marks = ['/.dockerenv', '/run/.containerenv'].map((mark) =>
+    access(mark).then(
+      () => true,
+      () => false,
+    ),
+  );
+  return (await Promise.all(marks)).includes(true);
+}

@@ -1,0 +1,182 @@
+import { createHash } from 'node:crypto';
+import { posix } from 'node:path';
+import type Docker from 'dockerode';
+import { UserError } from '../../errors.ts';
+import type { Declared } from '../../fingerprint/schema.ts';
+import { ENGINE_ENVIRONMENT, fetchEnvironment } from '../environment.ts';
+import { modelMount } from '../model-folder.ts';
+import type { CommonOptions, JobIdentity } from '../options.ts';
+import type { ModelSource, Peer, Runtime } from '../port.ts';
+import { Container } from './container.ts';
+import { dockerError } from './daemon.ts';
+import { ensureImage, parseImage } from './images.ts';
+import { LABEL } from './labels.ts';
+import { type ContainerRequest, containerProfile, MODEL_FOLDER } from './profile.ts';
+
+export interface DockerOptions extends CommonOptions {
+  readonly docker: Docker;
+  /** As the suite wrote it. */
+  readonly image: string;
+  /** Bytes; undefined: as much as the machine has. */
+  readonly memory: number | undefined;
+  readonly cpus: number | undefined;
+  /** Bytes. */
+  readonly shm: number;
+  /** Whom the engine runs as. */
+  readonly user: { readonly uid: number; readonly gid: number };
+  readonly job: JobIdentity;
+  /** Seconds since the epoch. */
+  readonly now: () => number;
+  readonly description: string;
+}
+
+/** An engine in a locked-down container of an image that is pinned by its content. */
+export class DockerRuntime implements Runtime {
+  readonly kind = 'docker';
+  readonly description: string;
+  readonly image: Declared['image'];
+  readonly #options: DockerOptions;
+  /** What to start containers by. */
+  readonly #name: string;
+  #model: Docker.MountSettings | undefined;
+
+  private constructor(options: DockerOptions, name: string, digest: string) {
+    this.#options = options;
+    this.#name = name;
+    this.description = options.description;
+    this.image = { reference: options.image, digest, certainty: 'verified' };
+  }
+
+  /**
+   * Gets the image and verifies it.
+   *
+   * @throws UserError `image-not-pinned`, `image-pull-failed`, `image-mismatch`, `disk-full`
+   */
+  static async open(options: DockerOptions): Promise<DockerRuntime> {
+    const reference = parseImage(options.image);
+    const name = await ensureImage(options.docker, reference, options);
+    return new DockerRuntime(options, name, reference.digest);
+  }
+
+  async provideModel(model: ModelSource): Promise<string> {
+    switch (model.kind) {
+      case 'path': {
+        const { source, inside } = await modelMount(model.path);
+        // A mount, not a bind: its source must exist, where a bind would make an empty folder for root.
+        this.#model = { Type: 'bind', Source: source, Target: MODEL_FOLDER, ReadOnly: true };
+        return posix.join(MODEL_FOLDER, inside);
+      }
+      case 'hub':
+        this.#model = { ...(await this.#fetch(model.id, model.revision)), ReadOnly: true };
+        return MODEL_FOLDER;
+    }
+  }
+
+  async start(boot: string): Promise<Peer> {
+    const { gpus, devices, user } = this.#options;
+    return await this.#start({
+      role: 'engine',
+      boot,
+      user,
+      network: 'none',
+      gpus,
+      devices,
+      mounts: this.#model === undefined ? [] : [this.#model],
+      environment: ENGINE_ENVIRONMENT,
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Nothing outlives its peer but the volume with a fetched model, which the next run needs.
+  }
+
+  /** Fills the model's own volume in a container that has the network and the token, but no GPU. */
+  async #fetch(id: string, revision: string): Promise<Docker.MountSettings> {
+    const { docker, fetchModel, hub, environment, log, onProgress, deadlineSeconds, signal } = this.#options;
+    const key = `${id}@${revision}`;
+    const name = `deterministic-ml-model-${createHash('sha256').update(key).digest('hex').slice(0, 16)}`;
+    const labels = { [LABEL.model]: key };
+    await docker.createVolume({ Name: name, Labels: labels });
+    const volume: Docker.MountSettings = {
+      Type: 'volume',
+      Source: name,
+      Target: MODEL_FOLDER,
+      VolumeOptions: { NoCopy: true, Labels: labels, DriverConfig: { Name: 'local', Options: {} } },
+    };
+    await fetchModel(
+      (boot) =>
+        this.#start({
+          role: 'fetch',
+          boot,
+          // A fresh volume belongs to root, who without capabilities may write there only because it is its own.
+          user: { uid: 0, gid: 0 },
+          network: 'bridge',
+          gpus: 'none',
+          devices: [],
+          mounts: [volume],
+          environment: fetchEnvironment(hub, environment),
+        }),
+      { model: id, revision, folder: MODEL_FOLDER },
+      { log, onProgress, deadlineSeconds, signal },
+    );
+    return volume;
+  }
+
+  async #start(
+    request: Omit<ContainerRequest, 'image' | 'job' | 'deadline' | 'memory' | 'cpus' | 'shm'>,
+  ): Promise<Peer> {
+    const { docker, job, now, deadlineSeconds, memory, cpus, shm, log } = this.#options;
+    const profile = containerProfile({
+      ...request,
+      image: this.#name,
+      job,
+      deadline: now() + deadlineSeconds,
+      memory,
+      cpus,
+      shm,
+    });
+    try {
+      return await Container.start(docker, profile, log);
+    } catch (error) {
+      throw cannotStart(error, request);
+    }
+  }
+}
+
+function cannotStart(cause: unknown, { gpus }: Pick<ContainerRequest, 'gpus'>): UserError {
+  const { message, statusCode } = dockerError(cause);
+  if (gpus !== 'none' && /could not select device driver|nvidia|cdi device|gpu/i.test(message))
+    return new UserError(
+      'gpu-unavailable',
+      `Docker cannot give the container ${gpus === 1 ? 'a GPU' : `${gpus} GPUs`}: ${message}`,
+      'Install the NVIDIA Container Toolkit on the runner (`nvidia-ctk runtime configure --runtime=docker`, then restart Docker) and try `docker run --rm --gpus all <image> nvidia-smi`; or set `runtime.gpus: none` in the suite.',
+      { cause },
+    );
+  if (/bind source path does not exist/.test(message))
+    return new UserError(
+      'model-missing',
+      `The Docker daemon does not see the model's folder: ${message}`,
+      "The path is taken on the daemon's machine: in a container job, use a folder that has the same path there, or run the job in the pinned image with `runtime: process`.",
+      { cause },
+    );
+  if (/no space left/i.test(message))
+    return new UserError(
+      'disk-full',
+      `The disk of the Docker daemon is full: ${message}`,
+      'Free space there: `docker system df` shows what takes it.',
+      { cause },
+    );
+  if (statusCode === undefined)
+    return new UserError(
+      'docker-unavailable',
+      `The Docker daemon went away: ${message}`,
+      'See `journalctl -u docker` on the runner, and run again.',
+      { cause },
+    );
+  return new UserError(
+    'runtime-unavailable',
+    `Docker refused to start the container: ${message}`,
+    'The message is Docker’s own. Rootless and remapped daemons may refuse limits that this action sets; `runtime: process` does without Docker.',
+    { cause },
+  );
+}

@@ -1,0 +1,114 @@
+import type Docker from 'dockerode';
+import { cachesBelow } from '../environment.ts';
+import type { JobIdentity } from '../options.ts';
+import { jobLabels, LABEL, type Role } from './labels.ts';
+
+/** Where the model is in a container. */
+export const MODEL_FOLDER = '/model';
+
+const SCRATCH = '/tmp/deterministic-ml';
+
+export interface ContainerRequest {
+  readonly image: string;
+  readonly role: Role;
+  readonly boot: string;
+  readonly job: JobIdentity;
+  /** Seconds since the epoch. */
+  readonly deadline: number;
+  readonly user: { readonly uid: number; readonly gid: number };
+  readonly network: 'none' | 'bridge';
+  readonly gpus: 'none' | number;
+  readonly devices: readonly string[];
+  /** Bytes; undefined: as much as the machine has. */
+  readonly memory: number | undefined;
+  /** How many CPUs' time it may use; undefined: all. */
+  readonly cpus: number | undefined;
+  /** Bytes. */
+  readonly shm: number;
+  readonly mounts: readonly Docker.MountSettings[];
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/**
+ * The locked-down container: it can compute and speak over stdin and stdout, and nothing else. That real vLLM
+ * runs in it, with the same bits as outside, was tried on a CPU.
+ */
+export function containerProfile(request: ContainerRequest): Docker.ContainerCreateOptions {
+  const { uid, gid } = request.user;
+  return {
+    Image: request.image,
+    Entrypoint: ['python3', '-c', request.boot],
+    Cmd: [],
+    // Python imports from its working directory first; the image's own may hold a source tree of the engine.
+    WorkingDir: '/tmp',
+    User: `${uid}:${gid}`,
+    // Losing the client closes stdin, which the harness takes as "stop now"; without StdinOnce it stays open.
+    OpenStdin: true,
+    StdinOnce: true,
+    AttachStdin: true,
+    AttachStdout: true,
+    AttachStderr: true,
+    Tty: false,
+    Env: Object.entries({ ...environmentOf(request), ...request.environment }).map(
+      ([name, value]) => `${name}=${value}`,
+    ),
+    Labels: {
+      ...jobLabels(request.job),
+      [LABEL.role]: request.role,
+      [LABEL.deadline]: String(Math.ceil(request.deadline)),
+    },
+    Healthcheck: { Test: ['NONE'] },
+    HostConfig: {
+      // The exit code is wanted, and removing is our business.
+      AutoRemove: false,
+      // Reaps what the engine's workers leave, and passes signals on.
+      Init: true,
+      ReadonlyRootfs: true,
+      CapDrop: ['ALL'],
+      SecurityOpt: ['no-new-privileges:true'],
+      NetworkMode: request.network,
+      IpcMode: 'private',
+      ShmSize: request.shm,
+      // Enough for BLAS and OpenMP threads of several workers on a large machine; a fork bomb meets it.
+      PidsLimit: 16_384,
+      // Without swap: an engine that swaps is an engine that hangs.
+      ...(request.memory === undefined ? {} : { Memory: request.memory, MemorySwap: request.memory }),
+      ...(request.cpus === undefined ? {} : { NanoCpus: Math.round(request.cpus * 1e9) }),
+      // `memlock` stays as it is: rootless and nested daemons refuse to raise it (tried), and what wants it, RDMA,
+      // has no network here.
+      Ulimits: [
+        { Name: 'stack', Soft: 64 * 1024 ** 2, Hard: 64 * 1024 ** 2 },
+        { Name: 'core', Soft: 0, Hard: 0 },
+      ],
+      // Triton and Inductor load the libraries that they compile from their caches: `exec` is needed.
+      Tmpfs: { '/tmp': 'rw,exec,nosuid,nodev,mode=1777' },
+      Mounts: [...request.mounts],
+      // What goes through stdout is model output by the megabyte: it is read here and kept nowhere else.
+      LogConfig: { Type: 'none', Config: {} },
+      ...(request.gpus === 'none' ? {} : { DeviceRequests: [deviceRequest(request.gpus, request.devices)] }),
+    },
+  };
+}
+
+function environmentOf({ gpus }: ContainerRequest): Record<string, string> {
+  return {
+    ...cachesBelow(SCRATCH),
+    // The harness makes its own folder below; the one above exists from the start.
+    TMPDIR: '/tmp',
+    HOME: '/tmp',
+    // The uid is in no passwd file: getpass would fail without a name.
+    USER: 'engine',
+    LOGNAME: 'engine',
+    // Code that an image has loaded into every program. LD_LIBRARY_PATH stays: CUDA's compat libraries need it.
+    LD_PRELOAD: '',
+    LD_AUDIT: '',
+    // CUDA images ask for all GPUs, which a daemon with `nvidia` as its default runtime would grant.
+    ...(gpus === 'none' ? { NVIDIA_VISIBLE_DEVICES: 'void' } : {}),
+  };
+}
+
+/** Docker takes either a count or names, never both. */
+function deviceRequest(gpus: number, devices: readonly string[]): Docker.DeviceRequest {
+  const common = { Driver: 'nvidia', Capabilities: [['gpu', 'compute', 'utility']] };
+  return devices.length === 0 ? { ...common, Count: gpus } : { ...common, DeviceIDs: devices.slice(0, gpus) };
+}

@@ -1,0 +1,73 @@
+import type Docker from 'dockerode';
+import type { JobIdentity } from '../options.ts';
+import { dockerError } from './daemon.ts';
+import { jobLabels, LABEL } from './labels.ts';
+
+/** A container of this age that was never started may still be on its way: another runner is between the two calls. */
+const STARTING_SECONDS = 120;
+
+type Listed = Pick<Docker.ContainerInfo, 'State' | 'Created' | 'Labels'>;
+
+/**
+ * Removes what killed runs left behind: containers of ours that have ended, were never started, or are past
+ * their deadline. A container that is at work belongs to another runner of this machine and is left alone.
+ *
+ * @returns how many were removed
+ */
+export async function sweep(
+  docker: Docker,
+  {
+    log,
+    now,
+  }: { readonly log: (line: string) => void /** Seconds since the epoch. */; readonly now: number },
+): Promise<number> {
+  const ours = await docker.listContainers({ all: true, filters: { label: [LABEL.role] } });
+  const stale = ours.filter((container) => isStale(container, now));
+  for (const { Id, Labels } of stale) {
+    await removeContainer(docker, Id);
+    log(
+      `Removed the container ${Id.slice(0, 12)} that run ${Labels[LABEL.run]} of ${Labels[LABEL.repository]} left behind.`,
+    );
+  }
+  return stale.length;
+}
+
+/** Whether nobody can want a container of ours any more, at `now` in seconds since the epoch. */
+export function isStale({ State, Created, Labels }: Listed, now: number): boolean {
+  const deadline = Number(Labels[LABEL.deadline]);
+  if (Number.isFinite(deadline) && now > deadline) return true;
+  switch (State) {
+    case 'exited':
+    case 'dead':
+      return true;
+    case 'created':
+      return now - Created > STARTING_SECONDS;
+    default:
+      // running, paused, restarting; and `removing`, which somebody else is busy with.
+      return false;
+  }
+}
+
+/**
+ * Removes every container of one job, whatever it does. It goes by the labels alone and never by an id that
+ * was kept somewhere, so that it cannot be talked into removing another's.
+ *
+ * @returns how many were removed
+ */
+export async function removeRun(docker: Docker, job: JobIdentity): Promise<number> {
+  const label = [LABEL.role, ...Object.entries(jobLabels(job)).map(([name, value]) => `${name}=${value}`)];
+  const ours = await docker.listContainers({ all: true, filters: { label } });
+  await Promise.all(ours.map(({ Id }) => removeContainer(docker, Id)));
+  return ours.length;
+}
+
+/** Kills and removes a container with its anonymous volumes; one that is gone or going is fine. */
+export async function removeContainer(docker: Docker, id: string): Promise<void> {
+  try {
+    await docker.getContainer(id).remove({ force: true, v: true });
+  } catch (error) {
+    const { statusCode } = dockerError(error);
+    // 304 stopped already, 404 removed already, 409 somebody else is removing it.
+    if (statusCode !== 304 && statusCode !== 404 && statusCode !== 409) throw error;
+  }
+}

@@ -1,0 +1,189 @@
+import { excerpt, within } from '../inert.ts';
+import type { Report } from '../report/model.ts';
+import { counted } from '../words/figures.ts';
+import { findingWords, frameOf } from '../words/findings.ts';
+import { byKind, type Group, isBroken, isDifferent, seenWords, textOf, traceHint } from '../words/groups.ts';
+import { distanceWords } from '../words/sizes.ts';
+import { type Drifted, driftedPrompts, verdictLine } from '../words/verdict.ts';
+import { agreementWords, conclusionWords } from '../words/words.ts';
+
+/** One annotation on a line of the suite. Text is already inert and capped. */
+export interface Annotation {
+  readonly level: 'error' | 'warning' | 'notice';
+  readonly title: string;
+  readonly message: string;
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+/** The runner keeps 10 annotations of a kind for each step and drops the rest silently; one is the failed step's own. */
+const MAX_OF_A_KIND = 9;
+/** Of them, where prompts would take all: notices tell whether the comparison can be believed at all. */
+const MAX_NOTICES = 3;
+/** The runner cuts at 4096 characters what it has unescaped, and GitHub a title at 255. */
+const MAX_MESSAGE = 4000;
+const MAX_TITLE = 250;
+/** So that what caused it is not cut off by what it did. */
+const MAX_PART = 1500;
+
+/**
+ * One for each prompt, worst first, then what to know beside the verdict. Of a kind there are nine at most, and where
+ * there would be more, the last of them counts the rest.
+ */
+export function annotations(report: Report): Annotation[] {
+  const { verdict, context } = report;
+  const { places, notices } = context;
+  const level = verdict === 'fail' ? 'error' : verdict === 'warn' ? 'warning' : 'notice';
+  const found = driftedPrompts(report);
+  const noted = (wanted: Annotation['level']) =>
+    notices
+      .filter((notice) => notice.level === wanted)
+      .map(
+        ({ title, message }) =>
+          () =>
+            inert({ level: wanted, title, message, file: places.file, ...places.accept }),
+      );
+  const told = found.length > 0 ? drifts(report, level, found) : whole(report, level);
+  return LEVELS.flatMap((one) => kept(one === level ? told : [], noted(one), one, context));
+}
+
+const LEVELS = ['error', 'warning', 'notice'] as const;
+
+/** Made only where it is shown: of 100,000 prompts, nine. */
+type Later = () => Annotation;
+
+function drifts(report: Report, level: Annotation['level'], found: readonly Drifted[]): Later[] {
+  const { places } = report.context;
+  const { title } = conclusionWords(report);
+  const positions = new Map(places.prompts.map(({ id, ...position }) => [id, position]));
+  const cause = causes(report);
+  return found.map(
+    (drifted) => () =>
+      inert({
+        level,
+        title: `${title}: ${drifted.isTrace ? 'traced modules' : `prompt ${drifted.prompt}`}`,
+        message: sentences([message(report, drifted), cause]),
+        file: places.file,
+        ...((drifted.isTrace ? undefined : positions.get(drifted.prompt)) ?? places.relations),
+      }),
+  );
+}
+
+/** Of a run in which no prompt drifted. */
+function whole(report: Report, level: Annotation['level']): Later[] {
+  const { verdict, context } = report;
+  const { meaning, next } = conclusionWords(report);
+  if (verdict === 'pass') return [];
+  return [
+    () =>
+      inert({
+        level,
+        title: verdictLine(report),
+        message: `${meaning} ${unmeasured(report)}${next}`,
+        file: context.places.file,
+        ...context.places.relations,
+      }),
+  ];
+}
+
+function kept(
+  told: readonly Later[],
+  noted: readonly Later[],
+  level: Annotation['level'],
+  { places, reportPath }: Report['context'],
+): Annotation[] {
+  const make = (one: Later) => one();
+  if (told.length + noted.length <= MAX_OF_A_KIND) return [...told, ...noted].map(make);
+  // One place is the count's.
+  const room = MAX_OF_A_KIND - 1;
+  const notices = noted.slice(0, Math.max(MAX_NOTICES, room - told.length));
+  const prompts = told.slice(0, room - notices.length);
+  const left = [
+    ...(told.length > prompts.length ? [counted(told.length - prompts.length, 'more prompt')] : []),
+    ...(noted.length > notices.length ? [counted(noted.length - notices.length, 'more notice')] : []),
+  ];
+  const file = reportPath.slice(reportPath.search(/[^/\\]*$/));
+  const rest = {
+    level,
+    title: `${told.length + noted.length - room} more`,
+    message: `${left.join(' and ')}: the job summary has them, as far as they fit, and ${file} all.`,
+    file: places.file,
+    line: 1,
+    column: 1,
+  };
+  return [...[...prompts, ...notices].map(make), inert(rest)];
+}
+
+const inert = ({ title, message, ...place }: Annotation): Annotation => ({
+  title: within(title, MAX_TITLE),
+  message: within(message, MAX_MESSAGE),
+  ...place,
+});
+
+const sentences = (parts: readonly string[]) => parts.filter((part) => part !== '').join(' ');
+
+/** What was found, worst first: how it differs, which passes saw it, where it begins, by how much. */
+function message(report: Report, { broken, worst, isTrace }: Drifted): string {
+  return broken
+    .map(({ relation, group }, index) => {
+      const frame = frameOf(relation.relation, report);
+      const own = group.findings.find(isBroken) ?? worst;
+      const where = findingWords(own, frame);
+      // With one relation alone its name says nothing that the title does not say.
+      const name = broken.length === 1 ? '' : `${relation.relation}: `;
+      const trace = isTrace ? '' : traceHint(relation, group, frame);
+      const text = index === 0 && textOf(group) === true ? 'A hash of the text saw nothing.' : '';
+      return excerpt(
+        sentences([
+          `${name}${agreementWords(own.agreement)}${where === '' ? '' : `: ${where}`}.`,
+          isTrace ? '' : sentence(seenWords(group)),
+          trace === '' ? '' : `Trace: ${trace}.`,
+          text,
+          own.distance === null ? distances(group) : '',
+        ]),
+        MAX_PART,
+      );
+    })
+    .join(' ');
+}
+
+/** Where the worst finding has no distance, as a generated one has none: those of the others. */
+const distances = (group: Group) =>
+  byKind(group)
+    .filter((finding) => isDifferent(finding) && finding.distance !== null)
+    .map(({ kind, distance }) => (distance === null ? '' : `By ${kind}: ${distanceWords(distance)}.`))
+    .join(' ');
+
+const sentence = (text: string) => (text === '' ? '' : `${text.slice(0, 1).toUpperCase()}${text.slice(1)}.`);
+
+/** The repository's own changes first: they are what the pull request can explain. */
+function causes({ changes, digests }: Report): string {
+  if (digests.baselineRecord === null) return '';
+  if (changes.length === 0) return 'No recorded fact of the environment differs from the baseline’s.';
+  const shown = changes
+    .slice(0, 5)
+    .map(
+      ({ field, before, after }) => `${excerpt(field, 150)}: ${excerpt(before, 90)} → ${excerpt(after, 90)}`,
+    );
+  const rest = changes.length - shown.length;
+  return `Changed since the baseline: ${shown.join('; ')}${rest > 0 ? `; and ${rest} more` : ''}.`;
+}
+
+function unmeasured({ relations, context: { baseline } }: Report): string {
+  // That there is no baseline is told already, and better.
+  const told = baseline.kind === 'absent' || baseline.kind === 'incomparable' ? 'baseline' : undefined;
+  return relations
+    .filter(({ relation, status }) => status === 'unmeasured' && relation !== told)
+    .map(({ relation, evidence, findings }) => {
+      const reasons = new Set(
+        findings.flatMap(({ prompt, kind, agreement, reason }) =>
+          agreement !== 'unmeasured'
+            ? []
+            : `${prompt}${kind === 'generate' ? '' : ` (${kind})`}: ${reason ?? 'no reason is known'}`,
+        ),
+      );
+      return `${relation}: ${reasons.size > 0 ? [...reasons].join('; ') : evidence}. `;
+    })
+    .join('');
+}

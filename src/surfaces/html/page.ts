@@ -1,0 +1,113 @@
+import type { Report } from '../../report/model.ts';
+import { worstVerdict } from '../../words/brief.ts';
+import { mergedLine } from '../../words/merged.ts';
+import { driftedPrompts, verdictLine } from '../../words/verdict.ts';
+import { conclusionWords } from '../../words/words.ts';
+import { distancePart } from './distance.ts';
+import { baselinePart, coveragePart, environmentPart } from './environment.ts';
+import { type Html, html, markupOf, ours } from './escape.ts';
+import { type Level, levelOf } from './level.ts';
+import { modulesPart } from './modules.ts';
+import { promptsPart } from './prompts.ts';
+import { relationsPart } from './relations.ts';
+import { reproducePart } from './reproduce.ts';
+import { STYLE } from './style.ts';
+import { GLYPH, verdictPart } from './verdict.ts';
+
+/** Bytes for the prompts of all reports: with everything else around them a page stays below 5 MB. */
+const PROMPTS_BYTES = 4 * 1024 * 1024;
+
+/** Nothing is loaded, nothing runs: were anything to slip through the templates, it would still not act. */
+const POLICY =
+  "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
+
+/**
+ * One or several reports as one page that needs nothing else: no script, no font, no picture from elsewhere. Several are the
+ * legs of a matrix, each with its own hardware class. The same reports give the same bytes.
+ */
+export function htmlReport(reports: readonly Report[]): string {
+  const budget = Math.floor(PROMPTS_BYTES / Math.max(1, reports.length));
+  const [only] = reports;
+  const body =
+    only === undefined
+      ? html`<h1>No report</h1><p>No run left a report to be shown.</p>`
+      : reports.length === 1
+        ? onePage(only, budget)
+        : html`${overview(reports)}${reports.map((report, index) => leg(report, levelOf(index, reports.length), budget))}`;
+  return markupOf(html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${ours(POLICY)}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="referrer" content="no-referrer">
+<title>${titleOf(reports)}</title>
+<style>${ours(STYLE)}</style>
+</head>
+<body>
+<a class="skip" href="#main">Skip to the verdict</a>
+<main id="main" tabindex="-1">
+${body}
+</main>
+<footer><p>Made by deterministic-ml from <code>report.json</code>. This page runs no script and loads nothing.</p></footer>
+</body>
+</html>
+`);
+}
+
+function titleOf(reports: readonly Report[]): string {
+  const [only] = reports;
+  if (only === undefined) return 'No report';
+  return reports.length === 1 ? `${conclusionWords(only).title} · ${only.suite.name}` : mergedLine(reports);
+}
+
+function onePage(report: Report, budget: number): Html {
+  const level = levelOf(0, 1);
+  const all = parts(report, level, budget);
+  return html`${verdictPart(report, level)}
+<nav class="contents" aria-label="Contents"><ul>${all.map(
+    ({ name, title }) => html`<li><a href="#${level.id(name)}">${title}</a></li>`,
+  )}</ul></nav>
+${all.map(({ part }) => part)}`;
+}
+
+function leg(report: Report, level: Level, budget: number): Html {
+  return html`<article id="${level.id('leg')}" class="leg" aria-labelledby="${level.id('verdict')}">${verdictPart(report, level)}${parts(report, level, budget).map(({ part }) => part)}</article>`;
+}
+
+/** Of a matrix: which legs came to what, each a link to its own part. */
+function overview(reports: readonly Report[]): Html {
+  return html`<header class="verdict v-${worstVerdict(reports)}"><p class="badge"><span aria-hidden="true">${GLYPH[worstVerdict(reports)]}</span> ${reports.length} reports</p>
+<h1><span class="title tally">${mergedLine(reports)}</span></h1></header>
+<nav aria-label="Reports"><table class="overview"><caption>Each report, and what it came to</caption>
+<thead><tr><th scope="col">Hardware class</th><th scope="col">Suite</th><th scope="col">Verdict</th><th scope="col" class="n">Drifted</th></tr></thead>
+<tbody>${reports.map((report, index) => {
+    const { id } = levelOf(index, reports.length);
+    const drifted = driftedPrompts(report).filter(({ isTrace }) => !isTrace).length;
+    return html`<tr><th scope="row"><a href="#${id('leg')}">${report.hardwareClass}</a></th><td>${report.suite.name}</td><td><span class="glyph s-${GLYPH_STATE[report.verdict]}" aria-hidden="true">${GLYPH[report.verdict]}</span> ${verdictLine(report)}</td><td class="n">${drifted} of ${report.work.prompts + report.work.texts}</td></tr>`;
+  })}</tbody></table></nav>`;
+}
+
+const GLYPH_STATE = { pass: 'same', warn: 'bits', fail: 'tokens' } as const;
+
+interface PagePart {
+  readonly name: string;
+  readonly title: string;
+  readonly part: Html;
+}
+
+/** In the order of a reader's questions: what, how much, where, is that sure, what changed, what of it is to be believed. */
+function parts(report: Report, level: Level, budget: number): PagePart[] {
+  const all: readonly (readonly [name: string, title: string, part: Html | undefined])[] = [
+    ['prompts', 'Prompts', promptsPart(report, level, budget)],
+    ['distance', 'How large', distancePart(report, level)],
+    ['modules', 'Which module', modulesPart(report, level)],
+    ['relations', 'Relations', relationsPart(report, level)],
+    ['environment', 'What changed', environmentPart(report, level)],
+    ['coverage', 'Coverage', coveragePart(report, level)],
+    ['baseline', 'Baseline', baselinePart(report, level)],
+    ['reproduce', 'Reproduce', reproducePart(report, level)],
+  ];
+  return all.flatMap(([name, title, part]) => (part === undefined ? [] : [{ name, title, part }]));
+}

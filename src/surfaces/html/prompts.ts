@@ -1,0 +1,162 @@
+import type { Report } from '../../report/model.ts';
+import type { ReportedFinding } from '../../report/schema.ts';
+import { type Frame, findingWords, frameOf, textHashWords } from '../../words/findings.ts';
+import { byKind, type Group, isIdentical, textOf } from '../../words/groups.ts';
+import { agreementName, agreementWords } from '../../words/words.ts';
+import { type Entry, type EntryPart, entriesOf, STATES, type State } from './entries.ts';
+import { capped, type Html, html, join, markupOf } from './escape.ts';
+import type { Level } from './level.ts';
+import { closeUp } from './passage.ts';
+import { quietStrip, rulerOf, strip, stripLegend } from './strip.ts';
+
+/** Prompts whose tokens and candidates are shown. */
+export const CLOSE_UPS = 24;
+/** Identical prompts up to which each has its line. */
+const MAX_SAME = 12;
+/** Of all identical ones, names that are listed. */
+const MAX_NAMES = 2000;
+const MAX_NAME = 96;
+const MAX_WORDS = 900;
+
+const MARK: Readonly<Record<State, { readonly glyph: string; readonly name: string }>> = {
+  tokens: { glyph: '✕', name: 'other tokens' },
+  bits: { glyph: '≈', name: 'other bits' },
+  unmeasured: { glyph: '?', name: 'unmeasured' },
+  allowed: { glyph: '~', name: 'differs where that is allowed' },
+  new: { glyph: '+', name: 'only on one side' },
+  same: { glyph: '=', name: 'identical' },
+};
+
+/**
+ * Every prompt, worst first: as much of each as fits. The ladder: tokens and candidates of the worst, strips and words of
+ * the rest, and of what is beyond the budget the number.
+ *
+ * @param budget bytes for all of them
+ */
+export function promptsPart(
+  report: Report,
+  { id, heading, labelled }: Level,
+  budget: number,
+): Html | undefined {
+  const entries = entriesOf(report);
+  if (entries.length === 0) return undefined;
+  const same = entries.filter(({ state }) => state === 'same');
+  const folded = same.length > MAX_SAME ? same : [];
+  const listed = folded.length > 0 ? entries.filter(({ state }) => state !== 'same') : entries;
+  const sampled = new Set(report.suite.sampled);
+  const rows: Html[] = [];
+  let left = budget;
+  for (const [index, entry] of listed.entries()) {
+    const markup = row(entry, report, index, sampled);
+    left -= Buffer.byteLength(markupOf(markup));
+    if (left < 0) break;
+    rows.push(markup);
+  }
+  const missing = listed.length - rows.length;
+  const plain = listed.slice(CLOSE_UPS, rows.length).filter(({ parts }) => parts.some(hasCloseUp)).length;
+  const notes = [
+    ...(plain > 0
+      ? [
+          `Tokens and candidates are shown for the ${CLOSE_UPS} worst; those of ${plain} more are in the report’s JSON.`,
+        ]
+      : []),
+    ...(missing > 0
+      ? [
+          `${missing} more, less bad than these, are left out to keep the page light: all of them are in the report’s JSON.`,
+        ]
+      : []),
+  ];
+  return html`<section id="${id('prompts')}"${labelled('prompts')} class="prompts">
+${heading(2, 'Prompts', id('prompts-h'))}
+${filters(entries, id)}
+${stripLegend()}
+${rows.length === 0 ? undefined : html`<ol class="rows">${rows}</ol>`}
+${notes.map((note) => html`<p class="note">${note}</p>`)}
+${folded.length === 0 ? undefined : foldedSame(folded)}
+</section>`;
+}
+
+const hasCloseUp = ({ group }: EntryPart) =>
+  group.findings.some(
+    ({ divergence }) => divergence !== null && (divergence.passage ?? divergence.fork) !== null,
+  );
+
+/** One box for each state that occurs; the style sheet hides what is not ticked. */
+function filters(entries: readonly Entry[], id: Level['id']): Html | undefined {
+  const counts = STATES.flatMap((state) => {
+    const count = entries.filter((entry) => entry.state === state).length;
+    return count === 0 ? [] : [{ state, count }];
+  });
+  if (counts.length < 2) return undefined;
+  return html`<fieldset class="filters"><legend>Show</legend>${counts.map(
+    ({ state, count }) =>
+      html`<label class="s-${state}" for="${id(`show-${state}`)}"><input type="checkbox" id="${id(`show-${state}`)}" class="f-${state}" checked> <span class="glyph" aria-hidden="true">${MARK[state].glyph}</span> ${MARK[state].name} <b>${count}</b></label>`,
+  )}</fieldset>`;
+}
+
+/** The worst one is open: whoever looks on wants to see that first. */
+function row(entry: Entry, report: Report, index: number, sampled: ReadonlySet<string>): Html {
+  const isClose = index < CLOSE_UPS;
+  const { prompt, state, worst, parts } = entry;
+  const hash = textHash(parts);
+  const drawn = sampled.has(prompt) ? html` <small>sampled</small>` : undefined;
+  const line = html`<span class="glyph s-${state}" aria-hidden="true">${MARK[state].glyph}</span>
+<span class="name">${capped(prompt, MAX_NAME)}${drawn}</span>
+<span class="came">${came(entry)}</span>
+${quietStrip(worst)}
+<span class="hash">text hash: <b>${hash}</b></span>`;
+  if (parts.every(({ group }) => isIdentical(group)))
+    return html`<li class="row p-${state}"><div class="line">${line}</div></li>`;
+  return html`<li class="row p-${state}"><details${index === 0 ? html` open` : undefined}><summary class="line">${line}</summary>
+<div class="inside">${parts.filter(({ group }) => !isIdentical(group)).map((part, at) => partOf(part, report, isClose, at === 0))}${agreeing(parts)}</div></details></li>`;
+}
+
+/** Where nothing but the rule lets it pass, the relation says whose rule. */
+function came({ worst, parts, state }: Entry): string {
+  const relation = parts[0]?.relation.relation;
+  const words = agreementWords(worst.agreement);
+  return state === 'same' || relation === 'baseline' || relation === undefined
+    ? words
+    : `${words} (${relation})`;
+}
+
+/** What a hash of the text would have said, in any relation. */
+function textHash(parts: readonly EntryPart[]): string {
+  const told = parts.flatMap(({ group }) => textOf(group) ?? []);
+  return textHashWords(told.length === 0 ? null : told.every((same) => same));
+}
+
+function partOf({ relation, group }: EntryPart, report: Report, isClose: boolean, isWorst: boolean): Html {
+  const frame = frameOf(relation.relation, report);
+  const kinds = byKind(group);
+  return html`<div class="part"><p class="which"><b>${relation.relation}</b> requires ${relation.requirement}: ${agreementWords(group.worst.agreement)}</p>
+${kinds.map((finding) => kindLine(finding, frame, isClose))}${isClose && isWorst ? closest(group, frame) : undefined}</div>`;
+}
+
+function kindLine(finding: ReportedFinding, frame: Frame, isClose: boolean): Html {
+  const words = findingWords(finding, frame);
+  return html`<div class="kind"><span class="pass">${finding.kind}</span>${isClose ? rulerOf(finding) : strip(finding)}<p>${words === '' ? agreementWords(finding.agreement) : capped(words, MAX_WORDS)}</p></div>`;
+}
+
+/** The one finding that shows best how the sides part: where tokens do, else the worst that has tokens to show. */
+function closest({ findings }: Group, frame: Frame): Html | undefined {
+  const finding =
+    findings.find(({ divergence }) => divergence !== null && divergence.fork !== null) ??
+    findings.find(({ divergence }) => divergence !== null && divergence.passage !== null);
+  return finding === undefined ? undefined : closeUp(finding, frame);
+}
+
+function agreeing(parts: readonly EntryPart[]): Html | undefined {
+  const names = parts.filter(({ group }) => isIdentical(group)).map(({ relation }) => relation.relation);
+  return names.length === 0
+    ? undefined
+    : html`<p class="quiet">${agreementName('identical')} in ${join(names, html`, `)}</p>`;
+}
+
+function foldedSame(entries: readonly Entry[]): Html {
+  const named = entries.slice(0, MAX_NAMES);
+  const more = entries.length - named.length;
+  return html`<details class="folded p-same"><summary><span class="glyph s-same" aria-hidden="true">=</span> ${entries.length} prompts with identical bits</summary><ul class="names">${named.map(
+    ({ prompt }) => html`<li>${capped(prompt, MAX_NAME)}</li>`,
+  )}</ul>${more === 0 ? undefined : html`<p class="note">${more} more are in the report’s JSON.</p>`}</details>`;
+}

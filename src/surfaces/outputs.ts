@@ -1,0 +1,34 @@
+import type { BaselineView, Report } from '../report/model.ts';
+import { driftedPrompts } from '../words/verdict.ts';
+
+/** The action's outputs, by name as in action.yml. */
+export function outputs(report: Report): Readonly<Record<string, string>> {
+  const { baseline, recordPath, reportPath, htmlPath } = report.context;
+  return {
+    conclusion: report.conclusion,
+    verdict: report.verdict,
+    'drift-count': String(driftedPrompts(report).filter(({ isTrace }) => !isTrace).length),
+    'record-path': recordPath,
+    'report-path': reportPath,
+    'html-path': htmlPath,
+    'record-digest': report.outcome,
+    'baseline-key': keyOf(baseline),
+    accepted: String(report.accepted !== null),
+    'hardware-class': report.hardwareClass,
+  };
+}
+
+function keyOf(baseline: BaselineView): string {
+  switch (baseline.kind) {
+    case 'found':
+    case 'stored':
+    case 'unchanged':
+      return baseline.key;
+    case 'dry-run':
+    case 'not-stored':
+    case 'incomparable':
+    case 'absent':
+    case 'not-asked':
+      return '';
+  }
+}

@@ -1,0 +1,127 @@
+import { excerpt, within } from '../inert.ts';
+import type { Report } from '../report/model.ts';
+import type { ReportedRelation } from '../report/schema.ts';
+import { frameOf, textHashWords } from '../words/findings.ts';
+import { type Group, groupsOf, isDifferent, isIdentical, kindWords, textOf } from '../words/groups.ts';
+import { STRIP_LEGEND, tellingStrip, textStrip } from '../words/strip.ts';
+import { verdictLine } from '../words/verdict.ts';
+import {
+  acceptLines,
+  agreementWords,
+  baselineWords,
+  conclusionWords,
+  coverageWords,
+  relationLines,
+} from '../words/words.ts';
+
+/** Every prompt of a small suite; of a large one those that are not identical. */
+const MAX_LISTED = 20;
+/** Of a line; the caller has a cap of its own for what it writes. */
+const MAX_LINE = 1900;
+const MAX_NAME = 64;
+/** Prompts of a relation whose strip is shown: of thousands nobody compares them by eye. */
+const MAX_STRIPS = 20;
+/** Whole, and with its indent and the longest kind of pass no wider than 80 columns, where a terminal would wrap it. */
+const MAX_STRIP = 64;
+
+/** The report as lines of a terminal or log. Of a refresh, what was found is told before anything is stored. */
+export function terminalLines(report: Report): string[] {
+  return report.context.mode === 'refresh'
+    ? closingLines(report)
+    : [...findingLines(report), ...closingLines(report)];
+}
+
+/** What was compared and how it compares. */
+export function findingLines(report: Report): string[] {
+  const { exercised, not } = coverageWords(report.coverage);
+  // Not by spreading: a large suite has more prompts than a call may have arguments.
+  const width = report.relations
+    .flatMap(({ findings }) => groupsOf(findings))
+    .reduce((widest, group) => Math.max(widest, nameOf(group).length), 6);
+  const parts = report.relations.map((relation) => relationPart(relation, report, width));
+  return [
+    ...parts.flatMap(({ lines }) => lines),
+    ...(parts.some(({ hasStrips }) => hasStrips) ? [`Strips along the steps: ${STRIP_LEGEND}`] : []),
+    ...report.changes
+      .slice(0, 12)
+      .map(({ half, field, before, after }) => `  changed (${half}): ${field}: ${before} → ${after}`),
+    ...(report.changes.length > 12
+      ? [`  … and ${report.changes.length - 12} more changed facts, all in the record`]
+      : []),
+    ...(exercised.length === 0 ? [] : [`Exercised: ${exercised.join(', ')}`]),
+    ...(not.length === 0 ? [] : [`Not exercised: ${not.join(', ')}`]),
+  ].map(inert);
+}
+
+/** Which baseline, what it comes to, and what to do. */
+function closingLines(report: Report): string[] {
+  const { meaning, next } = conclusionWords(report);
+  const { baseline, notices } = report.context;
+  return [
+    ...suiteChangeLines(report.context.rules),
+    ...baselineWords(baseline, report.createdAt),
+    ...notices.map(({ level, title, message }) => `${level}: ${title}. ${message}`),
+    verdictLine(report),
+    `${meaning} ${next}`,
+    ...acceptLines(report),
+    `Page: ${report.context.htmlPath}`,
+  ].map(inert);
+}
+
+const inert = (line: string) => within(line, MAX_LINE);
+
+/** How the change's own suite differs from the one that judges. */
+function suiteChangeLines(rules: Report['context']['rules']): string[] {
+  if (rules.kind === 'checkout') return [];
+  return rules.changes
+    .slice(0, MAX_LISTED)
+    .map(
+      ({ field, before, after, inForce }) =>
+        `  changed (suite${inForce ? '' : ', not in force here'}): ${field}: ${before} → ${after}`,
+    );
+}
+
+function relationPart(
+  relation: ReportedRelation,
+  report: Report,
+  width: number,
+): { readonly lines: readonly string[]; readonly hasStrips: boolean } {
+  const { status, evidence, findings } = relation;
+  const frame = frameOf(relation.relation, report);
+  const groups = groupsOf(findings);
+  const listed = groups.length <= MAX_LISTED ? groups : groups.filter((group) => !isIdentical(group));
+  const left = groups.length - listed.length;
+  const indent = ' '.repeat(width + 4);
+  const strips = new Map(listed.slice(0, MAX_STRIPS).map((group) => [group, stripLines(group)]));
+  const lines = [
+    `${relation.relation}: ${status}; ${evidence}`,
+    ...listed.flatMap((group) => {
+      const text = textOf(group);
+      const hash =
+        text === null || !group.findings.some(isDifferent)
+          ? ''
+          : `  [hash of the text: ${textHashWords(text)}]`;
+      const words = kindWords(group, frame);
+      const [only] = words;
+      const where = words.length === 1 && only !== undefined ? `; ${only}` : '';
+      return [
+        `  ${nameOf(group).padEnd(width)}  ${agreementWords(group.worst.agreement)}${where}${hash}`,
+        ...(words.length > 1 ? words.map((line) => `${indent}${line}`) : []),
+        ...(strips.get(group) ?? []),
+      ];
+    }),
+    ...(left > 0 ? [`  … and ${left} prompts with identical bits`] : []),
+    ...relationLines(relation, report).map((line) => `  ${line}`),
+  ];
+  return { lines, hasStrips: [...strips.values()].some((shown) => shown.length > 0) };
+}
+
+/** All strips begin in one column, so that those of two prompts can be compared. */
+function stripLines({ findings }: Group): string[] {
+  const telling = tellingStrip(findings);
+  return telling === undefined
+    ? []
+    : [`    ${telling.kind.padEnd(8)}  ${textStrip(telling.divergence, MAX_STRIP)}`];
+}
+
+const nameOf = ({ prompt, isTrace }: Group) => (isTrace ? 'traced modules' : excerpt(prompt, MAX_NAME));

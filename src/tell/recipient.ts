@@ -1,0 +1,106 @@
+import { openPosts } from '../front/wiring.ts';
+import type { Subject } from '../github/event.ts';
+import { type GitHubPosts, PostError } from '../github/posts.ts';
+import { excerpt } from '../inert.ts';
+import type { AnnouncingSettings, Settings } from '../job/settings.ts';
+import type { Notice, Report } from '../report/model.ts';
+import type { Tools } from '../run/start.ts';
+import { worstVerdict } from '../words/brief.ts';
+import { type Announcing, announce, type Target } from './pull-request.ts';
+
+/**
+ * Tells a pull request what was found: a comment, a check run. What could not be told comes back as notices, and
+ * changes no conclusion.
+ *
+ * @param merged whether these reports are all that the run has to say, or one leg's
+ * @throws UserError `cancelled`
+ */
+export async function tell(
+  reports: readonly Report[],
+  merged: boolean,
+  settings: Settings,
+  { comment, checkRun }: AnnouncingSettings,
+  { signal }: Pick<Tools, 'signal'>,
+): Promise<readonly Notice[]> {
+  const { subject, fork } = settings.situation;
+  if (comment === 'never' && !checkRun) return [];
+  if (subject.kind === 'none')
+    return [nobody('The event does not say which commit or pull request the report is about.')];
+  if (subject.kind === 'workflow-run' && subject.conclusion !== 'success' && worstVerdict(reports) === 'pass')
+    return [
+      nobody(
+        `The run that measured ended in \`${excerpt(subject.conclusion, 40)}\`, and its reports do not say why: that all is well would be a guess.`,
+      ),
+    ];
+  const posts = openPosts(settings, { signal });
+  const notices: Notice[] = [];
+  const target: Target = {
+    headSha: subject.head,
+    pullRequest: comment === 'never' ? undefined : await pullRequestOf(subject, posts, notices),
+    readOnly: subject.kind === 'pull-request' && fork,
+  };
+  for (const [suite, own] of Map.groupBy(reports, (report) => report.suite.name)) {
+    const how: Announcing = {
+      comment,
+      checkRun,
+      scope: { suite, hardwareClass: merged ? '*' : (own[0]?.hardwareClass ?? '*') },
+      run: runOf(settings),
+      isUnverified: subject.kind === 'workflow-run' && fork,
+    };
+    notices.push(...(await announce(own, target, how, posts)));
+  }
+  return notices;
+}
+
+/** By the event: what a report says of itself a stranger may have written. */
+async function pullRequestOf(
+  subject: Exclude<Subject, { kind: 'none' }>,
+  posts: Pick<GitHubPosts, 'pullRequestsAt'>,
+  notices: Notice[],
+): Promise<number | undefined> {
+  switch (subject.kind) {
+    case 'pull-request':
+      return subject.number;
+    case 'commit':
+      return undefined;
+    case 'workflow-run': {
+      const [one, ...others] = await pullRequestsOf(subject, posts).catch((error: unknown) => {
+        if (!(error instanceof PostError)) throw error;
+        return [error];
+      });
+      if (typeof one === 'number' && others.length === 0) return one;
+      notices.push(
+        nobody(
+          one === undefined
+            ? 'No open pull request is at this commit any more: a newer one has a run of its own.'
+            : one instanceof PostError
+              ? `The pull request could not be looked up, which needs \`permissions: { pull-requests: write }\`. ${one.message}`
+              : 'Several pull requests are at this commit, each into a branch of its own, and the event does not say which of them was measured.',
+        ),
+      );
+      return undefined;
+    }
+  }
+}
+
+/** A fork's are not in the event. */
+async function pullRequestsOf(
+  { pullRequests, from, head }: Extract<Subject, { kind: 'workflow-run' }>,
+  posts: Pick<GitHubPosts, 'pullRequestsAt'>,
+): Promise<readonly (number | PostError)[]> {
+  if (pullRequests.length > 0 || from === undefined) return pullRequests;
+  return await posts.pullRequestsAt({ ...from, head });
+}
+
+const nobody = (message: string): Notice => ({
+  level: 'notice',
+  title: 'No pull request was told',
+  message,
+});
+
+function runOf({ situation: { subject }, job, runUrl, environment }: Settings): Announcing['run'] {
+  if (subject.kind !== 'workflow-run') return { id: job.run, attempt: job.attempt, url: runUrl };
+  const { id, attempt } = subject.run;
+  const server = environment['GITHUB_SERVER_URL'] ?? 'https://github.com';
+  return { id, attempt, url: `${server}/${job.repository}/actions/runs/${id}/attempts/${attempt}` };
+}

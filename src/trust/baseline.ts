@@ -1,0 +1,193 @@
+import { readFile } from 'node:fs/promises';
+import { join, posix } from 'node:path';
+import {
+  type BaselineMeta,
+  type BaselineQuery,
+  type BaselineStore,
+  type Proof,
+  parseKey,
+  BaselineMeta as Schema,
+} from '../baseline/port.ts';
+import type { Side } from '../compare/types.ts';
+import { type OpenedRecord, openRecord } from '../disk/record-folder.ts';
+import type { LoadedSuite } from '../disk/suite-file.ts';
+import { UserError } from '../errors.ts';
+import { openGitHub } from '../front/wiring.ts';
+import type { Settings } from '../job/settings.ts';
+import { digestJson, sha256 } from '../record/digest.ts';
+import { damage } from '../record/intact.ts';
+import { outcomeDigest, outcomeDigests } from '../record/outcome.ts';
+import type { Evidence } from '../report/make.ts';
+import type { BaselineView, Digests, Rules } from '../report/model.ts';
+import type { KnownTokens } from '../run/requests.ts';
+import type { Tools } from '../run/start.ts';
+
+export interface FoundTrusted {
+  readonly kind: 'found';
+  readonly key: string;
+  readonly folder: string;
+  readonly meta: BaselineMeta;
+  /** SHA-256 of the bytes of `baseline.json`. */
+  readonly metaSha256: string;
+  readonly side: OpenedRecord;
+  readonly proof: Proof;
+}
+
+/** What the store had, checked: a baseline that can be compared with, or why there is none. */
+export type Trusted =
+  | FoundTrusted
+  | Extract<BaselineView, { readonly kind: 'incomparable' | 'absent' | 'not-asked' }>;
+
+/** What a report shows of it. */
+export function view(trusted: Trusted, store: BaselineStore): BaselineView {
+  if (trusted.kind !== 'found') return trusted;
+  const { key, meta, proof } = trusted;
+  return {
+    kind: 'found',
+    key,
+    store: store.kind,
+    provenance: meta.provenance,
+    replaced: meta.chain.length,
+    proof: proof.kind === 'proven' ? proof.how : null,
+  };
+}
+
+/**
+ * Finds the newest baseline and checks that it is what its key says. `owned` keeps its files until the
+ * comparison is done.
+ *
+ * @throws UserError `baseline-invalid` for a damaged or foreign one, `store-unavailable` when the store did not answer
+ */
+export async function findTrusted(
+  store: BaselineStore,
+  query: BaselineQuery,
+  owned: AsyncDisposableStack,
+): Promise<Trusted> {
+  const lookup = await store.find(query);
+  switch (lookup.kind) {
+    case 'found': {
+      owned.use(lookup);
+      const { key, folder, proof } = lookup;
+      return { kind: 'found', key, folder, proof, ...(await readBaseline(folder, key, query, store.kind)) };
+    }
+    case 'absent': {
+      const { otherClasses, explanation } = lookup;
+      return otherClasses.length > 0
+        ? { kind: 'incomparable', otherClasses, explanation }
+        : { kind: 'absent', explanation };
+    }
+  }
+}
+
+/** A refresh meets it too, and goes on only without it. */
+const REMOVE: Readonly<Record<BaselineStore['kind'], (key: string) => string>> = {
+  cache: (key) => `Delete it: \`gh cache delete ${key}\`.`,
+  files: () => 'Restore it from git, or delete its folder.',
+};
+
+async function readBaseline(
+  folder: string,
+  key: string,
+  query: BaselineQuery,
+  store: BaselineStore['kind'],
+): Promise<Pick<FoundTrusted, 'meta' | 'metaSha256' | 'side'>> {
+  const invalid = (why: string, cause?: unknown) =>
+    new UserError(
+      'baseline-invalid',
+      `The baseline ${key} ${why}. Nothing was compared.`,
+      `${REMOVE[store](key)} Then refresh the baseline. If nobody damaged it by accident, find out who can write to the store.`,
+      { cause },
+    );
+  let meta: BaselineMeta;
+  let metaSha256: string;
+  let side: OpenedRecord;
+  try {
+    const bytes = await readFile(join(folder, 'baseline.json'));
+    meta = Schema.parse(JSON.parse(bytes.toString('utf8')));
+    metaSha256 = sha256(bytes);
+    side = await openRecord(folder);
+  } catch (cause) {
+    throw invalid(
+      `cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`.slice(0, 2000),
+      cause,
+    );
+  }
+  const { record } = side;
+  const outcome = outcomeDigest(record);
+  if (meta.record !== outcome) throw invalid(`claims the outcome ${meta.record} but holds ${outcome}`);
+  if (meta.recordFile !== side.sha256)
+    throw invalid(`names another record.json (sha256:${meta.recordFile}) than lies beside it`);
+  const named = parseKey(key);
+  if (named?.record16 !== outcome.slice(0, 16))
+    throw invalid(`holds another outcome, ${outcome}, than its key names`);
+  const { runId, runAttempt } = meta.provenance;
+  if (named.runId !== runId || named.runAttempt !== runAttempt)
+    throw invalid(`was made by run ${runId}, attempt ${runAttempt}, and not by the one that its key names`);
+  for (const found of [meta.suite, record.suite.name])
+    if (found !== query.suite) throw invalid(`belongs to the suite \`${found}\``);
+  for (const found of [meta.hardwareClass, record.hardwareClass])
+    if (found !== query.hardwareClass) throw invalid(`belongs to the hardware class \`${found}\``);
+  if (digestJson(meta.envelope.digests) !== digestJson(outcomeDigests(record)))
+    throw invalid('has an envelope of other outcomes than its record holds');
+  if (record.lifetimes.some(({ perturbed }) => perturbed !== null))
+    throw invalid('was made of a model that was changed on purpose');
+  for await (const problem of damage(side)) throw invalid(problem);
+  return { meta, metaSha256, side };
+}
+
+/** SHA-256 of what a report is made from. */
+export function digestsOf(side: OpenedRecord, before: FoundTrusted | undefined): Digests {
+  return {
+    record: side.sha256,
+    baselineRecord: before?.side.sha256 ?? null,
+    baselineMeta: before?.metaSha256 ?? null,
+  };
+}
+
+/**
+ * Baselines in files come with the checkout, and so with the change itself: whether its base branch has another one.
+ * Undefined where it has the same, or where no change is being judged.
+ */
+export async function replacedByChange(
+  trusted: Trusted,
+  { suite }: LoadedSuite,
+  query: BaselineQuery,
+  rules: Rules,
+  settings: Settings,
+  tools: Tools,
+): Promise<Evidence['replacedByChange']> {
+  const { store, path } = suite.baseline;
+  if (store !== 'files' || rules.kind !== 'base' || trusted.kind === 'not-asked') return undefined;
+  const place = posix.join(path, query.suite, query.hardwareClass, 'baseline.json');
+  const text = await openGitHub(settings, tools).fileAt(place, rules.sha);
+  const isThere = trusted.kind === 'found';
+  if (text === undefined) return isThere ? { how: 'brought', before: null } : undefined;
+  if (isThere && sha256(text) === trusted.metaSha256) return undefined;
+  const meta = Schema.safeParse(jsonOf(text));
+  return { how: isThere ? 'brought' : 'removed', before: meta.success ? meta.data.provenance : null };
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The baseline's known tokens of each prompt that is still asked the same: what force and score are given. A refresh
+ * takes them over too, so that its outcome is the one that a check of the same commit would give.
+ */
+export async function knownTokens(
+  { record, readTokens }: Side,
+  prompts: readonly { readonly id: string; readonly digest: string }[],
+): Promise<KnownTokens> {
+  const asked = new Map(record.suite.prompts.map(({ id, input }) => [id, input]));
+  const known = new Map<string, Uint32Array>();
+  for (const { id, digest } of prompts) {
+    const found = record.known.find(({ prompt }) => prompt === id);
+    if (found !== undefined && asked.get(id) === digest) known.set(id, await readTokens(found.sha256));
+  }
+  return known;
+}

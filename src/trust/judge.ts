@@ -1,0 +1,204 @@
+import { realpath } from 'node:fs/promises';
+import { isAbsolute, relative, resolve } from 'node:path';
+import type { LoadedSuite } from '../disk/suite-file.ts';
+import { loadSuite } from '../disk/suite-file.ts';
+import { UserError } from '../errors.ts';
+import { openGitHub } from '../front/wiring.ts';
+import type { Settings } from '../job/settings.ts';
+import type { Rules, SuiteChange } from '../report/model.ts';
+import { nameOfRelation, requirementOf } from '../run/plan.ts';
+import type { Tools } from '../run/start.ts';
+import { parseSuite } from '../suite/parse.ts';
+import { Suite } from '../suite/schema.ts';
+import { type Permission, permit, type SuiteMode } from './events.ts';
+
+/** A suite as this run follows it, and what the run may do. */
+export interface Ruled {
+  readonly loaded: LoadedSuite;
+  readonly permission: Permission;
+  readonly rules: Rules;
+}
+
+/** What a change cannot decide about itself: these keys are the base branch's. */
+const STRICT = ['policy', 'relations', 'depth', 'baseline'] as const;
+/** The name chooses the baseline. */
+const JUDGING = ['name', ...STRICT] as const;
+
+/**
+ * The suite of the checkout. On a pull request everything that judges, and every mount, comes from the base branch
+ * instead, which no change can touch before it is merged: a pull request cannot switch its own judge off.
+ *
+ * @throws UserError before anything is started: `event-refused`, `refresh-not-allowed`, `pull-request-limited`,
+ * `github-unavailable`, and what `loadSuite` throws
+ */
+export async function loadRuled(mode: SuiteMode, settings: Settings, tools: Tools): Promise<Ruled> {
+  const { situation } = settings;
+  // Before the suite is read: whoever may not start anything is told so whatever it holds.
+  permit(mode, situation, 'files');
+  const loaded = await loadSuite(settings.suite, settings.workspace);
+  const permission = permit(mode, situation, loaded.suite.baseline.store);
+  const { base } = situation;
+  if (permission.judge === 'checkout' || base === undefined)
+    return { loaded, permission, rules: { kind: 'checkout' } };
+
+  const { found, sha } = await tools.console.section('Suite of the base branch', () =>
+    suiteOf(base, loaded, settings, tools),
+  );
+  await refuseMounts(loaded, found, settings);
+  if (permission.limits === 'fork') refuseForeign(loaded, found, base, settings);
+  // Without a suite there, the schema's own defaults beside what the change itself asks for: nothing is let off.
+  const judge = found === undefined ? strict(loaded.suite) : settled(found);
+  const judging = Object.fromEntries(JUDGING.map((key) => [key, judge[key]]));
+  return {
+    loaded: { ...loaded, suite: { ...loaded.suite, ...judging } },
+    permission,
+    rules: {
+      kind: 'base',
+      ref: base,
+      sha,
+      path: loaded.places.file,
+      missing: found === undefined,
+      changes: found === undefined ? [] : changesOf(found, loaded.suite),
+    },
+  };
+}
+
+/** Whatever the change leaves out or eases, it is held to the defaults. */
+function strict(own: Suite): Suite {
+  const defaults = Suite.parse({ ...own, ...Object.fromEntries(STRICT.map((key) => [key, undefined])) });
+  const named = new Set(defaults.relations.map(nameOfRelation));
+  return {
+    ...defaults,
+    relations: [...defaults.relations, ...own.relations.filter((entry) => !named.has(nameOfRelation(entry)))],
+  };
+}
+
+/** Every relation with its requirement: one that follows from `engine.env` must follow from the judge's own. */
+function settled(judge: Suite): Suite {
+  return {
+    ...judge,
+    relations: judge.relations.map((entry) => ({
+      name: nameOfRelation(entry),
+      require: requirementOf(entry, judge),
+    })),
+  };
+}
+
+interface BaseSuite {
+  /** Undefined where the branch has none, or one that this version cannot read. */
+  readonly found: Suite | undefined;
+  /** Commit that it was read at. */
+  readonly sha: string;
+}
+
+/** As the branch has it now: the commit that the event names is as old as the pull request's last push. */
+async function suiteOf(
+  ref: string,
+  { places }: LoadedSuite,
+  settings: Settings,
+  tools: Tools,
+): Promise<BaseSuite> {
+  const github = openGitHub(settings, tools);
+  const sha = await github.tipOf(ref.replace(/^refs\/heads\//, ''));
+  const source = await github.fileAt(places.file, sha);
+  if (source === undefined) return { found: undefined, sha };
+  try {
+    return { found: parseSuite(source, places.file).suite, sha };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    tools.console.info(`The suite of the base branch cannot be read: ${error.message}`);
+    return { found: undefined, sha };
+  }
+}
+
+function isBelow(folder: string, path: string): boolean {
+  const way = relative(folder, path);
+  return !way.startsWith('..') && !isAbsolute(way);
+}
+
+/** A folder of the runner is mounted into the engine: which, only the base branch decides. */
+async function refuseMounts(
+  { suite, places, folder }: LoadedSuite,
+  base: Suite | undefined,
+  { workspace }: Settings,
+): Promise<void> {
+  const { path } = suite.model;
+  if (path === undefined) return;
+  const place = resolve(folder, path);
+  if (isBelow(workspace, place)) {
+    // A link in the repository may lead anywhere.
+    const [root, real] = await Promise.all([workspace, place].map((one) => realpath(one).catch(() => one)));
+    if (isBelow(root ?? workspace, real ?? place)) return;
+  } else if (path === base?.model.path) return;
+  throw limited(
+    `The pull request wants the model from ${path}, a folder of the runner outside of the repository, and its base branch ${base === undefined ? 'has no suite' : 'does not'}.`,
+    'Merge the new path first; or use a model of the hub, `model: { id, revision }`, or a folder of the repository.',
+    { file: places.file, ...places.model, message: 'a pull request cannot choose a folder of the runner' },
+  );
+}
+
+/** A stranger's change is measured in the engine that the base branch names, and nowhere else. */
+function refuseForeign(
+  { suite, folder }: LoadedSuite,
+  base: Suite | undefined,
+  ref: string,
+  { runtime, workspace }: Settings,
+): void {
+  const own: readonly (readonly [string, (suite: Suite) => unknown])[] = [
+    ['runtime', (one) => one.runtime],
+    ['model', (one) => one.model],
+    // Arguments too can load code: plugins, classes of workers, remote code.
+    ['engine', (one) => one.engine],
+  ];
+  const image = base?.runtime.image;
+  if (base === undefined || image === undefined || runtime === 'process')
+    throw limited(
+      `This pull request comes from another repository, and ${ref} ${base === undefined ? 'has no suite' : image === undefined ? 'names no `runtime.image`' : 'is checked by `runtime: process`'}: it would run on the machine itself.`,
+      'Name a pinned image in the suite of the base branch; or bring the change into a branch of this repository.',
+    );
+  const changed = own.filter(([, of]) => JSON.stringify(of(suite)) !== JSON.stringify(of(base)));
+  if (suite.model.path !== undefined && isBelow(workspace, resolve(folder, suite.model.path)))
+    throw limited(
+      'This pull request comes from another repository, and the model lies in the repository itself: it could bring its own.',
+      'Take the model from the hub, `model: { id, revision }`, or from a folder of the runner outside of the checkout.',
+    );
+  if (changed.length > 0)
+    throw limited(
+      `This pull request comes from another repository and changes ${changed.map(([name]) => `\`${name}\``).join(' and ')} of the suite, which decide what runs on this machine.`,
+      'Whoever trusts the change can bring it into a branch of this repository, where it is checked.',
+    );
+}
+
+function limited(message: string, hint: string, place?: UserError['places'][number]): UserError {
+  return new UserError('pull-request-limited', message, hint, { places: place === undefined ? [] : [place] });
+}
+
+/** Every key in which the two differ, in dotted form. */
+function changesOf(base: Suite, own: Suite): SuiteChange[] {
+  const [before, after] = [leaves(base), leaves(own)];
+  return [...new Set([...before.keys(), ...after.keys()])].sort().flatMap((field): SuiteChange[] => {
+    const [left = ABSENT, right = ABSENT] = [before.get(field), after.get(field)];
+    const inForce = !JUDGING.some((key) => field === key || field.startsWith(`${key}.`));
+    return left === right ? [] : [{ field, before: left, after: right, inForce }];
+  });
+}
+
+const ABSENT = '(absent)';
+
+function leaves(value: unknown, prefix = '', into = new Map<string, string>()): Map<string, string> {
+  if (typeof value === 'object' && value !== null)
+    for (const [key, member] of Object.entries(value))
+      leaves(member, prefix === '' ? nameOf(key, member) : `${prefix}.${nameOf(key, member)}`, into);
+  else into.set(prefix, typeof value === 'string' ? value : (JSON.stringify(value) ?? ABSENT));
+  return into;
+}
+
+/** An entry of a list goes by its id or name: one more at the top is one change, not as many as there are. */
+function nameOf(key: string, member: unknown): string {
+  if (!/^\d+$/.test(key) || typeof member !== 'object' || member === null) return key;
+  for (const name of ['id', 'name', 'record'] as const) {
+    const told = (member as Readonly<Record<string, unknown>>)[name];
+    if (typeof told === 'string') return told;
+  }
+  return key;
+}

@@ -1,0 +1,114 @@
+import { join } from 'node:path';
+import { CONCLUSIONS, type Conclusion, type Verdict } from '../compare/conclusion.ts';
+import { readReport } from '../disk/report-file.ts';
+import { findReports } from '../disk/report-folder.ts';
+import { UserError } from '../errors.ts';
+import { excerpt } from '../inert.ts';
+import type { MergeSettings, Settings } from '../job/settings.ts';
+import { contradiction } from '../report/contradiction.ts';
+import { reportDigest } from '../report/make.ts';
+import type { Report } from '../report/model.ts';
+import type { Tools } from '../run/start.ts';
+import { leavePage } from '../tell/files.ts';
+import { permitReport } from '../trust/events.ts';
+import { worstConclusion, worstVerdict } from '../words/brief.ts';
+import { counted } from '../words/figures.ts';
+
+/** What the legs of a matrix found, each on its own hardware. */
+export interface Merged {
+  /** Worst first; never empty. */
+  readonly reports: readonly Report[];
+  readonly conclusion: Conclusion;
+  readonly verdict: Verdict;
+  /** All of them on one page. */
+  readonly htmlPath: string;
+}
+
+/** Texts, numbers and the like in one report: what some 3,000 drifted prompts need. */
+const MAX_VALUES = 2_000_000;
+/** Of a stranger's run: each has a comment of its own. */
+const MAX_SUITES = 4;
+
+/**
+ * Shows the reports of other jobs as one. They are taken for what a stranger may have written: checked against their
+ * schema, their digest, themselves and the run that they must come from, capped, escaped; and they say nothing about
+ * whose pull request they belong to.
+ *
+ * @throws UserError `event-refused`, `reports-missing`, `report-invalid`
+ */
+export async function mergeReports(
+  settings: Pick<Settings, 'situation' | 'recordPath' | 'job'>,
+  { reports: path, expected }: MergeSettings,
+  { console, signal }: Tools,
+): Promise<Merged> {
+  permitReport(settings.situation);
+  const { event, subject } = settings.situation;
+  const run =
+    event === 'cli'
+      ? undefined
+      : subject.kind === 'workflow-run'
+        ? subject.run
+        : { id: settings.job.run, attempt: settings.job.attempt };
+  return await console.section('Reports', async () => {
+    const paths = await findReports(path, expected);
+    const read: Report[] = [];
+    for (const one of paths) {
+      signal.throwIfAborted();
+      read.push(await whole(one, run));
+      console.progress(
+        'reading',
+        `${read.length} of ${counted(paths.length, 'report')}`,
+        read.length / paths.length,
+      );
+    }
+    if (new Set(read.map(({ sha256 }) => sha256)).size < read.length)
+      throw invalid(path, 'holds the same report twice: one leg must not stand for another');
+    if (subject.kind === 'workflow-run' && new Set(read.map(({ suite }) => suite.name)).size > MAX_SUITES)
+      throw invalid(path, `holds reports of more than ${MAX_SUITES} suites, and each would have a comment`);
+    const reports = read.toSorted(worstFirst);
+    const htmlPath = join(settings.recordPath, 'report.html');
+    await leavePage(htmlPath, reports);
+    return { reports, htmlPath, conclusion: worstConclusion(reports), verdict: worstVerdict(reports) };
+  });
+}
+
+/**
+ * @param run that it must come from; undefined where any will do
+ * @throws UserError `report-invalid`, also where it is not what was written
+ */
+async function whole(path: string, run: { readonly id: string; readonly attempt: string } | undefined) {
+  const report = await readReport(path, MAX_VALUES);
+  if (report.sha256 !== reportDigest(report))
+    throw invalid(path, 'was changed after it was written: its digest is another one');
+  const contradicted = contradiction(report);
+  if (contradicted !== undefined) throw invalid(path, `contradicts itself: ${contradicted}`);
+  const { run: own, mode } = report.context;
+  if (run !== undefined && (own.id !== run.id || own.attempt !== run.attempt))
+    throw invalid(
+      path,
+      `comes from run ${excerpt(own.id, 40)}, attempt ${excerpt(own.attempt, 40)}, and not from run ${run.id}, attempt ${run.attempt}: what that one measured is not known`,
+    );
+  if (run !== undefined && mode !== 'check')
+    throw invalid(path, `is of a ${mode}, which holds a change to nothing`);
+  return report;
+}
+
+const invalid = (path: string, why: string) =>
+  new UserError(
+    'report-invalid',
+    `${path} ${why}.`,
+    'Run all jobs of the run that measures again (not only the failed ones), and hand over nothing but their reports.',
+  );
+
+const VERDICTS: readonly Verdict[] = ['fail', 'warn', 'pass'];
+
+const worstFirst = (a: Report, b: Report) =>
+  VERDICTS.indexOf(a.verdict) - VERDICTS.indexOf(b.verdict) ||
+  CONCLUSIONS.indexOf(a.conclusion) - CONCLUSIONS.indexOf(b.conclusion) ||
+  // Whatever else is equal: the same page from the same reports.
+  compared(
+    `${a.suite.name} ${a.hardwareClass} ${a.createdAt}`,
+    `${b.suite.name} ${b.hardwareClass} ${b.createdAt}`,
+  );
+
+const compared = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);

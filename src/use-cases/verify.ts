@@ -1,0 +1,291 @@
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { BaselineMeta, parseKey } from '../baseline/port.ts';
+import { systemCode } from '../disk/errors.ts';
+import { type OpenedRecord, openRecord } from '../disk/record-folder.ts';
+import { readReport } from '../disk/report-file.ts';
+import { UserError } from '../errors.ts';
+import { excerpt } from '../inert.ts';
+import { digestJson, sha256 } from '../record/digest.ts';
+import { damage } from '../record/intact.ts';
+import { outcomeDigest } from '../record/outcome.ts';
+import { compareAsked, derive } from '../report/derive.ts';
+import { reportDigest } from '../report/make.ts';
+import type { Report } from '../report/model.ts';
+import { plain } from '../report/plain.ts';
+import { DERIVED } from '../report/schema.ts';
+import { counted } from '../words/figures.ts';
+
+export interface VerifyRequest {
+  readonly reportPath: string;
+  /** Folder of the run's record; else the report's sibling without `.report.json`. */
+  readonly recordPath?: string | undefined;
+  /** Folder of the baseline; else what the check left beside the record, `<record>.baseline`. */
+  readonly baselinePath?: string | undefined;
+}
+
+/** What the report says otherwise than its files do. Text of both sides is inert and capped. */
+export interface Disagreement {
+  readonly path: string;
+  readonly reported: string;
+  readonly derived: string;
+}
+
+export interface Verification {
+  readonly agrees: boolean;
+  readonly checked: {
+    /** Files that were compared by digest. */
+    readonly files: number;
+    /** Bodies that were opened and digested anew, of record and baseline. */
+    readonly bodies: number;
+    readonly relations: number;
+    readonly findings: number;
+  };
+  readonly disagreements: readonly Disagreement[];
+  /** All of it for a terminal. */
+  readonly lines: readonly string[];
+}
+
+const SUFFIX = '.report.json';
+/** Disagreements that are told; a forged report may hold millions. */
+const MAX_TOLD = 100;
+const MAX_VALUE = 200;
+
+/**
+ * Makes a report anew from its record and baseline, and compares. Needs neither an engine nor the network. It proves
+ * that the report follows from these files, not that an engine computed them.
+ *
+ * @throws UserError `report-invalid` for what is no report, `input-invalid` when record or baseline are not there
+ */
+export async function verify(request: VerifyRequest): Promise<Verification> {
+  const report = await readReport(request.reportPath);
+  const recordPath = await folderOf('record', request.recordPath ?? withoutSuffix(request.reportPath));
+  const baselinePath =
+    report.digests.baselineRecord === null
+      ? undefined
+      : await folderOf('baseline', request.baselinePath ?? `${recordPath}.baseline`);
+  const found = new Findings();
+
+  found.compare('sha256', report.sha256, reportDigest(report));
+  const record = await opened('record', recordPath, report.digests.record, found);
+  const baseline = baselinePath === undefined ? undefined : await openedBaseline(baselinePath, report, found);
+  if (report.context.baseline.kind === 'stored') await checkStored(recordPath, report, record, found);
+  if (report.context.mode === 'check')
+    found.compare(
+      'context.baseline.kind',
+      report.context.baseline.kind === 'found' ? 'found' : 'none',
+      baselinePath === undefined ? 'none' : 'found',
+    );
+  if (record !== undefined && (baseline !== undefined || baselinePath === undefined))
+    await deriveAnew(report, record, baseline, found);
+  return found.result();
+}
+
+async function deriveAnew(
+  { context, asked, ...reported }: Report,
+  record: OpenedRecord,
+  baseline: Baseline | undefined,
+  found: Findings,
+): Promise<void> {
+  try {
+    const relations = await compareAsked(context.mode, asked, record, baseline?.side);
+    const derived = derive({
+      mode: context.mode,
+      asked,
+      baseline: context.baseline.kind,
+      record: record.record,
+      before: baseline === undefined ? undefined : { record: baseline.side.record, meta: baseline.meta },
+      relations,
+    });
+    found.relations = relations.length;
+    found.findings = relations.reduce((sum, { findings }) => sum + findings.length, 0);
+    for (const key of DERIVED) found.compare(key, reported[key], derived[key]);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    found.add('relations', 'compared', `cannot be compared: ${error.message}`);
+  }
+}
+
+interface Baseline {
+  readonly side: OpenedRecord;
+  readonly meta: BaselineMeta;
+}
+
+async function openedBaseline(
+  folder: string,
+  { digests, context, suite, hardwareClass }: Report,
+  found: Findings,
+): Promise<Baseline | undefined> {
+  const side = await opened('baselineRecord', folder, digests.baselineRecord, found);
+  const meta = await readMeta(folder, 'baselineMeta', digests.baselineMeta, found);
+  if (side === undefined || meta === undefined) return undefined;
+  const outcome = outcomeDigest(side.record);
+  found.compare('baseline.record', meta.record, outcome);
+  const view = context.baseline;
+  if (view.kind === 'found') {
+    found.compare('context.baseline.provenance', view.provenance, meta.provenance);
+    found.compare('context.baseline.replaced', view.replaced, meta.chain.length);
+    found.compare('baseline.recordFile', meta.recordFile, side.sha256);
+    const key = parseKey(view.key);
+    found.compare(
+      'context.baseline.key',
+      { suite: key?.suite, hardwareClass: key?.hardwareClass, record: key?.record16 },
+      { suite: suite.name, hardwareClass, record: outcome.slice(0, 16) },
+    );
+  }
+  return { side, meta };
+}
+
+/** A refresh made its own record a baseline: what it says of that stands in the same folder. */
+async function checkStored(
+  folder: string,
+  { context }: Report,
+  record: OpenedRecord | undefined,
+  found: Findings,
+): Promise<void> {
+  const meta = await readMeta(folder, 'stored', undefined, found);
+  if (meta === undefined || context.baseline.kind !== 'stored') return;
+  found.compare('context.baseline.provenance', context.baseline.provenance, meta.provenance);
+  if (record !== undefined) found.compare('stored.record', meta.record, outcomeDigest(record.record));
+}
+
+/** Undefined, and a disagreement, for a record that is not what it was. */
+async function opened(
+  name: 'record' | 'baselineRecord',
+  folder: string,
+  digest: string | null,
+  found: Findings,
+): Promise<OpenedRecord | undefined> {
+  let side: OpenedRecord;
+  try {
+    side = await openRecord(folder);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    found.add(`digests.${name}`, String(digest), error.message);
+    return undefined;
+  }
+  found.files += 1;
+  found.compare(`digests.${name}`, digest, side.sha256);
+  const { observations, traces, vocabulary } = side.record;
+  found.bodies += new Set([
+    ...observations.map(({ body }) => body),
+    ...traces.map(({ body }) => body),
+    vocabulary,
+  ]).size;
+  for await (const problem of damage(side)) found.add(`${name}.bodies`, 'as its record says', problem);
+  return side;
+}
+
+/** @param digest undefined where the report tells none */
+async function readMeta(
+  folder: string,
+  name: string,
+  digest: string | null | undefined,
+  found: Findings,
+): Promise<BaselineMeta | undefined> {
+  const path = join(folder, 'baseline.json');
+  try {
+    const bytes = await readFile(path);
+    found.files += 1;
+    if (digest !== undefined) found.compare(`digests.${name}`, digest, sha256(bytes));
+    return BaselineMeta.parse(JSON.parse(bytes.toString('utf8')));
+  } catch (error) {
+    found.add(
+      `digests.${name}`,
+      digest ?? 'a baseline',
+      `${path} cannot be read: ${systemCode(error) ?? (error instanceof Error ? error.message : String(error))}`,
+    );
+    return undefined;
+  }
+}
+
+function withoutSuffix(reportPath: string): string {
+  if (reportPath.endsWith(SUFFIX)) return reportPath.slice(0, -SUFFIX.length);
+  throw new UserError(
+    'input-invalid',
+    `${reportPath} does not end with \`${SUFFIX}\`: where its record lies is unknown.`,
+    'Name the folder of the record too.',
+  );
+}
+
+/** @throws UserError `input-invalid` when there is no record: what was never there is no disagreement */
+async function folderOf(what: 'record' | 'baseline', folder: string): Promise<string> {
+  try {
+    await stat(join(folder, 'record.json'));
+    return folder;
+  } catch (cause) {
+    throw new UserError(
+      'input-invalid',
+      `The report was made from a ${what}, and ${folder} holds none (${systemCode(cause) ?? String(cause)}).`,
+      `Bring the ${what}'s folder there, or name where it is.`,
+      { cause },
+    );
+  }
+}
+
+/** Gathers what differs, and how much was looked at. */
+class Findings {
+  files = 0;
+  bodies = 0;
+  relations = 0;
+  findings = 0;
+  readonly #all: Disagreement[] = [];
+  #more = 0;
+
+  add(path: string, reported: string, derived: string): void {
+    if (this.#all.length < MAX_TOLD)
+      this.#all.push({ path: shown(path), reported: shown(reported), derived: shown(derived) });
+    else this.#more += 1;
+  }
+
+  /** By canonical JSON: equal digests, equal bytes. What differs is then looked for. */
+  compare(path: string, reported: unknown, derived: unknown): void {
+    const [left, right] = [plain(reported), plain(derived)];
+    if (digestJson({ value: left }) !== digestJson({ value: right })) this.#differ(path, left, right);
+  }
+
+  #differ(path: string, left: unknown, right: unknown): void {
+    if (isGroup(left) && isGroup(right) && Array.isArray(left) === Array.isArray(right)) {
+      const [a, b] = [new Map(Object.entries(left)), new Map(Object.entries(right))];
+      for (const key of new Set([...a.keys(), ...b.keys()]))
+        this.#differ(Array.isArray(left) ? `${path}[${key}]` : `${path}.${key}`, a.get(key), b.get(key));
+    } else if (left !== right)
+      this.add(path, JSON.stringify(left) ?? ABSENT, JSON.stringify(right) ?? ABSENT);
+  }
+
+  result(): Verification {
+    const rest =
+      this.#more === 0 ? [] : [{ path: '…', reported: `${this.#more} more`, derived: `${this.#more} more` }];
+    const found = {
+      agrees: this.#all.length === 0,
+      checked: {
+        files: this.files,
+        bodies: this.bodies,
+        relations: this.relations,
+        findings: this.findings,
+      },
+      disagreements: [...this.#all, ...rest],
+    };
+    return { ...found, lines: linesOf(found) };
+  }
+}
+
+const ABSENT = '(absent)';
+
+const isGroup = (value: unknown): value is object => typeof value === 'object' && value !== null;
+
+const shown = (text: string) => excerpt(text, MAX_VALUE);
+
+function linesOf({ agrees, checked, disagreements }: Omit<Verification, 'lines'>): string[] {
+  const { files, bodies, relations, findings } = checked;
+  return [
+    ...disagreements.map(
+      ({ path, reported, derived }) => `${path}: the report says ${reported}, its files give ${derived}`,
+    ),
+    `Checked: ${counted(files, 'file')} by digest, ${bodies} bodies opened and digested anew, ${counted(relations, 'relation')} with ${counted(findings, 'finding')} compared anew.`,
+    'Not checked: that an engine computed this record, and what the report takes from outside of it (what the suite asked for, places in its file, paths, the runtime’s words).',
+    agrees
+      ? 'The report agrees with its record and baseline.'
+      : 'The report DISAGREES with its record and baseline.',
+  ];
+}

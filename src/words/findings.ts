@@ -1,0 +1,179 @@
+import { excerpt } from '../inert.ts';
+import { ARRANGEMENTS, type PassKind } from '../record/schema.ts';
+import type { Report } from '../report/model.ts';
+import type {
+  ReportedDivergence,
+  ReportedFinding,
+  ReportedForkSide,
+  ReportedTrace,
+} from '../report/schema.ts';
+import type { RelationName } from '../suite/schema.ts';
+import { counted, finite, nats } from './figures.ts';
+import { distanceWords } from './sizes.ts';
+
+/** Longest name of a module and text of a token, once they are inert. */
+const MAX_MODULE = 160;
+const MAX_TOKEN = 40;
+/** Modules of one side only that are named. */
+const MAX_NAMED = 3;
+/** A comparison lists no more of them. */
+const LISTED = 20;
+
+/** What a finding's numbers are told with. */
+export interface Frame {
+  readonly relation: RelationName;
+  /** Of the logits, e.g. `bfloat16`; undefined where the engine does not tell. */
+  readonly dtype: string | undefined;
+}
+
+export function frameOf(relation: RelationName, { environment }: Pick<Report, 'environment'>): Frame {
+  const dtype = environment.settings.effective['dtype'];
+  return {
+    relation,
+    dtype: typeof dtype === 'string' ? excerpt(dtype.replace(/^torch\./, ''), MAX_TOKEN) : undefined,
+  };
+}
+
+/** What to call the left and the right observation of a relation. */
+export function sidesOf(relation: RelationName): readonly [left: string, right: string] {
+  switch (relation) {
+    case 'baseline':
+      return ['in the baseline', 'now'];
+    case 'rerun':
+      return ['at first', 'again'];
+    case 'restart':
+      return ['at the first start', 'at a later start'];
+    case 'batch':
+      return ['alone', 'in a batch'];
+    case 'order':
+      return ['in order', 'in reverse'];
+    case 'prefix-cache':
+      return ['cold', 'from the prefix cache'];
+    case 'prefill':
+      return ['decoded', 'prefilled'];
+  }
+}
+
+/** All that is known of a finding beside its agreement; empty for an identical one. Not yet inert, but capped. */
+export function findingWords(finding: ReportedFinding, frame: Frame): string {
+  const { kind, agreement, divergence, distance, trace, reason } = finding;
+  const parts = [
+    divergence === null ? '' : divergenceWords(divergence, kind, frame, distance === null),
+    distance === null ? '' : distanceWords(distance),
+    trace === null ? '' : traceWords(trace),
+    reason === null || (agreement === 'identical' && isNote(reason)) ? '' : reason,
+  ];
+  return parts.filter((part) => part !== '').join('; ');
+}
+
+/** A reason that only tells pairs apart, e.g. `lifetime-1 and lifetime-2`: of what is identical, nothing to tell. */
+const isNote = (reason: string) =>
+  reason.split(' ').every((word) => word === 'and' || NAMES.has(word) || /^lifetime-\d+$/.test(word));
+const NAMES: ReadonlySet<string> = new Set([...ARRANGEMENTS, 'trace']);
+
+/** A step of a score is a position of the sequence. */
+const unitOf = (kind: PassKind) => (kind === 'score' ? 'position' : 'step');
+
+/** Where and how much, in one plain sentence. Steps are told from 1. */
+export function divergenceWords(
+  divergence: ReportedDivergence,
+  kind: PassKind,
+  frame: Frame,
+  tellsLargest = true,
+): string {
+  const { logprobStep, logprobSteps, tokenStep, steps, largestNats, fork } = divergence;
+  const unit = unitOf(kind);
+  const parts: string[] = [];
+  if (logprobStep !== null && logprobStep !== tokenStep)
+    parts.push(
+      logprobSteps > 1
+        ? `bits differ at ${logprobSteps} of ${counted(steps, unit)}, first at ${unit} ${logprobStep + 1}`
+        : `bits differ at ${unit} ${logprobStep + 1} of ${steps} only`,
+    );
+  // Not a number is worth telling as much as a number above 0.
+  if (tellsLargest && finite(largestNats) !== 0)
+    parts.push(
+      `largest difference ${nats(largestNats)}${tokenStep === null ? '' : ' before the tokens part'}`,
+    );
+  if (tokenStep !== null) {
+    const [left, right] = sidesOf(frame.relation);
+    const told =
+      fork === null
+        ? ''
+        : `: ${forkSideWords(fork.left, left, frame)}; ${forkSideWords(fork.right, right, frame)}`;
+    parts.push(`tokens part at ${unit} ${tokenStep + 1}${told}`);
+  }
+  return parts.join('; ');
+}
+
+/** `“ Paris” (token 12) in the baseline, near tie, 0.0180 nats (1 step of bfloat16)`. */
+function forkSideWords(side: ReportedForkSide, when: string, frame: Frame): string {
+  if (side.token === null) return `the end ${when}`;
+  const text = side.text === null ? '' : `“${excerpt(side.text, MAX_TOKEN)}” `;
+  return `${text}(token ${side.token}) ${when}, ${tieWords(side, frame)}`;
+}
+
+export function tieWords({ tie, marginNats, marginSteps, top }: ReportedForkSide, { dtype }: Frame): string {
+  const known = marginNats === null ? undefined : finite(marginNats);
+  const margin = known === undefined ? '' : `, ${known < 0 ? 'behind' : 'ahead'} by ${nats(Math.abs(known))}`;
+  switch (tie) {
+    case 'exact':
+      return 'an exact tie';
+    case 'near': {
+      const steps = marginSteps === null ? undefined : finite(marginSteps);
+      const told =
+        steps === undefined
+          ? ''
+          : ` (${counted(Number(steps.toPrecision(2)), 'step')} of ${dtype ?? 'the logits’ dtype'})`;
+      return `near tie${margin}${told}`;
+    }
+    case 'none':
+      return `not a tie${margin}`;
+    case 'unknown':
+      return marginNats === null
+        ? `margin unknown: the other token is not among its ${top.length} best`
+        : margin.replace(/^, /, '') || nats(marginNats);
+  }
+}
+
+/** Which module computes something else first. */
+export function traceWords({
+  modules,
+  differing,
+  first,
+  firstIndex,
+  onlyLeft,
+  onlyRight,
+}: ReportedTrace): string {
+  const named = (names: readonly string[]) => {
+    const shown = names.slice(0, MAX_NAMED).map(moduleName);
+    const more = names.length - shown.length;
+    const least = names.length >= LISTED ? 'at least ' : '';
+    return more > 0 ? `${shown.join(', ')} and ${least}${more} more` : shown.join(', ');
+  };
+  const parts: string[] = [];
+  if (onlyLeft.length > 0) parts.push(`modules that are gone: ${named(onlyLeft)}`);
+  if (onlyRight.length > 0) parts.push(`modules that are new: ${named(onlyRight)}`);
+  if (first !== null) {
+    const before =
+      firstIndex === null
+        ? ''
+        : firstIndex === 0
+          ? '; it is the first that runs'
+          : `; ${firstIndex} ran before it and agree`;
+    parts.push(`first different module: ${moduleName(first)} (${differing} of ${modules} differ${before})`);
+  } else if (differing > 0) parts.push(`${differing} of ${modules} modules differ`);
+  else if (parts.length === 0) parts.push(`none of ${modules} modules differs`);
+  return parts.join('; ');
+}
+
+/** What it means that something else differs and no module does. */
+export const OUTSIDE_MODULES =
+  'no module differs: the change lies in sampling, log-softmax, compilation or decode';
+
+const moduleName = (name: string) => excerpt(name, MAX_MODULE);
+
+/** What a text hash would have said of a finding: the reason this project looks at bits. */
+export function textHashWords(textIdentical: boolean | null): string {
+  return textIdentical === null ? '–' : textIdentical ? 'same' : 'differs';
+}

@@ -1,0 +1,163 @@
+import type { Agreement } from '../compare/types.ts';
+import { PASS_KINDS } from '../record/schema.ts';
+import type { ReportedFinding, ReportedRelation } from '../report/schema.ts';
+import { finite } from './figures.ts';
+import { type Frame, findingWords, OUTSIDE_MODULES } from './findings.ts';
+
+/** What a relation found for one prompt, over all kinds of passes. */
+export interface Group {
+  readonly prompt: string;
+  /** Not a prompt of the suite's but a text of ours, traced to see every module. */
+  readonly isTrace: boolean;
+  /** Worst first; never empty. */
+  readonly findings: readonly ReportedFinding[];
+  readonly worst: ReportedFinding;
+}
+
+const RANK: Readonly<Record<Agreement, number>> = {
+  'inputs-differ': 0,
+  'tokens-differ': 1,
+  'logprobs-differ': 2,
+  'modules-differ': 3,
+  unmeasured: 4,
+  added: 5,
+  removed: 6,
+  identical: 7,
+};
+
+/** What breaks a requirement first, then by kind; other tokens by how early, other bits by how much. */
+export function worstFirst(a: ReportedFinding, b: ReportedFinding): number {
+  return (
+    Number(a.holds) - Number(b.holds) ||
+    RANK[a.agreement] - RANK[b.agreement] ||
+    tokenStep(a) - tokenStep(b) ||
+    largest(b) - largest(a)
+  );
+}
+
+const tokenStep = ({ divergence }: ReportedFinding) => divergence?.tokenStep ?? 0;
+/** In nats; what is no number is worse than any. */
+const largest = ({ divergence, distance }: ReportedFinding) =>
+  Math.max(
+    ...[divergence, distance].map((one) =>
+      one === null ? 0 : (finite(one.largestNats) ?? Number.MAX_VALUE),
+    ),
+  );
+
+/** A relation's findings by prompt, worst first. */
+export function groupsOf(findings: readonly ReportedFinding[]): Group[] {
+  const all = new Map<string, ReportedFinding[]>();
+  for (const finding of findings) {
+    // A prompt may have the name of the traced text.
+    const key = `${finding.kind === 'trace'} ${finding.prompt}`;
+    const group = all.get(key);
+    if (group === undefined) all.set(key, [finding]);
+    else group.push(finding);
+  }
+  return [...all.values()]
+    .map((group) => group.toSorted(worstFirst))
+    .flatMap((sorted): Group[] => {
+      const [worst] = sorted;
+      return worst === undefined
+        ? []
+        : [{ prompt: worst.prompt, isTrace: worst.kind === 'trace', findings: sorted, worst }];
+    })
+    .sort((a, b) => worstFirst(a.worst, b.worst));
+}
+
+export const isDifferent = ({ agreement }: ReportedFinding) => {
+  switch (agreement) {
+    case 'inputs-differ':
+    case 'tokens-differ':
+    case 'logprobs-differ':
+    case 'modules-differ':
+      return true;
+    case 'identical':
+    case 'unmeasured':
+    case 'added':
+    case 'removed':
+      return false;
+  }
+};
+
+export const isIdentical = ({ findings }: Group) =>
+  findings.every(({ agreement }) => agreement === 'identical');
+
+/** Findings that broke what their relation requires; one that was not measured says nothing of the engine. */
+export const isBroken = ({ holds, agreement }: ReportedFinding) => !holds && agreement !== 'unmeasured';
+
+/** What a hash of the text would have said of this prompt; null where no text was generated. */
+export function textOf({ findings }: Group): boolean | null {
+  const told = findings.flatMap(({ textIdentical }) => (textIdentical === null ? [] : [textIdentical]));
+  return told.length === 0 ? null : told.every((same) => same);
+}
+
+/** In the order in which passes run. */
+export function byKind({ findings }: Group): ReportedFinding[] {
+  return PASS_KINDS.flatMap((kind) => findings.filter((finding) => finding.kind === kind));
+}
+
+/** `seen by generate at step 4, force at 31 of 32 steps; not by score`. Of a kind that was compared twice, the worse. */
+export function seenWords(group: Group): string {
+  const worst = PASS_KINDS.flatMap((kind) => group.findings.find((finding) => finding.kind === kind) ?? []);
+  const seen = worst.filter(isDifferent).map(seenBy);
+  const kindsOf = (agreement: Agreement) =>
+    worst
+      .filter((finding) => finding.agreement === agreement)
+      .map(({ kind }) => kind)
+      .join(', ');
+  return [
+    ['seen by', seen.join(', ')],
+    ['not by', kindsOf('identical')],
+    ['unmeasured by', kindsOf('unmeasured')],
+  ]
+    .filter(([, told]) => told !== '')
+    .map((part) => part.join(' '))
+    .join('; ');
+}
+
+function seenBy({ kind, divergence, trace }: ReportedFinding): string {
+  if (trace !== null) return `${kind} in ${trace.differing} of ${trace.modules} modules`;
+  if (divergence === null) return kind;
+  const { logprobStep, logprobSteps, tokenStep, steps } = divergence;
+  switch (kind) {
+    case 'generate':
+    case 'trace': {
+      const first = logprobStep ?? tokenStep;
+      return first === null ? kind : `${kind} at step ${first + 1}`;
+    }
+    case 'force':
+    case 'score':
+      return `${kind} at ${logprobSteps} of ${steps} ${kind === 'score' ? 'positions' : 'steps'}`;
+  }
+}
+
+/** Each kind's own words, e.g. `score: bits differ at …`; kinds without words are left out. */
+export function kindWords(group: Group, frame: Frame): string[] {
+  return byKind(group).flatMap((finding) => {
+    const words = findingWords(finding, frame);
+    return words === '' ? [] : [`${finding.kind}: ${words}`];
+  });
+}
+
+/** Do log-probabilities or tokens of the same inputs differ, and yet no traced module? */
+export function seesNoModule({ findings }: Pick<ReportedRelation, 'findings'>): boolean {
+  const traces = findings.filter(({ kind }) => kind === 'trace');
+  return (
+    traces.length > 0 &&
+    traces.every(({ agreement }) => agreement === 'identical') &&
+    findings.some((finding) => isDifferent(finding) && finding.agreement !== 'inputs-differ')
+  );
+}
+
+/** What the trace of a relation says of what differs in one of its prompts; empty where none was taken. */
+export function traceHint(
+  relation: Pick<ReportedRelation, 'findings'>,
+  { worst }: Pick<Group, 'worst'>,
+  frame: Frame,
+): string {
+  const [traced] = relation.findings.filter(({ kind }) => kind === 'trace').toSorted(worstFirst);
+  if (traced !== undefined && isDifferent(traced)) return findingWords({ ...traced, reason: null }, frame);
+  // Other inputs explain everything.
+  return seesNoModule(relation) && worst.agreement !== 'inputs-differ' ? OUTSIDE_MODULES : '';
+}

@@ -1,0 +1,347 @@
+import type { Provenance } from '../baseline/port.ts';
+import type { Agreement, Decision } from '../compare/types.ts';
+import type { BaselineView, Coverage, Report } from '../report/model.ts';
+import { daysBetween } from '../report/notices.ts';
+import type { ReportedRelation } from '../report/schema.ts';
+import { counted, percentUp } from './figures.ts';
+import { OUTSIDE_MODULES } from './findings.ts';
+import { seesNoModule } from './groups.ts';
+import { sizeWords } from './sizes.ts';
+
+/** One sentence each for what happened, what it means and what to do. All surfaces speak with these. */
+export interface Words {
+  readonly title: string;
+  readonly meaning: string;
+  readonly next: string;
+}
+
+/** What the words depend on. */
+export type Told = Pick<Report, 'conclusion' | 'relations' | 'accepted'> & {
+  readonly context: Pick<Report['context'], 'mode' | 'baseline'>;
+};
+
+export function conclusionWords({ conclusion, relations, context, accepted }: Told): Words {
+  switch (conclusion) {
+    case 'reproduced':
+      return context.mode === 'check'
+        ? {
+            title: 'Reproduced',
+            meaning: 'Every compared prompt agrees as the suite requires.',
+            next: 'Nothing to do.',
+          }
+        : {
+            title: 'Agrees with itself',
+            meaning: 'The engine repeated its own tokens and log-probability bits.',
+            next: 'Nothing to do.',
+          };
+    case 'drift':
+      return accepted === null
+        ? {
+            title: 'Drift',
+            meaning: driftMeaning(relations),
+            next: 'If it is not meant, look at the changed facts of the environment first. If it is, accept exactly this record in the suite, or refresh the baseline once it is merged.',
+          }
+        : {
+            title: 'Drift (accepted)',
+            meaning: `The suite accepts exactly this record, for “${accepted.reason}”. ${driftMeaning(relations)}`,
+            next: acceptedNext(context.baseline),
+          };
+    case 'unstable':
+      return {
+        title: 'Unstable',
+        meaning: unstableMeaning(relations),
+        next: 'Look for autotuning, races between requests and non-deterministic kernels; docs/determinism.md lists the usual causes.',
+      };
+    case 'relation-broken': {
+      const broken = relations.filter(
+        ({ relation, status }) => status === 'broken' && relation !== 'baseline',
+      );
+      return {
+        title: 'Relation broken',
+        meaning: `The suite holds this engine to ${broken.map(({ relation, requirement }) => `\`${relation}: ${requirement}\``).join(', ')}, and that does not hold here. It is no drift from the baseline.`,
+        next: 'If the engine promises it, see whether that mode is in force. If it does not, ask for `measure`: the relation is then compared with what it showed at the refresh.',
+      };
+    }
+    case 'no-baseline':
+      return {
+        title: 'No baseline',
+        meaning: 'The store answered and holds no baseline of this suite: nothing was compared.',
+        next: 'Run the refresh workflow on the default branch (`gh workflow run refresh.yml -f reason="first baseline"`). Usual reasons: it never ran, it is not on the default branch or not merged yet; or, in the cache, its entry was not used for 7 days and was evicted.',
+      };
+    case 'incomparable':
+      return {
+        title: 'Incomparable',
+        meaning: `Baselines exist, but of another hardware class${classesOf(context.baseline)}: other hardware rounds otherwise, which is no drift.`,
+        next: 'Run the check on a runner of that class, or run the refresh workflow on this one.',
+      };
+    case 'unmeasured':
+      return {
+        title: 'Unmeasured',
+        meaning:
+          'Something that the suite asks for was not proven to have been exercised, so it says nothing.',
+        next: 'The table names what is missing. If every prompt asks something else on purpose, keep the old ones beside the new under ids of their own, or refresh once it is merged.',
+      };
+    case 'unhealthy-gpu':
+      return {
+        title: 'Unhealthy GPU',
+        meaning: 'The GPU reports a fault: whatever it computes cannot be trusted.',
+        next: 'Take the runner out of service and see `nvidia-smi -q`.',
+      };
+  }
+}
+
+const classesOf = (baseline: BaselineView) =>
+  baseline.kind === 'incomparable' && baseline.otherClasses.length > 0
+    ? ` (${baseline.otherClasses.slice(0, 5).join(', ')})`
+    : '';
+
+function acceptedNext(baseline: BaselineView): string {
+  if (baseline.kind !== 'stored')
+    return 'Once it is merged, the workflow that runs on the push stores it as the baseline.';
+  return baseline.store === 'files'
+    ? 'The files of the new baseline lie in the checkout: it counts once they are committed and merged.'
+    : 'It is the baseline now: the acceptance can go from the suite.';
+}
+
+function driftMeaning(relations: readonly ReportedRelation[]): string {
+  const held = relations.some(({ relation, status }) => relation === 'rerun' && status === 'held');
+  const decision = decisionOf(relations);
+  const drifted = held
+    ? `The engine repeats itself ${decision?.of === 1 ? 'within this start' : 'here'}, but it no longer computes what the baseline recorded.`
+    : 'The engine no longer computes what the baseline recorded.';
+  return decision === null || decision.known === decision.of
+    ? drifted
+    : `${drifted} ${decisionWords(decision)}`;
+}
+
+function unstableMeaning(relations: readonly ReportedRelation[]): string {
+  const broken = relations.flatMap(({ relation, status }) =>
+    status === 'broken' && (relation === 'rerun' || relation === 'restart') ? relation : [],
+  );
+  const decision = decisionOf(relations);
+  const parts = [
+    ...(broken.includes('rerun') ? ['The same work in the same engine gave other bits.'] : []),
+    ...(broken.includes('restart') ? ['The same work after a restart of the engine gave other bits.'] : []),
+    ...(decision !== null && decision.of > 1 && (decision.known > 0 || decision.distinct > 1)
+      ? [decisionWords(decision)]
+      : []),
+    'A comparison with a baseline would be noise.',
+  ];
+  return parts.join(' ');
+}
+
+const decisionOf = (relations: readonly ReportedRelation[]) =>
+  relations.find(({ relation }) => relation === 'baseline')?.decision ?? null;
+
+/** What the engine starts of this run say beside those of the baseline. */
+export function decisionWords({ of, known, distinct, baselineLifetimes, falseAlarm }: Decision): string {
+  const baseline = `the baseline’s ${counted(baselineLifetimes, 'engine start')}`;
+  if (known === of)
+    return of === 1
+      ? `The one engine start gave an outcome that the baseline knows, from ${counted(baselineLifetimes, 'engine start')}.`
+      : `${of} of ${of} engine starts gave outcomes that the baseline knows, from ${counted(baselineLifetimes, 'engine start')}.`;
+  if (of === 1)
+    return 'Only one engine start was looked at: an engine that does not repeat from start to start would look the same.';
+  if (known > 0)
+    return `${known} of ${of} engine starts gave outcomes that the baseline knows, ${of - known} did not: this engine has more than one outcome.`;
+  const chance =
+    falseAlarm === null
+      ? ''
+      : ` An engine that did not change looks like that with a chance of at most ${percentUp(falseAlarm)}, if engine starts are independent.`;
+  return distinct > 1
+    ? `None of ${of} engine starts gave an outcome that ${baseline} had given, and they gave ${distinct} different ones: this engine does not repeat between starts.${chance}`
+    : `${of} of ${of} engine starts gave this, and none of ${baseline} did.${chance}`;
+}
+
+export function agreementWords(agreement: Agreement): string {
+  switch (agreement) {
+    case 'identical':
+      return 'identical bits';
+    case 'modules-differ':
+      return 'modules compute something else';
+    case 'logprobs-differ':
+      return 'same tokens, other log-probability bits';
+    case 'tokens-differ':
+      return 'other tokens';
+    case 'inputs-differ':
+      return 'the prompt itself tokenises differently';
+    case 'unmeasured':
+      return 'unmeasured';
+    case 'added':
+      return 'new prompt, nothing to compare with';
+    case 'removed':
+      return 'no longer in the suite';
+  }
+}
+
+/** `at the refresh: 4 identical bits, 1 other tokens`; empty where there was none. */
+export function atRefreshWords({ atRefresh }: Pick<ReportedRelation, 'atRefresh'>): string {
+  if (atRefresh === null) return '';
+  const counts = (Object.entries(atRefresh) as [Agreement, number][]).filter(([, count]) => count > 0);
+  return counts.length === 0
+    ? 'at the refresh: not measured'
+    : `at the refresh: ${counts.map(([agreement, count]) => `${count} ${agreementName(agreement)}`).join(', ')}`;
+}
+
+/** What a relation tells beside its table. Not yet inert. */
+export function relationLines(
+  relation: ReportedRelation,
+  { conclusion, yardstick }: Pick<Report, 'conclusion' | 'yardstick'>,
+): readonly string[] {
+  const { size, decision } = relation;
+  // What the verdict rests on is told with the verdict.
+  const told = conclusion === 'drift' || conclusion === 'unstable';
+  const refresh = atRefreshWords(relation);
+  return [
+    ...(decision === null || decision.of === 0 || told ? [] : [decisionWords(decision)]),
+    ...(size === null ? [] : sizeWords(size, yardstick)),
+    ...(seesNoModule(relation) ? [`Trace: ${OUTSIDE_MODULES}.`] : []),
+    ...(refresh === '' ? [] : [`${refresh.slice(0, 1).toUpperCase()}${refresh.slice(1)}.`]),
+  ];
+}
+
+/** Of several, in a list: one or two words. */
+export function agreementName(agreement: Agreement): string {
+  switch (agreement) {
+    case 'identical':
+      return 'identical';
+    case 'modules-differ':
+      return 'with other modules';
+    case 'logprobs-differ':
+      return 'with other bits';
+    case 'tokens-differ':
+      return 'with other tokens';
+    case 'inputs-differ':
+      return 'with other prompt tokens';
+    case 'unmeasured':
+      return 'unmeasured';
+    case 'added':
+      return 'new';
+    case 'removed':
+      return 'removed';
+  }
+}
+
+/** `of 2026-11-23 10:00 UTC (3 days ago), refreshed by @octocat for “vLLM 0.31” (run 123, commit a1b2c3)`. */
+function provenanceWords(provenance: Provenance, now: string): string {
+  const { actor, reason, createdAt, commit, runId, pullRequest } = provenance;
+  const days = daysBetween(createdAt, now);
+  const source = [
+    `run ${runId}`,
+    ...(commit === '' ? [] : [`commit ${commit.slice(0, 12)}`]),
+    ...(pullRequest === null ? [] : [`pull request #${pullRequest}`]),
+  ];
+  const ago = days === 0 ? '' : ` (${counted(days, 'day')} ago)`;
+  return `of ${createdAt.slice(0, 16).replace('T', ' ')} UTC${ago}, refreshed by ${actor} for “${reason}” (${source.join(', ')})`;
+}
+
+/**
+ * The two ways to make a drift the new baseline, ready to be copied; empty where there is nothing to accept. All that
+ * stands in them is of our own making: digests, names of a narrow grammar.
+ */
+export function acceptWords(
+  report: Pick<Report, 'conclusion' | 'accepted' | 'acceptable' | 'hardwareClass' | 'context'>,
+): AcceptWords | undefined {
+  const { conclusion, accepted, acceptable, hardwareClass, context } = report;
+  const { rules, places } = context;
+  if (conclusion !== 'drift' || accepted !== null) return undefined;
+  // The push is judged by the merged suite: another depth or name gives another record there.
+  const judge = rules.kind === 'base' ? rules.changes.filter(({ inForce }) => !inForce) : [];
+  const isNamed = judge.some(({ field }) => /^(?:name|depth|relations)\b/.test(field));
+  return {
+    accept:
+      acceptable === null || isNamed
+        ? []
+        : [
+            'accept:',
+            `  - record: ${acceptable}`,
+            `    hardware-class: ${hardwareClass}`,
+            '    reason: "why these bits are meant"',
+          ],
+    intro:
+      acceptable === null
+        ? 'No single record can be accepted: the engine has several outcomes, or the suite lets bits move. Once the change is merged:'
+        : isNamed
+          ? 'The change alters what judges it, and its record will be another one after the merge: merge that apart. Or, once all of it is merged:'
+          : `To accept exactly this record, add to ${places.file} (one more entry, if it has \`accept\` already) and commit:`,
+    between: 'Or, once it is merged:',
+    refresh: 'gh workflow run refresh.yml -f reason="why these bits are to be trusted"',
+  };
+}
+
+interface AcceptWords {
+  readonly intro: string;
+  /** Lines of YAML; empty where no acceptance would do. */
+  readonly accept: readonly string[];
+  readonly between: string;
+  readonly refresh: string;
+}
+
+export function acceptLines(report: Parameters<typeof acceptWords>[0]): string[] {
+  const words = acceptWords(report);
+  if (words === undefined) return [];
+  const { intro, accept, between, refresh } = words;
+  return [intro, ...accept, ...(accept.length === 0 ? [] : [between]), refresh];
+}
+
+/** `prefill (score: 511 positions)`, `top_p, min_p (no prompt uses it)`. Not yet inert. */
+export function coverageWords(coverage: readonly Coverage[]): {
+  readonly exercised: readonly string[];
+  readonly not: readonly string[];
+} {
+  const told = (wanted: boolean) => {
+    const reasons = new Map<string, string[]>();
+    for (const { what, exercised, by } of coverage) {
+      if (exercised !== wanted) continue;
+      const parts = reasons.get(by);
+      if (parts === undefined) reasons.set(by, [what]);
+      else parts.push(what);
+    }
+    return [...reasons].map(([by, parts]) => `${parts.join(', ')} (${by})`);
+  };
+  return { exercised: told(true), not: told(false) };
+}
+
+/**
+ * Which baseline: of when, by whom, why and where it is kept; or why there is none. Not yet inert.
+ *
+ * @param now when the run began
+ */
+export function baselineWords(baseline: BaselineView, now: string): readonly string[] {
+  switch (baseline.kind) {
+    case 'found': {
+      const history = baseline.replaced === 0 ? '' : ` It has ${counted(baseline.replaced, 'predecessor')}.`;
+      return [
+        `Compared with the baseline ${provenanceWords(baseline.provenance, now)}.${history}`,
+        `Its key: ${baseline.key}`,
+        ...(baseline.provenance.runUrl === '' ? [] : [`Its run: ${baseline.provenance.runUrl}`]),
+        ...(baseline.proof === null ? [] : [`Its place is proven: ${baseline.proof}.`]),
+      ];
+    }
+    case 'stored':
+      return [
+        baseline.store === 'files'
+          ? `Wrote the files of a baseline ${provenanceWords(baseline.provenance, now)}. It counts once they are committed and merged.`
+          : `Stored a baseline ${provenanceWords(baseline.provenance, now)}.`,
+        `Its key: ${baseline.key}`,
+        ...(baseline.replaced === null ? [] : [`It replaces ${baseline.replaced}`]),
+      ];
+    case 'unchanged':
+      return [
+        `Nothing that can be compared changed, and nothing was stored: the baseline ${provenanceWords(baseline.provenance, now)} stays.`,
+        `Its key: ${baseline.key}`,
+      ];
+    case 'dry-run':
+      return [
+        `Nothing was stored, since \`dry-run\` was asked for. It would be ${baseline.key}`,
+        baseline.replaced === null ? 'It would replace nothing.' : `It would replace ${baseline.replaced}`,
+      ];
+    case 'not-stored':
+      return [`No baseline was stored: ${baseline.reason}`];
+    case 'incomparable':
+    case 'absent':
+      return baseline.explanation;
+    case 'not-asked':
+      return [];
+  }
+}

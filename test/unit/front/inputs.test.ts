@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { describe, test } from 'node:test';
+import { parse } from 'yaml';
+import { parseInputs } from '../../../src/front/inputs.ts';
+import { thrownBy } from '../support/suites.ts';
+
+const ENVIRONMENT = {
+  GITHUB_WORKSPACE: '/runner/repository',
+  RUNNER_TEMP: '/runner/temp',
+  RUNNER_TOOL_CACHE: '/runner/tools',
+  RUNNER_NAME: 'gpu-1',
+  GITHUB_RUN_ID: '42',
+  GITHUB_RUN_ATTEMPT: '2',
+  GITHUB_REPOSITORY: 'acme/models',
+  GITHUB_ACTION: 'step',
+  GITHUB_SERVER_URL: 'https://github.com',
+  GITHUB_SHA: 'c0ffee',
+  GITHUB_REF: 'refs/heads/main',
+  GITHUB_WORKFLOW: 'refresh',
+  GITHUB_ACTOR: 'alice',
+  GITHUB_EVENT_NAME: 'workflow_dispatch',
+};
+
+const parsed = (
+  inputs: Readonly<Record<string, string>> = {},
+  environment: NodeJS.ProcessEnv = ENVIRONMENT,
+) => parseInputs((name) => inputs[name] ?? '', environment, '/harness');
+const refused = (inputs: Readonly<Record<string, string>>) => thrownBy(() => parsed(inputs));
+
+describe('inputs', () => {
+  test('have defaults, the same as action.yml says', async () => {
+    const action = parse(await readFile(new URL('../../../action.yml', import.meta.url), 'utf8')) as {
+      readonly inputs: Readonly<Record<string, { readonly default?: string }>>;
+    };
+    const written = Object.fromEntries(
+      Object.entries(action.inputs).map(([name, { default: value }]) => [name, value ?? '']),
+    );
+    // The runner fills the token in.
+    assert.deepEqual(parsed({ ...written, 'github-token': '' }), parsed());
+    const { mode, settings } = parsed();
+    assert.equal(mode, 'check');
+    assert.equal(settings.suite, 'determinism.yml');
+    assert.equal(settings.runtime, 'auto');
+    assert.equal(settings.python, 'python3');
+    assert.deepEqual(settings.gpuDevices, []);
+    assert.equal(settings.timeoutSeconds, 3600);
+    assert.equal(settings.inactivitySeconds, 1200);
+    assert.equal(settings.hubToken, undefined);
+    const { announcing, merging } = parsed();
+    assert.deepEqual(announcing, { comment: 'drift', checkRun: false });
+    assert.deepEqual(merging, { reports: '/runner/repository/reports', expected: 1 });
+  });
+
+  test('are all known to action.yml, and all of action.yml are read', async () => {
+    const action = parse(await readFile(new URL('../../../action.yml', import.meta.url), 'utf8')) as {
+      readonly inputs: Readonly<Record<string, unknown>>;
+    };
+    const asked = new Set<string>();
+    const ask = (name: string) => {
+      asked.add(name);
+      return '';
+    };
+    parseInputs(ask, ENVIRONMENT, '/harness');
+    assert.deepEqual([...asked].sort(), Object.keys(action.inputs).sort());
+  });
+
+  test('name folders: the record’s in the runner’s temporary one, or below the workspace', () => {
+    assert.equal(parsed().settings.recordPath, '/runner/temp/deterministic-ml/record-42-2-step');
+    assert.equal(
+      parsed({ 'record-path': 'out/record' }).settings.recordPath,
+      '/runner/repository/out/record',
+    );
+    assert.equal(parsed({ 'record-path': '/mnt/record' }).settings.recordPath, '/mnt/record');
+    assert.equal(parsed().settings.statePath, '/runner/tools/deterministic-ml');
+    assert.equal(
+      parsed({}, { HOME: '/home/a', GITHUB_WORKSPACE: '/w' }).settings.statePath,
+      '/home/a/.cache/deterministic-ml',
+    );
+    assert.equal(
+      parsed({}, { XDG_CACHE_HOME: '/c', HOME: '/home/a' }).settings.statePath,
+      '/c/deterministic-ml',
+    );
+  });
+
+  test('name the run', () => {
+    assert.deepEqual(parsed().settings.job, {
+      repository: 'acme/models',
+      run: '42',
+      attempt: '2',
+      runner: 'gpu-1',
+    });
+    const { refreshing } = parsed({ mode: 'refresh', reason: 'vLLM 0.31' });
+    assert.equal(refreshing.reason, 'vLLM 0.31');
+    assert.equal(parsed().settings.runUrl, 'https://github.com/acme/models/actions/runs/42/attempts/2');
+    assert.equal(refreshing.actor, 'alice');
+  });
+
+  test('list devices by index or UUID', () => {
+    const devices = [
+      '0',
+      'GPU-8f5c2b1a-0000-1111-2222-333344445555',
+      'MIG-8f5c2b1a-0000-1111-2222-333344445555',
+    ];
+    assert.deepEqual(parsed({ 'gpu-devices': ` ${devices.join(' , ')},` }).settings.gpuDevices, devices);
+  });
+
+  test('take minutes with a fraction', () => {
+    assert.equal(parsed({ 'timeout-minutes': '0.5' }).settings.timeoutSeconds, 30);
+  });
+});
+
+describe('inputs that are wrong', () => {
+  for (const [inputs, message] of [
+    [
+      { mode: 'Refresh' },
+      '`mode` is `Refresh`, but must be `check` or `refresh` or `power` or `log` or `report`.',
+    ],
+    [{ runtime: 'podman' }, '`runtime` is `podman`, but must be `auto` or `docker` or `process`.'],
+    [{ 'timeout-minutes': '0' }, '`timeout-minutes` is `0`, but must be a number of minutes above 0.'],
+    [{ 'timeout-minutes': '-5' }, '`timeout-minutes` is `-5`, but must be a number of minutes above 0.'],
+    [
+      { 'timeout-minutes': 'an hour' },
+      '`timeout-minutes` is `an hour`, but must be a number of minutes above 0.',
+    ],
+    [
+      { 'inactivity-minutes': 'Infinity' },
+      '`inactivity-minutes` is `Infinity`, but must be a number of minutes above 0.',
+    ],
+    [
+      { 'inactivity-minutes': '1e9' },
+      '`inactivity-minutes` is `1e9`, but must be a number of minutes above 0.',
+    ],
+    [
+      { 'gpu-devices': 'all' },
+      '`gpu-devices` has `all`, which is neither an index nor a UUID such as GPU-….',
+    ],
+    [
+      { 'gpu-devices': '0;rm' },
+      '`gpu-devices` has `0;rm`, which is neither an index nor a UUID such as GPU-….',
+    ],
+    [
+      { mode: 'refresh' },
+      '`reason` is empty, but mode `refresh` needs one: it is shown with every later comparison.',
+    ],
+    [
+      { mode: 'report' },
+      '`expected-reports` is empty, but mode `report` needs the number of legs: one that died leaves no report.',
+    ],
+    [{ comment: 'yes' }, '`comment` is `yes`, but must be `drift` or `always` or `never`.'],
+    [{ 'check-run': 'yes' }, '`check-run` is `yes`, but must be `false` or `true`.'],
+    [{ 'expected-reports': '0' }, '`expected-reports` is `0`, but must be a whole number from 1 to 256.'],
+    [{ 'expected-reports': '2.5' }, '`expected-reports` is `2.5`, but must be a whole number from 1 to 256.'],
+    [{ reason: 'x'.repeat(1001) }, '`reason` is longer than 1000 characters.'],
+  ] as const)
+    test(JSON.stringify(inputs).slice(0, 60), () => {
+      const error = refused(inputs);
+      assert.equal(error.code, 'input-invalid');
+      assert.equal(error.message, message);
+      assert.match(error.hint, /`with:`/);
+    });
+
+  test('are told all at once', () => {
+    const { message } = refused({ mode: 'x', runtime: 'y', 'timeout-minutes': 'z', 'gpu-devices': 'a,b' });
+    assert.match(message, /^5 inputs are wrong:\n {2}`mode` is/);
+    assert.equal(message.split('\n').length, 6);
+  });
+});

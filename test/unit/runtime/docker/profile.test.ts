@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { type ContainerRequest, containerProfile } from '../../../../src/runtime/docker/profile.ts';
+import { bytesOf } from '../../../../src/runtime/sizes.ts';
+
+const request: ContainerRequest = {
+  image: 'engine',
+  role: 'engine',
+  boot: 'pass',
+  job: { repository: 'o/r', run: '1', attempt: '2', runner: 'r' },
+  deadline: 1000.5,
+  user: { uid: 1001, gid: 1002 },
+  network: 'none',
+  gpus: 'none',
+  devices: [],
+  memory: undefined,
+  cpus: undefined,
+  shm: 1,
+  mounts: [],
+  environment: {},
+};
+const environmentOf = (more: Partial<ContainerRequest>) =>
+  containerProfile({ ...request, ...more }).Env ?? [];
+const devicesOf = (more: Partial<ContainerRequest>) =>
+  containerProfile({ ...request, ...more }).HostConfig?.DeviceRequests;
+
+describe('the container', () => {
+  test('gets the first GPUs by their number, or those of the runner by name, never both', () => {
+    const [byCount] = devicesOf({ gpus: 2 }) ?? [];
+    assert.equal(byCount?.Count, 2);
+    assert.equal(byCount?.DeviceIDs, undefined);
+    const [byName] = devicesOf({ gpus: 2, devices: ['GPU-a', 'GPU-b', 'GPU-c'] }) ?? [];
+    assert.equal(byName?.Count, undefined);
+    assert.deepEqual(byName?.DeviceIDs, ['GPU-a', 'GPU-b']);
+  });
+
+  test('gets no more CPU time than it was given', () => {
+    const limit = (cpus: number | undefined) => containerProfile({ ...request, cpus }).HostConfig?.NanoCpus;
+    assert.equal(limit(1.5), 1_500_000_000);
+    assert.equal(limit(undefined), undefined);
+  });
+
+  test('without GPUs asks for none, though its image may', () => {
+    assert.equal(devicesOf({}), undefined);
+    assert.ok(environmentOf({}).includes('NVIDIA_VISIBLE_DEVICES=void'));
+    assert.ok(!environmentOf({ gpus: 1 }).includes('NVIDIA_VISIBLE_DEVICES=void'));
+  });
+
+  test('neither swaps nor is limited unless the suite says so', () => {
+    const memory = bytesOf('2GiB');
+    const limited = containerProfile({ ...request, memory }).HostConfig;
+    assert.equal(limited?.Memory, 2 * 1024 ** 3);
+    assert.equal(limited?.MemorySwap, limited?.Memory);
+    assert.equal(containerProfile(request).HostConfig?.Memory, undefined);
+  });
+
+  test('carries the labels that a later sweep goes by', () => {
+    assert.deepEqual(containerProfile(request).Labels, {
+      'deterministic-ml.role': 'engine',
+      'deterministic-ml.repository': 'o/r',
+      'deterministic-ml.run': '1',
+      'deterministic-ml.attempt': '2',
+      'deterministic-ml.runner': 'r',
+      'deterministic-ml.deadline': '1001',
+    });
+  });
+});

@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { fetchEnvironment, inherited, visibleDevices } from '../../../src/runtime/environment.ts';
+
+describe('what an engine inherits', () => {
+  test('what finds programs and devices, and what tunes the numbers', () => {
+    const kept = {
+      PATH: '/bin',
+      LC_ALL: 'C',
+      CUDA_HOME: '/usr/local/cuda',
+      VLLM_CPU_KVCACHE_SPACE: '1',
+      TORCHDYNAMO_DISABLE: '1',
+      RUNNER_TRACKING_ID: 'github_1',
+    };
+    assert.deepEqual(inherited({ ...kept, UNSET: undefined }), kept);
+  });
+
+  test('nothing of the job, and nothing that looks like a secret', () => {
+    const dropped = {
+      GITHUB_TOKEN: 'x',
+      GITHUB_WORKSPACE: 'x',
+      ACTIONS_RUNTIME_URL: 'x',
+      'INPUT_HUB-TOKEN': 'x',
+      RUNNER_TEMP: 'x',
+      HF_TOKEN: 'x',
+      VLLM_API_KEY: 'x',
+      CUDA_SECRET: 'x',
+      NODE_OPTIONS: 'x',
+      LD_PRELOAD: 'x',
+    };
+    assert.deepEqual(inherited(dropped), {});
+  });
+
+  test('the fetch alone gets token, hub and proxies', () => {
+    const fetch = fetchEnvironment(
+      { token: 't', endpoint: 'http://hub' },
+      { https_proxy: 'p', NO_PROXY: 'n', OTHER: 'o' },
+    );
+    assert.equal(fetch['HF_TOKEN'], 't');
+    assert.equal(fetch['HF_ENDPOINT'], 'http://hub');
+    assert.equal(fetch['https_proxy'], 'p');
+    assert.equal(fetch['NO_PROXY'], 'n');
+    assert.equal(fetch['CUDA_VISIBLE_DEVICES'], '');
+    assert.ok(!('OTHER' in fetch));
+  });
+});
+
+describe('which GPUs a process may see', () => {
+  for (const [gpus, devices, before, expected] of [
+    ['none', ['GPU-a'], '0,1', ''],
+    [1, [], undefined, '0'],
+    [2, [], undefined, '0,1'],
+    [1, ['GPU-b', 'GPU-c'], undefined, 'GPU-b'],
+    [2, ['GPU-b', 'GPU-c'], '0', 'GPU-b,GPU-c'],
+    [1, [], 'GPU-x,GPU-y', 'GPU-x'],
+    [1, [], '', '0'],
+  ] as const)
+    test(`${gpus} of [${devices}], given ${before ?? 'nothing'}`, () => {
+      assert.equal(visibleDevices(gpus, devices, before), expected);
+    });
+});

@@ -1,0 +1,195 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { UserError } from '../../../src/errors.ts';
+import type { Situation } from '../../../src/github/event.ts';
+import { type Permission, permit, permitReport, type SuiteMode } from '../../../src/trust/events.ts';
+import { EVENTS, SHAS } from '../../support/events.ts';
+import { REFS, ROWS, STORES } from '../../support/permissions.ts';
+import { thrownBy } from '../support/suites.ts';
+
+function situation(event: string, changes: Partial<Situation> = {}): Situation {
+  const merging = /^(pull_request|merge_group)/.test(event);
+  return {
+    event,
+    ref: 'refs/heads/main',
+    commit: SHAS.commit,
+    defaultBranch: 'main',
+    base: merging ? 'refs/heads/main' : undefined,
+    fork: false,
+    subject: { kind: 'none' },
+    ...changes,
+  };
+}
+
+/** A permission as the table writes it, `-` for a refusal of that code. */
+function answer(
+  mode: SuiteMode,
+  asked: Situation,
+  store: 'cache' | 'files',
+  code: string,
+  told: (permission: Permission) => string,
+): string {
+  try {
+    return told(permit(mode, asked, store));
+  } catch (error) {
+    assert.ok(error instanceof UserError, String(error));
+    assert.equal(error.code, code);
+    return '-';
+  }
+}
+
+describe('which event may do what', () => {
+  test('every event that is known here has its row', () => {
+    const rows = ROWS.map(({ event }) => event);
+    assert.deepEqual(
+      EVENTS.filter((event) => !rows.includes(event)),
+      [],
+    );
+  });
+
+  for (const { event, fork, look, power, report, refresh } of ROWS) {
+    const name = `${event}${fork ? ' of a fork' : ''}`;
+    test(`report on ${name}: ${report}`, () => {
+      const asked = () => permitReport(situation(event, { fork }));
+      if (report === 'yes') asked();
+      else assert.equal(thrownBy(asked).code, 'event-refused');
+    });
+
+    for (const mode of ['check', 'log', 'power'] as const)
+      test(`${mode} on ${name}: ${mode === 'power' ? power : look}, whatever the branch and the store`, () => {
+        for (const store of STORES)
+          for (const ref of REFS)
+            assert.equal(
+              answer(mode, situation(event, { ref, fork }), store, 'event-refused', (permission) => {
+                assert.equal(permission.stores, 'nothing');
+                return permission.limits === 'fork' ? `${permission.judge}/fork` : permission.judge;
+              }),
+              mode === 'power' ? power : look,
+            );
+      });
+
+    for (const [s, store] of STORES.entries())
+      for (const [r, ref] of REFS.entries())
+        test(`refresh on ${name} at ${ref} into ${store}: ${refresh[s]?.[r]}`, () => {
+          assert.equal(
+            answer('refresh', situation(event, { ref, fork }), store, 'refresh-not-allowed', (permission) => {
+              assert.deepEqual([permission.judge, permission.limits], ['checkout', 'none']);
+              return permission.stores;
+            }),
+            refresh[s]?.[r],
+          );
+        });
+  }
+});
+
+describe('what is not known is no permission', () => {
+  for (const event of ['pull_request', 'pull_request_review', 'pull_request_review_comment', 'merge_group'])
+    for (const mode of ['check', 'log', 'power'] as const)
+      test(`${mode} on ${event} without a base`, () => {
+        const error = thrownBy(() => permit(mode, situation(event, { base: undefined }), 'files'));
+        assert.equal(error.code, 'event-refused');
+        assert.match(error.message, /into which branch/);
+        assert.match(
+          error.hint,
+          event === 'merge_group' ? /merge_group\.base_ref/ : /pull_request\.base\.ref/,
+        );
+      });
+
+  for (const [event, store] of [
+    ['workflow_dispatch', 'cache'],
+    ['push', 'cache'],
+    ['push', 'files'],
+    ['schedule', 'cache'],
+  ] as const)
+    test(`refresh on ${event} into ${store} where the event does not tell the default branch`, () => {
+      for (const ref of ['refs/heads/main', 'refs/heads/undefined', ''])
+        assert.match(
+          thrownBy(() => permit('refresh', situation(event, { ref, defaultBranch: undefined }), store))
+            .message,
+          /default branch is not told by the event/,
+        );
+    });
+
+  test('what a stranger sent has no way to judge itself or to be stored, on any event', () => {
+    for (const event of ['push', 'workflow_dispatch', 'cli']) {
+      const asked = situation(event, { fork: true });
+      for (const mode of ['check', 'log', 'power', 'refresh'] as const)
+        assert.throws(() => permit(mode, asked, 'files'), UserError, `${mode} on ${event}`);
+    }
+  });
+});
+
+describe('a refusal says what happened, why, and what to do', () => {
+  const refusals: readonly [string, SuiteMode, Situation, RegExp, RegExp][] = [
+    [
+      'a target',
+      'check',
+      situation('pull_request_target'),
+      /`pull_request_target` starts nothing here: it runs with the rights, secrets and caches of the base/,
+      /on: pull_request.*check\.yml/,
+    ],
+    [
+      'a workflow after another',
+      'check',
+      situation('workflow_run'),
+      /`workflow_run`.*stranger may have started/,
+      /on: pull_request/,
+    ],
+    [
+      'a comment',
+      'log',
+      situation('issue_comment'),
+      /`issue_comment`.*whoever may comment starts it/,
+      /on: pull_request/,
+    ],
+    [
+      'an event that nobody thought of',
+      'check',
+      situation('of_next_year'),
+      /`of_next_year`.*`pull_request`, .*`push`.* only, since on no other it is clear/,
+      /on: pull_request/,
+    ],
+    ['no event', 'check', situation(''), /The event without a name/, /on: pull_request/],
+    [
+      'power for a stranger',
+      'power',
+      situation('pull_request', { fork: true }),
+      /about twenty times.*another repository/,
+      /`workflow_dispatch`.*`deterministic-ml power`/,
+    ],
+    [
+      'a refresh of a pull request, even of one that is merged by now',
+      'refresh',
+      situation('pull_request', { ref: 'refs/heads/main' }),
+      /`pull_request`, which may not write a baseline: no change approves itself/,
+      /on: workflow_dispatch.*refresh\.yml/,
+    ],
+    [
+      'a dispatch elsewhere',
+      'refresh',
+      situation('workflow_dispatch', { ref: 'refs/heads/feature' }),
+      /runs on `refs\/heads\/feature`, and the default branch is `main`: pull requests cannot read/,
+      /Merge first.*store: files/,
+    ],
+    [
+      'a push elsewhere',
+      'refresh',
+      situation('push', { ref: 'refs/heads/feature' }),
+      /by `push` on `refs\/heads\/feature`, and the default branch is `main`: nobody has approved/,
+      /branches: \[main\].*merge first/,
+    ],
+    [
+      'a schedule elsewhere',
+      'refresh',
+      situation('schedule', { ref: 'refs/heads/feature' }),
+      /by `schedule` on `refs\/heads\/feature`/,
+      /Merge first/,
+    ],
+  ];
+  for (const [what, mode, asked, message, hint] of refusals)
+    test(what, () => {
+      const error = thrownBy(() => permit(mode, asked, 'cache'));
+      assert.match(error.message, message);
+      assert.match(error.hint, hint);
+    });
+});

@@ -1,0 +1,258 @@
+import assert from 'node:assert/strict';
+import { mkdir, readFile, symlink, truncate, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { describe, test } from 'node:test';
+import { UserError } from '../../../src/errors.ts';
+import type { Situation } from '../../../src/github/event.ts';
+import { reportDigest } from '../../../src/report/make.ts';
+import type { Report } from '../../../src/report/model.ts';
+import { type Merged, mergeReports } from '../../../src/use-cases/merge.ts';
+import { legTable, mergedLine, mergedLines } from '../../../src/words/merged.ts';
+import { temporaryFolder } from '../../support/runtimes.ts';
+import { body } from '../support/records.ts';
+import { checkReport } from '../support/reports.ts';
+
+const BITS = { capital: body() };
+const SAME = await checkReport(BITS, BITS);
+const DRIFT = await checkReport(BITS, { capital: body({ logprobs: [-0.5, -1.75] }) });
+
+/** The same of another machine, signed anew. */
+function on(hardwareClass: string, report: Report): Report {
+  const other = { ...report, hardwareClass };
+  return { ...other, sha256: reportDigest(other) };
+}
+
+const RUN = { id: '77', attempt: '1' } as const;
+
+const situation = (event: string): Situation => ({
+  event,
+  ref: 'refs/heads/main',
+  commit: '',
+  defaultBranch: 'main',
+  base: undefined,
+  fork: false,
+  subject:
+    event === 'workflow_run'
+      ? {
+          ...{ kind: 'workflow-run', run: RUN, head: '', conclusion: 'success' },
+          ...{ pullRequests: [], from: undefined },
+        }
+      : { kind: 'none' },
+});
+
+const quiet = {
+  info: () => {},
+  progress: () => {},
+  section: <T>(_: string, work: () => Promise<T>) => work(),
+};
+
+interface Way {
+  readonly expected?: number;
+  readonly event?: string;
+  /** What this job is of. */
+  readonly run?: { readonly id: string; readonly attempt: string };
+  readonly signal?: AbortSignal;
+  /** Before they are looked for. */
+  readonly spoil?: (folder: string) => Promise<void>;
+}
+
+/** Merges files of a folder, as a download leaves them. */
+async function merge(
+  files: Readonly<Record<string, Report | string>>,
+  { expected = 1, event = 'pull_request', run = RUN, signal = new AbortController().signal, spoil }: Way = {},
+): Promise<Merged & { readonly page: string }> {
+  await using folder = await temporaryFolder();
+  const reports = join(folder.path, 'reports');
+  for (const [name, content] of Object.entries(files)) {
+    const path = join(reports, name);
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, typeof content === 'string' ? content : JSON.stringify(content));
+  }
+  await spoil?.(reports);
+  const merged = await mergeReports(
+    {
+      situation: situation(event),
+      recordPath: join(folder.path, 'record'),
+      job: { repository: 'acme/models', run: run.id, attempt: run.attempt, runner: '' },
+    },
+    { reports, expected },
+    { console: quiet, signal },
+  );
+  return { ...merged, page: await readFile(merged.htmlPath, 'utf8') };
+}
+
+async function refused(...asked: Parameters<typeof merge>): Promise<UserError> {
+  const error = await merge(...asked).then(
+    () => assert.fail('it was accepted'),
+    (thrown: unknown) => thrown,
+  );
+  assert.ok(error instanceof UserError, String(error));
+  return error;
+}
+
+describe('reports of several jobs', () => {
+  test('are found wherever the download put them, and shown worst first, each class by itself', async () => {
+    const merged = await merge(
+      {
+        'determinism-report-l4/a.report.json': on('cuda-l4', SAME),
+        'determinism-report-h100/deep/er/b.report.json': on('cuda-h100', DRIFT),
+        'determinism-report-a100/c.report.json': on('cuda-a100', SAME),
+        'determinism-report-a100/c.report.html': '<p>no report</p>',
+      },
+      { expected: 3 },
+    );
+    assert.deepEqual(
+      merged.reports.map(({ hardwareClass }) => hardwareClass),
+      ['cuda-h100', 'cuda-a100', 'cuda-l4'],
+    );
+    assert.deepEqual([merged.conclusion, merged.verdict], ['drift', 'fail']);
+    for (const hardwareClass of ['cuda-h100', 'cuda-a100', 'cuda-l4'])
+      assert.match(merged.page, new RegExp(hardwareClass));
+  });
+
+  test('that all pass, pass', async () => {
+    const { conclusion, verdict } = await merge({ 'a.report.json': SAME });
+    assert.deepEqual([conclusion, verdict], ['reproduced', 'pass']);
+  });
+
+  test('come after another workflow too, and on no event that a stranger’s comment starts', async () => {
+    assert.equal((await merge({ 'a.report.json': SAME }, { event: 'workflow_run' })).verdict, 'pass');
+    for (const event of ['issue_comment', 'pull_request_target', ''])
+      assert.equal((await refused({ 'a.report.json': SAME }, { event })).code, 'event-refused');
+  });
+});
+
+describe('what is not there is not green:', () => {
+  test('a leg that left none', async () => {
+    const { code, message, hint } = await refused({ 'a.report.json': SAME }, { expected: 3 });
+    assert.equal(code, 'reports-missing');
+    assert.match(message, /holds 1 of 3 reports/);
+    assert.match(hint, /ended in an error leaves no report/);
+  });
+
+  test('no folder, an empty one, one without reports', async () => {
+    assert.match((await refused({})).message, /holds 0 of 1 reports/);
+    assert.match((await refused({ 'notes.txt': 'x' })).message, /holds 0 of 1/);
+  });
+
+  test('a link, wherever it leads', async () => {
+    const spoil = async (folder: string) => {
+      await symlink(join(folder, 'a.report.json'), join(folder, 'b.report.json'));
+      await symlink('/', join(folder, 'root'));
+    };
+    assert.match((await refused({ 'a.report.json': SAME }, { expected: 2, spoil })).message, /holds 1 of 2/);
+  });
+});
+
+describe('what another run left is not this one’s:', () => {
+  for (const [what, way] of [
+    ['another attempt', { run: { id: '77', attempt: '2' } }],
+    ['another run', { run: { id: '78', attempt: '1' } }],
+  ] as const)
+    test(what, async () => {
+      const { code, message, hint } = await refused({ 'a.report.json': SAME }, way);
+      assert.equal(code, 'report-invalid');
+      assert.match(message, /comes from run 77, attempt 1, and not from run 7[78], attempt [12]/);
+      assert.match(hint, /Run all jobs .* again \(not only the failed ones\)/);
+      assert.equal((await merge({ 'a.report.json': SAME }, { ...way, event: 'cli' })).verdict, 'pass');
+    });
+
+  test('one leg twice does not stand for two', async () => {
+    const { code, message } = await refused(
+      { 'a.report.json': SAME, 'copy/a.report.json': SAME },
+      { expected: 2 },
+    );
+    assert.equal(code, 'report-invalid');
+    assert.match(message, /the same report twice/);
+  });
+
+  test('a stranger’s run has few suites, since each has a comment', async () => {
+    const suites = Object.fromEntries(
+      Array.from({ length: 5 }, (_, i) => [
+        `${i}.report.json`,
+        signed({ suite: { ...SAME.suite, name: `s${i}` } }, SAME),
+      ]),
+    );
+    assert.match((await refused(suites, { event: 'workflow_run' })).message, /more than 4 suites/);
+    assert.equal((await merge(suites)).reports.length, 5);
+  });
+});
+
+test('a job that is cancelled stops reading', async () => {
+  const signal = AbortSignal.abort(new Error('cancelled'));
+  await assert.rejects(merge({ 'a.report.json': SAME }, { signal }), /cancelled/);
+});
+
+describe('what a stranger wrote is refused whole:', () => {
+  const cases: readonly [string, Report | string, RegExp][] = [
+    ['no JSON', '{', /is no JSON/],
+    [
+      'another schema',
+      { ...SAME, schema: 'deterministic-ml/report/v2' } as unknown as Report,
+      /is no report/,
+    ],
+    [
+      'a verdict that was changed afterwards',
+      { ...DRIFT, verdict: 'pass', conclusion: 'reproduced' },
+      /its digest/,
+    ],
+    ['a word more', { ...SAME, extra: 1 } as unknown as Report, /is no report/],
+    ['a link that is a script', withUrl('javascript:alert(1)'), /is no report/],
+  ];
+  for (const [what, content, says] of cases)
+    test(what, async () => {
+      const { code, message } = await refused({ 'good.report.json': SAME, 'bad.report.json': content });
+      assert.equal(code, 'report-invalid');
+      assert.match(message, says);
+    });
+
+  test('one that is too large is not read', async () => {
+    const spoil = (folder: string) => truncate(join(folder, 'a.report.json'), 65 * 1024 * 1024);
+    const { code, message } = await refused({ 'a.report.json': SAME }, { spoil });
+    assert.equal(code, 'report-invalid');
+    assert.match(message, /larger than/);
+  });
+
+  test('more than can be shown', async () => {
+    const many = Object.fromEntries(Array.from({ length: 257 }, (_, i) => [`${i}.report.json`, '{}']));
+    assert.match((await refused(many)).message, /holds 257 reports; 256 can be shown/);
+  });
+});
+
+function signed(more: Partial<Report>, report = DRIFT): Report {
+  const other = { ...report, ...more };
+  return { ...other, sha256: reportDigest(other) };
+}
+
+function withUrl(url: string): Report {
+  const other = { ...SAME, context: { ...SAME.context, run: { ...SAME.context.run, url } } };
+  return { ...other, sha256: reportDigest(other) };
+}
+
+describe('the words for several', () => {
+  const three = [on('b', DRIFT), on('a', SAME), on('c', SAME)];
+  test('count the worst first', () => {
+    assert.equal(mergedLine(three), 'Drift: 1 of 3 legs; 2 reproduced');
+    assert.equal(mergedLine([SAME, on('b', SAME)]), 'Reproduced: 2 of 2 legs');
+  });
+
+  test('are the verdict line where there is one', () => {
+    assert.match(mergedLine([DRIFT]), /^Drift: 1 of 1 prompts/);
+  });
+
+  test('name each class and the page', () => {
+    const lines = mergedLines({ reports: three, htmlPath: '/tmp/x\u001b[2J.html' });
+    assert.equal(lines.length, 5);
+    assert.match(lines[0] ?? '', /Drift: .* on b/);
+    assert.equal(lines.at(-1), 'Page: /tmp/x\\u{1b}[2J.html');
+    const rows = legTable(three, 256).split('\n');
+    assert.equal(rows.length, 5);
+    assert.match(rows[2] ?? '', /^\| <code>b<\/code> \| ❌ Drift/);
+    assert.match(legTable(three, 2), /1 leg more left out to fit\.$/);
+  });
+
+  test('name the suite where there are several', () => {
+    const other = { ...SAME, suite: { ...SAME.suite, name: 'other' } };
+    assert.match(legTable([SAME, other], 256), /^\| suite \| .*\n.*\n\| suite \| .*\n\| other \|/);
+  });
+});
