@@ -69,4 +69,4 @@ const PASSAGE =
   'them that nobody could call them chance.';
 
 /** In a workflow too, the command line is here used as on a terminal: whatever started it has no say. */
-export const ON_A_TERMINAL = { GITHUB_EVENT_NAME: 'cli' } as const;
+export const ON_A_TERMINAL = { GITHUB_EVENT_NAME: '' } as const;

@@ -101,17 +101,19 @@ function parseCommandLine(): Invocation | undefined {
   };
   const input = (flag: string) => String(flags[flag] ?? '').trim();
   const harness = fileURLToPath(new URL('../docker/harness', import.meta.url));
-  return { command, inputs: parseInputs(input, localEnvironment(), harness), json };
+  return { command, inputs: parseInputs(input, door(), localEnvironment(), harness), json };
 }
 
 const parseFlags = () => parseArgs({ options: OPTIONS, allowPositionals: true, strict: true });
+
+/** A command in a step of a workflow may do no more than the action: what started the job started it. */
+const door = () => ((process.env['GITHUB_EVENT_NAME'] ?? '') === '' ? 'terminal' : 'action');
 
 /** On a terminal the user is the actor, and a run is named by when it started. */
 function localEnvironment(): NodeJS.ProcessEnv {
   const started = String(Date.now());
   return {
     GITHUB_ACTOR: process.env['USER'] ?? 'unknown',
-    GITHUB_EVENT_NAME: 'cli',
     GITHUB_RUN_ID: started,
     GITHUB_REPOSITORY: 'local',
     GITHUB_WORKFLOW: 'deterministic-ml',

@@ -12,7 +12,7 @@ const abort = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => abort.abort(cancelled()));
 try {
   const harness = fileURLToPath(new URL('../docker/harness', import.meta.url));
-  const inputs = parseInputs(getInput, process.env, harness);
+  const inputs = parseInputs(getInput, 'action', process.env, harness);
   const { runAction } = await import('./front/action.ts');
   const failure = await runAction(inputs, abort.signal);
   if (failure !== undefined) setFailed(failure);

@@ -6,12 +6,11 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Known, perturbations } from '../../src/changes/known.ts';
 import { inFolder, measureChange, measureOnce, once } from '../../src/changes/measure.ts';
-import { loadSuite } from '../../src/disk/suite-file.ts';
 import { terminalConsole } from '../../src/front/console.ts';
+import { readSituation } from '../../src/front/event.ts';
 import { parseInputs } from '../../src/front/inputs.ts';
-import { readSituation } from '../../src/github/event.ts';
+import { wire } from '../../src/front/wiring.ts';
 import { makePlan } from '../../src/run/plan.ts';
-import type { Tools } from '../../src/run/start.ts';
 import { modelClasses } from '../demo-suite.ts';
 import { cache, repository } from '../setup/cache.ts';
 
@@ -45,17 +44,19 @@ export async function honestRuns(options: HonestOptions): Promise<HonestRun[]> {
     'record-path': 'record',
     'timeout-minutes': '20',
   };
-  const { settings: given } = parseInputs(
+  const { settings: given, connections } = parseInputs(
     (name) => inputs[name] ?? '',
+    'terminal',
     { ...process.env, ...environment, GITHUB_WORKSPACE: folder, GITHUB_RUN_ID: String(Date.now()) },
     join(repository, 'docker/harness'),
   );
-  const settings = { ...given, situation: await readSituation({ GITHUB_EVENT_NAME: 'cli' }) };
-  const tools: Tools = {
+  const situation = await readSituation({}, 'terminal');
+  const settings = { ...given, situation };
+  const tools = wire(connections, situation, {
     console: terminalConsole({ write: () => {}, now: Date.now, tty: false }),
     signal: new AbortController().signal,
-  };
-  const loaded = await loadSuite(settings.suite, settings.workspace);
+  });
+  const loaded = await tools.open.suite(settings.suite);
   const whole = makePlan(loaded, 'check');
   const plan = once(whole, whole.repeats);
   const baseline = await measureOnce(loaded, plan, undefined, inFolder(settings, 'baseline'), tools);

@@ -5,13 +5,13 @@ import { UserError } from '../errors.ts';
 import { plain } from './foreign.ts';
 import {
   type BaselineKey,
-  BaselineMeta,
   type BaselineQuery,
   type BaselineStore,
   formatKey,
   type Lookup,
   type Proof,
   parseKey,
+  parseMeta,
 } from './port.ts';
 import {
   copyError,
@@ -254,7 +254,7 @@ async function keyIn(folder: string, shown: string): Promise<string> {
   const path = join(folder, 'baseline.json');
   try {
     if ((await stat(path)).size > MAX_META_BYTES) throw invalid(shown, 'its baseline.json is too large');
-    const meta = BaselineMeta.parse(JSON.parse(await readFile(path, 'utf8')));
+    const meta = parseMeta(await readFile(path));
     const { runId, runAttempt } = meta.provenance;
     const key = formatKey({ ...meta, runId, runAttempt });
     if (parseKey(key) === undefined) throw invalid(shown, `its baseline.json gives no key: ${plain(key)}`);

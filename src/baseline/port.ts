@@ -68,6 +68,13 @@ export const BaselineMeta = z.strictObject({
 });
 export type BaselineMeta = z.infer<typeof BaselineMeta>;
 
+/**
+ * Reads the bytes of a `baseline.json`: nothing else does.
+ * @throws SyntaxError, ZodError for what this version does not write
+ */
+export const parseMeta = (bytes: Buffer | string): BaselineMeta =>
+  BaselineMeta.parse(JSON.parse(bytes.toString()));
+
 export interface BaselineQuery {
   readonly suite: string;
   readonly hardwareClass: string;

@@ -1,7 +1,7 @@
-import type { LoadedSuite } from '../disk/suite-file.ts';
 import type { Perturbation } from '../engine/protocol.ts';
 import type { Fingerprint } from '../fingerprint/schema.ts';
 import type { Plan } from '../run/plan.ts';
+import type { LoadedSuite } from '../suite/loaded.ts';
 import type { Sampling } from '../suite/schema.ts';
 
 /** What is changed: a suite, its plan, and the environment that it ran in unchanged. */

@@ -1,12 +1,11 @@
-import { join } from 'node:path';
 import { compare } from '../compare/compare.ts';
-import type { RelationResult, Side } from '../compare/types.ts';
-import type { OpenedRecord } from '../disk/record-folder.ts';
-import type { LoadedSuite } from '../disk/suite-file.ts';
+import type { OpenedRecord, RelationResult, Side } from '../compare/types.ts';
 import { type ErrorCode, userErrorIn } from '../errors.ts';
-import type { Settings } from '../job/settings.ts';
+import type { EngineSettings } from '../job/settings.ts';
+import type { Tools } from '../job/tools.ts';
 import type { Plan, PlannedPass } from '../run/plan.ts';
-import { startRun, type Tools } from '../run/start.ts';
+import { startRun } from '../run/start.ts';
+import type { LoadedSuite } from '../suite/loaded.ts';
 import { knownTokens } from '../trust/baseline.ts';
 import type { Known, Subject } from './known.ts';
 
@@ -20,7 +19,7 @@ export async function measureOnce(
   loaded: LoadedSuite,
   plan: Plan,
   reference: Side | undefined,
-  settings: Settings,
+  settings: EngineSettings,
   tools: Tools,
 ): Promise<OpenedRecord> {
   await using run = await startRun(loaded, plan, settings, tools);
@@ -36,7 +35,7 @@ export async function measureChange(
   known: Known,
   subject: Subject,
   reference: Side,
-  settings: Settings,
+  settings: EngineSettings,
   tools: Tools,
 ): Promise<Measured> {
   const changed = known.make(subject);
@@ -70,7 +69,8 @@ export const once = (plan: Plan, passes: readonly PlannedPass[]): Plan => ({
   lifetimes: 1,
 });
 
-export const inFolder = (settings: Settings, id: string): Settings => ({
+/** The record of one known change, beside all others. */
+export const inFolder = (settings: EngineSettings, id: string): EngineSettings => ({
   ...settings,
-  recordPath: join(`${settings.recordPath}.power`, id),
+  recordPath: `${settings.recordPath}.power/${id}`,
 });

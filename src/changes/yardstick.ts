@@ -1,9 +1,9 @@
 import type { Yardstick } from '../baseline/port.ts';
-import type { OpenedRecord } from '../disk/record-folder.ts';
-import type { LoadedSuite } from '../disk/suite-file.ts';
-import type { Settings } from '../job/settings.ts';
+import type { OpenedRecord } from '../compare/types.ts';
+import type { EngineSettings } from '../job/settings.ts';
+import type { Tools } from '../job/tools.ts';
 import type { Plan } from '../run/plan.ts';
-import type { Tools } from '../run/start.ts';
+import type { LoadedSuite } from '../suite/loaded.ts';
 import { perturbations } from './known.ts';
 import { measureChange, once } from './measure.ts';
 
@@ -12,7 +12,7 @@ export async function measureYardstick(
   loaded: LoadedSuite,
   plan: Plan,
   baseline: OpenedRecord,
-  settings: Settings,
+  settings: EngineSettings,
   tools: Tools,
 ): Promise<Yardstick[]> {
   const { fingerprint, lifetimes } = baseline.record;

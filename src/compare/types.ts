@@ -33,6 +33,12 @@ export interface Side {
   readonly readVocabulary: () => Promise<ReadonlyMap<number, string>>;
 }
 
+/** A side that is kept, and whole. */
+export interface OpenedRecord extends Side {
+  /** SHA-256 of the bytes of `record.json`. */
+  readonly sha256: string;
+}
+
 /** Where and by how much two observations part. Steps count from 0; of a score, a step is a position. */
 export interface Divergence {
   /** First step whose log-probability bits (chosen or top-k) differ. */

@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { cp, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import { z } from 'zod';
 import type { BaselineMeta } from '../baseline/port.ts';
-import type { Side } from '../compare/types.ts';
+import type { OpenedRecord, Side } from '../compare/types.ts';
 import { ModuleDigest } from '../engine/protocol.ts';
 import { UserError } from '../errors.ts';
-import { type Body, packBody, uint32, unpackBody } from '../record/body.ts';
+import { type Body, packBody, packVocabulary, uint32, unpackBody } from '../record/body.ts';
 import { sha256 } from '../record/digest.ts';
 import { parseRecord } from '../record/parse.ts';
 import type { RunRecord } from '../record/schema.ts';
@@ -60,9 +60,9 @@ export class RecordWriter implements AsyncDisposable {
     return await this.#add(packVocabulary(texts));
   }
 
-  /** Ways to the bits that were added until now. */
-  bodies(): Bodies {
-    return openBodies(this.#partial);
+  /** A side of what was added until now, the vocabulary too. */
+  side(record: RunRecord): Side {
+    return { record, ...sideOf(openBodies(this.#partial), record.vocabulary) };
   }
 
   async #add(bytes: Buffer): Promise<string> {
@@ -141,6 +141,25 @@ export async function writeBaselineMeta(folder: string, meta: BaselineMeta): Pro
   }
 }
 
+/** Bytes of the `baseline.json` beside a record. @throws Error with the system's code as its message */
+export async function readBaselineMeta(folder: string): Promise<Buffer> {
+  try {
+    return await readFile(join(folder, 'baseline.json'));
+  } catch (cause) {
+    throw new Error(systemCode(cause) ?? String(cause), { cause });
+  }
+}
+
+/** Why a folder holds no record at all: the system's code, e.g. `ENOENT`. Undefined where it holds one. */
+export async function missingRecord(folder: string): Promise<string | undefined> {
+  try {
+    await stat(join(folder, 'record.json'));
+    return undefined;
+  } catch (error) {
+    return systemCode(error) ?? String(error);
+  }
+}
+
 /** Copies a baseline's folder beside the record that was compared with it, over an older copy. */
 export async function keepCopy(from: string, to: string): Promise<void> {
   const partial = `${to}.partial-${randomBytes(4).toString('hex')}`;
@@ -163,17 +182,6 @@ const kept = (path: string) => OWN.has(path.split(sep)[0] ?? '');
 
 const json = (value: unknown) => Buffer.from(`${JSON.stringify(value, null, 2)}\n`);
 
-/** Token id -> text, as it is kept: the digest of these bytes names it in a record. */
-export function packVocabulary(texts: ReadonlyMap<number, string>): Buffer {
-  return Buffer.from(JSON.stringify(Object.fromEntries(texts)));
-}
-
-/** A record's folder, opened. */
-export interface OpenedRecord extends Side {
-  /** SHA-256 of the bytes of `record.json`. */
-  readonly sha256: string;
-}
-
 /**
  * Opens a record's folder. Bodies are read on demand and checked against their digest.
  *
@@ -187,7 +195,7 @@ export async function openRecord(folder: string): Promise<OpenedRecord> {
 }
 
 /** Ways to the bodies of a folder, each checked against the digest that names it. */
-export interface Bodies {
+interface Bodies {
   readBody(digest: string): Promise<Body>;
   readModules(digest: string): Promise<readonly ModuleDigest[]>;
   readTokens(digest: string): Promise<Uint32Array>;
@@ -195,7 +203,7 @@ export interface Bodies {
 }
 
 /** The ways to its bits that a side of a comparison has. */
-export function sideOf(bodies: Bodies, vocabulary: string): Omit<Side, 'record'> {
+function sideOf(bodies: Bodies, vocabulary: string): Omit<Side, 'record'> {
   return { ...bodies, readVocabulary: () => bodies.readVocabulary(vocabulary) };
 }
 

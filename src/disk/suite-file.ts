@@ -1,33 +1,13 @@
 import { readFile, realpath, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { type Place, UserError } from '../errors.ts';
-import { MAX_SUITE_BYTES, parseSuite, type SuitePlaces } from '../suite/parse.ts';
+import type { LoadedPrompt, LoadedSuite, LoadedText, ModelFolder } from '../suite/loaded.ts';
+import { MAX_SUITE_BYTES, parseSuite } from '../suite/parse.ts';
 import type { PromptContent, PromptEntry, Sampling, Suite } from '../suite/schema.ts';
 import { systemCode } from './errors.ts';
 
 /** Largest accepted prompt file in bytes. */
 const MAX_PROMPT_BYTES = 4 * 1024 * 1024;
-
-/** A suite with everything that it names read in. */
-export interface LoadedSuite {
-  readonly suite: Suite;
-  readonly places: SuitePlaces;
-  readonly prompts: readonly LoadedPrompt[];
-  /** Texts that are scored beside the prompts. */
-  readonly texts: readonly LoadedText[];
-  /** Absolute folder of the suite: what its paths are relative to. */
-  readonly folder: string;
-}
-
-export interface LoadedText {
-  readonly id: string;
-  readonly content: PromptContent;
-}
-
-export interface LoadedPrompt extends LoadedText {
-  /** The suite's, with the prompt's own over it. */
-  readonly sampling: Sampling;
-}
 
 /**
  * @param path of the suite, relative to `workspace`
@@ -62,7 +42,27 @@ export async function loadSuite(path: string, workspace: string): Promise<Loaded
       'A `file` is UTF-8 text inside the repository, named relative to the suite.',
       { places: problems },
     );
-  return { suite, places, prompts, texts, folder };
+  return { suite, places, prompts, texts, modelFolder: await modelFolderOf(suite, folder, workspace) };
+}
+
+async function modelFolderOf(
+  { model }: Suite,
+  folder: string,
+  workspace: string,
+): Promise<ModelFolder | undefined> {
+  if (model.path === undefined) return undefined;
+  const path = resolve(folder, model.path);
+  if (!isBelow(workspace, path)) return { path, lies: 'outside' };
+  // What is not there yet is where its name says.
+  const [root = workspace, real = path] = await Promise.all(
+    [workspace, path].map((one) => realpath(one).catch(() => one)),
+  );
+  return { path, lies: isBelow(root, real) ? 'inside' : 'behind-a-link' };
+}
+
+function isBelow(folder: string, path: string): boolean {
+  const way = relative(folder, path);
+  return !way.startsWith('..') && !isAbsolute(way);
 }
 
 async function readSuite(absolute: string, path: string): Promise<string> {
@@ -113,9 +113,7 @@ async function readPrompt(file: string, folder: string, workspace: string): Prom
   try {
     // A link may lead anywhere: what counts is where the file really is.
     const [real, root] = await Promise.all([realpath(join(folder, file)), realpath(workspace)]);
-    const inside = relative(root, real);
-    if (inside.startsWith('..') || isAbsolute(inside))
-      throw new Error(`\`${file}\` lies outside the repository`);
+    if (!isBelow(root, real)) throw new Error(`\`${file}\` lies outside the repository`);
     const found = await stat(real);
     // Reading a pipe could take forever.
     if (!found.isFile()) throw new Error(`\`${file}\` is not a file`);

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:os';
 import { cancelled, UserError } from '../errors.ts';
-import type { Exit, Peer } from '../runtime/port.ts';
 import { lines } from './lines.ts';
 import {
   type Command,
@@ -12,6 +11,7 @@ import {
   type Start,
   type Task,
 } from './protocol.ts';
+import type { Exit, Peer } from './runtime.ts';
 
 /** The harness as the host delivers it. */
 export interface Harness {

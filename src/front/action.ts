@@ -1,7 +1,4 @@
-import { readSituation } from '../github/event.ts';
-import type { AnnouncingSettings } from '../job/settings.ts';
 import type { Report } from '../report/model.ts';
-import type { Tools } from '../run/start.ts';
 import { logLines, logSummary } from '../surfaces/history.ts';
 import { powerLine, powerLines, powerSummary, powerVerdict } from '../surfaces/power.ts';
 import { terminalLines } from '../surfaces/terminal.ts';
@@ -15,28 +12,31 @@ import { refresh } from '../use-cases/refresh.ts';
 import { mergedLine } from '../words/merged.ts';
 import { verdictLine } from '../words/verdict.ts';
 import { actionsConsole } from './console.ts';
+import { readSituation } from './event.ts';
 import type { Inputs } from './inputs.ts';
+import { wire } from './wiring.ts';
 
 /** One step of a workflow: runs the use-case that `mode` names and shows its report. Returns the failure, if any. */
 export async function runAction(
-  { mode, settings: given, refreshing, announcing, merging }: Inputs,
+  { mode, door, settings: given, connections }: Inputs,
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const console = actionsConsole({ write: (text) => process.stdout.write(text), now: Date.now });
-  const tools: Tools = { console, signal };
-  const settings = { ...given, situation: await readSituation(given.environment) };
+  const situation = await readSituation(connections.environment, door);
+  const settings = { ...given, situation };
+  const tools = wire(connections, situation, { console, signal });
   switch (mode) {
     case 'check':
-      return await told(await check(settings, tools), announcing);
+      return await told(await check(settings, tools), true);
     case 'refresh':
-      return await told(await refresh(settings, refreshing, tools));
+      return await told(await refresh(settings, tools), false);
     case 'report': {
-      const merged = await mergeReports(settings, merging, tools);
+      const merged = await mergeReports(settings, tools);
       for (const report of merged.reports) console.info(verdictLine(report));
       await publishMerged(merged);
-      publishNotices(await tell(merged.reports, true, settings, announcing, tools));
+      publishNotices(await tell(merged.reports, true, settings, tools));
       // Nobody waits for the job that shows what another workflow measured, and what it shows may be a stranger's.
-      const isOwn = settings.situation.event !== 'workflow_run';
+      const isOwn = situation.event !== 'workflow_run';
       return isOwn && merged.verdict === 'fail' ? mergedLine(merged.reports) : undefined;
     }
     case 'power': {
@@ -53,10 +53,10 @@ export async function runAction(
     }
   }
 
-  async function told(report: Report, announced?: AnnouncingSettings): Promise<string | undefined> {
+  async function told(report: Report, announced: boolean): Promise<string | undefined> {
     for (const line of terminalLines(report)) console.info(line);
     await publish(report);
-    if (announced !== undefined) publishNotices(await tell([report], false, settings, announced, tools));
+    if (announced) publishNotices(await tell([report], false, settings, tools));
     return report.verdict === 'fail' ? verdictLine(report) : undefined;
   }
 }

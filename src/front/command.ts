@@ -1,9 +1,7 @@
 import { styleText } from 'node:util';
 import type { Verdict } from '../compare/conclusion.ts';
-import { readSituation } from '../github/event.ts';
 import { json as toJson, visible } from '../inert.ts';
-import type { Settings } from '../job/settings.ts';
-import type { Tools } from '../run/start.ts';
+import type { VerifySettings } from '../job/settings.ts';
 import { logLines } from '../surfaces/history.ts';
 import { outputs } from '../surfaces/outputs.ts';
 import { powerLine, powerLines, powerVerdict } from '../surfaces/power.ts';
@@ -14,11 +12,13 @@ import { log, logFolder } from '../use-cases/history.ts';
 import { mergeReports } from '../use-cases/merge.ts';
 import { power } from '../use-cases/power.ts';
 import { refresh } from '../use-cases/refresh.ts';
-import { type VerifyRequest, verify } from '../use-cases/verify.ts';
+import { verify } from '../use-cases/verify.ts';
 import { mergedLine, mergedLines } from '../words/merged.ts';
 import { verdictLine } from '../words/verdict.ts';
 import { COLOURS, terminalConsole } from './console.ts';
+import { readSituation } from './event.ts';
 import type { Inputs } from './inputs.ts';
+import { records, reports, wire } from './wiring.ts';
 
 /** What the command line asks for. */
 export type Invocation = { readonly json: boolean } & (
@@ -27,7 +27,7 @@ export type Invocation = { readonly json: boolean } & (
       readonly inputs: Inputs;
     }
   | { readonly command: 'log'; readonly folder: string }
-  | { readonly command: 'verify'; readonly request: VerifyRequest }
+  | { readonly command: 'verify'; readonly request: VerifySettings }
 );
 
 /** What the entry knows of the terminal. */
@@ -52,16 +52,13 @@ export async function runCommand(
       paint: (colour, text) => styleText(['bold', colour], text, { stream }),
     });
   using console = terminal(process.stderr);
-  const tools: Tools = { console, signal };
   const { json } = invocation;
   switch (invocation.command) {
     case 'check':
     case 'refresh': {
-      const settings = await settingsOf(invocation.inputs);
+      const { settings, tools } = await asked(invocation.inputs);
       const report =
-        invocation.command === 'check'
-          ? await check(settings, tools)
-          : await refresh(settings, invocation.inputs.refreshing, tools);
+        invocation.command === 'check' ? await check(settings, tools) : await refresh(settings, tools);
       answer(
         { outputs: outputs(report), report },
         terminalLines(report),
@@ -71,37 +68,50 @@ export async function runCommand(
       return report.verdict;
     }
     case 'power': {
-      const measured = await power(await settingsOf(invocation.inputs), tools);
+      const { settings, tools } = await asked(invocation.inputs);
+      const measured = await power(settings, tools);
       const verdict = powerVerdict(measured);
       answer(measured, powerLines(measured), powerLine(measured), verdict);
       return verdict;
     }
-    case 'fingerprint':
-      process.stdout.write(`${toJson(await fingerprint(await settingsOf(invocation.inputs), tools))}\n`);
+    case 'fingerprint': {
+      const { settings, tools } = await asked(invocation.inputs);
+      process.stdout.write(`${toJson(await fingerprint(settings, tools))}\n`);
       return 'pass';
+    }
     case 'log': {
       const histories =
         'folder' in invocation
-          ? await logFolder(invocation.folder)
-          : await log(await settingsOf(invocation.inputs), tools);
+          ? await logFolder(invocation.folder, { records })
+          : await ofStore(invocation.inputs);
       answer(histories, logLines(histories));
       return histories.length === 0 ? 'fail' : 'pass';
     }
     case 'report': {
-      const merged = await mergeReports(
-        await settingsOf(invocation.inputs),
-        invocation.inputs.merging,
-        tools,
-      );
+      const { settings, tools } = await asked(invocation.inputs);
+      const merged = await mergeReports(settings, tools);
       answer(merged, mergedLines(merged), mergedLine(merged.reports), merged.verdict);
       return merged.verdict;
     }
     case 'verify': {
-      const verified = await verify(invocation.request);
+      const verified = await verify(invocation.request, { reports, records });
       const verdict = verified.agrees ? 'pass' : 'fail';
       answer(verified, verified.lines, verified.lines.at(-1), verdict);
       return verdict;
     }
+  }
+
+  async function ofStore(inputs: Inputs) {
+    const { settings, tools } = await asked(inputs);
+    return await log(settings, tools);
+  }
+
+  async function asked({ door, settings, connections }: Inputs) {
+    const situation = await readSituation(connections.environment, door);
+    return {
+      settings: { ...settings, situation },
+      tools: wire(connections, situation, { console, signal }),
+    };
   }
 
   /** The line of the verdict is the only one in colour. */
@@ -116,8 +126,3 @@ export async function runCommand(
       stdout.info(line, index === at && verdict !== undefined ? COLOURS[verdict] : undefined);
   }
 }
-
-const settingsOf = async ({ settings }: Inputs): Promise<Settings> => ({
-  ...settings,
-  situation: await readSituation(settings.environment),
-});

@@ -1,19 +1,20 @@
 import { resolve } from 'node:path';
+import type { JobIdentity } from '../engine/runtime.ts';
 import { UserError } from '../errors.ts';
-import type { AnnouncingSettings, MergeSettings, RefreshSettings, Settings } from '../job/settings.ts';
-import type { JobIdentity } from '../runtime/options.ts';
+import type { MergeSettings, RefreshSettings, TellSettings } from '../job/settings.ts';
+import type { Door } from '../job/situation.ts';
 import type { Mode } from '../trust/events.ts';
+import type { Connections } from './wiring.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The action's inputs, once, as one read-only value. */
 export interface Inputs {
   readonly mode: Mode;
-  /** Without what only the event's payload tells. */
-  readonly settings: Omit<Settings, 'situation'>;
-  readonly refreshing: RefreshSettings;
-  readonly announcing: AnnouncingSettings;
-  readonly merging: MergeSettings;
+  readonly door: Door;
+  /** What every use-case takes its own of; without what only the event's payload tells. */
+  readonly settings: Omit<RefreshSettings & MergeSettings & TellSettings, 'situation'>;
+  readonly connections: Connections;
 }
 
 /**
@@ -22,6 +23,7 @@ export interface Inputs {
  */
 export function parseInputs(
   input: (name: string) => string,
+  door: Door,
   environment: Environment,
   harnessPath: string,
 ): Inputs {
@@ -63,7 +65,7 @@ export function parseInputs(
       `\`expected-reports\` is \`${input('expected-reports')}\`, but must be a whole number from 1 to 256`,
     );
   // On a terminal the reader has the folder before them.
-  if (mode === 'report' && input('expected-reports') === '' && environment['GITHUB_EVENT_NAME'] !== 'cli')
+  if (mode === 'report' && input('expected-reports') === '' && door === 'action')
     problems.push(
       '`expected-reports` is empty, but mode `report` needs the number of legs: one that died leaves no report',
     );
@@ -90,35 +92,43 @@ export function parseInputs(
     `deterministic-ml/record-${run}-${attempt}-${environment['GITHUB_ACTION'] ?? 'run'}`;
   return {
     mode,
+    door,
     settings: {
-      suite: input('suite') || 'determinism.yml',
-      runtime,
-      python: input('python') || 'python3',
-      gpuDevices,
-      timeoutSeconds,
-      inactivitySeconds,
-      hubToken: input('hub-token') || undefined,
-      githubToken: input('github-token') || undefined,
-      workspace,
-      recordPath:
-        input('record-path') === '' ? resolve(temporary, recordPath) : resolve(workspace, recordPath),
-      statePath: stateFolder(environment, workspace),
-      harnessPath,
       job,
       workflow: environment['GITHUB_WORKFLOW'] ?? '',
       runUrl: runUrl(environment),
-      temporary,
-      environment,
-    },
-    announcing: { comment, checkRun },
-    merging: { reports: resolve(workspace, input('reports') || 'reports'), expected },
-    refreshing: {
+      server: environment['GITHUB_SERVER_URL'] ?? 'https://github.com',
+      suite: input('suite') || 'determinism.yml',
+      runtime,
+      timeoutSeconds,
+      inactivitySeconds,
+      recordPath:
+        input('record-path') === '' ? resolve(temporary, recordPath) : resolve(workspace, recordPath),
       reason,
       yardstick,
       dryRun,
       storeUnchanged,
       // Who re-ran it, not who ran it first.
       actor: environment['GITHUB_TRIGGERING_ACTOR'] ?? environment['GITHUB_ACTOR'] ?? '',
+      comment,
+      checkRun,
+      reports: resolve(workspace, input('reports') || 'reports'),
+      expected,
+    },
+    connections: {
+      environment,
+      githubToken: input('github-token') || undefined,
+      hubToken: input('hub-token') || undefined,
+      runtime,
+      python: input('python') || 'python3',
+      gpuDevices,
+      timeoutSeconds,
+      inactivitySeconds,
+      job,
+      workspace,
+      temporary,
+      statePath: stateFolder(environment, workspace),
+      harnessPath,
     },
   };
 }

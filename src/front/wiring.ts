@@ -1,33 +1,113 @@
 import { createCacheStore } from '../baseline/cache/store.ts';
 import { createFilesStore } from '../baseline/files.ts';
 import type { BaselineStore } from '../baseline/port.ts';
+import { recallDigests, rememberDigests } from '../disk/digest-memory.ts';
 import { readHarness } from '../disk/harness-files.ts';
-import type { LoadedSuite } from '../disk/suite-file.ts';
+import { LogFile } from '../disk/log-file.ts';
+import {
+  keepCopy,
+  missingRecord,
+  openRecord,
+  RecordWriter,
+  readBaselineMeta,
+  writeBaselineMeta,
+} from '../disk/record-folder.ts';
+import { readReport, writeText } from '../disk/report-file.ts';
+import { findReports } from '../disk/report-folder.ts';
+import { loadSuite } from '../disk/suite-file.ts';
 import { fetchModel } from '../engine/fetch.ts';
-import { type GitHubApi, githubApi } from '../github/api.ts';
-import { type GitHubPosts, githubPosts } from '../github/posts.ts';
-import type { Settings } from '../job/settings.ts';
+import type { JobIdentity, Runtime } from '../engine/runtime.ts';
+import { githubApi } from '../github/api.ts';
+import { githubPosts } from '../github/posts.ts';
+import type { Situation } from '../job/situation.ts';
+import type { Records, Reports, Tools } from '../job/tools.ts';
 import { ProgressLine } from '../run/progress.ts';
-import type { Tools } from '../run/start.ts';
-import { chooseRuntime } from '../runtime/choose.ts';
-import type { Runtime } from '../runtime/port.ts';
+import { chooseRuntime, type RuntimeChoice } from '../runtime/choose.ts';
+import type { Suite } from '../suite/schema.ts';
 
-/** The store that the suite names. */
-export function openStore(
-  { suite }: LoadedSuite,
-  settings: Settings,
-  { console, signal }: Tools,
+/** What the adapters need, and nobody else gets: tokens, the environment, folders of this machine. */
+export interface Connections {
+  /** As the door was given it: the adapters pick from it by name. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Reads the base branch's suite and the list of caches; undefined where nobody gave one. */
+  readonly githubToken: string | undefined;
+  readonly hubToken: string | undefined;
+  readonly runtime: RuntimeChoice;
+  readonly python: string;
+  readonly gpuDevices: readonly string[];
+  readonly timeoutSeconds: number;
+  readonly inactivitySeconds: number;
+  readonly job: JobIdentity;
+  /** Absolute folder of the checkout. */
+  readonly workspace: string;
+  /** Absolute folder of private copies, gone after the run. */
+  readonly temporary: string;
+  /** Absolute folder of what outlives a run on this machine: digests of weights, fetched models. */
+  readonly statePath: string;
+  /** Absolute folder of the harness's Python files. */
+  readonly harnessPath: string;
+}
+
+/** What every use-case is handed: nothing is opened before it is asked for. */
+export function wire(
+  given: Connections,
+  situation: Pick<Situation, 'defaultBranch' | 'base' | 'ref'>,
+  { console, signal }: Pick<Tools, 'console' | 'signal'>,
+): Tools {
+  const told = { console, signal };
+  const { environment, statePath, harnessPath, workspace } = given;
+  const api = {
+    url: environment['GITHUB_API_URL'] ?? 'https://api.github.com',
+    repository: given.job.repository,
+    token: given.githubToken,
+    signal,
+    env: environment,
+  };
+  return {
+    ...told,
+    open: {
+      suite: (path) => loadSuite(path, workspace),
+      store: (baseline) => openStore(baseline, given, situation, githubApi(api), told),
+      runtime: (runtime) => openRuntime(runtime, given, told),
+      harness: () => readHarness(harnessPath),
+      digests: () => ({
+        recall: () => recallDigests(statePath),
+        remember: (digests) => rememberDigests(statePath, digests),
+      }),
+      log: (path) => LogFile.create(path),
+      github: () => githubApi(api),
+      posts: () => githubPosts(api),
+    },
+    records,
+    reports,
+  };
+}
+
+export const records: Records = {
+  create: (folder) => RecordWriter.create(folder),
+  missing: missingRecord,
+  open: openRecord,
+  metaOf: readBaselineMeta,
+  addMeta: writeBaselineMeta,
+  keepCopy,
+};
+
+export const reports: Reports = { write: writeText, read: readReport, find: findReports };
+
+function openStore(
+  baseline: Suite['baseline'],
+  { environment: env, temporary: tempFolder, workspace }: Connections,
+  { defaultBranch, base, ref: ownRef }: Pick<Situation, 'defaultBranch' | 'base' | 'ref'>,
+  listing: ReturnType<typeof githubApi>,
+  { console, signal }: Pick<Tools, 'console' | 'signal'>,
 ): BaselineStore {
-  const { environment: env, temporary: tempFolder, workspace, situation } = settings;
   const log = (line: string) => console.info(line);
-  switch (suite.baseline.store) {
+  switch (baseline.store) {
     case 'cache': {
-      const { defaultBranch, base, ref: ownRef } = situation;
       const trustedRefs = new Set([
         ...(defaultBranch === undefined ? [] : [`refs/heads/${defaultBranch}`]),
         ...(base === undefined ? [] : [base]),
       ]);
-      const listing = openGitHub(settings, { signal });
       return createCacheStore({
         env,
         tempFolder,
@@ -39,50 +119,33 @@ export function openStore(
       });
     }
     case 'files':
-      return createFilesStore({ workspace, path: suite.baseline.path, tempFolder, log });
+      return createFilesStore({ workspace, path: baseline.path, tempFolder, log });
   }
 }
 
-/** GitHub's REST API, with the token of the job. */
-export const openGitHub = (settings: Settings, tools: Pick<Tools, 'signal'>): GitHubApi =>
-  githubApi(apiOptions(settings, tools));
-
-/** The same, to write. */
-export const openPosts = (settings: Settings, tools: Pick<Tools, 'signal'>): GitHubPosts =>
-  githubPosts(apiOptions(settings, tools));
-
-const apiOptions = ({ environment, job, githubToken }: Settings, { signal }: Pick<Tools, 'signal'>) => ({
-  url: environment['GITHUB_API_URL'] ?? 'https://api.github.com',
-  repository: job.repository,
-  token: githubToken,
-  signal,
-  env: environment,
-});
-
-/** The runtime that inputs and suite ask for, with its image in place. */
-export async function openRuntime(
-  { suite }: LoadedSuite,
-  settings: Settings,
-  { console, signal }: Tools,
+async function openRuntime(
+  runtime: Suite['runtime'],
+  given: Connections,
+  { console, signal }: Pick<Tools, 'console' | 'signal'>,
 ): Promise<Runtime> {
-  const { environment, hubToken, timeoutSeconds, inactivitySeconds, job } = settings;
+  const { environment, timeoutSeconds, inactivitySeconds } = given;
   const line = new ProgressLine(Date.now);
   return await chooseRuntime({
-    choice: settings.runtime,
-    runtime: suite.runtime,
-    devices: settings.gpuDevices,
-    python: settings.python,
-    workspace: settings.workspace,
-    stateDir: settings.statePath,
-    job,
+    choice: given.runtime,
+    runtime,
+    devices: given.gpuDevices,
+    python: given.python,
+    workspace: given.workspace,
+    stateDir: given.statePath,
+    job: given.job,
     user: { uid: process.getuid?.() ?? 1000, gid: process.getgid?.() ?? 1000 },
     now: () => Date.now() / 1000,
     environment,
-    hub: { token: hubToken, endpoint: environment['HF_ENDPOINT'] },
+    hub: { token: given.hubToken, endpoint: environment['HF_ENDPOINT'] },
     fetchModel: async (start, request, { log, onProgress, deadlineSeconds }) =>
       await fetchModel(
         {
-          harness: await readHarness(settings.harnessPath),
+          harness: await readHarness(given.harnessPath),
           start,
           inactivitySeconds,
           deadlineSeconds,

@@ -1,6 +1,6 @@
 import { type CheckRun, MAX_ANNOTATIONS } from '../surfaces/check-run.ts';
 import { compareRuns, isSameThread, type RunName, threadIn } from '../surfaces/comment.ts';
-import { type GitHubPosts, isLost, PostError, type PostedCheckRun } from './posts.ts';
+import { type GitHubPosts, isLost, PostError, type PostedCheckRun } from '../surfaces/port.ts';
 import { firstThatFits, type Stuck } from './sticky.ts';
 
 /**

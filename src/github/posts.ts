@@ -1,80 +1,8 @@
 import { z } from 'zod';
 import { UserError } from '../errors.ts';
 import { logLine } from '../inert.ts';
-import type { CheckAnnotation, CheckRun } from '../surfaces/check-run.ts';
+import { type GitHubPosts, PostError, type PostedCheckRun, type PostedComment } from '../surfaces/port.ts';
 import { type GitHubApiOptions, type Octokit, openClient, PER_PAGE } from './client.ts';
-
-/** What this action writes on GitHub, and reads to write it once. Everything throws `PostError`. */
-export interface GitHubPosts {
-  /** Aborted when the job is cancelled: a call then throws its reason. */
-  readonly signal: AbortSignal | undefined;
-  /**
-   * Numbers of the open pull requests whose head is this commit of this branch: one into each base. By the
-   * repository's number, since a stranger may give a repository any name.
-   */
-  pullRequestsAt(head: {
-    readonly owner: string;
-    readonly repositoryId: number;
-    readonly branch: string;
-    readonly head: string;
-  }): Promise<readonly number[]>;
-  /** Who comments with this token; undefined where GitHub does not tell, as of a job's own. */
-  login(): Promise<string | undefined>;
-  /** Oldest first. */
-  comments(pullRequest: number): Promise<readonly PostedComment[]>;
-  /** Not tried again where it is not known whether it is there now: see `isLost`. */
-  createComment(pullRequest: number, body: string): Promise<PostedComment>;
-  editComment(id: number, body: string): Promise<void>;
-  /** One that is gone already is as good. */
-  deleteComment(id: number): Promise<void>;
-  /** Of a commit, by name; the latest of each app only. */
-  checkRuns(headSha: string, name: string): Promise<readonly PostedCheckRun[]>;
-  /** Not tried again where it is not known whether it is there now. */
-  createCheckRun(
-    run: Omit<CheckRun, 'annotations'>,
-    annotations: readonly CheckAnnotation[],
-  ): Promise<number>;
-  /** Nor this: annotations are appended. */
-  updateCheckRun(
-    id: number,
-    run: Omit<CheckRun, 'annotations' | 'head_sha'>,
-    annotations: readonly CheckAnnotation[],
-  ): Promise<void>;
-}
-
-export interface PostedComment {
-  readonly id: number;
-  /** Empty where the account is gone. */
-  readonly author: string;
-  readonly body: string;
-}
-
-export interface PostedCheckRun {
-  readonly id: number;
-  readonly externalId: string;
-  /** How many annotations it has. */
-  readonly annotations: number;
-}
-
-/** Why something could not be posted; the message is what GitHub answered. */
-export class PostError extends Error {
-  override readonly name = 'PostError';
-  readonly kind: 'denied' | 'missing' | 'gone' | 'invalid' | 'unavailable';
-
-  constructor(kind: PostError['kind'], message: string, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
-    this.kind = kind;
-  }
-}
-
-/** Too much text for GitHub: less may do. */
-export const isTooLong = (error: unknown): boolean =>
-  error instanceof PostError &&
-  error.kind === 'invalid' &&
-  /too long|too large|maximum|characters are allowed/i.test(error.message);
-
-/** Perhaps it was done, and only the answer was lost. */
-export const isLost = (error: unknown): boolean => error instanceof PostError && error.kind === 'unavailable';
 
 /** A page of comments, each as long as they come, each character as JSON at its longest. */
 const MAX_ANSWER_BYTES = PER_PAGE * 65_536 * 6;

@@ -6,7 +6,7 @@ import {
   type RunName,
   type Thread,
 } from '../surfaces/comment.ts';
-import { type GitHubPosts, isLost, isTooLong, PostError, type PostedComment } from './posts.ts';
+import { type GitHubPosts, isLost, isTooLong, PostError, type PostedComment } from '../surfaces/port.ts';
 
 /** Who comments with the token of a job; that of another app says so once it has posted something. */
 const JOB = 'github-actions[bot]';

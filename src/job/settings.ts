@@ -1,56 +1,43 @@
-import type { Situation } from '../github/event.ts';
-import type { JobIdentity } from '../runtime/options.ts';
+import type { JobIdentity } from '../engine/runtime.ts';
+import type { Situation } from './situation.ts';
 
-/** What one invocation was told, whoever told it: inputs of the action or flags of the command line. */
-export interface Settings {
-  /** Path of the suite, relative to `workspace`. */
-  readonly suite: string;
-  readonly runtime: 'auto' | 'docker' | 'process';
-  readonly python: string;
-  readonly gpuDevices: readonly string[];
-  readonly timeoutSeconds: number;
-  readonly inactivitySeconds: number;
-  readonly hubToken: string | undefined;
-  /** Absolute folders. */
-  readonly workspace: string;
-  readonly recordPath: string;
-  /** Private copies, gone after the run. */
-  readonly temporary: string;
-  /** What outlives a run on this machine: digests of weights, fetched models. */
-  readonly statePath: string;
-  /** Folder of the harness's Python files. */
-  readonly harnessPath: string;
-  /** What started this run. */
+/*
+ * What each use-case takes of what it was told, by inputs of the action or by flags. What only adapters need (tokens,
+ * the environment, folders of this machine) is not here: the openers in `Tools` have it.
+ */
+
+/** Which run this is, and what started it. */
+export interface RunSettings {
   readonly situation: Situation;
-  /** Reads the base branch's suite and the list of caches; undefined where nobody gave one. */
-  readonly githubToken: string | undefined;
   /** Names this run on containers and in baseline keys. */
   readonly job: JobIdentity;
   /** Name of the workflow; empty on a terminal. */
   readonly workflow: string;
   /** Page of the run; empty on a terminal. */
   readonly runUrl: string;
-  /** What @actions/cache and Docker need from the process environment, picked once. */
-  readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-/** Where on GitHub a report is told beside the run's own page. */
-export interface AnnouncingSettings {
-  /** Of the pull request: on drift only, always or never. */
-  readonly comment: 'drift' | 'always' | 'never';
-  readonly checkRun: boolean;
+/** The suite, and what is to run it. */
+export interface SuiteSettings extends RunSettings {
+  /** Path of the suite, relative to the checkout. */
+  readonly suite: string;
+  readonly runtime: 'auto' | 'docker' | 'process';
 }
 
-/** Reports of other jobs, to be shown as one. */
-export interface MergeSettings {
-  /** Absolute folder, or file, that holds them. */
-  readonly reports: string;
-  /** How many there must be at least: a leg that died leaves none. */
-  readonly expected: number;
+/** An engine's starts, and the record of what they gave. */
+export interface EngineSettings extends RunSettings {
+  /** From the start of an engine until it is stopped. */
+  readonly timeoutSeconds: number;
+  /** Without a sign of life until it counts as hung. */
+  readonly inactivitySeconds: number;
+  /** Absolute folder. */
+  readonly recordPath: string;
 }
+
+export interface CheckSettings extends SuiteSettings, EngineSettings {}
 
 /** Who refreshes, from where and why. */
-export interface RefreshSettings {
+export interface RefreshSettings extends CheckSettings {
   readonly reason: string;
   /** Whether known changes are measured too, one engine start each. */
   readonly yardstick: boolean;
@@ -59,4 +46,37 @@ export interface RefreshSettings {
   /** Store what did not change too: a newer entry of the same bits, for a cache that evicts. */
   readonly storeUnchanged: boolean;
   readonly actor: string;
+}
+
+export interface PowerSettings extends CheckSettings {}
+
+export interface FingerprintSettings extends CheckSettings {}
+
+export interface HistorySettings extends SuiteSettings {}
+
+/** Reports of other jobs, to be shown as one. */
+export interface MergeSettings extends Pick<RunSettings, 'situation' | 'job'> {
+  /** Absolute folder, or file, that holds them. */
+  readonly reports: string;
+  /** How many there must be at least: a leg that died leaves none. */
+  readonly expected: number;
+  /** Absolute folder: the page of all goes into it. */
+  readonly recordPath: string;
+}
+
+/** Where on GitHub a report is told beside the run's own page. */
+export interface TellSettings extends RunSettings {
+  /** Of the pull request: on drift only, always or never. */
+  readonly comment: 'drift' | 'always' | 'never';
+  readonly checkRun: boolean;
+  /** URL of GitHub, without a slash at its end. */
+  readonly server: string;
+}
+
+export interface VerifySettings {
+  readonly reportPath: string;
+  /** Folder of the run's record; else the report's sibling without `.report.json`. */
+  readonly recordPath?: string | undefined;
+  /** Folder of the baseline; else what the check left beside the record, `<record>.baseline`. */
+  readonly baselinePath?: string | undefined;
 }

@@ -178,3 +178,8 @@ function shape(what: string, got: number, expected: number): UserError {
     'The engine or its harness is broken: see its log.',
   );
 }
+
+/** Token id -> text, as it is kept: the digest of these bytes names it in a record. */
+export function packVocabulary(texts: ReadonlyMap<number, string>): Buffer {
+  return Buffer.from(JSON.stringify(Object.fromEntries(texts)));
+}

@@ -1,4 +1,5 @@
 import type { Command, EventOf, ModuleDigest, ObservationEvent } from '../engine/protocol.ts';
+import type { Runtime } from '../engine/runtime.ts';
 import type { Session } from '../engine/session.ts';
 import { UserError } from '../errors.ts';
 import type { Fingerprint, HarnessFingerprint } from '../fingerprint/schema.ts';
@@ -6,7 +7,6 @@ import { type Body, describeBody, float32, uint32 } from '../record/body.ts';
 import { sha256 } from '../record/digest.ts';
 import type { Arrangement, Observation, Pass, Trace } from '../record/schema.ts';
 import { describeModules } from '../record/trace.ts';
-import type { Runtime } from '../runtime/port.ts';
 
 type PassCommand = Extract<Command, { command: 'pass' }>;
 

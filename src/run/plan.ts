@@ -1,10 +1,10 @@
 import { relations } from '../compare/relations/index.ts';
 import type { Claim, PassNeed } from '../compare/types.ts';
-import type { LoadedPrompt, LoadedSuite, LoadedText } from '../disk/suite-file.ts';
 import { type EngineSpec, engines } from '../engine/engines/spec.ts';
 import type { Perturbation } from '../engine/protocol.ts';
 import { digestJson } from '../record/digest.ts';
 import { ARRANGEMENTS, type Arrangement, PASS_KINDS, type PassKind } from '../record/schema.ts';
+import type { LoadedPrompt, LoadedSuite, LoadedText } from '../suite/loaded.ts';
 import type { RelationName, Requirement, Suite } from '../suite/schema.ts';
 
 /** Top log-probabilities kept at each step. */
@@ -37,6 +37,8 @@ export interface Plan {
   /** A compiled engine cannot be traced: `trace` then takes an eager start of its own. */
   readonly traceApart: boolean;
   readonly claims: readonly Claim[];
+  /** Whether there is anything to compare with a baseline. */
+  readonly baseline: boolean;
 }
 
 export interface PlannedPrompt extends LoadedPrompt {
@@ -89,6 +91,7 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
     confirm: suite.policy.confirm,
     traceApart,
     claims,
+    baseline: measured.includes(relations.baseline),
   };
 }
 

@@ -1,9 +1,9 @@
-import type { Side } from '../compare/types.ts';
-import { type OpenedRecord, packVocabulary, RecordWriter, sideOf } from '../disk/record-folder.ts';
+import type { OpenedRecord, Side } from '../compare/types.ts';
 import type { Session } from '../engine/session.ts';
 import { hardwareClass } from '../fingerprint/hardware-class.ts';
 import type { Fingerprint } from '../fingerprint/schema.ts';
-import { type Body, littleEndian } from '../record/body.ts';
+import type { NewRecord } from '../job/tools.ts';
+import { type Body, littleEndian, packVocabulary } from '../record/body.ts';
 import { sha256 } from '../record/digest.ts';
 import {
   type Lifetime,
@@ -21,7 +21,7 @@ import { base64, type KnownTokens, knownInput, readyPass } from './requests.ts';
 export class Recording implements AsyncDisposable {
   readonly #plan: Plan;
   readonly #fingerprint: Fingerprint;
-  readonly #writer: RecordWriter;
+  readonly #writer: NewRecord;
   readonly #known: Map<string, Uint32Array>;
   /** Prompts whose tokens are not known when the run begins. */
   readonly #unknown: ReadonlySet<string>;
@@ -32,25 +32,13 @@ export class Recording implements AsyncDisposable {
   readonly #vocabulary = new Map<number, string>();
   readonly #unnamed = new Set<number>();
 
-  private constructor(plan: Plan, fingerprint: Fingerprint, writer: RecordWriter, known: KnownTokens) {
+  /** @param known tokens of the baseline by prompt; of a prompt that has none, the first that are generated */
+  constructor(plan: Plan, fingerprint: Fingerprint, known: KnownTokens, writer: NewRecord) {
     this.#plan = plan;
     this.#fingerprint = fingerprint;
     this.#writer = writer;
     this.#known = new Map(known);
     this.#unknown = new Set(plan.prompts.flatMap(({ id }) => (known.has(id) ? [] : [id])));
-  }
-
-  /**
-   * @param known tokens of the baseline by prompt; of a prompt that has none, the first that are generated
-   * @throws UserError `input-invalid` when `folder` holds anything but an older record
-   */
-  static async create(
-    folder: string,
-    plan: Plan,
-    fingerprint: Fingerprint,
-    known: KnownTokens,
-  ): Promise<Recording> {
-    return new Recording(plan, fingerprint, await RecordWriter.create(folder), known);
   }
 
   get lifetimes(): number {
@@ -87,9 +75,7 @@ export class Recording implements AsyncDisposable {
 
   /** What there is until now. */
   side(): Side {
-    const record = this.#record();
-    const vocabulary = async () => this.#vocabulary;
-    return { record, ...sideOf(this.#writer.bodies(), record.vocabulary), readVocabulary: vocabulary };
+    return { ...this.#writer.side(this.#record()), readVocabulary: async () => this.#vocabulary };
   }
 
   /** Leaves a record that is whole. */
@@ -115,7 +101,7 @@ export class Recording implements AsyncDisposable {
     observations: readonly Observation[],
   ): Promise<void> {
     if (kind !== 'generate' || arrangement !== 'alone') return;
-    const { readBody } = this.#writer.bodies();
+    const { readBody } = this.side();
     for (const { prompt, body } of observations)
       if (!this.#known.has(prompt)) this.#known.set(prompt, (await readBody(body)).tokens);
   }

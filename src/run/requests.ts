@@ -1,8 +1,8 @@
-import type { LoadedText } from '../disk/suite-file.ts';
 import type { Request } from '../engine/protocol.ts';
 import { littleEndian } from '../record/body.ts';
 import { digestJson, sha256 } from '../record/digest.ts';
 import type { Arrangement } from '../record/schema.ts';
+import type { LoadedText } from '../suite/loaded.ts';
 import { type PromptContent, Sampling } from '../suite/schema.ts';
 import { STRANGERS, TRACE_TEXT } from './own-texts.ts';
 import type { ReadyPass } from './pass.ts';

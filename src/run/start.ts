@@ -1,32 +1,20 @@
-import { resolve } from 'node:path';
-import type { Side } from '../compare/types.ts';
-import { recallDigests, rememberDigests } from '../disk/digest-memory.ts';
-import { readHarness } from '../disk/harness-files.ts';
-import { LogFile } from '../disk/log-file.ts';
-import type { OpenedRecord } from '../disk/record-folder.ts';
-import type { LoadedSuite } from '../disk/suite-file.ts';
+import type { OpenedRecord, Side } from '../compare/types.ts';
 import type { Task } from '../engine/protocol.ts';
+import type { ModelSource, Runtime } from '../engine/runtime.ts';
 import { Session } from '../engine/session.ts';
 import { hardwareClass } from '../fingerprint/hardware-class.ts';
 import type { Fingerprint } from '../fingerprint/schema.ts';
-import type { Console } from '../front/console.ts';
-import { openRuntime } from '../front/wiring.ts';
-import type { Settings } from '../job/settings.ts';
+import type { Console } from '../job/console.ts';
+import type { EngineSettings, RunSettings } from '../job/settings.ts';
+import type { EngineLog, Tools } from '../job/tools.ts';
 import type { Evidence } from '../report/make.ts';
 import type { RunView } from '../report/model.ts';
-import type { ModelSource, Runtime } from '../runtime/port.ts';
+import type { LoadedSuite } from '../suite/loaded.ts';
 import { completeFingerprint } from './pass.ts';
 import { type Plan, type PlannedPass, TRACE } from './plan.ts';
 import { ProgressLine } from './progress.ts';
 import { Recording } from './recording.ts';
 import type { KnownTokens } from './requests.ts';
-
-/** What every use-case needs from outside. */
-export interface Tools {
-  readonly console: Console;
-  /** Aborts the run: everything that it started is stopped and given back. */
-  readonly signal: AbortSignal;
-}
 
 /** An engine that is started and fingerprinted but has loaded no model: the fingerprint chooses the baseline. */
 export interface Run extends AsyncDisposable {
@@ -45,27 +33,28 @@ export interface Run extends AsyncDisposable {
 export async function startRun(
   loaded: LoadedSuite,
   plan: Plan,
-  settings: Settings,
+  settings: EngineSettings,
   tools: Tools,
 ): Promise<Run> {
-  const { console } = tools;
+  const { console, open } = tools;
   await using owned = new AsyncDisposableStack();
-  const log = owned.use(await LogFile.create(`${settings.recordPath}.log`));
-  const runtime = owned.use(await openRuntime(loaded, settings, tools));
+  const log = owned.use(await open.log(`${settings.recordPath}.log`));
+  const runtime = owned.use(await open.runtime(loaded.suite.runtime));
   console.info(runtime.description);
   const model = await console.section('Model', () => runtime.provideModel(modelSource(loaded)));
+  const memory = open.digests();
   const task: Task = {
     kind: 'engine',
     engine: plan.engine.name,
     model,
-    knownDigests: await recallDigests(settings.statePath),
+    knownDigests: await memory.recall(),
   };
-  const open = await opener(plan, runtime, task, log, settings, tools);
+  const start = await starter(plan, runtime, task, log, settings, tools);
   const began = performance.now();
   const { session, fingerprint } = await console.section('Fingerprint', async () => {
-    const opened = owned.use(await open());
+    const opened = owned.use(await start());
     const seen = await opened.expect('fingerprint');
-    await rememberDigests(settings.statePath, seen.digests);
+    await memory.remember(seen.digests);
     return {
       session: opened,
       fingerprint: completeFingerprint(seen.fingerprint, runtime, modelLabel(loaded)),
@@ -88,10 +77,10 @@ export async function startRun(
     begin: async (known) =>
       new Lifetimes(
         plan,
-        await Recording.create(settings.recordPath, plan, fingerprint, known),
+        new Recording(plan, fingerprint, known, await tools.records.create(settings.recordPath)),
         session,
         openSeconds,
-        open,
+        start,
         console,
       ),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
@@ -99,23 +88,23 @@ export async function startRun(
 }
 
 /** A way to start one more engine. */
-async function opener(
+async function starter(
   plan: Plan,
   runtime: Runtime,
   task: Task,
-  log: LogFile,
-  settings: Settings,
-  { console, signal }: Tools,
+  log: EngineLog,
+  { inactivitySeconds, timeoutSeconds: deadlineSeconds }: EngineSettings,
+  { console, signal, open }: Tools,
 ): Promise<() => Promise<Session>> {
-  const harness = await readHarness(settings.harnessPath);
+  const harness = await open.harness();
   const line = new ProgressLine(Date.now);
   return () =>
     Session.open(
       {
         harness,
         start: (boot) => runtime.start(boot),
-        inactivitySeconds: settings.inactivitySeconds,
-        deadlineSeconds: settings.timeoutSeconds,
+        inactivitySeconds,
+        deadlineSeconds,
         signal,
         onOutput: (text) => log.add(text),
         onProgress: (event) => console.progress(event.what, line.next(event)),
@@ -129,7 +118,7 @@ async function opener(
 export class Lifetimes implements AsyncDisposable {
   readonly #plan: Plan;
   readonly #recording: Recording;
-  readonly #open: () => Promise<Session>;
+  readonly #start: () => Promise<Session>;
   readonly #console: Console;
   #first: Session | undefined;
   /** Seconds that the last start took, from the start of its process to its end. */
@@ -140,14 +129,14 @@ export class Lifetimes implements AsyncDisposable {
     recording: Recording,
     first: Session,
     firstSeconds: number,
-    open: () => Promise<Session>,
+    start: () => Promise<Session>,
     console: Console,
   ) {
     this.#plan = plan;
     this.#seconds = firstSeconds;
     this.#recording = recording;
     this.#first = first;
-    this.#open = open;
+    this.#start = start;
     this.#console = console;
   }
 
@@ -207,21 +196,21 @@ export class Lifetimes implements AsyncDisposable {
     const first = this.#first;
     this.#first = undefined;
     if (first !== undefined) return first;
-    const session = await this.#open();
+    const session = await this.#start();
     await session.expect('fingerprint');
     return session;
   }
 }
 
-function runView({ job, situation, workflow, runUrl }: Settings): RunView {
+function runView({ job, situation, workflow, runUrl }: RunSettings): RunView {
   const { repository, run: id, attempt } = job;
   const { event, ref, commit } = situation;
   return { repository, workflow, id, attempt, event, ref, commit, url: runUrl };
 }
 
-function modelSource({ suite, folder }: LoadedSuite): ModelSource {
-  const { id, revision, path } = suite.model;
-  if (path !== undefined) return { kind: 'path', path: resolve(folder, path) };
+function modelSource({ suite, modelFolder }: LoadedSuite): ModelSource {
+  const { id, revision } = suite.model;
+  if (modelFolder !== undefined) return { kind: 'path', path: modelFolder.path };
   // The schema demands one of the two forms; the compiler cannot see that.
   return { kind: 'hub', id: id ?? '', revision: revision ?? '' };
 }

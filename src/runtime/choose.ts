@@ -1,6 +1,7 @@
 import { access } from 'node:fs/promises';
 import { isAbsolute, resolve } from 'node:path';
 import type Docker from 'dockerode';
+import type { JobIdentity, Runtime } from '../engine/runtime.ts';
 import { UserError } from '../errors.ts';
 import type { Declared } from '../fingerprint/schema.ts';
 import type { Suite } from '../suite/schema.ts';
@@ -8,8 +9,7 @@ import { connect } from './docker/daemon.ts';
 import { DockerRuntime } from './docker/docker.ts';
 import { parseImage } from './docker/images.ts';
 import { sweep } from './docker/sweep.ts';
-import type { CommonOptions, Environment, JobIdentity } from './options.ts';
-import type { Runtime } from './port.ts';
+import type { CommonOptions, Environment } from './options.ts';
 import { ProcessRuntime } from './process.ts';
 import { bytesOf } from './sizes.ts';
 
@@ -49,7 +49,7 @@ export async function chooseRuntime(options: RuntimeOptions): Promise<Runtime> {
   if (gpus !== 'none' && devices.length > 0 && devices.length < gpus)
     throw new UserError(
       'input-invalid',
-      `The suite wants ${gpus} GPUs, and the \`devices\` input names ${devices.length}.`,
+      `The suite wants ${gpus} GPUs, and the \`gpu-devices\` input names ${devices.length}.`,
       'Name at least as many devices as `runtime.gpus` in the suite, or leave the input empty for the first ones.',
     );
   switch (choice) {

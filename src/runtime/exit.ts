@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import type { Exit } from './port.ts';
+import type { Exit } from '../engine/runtime.ts';
 
 /** An exit as the port tells it. A shell, and an init as PID 1, tell a signal n as code 128 + n. */
 export function exitOf(

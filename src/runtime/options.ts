@@ -1,17 +1,7 @@
-import type { OnProgress, Peer } from './port.ts';
+import type { OnProgress, Peer } from '../engine/runtime.ts';
 
 /** Environment variables, as `process.env` has them. */
 export type Environment = Readonly<Record<string, string | undefined>>;
-
-/** Whose work this is. A runner does one job at a time, so this tells the legs of a matrix apart too. */
-export interface JobIdentity {
-  /** `owner/name`. */
-  readonly repository: string;
-  readonly run: string;
-  readonly attempt: string;
-  /** Name of the runner. */
-  readonly runner: string;
-}
 
 /** How to reach the model hub. Only the fetching process ever sees it. */
 export interface Hub {

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PassThrough, type Readable, type Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Exit, ModelSource, Peer, Runtime } from '../engine/runtime.ts';
 import { UserError } from '../errors.ts';
 import type { Declared } from '../fingerprint/schema.ts';
 import {
@@ -15,7 +16,6 @@ import {
 import { exitOf, watchOomKills } from './exit.ts';
 import { checkModelFolder } from './model-folder.ts';
 import type { CommonOptions } from './options.ts';
-import type { Exit, ModelSource, Peer, Runtime } from './port.ts';
 
 export interface ProcessOptions extends CommonOptions {
   /** A name to look up on PATH, or an absolute path. */

@@ -1,10 +1,10 @@
 import { postCheckRun } from '../github/checks.ts';
-import { type GitHubPosts, PostError } from '../github/posts.ts';
 import { type Stuck, stick } from '../github/sticky.ts';
 import { logLine } from '../inert.ts';
 import type { Notice, Report } from '../report/model.ts';
 import { checkRunLadder } from '../surfaces/check-run.ts';
 import { commentLadder, type Thread } from '../surfaces/comment.ts';
+import { type GitHubPosts, PostError } from '../surfaces/port.ts';
 import { isWell } from '../words/brief.ts';
 
 /**

@@ -1,10 +1,9 @@
-import { openPosts } from '../front/wiring.ts';
-import type { Subject } from '../github/event.ts';
-import { type GitHubPosts, PostError } from '../github/posts.ts';
 import { excerpt } from '../inert.ts';
-import type { AnnouncingSettings, Settings } from '../job/settings.ts';
+import type { TellSettings } from '../job/settings.ts';
+import type { Subject } from '../job/situation.ts';
+import type { Tools } from '../job/tools.ts';
 import type { Notice, Report } from '../report/model.ts';
-import type { Tools } from '../run/start.ts';
+import { type GitHubPosts, PostError } from '../surfaces/port.ts';
 import { worstVerdict } from '../words/brief.ts';
 import { type Announcing, announce, type Target } from './pull-request.ts';
 
@@ -18,11 +17,11 @@ import { type Announcing, announce, type Target } from './pull-request.ts';
 export async function tell(
   reports: readonly Report[],
   merged: boolean,
-  settings: Settings,
-  { comment, checkRun }: AnnouncingSettings,
-  { signal }: Pick<Tools, 'signal'>,
+  settings: TellSettings,
+  { open }: Pick<Tools, 'open'>,
 ): Promise<readonly Notice[]> {
-  const { subject, fork } = settings.situation;
+  const { comment, checkRun, situation } = settings;
+  const { subject, fork } = situation;
   if (comment === 'never' && !checkRun) return [];
   if (subject.kind === 'none')
     return [nobody('The event does not say which commit or pull request the report is about.')];
@@ -32,7 +31,7 @@ export async function tell(
         `The run that measured ended in \`${excerpt(subject.conclusion, 40)}\`, and its reports do not say why: that all is well would be a guess.`,
       ),
     ];
-  const posts = openPosts(settings, { signal });
+  const posts = open.posts();
   const notices: Notice[] = [];
   const target: Target = {
     headSha: subject.head,
@@ -98,9 +97,8 @@ const nobody = (message: string): Notice => ({
   message,
 });
 
-function runOf({ situation: { subject }, job, runUrl, environment }: Settings): Announcing['run'] {
+function runOf({ situation: { subject }, job, runUrl, server }: TellSettings): Announcing['run'] {
   if (subject.kind !== 'workflow-run') return { id: job.run, attempt: job.attempt, url: runUrl };
   const { id, attempt } = subject.run;
-  const server = environment['GITHUB_SERVER_URL'] ?? 'https://github.com';
   return { id, attempt, url: `${server}/${job.repository}/actions/runs/${id}/attempts/${attempt}` };
 }

@@ -1,26 +1,22 @@
-import { readFile } from 'node:fs/promises';
-import { join, posix } from 'node:path';
 import {
   type BaselineMeta,
   type BaselineQuery,
   type BaselineStore,
   type Proof,
+  type Provenance,
   parseKey,
-  BaselineMeta as Schema,
+  parseMeta,
 } from '../baseline/port.ts';
-import type { Side } from '../compare/types.ts';
-import { type OpenedRecord, openRecord } from '../disk/record-folder.ts';
-import type { LoadedSuite } from '../disk/suite-file.ts';
+import type { OpenedRecord, Side } from '../compare/types.ts';
 import { UserError } from '../errors.ts';
-import { openGitHub } from '../front/wiring.ts';
-import type { Settings } from '../job/settings.ts';
+import type { Records, Tools } from '../job/tools.ts';
 import { digestJson, sha256 } from '../record/digest.ts';
 import { damage } from '../record/intact.ts';
 import { outcomeDigest, outcomeDigests } from '../record/outcome.ts';
 import type { Evidence } from '../report/make.ts';
 import type { BaselineView, Digests, Rules } from '../report/model.ts';
 import type { KnownTokens } from '../run/requests.ts';
-import type { Tools } from '../run/start.ts';
+import type { LoadedSuite } from '../suite/loaded.ts';
 
 export interface FoundTrusted {
   readonly kind: 'found';
@@ -61,6 +57,7 @@ export function view(trusted: Trusted, store: BaselineStore): BaselineView {
 export async function findTrusted(
   store: BaselineStore,
   query: BaselineQuery,
+  records: Pick<Records, 'open' | 'metaOf'>,
   owned: AsyncDisposableStack,
 ): Promise<Trusted> {
   const lookup = await store.find(query);
@@ -68,7 +65,8 @@ export async function findTrusted(
     case 'found': {
       owned.use(lookup);
       const { key, folder, proof } = lookup;
-      return { kind: 'found', key, folder, proof, ...(await readBaseline(folder, key, query, store.kind)) };
+      const read = await readBaseline(folder, key, query, store.kind, records);
+      return { kind: 'found', key, folder, proof, ...read };
     }
     case 'absent': {
       const { otherClasses, explanation } = lookup;
@@ -90,6 +88,7 @@ async function readBaseline(
   key: string,
   query: BaselineQuery,
   store: BaselineStore['kind'],
+  records: Pick<Records, 'open' | 'metaOf'>,
 ): Promise<Pick<FoundTrusted, 'meta' | 'metaSha256' | 'side'>> {
   const invalid = (why: string, cause?: unknown) =>
     new UserError(
@@ -102,10 +101,10 @@ async function readBaseline(
   let metaSha256: string;
   let side: OpenedRecord;
   try {
-    const bytes = await readFile(join(folder, 'baseline.json'));
-    meta = Schema.parse(JSON.parse(bytes.toString('utf8')));
+    const bytes = await records.metaOf(folder);
+    meta = parseMeta(bytes);
     metaSha256 = sha256(bytes);
-    side = await openRecord(folder);
+    side = await records.open(folder);
   } catch (cause) {
     throw invalid(
       `cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`.slice(0, 2000),
@@ -153,25 +152,25 @@ export async function replacedByChange(
   { suite }: LoadedSuite,
   query: BaselineQuery,
   rules: Rules,
-  settings: Settings,
-  tools: Tools,
+  { open }: Pick<Tools, 'open'>,
 ): Promise<Evidence['replacedByChange']> {
   const { store, path } = suite.baseline;
   if (store !== 'files' || rules.kind !== 'base' || trusted.kind === 'not-asked') return undefined;
-  const place = posix.join(path, query.suite, query.hardwareClass, 'baseline.json');
-  const text = await openGitHub(settings, tools).fileAt(place, rules.sha);
+  // The store takes no path with other oddities than slashes at its end.
+  const place = `${path.replace(/\/+$/, '')}/${query.suite}/${query.hardwareClass}/baseline.json`;
+  const text = await open.github().fileAt(place, rules.sha);
   const isThere = trusted.kind === 'found';
   if (text === undefined) return isThere ? { how: 'brought', before: null } : undefined;
   if (isThere && sha256(text) === trusted.metaSha256) return undefined;
-  const meta = Schema.safeParse(jsonOf(text));
-  return { how: isThere ? 'brought' : 'removed', before: meta.success ? meta.data.provenance : null };
+  return { how: isThere ? 'brought' : 'removed', before: provenanceIn(text) };
 }
 
-function jsonOf(text: string): unknown {
+/** Null where the base branch holds what this version does not read. */
+function provenanceIn(text: string): Provenance | null {
   try {
-    return JSON.parse(text);
+    return parseMeta(text).provenance;
   } catch {
-    return undefined;
+    return null;
   }
 }
 

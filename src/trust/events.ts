@@ -1,5 +1,5 @@
 import { UserError } from '../errors.ts';
-import type { Situation } from '../github/event.ts';
+import type { Situation } from '../job/situation.ts';
 
 /** Modes that are about the suite of the checkout. */
 export type SuiteMode = 'check' | 'refresh' | 'power' | 'log';
@@ -30,7 +30,6 @@ const JUDGES: ReadonlyMap<string, Permission['judge']> = new Map([
   ['workflow_dispatch', 'checkout'],
   ['repository_dispatch', 'checkout'],
   ['release', 'checkout'],
-  ['cli', 'checkout'],
 ]);
 
 interface Writer {
@@ -46,10 +45,12 @@ interface Writer {
  */
 const WRITERS: ReadonlyMap<string, Writer> = new Map([
   ['workflow_dispatch', { stores: 'reasoned', branch: 'default-for-cache' }],
-  ['cli', { stores: 'reasoned', branch: 'any' }],
   ['push', { stores: 'accepted', branch: 'default' }],
   ['schedule', { stores: 'unchanged', branch: 'default' }],
 ]);
+
+/** Whoever types on a machine could do by hand whatever is done here. */
+const TERMINAL: Writer = { stores: 'reasoned', branch: 'any' };
 
 /** Why these do not, more plainly than that they are not on the list. */
 const REFUSED: ReadonlyMap<string, string> = new Map([
@@ -91,12 +92,12 @@ export function permit(mode: SuiteMode, situation: Situation, store: 'cache' | '
  * starts nothing and reads no checkout. The head that it tells about is the event's, never the report's.
  * @throws UserError `event-refused`
  */
-export function permitReport({ event }: Situation): void {
-  if (!JUDGES.has(event) && event !== 'workflow_run') throw refused(event);
+export function permitReport({ door, event }: Situation): void {
+  if (door === 'action' && !JUDGES.has(event) && event !== 'workflow_run') throw refused(event);
 }
 
-function mayLook({ event, base, fork }: Situation): Permission {
-  const usual = JUDGES.get(event);
+function mayLook({ door, event, base, fork }: Situation): Permission {
+  const usual = door === 'terminal' ? 'checkout' : JUDGES.get(event);
   if (usual === undefined) throw refused(event);
   // What a stranger sent is never its own judge.
   const judge = fork ? 'base' : usual;
@@ -105,10 +106,10 @@ function mayLook({ event, base, fork }: Situation): Permission {
 }
 
 function mayStore(
-  { event, ref, defaultBranch, fork }: Situation,
+  { door, event, ref, defaultBranch, fork }: Situation,
   store: 'cache' | 'files',
 ): Permission['stores'] {
-  const writer = fork ? undefined : WRITERS.get(event);
+  const writer = fork ? undefined : door === 'terminal' ? TERMINAL : WRITERS.get(event);
   if (writer === undefined) throw noWriter(event);
   const { stores, branch } = writer;
   const onDefault = defaultBranch !== undefined && ref === `refs/heads/${defaultBranch}`;
@@ -121,7 +122,7 @@ function mayStore(
 function refused(event: string): UserError {
   const why =
     REFUSED.get(event) ??
-    `engines are started on ${listed([...JUDGES.keys()].filter((name) => name !== 'cli'))} only, since on no other it is clear whose change is measured and who judges it`;
+    `engines are started on ${listed([...JUDGES.keys()])} only, since on no other it is clear whose change is measured and who judges it`;
   return new UserError(
     'event-refused',
     `The event ${named(event)} starts nothing here: ${why}.`,

@@ -1,13 +1,9 @@
-import { realpath } from 'node:fs/promises';
-import { isAbsolute, relative, resolve } from 'node:path';
-import type { LoadedSuite } from '../disk/suite-file.ts';
-import { loadSuite } from '../disk/suite-file.ts';
 import { UserError } from '../errors.ts';
-import { openGitHub } from '../front/wiring.ts';
-import type { Settings } from '../job/settings.ts';
+import type { SuiteSettings } from '../job/settings.ts';
+import type { Tools } from '../job/tools.ts';
 import type { Rules, SuiteChange } from '../report/model.ts';
 import { nameOfRelation, requirementOf } from '../run/plan.ts';
-import type { Tools } from '../run/start.ts';
+import type { LoadedSuite } from '../suite/loaded.ts';
 import { parseSuite } from '../suite/parse.ts';
 import { Suite } from '../suite/schema.ts';
 import { type Permission, permit, type SuiteMode } from './events.ts';
@@ -29,23 +25,27 @@ const JUDGING = ['name', ...STRICT] as const;
  * instead, which no change can touch before it is merged: a pull request cannot switch its own judge off.
  *
  * @throws UserError before anything is started: `event-refused`, `refresh-not-allowed`, `pull-request-limited`,
- * `github-unavailable`, and what `loadSuite` throws
+ * `github-unavailable`, and what `open.suite` throws
  */
-export async function loadRuled(mode: SuiteMode, settings: Settings, tools: Tools): Promise<Ruled> {
+export async function loadRuled(
+  mode: SuiteMode,
+  settings: SuiteSettings,
+  tools: Pick<Tools, 'console' | 'open'>,
+): Promise<Ruled> {
   const { situation } = settings;
   // Before the suite is read: whoever may not start anything is told so whatever it holds.
   permit(mode, situation, 'files');
-  const loaded = await loadSuite(settings.suite, settings.workspace);
+  const loaded = await tools.open.suite(settings.suite);
   const permission = permit(mode, situation, loaded.suite.baseline.store);
   const { base } = situation;
   if (permission.judge === 'checkout' || base === undefined)
     return { loaded, permission, rules: { kind: 'checkout' } };
 
   const { found, sha } = await tools.console.section('Suite of the base branch', () =>
-    suiteOf(base, loaded, settings, tools),
+    suiteOf(base, loaded, tools),
   );
-  await refuseMounts(loaded, found, settings);
-  if (permission.limits === 'fork') refuseForeign(loaded, found, base, settings);
+  refuseMounts(loaded, found);
+  if (permission.limits === 'fork') refuseForeign(loaded, found, base, settings.runtime);
   // Without a suite there, the schema's own defaults beside what the change itself asks for: nothing is let off.
   const judge = found === undefined ? strict(loaded.suite) : settled(found);
   const judging = Object.fromEntries(JUDGING.map((key) => [key, judge[key]]));
@@ -95,10 +95,9 @@ interface BaseSuite {
 async function suiteOf(
   ref: string,
   { places }: LoadedSuite,
-  settings: Settings,
-  tools: Tools,
+  { console, open }: Pick<Tools, 'console' | 'open'>,
 ): Promise<BaseSuite> {
-  const github = openGitHub(settings, tools);
+  const github = open.github();
   const sha = await github.tipOf(ref.replace(/^refs\/heads\//, ''));
   const source = await github.fileAt(places.file, sha);
   if (source === undefined) return { found: undefined, sha };
@@ -106,30 +105,23 @@ async function suiteOf(
     return { found: parseSuite(source, places.file).suite, sha };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    tools.console.info(`The suite of the base branch cannot be read: ${error.message}`);
+    console.info(`The suite of the base branch cannot be read: ${error.message}`);
     return { found: undefined, sha };
   }
 }
 
-function isBelow(folder: string, path: string): boolean {
-  const way = relative(folder, path);
-  return !way.startsWith('..') && !isAbsolute(way);
-}
-
 /** A folder of the runner is mounted into the engine: which, only the base branch decides. */
-async function refuseMounts(
-  { suite, places, folder }: LoadedSuite,
-  base: Suite | undefined,
-  { workspace }: Settings,
-): Promise<void> {
+function refuseMounts({ suite, places, modelFolder }: LoadedSuite, base: Suite | undefined): void {
+  if (modelFolder === undefined) return;
   const { path } = suite.model;
-  if (path === undefined) return;
-  const place = resolve(folder, path);
-  if (isBelow(workspace, place)) {
-    // A link in the repository may lead anywhere.
-    const [root, real] = await Promise.all([workspace, place].map((one) => realpath(one).catch(() => one)));
-    if (isBelow(root ?? workspace, real ?? place)) return;
-  } else if (path === base?.model.path) return;
+  switch (modelFolder.lies) {
+    case 'inside':
+      return;
+    case 'outside':
+      if (path === base?.model.path) return;
+      break;
+    case 'behind-a-link':
+  }
   throw limited(
     `The pull request wants the model from ${path}, a folder of the runner outside of the repository, and its base branch ${base === undefined ? 'has no suite' : 'does not'}.`,
     'Merge the new path first; or use a model of the hub, `model: { id, revision }`, or a folder of the repository.',
@@ -139,10 +131,10 @@ async function refuseMounts(
 
 /** A stranger's change is measured in the engine that the base branch names, and nowhere else. */
 function refuseForeign(
-  { suite, folder }: LoadedSuite,
+  { suite, modelFolder }: LoadedSuite,
   base: Suite | undefined,
   ref: string,
-  { runtime, workspace }: Settings,
+  runtime: SuiteSettings['runtime'],
 ): void {
   const own: readonly (readonly [string, (suite: Suite) => unknown])[] = [
     ['runtime', (one) => one.runtime],
@@ -157,7 +149,7 @@ function refuseForeign(
       'Name a pinned image in the suite of the base branch; or bring the change into a branch of this repository.',
     );
   const changed = own.filter(([, of]) => JSON.stringify(of(suite)) !== JSON.stringify(of(base)));
-  if (suite.model.path !== undefined && isBelow(workspace, resolve(folder, suite.model.path)))
+  if (modelFolder !== undefined && modelFolder.lies !== 'outside')
     throw limited(
       'This pull request comes from another repository, and the model lies in the repository itself: it could bring its own.',
       'Take the model from the hub, `model: { id, revision }`, or from a folder of the runner outside of the checkout.',

@@ -1,44 +1,24 @@
 import { acceptances, acceptedBy } from '../compare/acceptance.ts';
 import { compare } from '../compare/compare.ts';
 import type { RelationResult } from '../compare/types.ts';
-import { keepCopy } from '../disk/record-folder.ts';
-import { openStore } from '../front/wiring.ts';
-import type { Settings } from '../job/settings.ts';
+import type { CheckSettings } from '../job/settings.ts';
+import type { Tools } from '../job/tools.ts';
 import { outcomeDigests } from '../record/outcome.ts';
 import { makeReport } from '../report/make.ts';
 import type { Report } from '../report/model.ts';
-import { makePlan } from '../run/plan.ts';
-import { startRun, type Tools } from '../run/start.ts';
 import type { Suite } from '../suite/schema.ts';
 import { leave } from '../tell/files.ts';
-import {
-  digestsOf,
-  findTrusted,
-  knownTokens,
-  replacedByChange,
-  type Trusted,
-  view,
-} from '../trust/baseline.ts';
-import { loadRuled } from '../trust/judge.ts';
+import { digestsOf, replacedByChange, view } from '../trust/baseline.ts';
+import { begin, prepare } from './begin.ts';
 
 /** Does the model still compute the same thing? */
-export async function check(settings: Settings, tools: Tools): Promise<Report> {
-  const { loaded, rules } = await loadRuled('check', settings, tools);
-  const plan = makePlan(loaded, 'check');
-  const store = openStore(loaded, settings, tools);
+export async function check(settings: CheckSettings, tools: Tools): Promise<Report> {
+  const prepared = await prepare('check', settings, tools);
+  const { loaded, rules, plan, store } = prepared;
+  await using begun = await begin(prepared, settings, tools);
+  const { run, query, trusted, before, lifetimes } = begun;
+  const brought = await replacedByChange(trusted, loaded, query, rules, tools);
 
-  await using owned = new AsyncDisposableStack();
-  const run = owned.use(await startRun(loaded, plan, settings, tools));
-  const { hardwareClass } = run;
-  const query = { suite: plan.suite.name, hardwareClass };
-  const trusted: Trusted = plan.claims.some(({ relation }) => relation === 'baseline')
-    ? await tools.console.section('Baseline', () => findTrusted(store, query, owned))
-    : { kind: 'not-asked' };
-  const before = trusted.kind === 'found' ? trusted : undefined;
-  const brought = await replacedByChange(trusted, loaded, query, rules, settings, tools);
-
-  const known = before === undefined ? new Map() : await knownTokens(before.side, plan.prompts);
-  const lifetimes = owned.use(await run.begin(known));
   const compared = () => compare(lifetimes.side(), before?.side, plan.claims);
   await lifetimes.planned();
   let relations = await compared();
@@ -53,7 +33,7 @@ export async function check(settings: Settings, tools: Tools): Promise<Report> {
     relations = await compared();
   }
   const side = await lifetimes.commit();
-  if (before !== undefined) await keepCopy(before.folder, `${settings.recordPath}.baseline`);
+  if (before !== undefined) await tools.records.keepCopy(before.folder, `${settings.recordPath}.baseline`);
   const report = makeReport({
     ...run.facts,
     suite: brought?.how === 'removed' ? withoutMercy(loaded.suite) : loaded.suite,
@@ -67,11 +47,11 @@ export async function check(settings: Settings, tools: Tools): Promise<Report> {
     baseline: view(trusted, store),
     digests: digestsOf(side, before),
   });
-  return await leave(report);
+  return await leave(report, tools.reports);
 
   function isAccepted(): boolean {
     const outcomes = {
-      hardwareClass,
+      hardwareClass: run.hardwareClass,
       run: outcomeDigests(lifetimes.side().record),
       baseline: before?.meta.envelope.digests ?? [],
     };

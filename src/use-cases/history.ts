@@ -1,11 +1,8 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { BaselineMeta, type BaselineQuery } from '../baseline/port.ts';
+import { type BaselineMeta, type BaselineQuery, parseMeta } from '../baseline/port.ts';
 import { UserError } from '../errors.ts';
-import { openStore } from '../front/wiring.ts';
-import type { Settings } from '../job/settings.ts';
+import type { HistorySettings } from '../job/settings.ts';
+import type { Records, Tools } from '../job/tools.ts';
 import { sha256 } from '../record/digest.ts';
-import type { Tools } from '../run/start.ts';
 import type { History } from '../surfaces/history.ts';
 import { findTrusted } from '../trust/baseline.ts';
 import { loadRuled } from '../trust/judge.ts';
@@ -14,15 +11,18 @@ import { loadRuled } from '../trust/judge.ts';
  * The baselines of a suite, of every hardware class, and what each replaced. Starts no engine; reading a cached one
  * counts as a use, which keeps it from eviction.
  */
-export async function log(settings: Settings, tools: Tools): Promise<History[]> {
+export async function log(
+  settings: HistorySettings,
+  tools: Pick<Tools, 'console' | 'open' | 'records'>,
+): Promise<History[]> {
   const { loaded } = await loadRuled('log', settings, tools);
-  const store = openStore(loaded, settings, tools);
+  const store = tools.open.store(loaded.suite.baseline);
   const suite = loaded.suite.name;
   const histories: History[] = [];
   for (const hardwareClass of await store.classes(suite)) {
     await using owned = new AsyncDisposableStack();
     const query: BaselineQuery = { suite, hardwareClass };
-    const trusted = await findTrusted(store, query, owned);
+    const trusted = await findTrusted(store, query, tools.records, owned);
     // It was there a moment ago: a class that goes missing must not pass for one that never was.
     if (trusted.kind !== 'found')
       throw new UserError(
@@ -37,16 +37,18 @@ export async function log(settings: Settings, tools: Tools): Promise<History[]> 
 }
 
 /** The same of one baseline's folder, such as the copy that a check leaves beside its record. */
-export async function logFolder(folder: string): Promise<History[]> {
-  const path = join(folder, 'baseline.json');
+export async function logFolder(
+  folder: string,
+  { records }: { readonly records: Pick<Records, 'metaOf'> },
+): Promise<History[]> {
   try {
-    const bytes = await readFile(path);
-    return [historyOf(folder, BaselineMeta.parse(JSON.parse(bytes.toString('utf8'))), sha256(bytes))];
+    const bytes = await records.metaOf(folder);
+    return [historyOf(folder, parseMeta(bytes), sha256(bytes))];
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new UserError(
       'baseline-invalid',
-      `${path} is no baseline of this version: ${why}`.slice(0, 2000),
+      `${folder}/baseline.json is no baseline of this version: ${why}`.slice(0, 2000),
       'Name a folder that holds `baseline.json`: `<record-path>.baseline` of a check is one.',
       { cause },
     );

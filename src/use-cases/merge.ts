@@ -1,14 +1,11 @@
-import { join } from 'node:path';
 import { CONCLUSIONS, type Conclusion, type Verdict } from '../compare/conclusion.ts';
-import { readReport } from '../disk/report-file.ts';
-import { findReports } from '../disk/report-folder.ts';
 import { UserError } from '../errors.ts';
 import { excerpt } from '../inert.ts';
-import type { MergeSettings, Settings } from '../job/settings.ts';
+import type { MergeSettings } from '../job/settings.ts';
+import type { Reports, Tools } from '../job/tools.ts';
 import { contradiction } from '../report/contradiction.ts';
 import { reportDigest } from '../report/make.ts';
 import type { Report } from '../report/model.ts';
-import type { Tools } from '../run/start.ts';
 import { leavePage } from '../tell/files.ts';
 import { permitReport } from '../trust/events.ts';
 import { worstConclusion, worstVerdict } from '../words/brief.ts';
@@ -37,24 +34,18 @@ const MAX_SUITES = 4;
  * @throws UserError `event-refused`, `reports-missing`, `report-invalid`
  */
 export async function mergeReports(
-  settings: Pick<Settings, 'situation' | 'recordPath' | 'job'>,
-  { reports: path, expected }: MergeSettings,
-  { console, signal }: Tools,
+  { situation, job, recordPath, reports: path, expected }: MergeSettings,
+  { console, signal, reports: files }: Pick<Tools, 'console' | 'signal' | 'reports'>,
 ): Promise<Merged> {
-  permitReport(settings.situation);
-  const { event, subject } = settings.situation;
-  const run =
-    event === 'cli'
-      ? undefined
-      : subject.kind === 'workflow-run'
-        ? subject.run
-        : { id: settings.job.run, attempt: settings.job.attempt };
+  permitReport(situation);
+  const { subject } = situation;
+  const run = ownRun();
   return await console.section('Reports', async () => {
-    const paths = await findReports(path, expected);
+    const paths = await files.find(path, expected);
     const read: Report[] = [];
     for (const one of paths) {
       signal.throwIfAborted();
-      read.push(await whole(one, run));
+      read.push(await whole(one, run, files));
       console.progress(
         'reading',
         `${read.length} of ${counted(paths.length, 'report')}`,
@@ -66,18 +57,37 @@ export async function mergeReports(
     if (subject.kind === 'workflow-run' && new Set(read.map(({ suite }) => suite.name)).size > MAX_SUITES)
       throw invalid(path, `holds reports of more than ${MAX_SUITES} suites, and each would have a comment`);
     const reports = read.toSorted(worstFirst);
-    const htmlPath = join(settings.recordPath, 'report.html');
-    await leavePage(htmlPath, reports);
+    const htmlPath = `${recordPath}/report.html`;
+    await leavePage(htmlPath, reports, files);
     return { reports, htmlPath, conclusion: worstConclusion(reports), verdict: worstVerdict(reports) };
   });
+
+  /** Whose reports these must be; on a terminal, anybody's. */
+  function ownRun(): RunOfReports | undefined {
+    switch (situation.door) {
+      case 'terminal':
+        return undefined;
+      case 'action':
+        return subject.kind === 'workflow-run' ? subject.run : { id: job.run, attempt: job.attempt };
+    }
+  }
+}
+
+interface RunOfReports {
+  readonly id: string;
+  readonly attempt: string;
 }
 
 /**
  * @param run that it must come from; undefined where any will do
  * @throws UserError `report-invalid`, also where it is not what was written
  */
-async function whole(path: string, run: { readonly id: string; readonly attempt: string } | undefined) {
-  const report = await readReport(path, MAX_VALUES);
+async function whole(
+  path: string,
+  run: RunOfReports | undefined,
+  files: Pick<Reports, 'read'>,
+): Promise<Report> {
+  const report = await files.read(path, MAX_VALUES);
   if (report.sha256 !== reportDigest(report))
     throw invalid(path, 'was changed after it was written: its digest is another one');
   const contradicted = contradiction(report);

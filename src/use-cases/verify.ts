@@ -1,11 +1,9 @@
-import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { BaselineMeta, parseKey } from '../baseline/port.ts';
-import { systemCode } from '../disk/errors.ts';
-import { type OpenedRecord, openRecord } from '../disk/record-folder.ts';
-import { readReport } from '../disk/report-file.ts';
+import { type BaselineMeta, parseKey, parseMeta } from '../baseline/port.ts';
+import type { OpenedRecord } from '../compare/types.ts';
 import { UserError } from '../errors.ts';
 import { excerpt } from '../inert.ts';
+import type { VerifySettings } from '../job/settings.ts';
+import type { Records, Tools } from '../job/tools.ts';
 import { digestJson, sha256 } from '../record/digest.ts';
 import { damage } from '../record/intact.ts';
 import { outcomeDigest } from '../record/outcome.ts';
@@ -15,14 +13,6 @@ import type { Report } from '../report/model.ts';
 import { plain } from '../report/plain.ts';
 import { DERIVED } from '../report/schema.ts';
 import { counted } from '../words/figures.ts';
-
-export interface VerifyRequest {
-  readonly reportPath: string;
-  /** Folder of the run's record; else the report's sibling without `.report.json`. */
-  readonly recordPath?: string | undefined;
-  /** Folder of the baseline; else what the check left beside the record, `<record>.baseline`. */
-  readonly baselinePath?: string | undefined;
-}
 
 /** What the report says otherwise than its files do. Text of both sides is inert and capped. */
 export interface Disagreement {
@@ -57,19 +47,24 @@ const MAX_VALUE = 200;
  *
  * @throws UserError `report-invalid` for what is no report, `input-invalid` when record or baseline are not there
  */
-export async function verify(request: VerifyRequest): Promise<Verification> {
-  const report = await readReport(request.reportPath);
-  const recordPath = await folderOf('record', request.recordPath ?? withoutSuffix(request.reportPath));
+export async function verify(
+  asked: VerifySettings,
+  { reports, records }: Pick<Tools, 'reports' | 'records'>,
+): Promise<Verification> {
+  const report = await reports.read(asked.reportPath);
+  const recordPath = asked.recordPath ?? withoutSuffix(asked.reportPath);
+  await demand('record', recordPath, records);
   const baselinePath =
-    report.digests.baselineRecord === null
-      ? undefined
-      : await folderOf('baseline', request.baselinePath ?? `${recordPath}.baseline`);
+    report.digests.baselineRecord === null ? undefined : (asked.baselinePath ?? `${recordPath}.baseline`);
+  if (baselinePath !== undefined) await demand('baseline', baselinePath, records);
   const found = new Findings();
 
   found.compare('sha256', report.sha256, reportDigest(report));
-  const record = await opened('record', recordPath, report.digests.record, found);
-  const baseline = baselinePath === undefined ? undefined : await openedBaseline(baselinePath, report, found);
-  if (report.context.baseline.kind === 'stored') await checkStored(recordPath, report, record, found);
+  const record = await opened('record', recordPath, report.digests.record, records, found);
+  const baseline =
+    baselinePath === undefined ? undefined : await openedBaseline(baselinePath, report, records, found);
+  if (report.context.baseline.kind === 'stored')
+    await checkStored(recordPath, report, record, records, found);
   if (report.context.mode === 'check')
     found.compare(
       'context.baseline.kind',
@@ -114,10 +109,11 @@ interface Baseline {
 async function openedBaseline(
   folder: string,
   { digests, context, suite, hardwareClass }: Report,
+  records: Records,
   found: Findings,
 ): Promise<Baseline | undefined> {
-  const side = await opened('baselineRecord', folder, digests.baselineRecord, found);
-  const meta = await readMeta(folder, 'baselineMeta', digests.baselineMeta, found);
+  const side = await opened('baselineRecord', folder, digests.baselineRecord, records, found);
+  const meta = await readMeta(folder, 'baselineMeta', digests.baselineMeta, records, found);
   if (side === undefined || meta === undefined) return undefined;
   const outcome = outcomeDigest(side.record);
   found.compare('baseline.record', meta.record, outcome);
@@ -141,9 +137,10 @@ async function checkStored(
   folder: string,
   { context }: Report,
   record: OpenedRecord | undefined,
+  records: Records,
   found: Findings,
 ): Promise<void> {
-  const meta = await readMeta(folder, 'stored', undefined, found);
+  const meta = await readMeta(folder, 'stored', undefined, records, found);
   if (meta === undefined || context.baseline.kind !== 'stored') return;
   found.compare('context.baseline.provenance', context.baseline.provenance, meta.provenance);
   if (record !== undefined) found.compare('stored.record', meta.record, outcomeDigest(record.record));
@@ -154,11 +151,12 @@ async function opened(
   name: 'record' | 'baselineRecord',
   folder: string,
   digest: string | null,
+  records: Records,
   found: Findings,
 ): Promise<OpenedRecord | undefined> {
   let side: OpenedRecord;
   try {
-    side = await openRecord(folder);
+    side = await records.open(folder);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     found.add(`digests.${name}`, String(digest), error.message);
@@ -181,19 +179,19 @@ async function readMeta(
   folder: string,
   name: string,
   digest: string | null | undefined,
+  records: Records,
   found: Findings,
 ): Promise<BaselineMeta | undefined> {
-  const path = join(folder, 'baseline.json');
   try {
-    const bytes = await readFile(path);
+    const bytes = await records.metaOf(folder);
     found.files += 1;
     if (digest !== undefined) found.compare(`digests.${name}`, digest, sha256(bytes));
-    return BaselineMeta.parse(JSON.parse(bytes.toString('utf8')));
+    return parseMeta(bytes);
   } catch (error) {
     found.add(
       `digests.${name}`,
       digest ?? 'a baseline',
-      `${path} cannot be read: ${systemCode(error) ?? (error instanceof Error ? error.message : String(error))}`,
+      `${folder}/baseline.json cannot be read: ${error instanceof Error ? error.message : String(error)}`,
     );
     return undefined;
   }
@@ -209,18 +207,14 @@ function withoutSuffix(reportPath: string): string {
 }
 
 /** @throws UserError `input-invalid` when there is no record: what was never there is no disagreement */
-async function folderOf(what: 'record' | 'baseline', folder: string): Promise<string> {
-  try {
-    await stat(join(folder, 'record.json'));
-    return folder;
-  } catch (cause) {
-    throw new UserError(
-      'input-invalid',
-      `The report was made from a ${what}, and ${folder} holds none (${systemCode(cause) ?? String(cause)}).`,
-      `Bring the ${what}'s folder there, or name where it is.`,
-      { cause },
-    );
-  }
+async function demand(what: 'record' | 'baseline', folder: string, { missing }: Records): Promise<void> {
+  const why = await missing(folder);
+  if (why === undefined) return;
+  throw new UserError(
+    'input-invalid',
+    `The report was made from a ${what}, and ${folder} holds none (${why}).`,
+    `Bring the ${what}'s folder there, or name where it is.`,
+  );
 }
 
 /** Gathers what differs, and how much was looked at. */

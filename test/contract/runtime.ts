@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { buffer, text } from 'node:stream/consumers';
 import { describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import type { Peer } from '../../src/engine/runtime.ts';
 import { chooseRuntime, type RuntimeOptions } from '../../src/runtime/choose.ts';
-import type { Peer } from '../../src/runtime/port.ts';
 import { processesWith, runtimeOptions, temporaryFolder, until } from '../support/runtimes.ts';
 
 /** What a runtime needs on top of a test's own options; undefined when the test is skipped. */

@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { ensureZizmor } from '../../scripts/setup/act.ts';
 import { repository } from '../../scripts/setup/cache.ts';
 import { loadSuite } from '../../src/disk/suite-file.ts';
-import type { Situation } from '../../src/github/event.ts';
+import type { Situation } from '../../src/job/situation.ts';
 import { parseImage } from '../../src/runtime/docker/images.ts';
 import { type Mode, permit, permitReport } from '../../src/trust/events.ts';
 import { SHAS } from '../support/events.ts';
@@ -167,6 +167,7 @@ const AMode = z.enum(['check', 'refresh', 'power', 'log', 'report']) satisfies z
 
 /** An event of somebody in the repository, on the default branch or on its way there. */
 const situation = (event: string): Situation => ({
+  door: 'action',
   event,
   ref: 'refs/heads/main',
   commit: SHAS.commit,

@@ -1,7 +1,6 @@
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { packVocabulary } from '../../src/disk/record-folder.ts';
-import { type Body, packBody } from '../../src/record/body.ts';
+import { type Body, packBody, packVocabulary } from '../../src/record/body.ts';
 import { sha256 } from '../../src/record/digest.ts';
 import type { Observation, RunRecord } from '../../src/record/schema.ts';
 import { body, inputDigest, observation, pass, side } from '../unit/support/records.ts';

@@ -65,17 +65,17 @@ const ROOMS: Readonly<Record<string, Law>> = {
   },
   // The engine's protocol and session: a peer's streams are all that they touch.
   engine: {
-    rooms: ['fingerprint', 'record', 'runtime', 'suite'],
+    rooms: ['fingerprint', 'record', 'suite'],
     packages: ['zod', 'node:crypto', 'node:os', 'node:stream'],
   },
   'engine/engines': { rooms: ['suite'], packages: [] },
   // Adapters: each knows its port, and none another.
   runtime: {
-    rooms: ['runtime/docker', 'fingerprint', 'suite'],
+    rooms: ['runtime/docker', 'engine', 'fingerprint', 'suite'],
     packages: ['dockerode', 'execa', 'node:*'],
   },
   'runtime/docker': {
-    rooms: ['runtime', 'fingerprint'],
+    rooms: ['runtime', 'engine', 'fingerprint'],
     packages: ['zod', 'dockerode', 'execa', 'node:*'],
   },
   baseline: { rooms: ['record'], packages: ['zod', 'node:*'] },
@@ -89,35 +89,36 @@ const ROOMS: Readonly<Record<string, Law>> = {
     rooms: ['baseline', 'compare', 'engine', 'record', 'report', 'suite'],
     packages: ['zod', 'node:*'],
   },
-  job: { rooms: ['github', 'runtime'], packages: [] },
+  // What a use-case is told and what it is handed: types alone. Behind a port is an adapter, which nobody here knows.
+  job: {
+    rooms: ['baseline', 'compare', 'engine', 'record', 'report', 'suite', 'surfaces'],
+    packages: [],
+  },
   run: {
     rooms: [
       'compare',
       'compare/relations',
-      'disk',
       'engine',
       'engine/engines',
       'fingerprint',
-      'front',
       'job',
       'record',
       'report',
-      'runtime',
       'suite',
       'words',
     ],
-    packages: ['node:path'],
+    packages: [],
   },
   trust: {
-    rooms: ['baseline', 'compare', 'disk', 'front', 'github', 'job', 'record', 'report', 'run', 'suite'],
-    packages: ['node:fs/promises', 'node:path'],
+    rooms: ['baseline', 'compare', 'job', 'record', 'report', 'run', 'suite'],
+    packages: [],
   },
   changes: {
-    rooms: ['baseline', 'compare', 'disk', 'engine', 'fingerprint', 'job', 'run', 'suite', 'trust'],
-    packages: ['node:path'],
+    rooms: ['baseline', 'compare', 'engine', 'fingerprint', 'job', 'run', 'suite', 'trust'],
+    packages: [],
   },
   tell: {
-    rooms: ['disk', 'front', 'github', 'job', 'report', 'run', 'surfaces', 'surfaces/html', 'words'],
+    rooms: ['github', 'job', 'report', 'surfaces', 'surfaces/html', 'words'],
     packages: ['@actions/core'],
   },
   'use-cases': {
@@ -125,9 +126,7 @@ const ROOMS: Readonly<Record<string, Law>> = {
       'baseline',
       'changes',
       'compare',
-      'disk',
       'fingerprint',
-      'front',
       'job',
       'record',
       'report',
@@ -138,7 +137,7 @@ const ROOMS: Readonly<Record<string, Law>> = {
       'trust',
       'words',
     ],
-    packages: ['node:fs/promises', 'node:path'],
+    packages: [],
   },
   // The only room that knows the adapters.
   front: {
@@ -153,13 +152,14 @@ const ROOMS: Readonly<Record<string, Law>> = {
       'report',
       'run',
       'runtime',
+      'suite',
       'surfaces',
       'tell',
       'trust',
       'use-cases',
       'words',
     ],
-    packages: ['@actions/core', 'node:path', 'node:util'],
+    packages: ['@actions/core', 'zod', 'node:path', 'node:util'],
   },
 };
 
@@ -170,9 +170,11 @@ const GROUND = ['errors.ts', 'version.ts', 'inert.ts'];
 /** Of a room with adapters, what a room that is none may import: the port and its values. */
 const PORTS: Readonly<Record<string, readonly string[]>> = {
   baseline: ['baseline/port.ts'],
-  engine: ['engine/protocol.ts', 'engine/session.ts'],
-  runtime: ['runtime/port.ts', 'runtime/options.ts'],
+  engine: ['engine/protocol.ts', 'engine/runtime.ts', 'engine/session.ts'],
 };
+
+/** Rooms of adapters: what they do, others ask a port for. */
+const ADAPTERS = ['runtime', 'runtime/docker', 'github', 'disk', 'baseline/cache'];
 
 test('no file lies loose in src but the doors and the ground', () => {
   assert.deepEqual(
@@ -211,6 +213,45 @@ describe('a room imports only what the table says:', () => {
       }
       assert.deepEqual(wrong, []);
     });
+});
+
+test('adapters are known to `front` and the doors alone, which hand them in', () => {
+  const wrong = [...files].flatMap(([file, { imports }]) => {
+    const room = roomOf(file);
+    if (room === 'front' || room === 'top' || ADAPTERS.includes(room)) return [];
+    return imports
+      .filter(({ target }) => ADAPTERS.includes(roomOf(target)) && !SHARED.has(`${room} ${target}`))
+      .map(({ target }) => `${file} imports ${target}`);
+  });
+  assert.deepEqual(wrong, []);
+});
+
+/** What a room of adapters holds beside them. */
+const SHARED = new Set(['tell github/checks.ts', 'tell github/sticky.ts']);
+
+test('use-cases and what they stand on touch no module of Node', () => {
+  const wrong = [...files].flatMap(([file, { imports }]) =>
+    /^(job|run|trust|changes|use-cases)$/.test(roomOf(file))
+      ? imports.filter(({ target }) => target.startsWith('node:')).map(({ target }) => `${file} ${target}`)
+      : [],
+  );
+  assert.deepEqual(wrong, []);
+});
+
+test('one place reads a `baseline.json`', () => {
+  const readers = [...files].filter(([, { code }]) => /\bBaselineMeta\.(safeP|p)arse\b/.test(code));
+  assert.deepEqual(
+    readers.map(([file]) => file),
+    ['baseline/port.ts'],
+  );
+});
+
+test('nobody tells the terminal by the name of an event', () => {
+  const askers = [...files].filter(([, { code }]) => /[!=]== 'cli'|'cli' [!=]==/.test(code));
+  assert.deepEqual(
+    askers.map(([file]) => file),
+    [],
+  );
 });
 
 /** Every file and package that comes with a file. */

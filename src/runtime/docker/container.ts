@@ -1,7 +1,7 @@
 import { PassThrough, type Readable, Writable } from 'node:stream';
 import type Docker from 'dockerode';
+import type { Exit, Peer } from '../../engine/runtime.ts';
 import { exitOf, watchOomKills } from '../exit.ts';
-import type { Exit, Peer } from '../port.ts';
 import { dockerError } from './daemon.ts';
 import { demux } from './demux.ts';
 import { removeContainer } from './sweep.ts';

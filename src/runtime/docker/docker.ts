@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { posix } from 'node:path';
 import type Docker from 'dockerode';
+import type { JobIdentity, ModelSource, Peer, Runtime } from '../../engine/runtime.ts';
 import { UserError } from '../../errors.ts';
 import type { Declared } from '../../fingerprint/schema.ts';
 import { ENGINE_ENVIRONMENT, fetchEnvironment } from '../environment.ts';
 import { modelMount } from '../model-folder.ts';
-import type { CommonOptions, JobIdentity } from '../options.ts';
-import type { ModelSource, Peer, Runtime } from '../port.ts';
+import type { CommonOptions } from '../options.ts';
 import { Container } from './container.ts';
 import { dockerError } from './daemon.ts';
 import { ensureImage, parseImage } from './images.ts';

@@ -1,9 +1,9 @@
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import type Docker from 'dockerode';
+import type { OnProgress } from '../../engine/runtime.ts';
 import { UserError } from '../../errors.ts';
 import type { Environment } from '../options.ts';
-import type { OnProgress } from '../port.ts';
 import { type Credentials, credentialsFor } from './credentials.ts';
 import { dockerError } from './daemon.ts';
 

@@ -1,4 +1,4 @@
-import type { JobIdentity } from '../options.ts';
+import type { JobIdentity } from '../../engine/runtime.ts';
 
 /** What a container of ours does. */
 export type Role = 'engine' | 'fetch';

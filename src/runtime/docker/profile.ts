@@ -1,6 +1,6 @@
 import type Docker from 'dockerode';
+import type { JobIdentity } from '../../engine/runtime.ts';
 import { cachesBelow } from '../environment.ts';
-import type { JobIdentity } from '../options.ts';
 import { jobLabels, LABEL, type Role } from './labels.ts';
 
 /** Where the model is in a container. */

@@ -1,5 +1,5 @@
 import type Docker from 'dockerode';
-import type { JobIdentity } from '../options.ts';
+import type { JobIdentity } from '../../engine/runtime.ts';
 import { dockerError } from './daemon.ts';
 import { jobLabels, LABEL } from './labels.ts';
 

@@ -22,12 +22,14 @@ async function repository(files: Readonly<Record<string, string | Buffer>>, suit
   };
 }
 
+const HUB = /model: \{.*\}/;
+const withModel = (path: string) => SAMPLE.replace(HUB, `model: { path: ${JSON.stringify(path)} }`);
 const withPromptFile = (path: string) => SAMPLE.replace('prompts/essay.txt', JSON.stringify(path));
 
 describe('a suite', () => {
   test('comes with the text of its prompt files, byte for byte', async () => {
     await using at = await repository({ 'ml/prompts/essay.txt': '\ufeffOnce \r\n upon\n\n' });
-    const { suite, prompts, folder, places } = await at.load();
+    const { suite, prompts, modelFolder, places } = await at.load();
     const { sampling } = suite;
     assert.deepEqual(prompts, [
       { id: 'capital', content: { text: 'The capital of France is' }, sampling },
@@ -38,7 +40,7 @@ describe('a suite', () => {
       },
       { id: 'essay', content: { text: '\ufeffOnce \r\n upon\n\n' }, sampling },
     ]);
-    assert.equal(folder, join(at.root, 'ml'));
+    assert.equal(modelFolder, undefined, 'its model is of the hub');
     assert.equal(places.file, 'ml/suite.yml');
   });
 
@@ -46,6 +48,23 @@ describe('a suite', () => {
     await using at = await repository({ 'texts/essay.txt': 'Once' }, withPromptFile('../texts/essay.txt'));
     assert.deepEqual((await at.load()).prompts[2]?.content, { text: 'Once' });
   });
+
+  for (const [name, path, place, lies] of [
+    ['beside the suite', 'model', 'ml/model', 'inside'],
+    ['that is not there yet', 'later', 'ml/later', 'inside'],
+    ['outside of the repository', '../../models', '../models', 'outside'],
+    ['behind a link in the repository', 'linked', 'ml/linked', 'behind-a-link'],
+    ['inside, behind a link that stays there', 'near', 'ml/near', 'inside'],
+  ] as const)
+    test(`says where its model is: a folder ${name}`, async () => {
+      await using at = await repository(
+        { 'ml/prompts/essay.txt': 'Once', 'ml/model/config.json': '{}' },
+        withModel(path),
+      );
+      await symlink('../..', join(at.root, 'ml/linked'));
+      await symlink('model', join(at.root, 'ml/near'));
+      assert.deepEqual((await at.load()).modelFolder, { path: join(at.root, place), lies });
+    });
 
   test('comes with its texts, and with a prompt’s own sampling over the suite’s', async () => {
     const source = SAMPLE.replace('France is" }', 'France is", sampling: { seed: 7 } }').concat(

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { describe, test } from 'node:test';
 import type { Start, Task } from '../../../src/engine/protocol.ts';
+import type { Exit, Peer } from '../../../src/engine/runtime.ts';
 import { Session, type SessionOptions } from '../../../src/engine/session.ts';
 import { cancelled } from '../../../src/errors.ts';
-import type { Exit, Peer } from '../../../src/runtime/port.ts';
 import { rejectedBy } from '../support/suites.ts';
 
 /*

@@ -4,11 +4,11 @@ import { styleText } from 'node:util';
 import {
   actionsConsole,
   COLOURS,
-  type Console,
   type ConsoleOptions,
   type Paint,
   terminalConsole,
 } from '../../../src/front/console.ts';
+import type { Console } from '../../../src/job/console.ts';
 import { HOSTILE } from '../support/hostile.ts';
 
 /** What a console wrote, and a clock that only the test moves. */

@@ -25,7 +25,7 @@ const ENVIRONMENT = {
 const parsed = (
   inputs: Readonly<Record<string, string>> = {},
   environment: NodeJS.ProcessEnv = ENVIRONMENT,
-) => parseInputs((name) => inputs[name] ?? '', environment, '/harness');
+) => parseInputs((name) => inputs[name] ?? '', 'action', environment, '/harness');
 const refused = (inputs: Readonly<Record<string, string>>) => thrownBy(() => parsed(inputs));
 
 describe('inputs', () => {
@@ -38,18 +38,18 @@ describe('inputs', () => {
     );
     // The runner fills the token in.
     assert.deepEqual(parsed({ ...written, 'github-token': '' }), parsed());
-    const { mode, settings } = parsed();
+    const { mode, settings, connections } = parsed();
     assert.equal(mode, 'check');
     assert.equal(settings.suite, 'determinism.yml');
     assert.equal(settings.runtime, 'auto');
-    assert.equal(settings.python, 'python3');
-    assert.deepEqual(settings.gpuDevices, []);
+    assert.equal(connections.python, 'python3');
+    assert.deepEqual(connections.gpuDevices, []);
     assert.equal(settings.timeoutSeconds, 3600);
     assert.equal(settings.inactivitySeconds, 1200);
-    assert.equal(settings.hubToken, undefined);
-    const { announcing, merging } = parsed();
-    assert.deepEqual(announcing, { comment: 'drift', checkRun: false });
-    assert.deepEqual(merging, { reports: '/runner/repository/reports', expected: 1 });
+    assert.equal(connections.hubToken, undefined);
+    const { comment, checkRun, reports, expected } = settings;
+    assert.deepEqual({ comment, checkRun }, { comment: 'drift', checkRun: false });
+    assert.deepEqual({ reports, expected }, { reports: '/runner/repository/reports', expected: 1 });
   });
 
   test('are all known to action.yml, and all of action.yml are read', async () => {
@@ -61,7 +61,7 @@ describe('inputs', () => {
       asked.add(name);
       return '';
     };
-    parseInputs(ask, ENVIRONMENT, '/harness');
+    parseInputs(ask, 'action', ENVIRONMENT, '/harness');
     assert.deepEqual([...asked].sort(), Object.keys(action.inputs).sort());
   });
 
@@ -72,13 +72,13 @@ describe('inputs', () => {
       '/runner/repository/out/record',
     );
     assert.equal(parsed({ 'record-path': '/mnt/record' }).settings.recordPath, '/mnt/record');
-    assert.equal(parsed().settings.statePath, '/runner/tools/deterministic-ml');
+    assert.equal(parsed().connections.statePath, '/runner/tools/deterministic-ml');
     assert.equal(
-      parsed({}, { HOME: '/home/a', GITHUB_WORKSPACE: '/w' }).settings.statePath,
+      parsed({}, { HOME: '/home/a', GITHUB_WORKSPACE: '/w' }).connections.statePath,
       '/home/a/.cache/deterministic-ml',
     );
     assert.equal(
-      parsed({}, { XDG_CACHE_HOME: '/c', HOME: '/home/a' }).settings.statePath,
+      parsed({}, { XDG_CACHE_HOME: '/c', HOME: '/home/a' }).connections.statePath,
       '/c/deterministic-ml',
     );
   });
@@ -90,10 +90,10 @@ describe('inputs', () => {
       attempt: '2',
       runner: 'gpu-1',
     });
-    const { refreshing } = parsed({ mode: 'refresh', reason: 'vLLM 0.31' });
-    assert.equal(refreshing.reason, 'vLLM 0.31');
+    const { reason, actor } = parsed({ mode: 'refresh', reason: 'vLLM 0.31' }).settings;
+    assert.equal(reason, 'vLLM 0.31');
     assert.equal(parsed().settings.runUrl, 'https://github.com/acme/models/actions/runs/42/attempts/2');
-    assert.equal(refreshing.actor, 'alice');
+    assert.equal(actor, 'alice');
   });
 
   test('list devices by index or UUID', () => {
@@ -102,7 +102,24 @@ describe('inputs', () => {
       'GPU-8f5c2b1a-0000-1111-2222-333344445555',
       'MIG-8f5c2b1a-0000-1111-2222-333344445555',
     ];
-    assert.deepEqual(parsed({ 'gpu-devices': ` ${devices.join(' , ')},` }).settings.gpuDevices, devices);
+    assert.deepEqual(parsed({ 'gpu-devices': ` ${devices.join(' , ')},` }).connections.gpuDevices, devices);
+  });
+
+  test('hand no token and no environment to a use-case: adapters alone get them', () => {
+    const { settings, connections } = parsed({ 'github-token': 'ghs_secret', 'hub-token': 'hf_secret' });
+    assert.doesNotMatch(JSON.stringify(settings), /secret|GITHUB_/);
+    assert.equal(connections.githubToken, 'ghs_secret');
+    assert.equal(connections.environment, ENVIRONMENT);
+  });
+
+  test('need not say how many reports there are on a terminal, whose reader has the folder before them', () => {
+    const { settings, door } = parseInputs(
+      (name) => (name === 'mode' ? 'report' : ''),
+      'terminal',
+      ENVIRONMENT,
+      '/harness',
+    );
+    assert.deepEqual([settings.expected, door], [1, 'terminal']);
   });
 
   test('take minutes with a fraction', () => {

@@ -1,6 +1,6 @@
 import type { BaselineMeta } from '../../../src/baseline/port.ts';
-import type { Claim, Finding, RelationResult, Side } from '../../../src/compare/types.ts';
-import { type OpenedRecord, RecordWriter, writeBaselineMeta } from '../../../src/disk/record-folder.ts';
+import type { Claim, Finding, OpenedRecord, RelationResult, Side } from '../../../src/compare/types.ts';
+import { RecordWriter, writeBaselineMeta } from '../../../src/disk/record-folder.ts';
 import type { Body } from '../../../src/record/body.ts';
 import { digestJson } from '../../../src/record/digest.ts';
 import { outcomeDigest, outcomeDigests } from '../../../src/record/outcome.ts';

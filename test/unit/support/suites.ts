@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import type { LoadedSuite } from '../../../src/disk/suite-file.ts';
 import { UserError } from '../../../src/errors.ts';
+import type { LoadedSuite } from '../../../src/suite/loaded.ts';
 import { parseSuite } from '../../../src/suite/parse.ts';
 import type { PromptContent } from '../../../src/suite/schema.ts';
 
@@ -51,11 +51,11 @@ export type PromptInput = { readonly id: string } & PromptContent;
 /** A suite whose prompts were read in, as the plan gets it; all with the suite's own sampling. */
 export function loaded(source: string, prompts: readonly PromptInput[]): LoadedSuite {
   const parsed = parseSuite(source, 'suite.yml');
-  const { sampling, score } = parsed.suite;
+  const { sampling, score, model } = parsed.suite;
   return {
     ...parsed,
     prompts: prompts.map(({ id, ...content }) => ({ id, content, sampling })),
     texts: score.map(({ id, text = '' }) => ({ id, content: { text } })),
-    folder: '/repository',
+    modelFolder: model.path === undefined ? undefined : { path: `/repository/${model.path}`, lies: 'inside' },
   };
 }

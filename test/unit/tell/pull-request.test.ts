@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { UserError } from '../../../src/errors.ts';
-import { type GitHubPosts, githubPosts } from '../../../src/github/posts.ts';
+import { githubPosts } from '../../../src/github/posts.ts';
 import type { Notice, Report } from '../../../src/report/model.ts';
 import { markerOf } from '../../../src/surfaces/comment.ts';
+import type { GitHubPosts } from '../../../src/surfaces/port.ts';
 import { type Announcing, announce, type Target } from '../../../src/tell/pull-request.ts';
 import { ALL_RIGHTS } from '../../support/github-rules.ts';
 import {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { UserError } from '../../../src/errors.ts';
-import type { Situation } from '../../../src/github/event.ts';
+import type { Situation } from '../../../src/job/situation.ts';
 import { type Permission, permit, permitReport, type SuiteMode } from '../../../src/trust/events.ts';
 import { EVENTS, SHAS } from '../../support/events.ts';
 import { REFS, ROWS, STORES } from '../../support/permissions.ts';
@@ -10,6 +10,7 @@ import { thrownBy } from '../support/suites.ts';
 function situation(event: string, changes: Partial<Situation> = {}): Situation {
   const merging = /^(pull_request|merge_group)/.test(event);
   return {
+    door: event === 'cli' ? 'terminal' : 'action',
     event,
     ref: 'refs/heads/main',
     commit: SHAS.commit,

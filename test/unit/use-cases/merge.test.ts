@@ -3,7 +3,8 @@ import { mkdir, readFile, symlink, truncate, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { UserError } from '../../../src/errors.ts';
-import type { Situation } from '../../../src/github/event.ts';
+import { reports as onDisk } from '../../../src/front/wiring.ts';
+import type { Situation } from '../../../src/job/situation.ts';
 import { reportDigest } from '../../../src/report/make.ts';
 import type { Report } from '../../../src/report/model.ts';
 import { type Merged, mergeReports } from '../../../src/use-cases/merge.ts';
@@ -25,6 +26,7 @@ function on(hardwareClass: string, report: Report): Report {
 const RUN = { id: '77', attempt: '1' } as const;
 
 const situation = (event: string): Situation => ({
+  door: event === 'cli' ? 'terminal' : 'action',
   event,
   ref: 'refs/heads/main',
   commit: '',
@@ -74,9 +76,10 @@ async function merge(
       situation: situation(event),
       recordPath: join(folder.path, 'record'),
       job: { repository: 'acme/models', run: run.id, attempt: run.attempt, runner: '' },
+      reports,
+      expected,
     },
-    { reports, expected },
-    { console: quiet, signal },
+    { console: quiet, signal, reports: onDisk },
   );
   return { ...merged, page: await readFile(merged.htmlPath, 'utf8') };
 }

@@ -5,6 +5,7 @@ import { describe, test } from 'node:test';
 import type { Side } from '../../../src/compare/types.ts';
 import { openRecord, writeBaselineMeta } from '../../../src/disk/record-folder.ts';
 import { writeReport } from '../../../src/disk/report-file.ts';
+import { records, reports } from '../../../src/front/wiring.ts';
 import { sha256 } from '../../../src/record/digest.ts';
 import { type Evidence, reportDigest, reportPathOf } from '../../../src/report/make.ts';
 import type { Report } from '../../../src/report/model.ts';
@@ -66,7 +67,7 @@ async function ran(run: Side, trusted: Side | undefined, change: Partial<Evidenc
 }
 
 const digestOf = async (path: string) => sha256(await readFile(path));
-const check = ({ report }: Left) => verify({ reportPath: report });
+const check = ({ report }: Left) => verify({ reportPath: report }, { reports, records });
 const pathsOf = (found: Awaited<ReturnType<typeof verify>>) => found.disagreements.map(({ path }) => path);
 
 /** Changes a file as text. */
@@ -129,7 +130,10 @@ describe('an honest report agrees', () => {
     const [record, baseline] = [join(left.folder, 'a'), join(left.folder, 'b')];
     await rename(left.record, record);
     await rename(`${left.record}.baseline`, baseline);
-    const found = await verify({ reportPath: left.report, recordPath: record, baselinePath: baseline });
+    const found = await verify(
+      { reportPath: left.report, recordPath: record, baselinePath: baseline },
+      { reports, records },
+    );
     assert.deepEqual(found.disagreements, []);
   });
 });
@@ -326,7 +330,10 @@ describe('an error, not a disagreement, is', () => {
     await using left = await ran(RUN, TRUSTED);
     const other = join(left.folder, 'report.json');
     await rename(left.report, other);
-    assert.equal((await rejectedBy(verify({ reportPath: other }))).code, 'input-invalid');
+    assert.equal(
+      (await rejectedBy(verify({ reportPath: other }, { reports, records }))).code,
+      'input-invalid',
+    );
   });
 });
 

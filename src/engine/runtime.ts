@@ -44,5 +44,15 @@ export interface Exit {
   readonly outOfMemory: boolean;
 }
 
+/** Whose work this is. A runner does one job at a time, so this tells the legs of a matrix apart too. */
+export interface JobIdentity {
+  /** `owner/name`. */
+  readonly repository: string;
+  readonly run: string;
+  readonly attempt: string;
+  /** Name of the runner. */
+  readonly runner: string;
+}
+
 /** Progress of long work outside the harness: image layers, model files. Bytes; `total` 0 when unknown. */
 export type OnProgress = (what: string, done: number, total: number) => void;

@@ -1,48 +1,8 @@
-import { readFile, stat } from 'node:fs/promises';
 import { z } from 'zod';
-
-/** What started this run, as far as trust goes. */
-export interface Situation {
-  /** Name of the event; `cli` on a terminal. */
-  readonly event: string;
-  /** e.g. `refs/heads/main`. A merged pull request that is closed has the branch it went into, not its own. */
-  readonly ref: string;
-  readonly commit: string;
-  /** Undefined where the event does not tell. */
-  readonly defaultBranch: string | undefined;
-  /** Branch that a change is asked to go into, as `refs/heads/…`; undefined where there is none. */
-  readonly base: string | undefined;
-  /** Whether the change comes from another repository, whose authors nobody here knows. */
-  readonly fork: boolean;
-  /** What a report of this run is about. */
-  readonly subject: Subject;
-}
-
-/** A commit's head is never the merge commit that GitHub makes to be checked out: no page shows that one. */
-export type Subject =
-  | { readonly kind: 'pull-request'; readonly number: number; readonly head: string }
-  /** What another workflow measured, of which only the event is to be believed. */
-  | {
-      readonly kind: 'workflow-run';
-      readonly run: { readonly id: string; readonly attempt: string };
-      readonly head: string;
-      /** e.g. `success`; what failed may have left reports that do not say so. */
-      readonly conclusion: string;
-      /** Of this repository, at this head. Empty for a fork's. */
-      readonly pullRequests: readonly number[];
-      /** Where the branch lies; undefined for a repository that is gone. */
-      readonly from:
-        | { readonly owner: string; readonly repositoryId: number; readonly branch: string }
-        | undefined;
-    }
-  | { readonly kind: 'commit'; readonly head: string }
-  /** The event does not say. */
-  | { readonly kind: 'none' };
+import { readPayload } from '../disk/payload.ts';
+import type { Door, Situation, Subject } from '../job/situation.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
-
-/** GitHub sends no larger ones. */
-const MAX_PAYLOAD_BYTES = 25 * 1024 * 1024;
 
 const Branch = z.string().regex(/^[^\s\p{C}~^:?*[\\]{1,255}$/u);
 const Repository = z.object({ id: z.number().int(), full_name: z.string().min(1) });
@@ -95,11 +55,12 @@ const WithMergeGroup = z.object({
 });
 
 /** @param environment as the runner sets it; what it and the event's payload leave open is no permission */
-export async function readSituation(environment: Environment): Promise<Situation> {
-  const event = environment['GITHUB_EVENT_NAME'] ?? '';
+export async function readSituation(environment: Environment, door: Door): Promise<Situation> {
+  const event = door === 'terminal' ? 'cli' : (environment['GITHUB_EVENT_NAME'] ?? '');
   const ref = environment['GITHUB_REF'] ?? '';
   const payload = await readPayload(environment['GITHUB_EVENT_PATH']);
   const common = {
+    door,
     event,
     ref,
     commit: environment['GITHUB_SHA'] ?? '',
@@ -128,18 +89,6 @@ export async function readSituation(environment: Environment): Promise<Situation
     }
     default:
       return { ...common, base: undefined, fork: false };
-  }
-}
-
-/** Undefined when there is none that can be read. */
-async function readPayload(path: string | undefined): Promise<unknown> {
-  if (path === undefined || path === '') return undefined;
-  try {
-    if ((await stat(path)).size > MAX_PAYLOAD_BYTES) return undefined;
-    return JSON.parse(await readFile(path, 'utf8'));
-  } catch {
-    // Not to know it is an answer too: what depends on it then refuses.
-    return undefined;
   }
 }
 

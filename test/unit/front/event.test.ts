@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { readSituation, type Situation } from '../../../src/github/event.ts';
+import { readSituation } from '../../../src/front/event.ts';
+import type { Situation } from '../../../src/job/situation.ts';
 import { EVENTS, type EventOptions, payloadOf, refOf, SHAS } from '../../support/events.ts';
 import { temporaryFolder } from '../../support/runtimes.ts';
 
@@ -15,12 +16,15 @@ async function read(
   await using folder = await temporaryFolder();
   const path = join(folder.path, 'event.json');
   await writeFile(path, typeof payload === 'string' ? payload : JSON.stringify(payload));
-  return await readSituation({
-    GITHUB_EVENT_NAME: event,
-    GITHUB_REF: ref,
-    GITHUB_SHA: SHAS.commit,
-    GITHUB_EVENT_PATH: path,
-  });
+  return await readSituation(
+    {
+      GITHUB_EVENT_NAME: event,
+      GITHUB_REF: ref,
+      GITHUB_SHA: SHAS.commit,
+      GITHUB_EVENT_PATH: path,
+    },
+    'action',
+  );
 }
 
 const MAIN = 'refs/heads/main';
@@ -29,6 +33,7 @@ const PULL_REQUESTS = ['pull_request', 'pull_request_review', 'pull_request_revi
 describe('what started a run', () => {
   test('is read from the environment and the payload', async () => {
     assert.deepEqual(await read('push'), {
+      door: 'action',
       event: 'push',
       ref: 'refs/heads/main',
       commit: SHAS.commit,
@@ -187,20 +192,22 @@ describe('what started a run', () => {
 
   test('no file, no environment, a terminal', async () => {
     const nothing = {
+      door: 'action',
       commit: '',
       ref: '',
       defaultBranch: undefined,
       base: undefined,
       subject: { kind: 'none' },
     };
-    assert.deepEqual(await readSituation({}), { ...nothing, event: '', fork: false });
-    assert.deepEqual(await readSituation({ GITHUB_EVENT_NAME: 'cli' }), {
+    assert.deepEqual(await readSituation({}, 'action'), { ...nothing, event: '', fork: false });
+    assert.deepEqual(await readSituation({ GITHUB_EVENT_NAME: '' }, 'terminal'), {
       ...nothing,
+      door: 'terminal',
       event: 'cli',
       fork: false,
     });
     const lost = { GITHUB_EVENT_NAME: 'pull_request', GITHUB_EVENT_PATH: '/nowhere/event.json' };
-    assert.deepEqual(await readSituation(lost), { ...nothing, event: 'pull_request', fork: true });
+    assert.deepEqual(await readSituation(lost, 'action'), { ...nothing, event: 'pull_request', fork: true });
   });
 
   test('a payload larger than GitHub sends is not read', async () => {
@@ -208,7 +215,10 @@ describe('what started a run', () => {
     const path = join(folder.path, 'event.json');
     await writeFile(path, '{}');
     await truncate(path, 10 * 1024 ** 3);
-    const { fork } = await readSituation({ GITHUB_EVENT_NAME: 'pull_request', GITHUB_EVENT_PATH: path });
+    const { fork } = await readSituation(
+      { GITHUB_EVENT_NAME: 'pull_request', GITHUB_EVENT_PATH: path },
+      'action',
+    );
     assert.equal(fork, true);
   });
 });

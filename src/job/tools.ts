@@ -1,0 +1,113 @@
+import type { BaselineMeta, BaselineStore } from '../baseline/port.ts';
+import type { OpenedRecord, Side } from '../compare/types.ts';
+import type { ModuleDigest } from '../engine/protocol.ts';
+import type { Runtime } from '../engine/runtime.ts';
+import type { Harness } from '../engine/session.ts';
+import type { Body } from '../record/body.ts';
+import type { RunRecord } from '../record/schema.ts';
+import type { Report } from '../report/model.ts';
+import type { LoadedSuite } from '../suite/loaded.ts';
+import type { Suite } from '../suite/schema.ts';
+import type { GitHubPosts } from '../surfaces/port.ts';
+import type { Console } from './console.ts';
+
+/**
+ * What a use-case is handed: all that it needs from outside. `front/wiring.ts` makes it of the adapters, and knows the
+ * tokens and the environment; tests make it of memory.
+ */
+export interface Tools {
+  readonly console: Console;
+  /** Aborts the run: everything that it started is stopped and given back. */
+  readonly signal: AbortSignal;
+  readonly open: Openers;
+  readonly records: Records;
+  readonly reports: Reports;
+}
+
+/** Each opens what it names when it is called: who needs none pays for none, and needs no right to it. */
+export interface Openers {
+  /**
+   * @param path relative to the checkout
+   * @throws UserError `suite-missing`, `suite-invalid`, `prompt-file-invalid`
+   */
+  suite(path: string): Promise<LoadedSuite>;
+  /** @throws UserError `suite-invalid` for a place that cannot be one */
+  store(baseline: Suite['baseline']): BaselineStore;
+  /** With its image in place. @throws UserError what `chooseRuntime` throws */
+  runtime(runtime: Suite['runtime']): Promise<Runtime>;
+  harness(): Promise<Harness>;
+  /** What is known of the files of models on this machine. */
+  digests(): DigestMemory;
+  /** A file of its own for all that the engine prints. @throws UserError `input-invalid` */
+  log(path: string): Promise<EngineLog>;
+  /** To read, with the job's token. */
+  github(): GitHubReader;
+  /** To write, with the job's token. */
+  posts(): GitHubPosts;
+}
+
+/** File identity -> SHA-256, kept between runs on one machine. Neither throws: to have forgotten costs only time. */
+export interface DigestMemory {
+  recall(): Promise<Readonly<Record<string, string>>>;
+  remember(digests: Readonly<Record<string, string>>): Promise<void>;
+}
+
+export interface EngineLog extends AsyncDisposable {
+  readonly path: string;
+  add(line: string): void;
+}
+
+/** What this action asks of the repository on GitHub. @throws UserError `github-unavailable` */
+export interface GitHubReader {
+  /** UTF-8 text of a file at a commit; undefined where that commit has no such file. */
+  fileAt(path: string, commit: string): Promise<string | undefined>;
+  /** Commit that a branch is at. An error also where there is no such branch. */
+  tipOf(branch: string): Promise<string>;
+  /** Number of the merged pull request that brought a commit; undefined where GitHub knows none or may not tell. */
+  pullRequestOf(commit: string): Promise<number | undefined>;
+}
+
+/** Records and baselines, a folder each. */
+export interface Records {
+  /** A new one, which takes an older one's place when it is whole. @throws UserError `input-invalid`, `disk-full` */
+  create(folder: string): Promise<NewRecord>;
+  /** Why a folder holds no record at all, e.g. `ENOENT`; undefined where it holds one, whatever it is worth. */
+  missing(folder: string): Promise<string | undefined>;
+  /** @throws UserError `record-invalid` */
+  open(folder: string): Promise<OpenedRecord>;
+  /** Bytes of the `baseline.json` beside a record: `parseMeta` reads them. @throws Error that says why not */
+  metaOf(folder: string): Promise<Buffer>;
+  /** Makes a record a baseline. @throws UserError `disk-full` */
+  addMeta(folder: string, meta: BaselineMeta): Promise<void>;
+  /** Copies a baseline, over an older copy. @throws UserError `input-invalid`, `disk-full` */
+  keepCopy(from: string, to: string): Promise<void>;
+}
+
+/** A record's bits as they come in; disposing without `commit` leaves nothing. All give the digest that names a body. */
+export interface NewRecord extends AsyncDisposable {
+  addBody(body: Body): Promise<string>;
+  addModules(modules: readonly ModuleDigest[]): Promise<string>;
+  /** @param tokens uint32 little-endian */
+  addTokens(tokens: Buffer): Promise<string>;
+  addVocabulary(texts: ReadonlyMap<number, string>): Promise<string>;
+  /** A side of what was added until now. */
+  side(record: RunRecord): Side;
+  /** Leaves the record in its place, whole. */
+  commit(record: RunRecord): Promise<OpenedRecord>;
+}
+
+/** What is left for readers, and read again. */
+export interface Reports {
+  /** Writes a file whole or not at all, over an older one. @throws UserError `disk-full` */
+  write(path: string, text: string): Promise<void>;
+  /**
+   * @param maxValues numbers, texts and the like in it
+   * @throws UserError `report-invalid`; whether its digest is right is for `verify` to say
+   */
+  read(path: string, maxValues?: number): Promise<Report>;
+  /**
+   * Paths of the reports below a folder, or the one that a path names.
+   * @throws UserError `reports-missing` for fewer than expected, `report-invalid` for more than can be shown
+   */
+  find(path: string, expected: number): Promise<readonly string[]>;
+}

@@ -1,0 +1,31 @@
+import type { SuitePlaces } from './parse.ts';
+import type { PromptContent, Sampling, Suite } from './schema.ts';
+
+/** A suite with everything that it names read in. */
+export interface LoadedSuite {
+  readonly suite: Suite;
+  readonly places: SuitePlaces;
+  readonly prompts: readonly LoadedPrompt[];
+  /** Texts that are scored beside the prompts. */
+  readonly texts: readonly LoadedText[];
+  /** Where `model.path` is; undefined for a model of the hub. */
+  readonly modelFolder: ModelFolder | undefined;
+}
+
+export interface LoadedText {
+  readonly id: string;
+  readonly content: PromptContent;
+}
+
+export interface LoadedPrompt extends LoadedText {
+  /** The suite's, with the prompt's own over it. */
+  readonly sampling: Sampling;
+}
+
+/** A folder of this machine. */
+export interface ModelFolder {
+  /** Absolute. */
+  readonly path: string;
+  /** Of the checkout; a link in it may lead anywhere. */
+  readonly lies: 'inside' | 'outside' | 'behind-a-link';
+}

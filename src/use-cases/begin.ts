@@ -1,0 +1,53 @@
+import type { BaselineQuery, BaselineStore } from '../baseline/port.ts';
+import type { CheckSettings } from '../job/settings.ts';
+import type { Tools } from '../job/tools.ts';
+import { makePlan, type Plan, type Purpose } from '../run/plan.ts';
+import { type Lifetimes, type Run, startRun } from '../run/start.ts';
+import { type FoundTrusted, findTrusted, knownTokens, type Trusted } from '../trust/baseline.ts';
+import { loadRuled, type Ruled } from '../trust/judge.ts';
+
+/** All that is known before anything is started. */
+export interface Prepared extends Ruled {
+  readonly plan: Plan;
+  readonly store: BaselineStore;
+}
+
+export async function prepare(
+  purpose: Purpose,
+  settings: CheckSettings,
+  tools: Pick<Tools, 'console' | 'open'>,
+): Promise<Prepared> {
+  const ruled = await loadRuled(purpose, settings, tools);
+  const plan = makePlan(ruled.loaded, purpose);
+  return { ...ruled, plan, store: tools.open.store(ruled.loaded.suite.baseline) };
+}
+
+/** An engine that runs, beside the baseline that it is compared with. Disposing gives back both. */
+export interface Begun extends AsyncDisposable {
+  readonly run: Run;
+  readonly query: BaselineQuery;
+  readonly trusted: Trusted;
+  /** What of it can be compared with. */
+  readonly before: FoundTrusted | undefined;
+  /** None has run yet. Force and score are given the baseline's tokens, so that both sides compute the same. */
+  readonly lifetimes: Lifetimes;
+}
+
+/** Starts the engine, whose fingerprint chooses the baseline; a store that does not answer ends the run here. */
+export async function begin(
+  { loaded, plan, store }: Prepared,
+  settings: CheckSettings,
+  tools: Tools,
+): Promise<Begun> {
+  await using owned = new AsyncDisposableStack();
+  const run = owned.use(await startRun(loaded, plan, settings, tools));
+  const query = { suite: plan.suite.name, hardwareClass: run.hardwareClass };
+  const trusted: Trusted = plan.baseline
+    ? await tools.console.section('Baseline', () => findTrusted(store, query, tools.records, owned))
+    : { kind: 'not-asked' };
+  const before = trusted.kind === 'found' ? trusted : undefined;
+  const known = before === undefined ? new Map() : await knownTokens(before.side, plan.prompts);
+  const lifetimes = owned.use(await run.begin(known));
+  const kept = owned.move();
+  return { run, query, trusted, before, lifetimes, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
