@@ -1,0 +1,330 @@
+import { PassThrough } from 'node:stream';
+import {
+  type Command,
+  type ModuleDigest,
+  PROTOCOL,
+  type Request,
+  type Start,
+} from '../../../src/engine/protocol.ts';
+import type { Exit, Peer, Runtime } from '../../../src/engine/runtime.ts';
+import type { HarnessFingerprint } from '../../../src/fingerprint/schema.ts';
+import { littleEndian, uint32 } from '../../../src/record/body.ts';
+import { sha256 } from '../../../src/record/digest.ts';
+import type { Pass, PassKind } from '../../../src/record/schema.ts';
+import { FINGERPRINT } from './records.ts';
+
+/*
+ * An engine that computes what a test tells it, in this process: a peer that speaks the harness protocol from memory.
+ */
+
+/** What one start of it computes; whatever is left out is the same in every start. */
+export interface Computes {
+  /** Added to each token that it generates. */
+  readonly shift?: number;
+  /** Log-probability of each token. */
+  readonly nats?: number;
+  /** Another module computes something else. */
+  readonly module?: string;
+  readonly promptTokens?: readonly number[];
+  /** Why it does no pass of a kind. */
+  readonly unavailable?: Partial<Record<PassKind, string>>;
+  /** What it says in place of loading. */
+  readonly error?: { readonly code: string; readonly message: string };
+  /** Leaves out what a prompt gave. */
+  readonly forgets?: string;
+}
+
+/** A command to load, with the environment that this start was given. */
+export interface Load {
+  readonly start: number;
+  readonly args: Readonly<Record<string, unknown>>;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly perturbation: Extract<Command, { command: 'load' }>['perturbation'];
+}
+
+export interface EngineOptions {
+  /** @param load what this start was asked to load */
+  readonly computes?: (load: Load) => Computes;
+  /** Told by the engine, not by what it was asked. */
+  readonly effective?: Readonly<Record<string, string>>;
+  readonly fingerprint?: Partial<HarnessFingerprint>;
+  /** Called as a start is asked for. */
+  readonly onStart?: () => void;
+}
+
+type PassCommand = Extract<Command, { command: 'pass' }>;
+
+/** A machine with such an engine: what it was asked, and how it was treated. */
+export class ScriptedEngine implements Runtime {
+  readonly kind = 'process';
+  readonly description = 'The engine runs in this test.';
+  readonly image = FINGERPRINT.declared.image;
+  /** Of each start, in their order. */
+  readonly starts: Start[] = [];
+  readonly loads: Load[] = [];
+  readonly passes: PassCommand[] = [];
+  /** Peers that were started and not given back. */
+  running = 0;
+  /** Whether the runtime itself was given back. */
+  disposed = false;
+  readonly #options: EngineOptions;
+
+  constructor(options: EngineOptions = {}) {
+    this.#options = options;
+  }
+
+  async provideModel(): Promise<string> {
+    return '/model';
+  }
+
+  async start(): Promise<Peer> {
+    this.#options.onStart?.();
+    const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
+    const exit = Promise.withResolvers<Exit>();
+    const end = (outcome: Pick<Exit, 'code' | 'signal'>) => {
+      exit.resolve({ ...outcome, outOfMemory: false });
+      stdout.end();
+      stderr.end();
+    };
+    this.running += 1;
+    let held = true;
+    void this.#play(stdin, stdout).then(
+      () => end({ code: 0, signal: null }),
+      (error: unknown) => {
+        stderr.write(`${String(error)}\n`);
+        end({ code: 1, signal: null });
+      },
+    );
+    return {
+      stdin,
+      stdout,
+      stderr,
+      exit: exit.promise,
+      [Symbol.asyncDispose]: async () => {
+        if (held) this.running -= 1;
+        held = false;
+        stdin.destroy();
+        end({ code: null, signal: 'SIGKILL' });
+      },
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.disposed = true;
+  }
+
+  async #play(stdin: PassThrough, stdout: PassThrough): Promise<void> {
+    const { effective = { dtype: 'bfloat16' }, fingerprint = {}, computes = () => ({}) } = this.#options;
+    const messages = framesOf(stdin);
+    const start = (await messages.next()).value as Start;
+    const number = this.starts.push(start);
+    let seq = 0;
+    const emit = (event: object) => {
+      stdout.write(`${JSON.stringify({ nonce: start.nonce, seq, ...event })}\n`);
+      seq += 1;
+    };
+    emit({ event: 'hello', protocol: PROTOCOL, pid: number, python: '3.11.2' });
+    emit({
+      event: 'fingerprint',
+      fingerprint: { ...SEEN, ...fingerprint },
+      digests: { '1:2': 'c3'.repeat(32) },
+    });
+    let computed: Computes = {};
+    for await (const message of messages) {
+      const command = message as Command;
+      switch (command.command) {
+        case 'load': {
+          const { args, perturbation } = command;
+          const load = { start: number, args, perturbation, environment: start.environment };
+          this.loads.push(load);
+          computed = computes(load);
+          if (computed.error !== undefined) return emit({ event: 'error', ...computed.error });
+          const perturbed = perturbation === null ? null : `${perturbation.kind}, as told`;
+          const settings = { requested: args, dropped: [], effective };
+          emit({ event: 'lifetime', seconds: 1, settings, perturbed });
+          break;
+        }
+        case 'pass':
+          this.passes.push(command);
+          for (const event of answers(command, computed, `${number}@12345`)) emit(event);
+          break;
+        case 'vocabulary': {
+          const ids = [...uint32(Buffer.from(command.ids, 'base64'))];
+          emit({ event: 'vocabulary', texts: Object.fromEntries(ids.map((id) => [id, ` w${id}`])) });
+          break;
+        }
+        case 'end':
+          return emit({ event: 'done' });
+      }
+    }
+  }
+}
+
+/** The frame that starts a harness, then a command a line. */
+async function* framesOf(stdin: PassThrough): AsyncGenerator<unknown> {
+  let text = '';
+  let length: number | undefined;
+  for await (const chunk of stdin) {
+    text += String(chunk);
+    for (;;) {
+      const end = text.indexOf('\n');
+      if (length === undefined) {
+        if (end < 0) break;
+        length = Number.parseInt(text, 10);
+        text = text.slice(end + 1);
+      } else if (length > 0) {
+        // What a test asks is ASCII, so that bytes are characters.
+        if (text.length < length) break;
+        yield JSON.parse(text.slice(0, length));
+        text = text.slice(length);
+        length = 0;
+      } else {
+        if (end < 0) break;
+        yield JSON.parse(text.slice(0, end));
+        text = text.slice(end + 1);
+      }
+    }
+  }
+}
+
+/** All that a harness answers to a pass. */
+function answers(command: PassCommand, computes: Computes, process: string): object[] {
+  const { pass, kind, requests, groups } = command;
+  const why = computes.unavailable?.[kind];
+  const ran = why === undefined ? groups.flat() : [];
+  const seen = groups.flatMap((group) =>
+    group.map((id) => {
+      const request = requests.find((one) => one.id === id);
+      return { id, together: group.length, steps: request === undefined ? 0 : stepsOf(kind, request) };
+    }),
+  );
+  const prompt = computes.promptTokens ?? PROMPT;
+  const cached = command.warm ? prompt.length - 1 : 0;
+  const told = ran.flatMap((id, order) => {
+    const one = seen.find((held) => held.id === id);
+    const given = requests.find((request) => request.id === id);
+    const length = kind === 'score' && given !== undefined ? sequenceOf(given, prompt).length : prompt.length;
+    return one === undefined
+      ? []
+      : [
+          {
+            id,
+            order,
+            together: one.together,
+            chunks: [length - cached],
+            decodeSteps: Math.max(0, one.steps - 1),
+            cachedTokens: cached,
+          },
+        ];
+  });
+  const sum = (of: (one: (typeof told)[number]) => number) => told.reduce((all, one) => all + of(one), 0);
+  const witness: Pass['witness'] = {
+    process,
+    steps: sum(({ decodeSteps }) => decodeSteps + 1),
+    generatedTokens: sum(({ decodeSteps }) => decodeSteps + 1),
+    promptTokens:
+      sum(({ chunks }) => chunks.reduce((all, one) => all + one, 0)) + sum((one) => one.cachedTokens),
+    maxRunning: Math.max(0, ...told.map(({ together }) => together)),
+    cachedTokens: sum(({ cachedTokens }) => cachedTokens),
+    preemptions: 0,
+    requests: told,
+  };
+  const observed = requests.filter(
+    ({ id, observed }) => observed && ran.includes(id) && id !== computes.forgets,
+  );
+  return [
+    ...observed.map((request) => resultOf(command, request, computes)),
+    { event: 'pass', pass, seconds: 0.5, unavailable: why ?? null, witness, sampling: { temperature: 0 } },
+  ];
+}
+
+const PROMPT = [1, 2, 3];
+const MODULES = ['model.layers.0.mlp', 'model.norm'];
+
+/** What one request gave: the only place that knows how it looks on the wire. */
+function resultOf({ pass, kind, topK }: PassCommand, request: Request, computes: Computes): object {
+  const { promptTokens = PROMPT, nats = -0.25 } = computes;
+  if (kind === 'trace')
+    return {
+      ...{ event: 'trace', pass, prompt: request.id, promptTokens: ids(promptTokens) },
+      modules: modulesOf(computes),
+    };
+  const tokens = tokensOf(kind, request, computes);
+  // Decoding and prefill give a token the same; of the prompt's own tokens each place gives another.
+  const logprobs = tokens.map((_, at) =>
+    kind === 'score' && at < promptTokens.length - 1 ? nats - at : nats,
+  );
+  const top = tokens.flatMap((token, at) =>
+    Array.from({ length: topK }, (_, rank) => [token + rank, (logprobs[at] ?? 0) - rank] as const),
+  );
+  return {
+    ...{ event: 'observation', pass, prompt: request.id },
+    finishReason: kind === 'generate' ? 'length' : 'given',
+    text: kind === 'generate' ? tokens.map((token) => ` w${token}`).join('') : '',
+    promptTokens: ids(promptTokens),
+    tokens: ids(tokens),
+    logprobs: floats(logprobs),
+    topK,
+    topIds: ids(top.map(([token]) => token)),
+    topLogprobs: floats(top.map(([, value]) => value)),
+    nans: 0,
+  };
+}
+
+function modulesOf({ module = '', nats = -0.25 }: Computes): ModuleDigest[] {
+  return MODULES.map((name) => ({ name, sha256: sha256(`${name} ${nats} ${module}`), nans: 0 }));
+}
+
+const stepsOf = (kind: PassKind, request: Request): number => {
+  switch (kind) {
+    case 'generate':
+      return request.sampling.max_tokens;
+    case 'force':
+      return given(request).length || 1;
+    case 'score':
+    case 'trace':
+      return 1;
+  }
+};
+
+function tokensOf(
+  kind: PassKind,
+  request: Request,
+  { shift = 0, promptTokens = PROMPT }: Computes,
+): number[] {
+  switch (kind) {
+    case 'generate':
+      return Array.from({ length: request.sampling.max_tokens }, (_, step) => token(request, step) + shift);
+    case 'force':
+      return given(request);
+    case 'score':
+      return sequenceOf(request, promptTokens).slice(1);
+    case 'trace':
+      return [];
+  }
+}
+
+const token = ({ input }: Request, step: number) =>
+  Number.parseInt(sha256(`${JSON.stringify(input)} ${step}`).slice(0, 4), 16);
+
+const given = ({ tokens }: Request) => [...uint32(Buffer.from(tokens ?? '', 'base64'))];
+
+const sequenceOf = (request: Request, prompt: readonly number[]) =>
+  [...prompt, ...given(request)].slice(0, request.limit ?? undefined);
+
+const ids = (values: readonly number[]) => littleEndian(Uint32Array.from(values)).toString('base64');
+const floats = (values: readonly number[]) => littleEndian(Float32Array.from(values)).toString('base64');
+
+const { declared, ambient } = FINGERPRINT;
+const SEEN: HarnessFingerprint = {
+  engine: declared.engine,
+  libraries: declared.libraries,
+  files: declared.model.files,
+  environment: declared.environment,
+  gpus: ambient.gpus,
+  driver: ambient.driver,
+  cpu: ambient.cpu,
+  memoryBytes: ambient.memoryBytes,
+  os: ambient.os,
+  kernel: ambient.kernel,
+};

@@ -1,0 +1,134 @@
+import type { CheckSettings, RefreshSettings } from '../../../src/job/settings.ts';
+import type { Situation } from '../../../src/job/situation.ts';
+import type { GitHubReader, Tools } from '../../../src/job/tools.ts';
+import type { Report } from '../../../src/report/model.ts';
+import { parseSuite } from '../../../src/suite/parse.ts';
+import { check } from '../../../src/use-cases/check.ts';
+import { refresh } from '../../../src/use-cases/refresh.ts';
+import { type Computes, type EngineOptions, type Load, ScriptedEngine } from './engine.ts';
+import { MemoryDisk, MemoryStore } from './memory.ts';
+import { loaded } from './suites.ts';
+
+/** Two prompts and a text, held to themselves and to a baseline. */
+export const SUITE = `apiVersion: deterministic-ml/v1
+name: suite
+model: { path: model }
+engine: { name: vllm }
+sampling: { temperature: 0, max_tokens: 4 }
+prompts:
+  - { id: capital, text: "The capital of France is" }
+  - { id: sky, text: "The sky is" }
+score:
+  - { id: prose, text: "It was a dark and stormy night" }
+relations: [rerun, baseline]
+`;
+
+/** Commit that the base branch is at. */
+export const TIP = 'ba5e'.repeat(10);
+
+type Start = (load: Load) => Computes;
+
+/**
+ * A machine, a repository and a store in memory. What one run leaves the next one finds; each has an engine of its own,
+ * the last of which is `engine`.
+ */
+export class Job {
+  suite = SUITE;
+  readonly disk = new MemoryDisk();
+  readonly store: MemoryStore;
+  engine = new ScriptedEngine();
+  /** What was told, one line each; a section by its title. */
+  readonly lines: string[] = [];
+  readonly abort = new AbortController();
+  /** Files of the base branch at `TIP`. */
+  readonly base = new Map<string, string>();
+  /** Number of the pull request that brought what is refreshed; an error is thrown. */
+  pullRequest: number | undefined | Error;
+  #runs = 0;
+
+  constructor(kind: MemoryStore['kind'] = 'cache') {
+    this.store = new MemoryStore(this.disk, kind);
+  }
+
+  settings(event = 'push', more: Partial<RefreshSettings & Situation> = {}): RefreshSettings {
+    this.#runs += 1;
+    const { ref = 'refs/heads/main', base, fork = false, door = 'action', ...settings } = more;
+    return {
+      situation: {
+        ...{ door, event, ref, base, fork, commit: 'c0ffee'.repeat(6), defaultBranch: 'main' },
+        subject: { kind: 'none' },
+      },
+      job: { repository: 'acme/models', run: String(100 + this.#runs), attempt: '1', runner: 'gpu-1' },
+      workflow: 'determinism',
+      runUrl: `https://github.com/acme/models/actions/runs/${100 + this.#runs}/attempts/1`,
+      suite: 'suite.yml',
+      runtime: 'auto',
+      timeoutSeconds: 60,
+      inactivitySeconds: 60,
+      recordPath: `/record-${this.#runs}`,
+      reason: 'first baseline',
+      yardstick: false,
+      dryRun: false,
+      storeUnchanged: false,
+      actor: 'alice',
+      ...settings,
+    };
+  }
+
+  /** @param options of the engine that runs next */
+  tools(options: EngineOptions = {}): Tools {
+    const engine = new ScriptedEngine(options);
+    this.engine = engine;
+    return {
+      console: {
+        info: (line) => this.lines.push(line),
+        progress: () => {},
+        section: (title, work) => {
+          this.lines.push(title);
+          return work();
+        },
+      },
+      signal: this.abort.signal,
+      open: {
+        suite: async (path) => {
+          const { suite } = parseSuite(this.suite, path);
+          return loaded(
+            this.suite,
+            suite.prompts.map(({ id, text = '' }) => ({ id, text })),
+          );
+        },
+        store: () => this.store,
+        runtime: async () => engine,
+        harness: async () => ({ boot: 'boot', files: {} }),
+        digests: () => ({ recall: async () => ({}), remember: async () => {} }),
+        log: async (path) => ({ path, add: () => {}, [Symbol.asyncDispose]: async () => {} }),
+        github: () => this.#github(),
+        posts: () => {
+          throw new Error('a use-case tells nobody');
+        },
+      },
+      records: this.disk,
+      reports: this.disk,
+    };
+  }
+
+  /** Makes what is trusted: a refresh by hand, on the default branch. */
+  async refreshed(computes: Start = () => ({}), more: Partial<RefreshSettings> = {}): Promise<Report> {
+    return await refresh(this.settings('workflow_dispatch', more), this.tools({ computes }));
+  }
+
+  async checked(computes: Start = () => ({}), settings: CheckSettings = this.settings()): Promise<Report> {
+    return await check(settings, this.tools({ computes }));
+  }
+
+  #github(): GitHubReader {
+    return {
+      tipOf: async () => TIP,
+      fileAt: async (path, commit) => (commit === TIP ? this.base.get(path) : undefined),
+      pullRequestOf: async () => {
+        if (this.pullRequest instanceof Error) throw this.pullRequest;
+        return this.pullRequest;
+      },
+    };
+  }
+}
