@@ -32,6 +32,8 @@ export interface Computes {
   readonly error?: { readonly code: string; readonly message: string };
   /** Leaves out what a prompt gave. */
   readonly forgets?: string;
+  /** Tells a prompt that nobody asked. */
+  readonly invents?: string;
 }
 
 /** A command to load, with the environment that this start was given. */
@@ -63,6 +65,8 @@ export class ScriptedEngine implements Runtime {
   readonly starts: Start[] = [];
   readonly loads: Load[] = [];
   readonly passes: PassCommand[] = [];
+  /** Token ids whose texts were asked for, question by question. */
+  readonly vocabularies: (readonly number[])[] = [];
   /** Peers that were started and not given back. */
   running = 0;
   /** Whether the runtime itself was given back. */
@@ -150,6 +154,7 @@ export class ScriptedEngine implements Runtime {
           break;
         case 'vocabulary': {
           const ids = [...uint32(Buffer.from(command.ids, 'base64'))];
+          this.vocabularies.push(ids);
           emit({ event: 'vocabulary', texts: Object.fromEntries(ids.map((id) => [id, ` w${id}`])) });
           break;
         }
@@ -232,7 +237,9 @@ function answers(command: PassCommand, computes: Computes, process: string): obj
   const observed = requests.filter(
     ({ id, observed }) => observed && ran.includes(id) && id !== computes.forgets,
   );
+  const invented = observed.slice(0, computes.invents === undefined ? 0 : 1);
   return [
+    ...invented.map((request) => resultOf(command, { ...request, id: computes.invents ?? '' }, computes)),
     ...observed.map((request) => resultOf(command, request, computes)),
     { event: 'pass', pass, seconds: 0.5, unavailable: why ?? null, witness, sampling: { temperature: 0 } },
   ];

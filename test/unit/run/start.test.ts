@@ -1,0 +1,240 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { UserError } from '../../../src/errors.ts';
+import type { Tools } from '../../../src/job/tools.ts';
+import { makePlan, type Plan } from '../../../src/run/plan.ts';
+import { type Run, startRun } from '../../../src/run/start.ts';
+import { fingerprint } from '../../../src/use-cases/fingerprint.ts';
+import type { EngineOptions } from '../support/engine.ts';
+import { Job, SUITE } from '../support/job.ts';
+import { FINGERPRINT } from '../support/records.ts';
+import { loaded, rejectedBy } from '../support/suites.ts';
+
+const PROMPTS = [
+  { id: 'capital', text: 'The capital of France is' },
+  { id: 'sky', text: 'The sky is' },
+];
+
+interface Started extends AsyncDisposable {
+  readonly job: Job;
+  readonly plan: Plan;
+  readonly run: Run;
+}
+
+async function started(
+  options: EngineOptions = {},
+  change: (tools: Tools) => Tools = (tools) => tools,
+  suite = SUITE,
+): Promise<Started> {
+  const job = new Job();
+  const held = loaded(suite, PROMPTS);
+  const plan = makePlan(held, 'check');
+  const run = await startRun(held, plan, job.settings(), change(job.tools(options)));
+  return { job, plan, run, [Symbol.asyncDispose]: () => run[Symbol.asyncDispose]() };
+}
+
+describe('a run', () => {
+  test('is fingerprinted before any model is loaded', async () => {
+    await using begun = await started();
+    const { run, job } = begun;
+    assert.equal(run.hardwareClass, 'cpu-genuineintel-x86-64-v4');
+    const { declared, ambient } = run.fingerprint;
+    assert.deepEqual(ambient, FINGERPRINT.ambient);
+    assert.deepEqual(declared.model, {
+      ...{ label: 'model', revision: 'none' },
+      files: FINGERPRINT.declared.model.files,
+    });
+    assert.deepEqual(declared.image, job.engine.image);
+    assert.deepEqual([job.engine.starts.length, job.engine.loads.length], [1, 0]);
+  });
+
+  test('of a model of the hub names it by id and revision', async () => {
+    const revision = 'a1'.repeat(20);
+    const suite = SUITE.replace('{ path: model }', `{ id: acme/model, revision: ${revision} }`);
+    await using begun = await started({}, undefined, suite);
+    const { label, revision: told } = begun.run.fingerprint.declared.model;
+    assert.deepEqual([label, told], ['acme/model', revision]);
+  });
+
+  test('hands the runtime the model’s place: a folder of this machine, or one of the hub', async () => {
+    const asked: unknown[] = [];
+    const watched = (tools: Tools): Tools => ({
+      ...tools,
+      open: {
+        ...tools.open,
+        runtime: async (runtime) => {
+          const opened = await tools.open.runtime(runtime);
+          opened.provideModel = async (model) => {
+            asked.push(model);
+            return '/model';
+          };
+          return opened;
+        },
+      },
+    });
+    const revision = 'a1'.repeat(20);
+    for (const model of ['{ path: model }', `{ id: acme/model, revision: ${revision} }`]) {
+      await using _ = await started({}, watched, SUITE.replace('{ path: model }', model));
+    }
+    assert.deepEqual(asked, [
+      { kind: 'path', path: '/repository/model' },
+      { kind: 'hub', id: 'acme/model', revision },
+    ]);
+  });
+
+  test('tells the engine its environment, and what is remembered of the model’s files', async () => {
+    const remembered: unknown[] = [];
+    await using begun = await started({}, (tools) => ({
+      ...tools,
+      open: {
+        ...tools.open,
+        digests: () => ({
+          recall: async () => ({ '9:9': 'd4'.repeat(32) }),
+          remember: async (digests) => {
+            remembered.push(digests);
+          },
+        }),
+      },
+    }));
+    const [start] = begun.job.engine.starts;
+    assert.deepEqual(start?.task, {
+      ...{ kind: 'engine', engine: 'vllm', model: '/model' },
+      knownDigests: { '9:9': 'd4'.repeat(32) },
+    });
+    assert.deepEqual(start?.environment, begun.plan.environment);
+    assert.deepEqual(remembered, [{ '1:2': 'c3'.repeat(32) }], 'for the next run');
+  });
+
+  test('tells a report which run it is', async () => {
+    await using begun = await started();
+    const { facts } = begun.run;
+    assert.deepEqual(facts.run, {
+      ...{ repository: 'acme/models', workflow: 'determinism', id: '101', attempt: '1', event: 'push' },
+      ...{ ref: 'refs/heads/main', commit: 'c0ffee'.repeat(6) },
+      url: 'https://github.com/acme/models/actions/runs/101/attempts/1',
+    });
+    assert.deepEqual([facts.recordPath, facts.logPath], ['/record-1', '/record-1.log']);
+    assert.equal(facts.runtime, 'The engine runs in this test.');
+  });
+
+  test('uses the first start for the first lifetime, and a new process for each other one', async () => {
+    await using begun = await started();
+    const { job, plan, run } = begun;
+    await using lifetimes = await run.begin(new Map());
+    await lifetimes.planned();
+    assert.deepEqual([plan.lifetimes, job.engine.starts.length], [1, 1]);
+    await lifetimes.more(2);
+    assert.equal(job.engine.starts.length, 3);
+    assert.deepEqual(
+      lifetimes.side().record.lifetimes.map(({ lifetime }) => lifetime),
+      ['lifetime-1', 'lifetime-2', 'lifetime-3'],
+    );
+  });
+
+  test('has one engine at a time: the next starts when the last one is given back', async () => {
+    let most = 0;
+    const job = new Job();
+    const held = loaded(SUITE, PROMPTS);
+    const tools = job.tools({
+      onStart: () => {
+        most = Math.max(most, job.engine.running + 1);
+      },
+    });
+    await using run = await startRun(held, makePlan(held, 'refresh'), job.settings(), tools);
+    await using lifetimes = await run.begin(new Map());
+    await lifetimes.planned();
+    assert.deepEqual([job.engine.starts.length, most, job.engine.running], [3, 1, 0]);
+  });
+
+  test('traces in a start that needs what the engine’s list says, and compares no outcome with it', async () => {
+    const suite = SUITE.replace('{ name: vllm }', '{ name: vllm, args: { enforce_eager: false } }');
+    await using begun = await started({}, undefined, suite);
+    await using lifetimes = await begun.run.begin(new Map());
+    await lifetimes.planned();
+    await lifetimes.trace();
+    const { loads, passes } = begun.job.engine;
+    assert.deepEqual(
+      loads.map(({ args }) => args['enforce_eager']),
+      [false, true],
+    );
+    assert.deepEqual(
+      [passes.at(-1)?.kind, passes.slice(0, -1).some(({ kind }) => kind === 'trace')],
+      ['trace', false],
+    );
+    assert.equal(lifetimes.side().record.lifetimes.at(-1)?.lifetime, 'trace');
+  });
+});
+
+describe('whatever happens, all is given back', () => {
+  const given = ({ engine, disk }: Job) => [engine.running, engine.disposed, disk.unfinished];
+
+  test('when the run ends', async () => {
+    const begun = await started();
+    await begun[Symbol.asyncDispose]();
+    assert.deepEqual(given(begun.job), [0, true, 0]);
+  });
+
+  test('when the harness cannot be read', async () => {
+    const job = new Job();
+    const held = loaded(SUITE, PROMPTS);
+    const tools = job.tools();
+    const closed: string[] = [];
+    const broken: Tools = {
+      ...tools,
+      open: {
+        ...tools.open,
+        log: async (path) => ({
+          ...{ path, add: () => {} },
+          [Symbol.asyncDispose]: async () => {
+            closed.push(path);
+          },
+        }),
+        harness: async () => Promise.reject(new Error('no harness')),
+      },
+    };
+    await assert.rejects(startRun(held, makePlan(held, 'check'), job.settings(), broken), /no harness/);
+    assert.deepEqual([given(job), closed], [[0, true, 0], ['/record-1.log']]);
+  });
+
+  test('when the record’s place is refused', async () => {
+    await using begun = await started({}, (tools) => ({
+      ...tools,
+      records: {
+        ...tools.records,
+        create: async () =>
+          Promise.reject(new UserError('input-invalid', 'That folder holds other things.', '')),
+      },
+    }));
+    assert.equal((await rejectedBy(begun.run.begin(new Map()))).code, 'input-invalid');
+    await begun[Symbol.asyncDispose]();
+    assert.deepEqual(given(begun.job), [0, true, 0]);
+  });
+
+  test('when the engine cannot load', async () => {
+    await using begun = await started({
+      computes: () => ({ error: { code: 'engine-rejected', message: 'no such dtype' } }),
+    });
+    const { run, job } = begun;
+    {
+      await using lifetimes = await run.begin(new Map());
+      assert.equal((await rejectedBy(lifetimes.planned())).code, 'engine-rejected');
+    }
+    assert.deepEqual([job.engine.running, job.disk.unfinished, job.disk.folders.size], [0, 0, 0]);
+  });
+
+  test('when it is cancelled before anything is started', async () => {
+    const job = new Job();
+    const held = loaded(SUITE, PROMPTS);
+    job.abort.abort(new UserError('cancelled', 'The run was cancelled.', ''));
+    await assert.rejects(startRun(held, makePlan(held, 'check'), job.settings(), job.tools()), /cancelled/);
+    assert.deepEqual([given(job), job.engine.starts.length], [[0, true, 0], 0]);
+  });
+});
+
+test('a fingerprint is told without loading a model', async () => {
+  const job = new Job();
+  const found = await fingerprint(job.settings(), job.tools());
+  assert.equal(found.hardwareClass, 'cpu-genuineintel-x86-64-v4');
+  assert.equal(found.fingerprint.declared.engine.name, 'vllm');
+  assert.deepEqual([job.engine.loads, job.engine.running, job.engine.disposed], [[], 0, true]);
+});
