@@ -140,10 +140,16 @@ describe('a run', () => {
         most = Math.max(most, job.engine.running + 1);
       },
     });
-    await using run = await startRun(held, makePlan(held, 'refresh'), job.settings(), tools);
+    const plan = makePlan(held, 'refresh');
+    await using run = await startRun(held, plan, job.settings(), tools);
     await using lifetimes = await run.begin(new Map());
     await lifetimes.planned();
     assert.deepEqual([job.engine.starts.length, most, job.engine.running], [3, 1, 0]);
+    // All of it once, then what is compared between starts.
+    assert.deepEqual(
+      job.engine.passes.map(({ pass }) => pass),
+      [plan.passes, plan.repeats, plan.repeats].flatMap((passes) => passes.map(({ pass }) => pass)),
+    );
   });
 
   test('traces in a start that needs what the engine’s list says, and compares no outcome with it', async () => {

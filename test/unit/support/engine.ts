@@ -20,7 +20,7 @@ import { FINGERPRINT } from './records.ts';
 /** What one start of it computes; whatever is left out is the same in every start. */
 export interface Computes {
   /** Added to each token that it generates. */
-  readonly shift?: number;
+  readonly shift?: number | ((prompt: string, step: number) => number);
   /** Log-probability of each token. */
   readonly nats?: number;
   /** Another module computes something else. */
@@ -301,7 +301,10 @@ function tokensOf(
 ): number[] {
   switch (kind) {
     case 'generate':
-      return Array.from({ length: request.sampling.max_tokens }, (_, step) => token(request, step) + shift);
+      return Array.from(
+        { length: request.sampling.max_tokens },
+        (_, step) => token(request, step) + (typeof shift === 'number' ? shift : shift(request.id, step)),
+      );
     case 'force':
       return given(request);
     case 'score':

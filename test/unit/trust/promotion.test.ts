@@ -118,11 +118,17 @@ describe('a record', () => {
   });
 
   test('5. that the merged suite accepts is stored by a push, with the suite’s reason', () => {
-    for (const trusted of [BEFORE, ABSENT])
-      assert.deepEqual(decided({ stores: 'accepted', accept: [ACCEPTED], trusted }), {
-        ...{ kind: 'store', reason: ACCEPTED.reason, byMerge: true },
-        view: { kind: 'not-asked' },
-      });
+    for (const [trusted, compared] of [
+      [BEFORE, DRIFTED],
+      [ABSENT, result('baseline', 'unmeasured')],
+    ] as const)
+      assert.deepEqual(
+        decided({ stores: 'accepted', accept: [ACCEPTED], trusted, relations: [SOUND, compared] }),
+        {
+          ...{ kind: 'store', reason: ACCEPTED.reason, byMerge: true },
+          view: { kind: 'not-asked' },
+        },
+      );
   });
 
   test('5. that is accepted and yet does not repeat is no drift, and not stored', () => {

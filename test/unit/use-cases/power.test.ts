@@ -39,16 +39,24 @@ describe('power', () => {
     assert.equal(job.engine.loads.length, 1 + made);
     assert.deepEqual([found.suite, found.hardwareClass], ['suite', 'cpu-genuineintel-x86-64-v4']);
     assert.deepEqual([job.engine.running, job.disk.unfinished, job.store.saved], [0, 0, []]);
+    assert.deepEqual(
+      [...job.disk.folders.keys()].filter((folder) => !folder.startsWith('/record-1.power/')),
+      [],
+    );
+    assert.ok(job.disk.folders.has('/record-1.power/unchanged'));
   });
 
   test('asks nothing but what a baseline is compared by, whatever relations the suite names', async () => {
-    const { job } = await measured();
+    const job = new Job();
+    job.suite = SUITE.replace('[rerun, baseline]', '[rerun, prefix-cache, baseline]');
+    await power(job.settings('workflow_dispatch'), job.tools());
     const [first] = job.engine.passes;
     assert.equal(first?.pass, 'generate-alone');
     assert.deepEqual(
-      job.engine.passes.filter(({ pass }) => pass.endsWith('again')),
+      job.engine.passes.filter(({ pass }) => /again|warm/.test(pass)),
       [],
     );
+    assert.equal(job.engine.loads[0]?.args['enable_prefix_caching'], false, 'nor with what they need');
   });
 
   test('counts a change that nothing shows as missed, and says what would show it', async () => {
@@ -79,6 +87,14 @@ describe('power', () => {
     );
     assert.equal(changed, 'weight-bit, as told');
     assert.ok(found.real.caughtByText > 0 && found.real.caughtByText < found.real.made);
+  });
+
+  test('tells the first token of any prompt at which it shows', async () => {
+    const at = { capital: 3, sky: 2 } as const;
+    const shift = (prompt: string, step: number) =>
+      (prompt === 'capital' && step >= at.capital) || (prompt === 'sky' && step >= at.sky) ? 1 : 0;
+    const { noticed } = one(await measured(ifChanged({ shift })), 'weight-bit');
+    assert.equal(noticed.find(({ by }) => by === 'tokens')?.after, at.sky + 1, 'counted from 1');
   });
 
   test('says who notices: the bits of decoding and of scores, with how far they are apart', async () => {

@@ -145,6 +145,20 @@ describe('a refresh of what is trusted', () => {
     assert.equal(context.baseline.kind === 'stored' && context.baseline.replaced, second.key);
   });
 
+  test('looks at the old one, whatever relations the suite names, and holds a person to itself alone', async () => {
+    const job = await trusting();
+    const { key } = baselineOf(job);
+    job.suite = SUITE.replace('[rerun, baseline]', '[rerun]');
+    const byHand = await job.refreshed(() => OTHER, { dryRun: true });
+    const { baseline } = byHand.context;
+    assert.equal(baseline.kind === 'dry-run' && baseline.replaced, key);
+    const requirementOf = ({ asked }: typeof byHand) =>
+      asked.claims.find(({ relation }) => relation === 'baseline')?.requirement;
+    assert.equal(requirementOf(byHand), 'measure');
+    const byPush = await refreshed(job, onPush(job), { computes: () => OTHER });
+    assert.equal(requirementOf(byPush), 'identical');
+  });
+
   test('keeps a copy of what it was compared with, and shows how it differs before it stores', async () => {
     const job = await trusting();
     const before = baselineOf(job);
