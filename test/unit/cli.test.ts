@@ -121,6 +121,22 @@ describe('several reports on the command line', () => {
   });
 });
 
+describe('a command in a step of a workflow', () => {
+  const history = (env: Readonly<Record<string, string>>) =>
+    cli(['log', 'nowhere.yml'], { GITHUB_REPOSITORY: 'acme/models', ...env });
+
+  test('may do no more than what started the job may', async () => {
+    const { exitCode, stderr } = await history({ GITHUB_EVENT_NAME: 'issue_comment' });
+    assert.equal(exitCode, 2);
+    assert.match(stderr, /^event-refused: The event `issue_comment` starts nothing here/m);
+  });
+
+  test('is one on a terminal where no event started it', async () => {
+    for (const env of [{}, { GITHUB_EVENT_NAME: '' }])
+      assert.match((await history(env)).stderr, /^suite-missing: /m);
+  });
+});
+
 test('an older Node is told so, and nothing else is tried', async () => {
   await using folder = await temporaryFolder();
   const hook = join(folder.path, 'old.mjs');

@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { terminalConsole } from '../../../src/front/console.ts';
+import { type Connections, wire } from '../../../src/front/wiring.ts';
+import { temporaryFolder } from '../support/folder.ts';
+import { rejectedBy, SAMPLE } from '../support/suites.ts';
+
+/** Connections of a terminal: nothing is reached by them that is not on this machine. */
+const connections = (workspace: string): Connections => ({
+  environment: {},
+  githubToken: undefined,
+  hubToken: undefined,
+  runtime: 'auto',
+  python: 'python3',
+  gpuDevices: [],
+  timeoutSeconds: 60,
+  inactivitySeconds: 60,
+  job: { repository: 'acme/models', run: '1', attempt: '1', runner: '' },
+  workspace,
+  temporary: workspace,
+  statePath: join(workspace, 'state'),
+  harnessPath: join(workspace, 'harness'),
+});
+
+const wired = (workspace: string) =>
+  wire(
+    connections(workspace),
+    { defaultBranch: 'main', base: undefined, ref: 'refs/heads/main' },
+    {
+      console: terminalConsole({ write: () => {}, now: Date.now, tty: false }),
+      signal: new AbortController().signal,
+    },
+  );
+
+describe('what a use-case is handed', () => {
+  test('opens the store that the suite names', () => {
+    const { open } = wired('/nowhere');
+    const more = { lifetimes: 3, 'warn-after-days': 30 } as const;
+    for (const store of ['cache', 'files'] as const)
+      assert.equal(open.store({ ...more, store, path: 'baselines' }).kind, store);
+  });
+
+  test('reads suites of the checkout, harness and memory of this machine', async () => {
+    await using folder = await temporaryFolder();
+    await mkdir(join(folder.path, 'harness'));
+    await writeFile(join(folder.path, 'harness/boot.py'), 'pass');
+    await writeFile(join(folder.path, 'harness/main.py'), 'run()');
+    await writeFile(
+      join(folder.path, 'suite.yml'),
+      SAMPLE.replace(', file: prompts/essay.txt', ', text: Once'),
+    );
+    const { open } = wired(folder.path);
+    assert.equal((await open.suite('suite.yml')).suite.name, 'smollm2-serving');
+    assert.deepEqual(await open.harness(), { boot: 'pass', files: { 'main.py': 'run()' } });
+    const digests = { '1:2': 'c3'.repeat(32) };
+    await open.digests().remember(digests);
+    assert.deepEqual(await wired(folder.path).open.digests().recall(), digests, 'also in the next run');
+  });
+
+  test('asks GitHub nothing without a token', async () => {
+    const { open } = wired('/nowhere');
+    assert.equal((await rejectedBy(open.github().tipOf('main'))).code, 'github-unavailable');
+    await assert.rejects(open.posts().comments(7), { name: 'PostError' });
+  });
+});
