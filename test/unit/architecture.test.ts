@@ -215,6 +215,28 @@ describe('a room imports only what the table says:', () => {
     });
 });
 
+/** Lowest first. A room with others in it is one floor. */
+const FLOORS = [
+  ...['suite', 'fingerprint', 'record', 'engine', 'runtime', 'compare', 'baseline', 'report', 'words'],
+  ...['surfaces', 'github', 'disk', 'job', 'run', 'trust', 'changes', 'tell', 'use-cases', 'front'],
+];
+
+/** Arrows that still point upwards: from, and to. */
+const UPWARDS = new Set(['record compare', 'record engine', 'report words']);
+
+test('no room imports one above it, not even its types', () => {
+  const floorOf = (file: string) => roomOf(file).split('/')[0] ?? '';
+  const wrong = [...files].flatMap(([file, { imports }]) =>
+    imports
+      .filter(({ target, local }) => local && roomOf(file) !== 'top' && roomOf(target) !== 'top')
+      .filter(({ target }) => FLOORS.indexOf(floorOf(target)) > FLOORS.indexOf(floorOf(file)))
+      .filter(({ target }) => !UPWARDS.has(`${floorOf(file)} ${floorOf(target)}`))
+      .map(({ target }) => `${file} imports ${target}`),
+  );
+  assert.deepEqual(wrong, []);
+  assert.deepEqual([...new Set([...files.keys()].map(floorOf))].sort(), ['top', ...FLOORS].sort());
+});
+
 test('adapters are known to `front` and the doors alone, which hand them in', () => {
   const wrong = [...files].flatMap(([file, { imports }]) => {
     const room = roomOf(file);
