@@ -4,7 +4,6 @@ import { execa } from 'execa';
 import { loadSuite } from '../../src/disk/suite-file.ts';
 import type { PassKind, RunRecord } from '../../src/record/schema.ts';
 import type { Report } from '../../src/report/model.ts';
-import { TRACE_TEXT } from '../../src/run/own-texts.ts';
 import { makePlan, TOP_K } from '../../src/run/plan.ts';
 import { ENGINE_ENVIRONMENT } from '../../src/runtime/environment.ts';
 import { demoSuite, ON_A_TERMINAL } from '../demo-suite.ts';
@@ -82,7 +81,6 @@ export class Demo implements AsyncDisposable {
       args,
       prompts: prompts.map(({ content, sampling }) => ({ ...content, sampling })),
       texts: texts.map(({ content }) => content),
-      trace: TRACE_TEXT,
       topK: TOP_K,
     };
     const began = performance.now();

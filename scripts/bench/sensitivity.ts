@@ -1,12 +1,12 @@
 import { passSeconds } from './demo.ts';
 import { atMost, type Figure } from './figure.ts';
 
-const KINDS = ['force', 'score', 'trace'] as const;
+const KINDS = ['force', 'score'] as const;
 
 export const sensitivity: Figure = {
   ...atMost(1 / 20),
   meaning:
-    "engine seconds of the demo's force, score and trace passes over those of generating 4 x 512 tokens, each text alone, which a text's hash needs",
+    "engine seconds of the demo's force and score passes, traces included, over those of generating 4 x 512 tokens, each text alone, which a text's hash needs",
   async measure({ demo }) {
     const suite = await demo();
     const { record } = await suite.check();

@@ -1,8 +1,9 @@
 import { compare } from '../compare/compare.ts';
-import type { OpenedRecord, RelationResult, Side } from '../compare/types.ts';
+import type { RelationResult } from '../compare/types.ts';
 import { type ErrorCode, userErrorIn } from '../errors.ts';
 import type { EngineSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
+import type { OpenedRecord, Side } from '../record/side.ts';
 import type { Plan, PlannedPass } from '../run/plan.ts';
 import { startRun } from '../run/start.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';

@@ -1,7 +1,7 @@
 import type { Yardstick } from '../baseline/port.ts';
-import type { OpenedRecord } from '../compare/types.ts';
 import type { EngineSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
+import type { OpenedRecord } from '../record/side.ts';
 import type { Plan } from '../run/plan.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
 import { perturbations } from './known.ts';

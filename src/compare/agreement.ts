@@ -1,79 +1,105 @@
-import type { Observation, Trace } from '../record/schema.ts';
+import { countOf, type Observation } from '../record/schema.ts';
 import type { Requirement } from '../suite/schema.ts';
+import { type Compared, compareChannels } from './channels.ts';
 import type { Agreement } from './types.ts';
 
 /** An agreement, and what it does not say. */
 export interface Decided {
   readonly agreement: Agreement;
   readonly reason: string | null;
+  /** Channels that only one of the two has. */
+  readonly unmeasured: readonly string[];
 }
 
-/**
- * How two observations of one prompt compare, by digests alone. The top k count only where both sides kept the
- * same k: changing k is no drift.
- */
+/** How two observations of one prompt compare, by digests alone. */
 export function agreement(left: Observation, right: Observation): Decided {
+  const compared = compareChannels(left, right);
+  const given = left.finishReason === 'given' && right.finishReason === 'given';
+  const unmeasured = namesOf(compared, ({ outcome }) => outcome === 'lacking');
   // Looked at first: a model that computes NaN gives constant bits, and equal digests then say nothing (measured:
   // token 0, 0xFFFF0000).
-  const nans = Math.max(left.logprobs.nans, right.logprobs.nans);
-  const broken = nans === 0 ? null : `${nans} log-probabilities are NaN: the model is broken`;
+  const broken = brokenBy(compared);
   const decided = (value: Agreement, reason: string | null = null): Decided => ({
     agreement: value,
     reason: joined(reason, broken),
+    unmeasured,
   });
-  if (left.promptTokens.sha256 !== right.promptTokens.sha256) return decided('inputs-differ');
-  const given = left.finishReason === 'given' && right.finishReason === 'given';
-  if (left.tokens.sha256 !== right.tokens.sha256)
-    return given ? decided('unmeasured', 'the two were given other tokens') : decided('tokens-differ');
+  const worst = compared.find(({ outcome }) => outcome === 'differs')?.rule.differs;
+  if (worst === 'tokens-differ' && given) return decided('unmeasured', 'the two were given other tokens');
+  if (worst === 'inputs-differ' || worst === 'tokens-differ') return decided(worst);
   // The same tokens, but one side would have gone on: the next token is another one.
   if (left.finishReason !== right.finishReason)
     return decided('tokens-differ', `it ended by \`${left.finishReason}\`, now by \`${right.finishReason}\``);
-  if (left.logprobs.sha256 !== right.logprobs.sha256 || !sameTop(left, right))
-    return decided('logprobs-differ');
+  if (worst !== undefined) return decided(worst);
   if (broken !== null) return decided('unmeasured');
-  if (right.tokens.count === 0)
-    return decided('unmeasured', given ? 'not a single position' : 'not a single token was generated');
-  return decided('identical');
+  const lacking = namesOf(
+    compared,
+    ({ outcome, rule }) => outcome === 'lacking' && rule.lacking === 'unmeasured',
+  );
+  if (lacking.length > 0) return decided('unmeasured', `only one of the two has ${quoted(lacking)}`);
+  const nothing = nothingIn(right, compared, given);
+  return nothing === undefined ? decided('identical') : decided('unmeasured', nothing);
 }
 
-/** How two traces compare, by digests alone. */
-export function traceAgreement(left: Trace, right: Trace): Decided {
-  const nans = Math.max(left.modules.nans, right.modules.nans);
-  const broken = nans === 0 ? null : `${nans} values that modules gave are NaN: the model is broken`;
-  const decided = (value: Agreement, reason: string | null = null): Decided => ({
-    agreement: value,
-    reason: joined(reason, broken),
-  });
-  if (left.promptTokens.sha256 !== right.promptTokens.sha256) return decided('inputs-differ');
-  if (left.modules.sha256 !== right.modules.sha256) return decided('modules-differ');
-  if (broken !== null) return decided('unmeasured');
-  if (right.modules.count === 0) return decided('unmeasured', 'not a single module was seen');
-  return decided('identical');
+/** Why equal channels say nothing; undefined where they say something. */
+function nothingIn(right: Observation, compared: readonly Compared[], given: boolean): string | undefined {
+  const equal = namesOf(compared, ({ outcome }) => outcome === 'equal');
+  if (equal.includes('tokens') && countOf(right, 'tokens') === 0)
+    return given ? 'not a single position' : 'not a single token was generated';
+  const told = equal.filter((name) => name !== 'prompt-tokens');
+  if (told.length === 0) {
+    const lacking = namesOf(compared, ({ outcome }) => outcome === 'lacking');
+    return lacking.length > 0
+      ? `only one of the two has ${quoted(lacking)}`
+      : 'nothing but its input was seen';
+  }
+  return told.every((name) => name !== 'text' && countOf(right, name) === 0)
+    ? `not a single entry in ${quoted(told)}`
+    : undefined;
 }
+
+function brokenBy(compared: readonly Compared[]): string | null {
+  const most = new Map<string, number>();
+  for (const { rule, nans } of compared) if (nans > 0) most.set(rule.nans, (most.get(rule.nans) ?? 0) + nans);
+  if (most.size === 0) return null;
+  return `${[...most].map(([what, nans]) => `${nans} ${what}`).join(' and ')} are NaN: the model is broken`;
+}
+
+const namesOf = (compared: readonly Compared[], which: (one: Compared) => boolean) =>
+  compared.filter(which).map(({ rule }) => rule.name);
+
+const quoted = (names: readonly string[]) => names.map((name) => `\`${name}\``).join(', ');
+
+/** Channels that a requirement looks at. */
+const looksAt = (requirement: Requirement, name: string) =>
+  requirement !== 'tokens' || name === 'prompt-tokens' || name === 'tokens' || name === 'text';
 
 /** Are the digests equal as far as the requirement looks? NaN is no matter here. */
 export function sameOutcome(left: Observation, right: Observation, requirement: Requirement): boolean {
   return (
-    left.promptTokens.sha256 === right.promptTokens.sha256 &&
-    left.tokens.sha256 === right.tokens.sha256 &&
     left.finishReason === right.finishReason &&
-    (requirement === 'tokens' || (left.logprobs.sha256 === right.logprobs.sha256 && sameTop(left, right)))
+    compareChannels(left, right).every(
+      ({ rule, outcome }) => outcome !== 'differs' || !looksAt(requirement, rule.name),
+    )
+  );
+}
+
+/** Were tokens, or at least a text, compared, and are they the same? What broken numbers chose is none. */
+export function sameTokens(left: Observation, right: Observation): boolean {
+  const compared = compareChannels(left, right);
+  const chosen = compared.filter(({ rule }) => rule.name === 'tokens' || rule.name === 'text');
+  return (
+    sameOutcome(left, right, 'tokens') &&
+    brokenBy(compared) === null &&
+    chosen.some(({ rule, outcome }) => outcome === 'equal' && countOf(right, rule.name) > 0)
   );
 }
 
 /** Do only the top k differ? Then it may be no more than which of several equal tokens got into them. */
 export function onlyTopDiffers(left: Observation, right: Observation): boolean {
-  return (
-    left.promptTokens.sha256 === right.promptTokens.sha256 &&
-    left.tokens.sha256 === right.tokens.sha256 &&
-    left.finishReason === right.finishReason &&
-    left.logprobs.sha256 === right.logprobs.sha256 &&
-    !sameTop(left, right)
-  );
+  const differ = namesOf(compareChannels(left, right), ({ outcome }) => outcome === 'differs');
+  return left.finishReason === right.finishReason && differ.length === 1 && differ[0] === 'top-k';
 }
-
-const sameTop = (left: Observation, right: Observation) =>
-  left.topK.k !== right.topK.k || left.topK.sha256 === right.topK.sha256;
 
 /**
  * Does an agreement satisfy a requirement?
@@ -90,6 +116,7 @@ export function satisfies(found: Agreement, requirement: Requirement, within: bo
     case 'logprobs-differ':
       return requirement === 'within-envelope' ? within : requirement !== 'identical';
     case 'tokens-differ':
+    case 'text-differs':
       return requirement === 'within-envelope' ? within : requirement === 'measure';
     case 'inputs-differ':
       return requirement === 'measure';

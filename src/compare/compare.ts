@@ -1,10 +1,11 @@
+import type { Side } from '../record/side.ts';
 import type { Requirement } from '../suite/schema.ts';
-import { joined, satisfies } from './agreement.ts';
+import { joined, sameTokens, satisfies } from './agreement.ts';
 import { Gauge } from './distance.ts';
 import { Envelope, type Gauges, sizeOf, type Within, withinEnvelope } from './envelope.ts';
 import { examine, type Found, reader } from './examine.ts';
 import { relations } from './relations/index.ts';
-import type { Agreement, Claim, Finding, Pair, Pairing, RelationResult, Side } from './types.ts';
+import type { Agreement, Claim, Finding, Pair, Pairing, RelationResult } from './types.ts';
 
 /** The one comparator: a baseline is just one more relation. */
 export async function compare(
@@ -45,9 +46,11 @@ async function judge(
       ? await withinEnvelope(gauges, baseline === undefined ? undefined : envelope, decoded)
       : undefined;
   const findings = found.map(
-    ({ finding, chosenOtherwise }): Finding => ({
+    ({ finding, chosenOtherwise }, index): Finding => ({
       ...finding,
-      holds: satisfies(finding.agreement, requirement, within?.kind === 'within' && !chosenOtherwise),
+      holds:
+        satisfies(finding.agreement, requirement, within?.kind === 'within' && !chosenOtherwise) ||
+        (requirement === 'tokens' && tokensAgree(pairing.pairs[index])),
     }),
   );
   return {
@@ -77,7 +80,10 @@ async function examineAll({ pairs, left, right }: Extract<Pairing, { kind: 'exer
   return { found, gauges, decoded };
 }
 
-const DIFFER: readonly Agreement[] = ['modules-differ', 'logprobs-differ', 'tokens-differ'];
+const tokensAgree = (pair: Pair | undefined) =>
+  pair !== undefined && 'right' in pair && sameTokens(pair.left, pair.right);
+
+const DIFFER: readonly Agreement[] = ['modules-differ', 'logprobs-differ', 'text-differs', 'tokens-differ'];
 const differs = ({ finding }: Found) => DIFFER.includes(finding.agreement);
 
 function status(
@@ -96,7 +102,8 @@ function status(
     // Held to nothing, a relation is measured where it was exercised; that a prompt could not be is told beside it.
     if (unexercised && requirement === 'measure') continue;
     compared++;
-    if (agreement === 'unmeasured') unmeasured++;
+    // What is unmeasured in some channels may hold all the same where a requirement looks at others.
+    if (agreement === 'unmeasured') unmeasured += holds ? 0 : 1;
     // What has no size may yet be within the envelope, unless no envelope could hold it.
     else if (!holds && !(unsized && DIFFER.includes(agreement) && !found[index]?.chosenOtherwise))
       return 'broken';

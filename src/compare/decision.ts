@@ -1,16 +1,17 @@
-import type { Observation, Trace } from '../record/schema.ts';
+import type { Observation } from '../record/schema.ts';
+import type { Side } from '../record/side.ts';
 import type { Requirement } from '../suite/schema.ts';
 import { same } from './ties.ts';
-import type { Decision, Side } from './types.ts';
+import type { Decision } from './types.ts';
 
 /** One thing that several lifetimes observed: a prompt in a kind of pass, on both sides. */
 export interface Item {
   /** `kind/prompt`. */
   readonly key: string;
   /** What the baseline's lifetimes gave. */
-  readonly before: readonly (Observation | Trace)[];
+  readonly before: readonly Observation[];
   /** What this run's lifetimes gave, by lifetime. */
-  readonly now: ReadonlyMap<string, Observation | Trace>;
+  readonly now: ReadonlyMap<string, Observation>;
 }
 
 /** Item -> index of its outcome, the baseline's own first; and how many of the indices are the baseline's. */
@@ -40,7 +41,7 @@ export async function census(
       let index = 0;
       while (index < seen.length) {
         const other = seen[index];
-        if (other !== undefined && (await equal(other.one, other.side, one, run, requirement))) break;
+        if (other !== undefined && (await same(other.one, other.side, one, run, requirement))) break;
         index++;
       }
       if (index === seen.length) seen.push({ one, side: run, known: false });
@@ -52,23 +53,6 @@ export async function census(
       .map(([lifetime, of]) => ({ lifetime, outcomes: of }))
       .filter(({ outcomes: of }) => of.size > 0),
   };
-}
-
-async function equal(
-  left: Observation | Trace,
-  leftSide: Side,
-  right: Observation | Trace,
-  rightSide: Side,
-  requirement: Requirement,
-): Promise<boolean> {
-  if ('modules' in left || 'modules' in right)
-    return (
-      'modules' in left &&
-      'modules' in right &&
-      left.promptTokens.sha256 === right.promptTokens.sha256 &&
-      left.modules.sha256 === right.modules.sha256
-    );
-  return await same(left, leftSide, right, rightSide, requirement);
 }
 
 /** A lifetime is known where each of its outcomes is one that the baseline has. */

@@ -1,4 +1,5 @@
-import { type Body, bitsOf } from '../record/body.ts';
+import type { Steps } from '../record/channels.ts';
+import { bitsOf } from '../record/words.ts';
 import { CELLS, cellEnd } from './divergence.ts';
 import type { Distance } from './types.ts';
 
@@ -75,7 +76,7 @@ export class Gauge {
    *
    * @returns root mean square in nats along the positions, in as many cells as a strip of them has
    */
-  add(left: Body, right: Body): number[] {
+  add(left: Steps, right: Steps): number[] {
     const k = Math.min(left.k, right.k);
     const positions = Math.min(left.tokens.length, right.tokens.length);
     const cells = Math.min(CELLS, positions);
@@ -93,7 +94,7 @@ export class Gauge {
   }
 
   /** Gives the sum of squares. Plain indices and local sums: this runs millions of times. */
-  #range(left: Body, right: Body, k: number, from: number, to: number): number {
+  #range(left: Steps, right: Steps, k: number, from: number, to: number): number {
     const leftBits = bitsOf(left.logprobs);
     const rightBits = bitsOf(right.logprobs);
     const { topIds: leftIds, topLogprobs: leftTop } = left;
@@ -150,8 +151,8 @@ export class Gauge {
 
   /** Rows that list other ids, or the same in another order: their sum of squares. */
   #mixed(
-    left: Body,
-    right: Body,
+    left: Steps,
+    right: Steps,
     a: number,
     b: number,
     k: number,

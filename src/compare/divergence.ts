@@ -1,4 +1,5 @@
-import { type Body, bitsOf } from '../record/body.ts';
+import type { Steps } from '../record/channels.ts';
+import { bitsOf } from '../record/words.ts';
 import { DTYPE_STEPS } from './dtype.ts';
 import type { Candidate, Fork, ForkSide, Parting, Passage, Token } from './types.ts';
 
@@ -30,7 +31,7 @@ export const cellEnd = (cell: number, cells: number, steps: number) =>
  * Walks two observations of the same prompt step by step; left is the trusted side. Bits are compared as whole
  * numbers, so that NaN and the sign of zero count.
  */
-export function walk(left: Body, right: Body): Walk {
+export function walk(left: Steps, right: Steps): Walk {
   const steps = Math.min(left.tokens.length, right.tokens.length);
   const k = left.k === right.k ? left.k : 0;
   const [leftBits, rightBits] = [bitsOf(left.logprobs), bitsOf(right.logprobs)];
@@ -98,7 +99,7 @@ interface Tops {
   readonly rightBits: Uint32Array;
 }
 
-const topsOf = (left: Body, right: Body): Tops => ({
+const topsOf = (left: Steps, right: Steps): Tops => ({
   leftIds: left.topIds,
   rightIds: right.topIds,
   leftBits: bitsOf(left.topLogprobs),
@@ -129,7 +130,7 @@ export interface Names {
 }
 
 /** Both sides of the step at which the tokens part. */
-export function forkAt(left: Body, right: Body, step: number, names: readonly [Names, Names]): Fork {
+export function forkAt(left: Steps, right: Steps, step: number, names: readonly [Names, Names]): Fork {
   const leftToken = left.tokens[step] ?? null;
   const rightToken = right.tokens[step] ?? null;
   return {
@@ -142,7 +143,7 @@ export function forkAt(left: Body, right: Body, step: number, names: readonly [N
 const NEAR_NATS = 4 * DTYPE_STEPS.bfloat16;
 
 function forkSide(
-  side: Body,
+  side: Steps,
   step: number,
   own: number | null,
   other: number | null,
@@ -162,7 +163,7 @@ function forkSide(
   };
 }
 
-function topAt(side: Body, step: number, texts: Names['texts']): Candidate[] {
+function topAt(side: Steps, step: number, texts: Names['texts']): Candidate[] {
   const top: Candidate[] = [];
   for (let i = step * side.k; i < (step + 1) * side.k; i++) {
     const [id, nats] = [side.topIds[i], side.topLogprobs[i]];
@@ -174,14 +175,14 @@ function topAt(side: Body, step: number, texts: Names['texts']): Candidate[] {
 
 /** Both sides of a step at which they took the same token. */
 export function partingAt(
-  left: Body,
-  right: Body,
+  left: Steps,
+  right: Steps,
   step: number,
   names: readonly [Names, Names],
 ): Parting | null {
   const id = left.tokens[step];
   if (id === undefined || id !== right.tokens[step]) return null;
-  const sideOf = (side: Body, { texts }: Names) => ({
+  const sideOf = (side: Steps, { texts }: Names) => ({
     nats: side.logprobs[step] ?? Number.NaN,
     top: topAt(side, step, texts),
   });
@@ -197,9 +198,9 @@ const BEFORE = 8;
 const FROM = 12;
 
 /** The tokens of both sides around a step. */
-export function passageAt(left: Body, right: Body, step: number, names: readonly [Names, Names]): Passage {
+export function passageAt(left: Steps, right: Steps, step: number, names: readonly [Names, Names]): Passage {
   const from = Math.max(0, step - BEFORE);
-  const tokens = (side: Body): Token[] =>
+  const tokens = (side: Steps): Token[] =>
     [...side.tokens.subarray(from, step + FROM)].map((id) => ({ id, text: textOf(id, names) }));
   return { from, left: tokens(left), right: tokens(right) };
 }
@@ -222,7 +223,7 @@ function tieOf(marginNats: number | null): ForkSide['tie'] {
  * By how many nats a side preferred its own token to the other's; null where the other is not in its top k, or either
  * had ended.
  */
-function marginAt(side: Body, step: number, other: number | null): number | null {
+function marginAt(side: Steps, step: number, other: number | null): number | null {
   for (let i = step * side.k; i < (step + 1) * side.k; i++)
     if (side.topIds[i] === other)
       return (side.logprobs[step] ?? Number.NaN) - (side.topLogprobs[i] ?? Number.NaN);

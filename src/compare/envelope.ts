@@ -1,9 +1,11 @@
-import type { Observation } from '../record/schema.ts';
+import { stepsOf } from '../record/channels.ts';
+import { countOf, type Observation } from '../record/schema.ts';
 import { aloneOf, lifetimesOf } from '../record/select.ts';
-import { onlyTopDiffers } from './agreement.ts';
+import type { Side } from '../record/side.ts';
+import { compareChannels } from './channels.ts';
 import { Gauge } from './distance.ts';
 import { find } from './relations/witness.ts';
-import type { Side, Size } from './types.ts';
+import type { Size } from './types.ts';
 
 /** Kinds of pass whose tokens are known, so that there is a distance. */
 export type Known = 'force' | 'score';
@@ -88,11 +90,13 @@ async function gaugePair(
   right: Observation,
   { readBody }: Side,
 ): Promise<void> {
-  if (left.promptTokens.sha256 !== right.promptTokens.sha256 || left.tokens.sha256 !== right.tokens.sha256)
-    return;
-  const equal = left.logprobs.sha256 === right.logprobs.sha256 && !onlyTopDiffers(left, right);
-  if (equal) gauge.addEqual(left.tokens.count, left.topK.k);
-  else gauge.add(await readBody(left.body), await readBody(right.body));
+  const differ = new Set(
+    compareChannels(left, right).flatMap(({ rule, outcome }) => (outcome === 'differs' ? [rule.name] : [])),
+  );
+  if (differ.has('prompt-tokens') || differ.has('tokens')) return;
+  if (!differ.has('logprobs') && !differ.has('top-k'))
+    gauge.addEqual(countOf(left, 'tokens'), countOf(left, 'top-k'));
+  else gauge.add(stepsOf(await readBody(left.body)), stepsOf(await readBody(right.body)));
 }
 
 /** What a relation's known sequences are apart, by kind of pass. */

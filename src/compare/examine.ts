@@ -1,12 +1,14 @@
-import type { Body } from '../record/body.ts';
-import type { Observation } from '../record/schema.ts';
-import { agreement, joined, traceAgreement } from './agreement.ts';
+import { digestsOf, type Steps, stepsOf } from '../record/channels.ts';
+import { channelOf, countOf, type Observation } from '../record/schema.ts';
+import type { Side } from '../record/side.ts';
+import { agreement, joined } from './agreement.ts';
+import { compareChannels } from './channels.ts';
 import { Gauge } from './distance.ts';
 import { forkAt, type Names, partingAt, passageAt, type Walk, walk } from './divergence.ts';
 import { dtypeOf } from './dtype.ts';
 import { nansOf, tailOf } from './tail.ts';
 import { traceDifference } from './trace.ts';
-import type { Agreement, Divergence, Finding, Fork, Pair, Side } from './types.ts';
+import type { Agreement, Divergence, Finding, Fork, Pair, TraceDifference } from './types.ts';
 
 /** What a pair showed, before anybody says whether that is enough. */
 export interface Found {
@@ -18,7 +20,7 @@ export interface Found {
 }
 
 /** A record whose vocabulary is read once, and not before a fork needs it. */
-export interface Reader extends Pick<Side, 'readBody' | 'readModules'> {
+export interface Reader extends Pick<Side, 'readBody'> {
   names(observation: Observation): Promise<Names>;
 }
 
@@ -27,7 +29,6 @@ export function reader(side: Side): Reader {
   const dtypes = new Map(side.record.lifetimes.map((one) => [one.lifetime, dtypeOf(one)]));
   return {
     readBody: (digest) => side.readBody(digest),
-    readModules: (digest) => side.readModules(digest),
     async names({ lifetime }) {
       texts ??= side.readVocabulary();
       return { texts: await texts, dtype: dtypes.get(lifetime) ?? null };
@@ -39,7 +40,6 @@ export function reader(side: Side): Reader {
 export async function examine(pair: Pair, left: Reader, right: Reader, shallow = false): Promise<Found> {
   if ('only' in pair) return plain(pair, pair.only, null);
   if ('unmeasured' in pair) return plain(pair, 'unmeasured', pair.unmeasured);
-  if ('leftTrace' in pair) return await traces(pair, left, right, shallow);
   if ('rightTail' in pair) return await tails(pair, left, right);
   return await observations(pair, left, right, shallow);
 }
@@ -54,6 +54,8 @@ function plain(pair: Pair, found: Agreement, reason: string | null, more: Partia
       divergence: null,
       distance: null,
       trace: null,
+      modules: null,
+      unmeasured: [],
       ...more,
       reason: joined(pair.note, reason),
     },
@@ -64,52 +66,55 @@ function plain(pair: Pair, found: Agreement, reason: string | null, more: Partia
 
 type PairOf<K extends string> = Extract<Pair, Readonly<Record<K, unknown>>>;
 
-async function traces(
-  pair: PairOf<'leftTrace'>,
-  left: Reader,
-  right: Reader,
-  shallow: boolean,
-): Promise<Found> {
-  const { agreement: found, reason } = traceAgreement(pair.leftTrace, pair.rightTrace);
-  if (found !== 'modules-differ' || shallow) return plain(pair, found, reason);
-  const trace = traceDifference(
-    await left.readModules(pair.leftTrace.body),
-    await right.readModules(pair.rightTrace.body),
-  );
-  const others = trace.onlyLeft.length > 0 || trace.onlyRight.length > 0;
-  const why = others
-    ? 'the two models have other modules'
-    : trace.differing === 0
-      ? 'the same modules ran in another order'
-      : null;
-  return plain(pair, found, joined(reason, why), { trace });
-}
-
 async function observations(
   pair: PairOf<'right'>,
   left: Reader,
   right: Reader,
   shallow: boolean,
 ): Promise<Found> {
-  const { agreement: found, reason } = agreement(pair.left, pair.right);
+  const { agreement: found, reason, unmeasured } = agreement(pair.left, pair.right);
   const known = pair.kind === 'force' || pair.kind === 'score';
-  const textIdentical = known ? null : pair.left.text.sha256 === pair.right.text.sha256;
-  const parted = found === 'tokens-differ' || found === 'logprobs-differ';
-  // Ties at the k-th place differ in digests and not in what they mean: only bodies tell.
-  const mayTie = found === 'logprobs-differ' && pair.left.logprobs.sha256 === pair.right.logprobs.sha256;
-  // Equal digests are decided without opening a body.
-  if (!parted || (shallow && !mayTie)) {
-    const gauge = known && found === 'identical' ? equalGauge(pair.right) : null;
-    return { ...plain(pair, found, reason, { textIdentical }), gauge };
-  }
-  const [a, b] = await Promise.all([left.readBody(pair.left.body), right.readBody(pair.right.body)]);
-  const walked = walk(a, b);
-  const nans = pair.left.logprobs.nans + pair.right.logprobs.nans;
-  if (mayTie && walked.logprobStep === null && walked.ties > 0)
+  const texts = [channelOf(pair.left, 'text'), channelOf(pair.right, 'text')];
+  const facts = {
+    textIdentical:
+      texts[0] === undefined || texts[1] === undefined ? null : texts[0].sha256 === texts[1].sha256,
+    modules: modulesIn(pair),
+    unmeasured,
+  };
+  // Equal digests are decided without opening a body, and so is what a body says no more of.
+  if (!OPENED.includes(found) || (shallow && !mayTie(pair)))
     return {
-      ...plain(pair, nans > 0 ? 'unmeasured' : 'identical', joined(reason, tied(walked)), { textIdentical }),
-      gauge: known && nans === 0 ? equalGauge(pair.right) : null,
+      ...plain(pair, found, reason, facts),
+      gauge: known && found === 'identical' ? equalGauge(pair.right) : null,
     };
+  const [before, now] = await Promise.all([left.readBody(pair.left.body), right.readBody(pair.right.body)]);
+  const [a, b] = [stepsOf(before), stepsOf(now)];
+  const walked = walk(a, b);
+  const differ = differing(pair);
+  // Ties at the k-th place differ in digests and not in what they mean: only bodies tell.
+  const tie = mayTie(pair) && walked.logprobStep === null && walked.ties > 0;
+  const trace =
+    facts.modules === null || shallow
+      ? null
+      : traceDifference(digestsOf(before, 'modules'), digestsOf(now, 'modules'));
+  const modules = trace !== null && differ.includes('modules');
+  if (tie || found === 'modules-differ' || found === 'text-differs') {
+    const nans = [...pair.left.channels, ...pair.right.channels].some((one) => (one.nans ?? 0) > 0);
+    const value: Agreement = !tie
+      ? found
+      : differ.includes('modules')
+        ? 'modules-differ'
+        : nans
+          ? 'unmeasured'
+          : 'identical';
+    return {
+      ...plain(pair, value, joined(reason, tie ? tied(walked) : null, modules ? modulesWhy(trace) : null), {
+        ...facts,
+        trace: modules ? trace : null,
+      }),
+      gauge: known && !nans ? equalGauge(pair.right) : null,
+    };
+  }
   const measured = known && found === 'logprobs-differ' ? gaugeOf(a, b) : null;
   const gauge = measured?.gauge ?? null;
   const { logprobStep, tokenStep } = walked;
@@ -120,20 +125,45 @@ async function observations(
       ? 'the digests differ and the bits do not: the record is damaged'
       : null;
   return {
-    ...plain(pair, found, joined(reason, damaged, why(walked, divergence.fork, gauge)), {
-      textIdentical,
-      divergence,
-      distance: gauge?.distance() ?? null,
-    }),
+    ...plain(
+      pair,
+      found,
+      joined(reason, damaged, why(walked, divergence.fork, gauge), modules ? modulesWhy(trace) : null),
+      { ...facts, divergence, distance: gauge?.distance() ?? null, trace },
+    ),
     gauge,
     // Ended otherwise after the same tokens: no margin tells whether rounding could have done it.
     chosenOtherwise: found === 'tokens-differ' && (walked.chosenOtherwise || tokenStep === null),
   };
 }
 
+/** What opened bodies say more of. */
+const OPENED: readonly Agreement[] = ['tokens-differ', 'text-differs', 'logprobs-differ', 'modules-differ'];
+
+const differing = ({ left, right }: PairOf<'right'>) =>
+  compareChannels(left, right).flatMap(({ rule, outcome }) => (outcome === 'differs' ? [rule.name] : []));
+
+/** Do candidates differ and no chosen token's log-probability? */
+function mayTie(pair: PairOf<'right'>): boolean {
+  const differ = differing(pair);
+  if (pair.left.finishReason !== pair.right.finishReason) return false;
+  return differ.includes('top-k') && differ.every((name) => name === 'top-k' || name === 'modules');
+}
+
+/** Modules that both sides traced; null where one of them did not. */
+function modulesIn({ left, right }: PairOf<'right'>): number | null {
+  const [a, b] = [channelOf(left, 'modules'), channelOf(right, 'modules')];
+  return a === undefined || b === undefined ? null : b.count;
+}
+
+function modulesWhy({ onlyLeft, onlyRight, differing: found }: TraceDifference): string | null {
+  if (onlyLeft.length > 0 || onlyRight.length > 0) return 'the two models have other modules';
+  return found === 0 ? 'the same modules ran in another order' : null;
+}
+
 async function tails(pair: PairOf<'rightTail'>, left: Reader, right: Reader): Promise<Found> {
-  const decoded = await left.readBody(pair.left.body);
-  const tail = tailOf(decoded, await right.readBody(pair.rightTail.body));
+  const decoded = stepsOf(await left.readBody(pair.left.body));
+  const tail = tailOf(decoded, stepsOf(await right.readBody(pair.rightTail.body)));
   if (typeof tail === 'string') return plain(pair, 'unmeasured', tail);
   const { cut } = tail;
   const note = cut === 0 ? null : `${cut} decoded tokens lie beyond the longest sequence that is scored`;
@@ -159,8 +189,8 @@ async function tails(pair: PairOf<'rightTail'>, left: Reader, right: Reader): Pr
 }
 
 function divergenceOf(
-  left: Body,
-  right: Body,
+  left: Steps,
+  right: Steps,
   { logprobStep, logprobSteps, tokenStep, steps, largestNats, strip }: Walk,
   profile: readonly number[] | null,
   names: readonly [Names, Names],
@@ -195,14 +225,14 @@ function why(walked: Walk, fork: Fork | null, gauge: Gauge | null): string | nul
 const tied = ({ ties }: Walk): string | null =>
   ties === 0 ? null : `at ${ties} steps another of several equally probable tokens is listed last`;
 
-function gaugeOf(left: Body, right: Body) {
+function gaugeOf(left: Steps, right: Steps) {
   const gauge = new Gauge();
   const profile = gauge.add(left, right);
   return { gauge, profile };
 }
 
-function equalGauge({ tokens, topK }: Observation): Gauge {
+function equalGauge(observation: Observation): Gauge {
   const gauge = new Gauge();
-  gauge.addEqual(tokens.count, topK.k);
+  gauge.addEqual(countOf(observation, 'tokens'), countOf(observation, 'top-k'));
   return gauge;
 }

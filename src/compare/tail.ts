@@ -1,15 +1,16 @@
-import { type Body, bitsOf } from '../record/body.ts';
+import type { Steps } from '../record/channels.ts';
+import { bitsOf } from '../record/words.ts';
 
 /** Decoded steps beside the positions at which a score had the same tokens before it. */
 export interface Tail {
-  readonly left: Body;
-  readonly right: Body;
+  readonly left: Steps;
+  readonly right: Steps;
   /** Steps beyond the score's longest sequence. */
   readonly cut: number;
 }
 
 /** Cuts a score down to the positions that `decoded` decoded, or says why there are none. */
-export function tailOf(decoded: Body, scored: Body): Tail | string {
+export function tailOf(decoded: Steps, scored: Steps): Tail | string {
   const { promptTokens, tokens } = decoded;
   // A score's first position is the sequence's second token.
   const from = promptTokens.length - 1;
@@ -27,7 +28,7 @@ export function tailOf(decoded: Body, scored: Body): Tail | string {
   };
 }
 
-function part(body: Body, from: number, steps: number): Body {
+function part(body: Steps, from: number, steps: number): Steps {
   const { k } = body;
   return {
     ...body,
@@ -39,7 +40,7 @@ function part(body: Body, from: number, steps: number): Body {
 }
 
 /** NaNs among the log-probabilities of a body. */
-export function nansOf({ logprobs, topLogprobs }: Body): number {
+export function nansOf({ logprobs, topLogprobs }: Steps): number {
   let nans = 0;
   for (const values of [logprobs, topLogprobs]) {
     const bits = bitsOf(values);

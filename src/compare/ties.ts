@@ -1,8 +1,9 @@
+import { stepsOf } from '../record/channels.ts';
 import type { Observation } from '../record/schema.ts';
+import type { Side } from '../record/side.ts';
 import type { Requirement } from '../suite/schema.ts';
 import { onlyTopDiffers, sameOutcome } from './agreement.ts';
 import { walk } from './divergence.ts';
-import type { Side } from './types.ts';
 
 /**
  * Did two observations give the same outcome as far as the requirement looks? Digests decide; bodies are opened only
@@ -26,8 +27,8 @@ async function tiesAlone(
   rightSide: Side,
 ): Promise<boolean> {
   const { logprobStep, ties } = walk(
-    await leftSide.readBody(left.body),
-    await rightSide.readBody(right.body),
+    stepsOf(await leftSide.readBody(left.body)),
+    stepsOf(await rightSide.readBody(right.body)),
   );
   return logprobStep === null && ties > 0;
 }

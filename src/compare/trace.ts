@@ -1,4 +1,4 @@
-import type { ModuleDigest } from '../engine/protocol.ts';
+import type { TensorDigest } from '../record/channels.ts';
 import type { ModuleMap, TraceDifference } from './types.ts';
 
 /** Names of modules told apart on one side only. */
@@ -12,8 +12,8 @@ const MAX_PARTS = 256;
  * by call.
  */
 export function traceDifference(
-  left: readonly ModuleDigest[],
-  right: readonly ModuleDigest[],
+  left: readonly TensorDigest[],
+  right: readonly TensorDigest[],
 ): TraceDifference {
   const [before, now] = [byCall(left), byCall(right)];
   const onlyLeft = [...before.keys()].filter((call) => !now.has(call));
@@ -78,9 +78,9 @@ function mapOf(cells: ReadonlyMap<string, string>): ModuleMap {
   };
 }
 
-function byCall(modules: readonly ModuleDigest[]) {
+function byCall(modules: readonly TensorDigest[]) {
   const calls = new Map<string, number>();
-  const found = new Map<string, { readonly module: ModuleDigest; readonly index: number }>();
+  const found = new Map<string, { readonly module: TensorDigest; readonly index: number }>();
   for (const [index, module] of modules.entries()) {
     const call = (calls.get(module.name) ?? 0) + 1;
     calls.set(module.name, call);

@@ -1,6 +1,5 @@
-import type { ModuleDigest } from '../engine/protocol.ts';
-import type { ReadBody } from '../record/body.ts';
-import type { Arrangement, Observation, PassKind, RunRecord, Trace } from '../record/schema.ts';
+import type { Arrangement, Observation, PassKind } from '../record/schema.ts';
+import type { Side } from '../record/side.ts';
 import type { RelationName, Requirement } from '../suite/schema.ts';
 
 /** A relation as the suite asks for it. */
@@ -16,28 +15,12 @@ export type Agreement =
   | 'modules-differ'
   | 'logprobs-differ'
   | 'tokens-differ'
+  /** The same tokens where they are known, and another text. */
+  | 'text-differs'
   | 'inputs-differ'
   | 'unmeasured'
   | 'added'
   | 'removed';
-
-/** One side of a comparison: a record and ways to its bits. */
-export interface Side {
-  readonly record: RunRecord;
-  readonly readBody: ReadBody;
-  /** The modules of a trace, in the order in which their outputs were ready. */
-  readonly readModules: (digest: string) => Promise<readonly ModuleDigest[]>;
-  /** Known tokens by their digest. */
-  readonly readTokens: (digest: string) => Promise<Uint32Array>;
-  /** Text of the token ids that occur in this record. */
-  readonly readVocabulary: () => Promise<ReadonlyMap<number, string>>;
-}
-
-/** A side that is kept, and whole. */
-export interface OpenedRecord extends Side {
-  /** SHA-256 of the bytes of `record.json`. */
-  readonly sha256: string;
-}
 
 /** Where and by how much two observations part. Steps count from 0; of a score, a step is a position. */
 export interface Divergence {
@@ -162,7 +145,12 @@ export interface Finding {
   readonly divergence: Divergence | null;
   /** Of passes whose tokens are known, where their bits differ. */
   readonly distance: Distance | null;
+  /** Where modules were compared and anything differs: which of them do. */
   readonly trace: TraceDifference | null;
+  /** Modules that were compared; null where none were. */
+  readonly modules: number | null;
+  /** Channels that only one of the two has. */
+  readonly unmeasured: readonly string[];
   /** What all of this does not say, e.g. why it is unmeasured. */
   readonly reason: string | null;
 }
@@ -218,7 +206,6 @@ export type Pair = {
   | { readonly left: Observation; readonly right: Observation }
   /** The end of a score's positions against decoded steps. */
   | { readonly left: Observation; readonly rightTail: Observation }
-  | { readonly leftTrace: Trace; readonly rightTrace: Trace }
   | { readonly only: 'added' | 'removed' }
   | { readonly unmeasured: string }
 );

@@ -4,13 +4,14 @@ import { cp, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 
 import { dirname, join, relative, sep } from 'node:path';
 import { z } from 'zod';
 import type { BaselineMeta } from '../baseline/port.ts';
-import type { OpenedRecord, Side } from '../compare/types.ts';
-import { ModuleDigest } from '../engine/protocol.ts';
 import { UserError } from '../errors.ts';
-import { type Body, packBody, packVocabulary, uint32, unpackBody } from '../record/body.ts';
+import { packBody, packVocabulary, unpackBody } from '../record/body.ts';
+import type { Channel } from '../record/channels.ts';
 import { sha256 } from '../record/digest.ts';
 import { parseRecord } from '../record/parse.ts';
 import type { RunRecord } from '../record/schema.ts';
+import type { OpenedRecord, Side } from '../record/side.ts';
+import { uint32 } from '../record/words.ts';
 import { diskError, systemCode } from './errors.ts';
 import { finishReplace, replaceFolder } from './replace.ts';
 
@@ -43,12 +44,8 @@ export class RecordWriter implements AsyncDisposable {
   }
 
   /** Keeps a body and gives its digest; one whose digest is already there costs nothing. */
-  async addBody(body: Body): Promise<string> {
-    return await this.#add(packBody(body));
-  }
-
-  async addModules(modules: readonly ModuleDigest[]): Promise<string> {
-    return await this.#add(Buffer.from(JSON.stringify(modules)));
+  async addBody(channels: readonly Channel[]): Promise<string> {
+    return await this.#add(packBody(channels));
   }
 
   /** @param tokens uint32 little-endian */
@@ -196,8 +193,7 @@ export async function openRecord(folder: string): Promise<OpenedRecord> {
 
 /** Ways to the bodies of a folder, each checked against the digest that names it. */
 interface Bodies {
-  readBody(digest: string): Promise<Body>;
-  readModules(digest: string): Promise<readonly ModuleDigest[]>;
+  readBody(digest: string): Promise<readonly Channel[]>;
   readTokens(digest: string): Promise<Uint32Array>;
   readVocabulary(digest: string): Promise<ReadonlyMap<number, string>>;
 }
@@ -223,7 +219,6 @@ function openBodies(folder: string): Bodies {
       if (bytes.length % 4 !== 0) throw damaged(`body ${digest} of ${folder} holds no token ids`);
       return uint32(bytes);
     },
-    readModules: (digest) => json(digest, z.array(ModuleDigest)),
     readVocabulary: async (digest) =>
       new Map(Object.entries(await json(digest, Vocabulary)).map(([id, text]) => [Number(id), text])),
   };

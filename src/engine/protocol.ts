@@ -1,10 +1,12 @@
 import { z } from 'zod';
 import { EngineSettings, HarnessFingerprint } from '../fingerprint/schema.ts';
+import { TensorDigest } from '../record/channels.ts';
 import type { PassKind } from '../record/schema.ts';
+import { FinishReason, Witness } from '../record/witness.ts';
 import type { PromptContent, Sampling } from '../suite/schema.ts';
 
 /**
- * Harness protocol 1: newline-delimited JSON both ways over stdin and stdout of one process.
+ * Harness protocol 2: newline-delimited JSON both ways over stdin and stdout of one process.
  *
  *     host                                     harness
  *     Start (files, environment, model, …) ──▶
@@ -12,7 +14,7 @@ import type { PromptContent, Sampling } from '../suite/schema.ts';
  *     load ────────────────────────────────▶
  *                                          ◀── progress, lifetime
  *     pass ────────────────────────────────▶
- *                                          ◀── progress…, observation… or trace, pass
+ *                                          ◀── progress…, observation…, pass
  *     vocabulary ──────────────────────────▶
  *                                          ◀── vocabulary
  *     end ─────────────────────────────────▶
@@ -22,7 +24,7 @@ import type { PromptContent, Sampling } from '../suite/schema.ts';
  * carries the job's nonce and a sequence number that counts from 0 without gaps: a line without the nonce is
  * noise that some library printed, a line with the nonce and the wrong number is a violation.
  */
-export const PROTOCOL = 1;
+export const PROTOCOL = 2;
 
 /** Longest accepted event line in bytes: 32 k steps with top-5 in base64 are about 5 MB. */
 export const MAX_EVENT_BYTES = 64 * 1024 * 1024;
@@ -81,7 +83,7 @@ export type Command =
       /**
        * `generate`: sample freely. `force`: decode `tokens` through the real decode path, whatever the model
        * prefers. `score`: prefill prompt and `tokens`, and tell the log-probabilities of every position but the
-       * first. `trace`: digest every module's output in one prefill; one request.
+       * first. `trace`: the same prefill for the digests of the modules alone, in an engine started for it.
        */
       readonly kind: PassKind;
       readonly requests: readonly Request[];
@@ -89,6 +91,11 @@ export type Command =
       readonly groups: readonly (readonly string[])[];
       /** Run each group twice and observe the second time, with what the first left in the prefix cache. */
       readonly warm: boolean;
+      /**
+       * Digest every module's output too, over the rows of each request in the order of its tokens, so that how a
+       * prefill is cut or batched changes nothing. An engine whose modules do not run one by one leaves them out.
+       */
+      readonly trace: boolean;
       /** How many top log-probabilities are kept for each step. */
       readonly topK: number;
       /** Seconds since the epoch that chat templates see as "now". */
@@ -133,47 +140,32 @@ export interface Request {
 const base = { nonce: z.string(), seq: z.number().int().nonnegative() };
 const base64 = z.string().regex(/^[A-Za-z0-9+/]*={0,2}$/);
 const count = z.number().int().nonnegative();
+const channel = z.string().regex(/^[a-z][a-z0-9-]{0,63}$/);
 
-export const FinishReason = z.enum(['stop', 'length', 'abort', 'unknown', 'given']);
-
-/** What the scheduler did with one request of a pass, read from each of its schedules. */
-export const RequestWitness = z.strictObject({
-  id: z.string().max(128),
-  /** Place in the order in which the scheduler first took the pass's requests up, from 0. */
-  order: count,
-  /** Most requests in one step together with this one, itself included. */
-  together: count,
-  /** Tokens of each of its prefill steps: where a long prompt was cut. The first 256. */
-  chunks: z.array(count).max(256),
-  /** Steps in which it decoded. */
-  decodeSteps: count,
-  /** Prompt tokens that came from the prefix cache. */
-  cachedTokens: count,
-});
-export type RequestWitness = z.infer<typeof RequestWitness>;
-
-/**
- * What the engine itself said while the pass ran, not what it was asked to do. A figure that the engine does
- * not tell is null, and a relation that needs it is unmeasured.
- */
-export const Witness = z.strictObject({
-  /** Process that ran the model's forward pass, and when it started (clock ticks since boot). */
-  process: z.string().max(128),
-  /** Scheduler steps that the engine made during this pass. */
-  steps: count.nullable(),
-  /** Tokens that the engine's own counter says it generated during this pass. */
-  generatedTokens: count.nullable(),
-  /** Prompt tokens that the engine's own counter says it processed during this pass. */
-  promptTokens: count.nullable(),
-  /** Most requests that the scheduler put into one step; its gauge of running ones where it cannot be watched. */
-  maxRunning: count.nullable(),
-  /** Prompt tokens taken from the prefix cache. */
-  cachedTokens: count.nullable(),
-  preemptions: count.nullable(),
-  /** Every request, observed or not, in the order of its submission; null where the scheduler cannot be watched. */
-  requests: z.array(RequestWitness).nullable(),
-});
-export type Witness = z.infer<typeof Witness>;
+/** A channel as it travels. `nans` is counted before anything else looked at the numbers. */
+const ChannelEvent = z.discriminatedUnion('kind', [
+  /** uint32 little-endian. */
+  z.strictObject({ name: channel, kind: z.literal('ids'), data: base64 }),
+  /** float32 little-endian nats; -0 already made 0. */
+  z.strictObject({ name: channel, kind: z.literal('nats'), data: base64, nans: count }),
+  /** k of each step: both hold steps x k entries, sorted by falling log-probability, then id. */
+  z.strictObject({
+    name: channel,
+    kind: z.literal('ranked'),
+    k: count,
+    ids: base64,
+    nats: base64,
+    nans: count,
+  }),
+  z.strictObject({ name: channel, kind: z.literal('text'), text: z.string() }),
+  /** In the order in which they were ready. */
+  z.strictObject({
+    name: channel,
+    kind: z.literal('digests'),
+    digests: z.array(TensorDigest).max(1_000_000),
+  }),
+]);
+export type ChannelEvent = z.infer<typeof ChannelEvent>;
 
 export const ObservationEvent = z.strictObject({
   ...base,
@@ -181,32 +173,9 @@ export const ObservationEvent = z.strictObject({
   pass: z.string(),
   prompt: z.string(),
   finishReason: FinishReason,
-  /** UTF-8; empty where the tokens were given. */
-  text: z.string(),
-  /** uint32 little-endian. */
-  promptTokens: base64,
-  /**
-   * uint32 little-endian, one for each step. Of a score: every token of the sequence but the first, those of the
-   * prompt included, so that a step is a position.
-   */
-  tokens: base64,
-  /** float32 little-endian nats, one for each step; -0 already made 0. */
-  logprobs: base64,
-  /** k of `topIds` and `topLogprobs`: both hold steps x k entries, sorted by falling log-probability, then id. */
-  topK: count,
-  topIds: base64,
-  topLogprobs: base64,
-  /** NaNs among `logprobs` and `topLogprobs`, counted before anything else looked at them. */
-  nans: count,
+  /** Each name once. `tokens` of a score: every token of the sequence but the first, so that a step is a position. */
+  channels: z.array(ChannelEvent).min(1).max(64),
 });
-
-/** A module's output in one forward pass: SHA-256 over the bytes of its tensors, in order. */
-export const ModuleDigest = z.strictObject({
-  name: z.string().max(512),
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
-  nans: count,
-});
-export type ModuleDigest = z.infer<typeof ModuleDigest>;
 
 export const Event = z.discriminatedUnion('event', [
   z.strictObject({
@@ -243,15 +212,6 @@ export const Event = z.discriminatedUnion('event', [
     tokens: count,
   }),
   ObservationEvent,
-  z.strictObject({
-    ...base,
-    event: z.literal('trace'),
-    pass: z.string(),
-    prompt: z.string(),
-    promptTokens: base64,
-    /** In the order in which their outputs were ready; of several ranks, `rank 1: …` leads the name. */
-    modules: z.array(ModuleDigest).max(1_000_000),
-  }),
   z.strictObject({
     ...base,
     event: z.literal('vocabulary'),

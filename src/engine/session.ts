@@ -102,7 +102,7 @@ export class Session implements AsyncDisposable {
    */
   async expect<K extends Event['event']>(
     kind: K,
-    onResult?: (event: EventOf<'observation' | 'trace'>) => Promise<void>,
+    onResult?: (event: EventOf<'observation'>) => Promise<void>,
   ): Promise<EventOf<K>> {
     for (;;) {
       const event = await this.#next();
@@ -112,7 +112,6 @@ export class Session implements AsyncDisposable {
           this.#options.onProgress(event);
           break;
         case 'observation':
-        case 'trace':
           if (onResult === undefined) throw violation(`\`${event.event}\` came where \`${kind}\` was due`);
           await onResult(event);
           break;

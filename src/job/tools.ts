@@ -1,10 +1,9 @@
 import type { BaselineMeta, BaselineStore } from '../baseline/port.ts';
-import type { OpenedRecord, Side } from '../compare/types.ts';
-import type { ModuleDigest } from '../engine/protocol.ts';
 import type { Runtime } from '../engine/runtime.ts';
 import type { Harness } from '../engine/session.ts';
-import type { Body } from '../record/body.ts';
+import type { Channel } from '../record/channels.ts';
 import type { RunRecord } from '../record/schema.ts';
+import type { OpenedRecord, Side } from '../record/side.ts';
 import type { Report } from '../report/model.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
 import type { Suite } from '../suite/schema.ts';
@@ -85,8 +84,7 @@ export interface Records {
 
 /** A record's bits as they come in; disposing without `commit` leaves nothing. All give the digest that names a body. */
 export interface NewRecord extends AsyncDisposable {
-  addBody(body: Body): Promise<string>;
-  addModules(modules: readonly ModuleDigest[]): Promise<string>;
+  addBody(channels: readonly Channel[]): Promise<string>;
   /** @param tokens uint32 little-endian */
   addTokens(tokens: Buffer): Promise<string>;
   addVocabulary(texts: ReadonlyMap<number, string>): Promise<string>;

@@ -1,15 +1,10 @@
 import { digestJson } from './digest.ts';
-import { type Observation, PASS_KINDS, type RunRecord, type Trace } from './schema.ts';
-import { aloneOf, lifetimesOf, tracesAloneOf } from './select.ts';
+import { type Observation, PASS_KINDS, type RunRecord } from './schema.ts';
+import { aloneOf, lifetimesOf } from './select.ts';
 
 /** The bits that an observation is judged by; its place in the run, its text and its timing are not among them. */
-export function outcomeOf(observation: Observation) {
-  const { prompt, input, promptTokens, tokens, logprobs, topK, finishReason } = observation;
-  return { prompt, input, promptTokens, tokens, logprobs, topK, finishReason };
-}
-
-function traceOutcome({ prompt, input, promptTokens, modules }: Trace) {
-  return { prompt, input, promptTokens, modules };
+export function outcomeOf({ prompt, input, finishReason, channels }: Observation) {
+  return { prompt, input, finishReason, channels: channels.filter(({ name }) => name !== 'text') };
 }
 
 /**
@@ -28,12 +23,9 @@ export function outcomeDigests(record: RunRecord): string[] {
 
 /** Prompts by their id: the order in which a suite lists them computes nothing. */
 function outcomeIn(record: RunRecord, lifetime: string): string {
-  const all = PASS_KINDS.flatMap((kind) => [
-    ...aloneOf(record, lifetime, kind).map((one) => ({ kind, ...outcomeOf(one) })),
-    ...(kind === 'trace'
-      ? tracesAloneOf(record, lifetime).map((one) => ({ kind, ...traceOutcome(one) }))
-      : []),
-  ]);
+  const all = PASS_KINDS.flatMap((kind) =>
+    aloneOf(record, lifetime, kind).map((one) => ({ kind, ...outcomeOf(one) })),
+  );
   // Stable: of one prompt the kinds stay in the order above.
   return digestJson(all.sort((a, b) => (a.prompt < b.prompt ? -1 : a.prompt > b.prompt ? 1 : 0)));
 }

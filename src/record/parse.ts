@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { UserError } from '../errors.ts';
-import { type Observation, type Pass, RunRecord } from './schema.ts';
+import { countOf, type Observation, type Pass, RECORD_SCHEMA, RunRecord } from './schema.ts';
+import { wrongDigest } from './tree.ts';
 
 /**
  * @param where shown in the message
@@ -13,11 +14,28 @@ export function parseRecord(text: string, where: string): RunRecord {
   } catch (cause) {
     throw invalid(where, 'is no JSON', cause);
   }
+  refuseOlder(value, where);
   const result = RunRecord.safeParse(value);
   if (!result.success) throw invalid(where, z.prettifyError(result.error), result.error);
   const problem = inconsistency(result.data);
   if (problem !== undefined) throw invalid(where, problem);
   return result.data;
+}
+
+/** One clear refusal instead of a schema's hundred. */
+function refuseOlder(value: unknown, where: string): void {
+  const told = typeof value === 'object' && value !== null && 'schema' in value ? value.schema : undefined;
+  if (
+    typeof told !== 'string' ||
+    told === RECORD_SCHEMA ||
+    !/^deterministic-ml\/record\/v\d{1,3}$/.test(told)
+  )
+    return;
+  throw new UserError(
+    'record-invalid',
+    `${where} is a \`${told}\`, and this version reads \`${RECORD_SCHEMA}\`: what one computed cannot be told from the other.`,
+    'Make the record again with this version; refresh a baseline, with a reason.',
+  );
 }
 
 /** What a schema cannot say. Undefined when nothing contradicts anything. */
@@ -52,15 +70,14 @@ function inconsistency(record: RunRecord): string | undefined {
 
   const inputs = new Map<string, string>();
   const seen = new Set<string>();
-  for (const one of [...record.observations, ...record.traces]) {
+  for (const one of record.observations) {
     const asker = passes.get(`${one.lifetime}/${one.pass}`);
     if (asker === undefined) return `has an observation of an unknown pass ${one.lifetime}/${one.pass}`;
     const key = `${one.lifetime}/${one.pass}/${one.prompt}`;
     if (seen.has(key)) return `has two observations of ${key}`;
     seen.add(key);
     const { pass, ids } = asker;
-    const problem =
-      'tokens' in one ? ofObservation(one, pass, prompts, texts) : ofTrace(pass, one.modules.count);
+    const problem = ofObservation(one, pass, prompts, texts);
     if (problem !== undefined) return `has an observation of ${key} ${problem}`;
     if (!ids.has(one.prompt)) return `has an observation of ${key} that the pass did not ask for`;
     const asked = `${pass.kind}/${one.prompt}`;
@@ -73,13 +90,15 @@ function inconsistency(record: RunRecord): string | undefined {
     const id = lacking(key, pass, seen, asked);
     if (id !== undefined) return `has no observation of ${key}/${id}`;
   }
-  return undefined;
+  const unhealthy = record.health.state === 'unhealthy';
+  if (!unhealthy && record.observations.length === 0) return 'has no observation at all';
+  const wrong = wrongDigest(record);
+  return wrong === undefined ? undefined : `has another digest of its ${wrong} than its observations give`;
 }
 
-function ofPass({ kind, groups, witness }: Pass): string | undefined {
+function ofPass({ groups, witness }: Pass): string | undefined {
   const ids = groups.flat();
   if (new Set(ids).size !== ids.length) return 'asks one prompt twice';
-  if (kind === 'trace' && ids.length > 1) return 'traces more than one text';
   const requests = witness.requests?.map(({ id }) => id) ?? [];
   if (new Set(requests).size !== requests.length) return 'tells of one request twice';
   return undefined;
@@ -88,34 +107,33 @@ function ofPass({ kind, groups, witness }: Pass): string | undefined {
 type Inputs = ReadonlyMap<string, string>;
 
 function ofObservation(
-  { prompt, input, tokens, topK, text, finishReason }: Observation,
+  observation: Observation,
   { kind, unavailable }: Pass,
   prompts: Inputs,
   texts: Inputs,
 ): string | undefined {
-  if (kind === 'trace') return 'in a pass that only traces';
+  const { prompt, input, finishReason, channels } = observation;
+  const has = (name: string) => channels.some((channel) => channel.name === name);
+  const names = channels.map(({ name }) => name);
+  if (new Set(names).size !== names.length) return 'with a channel twice';
   if (unavailable !== null) return 'in a pass that could not be done';
   if (kind === 'generate' && prompts.get(prompt) !== input) return 'with another input than its suite';
   if (kind === 'force' && !prompts.has(prompt)) return 'that its suite does not ask';
   if (!prompts.has(prompt) && texts.get(prompt) !== input) return 'with another input than its suite';
   const given = kind !== 'generate';
   if (given !== (finishReason === 'given')) return `that ended by \`${finishReason}\` in a ${kind} pass`;
-  if (given && text.bytes > 0) return `with a text in a ${kind} pass`;
-  if (tokens.count > 0 && topK.k === 0) return 'without the best log-probabilities of its steps';
-  return undefined;
-}
-
-function ofTrace({ kind, unavailable }: Pass, modules: number): string | undefined {
-  if (kind !== 'trace') return 'that is a trace in another pass';
-  if (unavailable !== null) return 'in a pass that could not be done';
-  if (modules === 0) return 'without a single module';
+  if (given && has('text')) return `with a text in a ${kind} pass`;
+  if (kind === 'trace' && has('tokens')) return 'with tokens in a pass that only traces';
+  if (kind === 'trace' && countOf(observation, 'modules') === 0) return 'without a single module';
+  if (countOf(observation, 'tokens') > 0 && has('logprobs') && countOf(observation, 'top-k') === 0)
+    return 'without the best log-probabilities of its steps';
   return undefined;
 }
 
 /** A pass that was done observed all that it asked; strangers, whose names the suite does not know, apart. */
-function lacking(key: string, { kind, groups, unavailable }: Pass, seen: ReadonlySet<string>, asked: Inputs) {
+function lacking(key: string, { groups, unavailable }: Pass, seen: ReadonlySet<string>, asked: Inputs) {
   if (unavailable !== null) return undefined;
-  return groups.flat().find((id) => (kind === 'trace' || asked.has(id)) && !seen.has(`${key}/${id}`));
+  return groups.flat().find((id) => asked.has(id) && !seen.has(`${key}/${id}`));
 }
 
 function invalid(where: string, why: string, cause?: unknown): UserError {

@@ -1,9 +1,11 @@
 import { z } from 'zod';
-import { FinishReason, Witness } from '../engine/protocol.ts';
+
 import { EngineSettings, Fingerprint } from '../fingerprint/schema.ts';
 import { Sampling } from '../suite/schema.ts';
+import { ChannelDigest } from './channels.ts';
+import { FinishReason, Witness } from './witness.ts';
 
-export const RECORD_SCHEMA = 'deterministic-ml/record/v1';
+export const RECORD_SCHEMA = 'deterministic-ml/record/v2';
 
 export const Digest = z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256 in 64 hex digits');
 const name = z.string().min(1).max(128);
@@ -26,8 +28,8 @@ export const ARRANGEMENTS = ['alone', 'again', 'together', 'reversed', 'stranger
 export type Arrangement = (typeof ARRANGEMENTS)[number];
 
 /**
- * What one prompt gave in one pass of another kind than trace: digests and sizes only. The bits are in the packed body named by `body`;
- * two observations that agree share one body.
+ * What one prompt gave in one pass: digests and sizes only. The bits are in the packed body named by `body`; two
+ * observations that agree share one body.
  */
 export const Observation = z.strictObject({
   lifetime: name,
@@ -35,34 +37,24 @@ export const Observation = z.strictObject({
   prompt: promptId,
   /** Digest of what was asked (prompt, sampling, log-probability mode): decides what may be compared. */
   input: Digest,
-  /** uint32 little-endian ids. */
-  promptTokens: z.strictObject({ count: size, sha256: Digest }),
-  /** uint32 little-endian ids, one a step. */
-  tokens: z.strictObject({ count: size, sha256: Digest }),
-  /** float32 little-endian nats of the chosen tokens, one a step. */
-  logprobs: z.strictObject({ sha256: Digest, nans: size }),
-  /** Ids and log-probabilities of the k best at each step; apart, so that another k is no drift. */
-  topK: z.strictObject({ k: size, sha256: Digest }),
-  /** UTF-8. `blake2b` is BLAKE2b-512, what the predecessor `deterministic-ml` published. */
-  text: z.strictObject({ bytes: size, sha256: Digest, blake2b: z.string().regex(/^[0-9a-f]{128}$/) }),
-  /** `given`: the tokens were not chosen but given, by force or score. */
   finishReason: FinishReason,
+  /** What the engine gave, each name once; a channel that it does not give is absent. */
+  channels: z.array(ChannelDigest).min(1).max(64),
   body: Digest,
 });
 export type Observation = z.infer<typeof Observation>;
 
-/** What one text gave in a trace pass; the modules' digests, in the order in which they ran, are in `body`. */
-export const Trace = z.strictObject({
-  lifetime: name,
-  pass: name,
-  prompt: promptId,
-  input: Digest,
-  promptTokens: z.strictObject({ count: size, sha256: Digest }),
-  /** Over names and digests of all modules; `nans` among their outputs. */
-  modules: z.strictObject({ count: size, sha256: Digest, nans: size }),
-  body: Digest,
-});
-export type Trace = z.infer<typeof Trace>;
+/** One channel of an observation; undefined where the engine did not give it. */
+export function channelOf(
+  { channels }: Pick<Observation, 'channels'>,
+  name: string,
+): ChannelDigest | undefined {
+  return channels.find((one) => one.name === name);
+}
+
+/** How many ids, nats, tensors or bytes of text an observation has in a channel; 0 where it has none. */
+export const countOf = (observation: Pick<Observation, 'channels'>, name: string) =>
+  channelOf(observation, name)?.count ?? 0;
 
 export const Pass = z.strictObject({
   pass: name,
@@ -75,6 +67,8 @@ export const Pass = z.strictObject({
   witness: Witness,
   /** Sampling parameters read back from the engine's own object. */
   sampling: z.record(z.string(), z.json()),
+  /** Over what its observations gave: equal digests, equal bits. */
+  digest: Digest,
 });
 export type Pass = z.infer<typeof Pass>;
 
@@ -85,8 +79,19 @@ export const Lifetime = z.strictObject({
   /** What `power` changed in the model on purpose; such a record never becomes a baseline. */
   perturbed: z.string().max(1024).nullable(),
   passes: z.array(Pass).min(1),
+  /** Over its passes. */
+  digest: Digest,
 });
 export type Lifetime = z.infer<typeof Lifetime>;
+
+/** Whether the GPUs can be trusted to compute. */
+export const Health = z.strictObject({
+  /** `not-told`: there is no GPU, or nobody looked. */
+  state: z.enum(['not-told', 'healthy', 'unhealthy']),
+  /** What was found wrong, a GPU each. */
+  reasons: z.array(z.string().max(512)).max(64),
+});
+export type Health = z.infer<typeof Health>;
 
 /** `record.json`: the small half of a record. Written last, so that a record is whole or absent. */
 export const RunRecord = z.strictObject({
@@ -108,9 +113,14 @@ export const RunRecord = z.strictObject({
   known: z.array(z.strictObject({ prompt: promptId, count: size, sha256: Digest })),
   fingerprint: Fingerprint,
   hardwareClass: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,127}$/),
-  lifetimes: z.array(Lifetime).min(1),
-  observations: z.array(Observation).min(1),
-  traces: z.array(Trace),
+  /** `imported`: told by another program, of which nobody here saw an engine compute anything. */
+  source: z.enum(['engine', 'imported']),
+  health: Health,
+  /** Empty only where unhealthy GPUs stopped the run before an engine started. */
+  lifetimes: z.array(Lifetime),
+  observations: z.array(Observation),
+  /** Over its lifetimes: two records of one digest computed the same bits in the same passes. */
+  digest: Digest,
   /** Body that tells the text of every token id in this record, as the engine's own tokenizer gives it. */
   vocabulary: Digest,
 });

@@ -1,4 +1,4 @@
-import type { Arrangement, Lifetime, Observation, Pass, PassKind, RunRecord, Trace } from './schema.ts';
+import type { Arrangement, Lifetime, Observation, Pass, PassKind, RunRecord } from './schema.ts';
 
 /** What chooses a pass; what is left out matches all. */
 export interface Which {
@@ -25,12 +25,6 @@ export function observationsOf(record: RunRecord, which: Which): Observation[] {
   return record.observations.filter(({ lifetime, pass }) => wanted.has(`${lifetime}/${pass}`));
 }
 
-/** Traces of the passes that match. */
-export function tracesOf(record: RunRecord, which: Which): Trace[] {
-  const wanted = keys(record, which);
-  return record.traces.filter(({ lifetime, pass }) => wanted.has(`${lifetime}/${pass}`));
-}
-
 /** Lifetimes that computed more than a trace: those whose outcomes count. */
 export function lifetimesOf(record: RunRecord): Lifetime[] {
   return record.lifetimes.filter(({ passes }) => passes.some(({ kind }) => kind !== 'trace'));
@@ -39,10 +33,6 @@ export function lifetimesOf(record: RunRecord): Lifetime[] {
 /** What one lifetime gave in its `alone` passes of a kind. */
 export function aloneOf(record: RunRecord, lifetime: string, kind: PassKind): Observation[] {
   return observationsOf(record, { lifetime, kind, arrangement: 'alone' });
-}
-
-export function tracesAloneOf(record: RunRecord, lifetime: string): Trace[] {
-  return tracesOf(record, { lifetime, kind: 'trace', arrangement: 'alone' });
 }
 
 const keys = (record: RunRecord, which: Which) =>

@@ -1,4 +1,4 @@
-import type { Observation, Pass, PassKind, RunRecord } from '../record/schema.ts';
+import { countOf, type Observation, type Pass, type PassKind, type RunRecord } from '../record/schema.ts';
 import { observationsOf, passesOf } from '../record/select.ts';
 import type { Sampling } from '../suite/schema.ts';
 import { counted } from '../words/figures.ts';
@@ -30,7 +30,7 @@ const no = (what: string, by: string): Coverage => ({ what, exercised: false, by
 const all = (record: RunRecord): Pass[] => passesOf(record, {}).map(({ pass }) => pass);
 
 const stepsOf = (observations: readonly Observation[]) =>
-  observations.reduce((sum, { tokens }) => sum + tokens.count, 0);
+  observations.reduce((sum, one) => sum + countOf(one, 'tokens'), 0);
 
 /** Not by spreading: a large suite has more requests than a call may have arguments. */
 const largest = (values: readonly number[]) => values.reduce((most, value) => Math.max(most, value), 0);
@@ -58,7 +58,7 @@ function prefill(record: RunRecord): Coverage {
 /** The first token of a sequence comes out of its prefill. */
 function decode(record: RunRecord): Coverage {
   const steps = (kind: PassKind) =>
-    observationsOf(record, { kind }).reduce((sum, { tokens }) => sum + Math.max(0, tokens.count - 1), 0);
+    observationsOf(record, { kind }).reduce((sum, one) => sum + Math.max(0, countOf(one, 'tokens') - 1), 0);
   const found = (['force', 'generate'] as const)
     .map((kind) => ({ kind, count: steps(kind) }))
     .filter(({ count }) => count > 0);
@@ -145,17 +145,17 @@ function chunks(record: RunRecord): Coverage {
   );
 }
 
-function inputs({ observations, traces }: RunRecord): Coverage {
+function inputs({ observations }: RunRecord): Coverage {
   const what = 'tokenizer and chat template';
-  const prompts = new Set([...observations, ...traces].map(({ prompt }) => prompt)).size;
+  const prompts = new Set(observations.map(({ prompt }) => prompt)).size;
   return prompts > 0
     ? yes(what, `token ids of ${prompts} inputs; the template where a prompt has messages`)
     : no(what, 'nothing was tokenised');
 }
 
 function modules(record: RunRecord): Coverage {
-  const most = largest(record.traces.map((trace) => trace.modules.count));
+  const most = largest(record.observations.map((one) => countOf(one, 'modules')));
   return most > 0
-    ? yes('every module', `trace: ${most} modules`)
-    : no('every module', missing(record, 'trace'));
+    ? yes('every module', `trace: ${most} modules, in the scored texts`)
+    : no('every module', `the scored texts were not traced; ${missing(record, 'trace')}`);
 }

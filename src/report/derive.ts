@@ -2,11 +2,12 @@ import type { BaselineMeta } from '../baseline/port.ts';
 import { acceptances, acceptedBy, type Outcomes } from '../compare/acceptance.ts';
 import { compare } from '../compare/compare.ts';
 import { type BaselineState, type Judged, type Judgement, judge } from '../compare/conclusion.ts';
-import type { RelationResult, Side } from '../compare/types.ts';
+import type { RelationResult } from '../compare/types.ts';
 import { diffEnvironments, type Environment } from '../fingerprint/diff.ts';
 import { outcomeDigest, outcomeDigests } from '../record/outcome.ts';
-import type { PassKind, RunRecord } from '../record/schema.ts';
+import { countOf, type PassKind, type RunRecord } from '../record/schema.ts';
 import { passesOf } from '../record/select.ts';
+import type { Side } from '../record/side.ts';
 import { coverage } from './coverage.ts';
 import type { Asked, BaselineView, Context, Derived } from './model.ts';
 import { plain } from './plain.ts';
@@ -66,7 +67,7 @@ export function derive({ mode, asked, baseline, record, before, relations }: Gro
     );
     return observations
       .filter(({ lifetime, pass }) => passes.has(`${lifetime}/${pass}`))
-      .reduce((total, { tokens }) => total + tokens.count, 0);
+      .reduce((total, one) => total + countOf(one, 'tokens'), 0);
   };
   const derived: Derived = {
     conclusion,

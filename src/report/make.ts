@@ -1,6 +1,7 @@
 import type { BaselineMeta, Proof } from '../baseline/port.ts';
-import type { Claim, RelationResult, Side } from '../compare/types.ts';
+import type { Claim, RelationResult } from '../compare/types.ts';
 import { digestJson } from '../record/digest.ts';
+import type { Side } from '../record/side.ts';
 import type { SuitePlaces } from '../suite/parse.ts';
 import type { Suite } from '../suite/schema.ts';
 import { derive } from './derive.ts';

@@ -22,6 +22,7 @@ export const AGREEMENTS = [
   'modules-differ',
   'logprobs-differ',
   'tokens-differ',
+  'text-differs',
   'inputs-differ',
   'unmeasured',
   'added',
@@ -89,6 +90,8 @@ const Finding = z.strictObject({
   divergence: Divergence.nullable(),
   distance: Distance.nullable(),
   trace: TraceDifference.nullable(),
+  modules: count.nullable(),
+  unmeasured: z.array(text).max(64),
   reason: text.nullable(),
 });
 

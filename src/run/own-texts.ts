@@ -6,11 +6,6 @@ const PARAGRAPH =
   'A lighthouse keeper writes down the weather every evening: the wind, the height of the waves, the ships that ' +
   'passed, and the birds that rested on the gallery before they went on. ';
 
-/** About 80 tokens of several kinds: long enough that one weight shows, short enough for one prefill step. */
-export const TRACE_TEXT =
-  `${PARAGRAPH}In 1969, 3 people flew 384,400 km; def f(x): return x ** 2 # ok. ` +
-  'The quick brown fox jumps over the lazy dog, le renard brun saute par-dessus le chien.';
-
 /** Neighbours in a batch: a short one and a long one, about 8 and 250 tokens. */
 export const STRANGERS: Readonly<Record<'short' | 'long', string>> = {
   short: 'Seven times eight is fifty',

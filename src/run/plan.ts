@@ -64,14 +64,13 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
   const ours = { ...engine.args, ...Object.assign({}, ...needed.map(({ args }) => args)) };
   const args = { ...ours, ...suite.engine.args };
   const traceApart = Object.entries(engine.tracing).some(([name, value]) => args[name] !== value);
-  const kinds = PASS_KINDS.filter((kind) => !(kind === 'trace' && traceApart));
   const passes = inOrder([
     ...measured.flatMap((relation) => relation.needs(suite.depth)),
     // The floor: what rounding alone makes of this model here.
     ...(purpose === 'refresh' ? [{ kind: 'score', arrangement: 'strangers' } as const] : []),
     // The tokens that a baseline's comparisons are made on must be generated once.
     ...(measured.includes(relations.baseline) ? [{ kind: 'generate', arrangement: 'alone' } as const] : []),
-  ]).filter(({ kind }) => kinds.includes(kind));
+  ]);
   return {
     suite: { name: suite.name, digest: digestJson({ suite, prompts, texts }) },
     depth: suite.depth,

@@ -1,17 +1,14 @@
-import type { OpenedRecord, Side } from '../compare/types.ts';
 import type { Session } from '../engine/session.ts';
 import { hardwareClass } from '../fingerprint/hardware-class.ts';
 import type { Fingerprint } from '../fingerprint/schema.ts';
 import type { NewRecord } from '../job/tools.ts';
-import { type Body, littleEndian, packVocabulary } from '../record/body.ts';
+import { packVocabulary } from '../record/body.ts';
+import { type Channel, stepsOf } from '../record/channels.ts';
 import { sha256 } from '../record/digest.ts';
-import {
-  type Lifetime,
-  type Observation,
-  RECORD_SCHEMA,
-  type RunRecord,
-  type Trace,
-} from '../record/schema.ts';
+import { type Lifetime, type Observation, RECORD_SCHEMA, type RunRecord } from '../record/schema.ts';
+import type { OpenedRecord, Side } from '../record/side.ts';
+import { lifetimeDigest, recordDigest } from '../record/tree.ts';
+import { littleEndian } from '../record/words.ts';
 import { VERSION } from '../version.ts';
 import { runPass } from './pass.ts';
 import type { Plan, PlannedPass } from './plan.ts';
@@ -28,7 +25,6 @@ export class Recording implements AsyncDisposable {
   readonly #createdAt = new Date().toISOString();
   readonly #lifetimes: Lifetime[] = [];
   readonly #observations: Observation[] = [];
-  readonly #traces: Trace[] = [];
   readonly #vocabulary = new Map<number, string>();
   readonly #unnamed = new Set<number>();
 
@@ -59,18 +55,15 @@ export class Recording implements AsyncDisposable {
     for (const planned of passes) {
       const ready = readyPass(this.#plan, lifetime, planned, this.#known, this.#unknown);
       if (ready === undefined) continue;
-      const measured = await runPass(session, ready, {
-        addBody: (body) => this.#addBody(body),
-        addModules: (modules) => this.#writer.addModules(modules),
-      });
+      const measured = await runPass(session, ready, (channels) => this.#addBody(channels));
       done.push(measured.pass);
       this.#observations.push(...measured.observations);
-      this.#traces.push(...measured.traces);
       await this.#learnTokens(planned, measured.observations);
     }
     await this.#learnTexts(session);
     await session.end();
-    this.#lifetimes.push({ lifetime, loadSeconds: seconds, settings, perturbed, passes: done });
+    const digest = lifetimeDigest(done);
+    this.#lifetimes.push({ lifetime, loadSeconds: seconds, settings, perturbed, passes: done, digest });
   }
 
   /** What there is until now. */
@@ -89,10 +82,11 @@ export class Recording implements AsyncDisposable {
     await this.#writer[Symbol.asyncDispose]();
   }
 
-  async #addBody(body: Body): Promise<string> {
-    for (const ids of [body.tokens, body.topIds])
+  async #addBody(channels: readonly Channel[]): Promise<string> {
+    const { tokens, topIds } = stepsOf(channels);
+    for (const ids of [tokens, topIds])
       for (const id of ids) if (!this.#vocabulary.has(id)) this.#unnamed.add(id);
-    return await this.#writer.addBody(body);
+    return await this.#writer.addBody(channels);
   }
 
   /** The first tokens of a prompt that the baseline does not know are those that everything else is measured on. */
@@ -103,7 +97,7 @@ export class Recording implements AsyncDisposable {
     if (kind !== 'generate' || arrangement !== 'alone') return;
     const { readBody } = this.side();
     for (const { prompt, body } of observations)
-      if (!this.#known.has(prompt)) this.#known.set(prompt, (await readBody(body)).tokens);
+      if (!this.#known.has(prompt)) this.#known.set(prompt, stepsOf(await readBody(body)).tokens);
   }
 
   async #learnTexts(session: Session): Promise<void> {
@@ -134,9 +128,11 @@ export class Recording implements AsyncDisposable {
       }),
       fingerprint: this.#fingerprint,
       hardwareClass: hardwareClass(this.#fingerprint.ambient),
+      source: 'engine',
+      health: { state: 'not-told', reasons: [] },
       lifetimes: [...this.#lifetimes],
       observations: [...this.#observations],
-      traces: [...this.#traces],
+      digest: recordDigest(this.#lifetimes),
       vocabulary: sha256(packVocabulary(this.#vocabulary)),
     };
   }

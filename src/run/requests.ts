@@ -1,10 +1,10 @@
 import type { Request } from '../engine/protocol.ts';
-import { littleEndian } from '../record/body.ts';
 import { digestJson, sha256 } from '../record/digest.ts';
 import type { Arrangement } from '../record/schema.ts';
+import { littleEndian } from '../record/words.ts';
 import type { LoadedText } from '../suite/loaded.ts';
 import { type PromptContent, Sampling } from '../suite/schema.ts';
-import { STRANGERS, TRACE_TEXT } from './own-texts.ts';
+import { STRANGERS } from './own-texts.ts';
 import type { ReadyPass } from './pass.ts';
 import { FROZEN_CLOCK, type Plan, type PlannedPass, type PlannedPrompt, TOP_K } from './plan.ts';
 
@@ -49,6 +49,8 @@ export function readyPass(
         asked.map(({ request }) => request.id),
       ),
       warm: grouped === 'warm',
+      // Each scored sequence in its own prefill, once: the modules of what is compared, and of nothing else.
+      trace: kind === 'trace' || (kind === 'score' && arrangement === 'alone'),
       topK: TOP_K,
       clock: FROZEN_CLOCK,
     },
@@ -72,9 +74,8 @@ function requestsOf(
         return tokens === undefined || tokens.length === 0 ? [] : [given('force', prompt, tokens)];
       });
     case 'score':
-      return [...prompts, ...texts].map((prompt) => given('score', prompt, known.get(prompt.id)));
     case 'trace':
-      return [trace];
+      return [...prompts, ...texts].map((prompt) => given('score', prompt, known.get(prompt.id)));
   }
 }
 
@@ -103,18 +104,6 @@ function given(kind: 'force' | 'score', { id, content }: LoadedText, tokens: Uin
 /** What a force or a score asks: the prompt, and which tokens come after it. */
 export const knownInput = (kind: 'force' | 'score', content: PromptContent, tokens: string | null) =>
   digestJson({ [kind]: content, tokens, clock: FROZEN_CLOCK });
-
-const trace: Asked = {
-  request: {
-    id: 'trace',
-    input: { text: TRACE_TEXT },
-    sampling: GREEDY,
-    tokens: null,
-    observed: true,
-    limit: null,
-  },
-  input: digestJson({ trace: TRACE_TEXT }),
-};
 
 const ofStranger = (id: string, which: keyof typeof STRANGERS) => `${id}/${which}`;
 

@@ -1,4 +1,3 @@
-import type { OpenedRecord, Side } from '../compare/types.ts';
 import type { Task } from '../engine/protocol.ts';
 import type { ModelSource, Runtime } from '../engine/runtime.ts';
 import { Session } from '../engine/session.ts';
@@ -7,6 +6,7 @@ import type { Fingerprint } from '../fingerprint/schema.ts';
 import type { Console } from '../job/console.ts';
 import type { EngineSettings, RunSettings } from '../job/settings.ts';
 import type { EngineLog, Tools } from '../job/tools.ts';
+import type { OpenedRecord, Side } from '../record/side.ts';
 import type { Evidence } from '../report/make.ts';
 import type { RunView } from '../report/model.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';

@@ -62,10 +62,10 @@ function drifts(report: Report, level: Annotation['level'], found: readonly Drif
     (drifted) => () =>
       inert({
         level,
-        title: `${title}: ${drifted.isTrace ? 'traced modules' : `prompt ${drifted.prompt}`}`,
+        title: `${title}: prompt ${drifted.prompt}`,
         message: sentences([message(report, drifted), cause]),
         file: places.file,
-        ...((drifted.isTrace ? undefined : positions.get(drifted.prompt)) ?? places.relations),
+        ...(positions.get(drifted.prompt) ?? places.relations),
       }),
   );
 }
@@ -124,7 +124,7 @@ const inert = ({ title, message, ...place }: Annotation): Annotation => ({
 const sentences = (parts: readonly string[]) => parts.filter((part) => part !== '').join(' ');
 
 /** What was found, worst first: how it differs, which passes saw it, where it begins, by how much. */
-function message(report: Report, { broken, worst, isTrace }: Drifted): string {
+function message(report: Report, { broken, worst }: Drifted): string {
   return broken
     .map(({ relation, group }, index) => {
       const frame = frameOf(relation.relation, report);
@@ -132,12 +132,12 @@ function message(report: Report, { broken, worst, isTrace }: Drifted): string {
       const where = findingWords(own, frame);
       // With one relation alone its name says nothing that the title does not say.
       const name = broken.length === 1 ? '' : `${relation.relation}: `;
-      const trace = isTrace ? '' : traceHint(relation, group, frame);
+      const trace = traceHint(relation, group);
       const text = index === 0 && textOf(group) === true ? 'A hash of the text saw nothing.' : '';
       return excerpt(
         sentences([
           `${name}${agreementWords(own.agreement)}${where === '' ? '' : `: ${where}`}.`,
-          isTrace ? '' : sentence(seenWords(group)),
+          sentence(seenWords(group)),
           trace === '' ? '' : `Trace: ${trace}.`,
           text,
           own.distance === null ? distances(group) : '',

@@ -7,7 +7,7 @@ export function outputs(report: Report): Readonly<Record<string, string>> {
   return {
     conclusion: report.conclusion,
     verdict: report.verdict,
-    'drift-count': String(driftedPrompts(report).filter(({ isTrace }) => !isTrace).length),
+    'drift-count': String(driftedPrompts(report).length),
     'record-path': recordPath,
     'report-path': reportPath,
     'html-path': htmlPath,

@@ -45,8 +45,7 @@ export function promptTable(
   ].join('\n');
 }
 
-export const nameOf = ({ prompt, isTrace }: Group) =>
-  isTrace ? 'traced modules' : `<code>${markdown(prompt)}</code>`;
+export const nameOf = ({ prompt }: Group) => `<code>${markdown(prompt)}</code>`;
 
 /** One strip of a prompt, the most telling, and which kind of pass it is of. */
 function stripCell({ findings }: Group): string {
@@ -70,6 +69,8 @@ function tokensCell(group: Group): string {
     case 'logprobs-differ':
     case 'modules-differ':
       return 'same';
+    case 'text-differs':
+      return 'same, other text';
     case 'tokens-differ': {
       const step = generated.divergence?.tokenStep ?? null;
       return step === null ? 'differ' : `differ at step ${step + 1}`;
@@ -96,8 +97,10 @@ function bitsCell(finding: ReportedFinding | undefined): string {
     case 'removed':
       return NOTHING;
     case 'identical':
-    case 'modules-differ':
+    case 'text-differs':
       return 'same';
+    case 'modules-differ':
+      return 'same, other modules';
     case 'logprobs-differ':
     case 'tokens-differ': {
       const { divergence } = finding;

@@ -126,7 +126,7 @@ function quoting(report: Report): Parameters<typeof conclusionWords>[0] {
 }
 
 /** The prompt that is furthest from what was required, and the module where it begins. */
-function worstWords({ broken: [first], isTrace }: Drifted, report: Report): string[] {
+function worstWords({ broken: [first] }: Drifted, report: Report): string[] {
   if (first === undefined) return [];
   const { relation, group } = first;
   const frame = frameOf(relation.relation, report);
@@ -134,7 +134,7 @@ function worstWords({ broken: [first], isTrace }: Drifted, report: Report): stri
   const where = findingWords(own, frame);
   const told = where === '' ? '' : `; ${own.kind}: ${markdown(where, 600)}`;
   // That no module differs is told with its relation.
-  const trace = isTrace || seesNoModule(relation) ? '' : traceHint(relation, group, frame);
+  const trace = seesNoModule(relation) ? '' : traceHint(relation, group);
   return [
     `**Worst:** ${nameOf(group)}, ${agreementWords(own.agreement)}${told}.`,
     ...(trace === '' ? [] : [`**Trace:** ${markdown(trace, 600)}.`]),

@@ -124,4 +124,4 @@ function stripLines({ findings }: Group): string[] {
     : [`    ${telling.kind.padEnd(8)}  ${textStrip(telling.divergence, MAX_STRIP)}`];
 }
 
-const nameOf = ({ prompt, isTrace }: Group) => (isTrace ? 'traced modules' : excerpt(prompt, MAX_NAME));
+const nameOf = ({ prompt }: Group) => excerpt(prompt, MAX_NAME);

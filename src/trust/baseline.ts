@@ -7,12 +7,12 @@ import {
   parseKey,
   parseMeta,
 } from '../baseline/port.ts';
-import type { OpenedRecord, Side } from '../compare/types.ts';
 import { UserError } from '../errors.ts';
 import type { Records, Tools } from '../job/tools.ts';
 import { digestJson, sha256 } from '../record/digest.ts';
 import { damage } from '../record/intact.ts';
 import { outcomeDigest, outcomeDigests } from '../record/outcome.ts';
+import type { OpenedRecord, Side } from '../record/side.ts';
 import type { Evidence } from '../report/make.ts';
 import type { BaselineView, Digests, Rules } from '../report/model.ts';
 import type { KnownTokens } from '../run/requests.ts';

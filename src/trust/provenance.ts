@@ -1,8 +1,8 @@
 import { BASELINE_SCHEMA, type BaselineMeta, type Link, MAX_CHAIN } from '../baseline/port.ts';
-import type { OpenedRecord } from '../compare/types.ts';
 import type { RefreshSettings } from '../job/settings.ts';
 import { digestJson } from '../record/digest.ts';
 import { outcomeDigest, outcomeDigests } from '../record/outcome.ts';
+import type { OpenedRecord } from '../record/side.ts';
 import { VERSION } from '../version.ts';
 import type { FoundTrusted } from './baseline.ts';
 

@@ -109,6 +109,6 @@ function firstSeen(by: Observer, finding: Finding): number | null {
     case 'score':
       return kind === 'score' && bits !== null ? bits + 1 : null;
     case 'trace':
-      return kind === 'trace' && agreement === 'modules-differ' ? (trace?.firstIndex ?? 0) + 1 : null;
+      return trace !== null && trace.differing > 0 ? (trace.firstIndex ?? 0) + 1 : null;
   }
 }

@@ -1,5 +1,4 @@
 import { type BaselineMeta, parseKey, parseMeta } from '../baseline/port.ts';
-import type { OpenedRecord } from '../compare/types.ts';
 import { UserError } from '../errors.ts';
 import { excerpt } from '../inert.ts';
 import type { VerifySettings } from '../job/settings.ts';
@@ -7,6 +6,7 @@ import type { Records, Tools } from '../job/tools.ts';
 import { digestJson, sha256 } from '../record/digest.ts';
 import { damage } from '../record/intact.ts';
 import { outcomeDigest } from '../record/outcome.ts';
+import type { OpenedRecord } from '../record/side.ts';
 import { compareAsked, derive } from '../report/derive.ts';
 import { reportDigest } from '../report/make.ts';
 import type { Report } from '../report/model.ts';
@@ -164,12 +164,8 @@ async function opened(
   }
   found.files += 1;
   found.compare(`digests.${name}`, digest, side.sha256);
-  const { observations, traces, vocabulary } = side.record;
-  found.bodies += new Set([
-    ...observations.map(({ body }) => body),
-    ...traces.map(({ body }) => body),
-    vocabulary,
-  ]).size;
+  const { observations, vocabulary } = side.record;
+  found.bodies += new Set([...observations.map(({ body }) => body), vocabulary]).size;
   for await (const problem of damage(side)) found.add(`${name}.bodies`, 'as its record says', problem);
   return side;
 }

@@ -142,11 +142,11 @@ function promptTable(report: Report, { prompts, cell }: Room): string {
   const found = driftedPrompts(report);
   const shown = found.slice(0, prompts);
   const left = found.length - shown.length;
-  const rows = shown.flatMap(({ prompt, isTrace, broken: [first] }) => {
+  const rows = shown.flatMap(({ prompt, broken: [first] }) => {
     if (first === undefined) return [];
     const { relation, group } = first;
     const cells = [
-      isTrace ? 'traced modules' : `<code>${markdown(prompt, Math.min(cell, 100))}</code>`,
+      `<code>${markdown(prompt, Math.min(cell, 100))}</code>`,
       relation.relation,
       agreementWords(group.worst.agreement),
       textHashWords(textOf(group)),

@@ -169,7 +169,7 @@ export function traceWords({
 
 /** What it means that something else differs and no module does. */
 export const OUTSIDE_MODULES =
-  'no module differs: the change lies in sampling, log-softmax, compilation or decode';
+  'in the traced texts no module differs: what changed lies outside of modules (sampling, log-softmax, compilation, decode), or does not show in these texts';
 
 const moduleName = (name: string) => excerpt(name, MAX_MODULE);
 

@@ -2,13 +2,11 @@ import type { Agreement } from '../compare/types.ts';
 import { PASS_KINDS } from '../record/schema.ts';
 import type { ReportedFinding, ReportedRelation } from '../report/schema.ts';
 import { finite } from './figures.ts';
-import { type Frame, findingWords, OUTSIDE_MODULES } from './findings.ts';
+import { type Frame, findingWords, OUTSIDE_MODULES, traceWords } from './findings.ts';
 
 /** What a relation found for one prompt, over all kinds of passes. */
 export interface Group {
   readonly prompt: string;
-  /** Not a prompt of the suite's but a text of ours, traced to see every module. */
-  readonly isTrace: boolean;
   /** Worst first; never empty. */
   readonly findings: readonly ReportedFinding[];
   readonly worst: ReportedFinding;
@@ -17,12 +15,13 @@ export interface Group {
 const RANK: Readonly<Record<Agreement, number>> = {
   'inputs-differ': 0,
   'tokens-differ': 1,
-  'logprobs-differ': 2,
-  'modules-differ': 3,
-  unmeasured: 4,
-  added: 5,
-  removed: 6,
-  identical: 7,
+  'text-differs': 2,
+  'logprobs-differ': 3,
+  'modules-differ': 4,
+  unmeasured: 5,
+  added: 6,
+  removed: 7,
+  identical: 8,
 };
 
 /** What breaks a requirement first, then by kind; other tokens by how early, other bits by how much. */
@@ -48,19 +47,15 @@ const largest = ({ divergence, distance }: ReportedFinding) =>
 export function groupsOf(findings: readonly ReportedFinding[]): Group[] {
   const all = new Map<string, ReportedFinding[]>();
   for (const finding of findings) {
-    // A prompt may have the name of the traced text.
-    const key = `${finding.kind === 'trace'} ${finding.prompt}`;
-    const group = all.get(key);
-    if (group === undefined) all.set(key, [finding]);
+    const group = all.get(finding.prompt);
+    if (group === undefined) all.set(finding.prompt, [finding]);
     else group.push(finding);
   }
   return [...all.values()]
     .map((group) => group.toSorted(worstFirst))
     .flatMap((sorted): Group[] => {
       const [worst] = sorted;
-      return worst === undefined
-        ? []
-        : [{ prompt: worst.prompt, isTrace: worst.kind === 'trace', findings: sorted, worst }];
+      return worst === undefined ? [] : [{ prompt: worst.prompt, findings: sorted, worst }];
     })
     .sort((a, b) => worstFirst(a.worst, b.worst));
 }
@@ -69,6 +64,7 @@ export const isDifferent = ({ agreement }: ReportedFinding) => {
   switch (agreement) {
     case 'inputs-differ':
     case 'tokens-differ':
+    case 'text-differs':
     case 'logprobs-differ':
     case 'modules-differ':
       return true;
@@ -116,8 +112,9 @@ export function seenWords(group: Group): string {
     .join('; ');
 }
 
-function seenBy({ kind, divergence, trace }: ReportedFinding): string {
-  if (trace !== null) return `${kind} in ${trace.differing} of ${trace.modules} modules`;
+function seenBy({ kind, agreement, divergence, trace }: ReportedFinding): string {
+  if (trace !== null && agreement === 'modules-differ')
+    return `${kind} in ${trace.differing} of ${trace.modules} modules`;
   if (divergence === null) return kind;
   const { logprobStep, logprobSteps, tokenStep, steps } = divergence;
   switch (kind) {
@@ -140,24 +137,34 @@ export function kindWords(group: Group, frame: Frame): string[] {
   });
 }
 
-/** Do log-probabilities or tokens of the same inputs differ, and yet no traced module? */
+/** Did modules come to something else, or are there others? */
+export const seesModules = ({ trace }: Pick<ReportedFinding, 'trace'>) =>
+  trace !== null && (trace.differing > 0 || trace.onlyLeft.length > 0 || trace.onlyRight.length > 0);
+
+/** Does something of the same inputs differ, and yet no module in any text that was traced? */
 export function seesNoModule({ findings }: Pick<ReportedRelation, 'findings'>): boolean {
-  const traces = findings.filter(({ kind }) => kind === 'trace');
   return (
-    traces.length > 0 &&
-    traces.every(({ agreement }) => agreement === 'identical') &&
+    findings.some(({ modules }) => modules !== null) &&
+    !findings.some(seesModules) &&
+    !findings.some(({ modules, agreement }) => modules !== null && agreement === 'unmeasured') &&
     findings.some((finding) => isDifferent(finding) && finding.agreement !== 'inputs-differ')
   );
 }
 
-/** What the trace of a relation says of what differs in one of its prompts; empty where none was taken. */
-export function traceHint(
-  relation: Pick<ReportedRelation, 'findings'>,
-  { worst }: Pick<Group, 'worst'>,
-  frame: Frame,
-): string {
-  const [traced] = relation.findings.filter(({ kind }) => kind === 'trace').toSorted(worstFirst);
-  if (traced !== undefined && isDifferent(traced)) return findingWords({ ...traced, reason: null }, frame);
-  // Other inputs explain everything.
-  return seesNoModule(relation) && worst.agreement !== 'inputs-differ' ? OUTSIDE_MODULES : '';
+/** Of several the one whose modules part first: what runs later only carries it on. */
+export const firstModule = (a: ReportedFinding, b: ReportedFinding) =>
+  (a.trace?.firstIndex ?? Number.MAX_VALUE) - (b.trace?.firstIndex ?? Number.MAX_VALUE);
+
+/**
+ * What traces say of what differs in a prompt, beyond its worst finding: of the prompt's own sequence, else of another's,
+ * which is then named; empty where there is none.
+ */
+export function traceHint(relation: Pick<ReportedRelation, 'findings'>, { worst, findings }: Group): string {
+  // Other inputs explain everything; and what a finding tells itself need not be told again.
+  if (worst.agreement === 'inputs-differ' || seesModules(worst)) return '';
+  const own = findings.find(seesModules)?.trace ?? null;
+  if (own !== null) return traceWords(own);
+  const [other] = relation.findings.filter(seesModules).toSorted(firstModule);
+  if (other?.trace != null) return `in ${other.prompt}: ${traceWords(other.trace)}`;
+  return seesNoModule(relation) ? OUTSIDE_MODULES : '';
 }

@@ -17,30 +17,27 @@ export function drifted(report: Pick<Report, 'relations'>): ReportedFinding[] {
 /** A prompt that broke a requirement, and in which relations. */
 export interface Drifted {
   readonly prompt: string;
-  readonly isTrace: boolean;
   /** Worst first; never empty. */
   readonly broken: readonly { readonly relation: ReportedRelation; readonly group: Group }[];
   readonly worst: ReportedFinding;
 }
 
-/** Prompts that broke a requirement, worst first; a trace, which is of no prompt, counts where nothing else broke. */
+/** Prompts that broke a requirement, worst first. */
 export function driftedPrompts({ relations }: Pick<Report, 'relations'>): Drifted[] {
   const all = relations.flatMap((relation) =>
     groupsOf(relation.findings).flatMap((group) =>
       group.findings.some(isBroken) ? [{ relation, group }] : [],
     ),
   );
-  const sorted = [...Map.groupBy(all, ({ group }) => `${group.isTrace} ${group.prompt}`).values()]
+  return [...Map.groupBy(all, ({ group }) => group.prompt).values()]
     .flatMap((parts): Drifted[] => {
       const broken = parts.sort((a, b) => worstFirst(a.group.worst, b.group.worst));
       const [first] = broken;
       if (first === undefined) return [];
-      const { prompt, isTrace, worst } = first.group;
-      return [{ prompt, isTrace, broken, worst }];
+      const { prompt, worst } = first.group;
+      return [{ prompt, broken, worst }];
     })
     .sort((a, b) => worstFirst(a.worst, b.worst));
-  const prompts = sorted.filter(({ isTrace }) => !isTrace);
-  return prompts.length > 0 ? prompts : sorted;
 }
 
 /** The verdict line: the same words on every surface. */
@@ -54,10 +51,8 @@ export function verdictLine(report: Report): string {
 
   function count(): string {
     const found = driftedPrompts(report);
-    const seen = found.filter(({ isTrace }) => !isTrace);
     if (found.length === 0) return agreeing(total, what, report);
-    if (seen.length === 0) return `none of ${total} ${what}, but modules that were traced,`;
-    return `${seen.length} of ${total} ${what} (${textHash(seen)})`;
+    return `${found.length} of ${total} ${what} (${textHash(found)})`;
   }
 }
 

@@ -161,6 +161,8 @@ export function agreementWords(agreement: Agreement): string {
       return 'modules compute something else';
     case 'logprobs-differ':
       return 'same tokens, other log-probability bits';
+    case 'text-differs':
+      return 'another text';
     case 'tokens-differ':
       return 'other tokens';
     case 'inputs-differ':
@@ -209,6 +211,8 @@ export function agreementName(agreement: Agreement): string {
       return 'with other modules';
     case 'logprobs-differ':
       return 'with other bits';
+    case 'text-differs':
+      return 'with another text';
     case 'tokens-differ':
       return 'with other tokens';
     case 'inputs-differ':

@@ -7,13 +7,14 @@ import type { BaselineMeta } from '../../src/baseline/port.ts';
 import { openRecord } from '../../src/disk/record-folder.ts';
 import { sha256 } from '../../src/record/digest.ts';
 import { outcomeDigest, outcomeDigests } from '../../src/record/outcome.ts';
-import type { Pass, RunRecord } from '../../src/record/schema.ts';
+import { countOf, type Pass, type RunRecord } from '../../src/record/schema.ts';
 import { reportDigest } from '../../src/report/make.ts';
 import type { Report } from '../../src/report/model.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
 import { type Outcome, type Runner, runStep } from '../e2e/support/spawn.ts';
 import { BASELINES, checkout, type SuiteOptions, suite } from '../e2e/support/suites.ts';
 import { temporaryFolder } from '../support/runtimes.ts';
+import { withTree } from '../unit/support/records.ts';
 
 let action: Action;
 before(async () => {
@@ -55,6 +56,7 @@ const flipBehind = (pattern: RegExp) => (text: string) => {
   assert.match(text[at] ?? '', /\d/);
   return text.slice(0, at) + String.fromCharCode(text.charCodeAt(at) ^ 1) + text.slice(at + 1);
 };
+const tracedIn = ({ observations }: RunRecord) => observations.find((one) => countOf(one, 'modules') > 0);
 const flipLastByte = (bytes: string) =>
   bytes.slice(0, -1) + String.fromCharCode(bytes.charCodeAt(bytes.length - 1) ^ 1);
 
@@ -150,8 +152,12 @@ pathlib.Path(${starts}).touch()`,
     ],
     [
       'one bit of a digest in record.json',
-      (record) => edit(join(record, 'record.json'), flipBehind(/"logprobs": \{\s+"sha256": "[a-f]*/)),
-      /^record\.bodies: .*holds other bits of `one` than its record says/m,
+      (record) =>
+        edit(
+          join(record, 'record.json'),
+          flipBehind(/"name": "logprobs",\s+"count": \d+,\s+"sha256": "[a-f]*/),
+        ),
+      /^digests\.record: .*has another digest of its pass lifetime-1\/generate-alone than its observations give/m,
     ],
     [
       'one bit of what was generated',
@@ -160,7 +166,7 @@ pathlib.Path(${starts}).touch()`,
     ],
     [
       'one bit of a trace',
-      async (record) => edit(await bodyOf(record, ({ traces }) => traces[0]?.body), flipLastByte),
+      async (record) => edit(await bodyOf(record, (held) => tracedIn(held)?.body), flipLastByte),
       /^record\.bodies: .*has other bytes than its name says/m,
     ],
     [
@@ -254,6 +260,7 @@ describe('a baseline that somebody made by hand', () => {
     change: (record: RunRecord, folder: string) => void | Promise<void>,
     meta: (meta: BaselineMeta) => void = () => {},
     from = good,
+    grows = true,
   ): Promise<void> {
     await rm(stored, { recursive: true, force: true });
     await cp(from, stored, { recursive: true });
@@ -261,6 +268,8 @@ describe('a baseline that somebody made by hand', () => {
     const path = join(stored, 'record.json');
     const record = JSON.parse(await readFile(path, 'utf8')) as RunRecord;
     await change(record, stored);
+    // Whoever can write to the store can count digests too.
+    if (grows) Object.assign(record, withTree(record));
     const json = JSON.stringify(record);
     await writeFile(path, json);
     await edit(join(stored, 'baseline.json'), (text) => {
@@ -278,6 +287,24 @@ describe('a baseline that somebody made by hand', () => {
     assert.ok(value !== undefined);
     return value;
   };
+
+  test('is refused: other digests than those that its tree has grown from', async () => {
+    await forge(
+      ({ observations: [first] }) => {
+        const one = taken(taken(first).channels[0]);
+        one.sha256 = 'f'.repeat(64);
+      },
+      () => {},
+      good,
+      false,
+    );
+    const outcome = await run(runner, 'check', 'checked');
+    assert.equal(outcome.outputs['error-code'], 'baseline-invalid', outcome.log);
+    assert.match(
+      outcome.log,
+      /has another digest of its pass lifetime-1\/generate-alone than its observations give/,
+    );
+  });
 
   test('the good one is reproduced', async () => {
     await forge(() => {});
@@ -347,8 +374,8 @@ describe('a baseline that somebody made by hand', () => {
     [
       'a body that is not there',
       /body [0-9a-f]{64} .*cannot be read \(ENOENT\)/,
-      async ({ traces: [first] }, folder) => {
-        await rm(join(folder, 'bodies', taken(first).body));
+      async (record, folder) => {
+        await rm(join(folder, 'bodies', taken(tracedIn(record)).body));
       },
     ],
     [
@@ -414,7 +441,7 @@ describe('a baseline that somebody made by hand', () => {
       'a record of another schema',
       /schema/,
       (record) => {
-        Object.assign(record, { schema: 'deterministic-ml/record/v2' });
+        Object.assign(record, { schema: 'deterministic-ml/record/v3' });
       },
     ],
     [
@@ -467,7 +494,8 @@ describe('a baseline that somebody made by hand', () => {
       async ({ observations: [first] }, folder) => {
         const one = taken(first);
         const bytes = await readFile(join(folder, 'bodies', one.body));
-        bytes.writeUInt32LE(0xffff_ffff, 24);
+        // Behind the header, the first channel's entry and its name.
+        bytes.writeUInt32LE(0xffff_ffff, 12 + 16 + 16);
         one.body = sha256(bytes);
         await writeFile(join(folder, 'bodies', one.body), bytes);
       },
@@ -544,7 +572,6 @@ describe('a baseline that somebody made by hand', () => {
       for (const pass of passesOf(record)) if (pass.kind !== 'score') pass.unavailable = 'not today';
       const kept = new Set(passesOf(record).flatMap(({ kind, pass }) => (kind === 'score' ? [pass] : [])));
       record.observations = record.observations.filter(({ pass }) => kept.has(pass));
-      record.traces = [];
     });
     const outcome = await run(runner, 'check', 'checked');
     assert.equal(outcome.outputs['conclusion'], 'unmeasured', outcome.log);

@@ -1,9 +1,18 @@
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Body, packBody, packVocabulary } from '../../src/record/body.ts';
+import { packBody, packVocabulary } from '../../src/record/body.ts';
 import { sha256 } from '../../src/record/digest.ts';
 import type { Observation, RunRecord } from '../../src/record/schema.ts';
-import { body, inputDigest, observation, pass, side } from '../unit/support/records.ts';
+import {
+  type Body,
+  body,
+  channelsOf,
+  inputDigest,
+  observation,
+  pass,
+  side,
+  withTree,
+} from '../unit/support/records.ts';
 
 /** What a big record holds. */
 export interface BigRecord {
@@ -35,7 +44,10 @@ export async function writeBigRecord(folder: string, options: BigRecord): Promis
   };
   for (const [index, id] of ids.entries()) {
     const bits = bitsOf(index, options);
-    observations.push({ ...observation(id, bits, { pass: name }), body: await keep(packBody(bits)) });
+    observations.push({
+      ...observation(id, bits, { pass: name }),
+      body: await keep(packBody(channelsOf(bits, kind))),
+    });
   }
   const vocabulary = await keep(
     packVocabulary(new Map(Array.from({ length: VOCABULARY }, (_, id) => [id, ` token${id}`]))),
@@ -43,7 +55,7 @@ export async function writeBigRecord(folder: string, options: BigRecord): Promis
   const { record } = side({ passes: { [name]: { 'prompt-0': body() } } });
   const lifetimes = record.lifetimes.map((lifetime) => ({ ...lifetime, passes: [pass(name, ids, COUNTED)] }));
   const suite = { ...record.suite, prompts: ids.map((id) => asked(record, id)) };
-  const whole = { ...record, suite, lifetimes, observations, vocabulary };
+  const whole = withTree({ ...record, suite, lifetimes, observations, vocabulary });
   await writeRecord(folder, whole);
   return whole;
 }
@@ -64,12 +76,12 @@ export async function writeBeginning(of: string, record: RunRecord, folder: stri
     ...lifetime,
     passes: lifetime.passes.map((one) => pass(one.pass, [...ids], COUNTED)),
   }));
-  const part: RunRecord = {
+  const part = withTree({
     ...record,
     suite: { ...record.suite, prompts: record.suite.prompts.slice(0, prompts) },
     lifetimes,
     observations: record.observations.filter(({ prompt }) => ids.has(prompt)),
-  };
+  });
   await mkdir(folder, { recursive: true });
   await symlink(join(of, 'bodies'), join(folder, 'bodies'));
   await writeRecord(folder, part);

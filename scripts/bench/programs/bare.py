@@ -43,6 +43,5 @@ else:
             sample({"prompt_token_ids": sequence}, **known(1, prompt_logprobs=k))
         for text in task["texts"]:
             sample(text, **known(1, prompt_logprobs=k))
-        sample({"text": task["trace"]}, **known(1))
 
 print(json.dumps({"engineSeconds": time.monotonic() - began, "tokens": made}))

@@ -1,15 +1,10 @@
-import {
-  type Observation,
-  PASS_KINDS,
-  type PassKind,
-  type RunRecord,
-  type Trace,
-} from '../../record/schema.ts';
+import { type Observation, PASS_KINDS, type PassKind, type RunRecord } from '../../record/schema.ts';
 import { lifetimesOf } from '../../record/select.ts';
+import type { Side } from '../../record/side.ts';
 import type { Requirement } from '../../suite/schema.ts';
 import { type Census, census, decide, type Item, isKnown } from '../decision.ts';
 import { same } from '../ties.ts';
-import type { Pair, Pairing, PassNeed, Relation, Side } from '../types.ts';
+import type { Pair, Pairing, PassNeed, Relation } from '../types.ts';
 import { find, objection, type Seen } from './witness.ts';
 
 /**
@@ -61,8 +56,8 @@ export const baseline: Relation = {
 };
 
 const KINDS_AT: Readonly<Record<'full' | 'score', readonly PassKind[]>> = {
-  full: PASS_KINDS,
-  score: ['score', 'trace'],
+  full: ['generate', 'force', 'score'],
+  score: ['score'],
 };
 
 /** What stands for a lifetime of this run: the first that the baseline does not wholly know, then the others. */
@@ -70,8 +65,6 @@ function shown({ lifetimes }: Census, all: readonly string[]): readonly string[]
   const strange = lifetimes.find(({ outcomes }) => !isKnown(outcomes))?.lifetime;
   return strange === undefined ? all : [strange, ...all];
 }
-
-type Any = Observation | Trace;
 
 /** A record's `alone` passes, by kind and prompt. */
 interface Catalogue {
@@ -84,7 +77,7 @@ interface Entry {
   readonly kind: PassKind;
   readonly prompt: string;
   /** By lifetime, in their order. */
-  readonly given: ReadonlyMap<string, Any>;
+  readonly given: ReadonlyMap<string, Observation>;
   /** By lifetime, why a pass that asked for it gave nothing that counts. */
   readonly objections: ReadonlyMap<string, string>;
 }
@@ -92,16 +85,18 @@ interface Entry {
 const keyOf = (kind: PassKind, prompt: string) => `${kind}/${prompt}`;
 
 function catalogue(record: RunRecord): Catalogue {
-  const entries = new Map<string, Entry & { given: Map<string, Any>; objections: Map<string, string> }>();
-  const traces = new Map(record.traces.map((one) => [`${one.lifetime}/${one.pass}`, one]));
+  const entries = new Map<
+    string,
+    Entry & { given: Map<string, Observation>; objections: Map<string, string> }
+  >();
   for (const alone of alonePasses(record)) {
     const { lifetime } = alone;
-    const { kind, pass: name, groups } = alone.pass;
+    const { kind, groups } = alone.pass;
     const wrong = objection(alone);
     for (const prompt of groups.flat()) {
       const key = keyOf(kind, prompt);
       const entry = entries.get(key) ?? { kind, prompt, given: new Map(), objections: new Map() };
-      const given = kind === 'trace' ? traces.get(`${lifetime}/${name}`) : alone.observations.get(prompt);
+      const given = alone.observations.get(prompt);
       if (given !== undefined) entry.given.set(lifetime, given);
       if (wrong !== undefined) entry.objections.set(lifetime, wrong);
       entries.set(key, entry);
@@ -125,7 +120,7 @@ interface Topic {
   readonly prompt: string;
   readonly before: Entry | undefined;
   readonly now: Entry;
-  /** Does the prompt ask what it asked then? Always of a trace, whose text is ours. */
+  /** Does the prompt ask what it asked then? */
   readonly sameQuestion: boolean;
 }
 
@@ -133,7 +128,7 @@ interface Topic {
 function topicsOf(before: Catalogue, now: Catalogue): Topic[] {
   return [...now.entries].map(([key, entry]): Topic => {
     const { kind, prompt } = entry;
-    const sameQuestion = kind === 'trace' || asksAlike(before, now, prompt);
+    const sameQuestion = asksAlike(before, now, prompt);
     return { kind, prompt, before: before.entries.get(key), now: entry, sameQuestion };
   });
 }
@@ -143,7 +138,7 @@ const asksAlike = (before: Catalogue, now: Catalogue, prompt: string) => {
   return then !== undefined && then.input === today?.input;
 };
 
-const firstOf = (entry: Entry | undefined): Any | undefined => entry?.given.values().next().value;
+const firstOf = (entry: Entry | undefined): Observation | undefined => entry?.given.values().next().value;
 
 /** Comparability is per prompt and kind, by the digest of its input. */
 function comparable({ before, now }: Topic): boolean {
@@ -176,7 +171,7 @@ async function pairOf(
     if (wrong !== undefined) return unmeasured(wrong);
     return [await against(right, before, run, trusted, requirement)];
   }
-  // Another question: `added` says so, once for all kinds. Another text of ours to trace: nothing to compare.
+  // Another question: `added` says so, once for all kinds.
   if (!sameQuestion) return [];
   if (before === undefined || before.given.size === 0)
     // What the engine could not do at the refresh it need not do now; but a baseline that was never asked for what
@@ -191,31 +186,22 @@ async function pairOf(
 
 /** Held against the baseline's lifetime that gave the same, else against its first. */
 async function against(
-  right: Any,
+  right: Observation,
   { given, prompt, kind }: Entry,
   run: Side,
   trusted: Side,
   requirement: Requirement,
 ): Promise<Pair> {
   const all = [...given.values()];
-  if (isTrace(right)) {
-    const traces = all.filter(isTrace);
-    const leftTrace = traces.find((one) => one.modules.sha256 === right.modules.sha256) ?? traces[0];
-    if (leftTrace !== undefined) return { prompt, kind, leftTrace, rightTrace: right };
-  } else {
-    const observations = all.filter(isObservation);
-    // Equal bits before what the requirement takes for equal.
-    const left =
-      (await matching(observations, right, run, trusted, 'identical')) ??
-      (await matching(observations, right, run, trusted, requirement)) ??
-      observations[0];
-    if (left !== undefined) return { prompt, kind, left, right };
-  }
-  return { prompt, kind, unmeasured: 'the baseline has nothing of it' };
+  // Equal bits before what the requirement takes for equal.
+  const left =
+    (await matching(all, right, run, trusted, 'identical')) ??
+    (await matching(all, right, run, trusted, requirement)) ??
+    all[0];
+  return left === undefined
+    ? { prompt, kind, unmeasured: 'the baseline has nothing of it' }
+    : { prompt, kind, left, right };
 }
-
-const isTrace = (one: Any): one is Trace => 'modules' in one;
-const isObservation = (one: Any): one is Observation => !isTrace(one);
 
 async function matching(
   observations: readonly Observation[],

@@ -1,5 +1,6 @@
 import type { Lifetime, PassKind, RunRecord } from '../../record/schema.ts';
-import type { Pair, Pairing, PassNeed, Relation, Side } from '../types.ts';
+import type { Side } from '../../record/side.ts';
+import type { Pair, Pairing, PassNeed, Relation } from '../types.ts';
 import { exercised, find, objection, type Seen, share, unwatched } from './witness.ts';
 
 /** A prompt gives the same bits alone as beside others. Ordinary kernels do not: their sums depend on the batch. */

@@ -1,4 +1,5 @@
-import type { Pair, Pairing, Relation, Side } from '../types.ts';
+import type { Side } from '../../record/side.ts';
+import type { Pair, Pairing, Relation } from '../types.ts';
 import { exercised, find, objection, pairsOf, type Seen, share } from './witness.ts';
 
 /** Prompts that are submitted together give the same bits in whatever order they come. */

@@ -1,5 +1,6 @@
-import type { Lifetime, RunRecord } from '../../record/schema.ts';
-import type { Pair, Pairing, PassNeed, Relation, Side } from '../types.ts';
+import { countOf, type Lifetime, type RunRecord } from '../../record/schema.ts';
+import type { Side } from '../../record/side.ts';
+import type { Pair, Pairing, PassNeed, Relation } from '../types.ts';
 import { exercised, find, objection, type Seen, share, unwatched } from './witness.ts';
 
 /** Decoding tokens one by one gives the log-probabilities that prefilling the same tokens at once gives. */
@@ -55,13 +56,18 @@ function between(run: Side, decoded: readonly Seen[], scored: Seen): Pairing {
   );
 }
 
+function tokensIn({ observations }: Seen, prompt: string): number {
+  const one = observations.get(prompt);
+  return one === undefined ? 0 : countOf(one, 'tokens');
+}
+
 /** Most prefill steps that a witness lists. */
 const MAX_CHUNKS = 256;
 
 function doubt(prompt: string, decoded: Seen, scored: Seen): string | undefined {
   const why = unwatched([decoded, scored], prompt);
   if (why !== undefined) return why;
-  const steps = decoded.observations.get(prompt)?.tokens.count ?? 0;
+  const steps = tokensIn(decoded, prompt);
   // The first token comes out of the prefill.
   if (steps < 2) return 'fewer than two tokens were decoded: the first comes out of the prefill';
   const decodes = decoded.requests?.get(prompt)?.decodeSteps ?? 0;
@@ -69,7 +75,7 @@ function doubt(prompt: string, decoded: Seen, scored: Seen): string | undefined 
     return `${decoded.pass.pass} returned ${steps} tokens of it in ${decodes} decode steps`;
   const score = scored.requests?.get(prompt);
   if (score === undefined || score.decodeSteps > 0) return `${scored.pass.pass} decoded some of it`;
-  const sequence = (scored.observations.get(prompt)?.tokens.count ?? 0) + 1;
+  const sequence = tokensIn(scored, prompt) + 1;
   const prefilled = score.chunks.reduce((sum, chunk) => sum + chunk, 0);
   if (prefilled >= sequence) return undefined;
   return score.chunks.length >= MAX_CHUNKS

@@ -1,4 +1,5 @@
-import type { Pair, Pairing, PassNeed, Relation, Side } from '../types.ts';
+import type { Side } from '../../record/side.ts';
+import type { Pair, Pairing, PassNeed, Relation } from '../types.ts';
 import { exercised, find, objection, type Seen, share, unwatched } from './witness.ts';
 
 /** A prompt whose beginning comes from the prefix cache gives the same bits as one that was computed whole. */

@@ -1,4 +1,5 @@
-import type { Pair, Pairing, Relation, Side } from '../types.ts';
+import type { Side } from '../../record/side.ts';
+import type { Pair, Pairing, Relation } from '../types.ts';
 import { exercised, find, objection, pairsOf, type Seen, UNKNOWN, unproven } from './witness.ts';
 
 /** The same work twice in one lifetime gives the same bits. */

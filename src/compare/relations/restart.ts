@@ -1,6 +1,7 @@
-import { type Lifetime, PASS_KINDS, type PassKind, type RunRecord } from '../../record/schema.ts';
-import { lifetimesOf, tracesAloneOf } from '../../record/select.ts';
-import type { Pair, Pairing, PassNeed, Relation, Side } from '../types.ts';
+import { PASS_KINDS, type PassKind, type RunRecord } from '../../record/schema.ts';
+import { lifetimesOf } from '../../record/select.ts';
+import type { Side } from '../../record/side.ts';
+import type { Pair, Pairing, PassNeed, Relation } from '../types.ts';
 import { exercised, find, objection, pairsOf, type Seen, UNKNOWN, unproven } from './witness.ts';
 
 /** An engine that is started anew gives the same bits: this is where autotuning shows. */
@@ -10,7 +11,6 @@ export const restart: Relation = {
   needs: (depth): PassNeed[] => [
     ...(depth === 'full' ? [{ kind: 'generate', arrangement: 'alone' } as const] : []),
     { kind: 'score', arrangement: 'alone' },
-    { kind: 'trace', arrangement: 'alone' },
   ],
   lifetimes: 2,
   args: {},
@@ -38,28 +38,9 @@ function ofKind(record: RunRecord, kind: PassKind): Pair[] {
   return further.flatMap(({ lifetime, seen }) => {
     const note = `${first.lifetime.lifetime} and ${lifetime.lifetime}`;
     const missing = doubt(first.seen, seen);
-    if (kind === 'trace') return traces(record, first.lifetime, lifetime, missing, note);
     return missing === undefined
       ? alike(pairsOf(first.seen, seen, note))
       : unproven(first.seen, seen, missing, note);
-  });
-}
-
-function traces(
-  record: RunRecord,
-  first: Lifetime,
-  second: Lifetime,
-  missing: string | undefined,
-  note: string,
-): Pair[] {
-  const others = new Map(tracesAloneOf(record, second.lifetime).map((one) => [one.prompt, one]));
-  return tracesAloneOf(record, first.lifetime).map((leftTrace): Pair => {
-    const { prompt } = leftTrace;
-    const rightTrace = others.get(prompt);
-    const base = { prompt, kind: 'trace', note } as const;
-    if (missing !== undefined) return { ...base, unmeasured: missing };
-    if (rightTrace === undefined) return { ...base, unmeasured: `${second.lifetime} has no trace of it` };
-    return { ...base, leftTrace, rightTrace };
   });
 }
 

@@ -1,7 +1,15 @@
-import type { RequestWitness } from '../../engine/protocol.ts';
-import type { Lifetime, Observation, Pass, PassKind, RunRecord } from '../../record/schema.ts';
+import {
+  countOf,
+  type Lifetime,
+  type Observation,
+  type Pass,
+  type PassKind,
+  type RunRecord,
+} from '../../record/schema.ts';
 import { observationsOf } from '../../record/select.ts';
-import type { Pair, Pairing, Side } from '../types.ts';
+import type { Side } from '../../record/side.ts';
+import type { RequestWitness } from '../../record/witness.ts';
+import type { Pair, Pairing } from '../types.ts';
 
 /** What the witness says where nobody knows which process ran the model. */
 export const UNKNOWN = 'unknown';
@@ -43,7 +51,7 @@ export function find(
 export function objection({ pass, observations, requests }: Seen): string | undefined {
   const { pass: name, kind, groups, unavailable, witness } = pass;
   if (unavailable !== null) return `${name} is unavailable: ${unavailable}`;
-  const returned = [...observations.values()].reduce((sum, { tokens }) => sum + tokens.count, 0);
+  const returned = [...observations.values()].reduce((sum, one) => sum + countOf(one, 'tokens'), 0);
   // A score's positions are the prompt tokens of its requests, but for the first.
   const counter = kind === 'score' ? witness.promptTokens : witness.generatedTokens;
   if (counter !== null && counter < returned)
@@ -55,7 +63,9 @@ export function objection({ pass, observations, requests }: Seen): string | unde
       return `${name} tells of ${together} requests in one step with \`${id}\`, which was submitted with ${size - 1} others`;
     const of = observations.get(id);
     const most =
-      of === undefined ? undefined : of.promptTokens.count + (kind === 'score' ? of.tokens.count : 0);
+      of === undefined
+        ? undefined
+        : countOf(of, 'prompt-tokens') + (kind === 'score' ? countOf(of, 'tokens') : 0);
     if (most !== undefined && cachedTokens > most)
       return `${name} tells of ${cachedTokens} cached tokens of \`${id}\`, which has ${most}`;
   }

@@ -25,7 +25,6 @@ export function entriesOf({ relations }: Pick<Report, 'relations'>): Entry[] {
   const all = new Map<string, EntryPart[]>();
   for (const relation of relations)
     for (const group of groupsOf(relation.findings)) {
-      if (group.isTrace) continue;
       const parts = all.get(group.prompt);
       if (parts === undefined) all.set(group.prompt, [{ relation, group }]);
       else parts.push({ relation, group });

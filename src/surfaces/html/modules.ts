@@ -2,7 +2,7 @@ import type { Report } from '../../report/model.ts';
 import type { ReportedRelation, ReportedTrace } from '../../report/schema.ts';
 import { counted } from '../../words/figures.ts';
 import { findingWords, frameOf, OUTSIDE_MODULES, traceWords } from '../../words/findings.ts';
-import { seesNoModule, worstFirst } from '../../words/groups.ts';
+import { firstModule, seesModules, seesNoModule, worstFirst } from '../../words/groups.ts';
 import { capped, dotted, type Html, html, ours } from './escape.ts';
 import type { Level } from './level.ts';
 
@@ -24,11 +24,19 @@ const isCell = (text: string): text is Cell => Object.hasOwn(CELLS, text);
 /** The trace as a map, layers from left to right and their modules from top to bottom. */
 export function modulesPart(report: Report, { id, heading, labelled }: Level): Html | undefined {
   const traced = report.relations.flatMap((relation) => {
-    const [finding] = relation.findings.filter(({ kind }) => kind === 'trace').toSorted(worstFirst);
+    const traced = relation.findings.filter(({ kind, modules }) => kind === 'trace' || modules !== null);
+    const sorted = traced.toSorted(worstFirst);
+    const finding =
+      sorted.filter(seesModules).toSorted(firstModule)[0] ??
+      sorted.find(({ trace }) => trace !== null) ??
+      sorted[0];
     return finding === undefined ? [] : [{ relation, finding }];
   });
   // Of several relations the one that shows most.
-  const [one] = traced.sort((a, b) => worstFirst(a.finding, b.finding));
+  const [one] = traced.sort(
+    (a, b) =>
+      Number(seesModules(b.finding)) - Number(seesModules(a.finding)) || worstFirst(a.finding, b.finding),
+  );
   if (one === undefined) return undefined;
   const { relation, finding } = one;
   const { trace } = finding;
@@ -47,7 +55,7 @@ function outcome(
   if (finding.agreement !== 'identical')
     return html`Not compared: ${words === '' ? finding.agreement : words}.`;
   return seesNoModule(relation)
-    ? html`Every traced module computes the same, and yet something differs: ${OUTSIDE_MODULES}.`
+    ? html`Something differs, and yet ${OUTSIDE_MODULES}.`
     : html`Every traced module computes the same output bits.`;
 }
 

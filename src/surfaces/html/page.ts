@@ -84,7 +84,7 @@ function overview(reports: readonly Report[]): Html {
 <thead><tr><th scope="col">Hardware class</th><th scope="col">Suite</th><th scope="col">Verdict</th><th scope="col" class="n">Drifted</th></tr></thead>
 <tbody>${reports.map((report, index) => {
     const { id } = levelOf(index, reports.length);
-    const drifted = driftedPrompts(report).filter(({ isTrace }) => !isTrace).length;
+    const drifted = driftedPrompts(report).length;
     return html`<tr><th scope="row"><a href="#${id('leg')}">${report.hardwareClass}</a></th><td>${report.suite.name}</td><td><span class="glyph s-${GLYPH_STATE[report.verdict]}" aria-hidden="true">${GLYPH[report.verdict]}</span> ${verdictLine(report)}</td><td class="n">${drifted} of ${report.work.prompts + report.work.texts}</td></tr>`;
   })}</tbody></table></nav>`;
 }

@@ -39,8 +39,8 @@ ${counts === '' ? undefined : html`<p>${counts}</p>`}<p class="quiet">Proof: ${p
 /** `4 identical, 1 with other bits`: prompts by the worst that was found of each. */
 function countsOf({ findings }: ReportedRelation): string {
   const counts = new Map<Agreement, number>();
-  for (const { worst, isTrace } of groupsOf(findings))
-    if (!isTrace) counts.set(worst.agreement, (counts.get(worst.agreement) ?? 0) + 1);
+  for (const { worst } of groupsOf(findings))
+    counts.set(worst.agreement, (counts.get(worst.agreement) ?? 0) + 1);
   return AGREEMENTS.flatMap((agreement) => {
     const count = counts.get(agreement);
     return count === undefined ? [] : [`${count} ${agreementName(agreement)}`];

@@ -37,6 +37,7 @@ export function stripOf({ agreement, divergence }: ReportedFinding): string {
   switch (agreement) {
     case 'identical':
       return '=';
+    case 'text-differs':
     case 'modules-differ':
     case 'logprobs-differ':
       return '~';

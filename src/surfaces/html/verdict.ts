@@ -1,6 +1,6 @@
 import type { Report } from '../../report/model.ts';
 import { counted, finite, nats, times } from '../../words/figures.ts';
-import { textOf } from '../../words/groups.ts';
+import { firstModule, textOf } from '../../words/groups.ts';
 import { driftedPrompts, verdictLine } from '../../words/verdict.ts';
 import { acceptWords, conclusionWords } from '../../words/words.ts';
 import { capped, dotted, type Html, html, join, prose } from './escape.ts';
@@ -57,7 +57,7 @@ interface Figure {
 }
 
 function figures(report: Report): Html {
-  const found = driftedPrompts(report).filter(({ isTrace }) => !isTrace);
+  const found = driftedPrompts(report);
   const shown = [
     ...(found.length === 0 ? compared(report) : drift(report, found)),
     ...sizeFigure(report),
@@ -154,10 +154,12 @@ function sizeFigure({ relations }: Report): Figure[] {
 }
 
 function moduleFigure({ relations }: Report): Figure[] {
-  const trace = relations
-    .flatMap(({ findings }) => findings.flatMap(({ trace }) => trace ?? []))
-    .find(({ first }) => first !== null);
-  if (trace === undefined || trace.first === null) return [];
+  const [earliest] = relations
+    .flatMap(({ findings }) => findings)
+    .filter(({ trace }) => trace !== null && trace.first !== null)
+    .sort(firstModule);
+  const trace = earliest?.trace ?? null;
+  if (trace === null || trace.first === null) return [];
   return [
     {
       what: 'First module',

@@ -238,6 +238,8 @@ function base0(prompt: string, kind: ReportedFinding['kind']): ReportedFinding {
     divergence: null,
     distance: null,
     trace: null,
+    modules: null,
+    unmeasured: [],
     reason: null,
   };
 }

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from deterministic_ml.engines.observation import Observation, Pass, Trace, unpack_ids
+from deterministic_ml.engines.observation import Observation, Pass, decoded, digests, ids, unpack_ids
 from deterministic_ml.harness.channel import Command, Progress
 from deterministic_ml.harness.lifeline import identity
 
@@ -64,7 +64,7 @@ class Scripted:
                     _play(self._args.get("on_step", ""), step=step)
                     tokens += 1
                     progress.set(len(done), tokens)
-                prefilled = _sequence(request, prompt) if kind == "score" else prompt
+                prefilled = _sequence(request, prompt) if kind in ("score", "trace") else prompt
                 # Of a prompt in the cache, the last token is computed all the same.
                 cached = len(prompt) - 1 if command["warm"] else 0
                 seen.append(
@@ -83,8 +83,6 @@ class Scripted:
         sampling = dict(observed[0][0]["sampling"])
         witness = _witness(seen, steps)
         _play(self._args.get("on_pass", ""), name=command["pass"], witness=witness)
-        if kind == "trace":
-            return Pass(witness, sampling, traces=[self._trace(*entry[:2]) for entry in observed])
         observations = [self._observe(command, *entry) for entry in observed]
         return Pass(witness, sampling, observations)
 
@@ -111,6 +109,8 @@ class Scripted:
         self, command: Command, request: Mapping[str, Any], prompt: list[int], chosen: list[int]
     ) -> Observation:
         free, tokens = command["kind"] == "generate", chosen
+        if command["kind"] == "trace":
+            return Observation(request["id"], "given", [ids("prompt-tokens", prompt), self._modules(request, prompt)])
         logprobs = [self._nats] * len(chosen)
         if command["kind"] == "score":
             tokens = _sequence(request, prompt)[1:]
@@ -118,17 +118,20 @@ class Scripted:
             logprobs = [
                 self._nats - (_sixtyfourths(prompt, at) if at < len(prompt) else 0) for at in range(1, len(tokens) + 1)
             ]
-        return Observation(
-            prompt=request["id"],
-            finish_reason="length" if free else "given",
-            text=self._args.get("text", "as told") if free else "",
+        k = command["topK"]
+        channels = decoded(
             prompt_tokens=prompt,
             tokens=tokens,
             logprobs=logprobs,
-            top=[{token + k: logprob - k for k in range(command["topK"])} for token, logprob in zip(tokens, logprobs)],
+            top=[{token + i: logprob - i for i in range(k)} for token, logprob in zip(tokens, logprobs)],
+            top_k=k,
+            text=self._args.get("text", "as told") if free else None,
         )
+        if command["trace"] and self._args.get("enforce_eager", True):
+            channels.append(self._modules(request, prompt))
+        return Observation(request["id"], "length" if free else "given", channels)
 
-    def _trace(self, request: Mapping[str, Any], prompt: list[int]) -> Trace:
+    def _modules(self, request: Mapping[str, Any], prompt: list[int]) -> dict[str, Any]:
         said = f"{prompt}{request['input']}{self._nats}"
         told, begin = (
             ("1 bit", 0)
@@ -139,7 +142,7 @@ class Scripted:
             {"name": name, "sha256": _sha256(f"{name}{said}{told if place >= begin else ''}"), "nans": 0}
             for place, name in enumerate(MODULES)
         ]
-        return Trace(request["id"], prompt, modules)
+        return digests("modules", modules)
 
 
 def _sequence(request: Mapping[str, Any], prompt: list[int]) -> list[int]:

@@ -1,19 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import {
-  agreement,
-  joined,
-  onlyTopDiffers,
-  sameOutcome,
-  satisfies,
-  traceAgreement,
-} from '../../../src/compare/agreement.ts';
+import { agreement, joined, onlyTopDiffers, sameOutcome, satisfies } from '../../../src/compare/agreement.ts';
 import { dtypeOf } from '../../../src/compare/dtype.ts';
 import { same } from '../../../src/compare/ties.ts';
 import type { Agreement } from '../../../src/compare/types.ts';
-import type { Trace } from '../../../src/record/schema.ts';
+import type { Observation } from '../../../src/record/schema.ts';
 import { REQUIREMENTS, type Requirement } from '../../../src/suite/schema.ts';
-import { type Bits, body, modules, observation, side } from '../support/records.ts';
+import { type Bits, body, modules, observation, side, withChannel } from '../support/records.ts';
 
 const of = (bits: Bits = {}, pass = 'generate-1') => observation('a', body(bits), { pass });
 const TOP: Bits = {
@@ -50,7 +43,7 @@ test('two outcomes are the same where everything is that the requirement looks a
     assert.equal(sameOutcome(one, of(bits), 'identical'), identical);
     assert.equal(sameOutcome(one, of(bits), 'tokens'), tokens);
   }
-  const logprobs = { ...one, logprobs: { ...one.logprobs, sha256: 'f'.repeat(64) } };
+  const logprobs = withChannel(one, 'logprobs', { sha256: 'f'.repeat(64) });
   assert.equal(sameOutcome(one, logprobs, 'identical'), false);
 });
 
@@ -59,8 +52,8 @@ test('only the top k differ where nothing else does', () => {
   assert.equal(onlyTopDiffers(one, top), true);
   assert.equal(onlyTopDiffers(one, one), false);
   const sha256 = 'f'.repeat(64);
-  for (const field of ['promptTokens', 'tokens', 'logprobs'] as const)
-    assert.equal(onlyTopDiffers(one, { ...top, [field]: { ...top[field], sha256 } }), false);
+  for (const name of ['prompt-tokens', 'tokens', 'logprobs', 'text'])
+    assert.equal(onlyTopDiffers(one, withChannel(top, name, { sha256 })), false);
   assert.equal(onlyTopDiffers(one, { ...top, finishReason: 'stop' }), false);
 });
 
@@ -82,23 +75,24 @@ test('a tie at one step hides no difference at another', async () => {
 });
 
 describe('traces', () => {
-  const trace = (computed: Readonly<Record<string, string>>): Trace => {
-    const [found] = side({ passes: { 'trace-alone': { t: modules(computed) } } }).record.traces;
+  const trace = (computed: Readonly<Record<string, string>>): Observation => {
+    const [found] = side({ passes: { 'trace-alone': { t: modules(computed) } } }).record.observations;
     assert.ok(found);
     return found;
   };
   const one = trace({ embed: 'e' });
 
   test('of other tokens have other inputs', () => {
-    const other = { ...one, promptTokens: { count: 3, sha256: 'f'.repeat(64) } };
-    assert.equal(traceAgreement(one, other).agreement, 'inputs-differ');
-    assert.equal(traceAgreement(one, one).agreement, 'identical');
+    const other = withChannel(one, 'prompt-tokens', { sha256: 'f'.repeat(64) });
+    assert.equal(agreement(one, other).agreement, 'inputs-differ');
+    assert.equal(agreement(one, one).agreement, 'identical');
   });
 
   test('without a module say nothing', () =>
-    assert.deepEqual(traceAgreement(trace({}), trace({})), {
+    assert.deepEqual(agreement(trace({}), trace({})), {
       agreement: 'unmeasured',
-      reason: 'not a single module was seen',
+      reason: 'not a single entry in `modules`',
+      unmeasured: [],
     }));
 });
 
@@ -110,10 +104,16 @@ test('what an agreement satisfies', () => {
     'modules-differ': ['tokens', 'measure'],
     'logprobs-differ': ['tokens', 'measure'],
     'tokens-differ': ['measure'],
+    'text-differs': ['measure'],
     'inputs-differ': ['measure'],
     unmeasured: [],
   };
-  const enveloped: readonly Agreement[] = ['modules-differ', 'logprobs-differ', 'tokens-differ'];
+  const enveloped: readonly Agreement[] = [
+    'modules-differ',
+    'logprobs-differ',
+    'text-differs',
+    'tokens-differ',
+  ];
   for (const [found, by] of Object.entries(table) as [Agreement, readonly Requirement[]][])
     for (const requirement of REQUIREMENTS) {
       const within = requirement === 'within-envelope' && enveloped.includes(found);

@@ -3,11 +3,21 @@ import { describe, test } from 'node:test';
 import { compare } from '../../../src/compare/compare.ts';
 import { judge } from '../../../src/compare/conclusion.ts';
 import { falseAlarm } from '../../../src/compare/decision.ts';
-import type { RelationResult, Side } from '../../../src/compare/types.ts';
-import type { Body } from '../../../src/record/body.ts';
+import type { RelationResult } from '../../../src/compare/types.ts';
 import type { RunRecord } from '../../../src/record/schema.ts';
+import type { Side } from '../../../src/record/side.ts';
 import type { Requirement } from '../../../src/suite/schema.ts';
-import { type Bits, body, type Given, modules, side, withPass, withWitness } from '../support/records.ts';
+import {
+  type Bits,
+  type Body,
+  body,
+  type Given,
+  modules,
+  side,
+  withChannel,
+  withPass,
+  withWitness,
+} from '../support/records.ts';
 
 async function against(
   before: Side,
@@ -166,7 +176,7 @@ test('the chance of a false alarm is at its largest where the derivation says', 
 
 describe('kinds of passes', () => {
   const A = body();
-  const trace = { trace: modules({ embed: 'e', mlp: 'm', head: 'h' }) };
+  const trace = { text: modules({ embed: 'e', mlp: 'm', head: 'h' }) };
   const FULL: Readonly<Record<string, Given>> = {
     'generate-alone': { a: A },
     'force-alone': { a: A },
@@ -180,7 +190,7 @@ describe('kinds of passes', () => {
     'a force identical',
     'a score identical',
     'text score identical',
-    'trace trace identical',
+    'text trace identical',
   ];
 
   test('are all compared, and none opens a body where all agree', async () => {
@@ -240,7 +250,7 @@ describe('kinds of passes', () => {
   });
 
   test('a trace tells the first module that computes something else', async () => {
-    const now = full({ ...FULL, 'trace-alone': { trace: modules({ embed: 'e', mlp: 'x', head: 'y' }) } });
+    const now = full({ ...FULL, 'trace-alone': { text: modules({ embed: 'e', mlp: 'x', head: 'y' }) } });
     const found = await against(full(), now);
     assert.equal(found.status, 'broken');
     const finding = found.findings.at(-1);
@@ -261,7 +271,7 @@ describe('kinds of passes', () => {
 
   test('a trace of any of the baseline’s starts is known', async () => {
     const { 'trace-alone': _, ...rest } = FULL;
-    const traced = (mlp: string) => ({ ...rest, 'trace-alone': { trace: modules({ mlp }) } });
+    const traced = (mlp: string) => ({ ...rest, 'trace-alone': { text: modules({ mlp }) } });
     const before = side({
       lifetimes: { 'lifetime-1': traced('x'), 'lifetime-2': traced('y') },
       texts: ['text'],
@@ -270,7 +280,7 @@ describe('kinds of passes', () => {
   });
 
   test('a model with other modules has no first one', async () => {
-    const now = full({ ...FULL, 'trace-alone': { trace: modules({ embed: 'x', mlp2: 'm', head: 'h' }) } });
+    const now = full({ ...FULL, 'trace-alone': { text: modules({ embed: 'x', mlp2: 'm', head: 'h' }) } });
     const finding = (await against(full(), now)).findings.at(-1);
     assert.equal(finding?.agreement, 'modules-differ');
     assert.equal(finding?.reason, 'the two models have other modules');
@@ -289,7 +299,7 @@ describe('kinds of passes', () => {
     const [e] = modules({ embed: 'e' });
     const [h, i] = modules({ head: 'h', other: 'i' });
     assert.ok(e && h && i);
-    const calls = (...all: readonly (typeof e)[]) => full({ ...FULL, 'trace-alone': { trace: all } });
+    const calls = (...all: readonly (typeof e)[]) => full({ ...FULL, 'trace-alone': { text: all } });
     const second = (await against(calls(e, h, h), calls(e, h, { ...h, sha256: i.sha256 }))).findings.at(-1);
     assert.deepEqual([second?.trace?.first, second?.trace?.firstIndex], ['head', 2]);
     const order = (await against(calls(e, h, i), calls(h, e, i))).findings.at(-1);
@@ -298,7 +308,7 @@ describe('kinds of passes', () => {
   });
 
   test('modules that give NaN agree with nothing', async () => {
-    const broken = full({ ...FULL, 'trace-alone': { trace: modules({ embed: 'e' }, 4) } });
+    const broken = full({ ...FULL, 'trace-alone': { text: modules({ embed: 'e' }, 4) } });
     const found = (await against(broken, broken)).findings.at(-1);
     assert.equal(found?.agreement, 'unmeasured');
     assert.match(found?.reason ?? '', /4 values that modules gave are NaN/);
@@ -311,7 +321,7 @@ describe('kinds of passes', () => {
     const { 'trace-alone': _, ...passes } = FULL;
     const apart = (modulesNow: Given) =>
       side({ lifetimes: { 'lifetime-1': passes, trace: { 'trace-alone': modulesNow } }, texts: ['text'] });
-    const found = await against(apart(trace), apart({ trace: modules({ embed: 'x' }) }));
+    const found = await against(apart(trace), apart({ text: modules({ embed: 'x' }) }));
     assert.deepEqual(found.decision, {
       of: 1,
       known: 1,
@@ -320,7 +330,7 @@ describe('kinds of passes', () => {
       falseAlarm: null,
     });
     assert.deepEqual([found.status, concludes(found).conclusion], ['broken', 'drift']);
-    assert.deepEqual(told(await against(apart(trace), apart(trace))).at(-1), 'trace trace identical');
+    assert.deepEqual(told(await against(apart(trace), apart(trace))).at(-1), 'text trace identical');
   });
 
   test('a trace alone reproduces nothing', async () => {
@@ -344,7 +354,7 @@ describe('kinds of passes', () => {
       'a score identical',
       'a generate added',
       'text score identical',
-      'trace trace identical',
+      'text trace identical',
     ]);
   });
 
@@ -360,14 +370,19 @@ describe('kinds of passes', () => {
     assert.match(found.findings[2]?.reason ?? '', /asked otherwise than at the refresh/);
   });
 
-  test('another text of ours to trace is not compared', async () => {
-    const now = full(FULL, (r) => ({ ...r, traces: r.traces.map((t) => ({ ...t, input: 'f'.repeat(64) })) }));
+  test('a trace that was asked otherwise is not compared', async () => {
+    const now = full(FULL, (r) => ({
+      ...r,
+      observations: r.observations.map((o) =>
+        o.pass === 'trace-alone' ? { ...o, input: 'f'.repeat(64) } : o,
+      ),
+    }));
     assert.deepEqual(told(await against(full(), now)), ALL.slice(0, -1));
   });
 
   test('a prompt or text that is gone is removed once', async () => {
-    const found = await against(full(), side({ passes: { ...FULL, 'score-alone': { a: A } } }));
-    assert.deepEqual(told(found).at(-2), 'text score removed');
+    const found = await against(full(), side({ passes: { ...FULL, 'score-alone': { a: A }, 'trace-alone': {} } }));
+    assert.deepEqual(told(found).at(-1), 'text score removed');
     assert.equal(found.status, 'held');
   });
 
@@ -449,7 +464,7 @@ describe('tokens that tie at the k-th place', () => {
       passes: { 'generate-alone': { a: body() } },
       change: (r) => ({
         ...r,
-        observations: r.observations.map((o) => ({ ...o, topK: { ...o.topK, sha256: 'f'.repeat(64) } })),
+        observations: r.observations.map((o) => withChannel(o, 'top-k', { sha256: 'f'.repeat(64) })),
       }),
     });
     const found = await against(one({}), lies);
@@ -492,7 +507,7 @@ test('the margin is told in the steps of each side’s own dtype', async () => {
 
 describe('a trace', () => {
   const passes = { 'score-alone': { a: body() } };
-  const traced = (mlp: string) => ({ ...passes, 'trace-alone': { trace: modules({ mlp }) } });
+  const traced = (mlp: string) => ({ ...passes, 'trace-alone': { text: modules({ mlp }) } });
 
   test('takes part in what a start’s outcome is, but where tokens are all that is asked for', async () => {
     const before = side({ passes: traced('x') });
@@ -504,10 +519,10 @@ describe('a trace', () => {
   test('that this run was asked for and lacks is unmeasured', async () => {
     const run = side({
       passes: traced('x'),
-      change: (r) => ({ ...r, traces: [] }),
+      change: (r) => ({ ...r, observations: r.observations.filter(({ pass }) => pass !== 'trace-alone') }),
     });
     const found = await against(side({ passes: traced('x') }), run);
-    assert.deepEqual([found.status, told(found).at(-1)], ['unmeasured', 'trace trace unmeasured']);
+    assert.deepEqual([found.status, told(found).at(-1)], ['unmeasured', 'text trace unmeasured']);
   });
 });
 

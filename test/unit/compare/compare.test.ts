@@ -3,9 +3,8 @@ import { describe, test } from 'node:test';
 import { compare } from '../../../src/compare/compare.ts';
 import { relations } from '../../../src/compare/relations/index.ts';
 import type { Claim, Pairing, RelationResult } from '../../../src/compare/types.ts';
-import type { Body } from '../../../src/record/body.ts';
 import { REQUIREMENTS, type Requirement } from '../../../src/suite/schema.ts';
-import { body, observation, side } from '../support/records.ts';
+import { type Body, body, observation, side } from '../support/records.ts';
 
 type Prompts = Readonly<Record<string, Body>>;
 const passOf = (prompts: Prompts) => side({ passes: { 'generate-1': prompts } });

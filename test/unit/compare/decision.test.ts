@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { census, decide, type Item } from '../../../src/compare/decision.ts';
-import { body, type Given, modules, side } from '../support/records.ts';
+import { body, type Given, modules, side, withChannel } from '../support/records.ts';
 
 /** One observation or trace of each of these, in lifetimes of their own. */
 function all(...given: readonly Given[string][]) {
@@ -9,8 +9,8 @@ function all(...given: readonly Given[string][]) {
   const made = side({
     lifetimes: Object.fromEntries(given.map((one, i) => [`${i}`, { [name(one)]: { a: one } }])),
   });
-  const { observations, traces } = made.record;
-  const seen = given.map((_, i) => [...observations, ...traces].find((one) => one.lifetime === `${i}`));
+  const { observations } = made.record;
+  const seen = given.map((_, i) => observations.find((one) => one.lifetime === `${i}`));
   return { made, seen: seen.filter((one) => one !== undefined) };
 }
 
@@ -41,8 +41,8 @@ describe('outcomes of lifetimes', () => {
   test('of traces of other tokens are others', async () => {
     const { made, seen } = all(mlp('x'));
     const [one] = seen;
-    assert.ok(one && 'modules' in one);
-    const other = { ...one, promptTokens: { count: 3, sha256: 'f'.repeat(64) } };
+    assert.ok(one);
+    const other = withChannel(one, 'prompt-tokens', { sha256: 'f'.repeat(64) });
     const item: Item = { key: 'a', before: [one], now: new Map([['0', other]]) };
     const found = await census(['0'], [item], made, made, 'identical');
     assert.equal(found.lifetimes[0]?.outcomes.get('a')?.known, false);

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Gauge } from '../../../src/compare/distance.ts';
-import type { Body } from '../../../src/record/body.ts';
-import { type Bits, body, random } from '../support/records.ts';
+import { type Bits, type Body, body, random } from '../support/records.ts';
 
 function gauge(left: Bits | Body, right: Bits | Body): Gauge {
   const made = new Gauge();

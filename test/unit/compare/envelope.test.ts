@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { compare } from '../../../src/compare/compare.ts';
-import type { RelationResult, Side } from '../../../src/compare/types.ts';
-import type { Body } from '../../../src/record/body.ts';
+import type { RelationResult } from '../../../src/compare/types.ts';
 import type { RunRecord } from '../../../src/record/schema.ts';
+import type { Side } from '../../../src/record/side.ts';
 import type { RelationName, Requirement } from '../../../src/suite/schema.ts';
-import { body, type Given, type SideOptions, side, withWitness } from '../support/records.ts';
+import { type Body, body, type Given, type SideOptions, side, withWitness } from '../support/records.ts';
 
 async function check(
   run: Side,

@@ -3,10 +3,10 @@ import { describe, test } from 'node:test';
 import { Gauge } from '../../../src/compare/distance.ts';
 import { examine, reader } from '../../../src/compare/examine.ts';
 import { traceDifference } from '../../../src/compare/trace.ts';
-import type { Pair, Side } from '../../../src/compare/types.ts';
-import type { Body } from '../../../src/record/body.ts';
+import type { Pair } from '../../../src/compare/types.ts';
 import type { Observation, PassKind } from '../../../src/record/schema.ts';
-import { type Bits, body, modules, side } from '../support/records.ts';
+import type { Side } from '../../../src/record/side.ts';
+import { type Bits, type Body, body, modules, side } from '../support/records.ts';
 
 const NEVER = Number.NEGATIVE_INFINITY;
 
@@ -264,9 +264,9 @@ describe('modules', () => {
   const traced = (computed: Readonly<Record<string, string>>): Side =>
     side({ passes: { 'trace-alone': { t: modules(computed) } } });
   const reason = async (left: Side, right: Side) => {
-    const [leftTrace, rightTrace] = [left.record.traces[0], right.record.traces[0]];
-    assert.ok(leftTrace && rightTrace);
-    const pair: Pair = { prompt: 't', kind: 'trace', leftTrace, rightTrace };
+    const [one, other] = [left.record.observations[0], right.record.observations[0]];
+    assert.ok(one && other);
+    const pair: Pair = { prompt: 't', kind: 'trace', left: one, right: other };
     return (await examine(pair, reader(left), reader(right))).finding.reason;
   };
 

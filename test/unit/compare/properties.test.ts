@@ -4,11 +4,11 @@ import fc from 'fast-check';
 import { satisfies } from '../../../src/compare/agreement.ts';
 import { compare } from '../../../src/compare/compare.ts';
 import { Gauge } from '../../../src/compare/distance.ts';
-import type { Agreement, RelationResult, Side } from '../../../src/compare/types.ts';
-import type { Body } from '../../../src/record/body.ts';
+import type { Agreement, RelationResult } from '../../../src/compare/types.ts';
 import { outcomeDigest } from '../../../src/record/outcome.ts';
+import type { Side } from '../../../src/record/side.ts';
 import type { Requirement } from '../../../src/suite/schema.ts';
-import { body, side } from '../support/records.ts';
+import { type Body, body, side } from '../support/records.ts';
 
 const ids = fc.integer({ min: 0, max: 50_000 });
 const nats = fc.integer({ min: -(2 ** 20), max: 0 }).map((n) => n / 2 ** 15);

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { compare } from '../../../src/compare/compare.ts';
 import { relations } from '../../../src/compare/relations/index.ts';
-import type { RelationResult, Side } from '../../../src/compare/types.ts';
-import type { Body } from '../../../src/record/body.ts';
+import type { RelationResult } from '../../../src/compare/types.ts';
+import type { Side } from '../../../src/record/side.ts';
 import { RELATIONS, type RelationName, type Requirement } from '../../../src/suite/schema.ts';
 import {
+  type Body,
   body,
   type Given,
   modules,
@@ -351,21 +352,21 @@ describe('what relations ask for', () => {
       );
     assert.deepEqual(needs('full'), {
       rerun: ['generate-alone', 'generate-again'],
-      restart: ['generate-alone', 'score-alone', 'trace-alone'],
+      restart: ['generate-alone', 'score-alone'],
       batch: ['generate-alone', 'generate-together', 'generate-strangers'],
       order: ['generate-together', 'generate-reversed'],
       'prefix-cache': ['generate-alone', 'generate-warm'],
       prefill: ['generate-alone', 'force-alone', 'score-alone'],
-      baseline: ['generate-alone', 'force-alone', 'score-alone', 'trace-alone'],
+      baseline: ['generate-alone', 'force-alone', 'score-alone'],
     });
     assert.deepEqual(needs('score'), {
       rerun: ['score-alone', 'score-again'],
-      restart: ['score-alone', 'trace-alone'],
+      restart: ['score-alone'],
       batch: ['score-alone', 'score-together', 'score-strangers'],
       order: ['score-together', 'score-reversed'],
       'prefix-cache': [],
       prefill: [],
-      baseline: ['score-alone', 'trace-alone'],
+      baseline: ['score-alone'],
     });
   });
 
@@ -694,11 +695,16 @@ describe('what a pass lacks is unmeasured beside the others', () => {
     const passes = { 'generate-alone': PROMPTS, 'trace-alone': trace };
     const run = side({
       lifetimes: { 'lifetime-1': passes, 'lifetime-2': passes },
-      change: (r) => ({ ...r, traces: r.traces.filter(({ lifetime }) => lifetime === 'lifetime-1') }),
+      change: (r) => ({
+        ...r,
+        observations: r.observations.filter(
+          ({ lifetime, pass }) => lifetime === 'lifetime-1' || pass !== 'trace-alone',
+        ),
+      }),
     });
     const found = await check('restart', run);
     assert.deepEqual([found.status, told(found).at(-1)], ['unmeasured', 'trace trace unmeasured']);
-    assert.match(found.findings.at(-1)?.reason ?? '', /lifetime-2 has no trace of it/);
+    assert.match(found.findings.at(-1)?.reason ?? '', /trace-alone has no observation of it/);
     const one = side({
       lifetimes: { 'lifetime-1': passes, 'lifetime-2': passes },
       change: withWitness('trace-alone', () => ({ process: 'unknown' }), 'lifetime-2'),

@@ -7,7 +7,7 @@ import { execa } from 'execa';
 import { BASELINE_SCHEMA, type BaselineMeta } from '../../../src/baseline/port.ts';
 import { openRecord, RecordWriter, writeBaselineMeta } from '../../../src/disk/record-folder.ts';
 import { temporaryFolder } from '../support/folder.ts';
-import { body, side } from '../support/records.ts';
+import { body, channelsOf, side } from '../support/records.ts';
 import { rejectedBy } from '../support/suites.ts';
 
 const bodies = { a: body(), b: body({ tokens: [7] }) };
@@ -15,7 +15,7 @@ const { record } = side({ passes: { 'generate-1': bodies } });
 
 async function write(folder: string): Promise<string[]> {
   await using writer = await RecordWriter.create(folder);
-  const digests = [await writer.addBody(bodies.a), await writer.addBody(bodies.b)];
+  const digests = [await writer.addBody(channelsOf(bodies.a)), await writer.addBody(channelsOf(bodies.b))];
   await writer.commit(record);
   return digests;
 }
@@ -28,13 +28,13 @@ describe('a record that was written', () => {
     const opened = await openRecord(folder);
     assert.deepEqual(opened.record, record);
     for (const [i, bits] of Object.values(bodies).entries())
-      assert.deepEqual(await opened.readBody(record.observations[i]?.body ?? ''), bits);
+      assert.deepEqual(await opened.readBody(record.observations[i]?.body ?? ''), channelsOf(bits));
   });
 
   test('keeps equal bits once', async () => {
     await using temporary = await temporaryFolder();
     await using writer = await RecordWriter.create(join(temporary.path, 'record'));
-    assert.equal(await writer.addBody(body()), await writer.addBody(body()));
+    assert.equal(await writer.addBody(channelsOf(body())), await writer.addBody(channelsOf(body())));
     await writer.commit(record);
     assert.equal((await readdir(join(temporary.path, 'record', 'bodies'))).length, 1);
   });
@@ -76,7 +76,7 @@ describe('a record that was not finished', () => {
     await using temporary = await temporaryFolder();
     {
       await using writer = await RecordWriter.create(join(temporary.path, 'record'));
-      await writer.addBody(body());
+      await writer.addBody(channelsOf(body()));
     }
     assert.deepEqual(await readdir(temporary.path), []);
   });

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { firstObservations, outcomeDigest, outcomeDigests } from '../../../src/record/outcome.ts';
-import type { Observation, RunRecord } from '../../../src/record/schema.ts';
-import { body, FINGERPRINT, modules, side } from '../support/records.ts';
+import { channelOf, type Observation, type RunRecord } from '../../../src/record/schema.ts';
+import { body, FINGERPRINT, modules, side, withChannel } from '../support/records.ts';
 
 const bits = { a: body(), b: body({ tokens: [20, 21, 22] }) };
 const { record } = side({ passes: { 'generate-1': bits, 'generate-2': bits } });
@@ -14,6 +14,9 @@ const withFirst = (change: (o: Observation) => Partial<Observation>): RunRecord 
 });
 /** The same digest with its last bit turned. */
 const flipped = (hex: string) => hex.slice(0, -1) + (Number.parseInt(hex.slice(-1), 16) ^ 1).toString(16);
+
+const turned = (name: string) => (o: Observation) =>
+  withChannel(o, name, { sha256: flipped(channelOf(o, name)?.sha256 ?? '') });
 
 describe('the outcome of a record is the same', () => {
   const same: Readonly<Record<string, RunRecord>> = {
@@ -47,9 +50,7 @@ describe('the outcome of a record is the same', () => {
         o.pass === 'generate-2' ? { ...o, input: flipped(o.input) } : o,
       ),
     },
-    'when only the text was decoded otherwise': withFirst(({ text }) => ({
-      text: { ...text, sha256: flipped(text.sha256) },
-    })),
+    'when only the text was decoded otherwise': withFirst(turned('text')),
     'when the body is kept under another name': withFirst((o) => ({ body: flipped(o.body) })),
   };
   for (const [name, other] of Object.entries(same))
@@ -58,15 +59,11 @@ describe('the outcome of a record is the same', () => {
 
 describe('the outcome of a record changes with', () => {
   const changes: Readonly<Record<string, RunRecord>> = {
-    'one bit of the prompt tokens': withFirst(({ promptTokens: x }) => ({
-      promptTokens: { ...x, sha256: flipped(x.sha256) },
-    })),
-    'one bit of the tokens': withFirst(({ tokens: x }) => ({ tokens: { ...x, sha256: flipped(x.sha256) } })),
-    'one bit of the log-probabilities': withFirst(({ logprobs: x }) => ({
-      logprobs: { ...x, sha256: flipped(x.sha256) },
-    })),
-    'one bit of the top k': withFirst(({ topK: x }) => ({ topK: { ...x, sha256: flipped(x.sha256) } })),
-    'the number of tokens': withFirst(({ tokens: x }) => ({ tokens: { ...x, count: x.count + 1 } })),
+    'one bit of the prompt tokens': withFirst(turned('prompt-tokens')),
+    'one bit of the tokens': withFirst(turned('tokens')),
+    'one bit of the log-probabilities': withFirst(turned('logprobs')),
+    'one bit of the top k': withFirst(turned('top-k')),
+    'the number of tokens': withFirst((o) => withChannel(o, 'tokens', { count: 3 })),
     'how it ended': withFirst(() => ({ finishReason: 'stop' })),
     'what was asked': withFirst(({ input }) => ({ input: flipped(input) })),
     'the name of a prompt': {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parseRecord } from '../../../src/record/parse.ts';
 import type { RunRecord } from '../../../src/record/schema.ts';
-import { body, modules, side, withPass, withRequest } from '../support/records.ts';
+import { body, modules, side, withPass, withRequest, withTree } from '../support/records.ts';
 import { thrownBy } from '../support/suites.ts';
 
 const { record } = side({
@@ -14,6 +14,7 @@ const { record } = side({
   texts: ['text'],
 });
 const [first] = record.observations;
+const traced = record.observations.find(({ pass }) => pass === 'trace-alone')?.channels ?? [];
 /** The record with one observation changed. */
 const but = (change: object, pass = 'generate-1', prompt = 'a'): RunRecord => ({
   ...record,
@@ -32,10 +33,15 @@ describe('a record is refused that', () => {
   const cases: readonly (readonly [string, unknown, RegExp])[] = [
     ['is no JSON', '{', /^x\/record\.json is no JSON\.$/],
     ['is empty', '', /is no JSON/],
-    ['is of another version', { ...record, schema: 'deterministic-ml/record/v2' }, /schema/],
+    [
+      'is of an older version',
+      { ...record, schema: 'deterministic-ml/record/v1' },
+      /^x\/record\.json is a `deterministic-ml\/record\/v1`, and this version reads `deterministic-ml\/record\/v2`/,
+    ],
+    ['is of no version', { ...record, schema: 'deterministic-ml/report/v2' }, /schema/],
     ['lacks its fingerprint', { ...record, fingerprint: undefined }, /fingerprint/],
     ['has a key too many', { ...record, extra: 1 }, /extra/],
-    ['has no observation', { ...record, observations: [] }, /observations/],
+    ['has no observation', { ...record, observations: [] }, /no observation/],
     [
       'has the same observation twice',
       { ...record, observations: [...record.observations, first] },
@@ -73,22 +79,17 @@ describe('a record is refused that', () => {
     ],
     [
       'has no trace where it traced',
-      { ...record, traces: [] },
+      { ...record, observations: record.observations.filter(({ pass }) => pass !== 'trace-alone') },
       /no observation of lifetime-1\/trace-alone\/trace/,
     ],
     [
-      'has a trace in another pass',
-      { ...record, traces: record.traces.map((t) => ({ ...t, pass: 'generate-1' })) },
-      /is a trace in another pass/,
-    ],
-    [
       'has an observation in a pass that only traces',
-      { ...record, observations: [{ ...first, pass: 'trace-alone' }] },
-      /in a pass that only traces/,
+      but({ channels: first?.channels.filter(({ name }) => name !== 'text') }, 'trace-alone', 'trace'),
+      /with tokens in a pass that only traces/,
     ],
     [
       'has a trace without a module',
-      { ...record, traces: record.traces.map((t) => ({ ...t, modules: { ...t.modules, count: 0 } })) },
+      but({ channels: traced.map((one) => ({ ...one, count: 0 })) }, 'trace-alone', 'trace'),
       /without a single module/,
     ],
     [
@@ -100,11 +101,6 @@ describe('a record is refused that', () => {
       'asks a prompt twice',
       withPass('generate-1', () => ({ groups: [['a'], ['b'], ['a']] }))(record),
       /generate-1 that asks one prompt twice/,
-    ],
-    [
-      'traces two texts at once',
-      withPass('trace-alone', () => ({ groups: [['trace', 'other']] }))(record),
-      /traces more than one text/,
     ],
     [
       'tells of a request twice',
@@ -133,7 +129,7 @@ describe('a record is refused that', () => {
     ],
     [
       'lists nothing beside its tokens',
-      but({ topK: { k: 0, sha256: 'f'.repeat(64) } }),
+      but({ channels: first?.channels.map((one) => (one.name === 'top-k' ? { ...one, count: 0 } : one)) }),
       /generate-1\/a without the best log-probabilities/,
     ],
     ['generated what was given', but({ finishReason: 'given' }), /ended by `given` in a generate pass/],
@@ -144,7 +140,7 @@ describe('a record is refused that', () => {
     ],
     [
       'has a text where nothing was generated',
-      but({ text: first?.text }, 'score-alone'),
+      but({ channels: first?.channels }, 'score-alone'),
       /with a text in a score pass/,
     ],
     [
@@ -221,6 +217,49 @@ describe('a record is refused that', () => {
     });
 });
 
+describe('the tree of digests', () => {
+  const refusedTree = (change: (record: RunRecord) => RunRecord) => refused(change(record)).message;
+
+  test('grows from every channel of every observation', () => {
+    const turned = but({ channels: first?.channels.map((one) => ({ ...one, sha256: 'f'.repeat(64) })) });
+    assert.match(
+      refusedTree(() => turned),
+      /another digest of its pass lifetime-1\/generate-1 than its observations give/,
+    );
+    assert.deepEqual(parseRecord(JSON.stringify(withTree(turned)), 'x'), withTree(turned));
+    assert.notEqual(withTree(turned).digest, record.digest);
+  });
+
+  test('is checked at each level', () => {
+    assert.match(
+      refusedTree((r) => ({ ...r, digest: 'f'.repeat(64) })),
+      /another digest of its whole/,
+    );
+    assert.match(
+      refusedTree((r) => ({ ...r, lifetimes: r.lifetimes.map((l) => ({ ...l, digest: 'f'.repeat(64) })) })),
+      /another digest of its lifetime-1/,
+    );
+  });
+
+  test('is the same wherever and whenever a pass ran, and in whatever order it observed', () => {
+    const other = withTree({
+      ...withPass('generate-1', () => ({ seconds: 99 }))(record),
+      observations: record.observations.toReversed(),
+    });
+    assert.equal(other.digest, record.digest);
+  });
+});
+
+test('unhealthy GPUs may stop a run before anything was observed', () => {
+  const stopped = withTree({
+    ...record,
+    health: { state: 'unhealthy', reasons: ['GPU 0: 3 pages wait for a reset'] },
+    lifetimes: [],
+    observations: [],
+  });
+  assert.deepEqual(parseRecord(JSON.stringify(stopped), 'x'), stopped);
+});
+
 test('a long list of problems is cut', () => {
   const broken: unknown = {
     ...record,
@@ -230,10 +269,12 @@ test('a long list of problems is cut', () => {
 });
 
 test('a pass may be unavailable, and strangers are not observed', () => {
-  const none = withPass('score-alone', () => ({ unavailable: 'no prompt log-probabilities' }))({
-    ...record,
-    observations: record.observations.filter(({ pass }) => pass !== 'score-alone'),
-  });
+  const none = withTree(
+    withPass('score-alone', () => ({ unavailable: 'no prompt log-probabilities' }))({
+      ...record,
+      observations: record.observations.filter(({ pass }) => pass !== 'score-alone'),
+    }),
+  );
   assert.deepEqual(parseRecord(JSON.stringify(none), 'x'), none);
   const strangers = side({ passes: { 'generate-strangers': { a: body() } } }).record;
   assert.deepEqual(parseRecord(JSON.stringify(strangers), 'x'), strangers);

@@ -42,7 +42,10 @@ describe('coverage', () => {
     // The first token comes out of the prefill.
     assert.deepEqual(found.get('decode'), { exercised: true, by: 'force: 2 steps, generate: 2 steps' });
     assert.deepEqual(found.get('greedy sampling'), { exercised: true, by: 'generate: 1 prompt' });
-    assert.deepEqual(found.get('every module'), { exercised: true, by: 'trace: 2 modules' });
+    assert.deepEqual(found.get('every module'), {
+      exercised: true,
+      by: 'trace: 2 modules, in the scored texts',
+    });
     assert.equal(found.get('tokenizer and chat template')?.exercised, true);
   });
 

@@ -23,7 +23,7 @@ const FULL = await (async () => {
     'generate-together': bits,
     'force-alone': bits,
     'score-alone': { ...bits, text: bits.capital },
-    'trace-alone': { trace: modules({ a: '1', b: module }) },
+    'trace-alone': { text: modules({ a: '1', b: module }) },
   });
   const options = { texts: ['text'] };
   const trusted = side({ lifetimes: { 'lifetime-1': lifetime(BEFORE, '2') }, ...options });
@@ -144,6 +144,7 @@ test('every agreement has a place in the schema', () => {
     'modules-differ': true,
     'logprobs-differ': true,
     'tokens-differ': true,
+    'text-differs': true,
     'inputs-differ': true,
     unmeasured: true,
     added: true,

@@ -144,7 +144,6 @@ describe('passes', () => {
       'generate-again',
       'force-alone',
       'score-alone',
-      'trace-alone',
     ]);
     assert.deepEqual(names(plan(asking('rerun')).passes), ['generate-alone', 'generate-again']);
     assert.deepEqual(names(plan(asking('order, batch')).passes), [
@@ -157,7 +156,7 @@ describe('passes', () => {
 
   test('of a refresh make a baseline and its floor, whatever the suite asks for', () => {
     const { passes } = plan(asking('rerun'), PROMPTS, 'refresh');
-    for (const pass of ['generate-alone', 'force-alone', 'score-alone', 'score-strangers', 'trace-alone'])
+    for (const pass of ['generate-alone', 'force-alone', 'score-alone', 'score-strangers'])
       assert.ok(names(passes).includes(pass), pass);
   });
 
@@ -166,7 +165,6 @@ describe('passes', () => {
       'generate-alone',
       'force-alone',
       'score-alone',
-      'trace-alone',
     ]);
   });
 

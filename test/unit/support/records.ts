@@ -1,7 +1,14 @@
-import type { RelationResult, Side } from '../../../src/compare/types.ts';
-import type { ModuleDigest, RequestWitness } from '../../../src/engine/protocol.ts';
+import type { RelationResult } from '../../../src/compare/types.ts';
 import type { Fingerprint } from '../../../src/fingerprint/schema.ts';
-import { type Body, describeBody, packBody } from '../../../src/record/body.ts';
+import { packBody } from '../../../src/record/body.ts';
+import {
+  type Channel,
+  type ChannelDigest,
+  describeChannel,
+  type Steps,
+  stepsOf,
+  type TensorDigest,
+} from '../../../src/record/channels.ts';
 import { digestJson, sha256 } from '../../../src/record/digest.ts';
 import {
   ARRANGEMENTS,
@@ -11,9 +18,10 @@ import {
   type Pass,
   RECORD_SCHEMA,
   type RunRecord,
-  type Trace,
 } from '../../../src/record/schema.ts';
-import { describeModules } from '../../../src/record/trace.ts';
+import type { Side } from '../../../src/record/side.ts';
+import { lifetimeDigest, passDigest, recordDigest } from '../../../src/record/tree.ts';
+import type { RequestWitness } from '../../../src/record/witness.ts';
 import { type RelationName, Sampling } from '../../../src/suite/schema.ts';
 
 /** The bits of one prompt in one pass, as short as a test wants them. */
@@ -25,6 +33,31 @@ export interface Bits {
   readonly top?: readonly (readonly (readonly [number, number])[])[];
   readonly text?: string;
 }
+
+/** The bits of one observation: what its numbers are, its text, and its modules where it was traced. */
+export interface Body extends Steps {
+  readonly text: string;
+  readonly modules?: readonly TensorDigest[];
+}
+
+/** As an engine gives them: no text where the tokens were given. */
+export function channelsOf({ modules: traced, ...bits }: Body, kind: Pass['kind'] = 'generate'): Channel[] {
+  const given = kind !== 'generate';
+  return [
+    { name: 'prompt-tokens', kind: 'ids', ids: bits.promptTokens },
+    { name: 'tokens', kind: 'ids', ids: bits.tokens },
+    { name: 'logprobs', kind: 'nats', nats: bits.logprobs },
+    { name: 'top-k', kind: 'ranked', k: bits.k, ids: bits.topIds, nats: bits.topLogprobs },
+    ...(given ? [] : [{ name: 'text', kind: 'text', text: bits.text } as const]),
+    ...(traced === undefined ? [] : [{ name: 'modules', kind: 'digests', digests: traced } as const]),
+  ];
+}
+
+/** What a trace alone gives of a prompt. */
+const traceOf = (traced: readonly TensorDigest[]): Channel[] => [
+  { name: 'prompt-tokens', kind: 'ids', ids: Uint32Array.of(1, 2, 3) },
+  { name: 'modules', kind: 'digests', digests: traced },
+];
 
 export function body({
   promptTokens = [1, 2, 3],
@@ -60,24 +93,24 @@ export function roleOf(name: string): Pick<Pass, 'kind' | 'arrangement'> {
 
 export function observation(prompt: string, bits: Body, more: Partial<Observation> = {}): Observation {
   const { kind } = roleOf(more.pass ?? 'generate-1');
-  const given = kind === 'force' || kind === 'score';
-  const seen = given ? { ...bits, text: '' } : bits;
+  const given = kind !== 'generate';
+  const channels = channelsOf(bits, kind);
   return {
     lifetime: 'lifetime-1',
     pass: 'generate-1',
     prompt,
     input: given ? digestJson({ [kind]: prompt }) : inputDigest(prompt),
-    ...describeBody(seen),
     finishReason: given ? 'given' : 'length',
-    body: sha256(packBody(seen)),
+    channels: channels.map(describeChannel),
+    body: sha256(packBody(channels)),
     ...more,
   };
 }
 
 /** What each prompt of a pass gave, by prompt: modules of a trace, else bits. */
-export type Given = Readonly<Record<string, Body | readonly ModuleDigest[]>>;
+export type Given = Readonly<Record<string, Body | readonly TensorDigest[]>>;
 
-const isModules = (given: Body | readonly ModuleDigest[]): given is readonly ModuleDigest[] =>
+const isModules = (given: Body | readonly TensorDigest[]): given is readonly TensorDigest[] =>
   Array.isArray(given);
 
 /** A pass that went as it was planned: its witness shows what its arrangement is for. */
@@ -123,7 +156,22 @@ export function pass(
       ...witness,
     },
     sampling: { temperature: 0 },
+    digest: passDigest([]),
   };
+}
+
+/** The same record with the digests that its observations give. */
+export function withTree(record: RunRecord): RunRecord {
+  const lifetimes = record.lifetimes.map((held) => {
+    const passes = held.passes.map((one) => ({
+      ...one,
+      digest: passDigest(
+        record.observations.filter(({ lifetime, pass: of }) => lifetime === held.lifetime && of === one.pass),
+      ),
+    }));
+    return { ...held, passes, digest: lifetimeDigest(passes) };
+  });
+  return { ...record, lifetimes, digest: recordDigest(lifetimes) };
 }
 
 function groupsOf(arrangement: Arrangement, ids: readonly string[]): string[][] {
@@ -142,7 +190,7 @@ function groupsOf(arrangement: Arrangement, ids: readonly string[]): string[][] 
 }
 
 /** Modules of a model in the order in which they ran: each is named by a word and computes a letter. */
-export const modules = (computed: Readonly<Record<string, string>>, nans = 0): ModuleDigest[] =>
+export const modules = (computed: Readonly<Record<string, string>>, nans = 0): TensorDigest[] =>
   Object.entries(computed).map(([name, value]) => ({ name, sha256: sha256(value), nans }));
 
 export const FINGERPRINT: Fingerprint = {
@@ -195,33 +243,26 @@ export function side({
 }: SideOptions): Side & {
   readonly opened: string[];
 } {
-  const bodies = new Map<string, Body>();
-  const traced = new Map<string, readonly ModuleDigest[]>();
+  const bodies = new Map<string, readonly Channel[]>();
   const observations: Observation[] = [];
-  const traces: Trace[] = [];
   for (const [lifetime, held] of Object.entries(lifetimes))
     for (const [name, prompts] of Object.entries(held))
       for (const [prompt, given] of Object.entries(prompts)) {
-        if (isModules(given)) {
-          const body = digestJson(given);
-          traced.set(body, given);
-          const promptTokens = { count: 3, sha256: sha256('prompt') };
-          const input = digestJson({ trace: prompt });
-          traces.push({
-            lifetime,
-            pass: name,
-            prompt,
-            input,
-            promptTokens,
-            modules: describeModules(given),
-            body,
-          });
-          continue;
-        }
-        const seen = observation(prompt, given, { lifetime, pass: name });
-        const one = texts.includes(prompt) ? { ...seen, input: inputDigest(prompt) } : seen;
-        bodies.set(one.body, one.finishReason === 'given' ? { ...given, text: '' } : given);
-        observations.push(one);
+        const { kind } = roleOf(name);
+        const channels = isModules(given) ? traceOf(given) : channelsOf(given, kind);
+        const seen: Observation = {
+          ...{ lifetime, pass: name, prompt },
+          input: texts.includes(prompt)
+            ? inputDigest(prompt)
+            : kind === 'generate'
+              ? inputDigest(prompt)
+              : digestJson({ [kind]: prompt }),
+          finishReason: kind === 'generate' ? 'length' : 'given',
+          channels: channels.map(describeChannel),
+          body: sha256(packBody(channels)),
+        };
+        bodies.set(seen.body, channels);
+        observations.push(seen);
       }
   const prompts = [...new Set(observations.map(({ prompt }) => prompt))];
   const record: RunRecord = {
@@ -247,9 +288,12 @@ export function side({
       passes: Object.entries(held).map(([name, of]) =>
         pass(name, of, { process: `${17 + index}@12345`, ...witness }),
       ),
+      digest: lifetimeDigest([]),
     })),
+    source: 'engine',
+    health: { state: 'not-told', reasons: [] },
     observations,
-    traces,
+    digest: recordDigest([]),
     vocabulary: digestJson('vocabulary'),
   };
   const opened: string[] = [];
@@ -260,16 +304,18 @@ export function side({
     return found;
   };
   return {
-    record: change(record),
+    record: withTree(change(record)),
     opened,
     readBody: async (digest) => open(bodies, digest),
-    readModules: async (digest) => open(traced, digest),
     readTokens: async (digest) => {
       throw new Error(`no tokens ${digest}`);
     },
     readVocabulary: async () => {
       opened.push('vocabulary');
-      const ids = [...bodies.values()].flatMap(({ tokens, topIds }) => [...tokens, ...topIds]);
+      const ids = [...bodies.values()].flatMap((channels) => {
+        const { tokens, topIds } = stepsOf(channels);
+        return [...tokens, ...topIds];
+      });
       return new Map(ids.map((id) => [id, `<${id}>`]));
     },
   };
@@ -328,3 +374,19 @@ export function random(seed: number): (below: number) => number {
     return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * below);
   };
 }
+
+/** An observation in which one channel is told otherwise. */
+export const withChannel = (
+  observation: Observation,
+  name: string,
+  change: Partial<ChannelDigest>,
+): Observation => ({
+  ...observation,
+  channels: observation.channels.map((one) => (one.name === name ? { ...one, ...change } : one)),
+});
+
+/** The same without it. */
+export const withoutChannel = (observation: Observation, name: string): Observation => ({
+  ...observation,
+  channels: observation.channels.filter((one) => one.name !== name),
+});

@@ -1,16 +1,15 @@
 import type { BaselineMeta } from '../../../src/baseline/port.ts';
-import type { Claim, Finding, OpenedRecord, RelationResult, Side } from '../../../src/compare/types.ts';
+import type { Claim, Finding, RelationResult } from '../../../src/compare/types.ts';
 import { RecordWriter, writeBaselineMeta } from '../../../src/disk/record-folder.ts';
-import type { Body } from '../../../src/record/body.ts';
 import { digestJson } from '../../../src/record/digest.ts';
 import { outcomeDigest, outcomeDigests } from '../../../src/record/outcome.ts';
-import type { Trace } from '../../../src/record/schema.ts';
+import type { OpenedRecord, Side } from '../../../src/record/side.ts';
 import { compareAsked } from '../../../src/report/derive.ts';
 import { type Evidence, makeReport } from '../../../src/report/make.ts';
 import type { BaselineView, Report } from '../../../src/report/model.ts';
 import type { ReportedDivergence, ReportedRelation } from '../../../src/report/schema.ts';
 import { parseSuite } from '../../../src/suite/parse.ts';
-import { side } from './records.ts';
+import { type Body, side } from './records.ts';
 import { SAMPLE } from './suites.ts';
 
 export const PROVENANCE = {
@@ -127,11 +126,8 @@ export async function reportOf(
 export async function writeRun(folder: string, { record, ...bits }: Side): Promise<OpenedRecord> {
   await using writer = await RecordWriter.create(folder);
   for (const { body } of record.observations) await writer.addBody(await bits.readBody(body));
-  const traces: Trace[] = [];
-  for (const one of record.traces)
-    traces.push({ ...one, body: await writer.addModules(await bits.readModules(one.body)) });
   const vocabulary = await writer.addVocabulary(await bits.readVocabulary());
-  return await writer.commit({ ...record, traces, vocabulary });
+  return await writer.commit({ ...record, vocabulary });
 }
 
 /** The same, as a baseline. */
@@ -171,6 +167,8 @@ export function finding(prompt: string, more: Partial<Finding> = {}): Finding {
     },
     distance: null,
     trace: null,
+    modules: null,
+    unmeasured: [],
     reason: null,
     ...more,
   };

@@ -5,6 +5,7 @@ import { formatKey } from '../../../src/baseline/port.ts';
 import { recallDigests, rememberDigests } from '../../../src/disk/digest-memory.ts';
 import { keepCopy, openRecord, RecordWriter, writeBaselineMeta } from '../../../src/disk/record-folder.ts';
 import { readReport, writeReport } from '../../../src/disk/report-file.ts';
+import { describeChannel } from '../../../src/record/channels.ts';
 import { digestJson } from '../../../src/record/digest.ts';
 import { body, side } from './records.ts';
 import { checkReport, metaOf, PROVENANCE, writeBaseline, writeRun } from './reports.ts';
@@ -28,7 +29,8 @@ const RUN_IDS: Readonly<Record<string, string>> = { old: '1', new: '2' };
 async function bodiesOf(folder: string): Promise<string> {
   const { record, readBody } = await openRecord(folder);
   const texts: string[] = [];
-  for (const { body: digest } of record.observations) texts.push((await readBody(digest)).text);
+  for (const { body: digest } of record.observations)
+    texts.push(digestJson((await readBody(digest)).map(describeChannel)));
   return digestJson({ record, texts });
 }
 

@@ -324,7 +324,10 @@ describe('modules', () => {
   });
 
   test('that no module differs means something only where the inputs are the same and something differs', () => {
-    const same = finding('trace', { kind: 'trace', agreement: 'identical', holds: true, divergence: null });
+    const same = finding('b', {
+      ...{ kind: 'score', agreement: 'identical', holds: true, divergence: null },
+      modules: 9,
+    });
     const of = (...findings: Parameters<typeof seesNoModule>[0]['findings']) => seesNoModule({ findings });
     assert.equal(of(same, finding('a')), true);
     assert.equal(of(same, finding('a', { agreement: 'inputs-differ' })), false);
@@ -470,19 +473,17 @@ describe('groups', () => {
       divergence: divergence({ tokenStep: null, logprobSteps: 473, steps: 511 }),
     },
     finding('a', { kind: 'force', agreement: 'unmeasured', divergence: null, textIdentical: null }),
-    // A prompt may be called like the traced text.
-    finding('trace', { kind: 'generate' }),
-    finding('trace', { kind: 'trace', agreement: 'modules-differ', divergence: null, textIdentical: null }),
+    finding('b', { kind: 'generate' }),
+    finding('b', { kind: 'trace', agreement: 'modules-differ', divergence: null, textIdentical: null }),
   ];
 
   test('hold what all kinds of passes saw of a prompt, worst first', () => {
     const groups = groupsOf(findings);
     assert.deepEqual(
-      groups.map(({ prompt, isTrace, worst }) => [prompt, isTrace, worst.kind]),
+      groups.map(({ prompt, worst }) => [prompt, worst.kind]),
       [
-        ['trace', false, 'generate'],
-        ['a', false, 'score'],
-        ['trace', true, 'trace'],
+        ['b', 'generate'],
+        ['a', 'score'],
       ],
     );
     const a = groups[1];

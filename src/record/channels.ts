@@ -1,0 +1,167 @@
+import { z } from 'zod';
+import { UserError } from '../errors.ts';
+import { blake2b, digestJson, sha256 } from './digest.ts';
+import { bitsOf, littleEndian } from './words.ts';
+
+/** What a tensor came to: SHA-256 over its rows' bytes, in token order. */
+export const TensorDigest = z.strictObject({
+  /** Of the module that gave it, e.g. `model.layers.15.mlp.down_proj`; of several ranks, `rank 1: …` leads it. */
+  name: z.string().max(512),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  nans: z.number().int().nonnegative(),
+});
+export type TensorDigest = z.infer<typeof TensorDigest>;
+
+/**
+ * One thing that an engine gave for a prompt, as bits. What a name means: `prompt-tokens`, `tokens` (one a step; of a
+ * score every token but the first), `logprobs` (nats of those tokens), `top-k` (the k best of each step), `text`,
+ * `modules` (what each module of the model gave, in the order in which they ran).
+ */
+export type Channel = { readonly name: string } & (
+  | { readonly kind: 'ids'; readonly ids: Uint32Array }
+  | { readonly kind: 'nats'; readonly nats: Float32Array }
+  /** Steps x k entries, row by row; falling nats, ties by rising id. */
+  | {
+      readonly kind: 'ranked';
+      readonly k: number;
+      readonly ids: Uint32Array;
+      readonly nats: Float32Array;
+    }
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'digests'; readonly digests: readonly TensorDigest[] }
+);
+
+export const KINDS = [
+  'ids',
+  'nats',
+  'ranked',
+  'text',
+  'digests',
+] as const satisfies readonly Channel['kind'][];
+
+/** What `record.json` keeps of a channel. */
+export const ChannelDigest = z.strictObject({
+  name: z.string().regex(/^[a-z][a-z0-9-]{0,63}$/, 'the name of a channel'),
+  /** Ids, nats and tensors: how many. Ranked: k. Text: bytes of UTF-8. */
+  count: z.number().int().nonnegative(),
+  /** Of numbers as 4 bytes little-endian, ranked ids before their nats; of UTF-8; of names and digests as RFC 8785 JSON. */
+  sha256: z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256 in 64 hex digits'),
+  /** NaNs among what can be one; null for what cannot. */
+  nans: z.number().int().nonnegative().nullable(),
+  /** BLAKE2b-512 of a text, which is what the predecessor `deterministic-ml` published; null for all else. */
+  blake2b: z
+    .string()
+    .regex(/^[0-9a-f]{128}$/)
+    .nullable(),
+});
+export type ChannelDigest = z.infer<typeof ChannelDigest>;
+
+/**
+ * Everything `record.json` keeps of a channel, computed from its bits.
+ *
+ * @throws UserError `record-invalid` for what no engine can mean: an id of 2^31 or more, a log-probability of
+ * positive infinity. Negative infinity is legitimate: a token that sampling parameters rule out.
+ */
+export function describeChannel(channel: Channel): ChannelDigest {
+  const { name } = channel;
+  const base = { name, nans: null, blake2b: null };
+  switch (channel.kind) {
+    case 'ids':
+      refuseIds(channel.ids);
+      return { ...base, count: channel.ids.length, sha256: sha256(littleEndian(channel.ids)) };
+    case 'nats': {
+      const { nats } = channel;
+      return { ...base, count: nats.length, sha256: sha256(littleEndian(nats)), nans: countNans(nats) };
+    }
+    case 'ranked': {
+      const { k, ids, nats } = channel;
+      refuseIds(ids);
+      const bytes = Buffer.concat([littleEndian(ids), littleEndian(nats)]);
+      return { ...base, count: k, sha256: sha256(bytes), nans: countNans(nats) };
+    }
+    case 'text': {
+      const { text } = channel;
+      return { ...base, count: Buffer.byteLength(text), sha256: sha256(text), blake2b: blake2b(text) };
+    }
+    case 'digests': {
+      const { digests } = channel;
+      return {
+        ...base,
+        count: digests.length,
+        sha256: digestJson(digests.map((one) => [one.name, one.sha256])),
+        nans: digests.reduce((sum, { nans }) => sum + nans, 0),
+      };
+    }
+  }
+}
+
+/** No vocabulary is this large; an id beyond it is damage, such as a -1 that was read as unsigned. */
+const MAX_IDS = 2 ** 31;
+
+function refuseIds(ids: Uint32Array): void {
+  // Indexed: an iterator costs ten times as much on millions of ids.
+  for (let i = 0; i < ids.length; i++) {
+    const id = ids[i] ?? 0;
+    if (id >= MAX_IDS) throw impossible(`the token id ${id}, beyond any vocabulary`);
+  }
+}
+
+const INFINITY_BITS = 0x7f80_0000;
+
+function countNans(values: Float32Array): number {
+  const bits = bitsOf(values);
+  let nans = 0;
+  for (let i = 0; i < bits.length; i++) {
+    const word = bits[i] ?? 0;
+    if ((word & 0x7fff_ffff) > INFINITY_BITS) nans++;
+    else if (word === INFINITY_BITS) throw impossible('a log-probability of positive infinity');
+  }
+  return nans;
+}
+
+function impossible(what: string): UserError {
+  return new UserError(
+    'record-invalid',
+    `an observation has ${what}.`,
+    'The engine, its harness or the record is broken: see the log.',
+  );
+}
+
+/** The numbers of one observation, step by step. Arrays are in steps; top-k arrays hold steps x k entries, row by row. */
+export interface Steps {
+  readonly promptTokens: Uint32Array;
+  readonly tokens: Uint32Array;
+  /** Nats of the chosen tokens; empty where they are not known. */
+  readonly logprobs: Float32Array;
+  /** 0 where no best candidates are known. */
+  readonly k: number;
+  readonly topIds: Uint32Array;
+  /** Nats, falling; ties by rising id. */
+  readonly topLogprobs: Float32Array;
+}
+
+/** A channel that is not there has no numbers. */
+export function stepsOf(channels: readonly Channel[]): Steps {
+  const ids = (name: string) => {
+    const found = named(channels, name);
+    return found?.kind === 'ids' ? found.ids : new Uint32Array();
+  };
+  const [logprobs, top] = [named(channels, 'logprobs'), named(channels, 'top-k')];
+  const ranked = top?.kind === 'ranked' ? top : undefined;
+  return {
+    promptTokens: ids('prompt-tokens'),
+    tokens: ids('tokens'),
+    logprobs: logprobs?.kind === 'nats' ? logprobs.nats : new Float32Array(),
+    k: ranked?.k ?? 0,
+    topIds: ranked?.ids ?? new Uint32Array(),
+    topLogprobs: ranked?.nats ?? new Float32Array(),
+  };
+}
+
+/** The tensors of a channel of digests; none where it is not there. */
+export function digestsOf(channels: readonly Channel[], name: string): readonly TensorDigest[] {
+  const found = named(channels, name);
+  return found?.kind === 'digests' ? found.digests : [];
+}
+
+const named = (channels: readonly Channel[], name: string) => channels.find((one) => one.name === name);
