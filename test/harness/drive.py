@@ -10,7 +10,6 @@ given the tokens of the generation before them; a pass may be `generate:warm`, `
 from __future__ import annotations
 
 import argparse
-import base64
 import hashlib
 import json
 import os
@@ -73,7 +72,6 @@ class Result:
 
     finished: dict[str, Any]
     observations: dict[str, dict[str, Any]]
-    traces: list[dict[str, Any]]
 
     @property
     def witnessed(self) -> dict[str, dict[str, Any]]:
@@ -103,7 +101,7 @@ class Host:
             [python, "-c", boot], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=base
         )
         start = {
-            "protocol": 1,
+            "protocol": 2,
             "nonce": self.nonce,
             "files": harness_files() if files is None else files,
             "environment": environment or {},
@@ -170,16 +168,17 @@ class Host:
         groups: list[list[str]] | None = None,
         name: str | None = None,
         warm: bool = False,
+        trace: bool = False,
         top_k: int = 5,
     ) -> Result:
         """One pass; each request alone unless `groups` says otherwise."""
         groups = [[one["id"]] for one in requests] if groups is None else groups
         self.send("pass", **{"pass": name or kind}, kind=kind, requests=requests, groups=groups, warm=warm,
-                  topK=top_k, clock=CLOCK)  # fmt: skip
+                  trace=trace or kind == "trace", topK=top_k, clock=CLOCK)  # fmt: skip
         seen: list[dict[str, Any]] = []
         finished = self.expect("pass", seen)
         observations = {event["prompt"]: event for event in seen if event["event"] == "observation"}
-        return Result(finished, observations, [event for event in seen if event["event"] == "trace"])
+        return Result(finished, observations)
 
     def close(self) -> int:
         self.hang_up()
@@ -191,8 +190,14 @@ class Host:
             self.process.stdout.close()
 
 
-def digest(*fields: str) -> str:
-    return hashlib.sha256(b"".join(base64.b64decode(field) for field in fields)).hexdigest()[:12]
+def channel(observation: dict[str, Any], name: str) -> dict[str, Any]:
+    """One channel of an `observation` event; an empty one where there is none of that name."""
+    return next((one for one in observation["channels"] if one["name"] == name), {"name": name})
+
+
+def digest(channel: dict[str, Any]) -> str:
+    """Of all that it holds but its name."""
+    return hashlib.sha256(json.dumps(channel, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _value(text: str) -> Any:
@@ -267,23 +272,24 @@ def main() -> int:
     for number, what in enumerate(options.passes.split(","), 1):
         kind, _, arrangement = what.partition(":")
         requests, groups = arranged(kind, arrangement, prompts, known, options.max_tokens)
-        result = host.run(kind, requests, groups=groups, name=f"{number} {what}", warm=arrangement == "warm")
+        result = host.run(
+            kind,
+            requests,
+            groups=groups,
+            name=f"{number} {what}",
+            warm=arrangement == "warm",
+            trace=kind == "score" and not arrangement,
+        )
         finished = show(result.finished)
         told = finished["unavailable"] or json.dumps(finished["witness"])
         stage(f"{finished['pass']} in {finished['seconds']:.2f} s: {told}")
         for name, event in sorted(result.observations.items()):
             show(event)
             if kind == "generate":
-                known[name] = event["tokens"]
-            print(
-                f"    {name:10} prompt {digest(event['promptTokens'])} tokens {digest(event['tokens'])} "
-                f"logprobs {digest(event['logprobs'])} top {digest(event['topIds'], event['topLogprobs'])} "
-                f"nans {event['nans']} {event['finishReason']} {event['text'][:40]!r}"
-            )
-        for event in result.traces:
-            show(event)
-            digests = hashlib.sha256(json.dumps(event["modules"]).encode()).hexdigest()[:12]
-            print(f"    {event['prompt']:10} {len(event['modules'])} modules {digests}")
+                known[name] = channel(event, "tokens")["data"]
+            print(f"    {name:10} {event['finishReason']} {channel(event, 'text').get('text', '')[:40]!r}")
+            for one in event["channels"]:
+                print(f"        {one['name']:14} {digest(one)} {len(one['digests']) if 'digests' in one else ''}")
     if known:
         host.send("vocabulary", ids=next(iter(known.values())))
         print(f"    {host.expect('vocabulary')['texts']}")

@@ -33,7 +33,7 @@ def tiny_model(folder: Path) -> Path:
 
 _TOY = """
 import ctypes, json, os, subprocess, sys, time
-from .observation import Observation, Pass
+from .observation import Observation, Pass, decoded
 
 NAME = "toy"
 PACKAGE = "json"
@@ -51,9 +51,11 @@ class Toy:
     perturbed = None
 
     def run(self, command, progress):
+        channels = decoded(
+            prompt_tokens=[1, 2], tokens=[7], logprobs=[-0.5], top=[{7: -0.5, 8: -1.0}], top_k=command["topK"], text="x"
+        )
         observations = [
-            Observation(request["id"], "length", "x", [1, 2], [7], [-0.5], [{7: -0.5, 8: -1.0}])
-            for request in command["requests"]
+            Observation(request["id"], "length", channels) for request in command["requests"]
         ]
         witness = dict.fromkeys(
             ["steps", "generatedTokens", "promptTokens", "maxRunning", "cachedTokens", "preemptions", "requests"]

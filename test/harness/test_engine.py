@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import support  # noqa: F401
-from drive import ENVIRONMENT, PROMPTS, STRANGER, Host, Result, request
+from drive import ENVIRONMENT, PROMPTS, STRANGER, Host, Result, channel, request
 
 MODEL = Path(__file__).resolve().parents[2] / ".cache" / "models" / "SmolLM2-135M-Instruct"
 NEEDS = importlib.util.find_spec("vllm") is None or not (MODEL / "config.json").exists()
@@ -48,13 +48,18 @@ def floats(packed: str) -> list[float]:
     return list(struct.unpack(f"<{len(data) // 4}f", data))
 
 
-def bits(event: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(event[name] for name in ("promptTokens", "tokens", "logprobs", "topIds", "topLogprobs"))
+def bits(event: dict[str, Any]) -> list[dict[str, Any]]:
+    """All numbers of a decoder."""
+    return [channel(event, name) for name in ("prompt-tokens", "tokens", "logprobs", "top-k")]
+
+
+def data(event: dict[str, Any], name: str) -> str:
+    return str(channel(event, name)["data"])
 
 
 def trace(host: Host) -> list[dict[str, Any]]:
-    (event,) = host.run("trace", [request("trace", {"text": TRACE_TEXT})]).traces
-    modules: list[dict[str, Any]] = event["modules"]
+    event = host.run("trace", [request("trace", {"text": TRACE_TEXT})]).observations["trace"]
+    modules: list[dict[str, Any]] = channel(event, "modules")["digests"]
     return modules
 
 
@@ -83,7 +88,7 @@ class PassesTest(unittest.TestCase):
         ]
 
     def given(self) -> list[dict[str, Any]]:
-        tokens = {name: event["tokens"] for name, event in self.generated.observations.items()}
+        tokens = {name: data(event, "tokens") for name, event in self.generated.observations.items()}
         return [{**one, "tokens": tokens[one["id"]]} for one in self.requests()]
 
     def test_nothing_is_perturbed(self) -> None:
@@ -94,7 +99,7 @@ class PassesTest(unittest.TestCase):
         self.assertIsNone(forced.finished["unavailable"])
         for name, event in forced.observations.items():
             self.assertEqual(bits(event), bits(self.generated.observations[name]))
-            self.assertEqual((event["finishReason"], event["text"]), ("given", ""))
+            self.assertEqual((event["finishReason"], channel(event, "text")), ("given", {"name": "text"}))
         self.assertEqual(
             [seen["decodeSteps"] for seen in forced.finished["witness"]["requests"]], [TOKENS - 1] * 2, "decoded"
         )
@@ -104,8 +109,8 @@ class PassesTest(unittest.TestCase):
         # Among them the end of the sequence, which must not end it.
         tokens = [2, 40000, 2, 7]
         event = self.host.run("force", [request("a", PROMPTS["capital"], tokens=packed(tokens))]).observations["a"]
-        self.assertEqual(ids(event["tokens"]), tokens)
-        self.assertTrue(all(logprob < -3 for logprob in floats(event["logprobs"])))
+        self.assertEqual(ids(data(event, "tokens")), tokens)
+        self.assertTrue(all(logprob < -3 for logprob in floats(data(event, "logprobs"))))
 
     def test_a_forced_request_leaves_its_neighbours_alone(self) -> None:
         capital, sky = self.given()
@@ -121,10 +126,12 @@ class PassesTest(unittest.TestCase):
         for name, event in first.observations.items():
             free = self.generated.observations[name]
             self.assertEqual(bits(event), bits(second.observations[name]))
-            sequence = [*ids(free["promptTokens"]), *ids(free["tokens"])]
-            self.assertEqual(ids(event["tokens"]), sequence[1:])
-            self.assertEqual((event["promptTokens"], event["finishReason"]), (free["promptTokens"], "given"))
-            for scored, decoded in zip(floats(event["logprobs"])[-TOKENS:], floats(free["logprobs"])):
+            sequence = [*ids(data(free, "prompt-tokens")), *ids(data(free, "tokens"))]
+            self.assertEqual(ids(data(event, "tokens")), sequence[1:])
+            self.assertEqual(
+                (data(event, "prompt-tokens"), event["finishReason"]), (data(free, "prompt-tokens"), "given")
+            )
+            for scored, decoded in zip(floats(data(event, "logprobs"))[-TOKENS:], floats(data(free, "logprobs"))):
                 self.assertAlmostEqual(scored, decoded, delta=1e-3)
         self.assertEqual(first.finished["witness"]["requests"][0]["chunks"], [5 + TOKENS])
 
@@ -133,9 +140,9 @@ class PassesTest(unittest.TestCase):
         asked = [request("few", PROMPTS["capital"], limit=4), request("all", long)]
         result = self.host.run("score", asked)
         few, everything = result.observations["few"], result.observations["all"]
-        self.assertEqual(ids(few["tokens"]), ids(few["promptTokens"])[1:4])
-        self.assertGreater(len(ids(everything["promptTokens"])), 1999)
-        self.assertEqual(len(ids(everything["tokens"])), 1022)
+        self.assertEqual(ids(data(few, "tokens")), ids(data(few, "prompt-tokens"))[1:4])
+        self.assertGreater(len(ids(data(everything, "prompt-tokens"))), 1999)
+        self.assertEqual(len(ids(data(everything, "tokens"))), 1022)
         self.assertEqual(result.witnessed["all"]["chunks"], [256, 256, 256, 255])
 
     def test_tokens_beyond_the_vocabulary(self) -> None:
@@ -169,7 +176,7 @@ class PassesTest(unittest.TestCase):
         self.assertEqual(witness["cachedTokens"], cached)
         self.assertEqual(witness["generatedTokens"], 4, "of the observed run alone")
         self.assertEqual(
-            sum(warm.witnessed["long"]["chunks"]) + cached, len(ids(cold.observations["long"]["promptTokens"]))
+            sum(warm.witnessed["long"]["chunks"]) + cached, len(ids(data(cold.observations["long"], "prompt-tokens")))
         )
         self.assertEqual(bits(warm.observations["long"]), bits(cold.observations["long"]))
 
@@ -180,7 +187,7 @@ class PassesTest(unittest.TestCase):
         seen = result.witnessed
         self.assertEqual([seen[name]["together"] for name in ("capital", "stranger", "sky")], [2, 2, 1])
         self.assertNotEqual(
-            result.observations["capital"]["logprobs"], self.generated.observations["capital"]["logprobs"]
+            data(result.observations["capital"], "logprobs"), data(self.generated.observations["capital"], "logprobs")
         )
 
     def test_the_scheduler_takes_them_up_in_the_order_of_submission(self) -> None:
@@ -192,7 +199,7 @@ class PassesTest(unittest.TestCase):
         capital, sky = self.requests()
         sky["sampling"] = {**sky["sampling"], "max_tokens": 3}
         result = self.host.run("generate", [capital, sky], groups=[["capital", "sky"]])
-        self.assertEqual([len(ids(event["tokens"])) for event in result.observations.values()], [3, TOKENS])
+        self.assertEqual([len(ids(data(event, "tokens"))) for event in result.observations.values()], [3, TOKENS])
         self.assertEqual(result.finished["sampling"]["max_tokens"], TOKENS, "of the first")
 
     def test_vocabulary(self) -> None:
@@ -214,9 +221,9 @@ class PassesTest(unittest.TestCase):
         self.addCleanup(host.close)
         self.assertIn("chat_template.jinja", lifetime["perturbed"])
         changed = host.run("generate", self.requests(max_tokens=1)).observations
-        prompts = {name: ids(event["promptTokens"]) for name, event in self.generated.observations.items()}
-        self.assertEqual(ids(changed["capital"]["promptTokens"]), prompts["capital"], "no template takes part")
-        self.assertEqual(ids(changed["sky"]["promptTokens"])[1:], prompts["sky"])
+        prompts = {name: ids(data(event, "prompt-tokens")) for name, event in self.generated.observations.items()}
+        self.assertEqual(ids(data(changed["capital"], "prompt-tokens")), prompts["capital"], "no template takes part")
+        self.assertEqual(ids(data(changed["sky"], "prompt-tokens"))[1:], prompts["sky"])
 
 
 if __name__ == "__main__":

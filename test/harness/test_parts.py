@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import support
-from deterministic_ml.engines.observation import Observation
+from deterministic_ml.engines.observation import Observation, decoded, digests, ids, pack_ids
 from deterministic_ml.harness.digests import digest_model, identity, needed
 from deterministic_ml.harness.errors import HarnessError
 from deterministic_ml.harness.fingerprint import cpu_level, environment
@@ -91,37 +91,55 @@ class DigestsTest(unittest.TestCase):
 
 
 class ObservationTest(unittest.TestCase):
-    def packed(self, top_k: int, logprob: float, top: dict[int, float]) -> dict[str, Any]:
-        return Observation("p", "stop", "é", [1], [9], [logprob], [top]).packed(top_k)
+    def channels(self, top_k: int, logprob: float, top: dict[int, float], text: str | None = "é") -> dict[str, Any]:
+        channels = decoded(prompt_tokens=[1], tokens=[9], logprobs=[logprob], top=[top], top_k=top_k, text=text)
+        event = Observation("p", "stop", channels).packed()
+        self.assertEqual((event["prompt"], event["finishReason"]), ("p", "stop"))
+        return {channel["name"]: channel for channel in event["channels"]}
 
-    def ids(self, packed: dict[str, Any]) -> tuple[int, ...]:
-        return struct.unpack(f"<{packed['topK']}I", base64.b64decode(packed["topIds"]))
+    def ids(self, channel: dict[str, Any]) -> tuple[int, ...]:
+        return struct.unpack(f"<{channel['k']}I", base64.b64decode(channel["ids"]))
+
+    def test_channels_of_a_decoder_in_order(self) -> None:
+        channels = self.channels(1, -0.5, {9: -0.5})
+        self.assertEqual(list(channels), ["prompt-tokens", "tokens", "logprobs", "top-k", "text"])
+        self.assertEqual(channels["tokens"], {"name": "tokens", "kind": "ids", "data": pack_ids([9])})
+        self.assertEqual(channels["text"], {"name": "text", "kind": "text", "text": "é"})
+        self.assertNotIn("text", self.channels(1, -0.5, {9: -0.5}, text=None))
+
+    def test_a_further_channel_comes_last(self) -> None:
+        first = Observation("p", "given", [ids("prompt-tokens", [1])])
+        seen = first.and_also(digests("modules", [{"name": "a", "sha256": "0", "nans": 0}]))
+        self.assertEqual([channel["name"] for channel in seen.packed()["channels"]], ["prompt-tokens", "modules"])
+        self.assertEqual(len(first.channels), 1)
 
     def test_best_first_then_by_id_without_the_chosen_beyond_k(self) -> None:
-        packed = self.packed(3, -4.0, {9: -4.0, 8: -1.0, 3: -1.0, 5: -0.5})
-        self.assertEqual(self.ids(packed), (5, 3, 8))
-        self.assertEqual(packed["nans"], 0)
+        top = self.channels(3, -4.0, {9: -4.0, 8: -1.0, 3: -1.0, 5: -0.5})["top-k"]
+        self.assertEqual((self.ids(top), top["k"], top["nans"]), ((5, 3, 8), 3, 0))
 
     def test_nan_is_counted_and_last(self) -> None:
-        packed = self.packed(2, math.nan, {9: math.nan, 8: -1.0})
-        self.assertEqual((self.ids(packed), packed["nans"]), ((8, 9), 2))
+        channels = self.channels(2, math.nan, {9: math.nan, 8: -1.0})
+        self.assertEqual(self.ids(channels["top-k"]), (8, 9))
+        self.assertEqual([channels[name]["nans"] for name in ("logprobs", "top-k")], [1, 1])
 
     def test_minus_zero_and_infinity(self) -> None:
-        packed = self.packed(1, -0.0, {9: -math.inf})
-        self.assertEqual(base64.b64decode(packed["logprobs"]), struct.pack("<f", 0.0))
-        self.assertEqual(base64.b64decode(packed["topLogprobs"]), struct.pack("<f", -math.inf))
+        channels = self.channels(1, -0.0, {9: -math.inf})
+        self.assertEqual(base64.b64decode(channels["logprobs"]["data"]), struct.pack("<f", 0.0))
+        self.assertEqual(base64.b64decode(channels["top-k"]["nats"]), struct.pack("<f", -math.inf))
 
     def test_bits_that_would_be_lost_are_an_error(self) -> None:
         with self.assertRaisesRegex(ValueError, "no float32"):
-            self.packed(0, -0.1, {})
+            self.channels(0, -0.1, {})
 
     def test_too_few(self) -> None:
         with self.assertRaisesRegex(ValueError, "fewer than 2"):
-            self.packed(2, -0.5, {9: -0.5})
+            self.channels(2, -0.5, {9: -0.5})
+        with self.assertRaisesRegex(ValueError, "for 2 tokens"):
+            decoded(prompt_tokens=[1], tokens=[9, 8], logprobs=[-0.5], top=[{9: -0.5}], top_k=1)
 
     def test_none(self) -> None:
-        packed = self.packed(0, -0.5, {9: -0.5})
-        self.assertEqual((packed["topIds"], packed["topLogprobs"]), ("", ""))
+        top = self.channels(0, -0.5, {9: -0.5})["top-k"]
+        self.assertEqual((top["ids"], top["nats"], top["k"]), ("", "", 0))
 
 
 class FingerprintTest(unittest.TestCase):

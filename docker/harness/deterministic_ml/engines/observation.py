@@ -1,4 +1,9 @@
-"""What a pass gives, in the bits that travel."""
+"""What a pass gives, in the bits that travel.
+
+A channel is one thing that an engine gave for a prompt, such as its tokens; `ChannelEvent` of the protocol says which
+shapes there are. `ids`, `nats`, `ranked`, `written` and `digests` make one of each shape. A dense decoder's are made by
+`decoded`; another engine may name its own.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +11,18 @@ import base64
 import math
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypedDict
+
+Channel = Mapping[str, Any]
+
+
+class Digest(TypedDict):
+    """`TensorDigest` of the protocol."""
+
+    name: str
+    sha256: str
+    nans: int
 
 
 @dataclass(frozen=True)
@@ -15,47 +30,17 @@ class Observation:
     """What one prompt gave in one pass."""
 
     prompt: str
+    # `stop`, `length`, `abort`, `unknown`; `given` where the tokens were.
     finish_reason: str
-    text: str
-    prompt_tokens: Sequence[int]
-    tokens: Sequence[int]
-    # For each step: the token's log-probability, and the log-probabilities that the engine told by token.
-    logprobs: Sequence[float]
-    top: Sequence[Mapping[int, float]]
+    # Each name once.
+    channels: Sequence[Channel]
 
-    def packed(self, top_k: int) -> dict[str, Any]:
-        """Fields of the `observation` event."""
-        best = [pair for step in self.top for pair in _best(step, top_k)]
-        if len(best) != len(self.tokens) * top_k or len(self.logprobs) != len(self.tokens):
-            raise ValueError(f"the engine gave fewer than {top_k} log-probabilities for a step of {self.prompt!r}")
-        top = [logprob for _, logprob in best]
-        return {
-            "prompt": self.prompt,
-            "finishReason": self.finish_reason,
-            "text": self.text,
-            "promptTokens": pack_ids(self.prompt_tokens),
-            "tokens": pack_ids(self.tokens),
-            "logprobs": _float32(self.logprobs),
-            "topK": top_k,
-            "topIds": pack_ids(token for token, _ in best),
-            "topLogprobs": _float32(top),
-            # Counted first: a broken model gives constant bits, which look perfectly reproducible.
-            "nans": sum(map(math.isnan, [*self.logprobs, *top])),
-        }
-
-
-@dataclass(frozen=True)
-class Trace:
-    """What each module gave in one prefill."""
-
-    prompt: str
-    prompt_tokens: Sequence[int]
-    # `ModuleDigest` of the protocol.
-    modules: list[dict[str, Any]]
+    def and_also(self, channel: Channel) -> Observation:
+        return replace(self, channels=[*self.channels, channel])
 
     def packed(self) -> dict[str, Any]:
-        """Fields of the `trace` event."""
-        return {"prompt": self.prompt, "promptTokens": pack_ids(self.prompt_tokens), "modules": self.modules}
+        """Fields of the `observation` event."""
+        return {"prompt": self.prompt, "finishReason": self.finish_reason, "channels": list(self.channels)}
 
 
 @dataclass(frozen=True)
@@ -65,9 +50,72 @@ class Pass:
     # Effective sampling parameters, read back from the engine's own object.
     sampling: dict[str, Any] = field(default_factory=dict)
     observations: list[Observation] = field(default_factory=list)
-    traces: list[Trace] = field(default_factory=list)
     # Why this engine cannot do such a pass; then it gave nothing.
     unavailable: str | None = None
+
+
+def decoded(
+    *,
+    prompt_tokens: Sequence[int],
+    tokens: Sequence[int],
+    logprobs: Sequence[float],
+    top: Sequence[Mapping[int, float]],
+    top_k: int,
+    text: str | None = None,
+) -> list[Channel]:
+    """Channels of what a decoder did, step by step.
+
+    `logprobs` has each token's own log-probability, `top` for each step those that the engine told, by token.
+    No `text` where the tokens were given.
+    @raises ValueError for another number of steps, and for bits that float32 would lose
+    """
+    if len(logprobs) != len(tokens) or len(top) != len(tokens):
+        raise ValueError(f"the engine gave {len(logprobs)} log-probabilities, {len(top)} of them ranked, "
+                         f"for {len(tokens)} tokens")  # fmt: skip
+    channels = [
+        ids("prompt-tokens", prompt_tokens),
+        ids("tokens", tokens),
+        nats("logprobs", logprobs),
+        ranked("top-k", top, top_k),
+    ]
+    return channels if text is None else [*channels, written("text", text)]
+
+
+def ids(name: str, values: Iterable[int]) -> Channel:
+    return {"name": name, "kind": "ids", "data": pack_ids(values)}
+
+
+def nats(name: str, values: Sequence[float]) -> Channel:
+    # NaNs are counted first: a broken model gives constant bits, which look perfectly reproducible.
+    return {"name": name, "kind": "nats", "data": _float32(values), "nans": sum(map(math.isnan, values))}
+
+
+def ranked(name: str, steps: Sequence[Mapping[int, float]], k: int) -> Channel:
+    """The k best of each step, by falling log-probability, then id.
+
+    @raises ValueError where a step has fewer
+    """
+    best = [pair for step in steps for pair in _best(step, k)]
+    if len(best) != len(steps) * k:
+        raise ValueError(f"the engine gave fewer than {k} log-probabilities for a step")
+    values = [logprob for _, logprob in best]
+    return {
+        "name": name,
+        "kind": "ranked",
+        "k": k,
+        "ids": pack_ids(token for token, _ in best),
+        "nats": _float32(values),
+        "nans": sum(map(math.isnan, values)),
+    }
+
+
+def written(name: str, text: str) -> Channel:
+    return {"name": name, "kind": "text", "text": text}
+
+
+def digests(name: str, tensors: Sequence[Digest]) -> Channel:
+    """Of tensors, in the order in which they were ready."""
+    return {"name": name, "kind": "digests", "digests": list(tensors)}
 
 
 def pack_ids(values: Iterable[int]) -> str:

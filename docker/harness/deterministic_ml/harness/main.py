@@ -19,7 +19,7 @@ from .fetch import fetch_model
 from .fingerprint import Facts, fingerprint
 from .lifeline import DONE, FAILED, STOPPED, Lifeline, activity
 
-PROTOCOL = 1
+PROTOCOL = 2
 PASS_KINDS = ("generate", "force", "score", "trace")
 
 
@@ -112,9 +112,7 @@ def _run_pass(running: engines.Running, command: Command, channel: Channel) -> N
     result = running.run(command, channel.progress(name, len(command["requests"])))
     seconds = time.monotonic() - began
     for observation in result.observations:
-        channel.emit("observation", **{"pass": name}, **observation.packed(command["topK"]))
-    for trace in result.traces:
-        channel.emit("trace", **{"pass": name}, **trace.packed())
+        channel.emit("observation", **{"pass": name}, **observation.packed())
     channel.emit(
         "pass",
         **{"pass": name},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ....harness.channel import Command, Progress
 from ....harness.errors import HarnessError, describe
-from ...observation import Observation, Pass, unpack_ids
+from ...observation import Observation, Pass, decoded, unpack_ids
 from ..arrange import Job, Request, arrange
 from ..sampling import GREEDY, parameters
 from ..watch import nothing_seen
@@ -89,7 +89,12 @@ def run(engine: Vllm, command: Command, progress: Progress) -> Pass:
         )
         return Job(request["id"], True, prompt, prompt, params)
 
-    result = arrange(engine, command, progress, job, _observe)
+    def observe(job: Job, output: Any) -> Observation:
+        (completion,) = output.outputs
+        channels = decoded(prompt_tokens=job.prompt_tokens, top_k=command["topK"], **generate.steps(completion))
+        return Observation(job.id, "given", channels)
+
+    result = arrange(engine, command, progress, job, observe)
     # The tokens are in the observations already, and `sampling` tells of the first one only.
     sampling = {name: value for name, value in result.sampling.items() if name != engine.forcing.field}
     return dataclasses.replace(result, sampling=sampling)
@@ -105,8 +110,3 @@ def beyond_vocabulary(engine: Vllm, command: Command) -> str | None:
     if any(token >= size for request in command["requests"] for token in given(request)):
         return f"given tokens lie beyond this model's vocabulary of {size}"
     return None
-
-
-def _observe(job: Job, output: Any) -> Observation:
-    (completion,) = output.outputs
-    return Observation(job.id, "given", "", job.prompt_tokens, **generate.steps(completion))

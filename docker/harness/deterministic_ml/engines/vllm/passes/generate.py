@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ....harness.channel import Command, Progress
-from ...observation import Observation, Pass
+from ...observation import Observation, Pass, decoded
 from ..arrange import Job, Request, arrange
 from ..sampling import parameters
 
@@ -18,7 +18,15 @@ def run(engine: Vllm, command: Command, progress: Progress) -> Pass:
     def job(request: Request) -> Job:
         return free(engine, request, command)
 
-    return arrange(engine, command, progress, job, _observe)
+    def observe(job: Job, output: Any) -> Observation:
+        (completion,) = output.outputs
+        reason = completion.finish_reason
+        channels = decoded(
+            prompt_tokens=output.prompt_token_ids, text=completion.text, top_k=command["topK"], **steps(completion)
+        )
+        return Observation(job.id, reason if reason in ("stop", "length", "abort") else "unknown", channels)
+
+    return arrange(engine, command, progress, job, observe)
 
 
 def free(engine: Vllm, request: Request, command: Command) -> Job:
@@ -28,7 +36,7 @@ def free(engine: Vllm, request: Request, command: Command) -> Job:
 
 
 def steps(completion: Any) -> dict[str, Any]:
-    """Fields of an observation that tell what came out at each step."""
+    """Arguments of `decoded` that tell what came out at each step."""
     return {
         "tokens": list(completion.token_ids),
         "logprobs": [step[token].logprob for token, step in zip(completion.token_ids, completion.logprobs)],
@@ -38,15 +46,3 @@ def steps(completion: Any) -> dict[str, Any]:
 
 def told(step: Mapping[int, Any]) -> dict[int, float]:
     return {token: entry.logprob for token, entry in step.items()}
-
-
-def _observe(job: Job, output: Any) -> Observation:
-    (completion,) = output.outputs
-    reason = completion.finish_reason
-    return Observation(
-        prompt=job.id,
-        finish_reason=reason if reason in ("stop", "length", "abort") else "unknown",
-        text=completion.text,
-        prompt_tokens=output.prompt_token_ids,
-        **steps(completion),
-    )

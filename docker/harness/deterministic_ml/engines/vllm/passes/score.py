@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ....harness.channel import Command, Progress
-from ...observation import Observation, Pass
+from ...observation import Observation, Pass, decoded
 from ..arrange import Job, Request, arrange
 from ..sampling import GREEDY, parameters
 from ..watch import nothing_seen
@@ -19,6 +20,23 @@ if TYPE_CHECKING:
 def run(engine: Vllm, command: Command, progress: Progress) -> Pass:
     if reason := beyond_vocabulary(engine, command):
         return Pass(nothing_seen(engine.processes), unavailable=reason)
+
+    def observe(job: Job, output: Any) -> Observation:
+        tokens, positions = job.tokens[1:], output.prompt_logprobs[1:]
+        channels = decoded(
+            prompt_tokens=job.prompt_tokens,
+            tokens=tokens,
+            logprobs=[position[token].logprob for token, position in zip(tokens, positions)],
+            top=[told(position) for position in positions],
+            top_k=command["topK"],
+        )
+        return Observation(job.id, "given", channels)
+
+    return arrange(engine, command, progress, prefilled(engine, command), observe)
+
+
+def prefilled(engine: Vllm, command: Command) -> Callable[[Request], Job]:
+    """The prefill of a whole sequence, with the logits of all its positions."""
     # One token is generated, and dropped: the engine does not prefill without.
     longest = engine.config.model_config.max_model_len - 1
 
@@ -28,17 +46,4 @@ def run(engine: Vllm, command: Command, progress: Progress) -> Pass:
         params = parameters({**GREEDY, "max_tokens": 1}, prompt_logprobs=command["topK"])
         return Job(request["id"], request["observed"], prompt, sequence, params)
 
-    return arrange(engine, command, progress, job, _observe)
-
-
-def _observe(job: Job, output: Any) -> Observation:
-    tokens, positions = job.tokens[1:], output.prompt_logprobs[1:]
-    return Observation(
-        prompt=job.id,
-        finish_reason="given",
-        text="",
-        prompt_tokens=job.prompt_tokens,
-        tokens=tokens,
-        logprobs=[position[token].logprob for token, position in zip(tokens, positions)],
-        top=[told(position) for position in positions],
-    )
+    return job

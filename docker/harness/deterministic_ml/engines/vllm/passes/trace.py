@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ....harness.channel import Command, Progress
 from ....harness.errors import HarnessError
-from ...observation import Observation, Pass, Trace
-from ..arrange import Job, Request, arrange
-from ..sampling import GREEDY, parameters
+from ...observation import Digest, Observation, Pass, digests, ids
+from ..arrange import Job, arrange
 from ..watch import nothing_seen
+from .score import prefilled
 
 if TYPE_CHECKING:
     from ..engine import Vllm
@@ -25,29 +25,23 @@ def run(engine: Vllm, command: Command, progress: Progress) -> Pass:
     if len(observed) != 1:
         raise HarnessError("protocol-violation", f"a trace has one observed request, not {len(observed)}")
 
-    def job(request: Request) -> Job:
-        prompt = engine.tokenise(request, command["clock"])
-        params = parameters({**GREEDY, "max_tokens": 1})
-        return Job(request["id"], request["observed"], prompt, prompt, params)
-
     engine.llm.collective_rpc("begin_trace")
     try:
-        result = arrange(engine, command, progress, job, _observe)
+        result = arrange(engine, command, progress, prefilled(engine, command), _observe)
     finally:
         ranks = engine.llm.collective_rpc("end_trace")
     if not all(ranks):
         raise HarnessError("engine-failed", "a worker ran a prefill, and none of its model's modules told an output")
     (observation,) = result.observations
-    trace = Trace(observation.prompt, observation.prompt_tokens, merged(ranks))
-    return dataclasses.replace(result, observations=[], traces=[trace])
+    return dataclasses.replace(result, observations=[observation.and_also(digests("modules", merged(ranks)))])
 
 
-def merged(ranks: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+def merged(ranks: list[list[Digest]]) -> list[Digest]:
     """One list: ranks that run the same modules (tensor parallel) in step, others (pipeline) one after another."""
     if len(ranks) == 1:
         return ranks[0]
     names = [[module["name"] for module in modules] for modules in ranks]
-    named = [
+    named: list[list[Digest]] = [
         [{**module, "name": f"rank {rank}: {module['name']}"} for module in modules]
         for rank, modules in enumerate(ranks)
     ]
@@ -56,4 +50,4 @@ def merged(ranks: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
 
 
 def _observe(job: Job, output: Any) -> Observation:
-    return Observation(job.id, "given", "", job.prompt_tokens, [], [], [])
+    return Observation(job.id, "given", [ids("prompt-tokens", job.prompt_tokens)])
