@@ -45,7 +45,7 @@ const ROOMS: Readonly<Record<string, Law>> = {
   suite: { rooms: [], packages: ['zod', 'yaml', 'fastest-levenshtein'] },
   fingerprint: { rooms: [], packages: ['zod'] },
   record: {
-    rooms: ['compare', 'engine', 'fingerprint', 'suite'],
+    rooms: ['fingerprint', 'suite'],
     packages: ['zod', 'canonicalize', 'node:crypto'],
   },
   compare: { rooms: ['compare/relations', 'engine', 'record', 'suite'], packages: [] },
@@ -114,7 +114,7 @@ const ROOMS: Readonly<Record<string, Law>> = {
     packages: [],
   },
   changes: {
-    rooms: ['baseline', 'compare', 'engine', 'fingerprint', 'job', 'run', 'suite', 'trust'],
+    rooms: ['baseline', 'compare', 'engine', 'fingerprint', 'job', 'record', 'run', 'suite', 'trust'],
     packages: [],
   },
   tell: {

@@ -309,7 +309,7 @@ export function driftReport(): Report {
     moved('essay', 'score', { bits: 5, nats: 0.036, seed: 6 }),
     moved('capital', 'generate', { bits: 1, nats: 0.02, seed: 7 }),
     moved('capital', 'force', { bits: 1, nats: 0.02, seed: 7 }),
-    moved('capital', 'score', { bits: 0, nats: 0.022, seed: 8 }),
+    { ...moved('capital', 'score', { bits: 0, nats: 0.022, seed: 8 }), trace: trace(), modules: 391 },
     base0('json-tool-call', 'generate'),
     moved('json-tool-call', 'score', { bits: 40, nats: 0.011, seed: 9 }),
     moved('arithmetic', 'generate', { bits: 30, nats: 0.017, seed: 11 }),
@@ -319,7 +319,6 @@ export function driftReport(): Report {
     base0('translate-to-finnish', 'score'),
     moved('wikipedia-en', 'score', { bits: 0, nats: 0.038, seed: 14 }),
     moved('code-python', 'score', { bits: 2, nats: 0.029, seed: 15 }),
-    { ...base0('trace', 'trace'), agreement: 'modules-differ', holds: false, trace: trace() },
   ];
   const same = PROMPTS.map((prompt) => base0(prompt, 'generate'));
   return base(

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { type Known, perturbations, type Subject } from '../../../src/changes/known.ts';
 import { inFolder, type Measured, measureChange, measureOnce, once } from '../../../src/changes/measure.ts';
 import { measureYardstick } from '../../../src/changes/yardstick.ts';
-import type { OpenedRecord } from '../../../src/compare/types.ts';
+import type { OpenedRecord } from '../../../src/record/side.ts';
 import { makePlan } from '../../../src/run/plan.ts';
 import type { Computes, EngineOptions } from '../support/engine.ts';
 import { Job, SUITE } from '../support/job.ts';

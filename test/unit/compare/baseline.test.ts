@@ -381,7 +381,10 @@ describe('kinds of passes', () => {
   });
 
   test('a prompt or text that is gone is removed once', async () => {
-    const found = await against(full(), side({ passes: { ...FULL, 'score-alone': { a: A }, 'trace-alone': {} } }));
+    const found = await against(
+      full(),
+      side({ passes: { ...FULL, 'score-alone': { a: A }, 'trace-alone': {} } }),
+    );
     assert.deepEqual(told(found).at(-1), 'text score removed');
     assert.equal(found.status, 'held');
   });

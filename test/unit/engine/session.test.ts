@@ -55,7 +55,7 @@ class FakePeer {
   async open(more: Partial<SessionOptions> = {}): Promise<Session> {
     const session = Session.open(this.options(more), TASK, { PYTHONHASHSEED: '0' });
     await this.started();
-    this.emit({ event: 'hello', protocol: 1, pid: 7, python: '3.11.2' });
+    this.emit({ event: 'hello', protocol: 2, pid: 7, python: '3.11.2' });
     return session;
   }
 
@@ -113,7 +113,7 @@ test('the first line tells the harness all that it needs, and the program comes 
   assert.deepEqual(
     { ...start, nonce: '' },
     {
-      protocol: 1,
+      protocol: 2,
       nonce: '',
       files: { 'main.py': 'pass' },
       environment: { A: 'b' },
@@ -121,7 +121,7 @@ test('the first line tells the harness all that it needs, and the program comes 
       deadlineSeconds: 30,
     },
   );
-  fake.emit({ event: 'hello', protocol: 1, pid: 7, python: '3.11' });
+  fake.emit({ event: 'hello', protocol: 2, pid: 7, python: '3.11' });
   await using _session = await opening;
 });
 
@@ -227,12 +227,16 @@ describe('breaking the protocol ends the lifetime:', () => {
       /`pass` came where `done` was due/,
     ],
     'a second greeting': [
-      (fake) => fake.emit({ event: 'hello', protocol: 1, pid: 7, python: '3' }),
+      (fake) => fake.emit({ event: 'hello', protocol: 2, pid: 7, python: '3' }),
       /`hello` came where `done` was due/,
     ],
     'bits that are no base64': [
-      (fake) => fake.emit({ ...OBSERVATION, tokens: 'not base64!' }),
-      /event 1 is malformed: tokens: /,
+      (fake) =>
+        fake.emit({
+          ...OBSERVATION,
+          channels: [{ name: 'tokens', kind: 'ids', data: 'not base64!' }],
+        }),
+      /event 1 is malformed: channels\.0\.data: /,
     ],
     'an observation when none is due': [
       (fake) => fake.emit(OBSERVATION),
@@ -257,7 +261,7 @@ describe('breaking the protocol ends the lifetime:', () => {
     const fake = new FakePeer();
     const opening = Session.open(fake.options(), TASK, {});
     await fake.started();
-    fake.emit({ event: 'hello', protocol: 2, pid: 7, python: '3' });
+    fake.emit({ event: 'hello', protocol: 1, pid: 7, python: '3' });
     assert.match((await rejectedBy(opening)).message, /event 0 is malformed: protocol/);
     assert.equal(fake.stopped, 1);
   });
@@ -457,12 +461,5 @@ const OBSERVATION = {
   pass: 'generate-1',
   prompt: 'a',
   finishReason: 'length',
-  text: 'x',
-  promptTokens: 'AQAAAA==',
-  tokens: 'AQAAAA==',
-  logprobs: 'AAAAvw==',
-  topK: 1,
-  topIds: 'AQAAAA==',
-  topLogprobs: 'AAAAvw==',
-  nans: 0,
+  channels: [{ name: 'tokens', kind: 'ids', data: 'AQAAAA==' }],
 };

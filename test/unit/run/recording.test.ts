@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Session } from '../../../src/engine/session.ts';
+import { stepsOf } from '../../../src/record/channels.ts';
 import { parseRecord } from '../../../src/record/parse.ts';
 import { makePlan, type Plan } from '../../../src/run/plan.ts';
 import { Recording } from '../../../src/run/recording.ts';
@@ -136,7 +137,7 @@ describe('a record that grows', () => {
     const { readVocabulary, record, readBody } = await recording.commit();
     const texts = await readVocabulary();
     const [first] = record.observations;
-    const { tokens, topIds } = await readBody(first?.body ?? '');
+    const { tokens, topIds } = stepsOf(await readBody(first?.body ?? ''));
     for (const id of [...tokens, ...topIds]) assert.equal(texts.get(id), ` w${id}`);
   });
 

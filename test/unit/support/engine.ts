@@ -1,16 +1,17 @@
 import { PassThrough } from 'node:stream';
 import {
+  type ChannelEvent,
   type Command,
-  type ModuleDigest,
   PROTOCOL,
   type Request,
   type Start,
 } from '../../../src/engine/protocol.ts';
 import type { Exit, Peer, Runtime } from '../../../src/engine/runtime.ts';
 import type { HarnessFingerprint } from '../../../src/fingerprint/schema.ts';
-import { littleEndian, uint32 } from '../../../src/record/body.ts';
+import type { TensorDigest } from '../../../src/record/channels.ts';
 import { sha256 } from '../../../src/record/digest.ts';
 import type { Pass, PassKind } from '../../../src/record/schema.ts';
+import { littleEndian, uint32 } from '../../../src/record/words.ts';
 import { FINGERPRINT } from './records.ts';
 
 /*
@@ -26,6 +27,8 @@ export interface Computes {
   /** Another module computes something else. */
   readonly module?: string;
   readonly promptTokens?: readonly number[];
+  /** Its modules do not run one by one. */
+  readonly compiled?: boolean;
   /** Why it does no pass of a kind. */
   readonly unavailable?: Partial<Record<PassKind, string>>;
   /** What it says in place of loading. */
@@ -141,7 +144,7 @@ export class ScriptedEngine implements Runtime {
           const { args, perturbation } = command;
           const load = { start: number, args, perturbation, environment: start.environment };
           this.loads.push(load);
-          computed = computes(load);
+          computed = { compiled: load.args['enforce_eager'] === false, ...computes(load) };
           if (computed.error !== undefined) return emit({ event: 'error', ...computed.error });
           const perturbed = perturbation === null ? null : `${perturbation.kind}, as told`;
           const settings = { requested: args, dropped: [], effective };
@@ -249,13 +252,8 @@ const PROMPT = [1, 2, 3];
 const MODULES = ['model.layers.0.mlp', 'model.norm'];
 
 /** What one request gave: the only place that knows how it looks on the wire. */
-function resultOf({ pass, kind, topK }: PassCommand, request: Request, computes: Computes): object {
+function resultOf({ pass, kind, topK, trace }: PassCommand, request: Request, computes: Computes): object {
   const { promptTokens = PROMPT, nats = -0.25 } = computes;
-  if (kind === 'trace')
-    return {
-      ...{ event: 'trace', pass, prompt: request.id, promptTokens: ids(promptTokens) },
-      modules: modulesOf(computes),
-    };
   const tokens = tokensOf(kind, request, computes);
   // Decoding and prefill give a token the same; of the prompt's own tokens each place gives another.
   const logprobs = tokens.map((_, at) =>
@@ -264,21 +262,31 @@ function resultOf({ pass, kind, topK }: PassCommand, request: Request, computes:
   const top = tokens.flatMap((token, at) =>
     Array.from({ length: topK }, (_, rank) => [token + rank, (logprobs[at] ?? 0) - rank] as const),
   );
+  const decoded: readonly ChannelEvent[] = [
+    { name: 'tokens', kind: 'ids', data: ids(tokens) },
+    { name: 'logprobs', kind: 'nats', data: floats(logprobs), nans: 0 },
+    {
+      ...{ name: 'top-k', kind: 'ranked', k: topK, nans: 0 },
+      ids: ids(top.map(([token]) => token)),
+      nats: floats(top.map(([, value]) => value)),
+    },
+  ];
+  const text = tokens.map((token) => ` w${token}`).join('');
+  const channels: readonly ChannelEvent[] = [
+    { name: 'prompt-tokens', kind: 'ids', data: ids(promptTokens) },
+    ...(kind === 'trace' ? [] : decoded),
+    ...(kind === 'generate' ? [{ name: 'text', kind: 'text', text } as const] : []),
+    ...(trace && (kind === 'trace' || computes.compiled !== true)
+      ? [{ name: 'modules', kind: 'digests', digests: modulesOf(computes) } as const]
+      : []),
+  ];
   return {
-    ...{ event: 'observation', pass, prompt: request.id },
+    ...{ event: 'observation', pass, prompt: request.id, channels },
     finishReason: kind === 'generate' ? 'length' : 'given',
-    text: kind === 'generate' ? tokens.map((token) => ` w${token}`).join('') : '',
-    promptTokens: ids(promptTokens),
-    tokens: ids(tokens),
-    logprobs: floats(logprobs),
-    topK,
-    topIds: ids(top.map(([token]) => token)),
-    topLogprobs: floats(top.map(([, value]) => value)),
-    nans: 0,
   };
 }
 
-function modulesOf({ module = '', nats = -0.25 }: Computes): ModuleDigest[] {
+function modulesOf({ module = '', nats = -0.25 }: Computes): TensorDigest[] {
   return MODULES.map((name) => ({ name, sha256: sha256(`${name} ${nats} ${module}`), nans: 0 }));
 }
 

@@ -6,13 +6,14 @@ import {
   type Lookup,
   type Proof,
 } from '../../../src/baseline/port.ts';
-import type { OpenedRecord, Side } from '../../../src/compare/types.ts';
-import type { ModuleDigest } from '../../../src/engine/protocol.ts';
 import { UserError } from '../../../src/errors.ts';
 import type { NewRecord, Records, Reports } from '../../../src/job/tools.ts';
-import { type Body, packBody, packVocabulary, uint32 } from '../../../src/record/body.ts';
+import { packBody, packVocabulary } from '../../../src/record/body.ts';
+import type { Channel } from '../../../src/record/channels.ts';
 import { sha256 } from '../../../src/record/digest.ts';
 import type { RunRecord } from '../../../src/record/schema.ts';
+import type { OpenedRecord, Side } from '../../../src/record/side.ts';
+import { uint32 } from '../../../src/record/words.ts';
 import type { Report } from '../../../src/report/model.ts';
 import { PROVEN } from './reports.ts';
 
@@ -89,8 +90,7 @@ export class MemoryDisk implements Records, Reports {
 class MemoryRecord implements NewRecord {
   readonly #disk: MemoryDisk;
   readonly #folder: string;
-  readonly #bodies = new Map<string, Body>();
-  readonly #modules = new Map<string, readonly ModuleDigest[]>();
+  readonly #bodies = new Map<string, readonly Channel[]>();
   readonly #tokens = new Map<string, Uint32Array>();
   readonly #vocabularies = new Map<string, ReadonlyMap<number, string>>();
 
@@ -100,12 +100,8 @@ class MemoryRecord implements NewRecord {
     disk.unfinished += 1;
   }
 
-  async addBody(body: Body): Promise<string> {
-    return keep(this.#bodies, packBody(body), body);
-  }
-
-  async addModules(modules: readonly ModuleDigest[]): Promise<string> {
-    return keep(this.#modules, Buffer.from(JSON.stringify(modules)), modules);
+  async addBody(channels: readonly Channel[]): Promise<string> {
+    return keep(this.#bodies, packBody(channels), channels);
   }
 
   async addTokens(tokens: Buffer): Promise<string> {
@@ -120,7 +116,6 @@ class MemoryRecord implements NewRecord {
     return {
       record,
       readBody: async (digest) => held(this.#bodies, digest),
-      readModules: async (digest) => held(this.#modules, digest),
       readTokens: async (digest) => held(this.#tokens, digest),
       readVocabulary: async () => held(this.#vocabularies, record.vocabulary),
     };

@@ -38,8 +38,11 @@ const scored = (shift: number) =>
 const lifetime = (now: typeof BEFORE, shift: number, trace: Readonly<Record<string, string>>) => ({
   'generate-alone': now,
   'force-alone': { capital: now.capital },
-  'score-alone': { capital: scored(shift), sky: scored(0), text: scored(shift) },
-  'trace-alone': { trace: modules(trace) },
+  'score-alone': {
+    capital: { ...scored(shift), modules: modules(trace) },
+    sky: scored(0),
+    text: { ...scored(shift), modules: modules(trace) },
+  },
 });
 const MODULES = { 'layers.0': 'a', 'layers.1': 'b', head: 'c' };
 
@@ -115,16 +118,22 @@ describe('annotations', () => {
 
   test('say where to look when no module differs', async () => {
     const found = annotations(await fullReport({ ...BEFORE, capital: NOW.capital }, 0));
-    assert.match(found[0]?.message ?? '', /Trace: no module differs: the change lies in sampling/);
+    assert.match(
+      found[0]?.message ?? '',
+      /Trace: in the traced texts no module differs: what changed lies outside of modules/,
+    );
     const inputs = annotations(await fullReport({ ...BEFORE, essay: NOW.essay }, 0));
     assert.doesNotMatch(inputs[0]?.message ?? '', /no module differs/);
   });
 
-  test('of modules alone stand on the relations', async () => {
+  test('of modules alone stand on the texts that were traced', async () => {
     const found = annotations(await fullReport(BEFORE, 0, { ...MODULES, head: 'x' }));
     assert.deepEqual(
       found.map(({ title, line }) => [title, line]),
-      [['Drift: traced modules', 11]],
+      [
+        ['Drift: prompt capital', 8],
+        ['Drift: prompt text', 11],
+      ],
     );
     assert.match(
       found[0]?.message ?? '',
@@ -282,7 +291,7 @@ describe('the job summary', () => {
     );
     assert.match(
       text,
-      /\| traced modules \| ❗ modules compute something else \| – \| – \| – \| – \| – \| trace: first/,
+      /\| score: [^|]*first different module: layers\.1 &#40;2 of 3 differ; 1 ran before it and agree&#41;/,
     );
     assert.match(text, /\| <code>text<\/code> \| ❗ .* \| – \| – \| – \| 2 of 4 differ \|/);
   });
@@ -685,12 +694,14 @@ describe('outputs', () => {
     assert.match(verdictLine(report), /^Drift: 2 of 3 prompts \(a hash of the text sees 1\) on cpu-/);
   });
 
-  test('count prompts, not passes, and no traced module', () => {
+  test('count prompts, not passes', () => {
     assert.equal(outputs(FULL)['drift-count'], '4');
     assert.match(verdictLine(FULL), /^Drift: 4 of 4 prompts and texts \(a hash of the text sees 1\)/);
-    const trace = withFindings([finding('trace', { kind: 'trace', agreement: 'modules-differ' })]);
-    assert.equal(outputs(trace)['drift-count'], '0');
-    assert.match(verdictLine(trace), /^Drift: none of 3 prompts, but modules that were traced, on cpu-/);
+    const trace = withFindings([
+      finding('a', { kind: 'trace', agreement: 'modules-differ', textIdentical: null }),
+    ]);
+    assert.equal(outputs(trace)['drift-count'], '1');
+    assert.match(verdictLine(trace), /^Drift: 1 of 3 prompts \(no text was compared\) on cpu-/);
     const score = withFindings([finding('a', { kind: 'score', textIdentical: null })]);
     assert.match(verdictLine(score), /^Drift: 1 of 3 prompts \(no text was compared\)/);
   });

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type BaselineMeta, parseMeta } from '../../../src/baseline/port.ts';
-import type { OpenedRecord } from '../../../src/compare/types.ts';
 import { UserError } from '../../../src/errors.ts';
 import { digestJson, sha256 } from '../../../src/record/digest.ts';
+import type { OpenedRecord } from '../../../src/record/side.ts';
 import type { Rules } from '../../../src/report/model.ts';
 import {
   digestsOf,

@@ -172,7 +172,7 @@ describe('a record', () => {
 
 const FINDING = {
   ...{ prompt: 'capital', kind: 'trace', holds: false, textIdentical: null, divergence: null },
-  ...{ distance: null, trace: null, reason: null },
+  ...{ distance: null, trace: null, reason: null, modules: null, unmeasured: [] },
 } as const satisfies Partial<RelationResult['findings'][number]>;
 
 function reasonOf({ view }: ReturnType<typeof decide>): string {

@@ -113,7 +113,7 @@ describe('a check', () => {
     const traced = report.relations
       .flatMap(({ findings }) => findings)
       .filter(({ agreement }) => agreement === 'modules-differ');
-    assert.equal(traced.length, 1);
+    assert.equal(traced.length, report.work.prompts + report.work.texts, 'one for each scored text');
   });
 
   test('of a suite without the relation `baseline` asks no store', async () => {
