@@ -12,6 +12,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import support  # noqa: F401
+from deterministic_ml.engines.observation import Digest
+from deterministic_ml.engines.vllm import tracing
 from deterministic_ml.engines.vllm.passes import force, trace
 from deterministic_ml.engines.vllm.perturb import files, perturbing, weights
 from deterministic_ml.engines.vllm.watch import Watch
@@ -67,48 +69,19 @@ class TraceTest(unittest.TestCase):
         self.assertIn("`enforce_eager` is off", result.unavailable or "")
 
     def test_ranks(self) -> None:
-        def of(*names: str) -> list[dict[str, Any]]:
-            return [{"name": name} for name in names]
+        def of(*names: str) -> list[Digest]:
+            return [{"name": name, "sha256": "", "nans": 0} for name in names]
 
-        def merged(*ranks: list[dict[str, Any]]) -> list[str]:
-            return [module["name"] for module in trace.merged(list(ranks))]
+        def merged(*ranks: list[Digest]) -> list[str]:
+            return [module["name"] for module in tracing.merged(list(ranks))]
 
         self.assertEqual(merged(of("a", "b")), ["a", "b"])
         in_step = ["rank 0: a", "rank 1: a", "rank 0: b", "rank 1: b"]
         self.assertEqual(merged(of("a", "b"), of("a", "b")), in_step)
         self.assertEqual(merged(of("a", "b"), of("c")), ["rank 0: a", "rank 0: b", "rank 1: c"])
-
-    @WITHOUT_TORCH
-    def test_digests_of_all_tensors_of_an_output(self) -> None:
-        import torch
-        from deterministic_ml.engines.vllm.hooks import Hooks
-
-        class Broken(torch.nn.Module):
-            def forward(self, x: torch.Tensor) -> Any:
-                poison = torch.tensor([float("nan"), 1.0], dtype=torch.bfloat16)
-                return {"a": (x, [poison.to(torch.float8_e4m3fn)]), "b": poison, "c": None, "d": torch.tensor(3)}
-
-        class Model(torch.nn.Module):
-            def __init__(self) -> None:
-                super().__init__()
-                self.inner = Broken()
-
-            def forward(self, x: torch.Tensor) -> torch.Tensor:
-                self.inner(x)
-                return x.t()
-
-        model = Model()
-        hooks = Hooks(model)
-        for x in (torch.zeros(2, 3), torch.ones(2, 3)):
-            model(x)
-        first, second = hooks.remove()
-        self.assertEqual(
-            [(first["name"], first["nans"]), (second["name"], second["nans"])], [("inner", 2), ("Model", 0)]
-        )
-        again = Hooks(model)
-        model(torch.zeros(2, 3))
-        self.assertEqual(again.remove(), [first, second], "the first forward pass counted, and repeats")
-        self.assertEqual(len(model.inner._forward_hooks), 0)
+        gathered_on_one = ["rank 0: a", "rank 1: a", "rank 1: b", "rank 0: c", "rank 1: c"]
+        self.assertEqual(merged(of("a", "c"), of("a", "b", "c")), gathered_on_one)
+        self.assertEqual(merged(of("a"), of()), [], "half a model is none")
 
 
 class WatchTest(unittest.TestCase):

@@ -42,7 +42,9 @@ def arrange(
     progress: Progress,
     job: Callable[[Request], Job],
     observe: Callable[[Job, Any], Observation],
+    submitted: Callable[[Mapping[str, Job]], None] = lambda _: None,
 ) -> Pass:
+    """`submitted` is called before a group runs, with the engine's own id of each of its requests."""
     jobs = {request["id"]: job(request) for request in command["requests"]}
     tokens = _generated(engine)
     watch = Watch(engine.core, engine.scheduler)
@@ -58,14 +60,15 @@ def arrange(
             for _ in _outputs(engine):
                 progress.set(finished, tokens())
         with watch:
-            asked = {}
+            asked, named = {}, {}
             for request in group:
                 name = engine.submit(jobs[request].tokens, jobs[request].params, request)
                 watch.add(name, request)
                 if jobs[request].observed and not sampling:
                     sampling = flat_params(_effective(engine, name, jobs[request]))
                 # Outputs bear the id without the random end that the engine added (assign_request_id).
-                asked[name.partition("-")[0]] = jobs[request]
+                asked[name.partition("-")[0]] = named[name] = jobs[request]
+            submitted(named)
             for outputs in _outputs(engine):
                 watch.stepped()
                 for output in outputs:

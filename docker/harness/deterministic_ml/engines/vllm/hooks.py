@@ -1,48 +1,228 @@
-"""Digests of what a model's modules give."""
+"""Digests of what a model's modules give, by rows: of each request, in the order of its tokens.
+
+How a prefill is cut into chunks, what else is in a step and how a step is padded change no digest: the rows of one
+request go one after another into hashers that live as long as the request. What decides which rows of a tensor are
+whose:
+
+- While the model runs, a tensor belongs to the step's tokens if its first dimension is as long as the step, bare or
+  padded (a leading dimension of one aside).
+- After it (the head of a language model, over some of the positions), what a module was given must lie inside of what
+  the model gave: the rows are known from where. The position after the last known token has no target and is left
+  out, since it depends on the engine whether its logits are there.
+- A tensor of which not every row of a request was seen is left out: tensors that are not by token, rows of which a
+  part came from a cache. So a module is either told whole or not at all, and never under another cut.
+- Of a module that runs more than once in a step (layers share their rotary embedding) the first run counts.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import os
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import torch
+
+from ..observation import Digest
+
+_THREADS = min(8, os.cpu_count() or 1)
+# Of outputs that wait on the host to be hashed.
+_WAITING_BYTES = 512 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows `begin` to `end` of a step are one request's, from its token `first` on."""
+
+    request: str
+    begin: int
+    end: int
+    first: int
 
 
 class Hooks:
     """Listens to every named module of a model, the model itself among them, until removed."""
 
     def __init__(self, model: torch.nn.Module) -> None:
-        # In the order in which outputs were ready: children before their parents.
-        self._digests: dict[str, dict[str, Any]] = {}
+        # Request -> how many of its tokens are digested.
+        self._asked: dict[str, int] = {}
+        # Request -> module -> its tensors by their place in its output. In the order in which outputs were ready:
+        # children before their parents.
+        self._streams: dict[str, dict[str, dict[int, _Stream]]] = {}
+        self._rows: list[Rows] = []
+        self._lengths: set[int] = set()
+        # What the model gave in this step, once it has run.
+        self._given: list[torch.Tensor] | None = None
+        self._hashing = _Hashing()
         self._handles = [
-            module.register_forward_hook(partial(self._note, name or type(module).__name__))
-            for name, module in model.named_modules()
+            model.register_forward_pre_hook(self._begin, with_kwargs=True),
+            *(
+                module.register_forward_hook(partial(self._note, name or type(module).__name__))
+                for name, module in model.named_modules()
+            ),
+            # After the model's own hook above.
+            model.register_forward_hook(self._end),
         ]
 
-    def remove(self) -> list[dict[str, Any]]:
-        """`ModuleDigest` of the protocol, one for each module that gave a tensor."""
+    def expect(self, request: str, tokens: int) -> None:
+        """Digests this request's first `tokens` tokens; others run beside it unseen."""
+        self._asked[request] = tokens
+        self._streams[request] = {}
+
+    def step(self, rows: Sequence[Rows], length: int) -> None:
+        """Before the model runs: whose its next step's rows are, of `length` in all; none of nobody's."""
+        self._rows = [mine for mine in rows if mine.request in self._asked]
+        self._lengths = {length}
+        self._given = None
+
+    def remove(self) -> dict[str, list[Digest]]:
+        """For each expected request its modules that gave a tensor by token."""
         for handle in self._handles:
             handle.remove()
-        return list(self._digests.values())
+        self._given = None
+        self._hashing.finish()
+        told = {}
+        for request, modules in self._streams.items():
+            whole = (
+                (name, [stream for stream in streams.values() if stream.rows == stream.limit])
+                for name, streams in modules.items()
+            )
+            told[request] = [_digest(name, streams) for name, streams in whole if streams]
+        return told
 
-    def _note(self, name: str, _module: torch.nn.Module, _inputs: Any, output: Any) -> None:
-        # The first forward pass counts; a module that layers share tells of the first of them.
-        if name not in self._digests and (tensors := list(_tensors(output))):
-            self._digests[name] = {"name": name, **digest(tensors)}
+    def _begin(self, _module: torch.nn.Module, _inputs: Any, named: Mapping[str, Any]) -> None:
+        # Kernels may want a step to be padded; the last dimension of positions is always the step's.
+        if isinstance(positions := named.get("positions"), torch.Tensor) and positions.dim() > 0:
+            self._lengths.add(positions.shape[-1])
+
+    def _end(self, _module: torch.nn.Module, _inputs: Any, output: Any) -> None:
+        if self._rows:
+            self._given = list(_tensors(output))
+
+    def _note(self, name: str, _module: torch.nn.Module, inputs: Any, output: Any) -> None:
+        if not self._rows:
+            return
+        offset, lengths, spare = 0, self._lengths, 0
+        if self._given is not None:
+            place = self._place(inputs)
+            if place is None:
+                return
+            offset, lengths, spare = place.start, {len(place)}, 1
+        for index, tensor in enumerate(_tensors(output)):
+            dimension = _dimension(tensor, lengths)
+            if dimension is not None:
+                size = tensor.shape[dimension]
+                for mine in self._rows:
+                    begin, end = max(mine.begin - offset, 0), min(mine.end - offset, size)
+                    if begin < end:
+                        first = mine.first + begin + offset - mine.begin
+                        limit = self._asked[mine.request] - spare
+                        stream = self._stream(mine.request, name, index, limit)
+                        self._take(stream, tensor.narrow(dimension, begin, end - begin), dimension, first)
+
+    def _place(self, inputs: Any) -> range | None:
+        """Which of the step's rows a module was given after the model ran: those of a view of what the model gave."""
+        for given in self._given or ():
+            for tensor in _tensors(inputs):
+                if place := _inside(tensor, given):
+                    return place
+        return None
+
+    def _stream(self, request: str, name: str, index: int, limit: int) -> _Stream:
+        streams = self._streams[request].setdefault(name, {})
+        if index not in streams:
+            streams[index] = _Stream(limit)
+        return streams[index]
+
+    def _take(self, stream: _Stream, rows: torch.Tensor, dimension: int, first: int) -> None:
+        """The rows from the request's token `first` on, without those that are there already."""
+        seen = stream.rows - first
+        wanted = min(rows.shape[dimension], stream.limit - first)
+        # Less than nothing seen is a gap: this stream will never be whole.
+        if 0 <= seen < wanted:
+            rows = rows.narrow(dimension, seen, wanted - seen).detach()
+            stream.rows += wanted - seen
+            stream.count_nans(rows)
+            self._hashing.add(stream, rows)
 
 
-def digest(tensors: list[torch.Tensor]) -> dict[str, Any]:
-    sha256 = hashlib.sha256()
-    nans = 0
-    for tensor in tensors:
-        flat = tensor.detach().cpu().contiguous().flatten()
-        sha256.update(flat.view(torch.uint8).numpy())
-        if flat.is_floating_point():
+@dataclass
+class _Stream:
+    """One tensor of one module's output, for one request."""
+
+    # Rows that make it whole.
+    limit: int
+    rows: int = 0
+    sha256: Any = field(default_factory=hashlib.sha256)
+    # On the device: asking for it would wait for the device.
+    nans: torch.Tensor | None = None
+    pending: Future[None] | None = None
+
+    def count_nans(self, rows: torch.Tensor) -> None:
+        if rows.is_floating_point():
             # Eight-bit formats cannot be asked themselves.
-            nans += int(flat.float().isnan().sum())
-    return {"sha256": sha256.hexdigest(), "nans": nans}
+            count = (rows.float() if rows.element_size() == 1 else rows).isnan().sum()
+            self.nans = count if self.nans is None else self.nans + count
+
+
+class _Hashing:
+    """Hashes in threads what was copied to the host, in order for each stream, while the model goes on."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(_THREADS, "digests")
+        self._waiting: deque[tuple[Future[None], int]] = deque()
+        self._bytes = 0
+
+    def add(self, stream: _Stream, rows: torch.Tensor) -> None:
+        # A copy even on the CPU: later modules write into what earlier ones gave.
+        host = torch.empty(rows.shape, dtype=rows.dtype).copy_(rows)
+        size = host.numel() * host.element_size()
+        if stream.pending is not None:
+            stream.pending.result()
+        stream.pending = self._pool.submit(stream.sha256.update, host.flatten().view(torch.uint8).numpy())
+        self._waiting.append((stream.pending, size))
+        self._bytes += size
+        while self._bytes > _WAITING_BYTES or (self._waiting and self._waiting[0][0].done()):
+            done, size = self._waiting.popleft()
+            done.result()
+            self._bytes -= size
+
+    def finish(self) -> None:
+        self._pool.shutdown()
+        for future, _ in self._waiting:
+            future.result()
+        self._waiting.clear()
+
+
+def _digest(name: str, streams: list[_Stream]) -> Digest:
+    """Of several tensors: the digest of their digests, since each has its rows one after another."""
+    digests = [stream.sha256.digest() for stream in streams]
+    sha256 = digests[0] if len(digests) == 1 else hashlib.sha256(b"".join(digests)).digest()
+    nans = sum(int(stream.nans) for stream in streams if stream.nans is not None)
+    return {"name": name, "sha256": sha256.hex(), "nans": nans}
+
+
+def _dimension(tensor: torch.Tensor, lengths: set[int]) -> int | None:
+    """The dimension that counts tokens: the first, or the second after a batch of one."""
+    if tensor.dim() > 1 and tensor.shape[0] == 1 and tensor.shape[1] > 1 and tensor.shape[1] in lengths:
+        return 1
+    return 0 if tensor.dim() > 0 and tensor.shape[0] in lengths else None
+
+
+def _inside(part: torch.Tensor, whole: torch.Tensor) -> range | None:
+    """Rows of `whole` that `part` is a view of."""
+    if part.dim() != whole.dim() or part.dim() < 2 or part.shape[1:] != whole.shape[1:] or part.dtype != whole.dtype:
+        return None
+    row = whole.stride(0) * whole.element_size()
+    begin, beside = divmod(part.data_ptr() - whole.data_ptr(), row or 1)
+    apart = part.untyped_storage().data_ptr() != whole.untyped_storage().data_ptr()
+    if apart or part.stride() != whole.stride() or beside or begin < 0 or begin + len(part) > len(whole):
+        return None
+    return range(begin, begin + len(part))
 
 
 def _tensors(output: Any) -> Iterator[torch.Tensor]:

@@ -7,24 +7,24 @@ method is called by its name: nothing need be shipped to the workers.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ...harness.lifeline import identity
 from .perturb import weights
 
 if TYPE_CHECKING:
-    from .hooks import Hooks
+    from ..observation import Digest
+    from .rows import Tracing
 
 _change = weights.install()
 
 
 class Extension:
-    _hooks: Hooks
+    _tracing: Tracing
 
     # Of vLLM's worker.
     vllm_config: Any
-    get_model: Callable[[], Any]
+    model_runner: Any
 
     def describe_worker(self) -> dict[str, Any]:
         """Its process, and the attention backends of its layers."""
@@ -37,9 +37,12 @@ class Extension:
         return None if _change is None else _change.told
 
     def begin_trace(self) -> None:
-        from .hooks import Hooks
+        from .rows import Tracing
 
-        self._hooks = Hooks(self.get_model())
+        self._tracing = Tracing(self.model_runner)
 
-    def end_trace(self) -> list[dict[str, Any]]:
-        return self._hooks.remove()
+    def expect_trace(self, requests: dict[str, int]) -> None:
+        self._tracing.expect(requests)
+
+    def end_trace(self) -> dict[str, list[Digest]]:
+        return self._tracing.end()

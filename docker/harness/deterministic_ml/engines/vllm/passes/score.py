@@ -9,6 +9,7 @@ from ....harness.channel import Command, Progress
 from ...observation import Observation, Pass, decoded
 from ..arrange import Job, Request, arrange
 from ..sampling import GREEDY, parameters
+from ..tracing import arrange_traced, is_traceable
 from ..watch import nothing_seen
 from .force import beyond_vocabulary, given
 from .generate import told
@@ -32,7 +33,9 @@ def run(engine: Vllm, command: Command, progress: Progress) -> Pass:
         )
         return Observation(job.id, "given", channels)
 
-    return arrange(engine, command, progress, prefilled(engine, command), observe)
+    with_modules = command["trace"] and is_traceable(engine)
+    run_all = arrange_traced if with_modules else arrange
+    return run_all(engine, command, progress, prefilled(engine, command), observe)
 
 
 def prefilled(engine: Vllm, command: Command) -> Callable[[Request], Job]:

@@ -1,0 +1,67 @@
+"""Passes whose prefills are traced: what each module gave for each observed request."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from ...harness.channel import Command, Progress
+from ..observation import Digest, Observation, Pass, digests
+from .arrange import Job, Request, arrange
+
+if TYPE_CHECKING:
+    from .engine import Vllm
+
+CHANNEL = "modules"
+
+
+def is_traceable(engine: Vllm) -> bool:
+    """A compiled model's modules do not run one by one."""
+    return bool(engine.config.model_config.enforce_eager)
+
+
+def arrange_traced(
+    engine: Vllm,
+    command: Command,
+    progress: Progress,
+    job: Callable[[Request], Job],
+    observe: Callable[[Job, Any], Observation],
+) -> Pass:
+    """As `arrange`, and each observation has a further channel where its rows could be told from others'."""
+    prompts: dict[str, str] = {}
+
+    def submitted(jobs: Mapping[str, Job]) -> None:
+        asked = {name: job for name, job in jobs.items() if job.observed}
+        prompts.update({name: job.id for name, job in asked.items()})
+        engine.llm.collective_rpc("expect_trace", args=({name: len(job.tokens) for name, job in asked.items()},))
+
+    engine.llm.collective_rpc("begin_trace")
+    try:
+        result = arrange(engine, command, progress, job, observe, submitted)
+    finally:
+        ranks = engine.llm.collective_rpc("end_trace")
+    modules = {prompt: merged([rank[name] for rank in ranks]) for name, prompt in prompts.items()}
+    observations = [
+        one.and_also(digests(CHANNEL, told)) if (told := modules[one.prompt]) else one for one in result.observations
+    ]
+    return dataclasses.replace(result, observations=observations)
+
+
+def merged(ranks: Sequence[Sequence[Digest]]) -> list[Digest]:
+    """One list: ranks that run the same modules (tensor parallel) in step, others (pipeline) one after another.
+
+    Where only some ranks gave something (the logits are gathered on one), the rest are in step all the same. Nothing
+    if a rank told nothing.
+    """
+    if len(ranks) == 1 or not all(ranks):
+        return list(ranks[0]) if all(ranks) else []
+    named: list[dict[str, Digest]] = [
+        {module["name"]: {**module, "name": f"rank {rank}: {module['name']}"} for module in modules}
+        for rank, modules in enumerate(ranks)
+    ]
+    order = list(max(named, key=len))
+    if all(list(modules) == [name for name in order if name in modules] for modules in named):
+        return [modules[name] for name in order for modules in named if name in modules]
+    return list(chain.from_iterable(modules.values() for modules in named))
