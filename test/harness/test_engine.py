@@ -72,6 +72,7 @@ class PassesTest(unittest.TestCase):
     """One engine for all: nothing of a pass is left for the next."""
 
     host: Host
+    lifetime: dict[str, Any]
     generated: Result
 
     @classmethod

@@ -93,7 +93,8 @@ class HooksTest(unittest.TestCase):
         hooks.expect("a", limit or len(TOKENS["a"]))
         with torch.inference_mode():
             for step in steps:
-                rows, ids = [], []
+                rows: list[Rows] = []
+                ids: list[int] = []
                 for request, begin, end in step:
                     rows.append(Rows(request, len(ids), len(ids) + end - begin, begin))
                     ids += TOKENS[request][begin:end]
@@ -237,7 +238,7 @@ class RunnersTest(unittest.TestCase):
         class Runner:
             """Model Runner V2 in little."""
 
-            pcp_manager = None
+            pcp_manager: Any = None
 
             def __init__(self) -> None:
                 self.model = torch.nn.ReLU()
@@ -264,7 +265,7 @@ class RunnersTest(unittest.TestCase):
         self.assertEqual(set(vars(runner)), {"model"}, "the class's own methods are back")
 
         spread = Runner()
-        spread.pcp_manager = SimpleNamespace()  # type: ignore[assignment]
+        spread.pcp_manager = SimpleNamespace()
         tracing = Tracing(spread)
         tracing.expect({"a": 2})
         spread.execute_model(0)

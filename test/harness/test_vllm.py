@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 import unittest
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ from deterministic_ml.engines.vllm.perturb import files, perturbing, weights
 from deterministic_ml.engines.vllm.watch import Watch
 from deterministic_ml.harness.errors import HarnessError
 
+NO_PROGRESS: Any = None
 KNOWN = {"logits_processors", "enable_trace_replay"}
 WITHOUT_TORCH = unittest.skipIf(importlib.util.find_spec("torch") is None, "NEEDS torch: run with the engine's Python")
 WITHOUT_TOKENIZERS = unittest.skipIf(
@@ -57,7 +59,7 @@ class ForceTest(unittest.TestCase):
 
     def test_unavailable_is_a_pass_that_gave_nothing(self) -> None:
         engine: Any = SimpleNamespace(forcing=force.Means(missing="why"), processes="1")
-        result = force.run(engine, {"requests": []}, None)  # type: ignore[arg-type]
+        result = force.run(engine, {"requests": []}, NO_PROGRESS)
         self.assertEqual((result.unavailable, result.observations, result.witness["requests"]), ("why", [], []))
 
 
@@ -65,7 +67,7 @@ class TraceTest(unittest.TestCase):
     def test_a_compiled_model_cannot_be_traced(self) -> None:
         model = SimpleNamespace(enforce_eager=False)
         engine: Any = SimpleNamespace(config=SimpleNamespace(model_config=model), processes="1")
-        result = trace.run(engine, {"requests": []}, None)  # type: ignore[arg-type]
+        result = trace.run(engine, {"requests": []}, NO_PROGRESS)
         self.assertIn("`enforce_eager` is off", result.unavailable or "")
 
     def test_ranks(self) -> None:
@@ -183,7 +185,8 @@ class PerturbationTest(unittest.TestCase):
     def test_merge_in_both_spellings_of_merges(self) -> None:
         from tokenizers import Tokenizer
 
-        for number, (space, spell) in enumerate((("Ġ", list), ("▁", " ".join))):
+        spellings: list[tuple[str, Callable[[tuple[str, str]], Any]]] = [("Ġ", list), ("▁", " ".join)]
+        for number, (space, spell) in enumerate(spellings):
             tokens = [space, "t", "h", "e", "he", f"{space}t", f"{space}the"]
             rules = [("h", "e"), (space, "t"), (f"{space}t", "he")]
             vocabulary = {token: i for i, token in enumerate(tokens)}
@@ -213,7 +216,7 @@ class PerturbationTest(unittest.TestCase):
             changed = change.apply("model.layers.2.mlp.down_proj.weight", weight, 4)
             different = (changed.float() != weight.float()).nonzero().tolist()
             self.assertEqual(different, [[100, 50]])
-            self.assertRegex(change.told, r"layers\.2\.mlp\.down_proj\.weight\[100,50\]: 1\.0 → 1\.\d+$")
+            self.assertRegex(change.told or "", r"layers\.2\.mlp\.down_proj\.weight\[100,50\]: 1\.0 → 1\.\d+$")
             self.assertIs(change.apply("model.layers.2.mlp.experts.1.w2.weight", weight, 4), weight, "only one")
 
     @WITHOUT_TORCH

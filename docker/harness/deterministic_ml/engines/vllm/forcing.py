@@ -11,7 +11,7 @@ from vllm.v1.sample.logits_processor import AdapterLogitsProcessor
 from .passes.force import GIVEN
 
 
-class GivenTokens(AdapterLogitsProcessor):  # type: ignore[misc]
+class GivenTokens(AdapterLogitsProcessor):
     """Acts on requests that bring tokens, and on no others in their batch.
 
     Log-probabilities are taken from the logits before any processor, so that they stay the model's own.

@@ -22,9 +22,9 @@ def refusal(error: Exception) -> HarnessError | None:
 
 def rejected(error: Exception, place: str = "") -> HarnessError:
     """With the engine's first sentence, without the addresses, dumps and advice that follow it."""
-    if callable(getattr(error, "errors", None)):
+    if callable(errors := getattr(error, "errors", None)):
         # Pydantic's: the first of its findings.
-        first = error.errors()[0]  # type: ignore[attr-defined]
+        first = errors()[0]
         message = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
         if first["loc"]:
             place += f"{first['loc'][0]}: "

@@ -61,7 +61,7 @@ def merged(ranks: Sequence[Sequence[Digest]]) -> list[Digest]:
         {module["name"]: {**module, "name": f"rank {rank}: {module['name']}"} for module in modules}
         for rank, modules in enumerate(ranks)
     ]
-    order = list(max(named, key=len))
+    order = max((list(modules) for modules in named), key=len)
     if all(list(modules) == [name for name in order if name in modules] for modules in named):
         return [modules[name] for name in order for modules in named if name in modules]
     return list(chain.from_iterable(modules.values() for modules in named))

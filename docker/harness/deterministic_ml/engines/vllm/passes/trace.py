@@ -18,10 +18,8 @@ if TYPE_CHECKING:
 
 
 def run(engine: Vllm, command: Command, progress: Progress) -> Pass:
-    if not is_traceable(engine):
-        reason = "the model is compiled (`enforce_eager` is off): its modules do not run one by one"
-        return Pass(nothing_seen(engine.processes), unavailable=reason)
-    if reason := beyond_vocabulary(engine, command):
+    compiled = "the model is compiled (`enforce_eager` is off): its modules do not run one by one"
+    if reason := beyond_vocabulary(engine, command) if is_traceable(engine) else compiled:
         return Pass(nothing_seen(engine.processes), unavailable=reason)
 
     result = arrange_traced(engine, command, progress, prefilled(engine, command), _observe)
