@@ -17,8 +17,8 @@ try {
   const failure = await runAction(inputs, abort.signal);
   if (failure !== undefined) setFailed(failure);
 } catch (error) {
-  const { publishError } = await import('./front/failure.ts');
-  await publishError(error);
+  const { tellError } = await import('./front/failure.ts');
+  await tellError(error);
 }
 // A library's forgotten timer or socket must not keep a finished job alive.
 process.exit();

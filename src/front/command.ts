@@ -2,10 +2,9 @@ import { styleText } from 'node:util';
 import type { Verdict } from '../compare/conclusion.ts';
 import { json as toJson, visible } from '../inert.ts';
 import type { VerifySettings } from '../job/settings.ts';
-import { logLines } from '../surfaces/history.ts';
-import { outputs } from '../surfaces/outputs.ts';
-import { powerLine, powerLines, powerVerdict } from '../surfaces/power.ts';
-import { terminalLines } from '../surfaces/terminal.ts';
+import type { Situation } from '../job/situation.ts';
+import type { Tools } from '../job/tools.ts';
+import { type Recipients, tell } from '../tell/tell.ts';
 import { check } from '../use-cases/check.ts';
 import { fingerprint } from '../use-cases/fingerprint.ts';
 import { log, logFolder } from '../use-cases/history.ts';
@@ -13,8 +12,6 @@ import { mergeReports } from '../use-cases/merge.ts';
 import { power } from '../use-cases/power.ts';
 import { refresh } from '../use-cases/refresh.ts';
 import { verify } from '../use-cases/verify.ts';
-import { mergedLine, mergedLines } from '../words/merged.ts';
-import { verdictLine } from '../words/verdict.ts';
 import { COLOURS, terminalConsole } from './console.ts';
 import { readSituation } from './event.ts';
 import type { Inputs } from './inputs.ts';
@@ -52,77 +49,54 @@ export async function runCommand(
       paint: (colour, text) => styleText(['bold', colour], text, { stream }),
     });
   using console = terminal(process.stderr);
-  const { json } = invocation;
-  switch (invocation.command) {
-    case 'check':
-    case 'refresh': {
-      const { settings, tools } = await asked(invocation.inputs);
-      const report =
-        invocation.command === 'check' ? await check(settings, tools) : await refresh(settings, tools);
-      answer(
-        { outputs: outputs(report), report },
-        terminalLines(report),
-        verdictLine(report),
-        report.verdict,
-      );
-      return report.verdict;
-    }
-    case 'power': {
-      const { settings, tools } = await asked(invocation.inputs);
-      const measured = await power(settings, tools);
-      const verdict = powerVerdict(measured);
-      answer(measured, powerLines(measured), powerLine(measured), verdict);
-      return verdict;
-    }
-    case 'fingerprint': {
-      const { settings, tools } = await asked(invocation.inputs);
-      process.stdout.write(`${toJson(await fingerprint(settings, tools))}\n`);
-      return 'pass';
-    }
-    case 'log': {
-      const histories =
-        'folder' in invocation
-          ? await logFolder(invocation.folder, { records })
-          : await ofStore(invocation.inputs);
-      answer(histories, logLines(histories));
-      return histories.length === 0 ? 'fail' : 'pass';
-    }
-    case 'report': {
-      const { settings, tools } = await asked(invocation.inputs);
-      const merged = await mergeReports(settings, tools);
-      answer(merged, mergedLines(merged), mergedLine(merged.reports), merged.verdict);
-      return merged.verdict;
-    }
-    case 'verify': {
-      const verified = await verify(invocation.request, { reports, records });
-      const verdict = verified.agrees ? 'pass' : 'fail';
-      answer(verified, verified.lines, verified.lines.at(-1), verdict);
-      return verdict;
+  // Only programs ask for a fingerprint.
+  const to = recipients(invocation.json || invocation.command === 'fingerprint');
+  const { verdict } = await told();
+  return verdict;
+
+  async function told() {
+    switch (invocation.command) {
+      case 'check':
+        return await tell('report', await asked(invocation.inputs, check), to);
+      case 'refresh':
+        return await tell('report', await asked(invocation.inputs, refresh), to);
+      case 'power':
+        return await tell('power', await asked(invocation.inputs, power), to);
+      case 'fingerprint':
+        return await tell('fingerprint', await asked(invocation.inputs, fingerprint), to);
+      case 'report':
+        return await tell('merged', await asked(invocation.inputs, mergeReports), to);
+      case 'log':
+        return await tell(
+          'history',
+          'folder' in invocation
+            ? await logFolder(invocation.folder, { records })
+            : await asked(invocation.inputs, log),
+          to,
+        );
+      case 'verify':
+        return await tell('verification', await verify(invocation.request, { reports, records }), to);
     }
   }
 
-  async function ofStore(inputs: Inputs) {
-    const { settings, tools } = await asked(inputs);
-    return await log(settings, tools);
-  }
-
-  async function asked({ door, settings, connections }: Inputs) {
+  async function asked<T>(
+    { door, settings, connections }: Inputs,
+    useCase: (settings: Inputs['settings'] & { situation: Situation }, tools: Tools) => Promise<T>,
+  ): Promise<T> {
     const situation = await readSituation(connections.environment, door);
-    return {
-      settings: { ...settings, situation },
-      tools: wire(connections, situation, { console, signal }),
-    };
+    return await useCase({ ...settings, situation }, wire(connections, situation, { console, signal }));
   }
 
-  /** The line of the verdict is the only one in colour. */
-  function answer(value: unknown, lines: readonly string[], headline?: string, verdict?: Verdict): void {
-    if (json) {
-      process.stdout.write(`${toJson(value)}\n`);
-      return;
-    }
-    const stdout = terminal(process.stdout);
-    const at = headline === undefined ? -1 : lines.lastIndexOf(visible(headline));
-    for (const [index, line] of lines.entries())
-      stdout.info(line, index === at && verdict !== undefined ? COLOURS[verdict] : undefined);
+  function recipients(json: boolean): Recipients {
+    if (json) return { json: (value) => void process.stdout.write(`${toJson(value)}\n`) };
+    return {
+      // The line of the verdict is the only one in colour.
+      terminal(lines, { verdict, line: headline }) {
+        const stdout = terminal(process.stdout);
+        const at = headline === undefined ? -1 : lines.lastIndexOf(visible(headline));
+        for (const [index, line] of lines.entries())
+          stdout.info(line, index === at ? COLOURS[verdict] : undefined);
+      },
+    };
   }
 }

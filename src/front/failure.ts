@@ -9,7 +9,7 @@ const MAX_LOG = 60_000;
 const MAX_ANNOTATION = 2200;
 
 /** What ended the run: an error of the user's with its remedy and at its lines, or a bug of ours with its stack. */
-export async function publishError(error: unknown): Promise<void> {
+export async function tellError(error: unknown): Promise<void> {
   const told = toldError(error);
   output(told.code);
   for (const { file, line, column, message } of userErrorIn(error)?.places.slice(0, MAX_PLACES) ?? [])
@@ -20,8 +20,8 @@ export async function publishError(error: unknown): Promise<void> {
   if (whole !== brief) info(whole);
   setFailed(brief);
   // The failure is told by now, whatever becomes of its summary; and what writes it is loaded for nothing else.
-  const { publishSummary } = await import('../tell/step.ts');
-  await publishSummary(errorSummary(told));
+  const { addSummary } = await import('../tell/step.ts');
+  await addSummary(errorSummary(told));
 }
 
 function output(code: string): void {

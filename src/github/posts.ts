@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { UserError } from '../errors.ts';
 import { logLine } from '../inert.ts';
-import { type GitHubPosts, PostError, type PostedCheckRun, type PostedComment } from '../surfaces/port.ts';
 import { type GitHubApiOptions, type Octokit, openClient, PER_PAGE } from './client.ts';
+import { type GitHubPosts, PostError, type PostedCheckRun, type PostedComment } from './port.ts';
 
 /** A page of comments, each as long as they come, each character as JSON at its longest. */
 const MAX_ANSWER_BYTES = PER_PAGE * 65_536 * 6;

@@ -1,4 +1,5 @@
 import type { JobIdentity } from '../engine/runtime.ts';
+import type { PostInputs } from '../surfaces/surface.ts';
 import type { Situation } from './situation.ts';
 
 /*
@@ -65,10 +66,7 @@ export interface MergeSettings extends Pick<RunSettings, 'situation' | 'job'> {
 }
 
 /** Where on GitHub a report is told beside the run's own page. */
-export interface TellSettings extends RunSettings {
-  /** Of the pull request: on drift only, always or never. */
-  readonly comment: 'drift' | 'always' | 'never';
-  readonly checkRun: boolean;
+export interface TellSettings extends RunSettings, PostInputs {
   /** URL of GitHub, without a slash at its end. */
   readonly server: string;
 }

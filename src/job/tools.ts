@@ -1,13 +1,13 @@
 import type { BaselineMeta, BaselineStore } from '../baseline/port.ts';
 import type { Runtime } from '../engine/runtime.ts';
 import type { Harness } from '../engine/session.ts';
+import type { GitHubPosts } from '../github/port.ts';
 import type { Channel } from '../record/channels.ts';
 import type { RunRecord } from '../record/schema.ts';
 import type { OpenedRecord, Side } from '../record/side.ts';
 import type { Report } from '../report/model.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
 import type { Suite } from '../suite/schema.ts';
-import type { GitHubPosts } from '../surfaces/port.ts';
 import type { Console } from './console.ts';
 
 /**

@@ -6,16 +6,9 @@ import { byKind, type Group, isBroken, isDifferent, seenWords, textOf, traceHint
 import { distanceWords } from '../words/sizes.ts';
 import { type Drifted, driftedPrompts, verdictLine } from '../words/verdict.ts';
 import { agreementWords, conclusionWords } from '../words/words.ts';
+import type { Annotation, Surface } from './surface.ts';
 
-/** One annotation on a line of the suite. Text is already inert and capped. */
-export interface Annotation {
-  readonly level: 'error' | 'warning' | 'notice';
-  readonly title: string;
-  readonly message: string;
-  readonly file: string;
-  readonly line: number;
-  readonly column: number;
-}
+export const onLines: Surface = { name: 'annotations', report: { annotations } };
 
 /** The runner keeps 10 annotations of a kind for each step and drops the rest silently; one is the failed step's own. */
 const MAX_OF_A_KIND = 9;

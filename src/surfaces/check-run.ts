@@ -1,12 +1,11 @@
 import { visible, within } from '../inert.ts';
 import type { Report } from '../report/model.ts';
-import { brief, LADDER, type Whence, worstVerdict } from '../words/brief.ts';
+import { brief, LADDER, shorter, type Whence, worstVerdict } from '../words/brief.ts';
 import { mergedLine } from '../words/merged.ts';
+import { type Thread, threadLine } from '../words/thread.ts';
 import { annotations } from './annotations.ts';
-import { type RunName, shorter, type Thread, threadLine } from './comment.ts';
+import type { CheckAnnotation, CheckRun, PostedRun, Surface } from './surface.ts';
 
-/** Of a request; the rest is appended. */
-export const MAX_ANNOTATIONS = 50;
 /** Bytes of a summary. */
 const MAX_SUMMARY = 65_535;
 /** Characters of a title. */
@@ -16,31 +15,21 @@ const MAX_PATH = 4096;
 /** Bytes of an annotation's message. */
 const MAX_MESSAGE = 64 * 1024;
 
-/** As GitHub's REST API takes it. */
-export interface CheckRun {
-  readonly name: string;
-  readonly head_sha: string;
-  readonly details_url?: string;
-  /** Tells the thread and the run: what was posted twice is found by it. */
-  readonly external_id: string;
-  readonly status: 'completed';
-  readonly conclusion: 'success' | 'failure' | 'neutral';
-  readonly output: { readonly title: string; readonly summary: string };
-  /** More than one request takes, perhaps. */
-  readonly annotations: readonly CheckAnnotation[];
-}
-
-export interface CheckAnnotation {
-  readonly path: string;
-  readonly start_line: number;
-  readonly end_line: number;
-  readonly annotation_level: 'notice' | 'warning' | 'failure';
-  readonly title: string;
-  readonly message: string;
-}
-
 const CONCLUSION = { pass: 'success', warn: 'neutral', fail: 'failure' } as const;
 const LEVEL = { error: 'failure', warning: 'warning', notice: 'notice' } as const;
+
+export const checkRun: Surface = {
+  name: 'check run',
+  post: {
+    to: 'check-run',
+    name: 'check run',
+    permission: 'checks: write',
+    off: 'check-run: false',
+    isAsked: ({ checkRun }) => checkRun,
+    isNew: () => true,
+    ladder: checkRunLadder,
+  },
+};
 
 /**
  * The check run, from a long summary down to a short one.
@@ -50,7 +39,7 @@ const LEVEL = { error: 'failure', warning: 'warning', notice: 'notice' } as cons
 export function checkRunLadder(
   reports: readonly Report[],
   thread: Thread,
-  run: RunName & { readonly url: string },
+  run: PostedRun,
   whence: Whence,
 ): readonly CheckRun[] {
   const { suite, hardwareClass } = thread;

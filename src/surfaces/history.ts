@@ -1,13 +1,17 @@
-import type { Link } from '../baseline/port.ts';
 import { excerpt, markdown, visible } from '../inert.ts';
+import type { History } from '../report/history.ts';
 import { counted } from '../words/figures.ts';
+import type { Surface } from './surface.ts';
 
-/** What was trusted on a hardware class, newest first; the first is the baseline of today. */
-export interface History {
-  readonly suite: string;
-  readonly hardwareClass: string;
-  readonly baselines: readonly Link[];
-}
+export const history: Surface = {
+  name: 'history',
+  history: {
+    log: logLines,
+    terminal: logLines,
+    json: (histories) => histories,
+    summary: logSummary,
+  },
+};
 
 const NONE =
   'There is no baseline of this suite: never refreshed, evicted, or stored where this run cannot see it.';
@@ -41,7 +45,7 @@ export function logSummary(histories: readonly History[]): string {
 }
 
 /** `2026-11-23 10:00 UTC  a1b2c3d4…  refreshed by octocat for “vLLM 0.31” (workflow_dispatch, run 123, commit …)`. */
-function told({ record, provenance }: Link): string {
+function told({ record, provenance }: History['baselines'][number]): string {
   const { createdAt, actor, reason, event, runId, commit, pullRequest } = provenance;
   const source = [
     event,

@@ -1,5 +1,14 @@
 import type { BaselineView, Report } from '../report/model.ts';
 import { driftedPrompts } from '../words/verdict.ts';
+import type { Surface } from './surface.ts';
+
+export const stepOutputs: Surface = {
+  name: 'outputs',
+  report: { outputs },
+  merged: {
+    outputs: ({ conclusion, verdict, htmlPath }) => ({ conclusion, verdict, 'html-path': htmlPath }),
+  },
+};
 
 /** The action's outputs, by name as in action.yml. */
 export function outputs(report: Report): Readonly<Record<string, string>> {

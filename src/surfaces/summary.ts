@@ -5,6 +5,7 @@ import type { ReportedRelation } from '../report/schema.ts';
 import { counted } from '../words/figures.ts';
 import { type Frame, findingWords, frameOf } from '../words/findings.ts';
 import { type Group, groupsOf, isBroken, isIdentical, seesNoModule, traceHint } from '../words/groups.ts';
+import { nameOf, promptTable } from '../words/prompt-table.ts';
 import { sizeWords } from '../words/sizes.ts';
 import { STRIP_LEGEND, tellingStrip } from '../words/strip.ts';
 import { type Drifted, driftedPrompts, ICON, verdictLine } from '../words/verdict.ts';
@@ -18,7 +19,9 @@ import {
   coverageWords,
   relationLines,
 } from '../words/words.ts';
-import { nameOf, promptTable } from './prompt-table.ts';
+import type { Surface } from './surface.ts';
+
+export const jobSummary: Surface = { name: 'summary', report: { summary: (report) => summary(report) } };
 
 /**
  * The runner drops a summary of more than 1 MiB whole, step by step. The rest is for an error that comes after the

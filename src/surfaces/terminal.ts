@@ -13,6 +13,13 @@ import {
   coverageWords,
   relationLines,
 } from '../words/words.ts';
+import type { Surface } from './surface.ts';
+
+export const terminal: Surface = {
+  name: 'terminal',
+  report: { log: terminalLines, terminal: terminalLines },
+  found: { log: findingLines },
+};
 
 /** Every prompt of a small suite; of a large one those that are not identical. */
 const MAX_LISTED = 20;

@@ -1,11 +1,10 @@
-import { postCheckRun } from '../github/checks.ts';
-import { type Stuck, stick } from '../github/sticky.ts';
+import { type GitHubPosts, PostError } from '../github/port.ts';
 import { logLine } from '../inert.ts';
 import type { Notice, Report } from '../report/model.ts';
-import { checkRunLadder } from '../surfaces/check-run.ts';
-import { commentLadder, type Thread } from '../surfaces/comment.ts';
-import { type GitHubPosts, PostError } from '../surfaces/port.ts';
-import { isWell } from '../words/brief.ts';
+import type { Post, PostedRun, PostInputs } from '../surfaces/surface.ts';
+import type { Thread } from '../words/thread.ts';
+import { tellByCheckRun } from './check-run.ts';
+import { type Told, tellByComment } from './sticky.ts';
 
 /**
  * Where on GitHub a report is told beside the run's own page. The head is the pull request's, never the merge
@@ -19,15 +18,14 @@ export interface Target {
   readonly readOnly: boolean;
 }
 
-export interface Announcing {
-  readonly comment: 'drift' | 'always' | 'never';
-  readonly checkRun: boolean;
+/** How a change is told of. */
+export interface Telling extends PostInputs {
   /** What tells one thread of comments from another; a hardware class of `*` where all legs are merged. */
   readonly scope: Thread;
   /** Whether it is a stranger's job that measured: what it says is its word. */
   readonly isUnverified: boolean;
   /** Of this run: an older run that ends later must not overwrite a newer one's comment. */
-  readonly run: { readonly id: string; readonly attempt: string; readonly url: string };
+  readonly run: PostedRun;
 }
 
 /**
@@ -38,69 +36,61 @@ export interface Announcing {
  *
  * @param reports of one suite, worst first; of none, nothing is told
  */
-export async function announce(
+export async function tellPullRequest(
   reports: readonly Report[],
   target: Target,
-  how: Announcing,
+  how: Telling,
+  surfaces: readonly Post[],
   posts: GitHubPosts,
 ): Promise<readonly Notice[]> {
-  const wanted = SURFACES.filter((surface) => reports.length > 0 && surface.isWanted(reports, target, how));
-  if (target.readOnly) return wanted.some(({ isNew }) => isNew(reports, how)) ? [FORK] : [];
+  const wanted = surfaces.filter((post) => reports.length > 0 && post.isAsked(how) && isPlaced(post, target));
+  if (target.readOnly) return wanted.some((post) => post.isNew(reports, how)) ? [FORK] : [];
   const notices: Notice[] = [];
-  for (const surface of wanted) notices.push(...(await tried(surface, reports, target, how, posts)));
+  for (const post of wanted) notices.push(...(await tried(post, reports, target, how, posts)));
   return notices;
 }
 
-interface Surface {
-  readonly name: string;
-  /** Of the token, as a workflow asks for it. */
-  readonly permission: string;
-  /** How a workflow does without it. */
-  readonly off: string;
-  isWanted(reports: readonly Report[], target: Target, how: Announcing): boolean;
-  /** Whether it is made where there is none. */
-  isNew(reports: readonly Report[], how: Announcing): boolean;
-  post(reports: readonly Report[], target: Target, how: Announcing, posts: GitHubPosts): Promise<Stuck>;
+/** Whether there is a place for it. */
+function isPlaced({ to }: Post, { pullRequest }: Target): boolean {
+  switch (to) {
+    case 'comment':
+      return pullRequest !== undefined;
+    case 'check-run':
+      return true;
+  }
 }
 
-const COMMENT: Surface = {
-  name: 'comment',
-  permission: 'pull-requests: write',
-  off: 'comment: never',
-  isWanted: (_, { pullRequest }, { comment }) => comment !== 'never' && pullRequest !== undefined,
-  isNew: (reports, { comment }) => comment === 'always' || !isWell(reports),
-  async post(reports, { pullRequest, headSha }, how, posts) {
-    if (pullRequest === undefined) return { kind: 'nothing' };
-    const { scope, run, isUnverified } = how;
-    return await stick(posts, {
-      ...{ pullRequest, thread: scope, run, isNew: COMMENT.isNew(reports, how) },
-      ladder: (before) => commentLadder(reports, scope, run, { url: run.url, headSha, isUnverified }, before),
-    });
-  },
-};
-
-const CHECK_RUN: Surface = {
-  name: 'check run',
-  permission: 'checks: write',
-  off: 'check-run: false',
-  isWanted: (_, __, { checkRun }) => checkRun,
-  isNew: () => true,
-  post: (reports, { headSha }, { scope, run, isUnverified }, posts) =>
-    postCheckRun(posts, checkRunLadder(reports, scope, run, { url: run.url, headSha, isUnverified })),
-};
-
-const SURFACES: readonly Surface[] = [COMMENT, CHECK_RUN];
+async function put(
+  post: Post,
+  reports: readonly Report[],
+  { pullRequest, headSha }: Target,
+  how: Telling,
+  posts: GitHubPosts,
+): Promise<Told> {
+  const { scope, run, isUnverified } = how;
+  const whence = { url: run.url, headSha, isUnverified };
+  switch (post.to) {
+    case 'comment':
+      if (pullRequest === undefined) return { kind: 'nothing' };
+      return await tellByComment(posts, {
+        ...{ pullRequest, thread: scope, run, isNew: post.isNew(reports, how) },
+        ladder: (before) => post.ladder(reports, scope, run, whence, before),
+      });
+    case 'check-run':
+      return await tellByCheckRun(posts, post.ladder(reports, scope, run, whence));
+  }
+}
 
 async function tried(
-  surface: Surface,
+  post: Post,
   reports: readonly Report[],
   target: Target,
-  how: Announcing,
+  how: Telling,
   posts: GitHubPosts,
 ): Promise<readonly Notice[]> {
   try {
-    const stuck = await surface.post(reports, target, how, posts);
-    switch (stuck.kind) {
+    const told = await put(post, reports, target, how, posts);
+    switch (told.kind) {
       case 'posted':
       case 'nothing':
         return [];
@@ -108,19 +98,19 @@ async function tried(
         return [
           {
             level: 'notice',
-            title: `The ${surface.name} is of a later run`,
-            message: `Run ${stuck.run.id}, attempt ${stuck.run.attempt}, has told its result already: its ${surface.name} stays as it is, and this run's result is on this run's page only.`,
+            title: `The ${post.name} is of a later run`,
+            message: `Run ${told.run.id}, attempt ${told.run.attempt}, has told its result already: its ${post.name} stays as it is, and this run's result is on this run's page only.`,
           },
         ];
     }
   } catch (error) {
     posts.signal?.throwIfAborted();
-    return [missing(surface, error)];
+    return [missing(post, error)];
   }
 }
 
 /** What is missing, what GitHub says, what helps: in this order, since a surface may cut the end. */
-function missing({ name, permission, off }: Surface, error: unknown): Notice {
+function missing({ name, permission, off }: Post, error: unknown): Notice {
   const happened = error instanceof Error ? error.message : String(error);
   // In one line: a surface shows a notice as one.
   const right = `\`permissions: { ${permission} }\``;

@@ -1,28 +1,30 @@
+import { type GitHubPosts, PostError } from '../github/port.ts';
 import { excerpt } from '../inert.ts';
 import type { TellSettings } from '../job/settings.ts';
 import type { Subject } from '../job/situation.ts';
 import type { Tools } from '../job/tools.ts';
-import type { Notice, Report } from '../report/model.ts';
-import { type GitHubPosts, PostError } from '../surfaces/port.ts';
+import type { Notice } from '../report/model.ts';
+import type { Post, PostedRun } from '../surfaces/surface.ts';
 import { worstVerdict } from '../words/brief.ts';
-import { type Announcing, announce, type Target } from './pull-request.ts';
+import { type Target, type Telling, tellPullRequest } from './pull-request.ts';
+import type { Change } from './tell.ts';
 
 /**
- * Tells a pull request what was found: a comment, a check run. What could not be told comes back as notices, and
- * changes no conclusion.
+ * Tells those whom the event names what was found of a change: a comment, a check run. What could not be told comes
+ * back as notices, and changes no conclusion.
  *
- * @param merged whether these reports are all that the run has to say, or one leg's
  * @throws UserError `cancelled`
  */
-export async function tell(
-  reports: readonly Report[],
-  merged: boolean,
+export async function tellChange(
+  { reports, isMerged }: Change,
+  surfaces: readonly Post[],
   settings: TellSettings,
   { open }: Pick<Tools, 'open'>,
 ): Promise<readonly Notice[]> {
   const { comment, checkRun, situation } = settings;
   const { subject, fork } = situation;
-  if (comment === 'never' && !checkRun) return [];
+  const asked = surfaces.filter((post) => post.isAsked(settings));
+  if (asked.length === 0) return [];
   if (subject.kind === 'none')
     return [nobody('The event does not say which commit or pull request the report is about.')];
   if (subject.kind === 'workflow-run' && subject.conclusion !== 'success' && worstVerdict(reports) === 'pass')
@@ -35,18 +37,20 @@ export async function tell(
   const notices: Notice[] = [];
   const target: Target = {
     headSha: subject.head,
-    pullRequest: comment === 'never' ? undefined : await pullRequestOf(subject, posts, notices),
+    pullRequest: asked.some(({ to }) => to === 'comment')
+      ? await pullRequestOf(subject, posts, notices)
+      : undefined,
     readOnly: subject.kind === 'pull-request' && fork,
   };
   for (const [suite, own] of Map.groupBy(reports, (report) => report.suite.name)) {
-    const how: Announcing = {
+    const how: Telling = {
       comment,
       checkRun,
-      scope: { suite, hardwareClass: merged ? '*' : (own[0]?.hardwareClass ?? '*') },
+      scope: { suite, hardwareClass: isMerged ? '*' : (own[0]?.hardwareClass ?? '*') },
       run: runOf(settings),
       isUnverified: subject.kind === 'workflow-run' && fork,
     };
-    notices.push(...(await announce(own, target, how, posts)));
+    notices.push(...(await tellPullRequest(own, target, how, asked, posts)));
   }
   return notices;
 }
@@ -97,7 +101,7 @@ const nobody = (message: string): Notice => ({
   message,
 });
 
-function runOf({ situation: { subject }, job, runUrl, server }: TellSettings): Announcing['run'] {
+function runOf({ situation: { subject }, job, runUrl, server }: TellSettings): PostedRun {
   if (subject.kind !== 'workflow-run') return { id: job.run, attempt: job.attempt, url: runUrl };
   const { id, attempt } = subject.run;
   return { id, attempt, url: `${server}/${job.repository}/actions/runs/${id}/attempts/${attempt}` };

@@ -1,46 +1,39 @@
 import * as core from '@actions/core';
-import { logLine, markdown, visible, within } from '../inert.ts';
-import type { Notice, Report } from '../report/model.ts';
-import { type Annotation, annotations } from '../surfaces/annotations.ts';
-import { outputs } from '../surfaces/outputs.ts';
-import { summary } from '../surfaces/summary.ts';
-import { legTable, mergedLine } from '../words/merged.ts';
-import { ICON } from '../words/verdict.ts';
+import { logLine, visible, within } from '../inert.ts';
+import type { TellSettings } from '../job/settings.ts';
+import type { Tools } from '../job/tools.ts';
+import type { Notice } from '../report/model.ts';
+import type { Annotation } from '../surfaces/surface.ts';
+import { logOf } from './log.ts';
+import { tellChange } from './recipient.ts';
+import type { Recipients } from './tell.ts';
 
-/** Annotations, job summary and outputs. Text in a report is inert before it gets here or made so by `core`. */
-export async function publish(report: Report): Promise<void> {
-  for (const annotation of annotations(report)) annotate(annotation);
-  for (const [name, value] of Object.entries(outputs(report))) core.setOutput(name, value);
-  const text = summary(report);
-  await publishSummary(text);
-  reported = Buffer.byteLength(text);
-}
+/** Whom a step of a workflow tells: its log, its page, and whoever watches the change. */
+export const step = (settings: TellSettings, tools: Pick<Tools, 'console' | 'open'>): Recipients => ({
+  ...logOf(tools.console),
+  ...pageOfRun(),
+  change: async (change, posts) => tellNotices(await tellChange(change, posts, settings, tools)),
+});
 
-/** No more can be read at once. */
-const MAX_LEGS = 256;
-
-/** What several jobs found: one table and the page of all. */
-export async function publishMerged({
-  reports,
-  conclusion,
-  verdict,
-  htmlPath,
-}: {
-  readonly reports: readonly Report[];
-  readonly conclusion: Report['conclusion'];
-  readonly verdict: Report['verdict'];
-  readonly htmlPath: string;
-}): Promise<void> {
-  core.setOutput('conclusion', conclusion);
-  core.setOutput('verdict', verdict);
-  core.setOutput('html-path', htmlPath);
-  const head = `## ${ICON[verdict]} ${markdown(mergedLine(reports))}`;
-  const page = `All of them on one page: <code>${markdown(htmlPath.slice(htmlPath.search(/[^/\\]*$/)), 255)}</code>.`;
-  await publishSummary(`${[head, page, legTable(reports, MAX_LEGS)].join('\n\n')}\n`);
+/**
+ * What a step of a workflow shows on the page of its run, from its beginning: annotations, outputs and summary. Text is
+ * inert before it gets here or made so by `core`.
+ */
+export function pageOfRun(): Recipients {
+  written = 0;
+  return {
+    annotations(all) {
+      for (const annotation of all) annotate(annotation);
+    },
+    outputs(all) {
+      for (const [name, value] of Object.entries(all)) core.setOutput(name, value);
+    },
+    summary: addSummary,
+  };
 }
 
 /** What could not be told elsewhere. The runner drops the eleventh of a kind silently: the log has it. */
-export function publishNotices(notices: readonly Notice[]): void {
+export function tellNotices(notices: readonly Notice[]): void {
   for (const { level, title, message } of notices) {
     const told = { title: within(title, 250), message: within(message, 4000) };
     if (annotated[level] < MAX_OF_A_KIND) annotate({ level, ...told });
@@ -50,13 +43,15 @@ export function publishNotices(notices: readonly Notice[]): void {
 
 /** The runner drops a summary of more whole: step by step, and all that a step writes goes into one file. */
 const MAX_BYTES = 1024 * 1024;
-/** Bytes of the report's summary, behind which that of an error may come. */
-let reported = 0;
+/** Bytes that this step has written; an error's summary comes behind a report's. */
+let written = 0;
 
 /** @param text Markdown that is inert already */
-export async function publishSummary(text: string): Promise<void> {
+export async function addSummary(text: string): Promise<void> {
+  const shown = fitted(text, MAX_BYTES - written);
   try {
-    await core.summary.addRaw(fitted(text, MAX_BYTES - reported)).write();
+    await core.summary.addRaw(shown).write();
+    written += Buffer.byteLength(shown);
   } catch (error) {
     // A runner without a summary file still has annotations, outputs and the log.
     core.notice(`The job summary could not be written: ${visible(String(error))}`);

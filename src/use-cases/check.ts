@@ -7,7 +7,8 @@ import { outcomeDigests } from '../record/outcome.ts';
 import { makeReport } from '../report/make.ts';
 import type { Report } from '../report/model.ts';
 import type { Suite } from '../suite/schema.ts';
-import { leave } from '../tell/files.ts';
+import { files } from '../tell/files.ts';
+import { tell } from '../tell/tell.ts';
 import { digestsOf, replacedByChange, view } from '../trust/baseline.ts';
 import { begin, prepare } from './begin.ts';
 
@@ -47,7 +48,8 @@ export async function check(settings: CheckSettings, tools: Tools): Promise<Repo
     baseline: view(trusted, store),
     digests: digestsOf(side, before),
   });
-  return await leave(report, tools.reports);
+  await tell('report', report, files(tools.reports));
+  return report;
 
   function isAccepted(): boolean {
     const outcomes = {

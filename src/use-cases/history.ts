@@ -3,7 +3,7 @@ import { UserError } from '../errors.ts';
 import type { HistorySettings } from '../job/settings.ts';
 import type { Records, Tools } from '../job/tools.ts';
 import { sha256 } from '../record/digest.ts';
-import type { History } from '../surfaces/history.ts';
+import type { History } from '../report/history.ts';
 import { findTrusted } from '../trust/baseline.ts';
 import { loadRuled } from '../trust/judge.ts';
 

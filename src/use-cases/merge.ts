@@ -1,25 +1,17 @@
-import { CONCLUSIONS, type Conclusion, type Verdict } from '../compare/conclusion.ts';
+import { CONCLUSIONS, type Verdict } from '../compare/conclusion.ts';
 import { UserError } from '../errors.ts';
 import { excerpt } from '../inert.ts';
 import type { MergeSettings } from '../job/settings.ts';
 import type { Reports, Tools } from '../job/tools.ts';
 import { contradiction } from '../report/contradiction.ts';
 import { reportDigest } from '../report/make.ts';
+import type { Merged } from '../report/merged.ts';
 import type { Report } from '../report/model.ts';
-import { leavePage } from '../tell/files.ts';
+import { files as filesOf } from '../tell/files.ts';
+import { tell } from '../tell/tell.ts';
 import { permitReport } from '../trust/events.ts';
 import { worstConclusion, worstVerdict } from '../words/brief.ts';
 import { counted } from '../words/figures.ts';
-
-/** What the legs of a matrix found, each on its own hardware. */
-export interface Merged {
-  /** Worst first; never empty. */
-  readonly reports: readonly Report[];
-  readonly conclusion: Conclusion;
-  readonly verdict: Verdict;
-  /** All of them on one page. */
-  readonly htmlPath: string;
-}
 
 /** Texts, numbers and the like in one report: what some 3,000 drifted prompts need. */
 const MAX_VALUES = 2_000_000;
@@ -58,8 +50,12 @@ export async function mergeReports(
       throw invalid(path, `holds reports of more than ${MAX_SUITES} suites, and each would have a comment`);
     const reports = read.toSorted(worstFirst);
     const htmlPath = `${recordPath}/report.html`;
-    await leavePage(htmlPath, reports, files);
-    return { reports, htmlPath, conclusion: worstConclusion(reports), verdict: worstVerdict(reports) };
+    const merged: Merged = {
+      ...{ reports, htmlPath },
+      ...{ conclusion: worstConclusion(reports), verdict: worstVerdict(reports) },
+    };
+    await tell('merged', merged, filesOf(files));
+    return merged;
   });
 
   /** Whose reports these must be; on a terminal, anybody's. */

@@ -4,7 +4,6 @@ import type { Finding } from '../compare/types.ts';
 import type { PowerSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
 import type { RunRecord } from '../record/schema.ts';
-import { makePlan } from '../run/plan.ts';
 import {
   type Noticed,
   OBSERVERS,
@@ -12,7 +11,8 @@ import {
   type Perturbed,
   POWER_SCHEMA,
   type Power,
-} from '../surfaces/power.ts';
+} from '../report/power.ts';
+import { makePlan } from '../run/plan.ts';
 import { loadRuled } from '../trust/judge.ts';
 
 /**

@@ -7,8 +7,9 @@ import { outcomeDigest, outcomeDigests } from '../record/outcome.ts';
 import { compareAsked } from '../report/derive.ts';
 import { makeReport } from '../report/make.ts';
 import type { BaselineView, Report } from '../report/model.ts';
-import { findingLines } from '../surfaces/terminal.ts';
-import { leave } from '../tell/files.ts';
+import { files } from '../tell/files.ts';
+import { logOf } from '../tell/log.ts';
+import { tell } from '../tell/tell.ts';
 import { digestsOf } from '../trust/baseline.ts';
 import { decide, heldTo, refuseOlderRun } from '../trust/promotion.ts';
 import { metaOf } from '../trust/provenance.ts';
@@ -49,16 +50,16 @@ export async function refresh(settings: RefreshSettings, tools: Tools): Promise<
     request: settings,
   });
   // Before anything is stored: what the old baseline knew otherwise.
-  for (const line of findingLines(reportOf(decision.view))) console.info(line);
-  if (decision.kind === 'keep') return await leave(reportOf(decision.view), reports);
+  const found = reportOf(decision.view);
+  await tell('found', found, logOf(console));
+  if (decision.kind === 'keep') return await told(found);
 
   // A refresh that was cancelled must not replace what is trusted.
   signal.throwIfAborted();
   const { run: runId, attempt: runAttempt } = settings.job;
   const key = { ...query, runId, runAttempt, record: outcomeDigest(side.record) };
   const replaced = before?.key ?? null;
-  if (settings.dryRun)
-    return await leave(reportOf({ kind: 'dry-run', key: formatKey(key), replaced }), reports);
+  if (settings.dryRun) return await told(reportOf({ kind: 'dry-run', key: formatKey(key), replaced }));
   const meta = metaOf(settings, {
     side,
     before,
@@ -69,10 +70,14 @@ export async function refresh(settings: RefreshSettings, tools: Tools): Promise<
   });
   await records.addMeta(settings.recordPath, meta);
   const stored = await console.section('Store', () => store.save(key, settings.recordPath, before?.key));
-  return await leave(
+  return await told(
     reportOf({ kind: 'stored', key: stored, store: store.kind, provenance: meta.provenance, replaced }),
-    reports,
   );
+
+  async function told(report: Report): Promise<Report> {
+    await tell('report', report, files(reports));
+    return report;
+  }
 }
 
 /** Which pull request the merge brought; null where GitHub does not tell, which is no reason to lose the record. */

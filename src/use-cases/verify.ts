@@ -12,29 +12,8 @@ import { reportDigest } from '../report/make.ts';
 import type { Report } from '../report/model.ts';
 import { plain } from '../report/plain.ts';
 import { DERIVED } from '../report/schema.ts';
-import { counted } from '../words/figures.ts';
-
-/** What the report says otherwise than its files do. Text of both sides is inert and capped. */
-export interface Disagreement {
-  readonly path: string;
-  readonly reported: string;
-  readonly derived: string;
-}
-
-export interface Verification {
-  readonly agrees: boolean;
-  readonly checked: {
-    /** Files that were compared by digest. */
-    readonly files: number;
-    /** Bodies that were opened and digested anew, of record and baseline. */
-    readonly bodies: number;
-    readonly relations: number;
-    readonly findings: number;
-  };
-  readonly disagreements: readonly Disagreement[];
-  /** All of it for a terminal. */
-  readonly lines: readonly string[];
-}
+import type { Disagreement, Verification } from '../report/verification.ts';
+import { verificationLines } from '../words/verification.ts';
 
 const SUFFIX = '.report.json';
 /** Disagreements that are told; a forged report may hold millions. */
@@ -256,7 +235,7 @@ class Findings {
       },
       disagreements: [...this.#all, ...rest],
     };
-    return { ...found, lines: linesOf(found) };
+    return { ...found, lines: verificationLines(found) };
   }
 }
 
@@ -265,17 +244,3 @@ const ABSENT = '(absent)';
 const isGroup = (value: unknown): value is object => typeof value === 'object' && value !== null;
 
 const shown = (text: string) => excerpt(text, MAX_VALUE);
-
-function linesOf({ agrees, checked, disagreements }: Omit<Verification, 'lines'>): string[] {
-  const { files, bodies, relations, findings } = checked;
-  return [
-    ...disagreements.map(
-      ({ path, reported, derived }) => `${path}: the report says ${reported}, its files give ${derived}`,
-    ),
-    `Checked: ${counted(files, 'file')} by digest, ${bodies} bodies opened and digested anew, ${counted(relations, 'relation')} with ${counted(findings, 'finding')} compared anew.`,
-    'Not checked: that an engine computed this record, and what the report takes from outside of it (what the suite asked for, places in its file, paths, the runtime’s words).',
-    agrees
-      ? 'The report agrees with its record and baseline.'
-      : 'The report DISAGREES with its record and baseline.',
-  ];
-}

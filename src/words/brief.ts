@@ -220,3 +220,11 @@ export const link = (text: string, url: string) =>
   /^https?:\/\/[\w.:%/?=&-]{1,500}$/.test(url) ? `[${text}](${url})` : text;
 
 const paragraphs = (parts: readonly string[]) => parts.filter((part) => part !== '').join('\n\n');
+
+/** Those that fit, each shorter than the one before: to try another one of the same length would be for nothing. */
+export function shorter(texts: readonly string[], fits: (text: string) => boolean): readonly string[] {
+  const kept: string[] = [];
+  for (const text of texts)
+    if (fits(text) && text.length < (kept.at(-1)?.length ?? Number.POSITIVE_INFINITY)) kept.push(text);
+  return kept;
+}

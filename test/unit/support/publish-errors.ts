@@ -7,7 +7,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ERROR_CODES, UserError } from '../../../src/errors.ts';
-import { publishError } from '../../../src/front/failure.ts';
+import { tellError } from '../../../src/front/failure.ts';
 import type { ToldCode } from '../../../src/words/error-words.ts';
 import { HOSTILE } from './hostile.ts';
 
@@ -44,7 +44,7 @@ if (import.meta.main) {
     for (const text of Object.values(HOSTILE)) {
       log = '';
       for (const file of [summary, outputs]) writeFileSync(file, '');
-      await publishError(thrown(code, text));
+      await tellError(thrown(code, text));
       const [shown, set] = [summary, outputs].map((file) => readFileSync(file, 'utf8'));
       all.push({ code, text, log, summary: shown ?? '', outputs: set ?? '' });
     }

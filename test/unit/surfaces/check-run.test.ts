@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Report } from '../../../src/report/model.ts';
-import { type CheckRun, checkRunLadder } from '../../../src/surfaces/check-run.ts';
+import { checkRunLadder } from '../../../src/surfaces/check-run.ts';
+import type { CheckRun } from '../../../src/surfaces/surface.ts';
 import { assertInert, filledReport, HEAD, hostileReports, RUN, WHENCE } from '../support/briefs.ts';
 import { HOSTILE } from '../support/hostile.ts';
 import { body } from '../support/records.ts';

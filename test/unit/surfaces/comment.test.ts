@@ -1,15 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Report } from '../../../src/report/model.ts';
-import {
-  commentLadder,
-  compareRuns,
-  isSameThread,
-  MAX_COMMENT,
-  type Marker,
-  markerOf,
-} from '../../../src/surfaces/comment.ts';
+import { commentLadder, MAX_COMMENT } from '../../../src/surfaces/comment.ts';
 import { LADDER } from '../../../src/words/brief.ts';
+import { compareRuns, isSameThread, type Marker, markerOf } from '../../../src/words/thread.ts';
 import { assertInert, filledReport, HEAD, hostileReports, RUN, WHENCE } from '../support/briefs.ts';
 import { HOSTILE } from '../support/hostile.ts';
 import { body, FINGERPRINT, side } from '../support/records.ts';

@@ -10,7 +10,8 @@ import type { ReportedFinding } from '../../../src/report/schema.ts';
 import { annotations } from '../../../src/surfaces/annotations.ts';
 import { MAX_SUMMARY_BYTES, summary } from '../../../src/surfaces/summary.ts';
 import { terminalLines } from '../../../src/surfaces/terminal.ts';
-import { fitted, publish, publishMerged, publishNotices, publishSummary } from '../../../src/tell/step.ts';
+import { addSummary, fitted, pageOfRun, tellNotices } from '../../../src/tell/step.ts';
+import { tell } from '../../../src/tell/tell.ts';
 import { STRIP_LEGEND } from '../../../src/words/strip.ts';
 import { verdictLine } from '../../../src/words/verdict.ts';
 import { runnerCommands } from '../../e2e/support/commands.ts';
@@ -180,7 +181,7 @@ describe('a hostile text in every field', () => {
           else assert.ok(part.includes(visible(text)), part);
         }
       }
-      const { log } = await step(() => publish(report));
+      const { log } = await step(() => tell('report', report, pageOfRun()));
       const commands = runnerCommands(log);
       assert.deepEqual(
         commands.map(({ command, properties, data }) => [command, properties['title'], data]),
@@ -369,8 +370,8 @@ describe('the job summary', () => {
 
   test('leaves room for an error that comes after it, in the same file', async () => {
     const { summary: shown } = await step(async () => {
-      await publish(drifted(prompts(20_000)));
-      await publishSummary(`# An error\n${'é\n'.repeat(MIB)}`);
+      await tell('report', drifted(prompts(20_000)), pageOfRun());
+      await addSummary(`# An error\n${'é\n'.repeat(MIB)}`);
     });
     assert.ok(bytes(shown) <= MIB, `${bytes(shown)}`);
     assert.ok(MIB - MAX_SUMMARY_BYTES >= 60_000);
@@ -384,7 +385,11 @@ describe('the job summary', () => {
       const one = hostile(text);
       const legs = [{ ...one, suite: { ...one.suite, name: text } }, DRIFT];
       const { log, summary: shown } = await step(() =>
-        publishMerged({ reports: legs, conclusion: 'drift', verdict: 'fail', htmlPath: `/tmp/${text}` }),
+        tell(
+          'merged',
+          { reports: legs, conclusion: 'drift', verdict: 'fail', htmlPath: `/tmp/${text}` },
+          pageOfRun(),
+        ),
       );
       assert.match(shown, /^## ❌ Drift/);
       assertInert(shown);
@@ -484,7 +489,7 @@ describe('annotations', () => {
   test('reach the runner as they are, with every character that it escapes', async () => {
     const text = '100 %, a:b, 50%0A%25 c;d]';
     const report = drifted([finding(text, { reason: text })]);
-    const { log } = await step(() => publish(report));
+    const { log } = await step(() => tell('report', report, pageOfRun()));
     const [command] = runnerCommands(log);
     const [told] = annotations(report);
     assert.equal(command?.properties['title'], told?.title);
@@ -505,7 +510,7 @@ describe('annotations', () => {
   });
 
   test('that come after them go to the log where the runner would drop them', async () => {
-    const { log } = await step(() => publishNotices(notices(15, 'notice', '::error::x\n::error::y')));
+    const { log } = await step(() => tellNotices(notices(15, 'notice', '::error::x\n::error::y')));
     const commands = runnerCommands(log);
     assert.ok(commands.length <= 10);
     assert.ok(commands.every(({ command }) => command === 'notice'));

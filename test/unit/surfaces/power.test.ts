@@ -1,14 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  type Perturbed,
-  POWER_SCHEMA,
-  type Power,
-  powerLine,
-  powerLines,
-  powerSummary,
-  powerVerdict,
-} from '../../../src/surfaces/power.ts';
+import { type Perturbed, POWER_SCHEMA, type Power } from '../../../src/report/power.ts';
+import { powerLine, powerLines, powerSummary, powerVerdict } from '../../../src/surfaces/power.ts';
 
 const perturbed = (more: Partial<Perturbed>): Perturbed => ({
   id: 'dtype',

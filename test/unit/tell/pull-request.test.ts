@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { UserError } from '../../../src/errors.ts';
+import type { GitHubPosts } from '../../../src/github/port.ts';
 import { githubPosts } from '../../../src/github/posts.ts';
 import type { Notice, Report } from '../../../src/report/model.ts';
-import { markerOf } from '../../../src/surfaces/comment.ts';
-import type { GitHubPosts } from '../../../src/surfaces/port.ts';
-import { type Announcing, announce, type Target } from '../../../src/tell/pull-request.ts';
+import { type Target, type Telling, tellPullRequest } from '../../../src/tell/pull-request.ts';
+import { SURFACES } from '../../../src/tell/surfaces.ts';
+import { markerOf } from '../../../src/words/thread.ts';
 import { ALL_RIGHTS } from '../../support/github-rules.ts';
 import {
   type Endpoint,
@@ -36,7 +37,7 @@ const start = (options: Partial<GitHubServerOptions> = {}) =>
 const postsOf = (url: string, more: Partial<Parameters<typeof githubPosts>[0]> = {}): GitHubPosts =>
   githubPosts({ url, repository: REPOSITORY, token: TOKEN, env: {}, retryBaseMs: 1, ...more });
 
-const how = (id: string, more: Partial<Announcing> = {}): Announcing => ({
+const how = (id: string, more: Partial<Telling> = {}): Telling => ({
   comment: 'drift',
   checkRun: false,
   scope: { suite: 'smollm2-serving', hardwareClass: '*' },
@@ -45,15 +46,20 @@ const how = (id: string, more: Partial<Announcing> = {}): Announcing => ({
   ...more,
 });
 
+const POSTS = SURFACES.flatMap(({ post }) => post ?? []);
+
+/** Of a drift. */
+const toldBy = (asked: Telling, posts: GitHubPosts) => tellPullRequest([DRIFT], TARGET, asked, POSTS, posts);
+
 const BOTH = { comment: 'always', checkRun: true } as const;
 
 async function told(
   github: GitHubServer,
   reports: readonly Report[],
-  asked: Announcing,
+  asked: Telling,
   target: Target = TARGET,
 ): Promise<readonly Notice[]> {
-  return await announce(reports, target, asked, postsOf(github.url));
+  return await tellPullRequest(reports, target, asked, POSTS, postsOf(github.url));
 }
 
 const writes = ({ calls }: GitHubServer) => calls.filter((call) => !call.startsWith('GET'));
@@ -195,9 +201,7 @@ describe('the comment', () => {
         },
       };
     };
-    const notices = await Promise.all(
-      ['11', '12', '13'].map((id) => announce([DRIFT], TARGET, how(id), racing())),
-    );
+    const notices = await Promise.all(['11', '12', '13'].map((id) => toldBy(how(id), racing())));
     assert.match(only(github.comments).body, /run=13\.1/);
     assert.ok(notices.flat().every(({ title }) => /later run/.test(title)));
   });
@@ -476,7 +480,7 @@ describe('what goes wrong is one notice, and the other surface is there', () => 
         await using github = await start();
         github.faults.push({ at, ...fault });
         const posts = postsOf(github.url, { deadlineMs: what === 'silence' ? 1_000 : 30_000 });
-        const notice = only(await announce([DRIFT], TARGET, how('1', BOTH), posts));
+        const notice = only(await toldBy(how('1', BOTH), posts));
         assert.match(notice.message, says);
         assert.match(notice.message, surface === 'comment' ? /`comment: never`/ : /`check-run: false`/);
         assert.equal(notice.level, 'warning');
@@ -500,7 +504,7 @@ describe('what goes wrong is one notice, and the other surface is there', () => 
   ] as const)
     test(`a token that is ${what}`, async () => {
       await using github = await start();
-      const notices = await announce([DRIFT], TARGET, how('1', BOTH), postsOf(github.url, { token }));
+      const notices = await toldBy(how('1', BOTH), postsOf(github.url, { token }));
       assert.equal(notices.length, 2);
       for (const { message } of notices) assert.match(message, /no token|401: Bad credentials/);
       assert.match(notices[0]?.message ?? '', COMMENT_LINES);
@@ -520,7 +524,7 @@ describe('what goes wrong is one notice, and the other surface is there', () => 
       ...postsOf(github.url),
       comments: () => Promise.reject(new TypeError('x is not a function')),
     };
-    const notice = only(await announce([DRIFT], TARGET, how('1', BOTH), posts));
+    const notice = only(await toldBy(how('1', BOTH), posts));
     assert.match(notice.message, /x is not a function.*a bug of ours/);
     noComment(github);
   });
@@ -554,7 +558,7 @@ test('a cancelled job is cancelled', async () => {
     if (endpoint === 'comments') cancel.abort(new UserError('cancelled', 'cancelled', ''));
   };
   await assert.rejects(
-    announce([DRIFT], TARGET, how('1', BOTH), postsOf(github.url, { signal: cancel.signal })),
+    toldBy(how('1', BOTH), postsOf(github.url, { signal: cancel.signal })),
     (error) => error instanceof UserError && error.code === 'cancelled',
   );
 });

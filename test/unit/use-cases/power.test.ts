@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { perturbations } from '../../../src/changes/known.ts';
-import type { Perturbed, Power } from '../../../src/surfaces/power.ts';
+import type { Perturbed, Power } from '../../../src/report/power.ts';
 import { power } from '../../../src/use-cases/power.ts';
 import type { Computes, EngineOptions, Load } from '../support/engine.ts';
 import { Job, SUITE } from '../support/job.ts';

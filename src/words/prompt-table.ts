@@ -1,9 +1,9 @@
 import { markdown } from '../inert.ts';
 import type { ReportedFinding } from '../report/schema.ts';
-import { type Frame, textHashWords } from '../words/findings.ts';
-import { type Group, kindWords, textOf } from '../words/groups.ts';
-import { tellingStrip, textStrip } from '../words/strip.ts';
-import { agreementWords } from '../words/words.ts';
+import { type Frame, textHashWords } from './findings.ts';
+import { type Group, kindWords, textOf } from './groups.ts';
+import { tellingStrip, textStrip } from './strip.ts';
+import { agreementWords } from './words.ts';
 
 const NOTHING = '–';
 

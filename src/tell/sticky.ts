@@ -1,3 +1,4 @@
+import { type GitHubPosts, isLost, isTooLong, PostError, type PostedComment } from '../github/port.ts';
 import {
   compareRuns,
   isSameThread,
@@ -5,8 +6,7 @@ import {
   markerOf,
   type RunName,
   type Thread,
-} from '../surfaces/comment.ts';
-import { type GitHubPosts, isLost, isTooLong, PostError, type PostedComment } from '../surfaces/port.ts';
+} from '../words/thread.ts';
 
 /** Who comments with the token of a job; that of another app says so once it has posted something. */
 const JOB = 'github-actions[bot]';
@@ -21,7 +21,8 @@ export interface Sticky {
   ladder(before: Marker | undefined): readonly string[];
 }
 
-export type Stuck =
+/** What became of a post. */
+export type Told =
   | { readonly kind: 'posted' | 'nothing' }
   /** The comment is of a later run than this one, and stays. */
   | { readonly kind: 'newer'; readonly run: RunName };
@@ -36,7 +37,7 @@ interface Own extends PostedComment {
  *
  * @throws PostError
  */
-export async function stick(posts: GitHubPosts, asked: Sticky): Promise<Stuck> {
+export async function tellByComment(posts: GitHubPosts, asked: Sticky): Promise<Told> {
   const me = (await posts.login()) ?? JOB;
   const own = await ownComments(posts, asked, me).catch((error: unknown) => {
     // Who may not even read comments has not written one that would have to be resolved.
@@ -100,7 +101,7 @@ async function create(posts: GitHubPosts, asked: Sticky, me: string): Promise<Po
 }
 
 /** After one was created: what another run has created at the same time is one with it. */
-async function merge(posts: GitHubPosts, asked: Sticky, created: PostedComment): Promise<Stuck> {
+async function merge(posts: GitHubPosts, asked: Sticky, created: PostedComment): Promise<Told> {
   const own = await ownComments(posts, asked, created.author);
   const newest = latest(own);
   const [oldest, ...others] = own;

@@ -1,4 +1,25 @@
-import type { CheckAnnotation, CheckRun } from './check-run.ts';
+/** As GitHub's REST API takes it. */
+export interface CheckRunRequest {
+  readonly name: string;
+  readonly head_sha: string;
+  readonly details_url?: string;
+  readonly external_id: string;
+  readonly status: 'completed';
+  readonly conclusion: 'success' | 'failure' | 'neutral';
+  readonly output: { readonly title: string; readonly summary: string };
+}
+
+export interface AnnotationRequest {
+  readonly path: string;
+  readonly start_line: number;
+  readonly end_line: number;
+  readonly annotation_level: 'notice' | 'warning' | 'failure';
+  readonly title: string;
+  readonly message: string;
+}
+
+/** Annotations of a request; the rest is appended. */
+export const MAX_ANNOTATIONS = 50;
 
 /** What this action writes on GitHub, and reads to write it once. Everything throws `PostError`. */
 export interface GitHubPosts {
@@ -26,15 +47,12 @@ export interface GitHubPosts {
   /** Of a commit, by name; the latest of each app only. */
   checkRuns(headSha: string, name: string): Promise<readonly PostedCheckRun[]>;
   /** Not tried again where it is not known whether it is there now. */
-  createCheckRun(
-    run: Omit<CheckRun, 'annotations'>,
-    annotations: readonly CheckAnnotation[],
-  ): Promise<number>;
+  createCheckRun(run: CheckRunRequest, annotations: readonly AnnotationRequest[]): Promise<number>;
   /** Nor this: annotations are appended. */
   updateCheckRun(
     id: number,
-    run: Omit<CheckRun, 'annotations' | 'head_sha'>,
-    annotations: readonly CheckAnnotation[],
+    run: Omit<CheckRunRequest, 'head_sha'>,
+    annotations: readonly AnnotationRequest[],
   ): Promise<void>;
 }
 

@@ -1,7 +1,7 @@
-import { type CheckRun, MAX_ANNOTATIONS } from '../surfaces/check-run.ts';
-import { compareRuns, isSameThread, type RunName, threadIn } from '../surfaces/comment.ts';
-import { type GitHubPosts, isLost, PostError, type PostedCheckRun } from '../surfaces/port.ts';
-import { firstThatFits, type Stuck } from './sticky.ts';
+import { type GitHubPosts, isLost, MAX_ANNOTATIONS, PostError, type PostedCheckRun } from '../github/port.ts';
+import type { CheckRun } from '../surfaces/surface.ts';
+import { compareRuns, isSameThread, type RunName, threadIn } from '../words/thread.ts';
+import { firstThatFits, type Told } from './sticky.ts';
 
 /**
  * One check run for each commit, thread and run. One that is there already is changed, and gets the annotations that
@@ -11,7 +11,7 @@ import { firstThatFits, type Stuck } from './sticky.ts';
  * @param ladder from the longest summary down to the shortest
  * @throws PostError
  */
-export async function postCheckRun(posts: GitHubPosts, ladder: readonly CheckRun[]): Promise<Stuck> {
+export async function tellByCheckRun(posts: GitHubPosts, ladder: readonly CheckRun[]): Promise<Told> {
   const [longest] = ladder;
   const self = threadIn(longest?.external_id ?? '');
   if (longest === undefined || self === undefined)

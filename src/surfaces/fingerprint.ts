@@ -1,0 +1,4 @@
+import type { Surface } from './surface.ts';
+
+/** What the numbers may depend on here: only programs ask. */
+export const fingerprint: Surface = { name: 'fingerprint', fingerprint: { json: (facts) => facts } };

@@ -1,0 +1,15 @@
+import type { Report } from '../report/model.ts';
+import type { Surface, TextFile } from './surface.ts';
+
+/** Reports as a page for people: each run's beside its record, and that of several jobs. */
+export const page: Surface = {
+  name: 'page',
+  report: { file: (report) => pageOf(report.context.htmlPath, [report]) },
+  merged: { file: ({ htmlPath, reports }) => pageOf(htmlPath, reports) },
+};
+
+async function pageOf(path: string, reports: readonly Report[]): Promise<TextFile> {
+  // What draws charts is large, and most of what this program does needs none.
+  const { htmlReport } = await import('./html/page.ts');
+  return { path, text: htmlReport(reports) };
+}

@@ -1,0 +1,25 @@
+import { logLines } from '../surfaces/history.ts';
+import { powerLine, powerVerdict } from '../surfaces/power.ts';
+import type { Headline, Kind, Results } from '../surfaces/surface.ts';
+import { mergedLine } from '../words/merged.ts';
+import { verdictLine } from '../words/verdict.ts';
+
+type Headlines = { readonly [K in Kind]: (value: Results[K]) => Headline };
+
+const HEADLINES: Headlines = {
+  report: (report) => ({ verdict: report.verdict, line: verdictLine(report) }),
+  // Nothing is stored yet, so there is no verdict.
+  found: () => ({ verdict: 'pass', line: undefined }),
+  merged: ({ verdict, reports }) => ({ verdict, line: mergedLine(reports) }),
+  power: (power) => ({ verdict: powerVerdict(power), line: powerLine(power) }),
+  // Whoever looks for a baseline and finds none must not read that all is well.
+  history: (histories) =>
+    histories.length === 0
+      ? { verdict: 'fail', line: logLines(histories)[0] }
+      : { verdict: 'pass', line: undefined },
+  verification: ({ agrees, lines }) => ({ verdict: agrees ? 'pass' : 'fail', line: lines.at(-1) }),
+  fingerprint: () => ({ verdict: 'pass', line: undefined }),
+};
+
+/** What a result comes to, in the words that all surfaces use. */
+export const headlineOf = <K extends Kind>(kind: K, value: Results[K]): Headline => HEADLINES[kind](value);

@@ -1,0 +1,31 @@
+import { onLines } from '../surfaces/annotations.ts';
+import { checkRun } from '../surfaces/check-run.ts';
+import { comment } from '../surfaces/comment.ts';
+import { fingerprint } from '../surfaces/fingerprint.ts';
+import { history } from '../surfaces/history.ts';
+import { merged } from '../surfaces/merged.ts';
+import { stepOutputs } from '../surfaces/outputs.ts';
+import { page } from '../surfaces/page.ts';
+import { power } from '../surfaces/power.ts';
+import { reportJson } from '../surfaces/report-json.ts';
+import { jobSummary } from '../surfaces/summary.ts';
+import type { Surface } from '../surfaces/surface.ts';
+import { terminal } from '../surfaces/terminal.ts';
+import { verification } from '../surfaces/verification.ts';
+
+/** All ways to tell a result. One file and one line each; of several for one recipient, the first comes first. */
+export const SURFACES: readonly Surface[] = [
+  reportJson,
+  page,
+  terminal,
+  onLines,
+  stepOutputs,
+  jobSummary,
+  comment,
+  checkRun,
+  merged,
+  power,
+  history,
+  verification,
+  fingerprint,
+];
