@@ -5,26 +5,11 @@ import type { CacheListing, ListedEntry } from '../baseline/port.ts';
 import { UserError } from '../errors.ts';
 import { logLine } from '../inert.ts';
 import { type Answer, type GitHubApiOptions, type Octokit, openClient, PER_PAGE } from './client.ts';
+import type { GitHubReader } from './port.ts';
 import { Strange } from './transport.ts';
 
 /** What this action asks GitHub's REST API. It only reads. */
-export interface GitHubApi extends CacheListing {
-  /**
-   * UTF-8 text of a file at a commit; undefined where that commit has no such file.
-   * @throws UserError `github-unavailable`
-   */
-  fileAt(path: string, commit: string): Promise<string | undefined>;
-  /**
-   * Commit that a branch of this repository is at.
-   * @throws UserError `github-unavailable`, also where there is no such branch
-   */
-  tipOf(branch: string): Promise<string>;
-  /**
-   * Number of the merged pull request that brought a commit; undefined when GitHub knows none or may not tell.
-   * @throws UserError `github-unavailable`
-   */
-  pullRequestOf(commit: string): Promise<number | undefined>;
-}
+export interface GitHubApi extends CacheListing, GitHubReader {}
 
 export type { GitHubApiOptions } from './client.ts';
 

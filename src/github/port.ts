@@ -1,3 +1,13 @@
+/** What this action asks of the repository. @throws UserError `github-unavailable` for an outage, in all of them */
+export interface GitHubReader {
+  /** UTF-8 text of a file at a commit; undefined where that commit has no such file. */
+  fileAt(path: string, commit: string): Promise<string | undefined>;
+  /** Commit that a branch of this repository is at. An error also where there is no such branch. */
+  tipOf(branch: string): Promise<string>;
+  /** Number of the merged pull request that brought a commit; undefined where GitHub knows none or may not tell. */
+  pullRequestOf(commit: string): Promise<number | undefined>;
+}
+
 /** As GitHub's REST API takes it. */
 export interface CheckRunRequest {
   readonly name: string;

@@ -1,7 +1,7 @@
 import type { BaselineMeta, BaselineStore } from '../baseline/port.ts';
 import type { Runtime } from '../engine/runtime.ts';
 import type { Harness } from '../engine/session.ts';
-import type { GitHubPosts } from '../github/port.ts';
+import type { GitHubPosts, GitHubReader } from '../github/port.ts';
 import type { Channel } from '../record/channels.ts';
 import type { RunRecord } from '../record/schema.ts';
 import type { OpenedRecord, Side } from '../record/side.ts';
@@ -54,16 +54,6 @@ export interface DigestMemory {
 export interface EngineLog extends AsyncDisposable {
   readonly path: string;
   add(line: string): void;
-}
-
-/** What this action asks of the repository on GitHub. @throws UserError `github-unavailable` */
-export interface GitHubReader {
-  /** UTF-8 text of a file at a commit; undefined where that commit has no such file. */
-  fileAt(path: string, commit: string): Promise<string | undefined>;
-  /** Commit that a branch is at. An error also where there is no such branch. */
-  tipOf(branch: string): Promise<string>;
-  /** Number of the merged pull request that brought a commit; undefined where GitHub knows none or may not tell. */
-  pullRequestOf(commit: string): Promise<number | undefined>;
 }
 
 /** Records and baselines, a folder each. */

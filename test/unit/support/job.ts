@@ -1,6 +1,7 @@
+import type { GitHubReader } from '../../../src/github/port.ts';
 import type { CheckSettings, RefreshSettings } from '../../../src/job/settings.ts';
 import type { Situation } from '../../../src/job/situation.ts';
-import type { GitHubReader, Tools } from '../../../src/job/tools.ts';
+import type { Tools } from '../../../src/job/tools.ts';
 import type { Report } from '../../../src/report/model.ts';
 import { parseSuite } from '../../../src/suite/parse.ts';
 import { check } from '../../../src/use-cases/check.ts';
