@@ -6,7 +6,7 @@ import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { styleText } from 'node:util';
 import { execa } from 'execa';
-import type { Report } from '../src/report/model.ts';
+import type { Report } from '../src/report/schema.ts';
 import { annotations } from '../src/surfaces/annotations.ts';
 import { summary } from '../src/surfaces/summary.ts';
 import { terminalLines } from '../src/surfaces/terminal.ts';

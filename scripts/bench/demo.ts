@@ -3,7 +3,7 @@ import { join, relative } from 'node:path';
 import { execa } from 'execa';
 import { loadSuite } from '../../src/disk/suite-file.ts';
 import type { PassKind, RunRecord } from '../../src/record/schema.ts';
-import type { Report } from '../../src/report/model.ts';
+import type { Report } from '../../src/report/schema.ts';
 import { makePlan, TOP_K } from '../../src/run/plan.ts';
 import { ENGINE_ENVIRONMENT } from '../../src/runtime/environment.ts';
 import { demoSuite, ON_A_TERMINAL } from '../demo-suite.ts';

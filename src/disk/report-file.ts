@@ -3,8 +3,7 @@ import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { UserError } from '../errors.ts';
-import type { Report } from '../report/model.ts';
-import { ReportSchema } from '../report/schema.ts';
+import { type Report, ReportSchema } from '../report/schema.ts';
 import { diskError, systemCode } from './errors.ts';
 
 /** Largest accepted report in bytes. */

@@ -5,7 +5,7 @@ import type { GitHubPosts, GitHubReader } from '../github/port.ts';
 import type { Channel } from '../record/channels.ts';
 import type { RunRecord } from '../record/schema.ts';
 import type { OpenedRecord, Side } from '../record/side.ts';
-import type { Report } from '../report/model.ts';
+import type { Report } from '../report/schema.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
 import type { Suite } from '../suite/schema.ts';
 import type { Console } from './console.ts';

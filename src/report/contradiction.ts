@@ -1,6 +1,6 @@
-import { isBroken } from '../words/groups.ts';
 import { concluded } from './derive.ts';
-import type { Report } from './model.ts';
+import { isBroken } from './finding.ts';
+import type { Report } from './schema.ts';
 
 /**
  * How a report contradicts itself: undefined where it does not. What it claims may be made up all the same; only

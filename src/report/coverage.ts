@@ -1,8 +1,8 @@
 import { countOf, type Observation, type Pass, type PassKind, type RunRecord } from '../record/schema.ts';
 import { observationsOf, passesOf } from '../record/select.ts';
 import type { Sampling } from '../suite/schema.ts';
-import { counted } from '../words/figures.ts';
-import type { Coverage } from './model.ts';
+import { counted } from './counted.ts';
+import type { Coverage } from './schema.ts';
 
 /**
  * Which parts of the engine this run would have noticed a change in, by what the engine's own witnesses say. A part

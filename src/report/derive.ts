@@ -9,8 +9,8 @@ import { countOf, type PassKind, type RunRecord } from '../record/schema.ts';
 import { passesOf } from '../record/select.ts';
 import type { Side } from '../record/side.ts';
 import { coverage } from './coverage.ts';
-import type { Asked, BaselineView, Context, Derived } from './model.ts';
 import { plain } from './plain.ts';
+import type { Asked, BaselineView, Context, Derived } from './schema.ts';
 
 /** All that the derived part of a report follows from. */
 export interface Ground {

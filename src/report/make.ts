@@ -5,10 +5,18 @@ import type { Side } from '../record/side.ts';
 import type { SuitePlaces } from '../suite/parse.ts';
 import type { Suite } from '../suite/schema.ts';
 import { derive } from './derive.ts';
-import type { BaselineView, Context, Digests, Places, Report, Rules, RunView } from './model.ts';
 import { notices, type ReplacedByChange } from './notices.ts';
 import { plain } from './plain.ts';
-import { REPORT_SCHEMA } from './schema.ts';
+import {
+  type BaselineView,
+  type Context,
+  type Digests,
+  type Places,
+  REPORT_SCHEMA,
+  type Report,
+  type Rules,
+  type RunView,
+} from './schema.ts';
 
 /** Everything that a report is made of. */
 export interface Evidence {

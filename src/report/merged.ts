@@ -1,4 +1,4 @@
-import type { Report } from './model.ts';
+import type { Report } from './schema.ts';
 
 /** What the legs of a matrix found, each on its own hardware. */
 export interface Merged {

@@ -1,8 +1,8 @@
 import type { Proof, Provenance } from '../baseline/port.ts';
 import type { Accepted } from '../compare/acceptance.ts';
 import type { RunRecord } from '../record/schema.ts';
-import { counted } from '../words/figures.ts';
-import type { BaselineView, Derived, Notice, Rules } from './model.ts';
+import { counted } from './counted.ts';
+import type { BaselineView, Derived, Notice, Rules } from './schema.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 

@@ -4,9 +4,19 @@ import { CONCLUSIONS } from '../compare/conclusion.ts';
 import { EngineSettings, Fingerprint } from '../fingerprint/schema.ts';
 import { Digest, PASS_KINDS } from '../record/schema.ts';
 import { Acceptance, RELATIONS, REQUIREMENTS, Suite } from '../suite/schema.ts';
-import type { Report } from './model.ts';
 
+/*
+ * One run as every surface shows it, and as `<record>.report.json` keeps it: plain JSON. Text in it may come from a
+ * model or a pull request: surfaces escape.
+ */
 export const REPORT_SCHEMA = 'deterministic-ml/report/v1';
+
+/** What a schema gives, for readers that change nothing. */
+type Frozen<T> = T extends readonly (infer U)[]
+  ? readonly Frozen<U>[]
+  : T extends object
+    ? { readonly [K in keyof T]: Frozen<T[K]> }
+    : T;
 
 const count = z.number().int().nonnegative();
 const text = z.string();
@@ -116,13 +126,6 @@ const RelationResult = z.strictObject({
   atRefresh: z.partialRecord(z.enum(AGREEMENTS), count).nullable(),
 });
 
-/** What a schema gives, for readers that change nothing. */
-type Frozen<T> = T extends readonly (infer U)[]
-  ? readonly Frozen<U>[]
-  : T extends object
-    ? { readonly [K in keyof T]: Frozen<T[K]> }
-    : T;
-
 /** The comparison's own values in their JSON form: the comparison's types fit these. */
 export type ReportedRelation = Frozen<z.infer<typeof RelationResult>>;
 export type ReportedFinding = Frozen<z.infer<typeof Finding>>;
@@ -134,54 +137,185 @@ export type ReportedSize = Frozen<z.infer<typeof Size>>;
 
 const Position = z.strictObject({ line: z.number().int().min(1), column: z.number().int().min(1) });
 
+/** Where things stand in the suite's file. */
+const Places = z.strictObject({
+  file: text,
+  prompts: z.array(z.strictObject({ id: text, ...Position.shape })),
+  model: Position,
+  engine: Position,
+  runtime: Position,
+  relations: Position,
+  accept: Position,
+});
+export type Places = Frozen<z.infer<typeof Places>>;
+
+/** What ran. */
+const RunView = z.strictObject({
+  /** `owner/name`; `local` on a terminal. */
+  repository: text,
+  workflow: text,
+  id: text,
+  attempt: text,
+  event: text,
+  ref: text,
+  /** Empty where nobody knows it. */
+  commit: text,
+  /** Page of the run; empty on a terminal. */
+  url: z.string().regex(/^$|^https?:\/\/[^\s"'<>]{1,500}$/),
+});
+export type RunView = Frozen<z.infer<typeof RunView>>;
+
 const trusted = { key: text, store: text, provenance: Provenance };
 
 const BaselineView = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('found'), ...trusted, replaced: count, proof: text.nullable() }),
+  z.strictObject({
+    kind: z.literal('found'),
+    ...trusted,
+    /** How many baselines it has replaced. */
+    replaced: count,
+    /** How it is known that only the default or base branch can have stored it; null where that is not proven. */
+    proof: text.nullable(),
+  }),
   z.strictObject({ kind: z.literal('stored'), ...trusted, replaced: text.nullable() }),
+  /** A refresh that changed nothing: this one stays. */
   z.strictObject({ kind: z.literal('unchanged'), ...trusted }),
+  /** What a refresh would have stored. */
   z.strictObject({ kind: z.literal('dry-run'), key: text, replaced: text.nullable() }),
   z.strictObject({ kind: z.literal('not-stored'), reason: text }),
-  z.strictObject({
-    kind: z.literal('incomparable'),
-    otherClasses: several,
-    explanation: several,
-  }),
+  z.strictObject({ kind: z.literal('incomparable'), otherClasses: several, explanation: several }),
   z.strictObject({ kind: z.literal('absent'), explanation: several }),
   z.strictObject({ kind: z.literal('not-asked') }),
 ]);
+export type BaselineView = Frozen<z.infer<typeof BaselineView>>;
 
-const Acceptances = z
-  .array(
-    z.strictObject({
-      record: Digest,
-      reason: text,
-      state: z.enum(['matched', 'baseline', 'elsewhere', 'stale']),
-    }),
-  )
-  .max(MAX_FACTS);
+const SuiteChange = z.strictObject({
+  /** e.g. `policy.no-baseline`. */
+  field: text,
+  before: text,
+  after: text,
+  /** Whether this run follows the change: what is measured is the change's own, what judges is the base's. */
+  inForce: z.boolean(),
+});
+export type SuiteChange = Frozen<z.infer<typeof SuiteChange>>;
+
+/** Whose suite judged: policy, relations, depth and store. */
+const Rules = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('checkout') }),
+  z.strictObject({
+    kind: z.literal('base'),
+    ref: text,
+    sha: text,
+    /** Of the suite, in the repository. */
+    path: text,
+    /** The base branch has no suite there, or none that can be read: then the strict defaults judge. */
+    missing: z.boolean(),
+    /** How the change's own suite differs from it. */
+    changes: z.array(SuiteChange).max(MAX_FACTS),
+  }),
+]);
+export type Rules = Frozen<z.infer<typeof Rules>>;
+
+const Notice = z.strictObject({ level: z.enum(['warning', 'notice']), title: text, message: text });
+export type Notice = Frozen<z.infer<typeof Notice>>;
+
+/** What record and baseline do not tell. */
+const Context = z.strictObject({
+  mode: z.enum(['check', 'refresh']),
+  run: RunView,
+  places: Places,
+  /** Names of engine arguments that are our deterministic defaults. */
+  defaults: several,
+  runtime: text,
+  /** What the engine printed, one file. */
+  logPath: text,
+  /** Absolute folder of the record. */
+  recordPath: text,
+  /** This report as a file, and as a page. */
+  reportPath: text,
+  htmlPath: text,
+  baseline: BaselineView,
+  rules: Rules,
+  /** What a reader should know beside the verdict, e.g. an old baseline or a stale acceptance. */
+  notices: z.array(Notice).max(1000),
+});
+export type Context = Frozen<z.infer<typeof Context>>;
 
 const level = z.enum(['fail', 'warn']);
+
+/** What the suite held the run to. */
+const Asked = z.strictObject({
+  claims: z
+    .array(z.strictObject({ relation: z.enum(RELATIONS), requirement: z.enum(REQUIREMENTS) }))
+    .max(RELATIONS.length),
+  policy: z.strictObject({ 'no-baseline': level, incomparable: level, confirm: count }),
+  depth: z.enum(['full', 'score']),
+  accept: z.array(Acceptance),
+});
+export type Asked = Frozen<z.infer<typeof Asked>>;
+
+/** SHA-256 of the files that the report is made from; null where there is none. */
+const Digests = z.strictObject({
+  /** The run's `record.json`. */
+  record: Digest,
+  /** The baseline's `record.json`. */
+  baselineRecord: Digest.nullable(),
+  /** The baseline's `baseline.json`. */
+  baselineMeta: Digest.nullable(),
+});
+export type Digests = Frozen<z.infer<typeof Digests>>;
+
+/** A part of the engine, and whether this run would have noticed a change in it. */
+const Coverage = z.strictObject({
+  what: text,
+  exercised: z.boolean(),
+  /** By which passes, or why not. */
+  by: text,
+});
+export type Coverage = Frozen<z.infer<typeof Coverage>>;
+
+const YardstickMark = z.strictObject({ id: text, what: text, rmsNats: nats });
+export type YardstickMark = Frozen<z.infer<typeof YardstickMark>>;
 
 /** What the record and the baseline decide: `verify` makes all of it anew and compares. */
 const derived = {
   conclusion: z.enum(CONCLUSIONS),
   verdict: z.enum(['pass', 'warn', 'fail']),
-  // A name that suites can have: threads of comments and names of check runs are made of it.
-  suite: z.strictObject({ name: Suite.shape.name, digest: Digest, sampled: z.array(text) }),
+  suite: z.strictObject({
+    // A name that suites can have: threads of comments and names of check runs are made of it.
+    name: Suite.shape.name,
+    digest: Digest,
+    /** Prompts whose tokens are drawn, and not the most probable ones. */
+    sampled: z.array(text),
+  }),
   hardwareClass: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,127}$/),
+  /** When the run began. */
   createdAt: z.iso.datetime(),
+  /** Digest of what this run computed; equal digests, equal bits. */
   outcome: Digest,
-  acceptances: Acceptances,
+  /** What each acceptance of the suite means for this run. */
+  acceptances: z
+    .array(
+      z.strictObject({
+        record: Digest,
+        reason: text,
+        state: z.enum(['matched', 'baseline', 'elsewhere', 'stale']),
+      }),
+    )
+    .max(MAX_FACTS),
+  /** The acceptance by which this run's drift passes. */
   accepted: z.strictObject({ record: Digest, reason: text }).nullable(),
+  /** The record whose acceptance would let this run's drift pass; null where none would. */
   acceptable: Digest.nullable(),
   environment: z.strictObject({ fingerprint: Fingerprint, settings: EngineSettings }),
   relations: z.array(RelationResult).max(RELATIONS.length),
+  /** How the environment differs from the baseline's; empty without one. */
   changes: z
     .array(z.strictObject({ half: z.enum(['declared', 'ambient']), field: text, before: text, after: text }))
     .max(MAX_FACTS),
-  coverage: z.array(z.strictObject({ what: text, exercised: z.boolean(), by: text })).max(256),
-  yardstick: z.array(z.strictObject({ id: text, what: text, rmsNats: nats })).max(256),
+  coverage: z.array(Coverage).max(256),
+  /** Distances of known changes on the baseline's machine; empty where none were measured. */
+  yardstick: z.array(YardstickMark).max(256),
+  /** What the engine did over all passes: tokens decoded, positions scored, seconds. */
   work: z.strictObject({
     prompts: count,
     texts: count,
@@ -191,64 +325,20 @@ const derived = {
     seconds: z.number().nonnegative(),
   }),
 };
+const Derived = z.strictObject(derived);
+/** What follows from record, baseline and what was asked: `verify` makes it anew. */
+export type Derived = Frozen<z.infer<typeof Derived>>;
 
 /** `<record>.report.json`. */
-export const ReportSchema: z.ZodType<Report> = z.strictObject({
+export const ReportSchema = z.strictObject({
   schema: z.literal(REPORT_SCHEMA),
+  /** SHA-256 of the canonical JSON of everything else. */
   sha256: Digest,
-  context: z.strictObject({
-    mode: z.enum(['check', 'refresh']),
-    run: z.strictObject({
-      ...{ repository: text, workflow: text, id: text, attempt: text, event: text, ref: text, commit: text },
-      url: z.string().regex(/^$|^https?:\/\/[^\s"'<>]{1,500}$/),
-    }),
-    places: z.strictObject({
-      file: text,
-      prompts: z.array(z.strictObject({ id: text, ...Position.shape })),
-      model: Position,
-      engine: Position,
-      runtime: Position,
-      relations: Position,
-      accept: Position,
-    }),
-    defaults: several,
-    runtime: text,
-    logPath: text,
-    recordPath: text,
-    reportPath: text,
-    htmlPath: text,
-    baseline: BaselineView,
-    rules: z.discriminatedUnion('kind', [
-      z.strictObject({ kind: z.literal('checkout') }),
-      z.strictObject({
-        kind: z.literal('base'),
-        ref: text,
-        sha: text,
-        path: text,
-        missing: z.boolean(),
-        changes: z
-          .array(z.strictObject({ field: text, before: text, after: text, inForce: z.boolean() }))
-          .max(MAX_FACTS),
-      }),
-    ]),
-    notices: z
-      .array(z.strictObject({ level: z.enum(['warning', 'notice']), title: text, message: text }))
-      .max(1000),
-  }),
-  asked: z.strictObject({
-    claims: z
-      .array(z.strictObject({ relation: z.enum(RELATIONS), requirement: z.enum(REQUIREMENTS) }))
-      .max(RELATIONS.length),
-    policy: z.strictObject({ 'no-baseline': level, incomparable: level, confirm: count }),
-    depth: z.enum(['full', 'score']),
-    accept: z.array(Acceptance),
-  }),
-  digests: z.strictObject({
-    record: Digest,
-    baselineRecord: Digest.nullable(),
-    baselineMeta: Digest.nullable(),
-  }),
+  context: Context,
+  asked: Asked,
+  digests: Digests,
   ...derived,
 });
+export type Report = Frozen<z.infer<typeof ReportSchema>>;
 
 export const DERIVED = Object.keys(derived) as readonly (keyof typeof derived)[];

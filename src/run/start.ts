@@ -8,7 +8,7 @@ import type { EngineSettings, RunSettings } from '../job/settings.ts';
 import type { EngineLog, Tools } from '../job/tools.ts';
 import type { OpenedRecord, Side } from '../record/side.ts';
 import type { Evidence } from '../report/make.ts';
-import type { RunView } from '../report/model.ts';
+import type { RunView } from '../report/schema.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
 import { completeFingerprint } from './pass.ts';
 import { type Plan, type PlannedPass, TRACE } from './plan.ts';

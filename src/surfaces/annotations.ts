@@ -1,8 +1,9 @@
 import { excerpt, within } from '../inert.ts';
-import type { Report } from '../report/model.ts';
+import { isBroken } from '../report/finding.ts';
+import type { Report } from '../report/schema.ts';
 import { counted } from '../words/figures.ts';
 import { findingWords, frameOf } from '../words/findings.ts';
-import { byKind, type Group, isBroken, isDifferent, seenWords, textOf, traceHint } from '../words/groups.ts';
+import { byKind, type Group, isDifferent, seenWords, textOf, traceHint } from '../words/groups.ts';
 import { distanceWords } from '../words/sizes.ts';
 import { type Drifted, driftedPrompts, verdictLine } from '../words/verdict.ts';
 import { agreementWords, conclusionWords } from '../words/words.ts';

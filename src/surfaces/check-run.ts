@@ -1,5 +1,5 @@
 import { visible, within } from '../inert.ts';
-import type { Report } from '../report/model.ts';
+import type { Report } from '../report/schema.ts';
 import { brief, LADDER, shorter, type Whence, worstVerdict } from '../words/brief.ts';
 import { mergedLine } from '../words/merged.ts';
 import { type Thread, threadLine } from '../words/thread.ts';

@@ -1,5 +1,5 @@
 import { markdown } from '../inert.ts';
-import type { Report } from '../report/model.ts';
+import type { Report } from '../report/schema.ts';
 import {
   brief,
   isWell,

@@ -1,4 +1,4 @@
-import type { BaselineView, Report } from '../report/model.ts';
+import type { BaselineView, Report } from '../report/schema.ts';
 import { driftedPrompts } from '../words/verdict.ts';
 import type { Surface } from './surface.ts';
 

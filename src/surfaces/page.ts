@@ -1,4 +1,4 @@
-import type { Report } from '../report/model.ts';
+import type { Report } from '../report/schema.ts';
 import type { Surface, TextFile } from './surface.ts';
 
 /** Reports as a page for people: each run's beside its record, and that of several jobs. */

@@ -1,10 +1,10 @@
 import type { Change } from '../fingerprint/diff.ts';
 import { markdown } from '../inert.ts';
-import type { Report } from '../report/model.ts';
-import type { ReportedRelation } from '../report/schema.ts';
+import { isBroken } from '../report/finding.ts';
+import type { Report, ReportedRelation } from '../report/schema.ts';
 import { counted } from '../words/figures.ts';
 import { type Frame, findingWords, frameOf } from '../words/findings.ts';
-import { type Group, groupsOf, isBroken, isIdentical, seesNoModule, traceHint } from '../words/groups.ts';
+import { type Group, groupsOf, isIdentical, seesNoModule, traceHint } from '../words/groups.ts';
 import { nameOf, promptTable } from '../words/prompt-table.ts';
 import { sizeWords } from '../words/sizes.ts';
 import { STRIP_LEGEND, tellingStrip } from '../words/strip.ts';

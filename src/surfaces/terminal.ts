@@ -1,6 +1,5 @@
 import { excerpt, within } from '../inert.ts';
-import type { Report } from '../report/model.ts';
-import type { ReportedRelation } from '../report/schema.ts';
+import type { Report, ReportedRelation } from '../report/schema.ts';
 import { frameOf, textHashWords } from '../words/findings.ts';
 import { type Group, groupsOf, isDifferent, isIdentical, kindWords, textOf } from '../words/groups.ts';
 import { STRIP_LEGEND, tellingStrip, textStrip } from '../words/strip.ts';

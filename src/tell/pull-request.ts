@@ -1,6 +1,6 @@
 import { type GitHubPosts, PostError } from '../github/port.ts';
 import { logLine } from '../inert.ts';
-import type { Notice, Report } from '../report/model.ts';
+import type { Notice, Report } from '../report/schema.ts';
 import type { Post, PostedRun, PostInputs } from '../surfaces/surface.ts';
 import type { Thread } from '../words/thread.ts';
 import { tellByCheckRun } from './check-run.ts';

@@ -3,7 +3,7 @@ import { excerpt } from '../inert.ts';
 import type { TellSettings } from '../job/settings.ts';
 import type { Subject } from '../job/situation.ts';
 import type { Tools } from '../job/tools.ts';
-import type { Notice } from '../report/model.ts';
+import type { Notice } from '../report/schema.ts';
 import type { Post, PostedRun } from '../surfaces/surface.ts';
 import { worstVerdict } from '../words/brief.ts';
 import { type Target, type Telling, tellPullRequest } from './pull-request.ts';

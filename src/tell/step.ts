@@ -2,7 +2,7 @@ import * as core from '@actions/core';
 import { logLine, visible, within } from '../inert.ts';
 import type { TellSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
-import type { Notice } from '../report/model.ts';
+import type { Notice } from '../report/schema.ts';
 import type { Annotation } from '../surfaces/surface.ts';
 import { logOf } from './log.ts';
 import { tellChange } from './recipient.ts';

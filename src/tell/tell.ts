@@ -1,4 +1,4 @@
-import type { Report } from '../report/model.ts';
+import type { Report } from '../report/schema.ts';
 import type {
   Contents,
   Headline,

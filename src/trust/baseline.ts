@@ -14,7 +14,7 @@ import { damage } from '../record/intact.ts';
 import { outcomeDigest, outcomeDigests } from '../record/outcome.ts';
 import type { OpenedRecord, Side } from '../record/side.ts';
 import type { Evidence } from '../report/make.ts';
-import type { BaselineView, Digests, Rules } from '../report/model.ts';
+import type { BaselineView, Digests, Rules } from '../report/schema.ts';
 import type { KnownTokens } from '../run/requests.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
 

@@ -1,7 +1,7 @@
 import { UserError } from '../errors.ts';
 import type { SuiteSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
-import type { Rules, SuiteChange } from '../report/model.ts';
+import type { Rules, SuiteChange } from '../report/schema.ts';
 import { nameOfRelation, requirementOf } from '../run/plan.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
 import { parseSuite } from '../suite/parse.ts';

@@ -4,7 +4,7 @@ import { judge } from '../compare/conclusion.ts';
 import type { Agreement, Claim, RelationResult } from '../compare/types.ts';
 import { UserError } from '../errors.ts';
 import type { RefreshSettings, RunSettings } from '../job/settings.ts';
-import type { BaselineView } from '../report/model.ts';
+import type { BaselineView } from '../report/schema.ts';
 import type { Suite } from '../suite/schema.ts';
 import type { FoundTrusted, Trusted } from './baseline.ts';
 import type { Permission } from './events.ts';

@@ -5,7 +5,7 @@ import type { CheckSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
 import { outcomeDigests } from '../record/outcome.ts';
 import { makeReport } from '../report/make.ts';
-import type { Report } from '../report/model.ts';
+import type { Report } from '../report/schema.ts';
 import type { Suite } from '../suite/schema.ts';
 import { files } from '../tell/files.ts';
 import { tell } from '../tell/tell.ts';

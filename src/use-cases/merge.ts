@@ -6,7 +6,7 @@ import type { Reports, Tools } from '../job/tools.ts';
 import { contradiction } from '../report/contradiction.ts';
 import { reportDigest } from '../report/make.ts';
 import type { Merged } from '../report/merged.ts';
-import type { Report } from '../report/model.ts';
+import type { Report } from '../report/schema.ts';
 import { files as filesOf } from '../tell/files.ts';
 import { tell } from '../tell/tell.ts';
 import { permitReport } from '../trust/events.ts';

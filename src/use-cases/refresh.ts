@@ -6,7 +6,7 @@ import type { Tools } from '../job/tools.ts';
 import { outcomeDigest, outcomeDigests } from '../record/outcome.ts';
 import { compareAsked } from '../report/derive.ts';
 import { makeReport } from '../report/make.ts';
-import type { BaselineView, Report } from '../report/model.ts';
+import type { BaselineView, Report } from '../report/schema.ts';
 import { files } from '../tell/files.ts';
 import { logOf } from '../tell/log.ts';
 import { tell } from '../tell/tell.ts';

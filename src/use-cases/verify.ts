@@ -9,9 +9,8 @@ import { outcomeDigest } from '../record/outcome.ts';
 import type { OpenedRecord } from '../record/side.ts';
 import { compareAsked, derive } from '../report/derive.ts';
 import { reportDigest } from '../report/make.ts';
-import type { Report } from '../report/model.ts';
 import { plain } from '../report/plain.ts';
-import { DERIVED } from '../report/schema.ts';
+import { DERIVED, type Report } from '../report/schema.ts';
 import type { Disagreement, Verification } from '../report/verification.ts';
 import { verificationLines } from '../words/verification.ts';
 

@@ -1,6 +1,6 @@
 import { CONCLUSIONS, type Conclusion } from '../compare/conclusion.ts';
 import { markdown } from '../inert.ts';
-import type { Report } from '../report/model.ts';
+import type { Report } from '../report/schema.ts';
 import { counted } from './figures.ts';
 import { frameOf, textHashWords } from './findings.ts';
 import { kindWords, textOf } from './groups.ts';

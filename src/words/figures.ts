@@ -42,5 +42,4 @@ export function percentUp(share: number): string {
   return `${Number((Math.ceil((share * 100) / scale - 1e-9) * scale).toPrecision(2))} %`;
 }
 
-/** `1 prompt`, `4 prompts`. */
-export const counted = (count: number, one: string) => `${count} ${one}${count === 1 ? '' : 's'}`;
+export { counted } from '../report/counted.ts';

@@ -1,7 +1,7 @@
 import { excerpt } from '../inert.ts';
 import { ARRANGEMENTS, type PassKind } from '../record/schema.ts';
-import type { Report } from '../report/model.ts';
 import type {
+  Report,
   ReportedDivergence,
   ReportedFinding,
   ReportedForkSide,

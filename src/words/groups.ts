@@ -79,9 +79,6 @@ export const isDifferent = ({ agreement }: ReportedFinding) => {
 export const isIdentical = ({ findings }: Group) =>
   findings.every(({ agreement }) => agreement === 'identical');
 
-/** Findings that broke what their relation requires; one that was not measured says nothing of the engine. */
-export const isBroken = ({ holds, agreement }: ReportedFinding) => !holds && agreement !== 'unmeasured';
-
 /** What a hash of the text would have said of this prompt; null where no text was generated. */
 export function textOf({ findings }: Group): boolean | null {
   const told = findings.flatMap(({ textIdentical }) => (textIdentical === null ? [] : [textIdentical]));

@@ -1,5 +1,5 @@
 import { excerpt, markdown } from '../inert.ts';
-import type { Report } from '../report/model.ts';
+import type { Report } from '../report/schema.ts';
 import { counted } from './figures.ts';
 import { ICON, verdictLine } from './verdict.ts';
 import { conclusionWords } from './words.ts';

@@ -1,6 +1,5 @@
 import { excerpt } from '../inert.ts';
-import type { YardstickMark } from '../report/model.ts';
-import type { ReportedDistance, ReportedSize } from '../report/schema.ts';
+import type { ReportedDistance, ReportedSize, YardstickMark } from '../report/schema.ts';
 import { counted, finite, nats, times } from './figures.ts';
 
 /** Up to this multiple of the floor a distance is what rounding makes too. Honest repeats lay at 0.7 to 1.03 (measured). */

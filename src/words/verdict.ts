@@ -1,6 +1,6 @@
-import type { Report } from '../report/model.ts';
-import type { ReportedFinding, ReportedRelation } from '../report/schema.ts';
-import { type Group, groupsOf, isBroken, textOf, worstFirst } from './groups.ts';
+import { isBroken } from '../report/finding.ts';
+import type { Report, ReportedFinding, ReportedRelation } from '../report/schema.ts';
+import { type Group, groupsOf, textOf, worstFirst } from './groups.ts';
 import { conclusionWords } from './words.ts';
 
 /** How a verdict looks where a symbol stands for it. */

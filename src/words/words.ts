@@ -1,8 +1,7 @@
 import type { Provenance } from '../baseline/port.ts';
 import type { Agreement, Decision } from '../compare/types.ts';
-import type { BaselineView, Coverage, Report } from '../report/model.ts';
 import { daysBetween } from '../report/notices.ts';
-import type { ReportedRelation } from '../report/schema.ts';
+import type { BaselineView, Coverage, Report, ReportedRelation } from '../report/schema.ts';
 import { counted, percentUp } from './figures.ts';
 import { OUTSIDE_MODULES } from './findings.ts';
 import { seesNoModule } from './groups.ts';

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { describe, test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { visible } from '../../src/inert.ts';
-import type { Report } from '../../src/report/model.ts';
+import type { Report } from '../../src/report/schema.ts';
 import { htmlReport } from '../../src/surfaces/html/page.ts';
 import { browserOrSkip, open } from './support/browser.ts';
 import { filledWith, HOSTILE_TEXTS } from './support/hostile.ts';

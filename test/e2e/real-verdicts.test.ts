@@ -5,7 +5,7 @@ import { after, before, describe, type TestContext, test } from 'node:test';
 import { ensureFlippedModel, FLIPPED } from '../../scripts/setup/flipped-model.ts';
 import { ensureModel } from '../../scripts/setup/model.ts';
 import { ensureEngine } from '../../scripts/setup/python.ts';
-import type { Report } from '../../src/report/model.ts';
+import type { Report } from '../../src/report/schema.ts';
 import { type Action, builtAction } from './support/action.ts';
 import { findingsOf, relationOf, reportOf } from './support/reports.ts';
 import { aRunner, type Outcome, type Runner, runStep } from './support/spawn.ts';

@@ -9,7 +9,7 @@ import { sha256 } from '../../src/record/digest.ts';
 import { outcomeDigest, outcomeDigests } from '../../src/record/outcome.ts';
 import { countOf, type Pass, type RunRecord } from '../../src/record/schema.ts';
 import { reportDigest } from '../../src/report/make.ts';
-import type { Report } from '../../src/report/model.ts';
+import type { Report } from '../../src/report/schema.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
 import { type Outcome, type Runner, runStep } from '../e2e/support/spawn.ts';
 import { BASELINES, checkout, type SuiteOptions, suite } from '../e2e/support/suites.ts';

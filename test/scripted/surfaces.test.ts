@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { markdown } from '../../src/inert.ts';
 import { reportDigest } from '../../src/report/make.ts';
-import type { Report } from '../../src/report/model.ts';
+import type { Report } from '../../src/report/schema.ts';
 import { checkRunLadder } from '../../src/surfaces/check-run.ts';
 import { commentLadder } from '../../src/surfaces/comment.ts';
 import { escaped } from '../../src/surfaces/html/escape.ts';

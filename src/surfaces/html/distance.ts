@@ -1,6 +1,5 @@
 import { cellEnd } from '../../compare/divergence.ts';
-import type { Report } from '../../report/model.ts';
-import type { ReportedFinding, ReportedRelation } from '../../report/schema.ts';
+import type { Report, ReportedFinding, ReportedRelation } from '../../report/schema.ts';
 import { finite, nats, times } from '../../words/figures.ts';
 import { byKind, type Group, groupsOf } from '../../words/groups.ts';
 import { sizeWords } from '../../words/sizes.ts';

@@ -1,6 +1,6 @@
-import type { Report } from '../../report/model.ts';
-import type { ReportedFinding, ReportedRelation } from '../../report/schema.ts';
-import { type Group, groupsOf, isBroken, isDifferent, isIdentical, worstFirst } from '../../words/groups.ts';
+import { isBroken } from '../../report/finding.ts';
+import type { Report, ReportedFinding, ReportedRelation } from '../../report/schema.ts';
+import { type Group, groupsOf, isDifferent, isIdentical, worstFirst } from '../../words/groups.ts';
 
 /** What a prompt came to, over all relations: what a reader filters by. */
 export const STATES = ['tokens', 'bits', 'unmeasured', 'allowed', 'new', 'same'] as const;

@@ -1,5 +1,5 @@
 import type { Accepted } from '../../compare/acceptance.ts';
-import type { Report } from '../../report/model.ts';
+import type { Report } from '../../report/schema.ts';
 import { baselineWords, coverageWords } from '../../words/words.ts';
 import { capped, dotted, type Html, html, link, prose } from './escape.ts';
 import type { Level } from './level.ts';

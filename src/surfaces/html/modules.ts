@@ -1,5 +1,4 @@
-import type { Report } from '../../report/model.ts';
-import type { ReportedRelation, ReportedTrace } from '../../report/schema.ts';
+import type { Report, ReportedRelation, ReportedTrace } from '../../report/schema.ts';
 import { counted } from '../../words/figures.ts';
 import { findingWords, frameOf, OUTSIDE_MODULES, traceWords } from '../../words/findings.ts';
 import { firstModule, seesModules, seesNoModule, worstFirst } from '../../words/groups.ts';

@@ -1,4 +1,4 @@
-import type { Report } from '../../report/model.ts';
+import type { Report } from '../../report/schema.ts';
 import { worstVerdict } from '../../words/brief.ts';
 import { mergedLine } from '../../words/merged.ts';
 import { driftedPrompts, verdictLine } from '../../words/verdict.ts';

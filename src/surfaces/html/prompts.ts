@@ -1,5 +1,4 @@
-import type { Report } from '../../report/model.ts';
-import type { ReportedFinding } from '../../report/schema.ts';
+import type { Report, ReportedFinding } from '../../report/schema.ts';
 import { type Frame, findingWords, frameOf, textHashWords } from '../../words/findings.ts';
 import { byKind, type Group, isIdentical, textOf } from '../../words/groups.ts';
 import { agreementName, agreementWords } from '../../words/words.ts';

@@ -1,6 +1,5 @@
 import type { Agreement } from '../../compare/types.ts';
-import type { Report } from '../../report/model.ts';
-import { AGREEMENTS, type ReportedRelation } from '../../report/schema.ts';
+import { AGREEMENTS, type Report, type ReportedRelation } from '../../report/schema.ts';
 import { groupsOf } from '../../words/groups.ts';
 import { sizeWords } from '../../words/sizes.ts';
 import { agreementName, relationLines } from '../../words/words.ts';

@@ -1,4 +1,4 @@
-import type { Report } from '../../report/model.ts';
+import type { Report } from '../../report/schema.ts';
 import { counted } from '../../words/figures.ts';
 import { capped, type Html, html, link } from './escape.ts';
 import type { Level } from './level.ts';

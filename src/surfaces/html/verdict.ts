@@ -1,4 +1,4 @@
-import type { Report } from '../../report/model.ts';
+import type { Report } from '../../report/schema.ts';
 import { counted, finite, nats, times } from '../../words/figures.ts';
 import { firstModule, textOf } from '../../words/groups.ts';
 import { driftedPrompts, verdictLine } from '../../words/verdict.ts';

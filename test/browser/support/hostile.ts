@@ -1,4 +1,4 @@
-import type { Report } from '../../../src/report/model.ts';
+import type { Report } from '../../../src/report/schema.ts';
 import { HOSTILE } from '../../unit/support/hostile.ts';
 
 /** What a page could take for its own, beside what a log or Markdown could. */

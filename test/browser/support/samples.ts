@@ -1,5 +1,6 @@
-import type { BaselineView, Report } from '../../../src/report/model.ts';
 import type {
+  BaselineView,
+  Report,
   ReportedDistance,
   ReportedDivergence,
   ReportedFinding,

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { readReport } from '../../../src/disk/report-file.ts';
-import type { Report } from '../../../src/report/model.ts';
-import type { ReportedFinding, ReportedRelation } from '../../../src/report/schema.ts';
+import type { Report, ReportedFinding, ReportedRelation } from '../../../src/report/schema.ts';
 import type { RelationName } from '../../../src/suite/schema.ts';
 import type { Outcome } from './spawn.ts';
 

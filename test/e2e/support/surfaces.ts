@@ -6,8 +6,7 @@ import { dirname, join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
 import { reportDigest } from '../../../src/report/make.ts';
-import type { Report } from '../../../src/report/model.ts';
-import { ReportSchema } from '../../../src/report/schema.ts';
+import { type Report, ReportSchema } from '../../../src/report/schema.ts';
 import { filledWith } from '../../browser/support/hostile.ts';
 import { payloadOf, REPOSITORY, SHAS } from '../../support/events.ts';
 import {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Report } from '../../../src/report/model.ts';
+import type { Report } from '../../../src/report/schema.ts';
 import { divergence, finding, PROVENANCE, relation } from './reports.ts';
 
 export const RUN = {

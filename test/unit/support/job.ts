@@ -2,7 +2,7 @@ import type { GitHubReader } from '../../../src/github/port.ts';
 import type { CheckSettings, RefreshSettings } from '../../../src/job/settings.ts';
 import type { Situation } from '../../../src/job/situation.ts';
 import type { Tools } from '../../../src/job/tools.ts';
-import type { Report } from '../../../src/report/model.ts';
+import type { Report } from '../../../src/report/schema.ts';
 import { parseSuite } from '../../../src/suite/parse.ts';
 import { check } from '../../../src/use-cases/check.ts';
 import { refresh } from '../../../src/use-cases/refresh.ts';

@@ -14,7 +14,7 @@ import { sha256 } from '../../../src/record/digest.ts';
 import type { RunRecord } from '../../../src/record/schema.ts';
 import type { OpenedRecord, Side } from '../../../src/record/side.ts';
 import { uint32 } from '../../../src/record/words.ts';
-import type { Report } from '../../../src/report/model.ts';
+import type { Report } from '../../../src/report/schema.ts';
 import { PROVEN } from './reports.ts';
 
 /*

@@ -6,8 +6,12 @@ import { outcomeDigest, outcomeDigests } from '../../../src/record/outcome.ts';
 import type { OpenedRecord, Side } from '../../../src/record/side.ts';
 import { compareAsked } from '../../../src/report/derive.ts';
 import { type Evidence, makeReport } from '../../../src/report/make.ts';
-import type { BaselineView, Report } from '../../../src/report/model.ts';
-import type { ReportedDivergence, ReportedRelation } from '../../../src/report/schema.ts';
+import type {
+  BaselineView,
+  Report,
+  ReportedDivergence,
+  ReportedRelation,
+} from '../../../src/report/schema.ts';
 import { parseSuite } from '../../../src/suite/parse.ts';
 import { type Body, side } from './records.ts';
 import { SAMPLE } from './suites.ts';

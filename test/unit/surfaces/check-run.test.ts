@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Report } from '../../../src/report/model.ts';
+import type { Report } from '../../../src/report/schema.ts';
 import { checkRunLadder } from '../../../src/surfaces/check-run.ts';
 import type { CheckRun } from '../../../src/surfaces/surface.ts';
 import { assertInert, filledReport, HEAD, hostileReports, RUN, WHENCE } from '../support/briefs.ts';

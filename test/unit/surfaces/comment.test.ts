@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Report } from '../../../src/report/model.ts';
+import type { Report } from '../../../src/report/schema.ts';
 import { commentLadder, MAX_COMMENT } from '../../../src/surfaces/comment.ts';
 import { LADDER } from '../../../src/words/brief.ts';
 import { compareRuns, isSameThread, type Marker, markerOf } from '../../../src/words/thread.ts';

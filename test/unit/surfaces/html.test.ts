@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { visible } from '../../../src/inert.ts';
-import type { Report } from '../../../src/report/model.ts';
-import { ReportSchema } from '../../../src/report/schema.ts';
+import { type Report, ReportSchema } from '../../../src/report/schema.ts';
 import { spread } from '../../../src/surfaces/html/chart.ts';
 import { capped, dotted, escaped, html, link, markupOf, prose } from '../../../src/surfaces/html/escape.ts';
 import { htmlReport } from '../../../src/surfaces/html/page.ts';

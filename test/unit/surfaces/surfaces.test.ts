@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Report } from '../../../src/report/model.ts';
-import type { ReportedFinding, ReportedRelation } from '../../../src/report/schema.ts';
+import type { Report, ReportedFinding, ReportedRelation } from '../../../src/report/schema.ts';
 import { annotations } from '../../../src/surfaces/annotations.ts';
 import { outputs } from '../../../src/surfaces/outputs.ts';
 import { summary } from '../../../src/surfaces/summary.ts';

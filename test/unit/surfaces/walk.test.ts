@@ -6,7 +6,7 @@ import { execa } from 'execa';
 import { CONCLUSIONS } from '../../../src/compare/conclusion.ts';
 import { ERROR_CODES } from '../../../src/errors.ts';
 import { markdown, visible } from '../../../src/inert.ts';
-import type { Report } from '../../../src/report/model.ts';
+import type { Report } from '../../../src/report/schema.ts';
 import { annotations } from '../../../src/surfaces/annotations.ts';
 import { checkRunLadder } from '../../../src/surfaces/check-run.ts';
 import { commentLadder } from '../../../src/surfaces/comment.ts';

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { UserError } from '../../../src/errors.ts';
 import type { GitHubPosts } from '../../../src/github/port.ts';
 import { githubPosts } from '../../../src/github/posts.ts';
-import type { Notice, Report } from '../../../src/report/model.ts';
+import type { Notice, Report } from '../../../src/report/schema.ts';
 import { type Target, type Telling, tellPullRequest } from '../../../src/tell/pull-request.ts';
 import { SURFACES } from '../../../src/tell/surfaces.ts';
 import { markerOf } from '../../../src/words/thread.ts';

@@ -4,7 +4,7 @@ import { type BaselineMeta, parseMeta } from '../../../src/baseline/port.ts';
 import { UserError } from '../../../src/errors.ts';
 import { digestJson, sha256 } from '../../../src/record/digest.ts';
 import type { OpenedRecord } from '../../../src/record/side.ts';
-import type { Rules } from '../../../src/report/model.ts';
+import type { Rules } from '../../../src/report/schema.ts';
 import {
   digestsOf,
   type FoundTrusted,

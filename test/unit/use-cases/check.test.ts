@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { UserError } from '../../../src/errors.ts';
-import type { Report } from '../../../src/report/model.ts';
+import type { Report } from '../../../src/report/schema.ts';
 import type { Computes } from '../support/engine.ts';
 import { Job, SUITE, TIP } from '../support/job.ts';
 import { rejectedBy } from '../support/suites.ts';

@@ -7,7 +7,7 @@ import { reports as onDisk } from '../../../src/front/wiring.ts';
 import type { Situation } from '../../../src/job/situation.ts';
 import { reportDigest } from '../../../src/report/make.ts';
 import type { Merged } from '../../../src/report/merged.ts';
-import type { Report } from '../../../src/report/model.ts';
+import type { Report } from '../../../src/report/schema.ts';
 import { mergeReports } from '../../../src/use-cases/merge.ts';
 import { legTable, mergedLine, mergedLines } from '../../../src/words/merged.ts';
 import { temporaryFolder } from '../../support/runtimes.ts';

@@ -8,7 +8,7 @@ import { records, reports } from '../../../src/front/wiring.ts';
 import { sha256 } from '../../../src/record/digest.ts';
 import type { Side } from '../../../src/record/side.ts';
 import { type Evidence, reportDigest, reportPathOf } from '../../../src/report/make.ts';
-import type { Report } from '../../../src/report/model.ts';
+import type { Report } from '../../../src/report/schema.ts';
 import { verify } from '../../../src/use-cases/verify.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { body, modules, side } from '../support/records.ts';
