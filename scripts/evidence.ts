@@ -1,7 +1,8 @@
 /**
  * `npm run evidence`: claims that need more repetitions than CI has time for, on real vLLM in its real container.
- * Writes docs/evidence/<date>-cpu/. `--tries 3 --checks 2 --honest 8` for a short look, which writes nothing;
- * `--only honest` for that part, `--runtime process` without containers.
+ * Writes docs/evidence/<date>-cpu/ and docs/evidence/<date>-bit-flips/. `--tries 3 --checks 2 --honest 8 --flips 4` for
+ * a short look, which writes nothing; `--only honest` or `--only flips` for that part, `--runtime process` without
+ * containers (bits are turned over in a bare process in any case).
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
@@ -13,6 +14,8 @@ import { type Action, builtAction } from '../test/e2e/support/action.ts';
 import { cancelInMidGeneration, LIMIT_MS } from '../test/e2e/support/cancel.ts';
 import { aRunner, runStep } from '../test/e2e/support/spawn.ts';
 import { realSuite } from '../test/e2e/support/suites.ts';
+import { type Flipped, flippedBits, randomBits } from './evidence/flips.ts';
+import { tellFlips } from './evidence/flips-table.ts';
 import { type HonestRun, honestRuns } from './evidence/honest.ts';
 import { repository } from './setup/cache.ts';
 import { type DockerDaemon, ensureDocker } from './setup/docker.ts';
@@ -25,6 +28,7 @@ const { values } = parseArgs({
     tries: { type: 'string' },
     checks: { type: 'string' },
     honest: { type: 'string' },
+    flips: { type: 'string' },
     only: { type: 'string' },
     runtime: { type: 'string' },
     'at-once': { type: 'string' },
@@ -33,12 +37,19 @@ const { values } = parseArgs({
 const tries = Number(values.tries ?? 20);
 const checks = Number(values.checks ?? 5);
 const honest = Number(values.honest ?? 100);
-const isFull = [values.tries, values.checks, values.honest].every((value) => value === undefined);
+const flips = Number(values.flips ?? 64);
+const isFull = [values.tries, values.checks, values.honest, values.flips].every(
+  (value) => value === undefined,
+);
+/** Of the bits that are turned over. */
+const SEED = 20261126;
 const date = new Date().toISOString().slice(0, 10);
 const evidence = join(repository, 'docs/evidence', `${date}-cpu`);
 
 const model = await ensureModel();
 const { python } = await ensureEngine();
+if (values.only === undefined || values.only === 'flips') await measureFlips();
+if (values.only === 'flips') process.exit();
 await using docker = await ensureDocker();
 const { imageId } = await ensureCpuImage(docker);
 await using action = await builtAction('vllm');
@@ -67,6 +78,26 @@ if (isFull) {
   await writeFile(join(evidence, 'README.md'), text);
 }
 if (good < tries || same < checks) process.exitCode = 1;
+
+/** The same bits in each dtype. */
+async function measureFlips(): Promise<void> {
+  const bits = await randomBits(model, flips, SEED);
+  const found: Flipped[] = [];
+  for (const dtype of ['bfloat16', 'float32'])
+    found.push(...(await flippedBits({ flips: bits, dtype, model, python })));
+  const told = tellFlips(found, { date, seed: SEED });
+  console.log(told);
+  if (isFull) {
+    const folder = join(repository, 'docs/evidence', `${date}-bit-flips`);
+    await mkdir(folder, { recursive: true });
+    await writeFile(
+      join(folder, 'flips.json'),
+      `[\n${found.map((one) => JSON.stringify(one)).join(',\n')}\n]\n`,
+    );
+    await writeFile(join(folder, 'README.md'), told);
+  }
+  if (found.some(({ wrong, unexplained }) => wrong.length > 0 || unexplained > 0)) process.exitCode = 1;
+}
 
 /** Equivalent changes against one baseline, half of them in each dtype. */
 async function measureHonest(): Promise<void> {

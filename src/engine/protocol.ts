@@ -116,7 +116,11 @@ export type Command =
  * one merge rule of the tokenizer in a private view of the model's folder.
  */
 export type Perturbation =
-  | { readonly kind: 'weight-bit' }
+  /** `at`: which bit, from the lowest, of which element of a tensor's, counted row by row. */
+  | {
+      readonly kind: 'weight-bit';
+      readonly at?: { readonly tensor: string; readonly index: number; readonly bit: number };
+    }
   | { readonly kind: 'round-weights'; readonly format: 'int8' | 'fp8' }
   | { readonly kind: 'chat-template-space' }
   | { readonly kind: 'tokenizer-merge' }

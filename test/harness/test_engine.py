@@ -57,10 +57,13 @@ def data(event: dict[str, Any], name: str) -> str:
     return str(channel(event, name)["data"])
 
 
+def modules(event: dict[str, Any]) -> list[dict[str, Any]]:
+    digests: list[dict[str, Any]] = channel(event, "modules")["digests"]
+    return digests
+
+
 def trace(host: Host) -> list[dict[str, Any]]:
-    event = host.run("trace", [request("trace", {"text": TRACE_TEXT})]).observations["trace"]
-    modules: list[dict[str, Any]] = channel(event, "modules")["digests"]
-    return modules
+    return modules(host.run("trace", [request("trace", {"text": TRACE_TEXT})]).observations["trace"])
 
 
 def differing(left: list[dict[str, Any]], right: list[dict[str, Any]]) -> list[str]:
@@ -167,6 +170,34 @@ class PassesTest(unittest.TestCase):
         for name, event in again.observations.items():
             self.assertEqual(bits(event), bits(self.generated.observations[name]))
 
+    def test_a_score_traces_each_sequence_in_its_own_prefill(self) -> None:
+        plain = self.host.run("score", self.given())
+        traced = self.host.run("score", self.given(), trace=True)
+        alone = self.host.run("trace", self.given())
+        self.assertEqual(traced.finished["witness"]["steps"], plain.finished["witness"]["steps"], "and in no second")
+        for name, event in traced.observations.items():
+            self.assertEqual(bits(event), bits(plain.observations[name]))
+            self.assertEqual(channel(plain.observations[name], "modules"), {"name": "modules"})
+            self.assertEqual(
+                [one["name"] for one in alone.observations[name]["channels"]], ["prompt-tokens", "modules"]
+            )
+            self.assertEqual(modules(event), modules(alone.observations[name]))
+            # After all others, since the logits of a prompt come after the model has run.
+            self.assertEqual([one["name"] for one in modules(event)][-2:], ["LlamaForCausalLM", "logits_processor"])
+        capital, sky = (modules(event) for event in traced.observations.values())
+        self.assertEqual(differing(capital, sky), [one["name"] for one in capital], "each of its own sequence")
+
+    def test_strangers_are_not_in_the_digests(self) -> None:
+        strangers = [request(name, PROMPTS[name], observed=False) for name in ("count", "code")]
+        alone = self.host.run("score", self.given(), trace=True)
+        beside = self.host.run(
+            "score", [*self.given(), *strangers], groups=[["count", "capital", "code"], ["sky"]], trace=True
+        )
+        self.assertEqual(beside.witnessed["capital"]["together"], 3)
+        left, right = (modules(result.observations["capital"]) for result in (alone, beside))
+        # Other shapes may round otherwise, but not before anything is computed.
+        self.assertFalse({"model.embed_tokens", "model.layers.0.input_layernorm"} & set(differing(left, right)))
+
     def test_warm_takes_the_prompt_from_the_cache(self) -> None:
         asked = [request("long", {"text": STRANGER}, max_tokens=4)]
         cold, warm = (self.host.run("generate", asked, warm=warm) for warm in (False, True))
@@ -187,9 +218,6 @@ class PassesTest(unittest.TestCase):
         self.assertEqual(set(result.observations), {"capital", "sky"})
         seen = result.witnessed
         self.assertEqual([seen[name]["together"] for name in ("capital", "stranger", "sky")], [2, 2, 1])
-        self.assertNotEqual(
-            data(result.observations["capital"], "logprobs"), data(self.generated.observations["capital"], "logprobs")
-        )
 
     def test_the_scheduler_takes_them_up_in_the_order_of_submission(self) -> None:
         result = self.host.run("generate", self.requests(), groups=[["sky", "capital"]])
@@ -208,6 +236,25 @@ class PassesTest(unittest.TestCase):
         texts = self.host.expect("vocabulary")["texts"]
         self.assertEqual({name: texts[name] for name in ("7042", "2")}, {"7042": " Paris", "2": "<|im_end|>"})
         self.assertEqual(set(texts), {"7042", "2", "49151"})
+
+    def test_chunks_are_not_in_the_digests(self) -> None:
+        host, _ = loaded(dtype="float32", max_num_batched_tokens=32)
+        self.addCleanup(host.close)
+        asked = [request("long", {"text": STRANGER})]
+        whole, cut = (one.run("score", asked, trace=True) for one in (self.host, host))
+        self.assertEqual([len(result.witnessed["long"]["chunks"]) for result in (whole, cut)], [1, 8])
+        left, right = (modules(result.observations["long"]) for result in (whole, cut))
+        self.assertFalse({"model.embed_tokens", "model.layers.0.input_layernorm"} & set(differing(left, right)))
+
+    def test_a_sequence_names_the_module_that_another_text_would_not_show(self) -> None:
+        at = {"tensor": "model.layers.2.self_attn.q_proj.weight", "index": 123_456, "bit": 3}
+        host, lifetime = loaded({"kind": "weight-bit", "at": at}, dtype="float32")
+        self.addCleanup(host.close)
+        self.assertIn("bit 3 of model.layers.2.self_attn.q_proj.weight[214,192]", lifetime["perturbed"])
+        before, now = (one.run("score", self.given(), trace=True) for one in (self.host, host))
+        for name, event in now.observations.items():
+            differ = differing(modules(before.observations[name]), modules(event))
+            self.assertEqual(differ[0], "model.layers.2.self_attn.qkv_proj")
 
     def test_weight_bit_is_found_by_the_trace(self) -> None:
         # In bfloat16, where the log-probabilities may see nothing: test/e2e/real-verdicts.test.ts.

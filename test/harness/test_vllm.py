@@ -220,6 +220,26 @@ class PerturbationTest(unittest.TestCase):
             self.assertIs(change.apply("model.layers.2.mlp.experts.1.w2.weight", weight, 4), weight, "only one")
 
     @WITHOUT_TORCH
+    def test_a_bit_at_a_place(self) -> None:
+        import torch
+
+        for dtype, bits in ((torch.float32, 32), (torch.bfloat16, 16), (torch.float8_e4m3fn, 8)):
+            weight = torch.arange(1, 13, dtype=torch.float32).reshape(3, 4).to(dtype)
+            for bit, after in ((bits - 1, -7.0), (0, None)):
+                change = weights.WeightBit({"at": {"tensor": "a.weight", "index": 6, "bit": bit}})
+                self.assertIs(change.apply("b.weight", weight, 4), weight)
+                changed = change.apply("a.weight", weight, 4)
+                self.assertEqual((changed.float() != weight.float()).nonzero().tolist(), [[1, 2]])
+                if after is not None:
+                    self.assertEqual(float(changed[1, 2]), after, "the highest bit is the sign")
+                self.assertIn("a.weight[1,2]: 7.0 → ", change.told or "")
+                self.assertTrue(
+                    torch.equal(weights.flipped(changed, 6, bit).view(torch.uint8), weight.view(torch.uint8))
+                )
+        with self.assertRaisesRegex(HarnessError, "no bit 8"):
+            weights.flipped(weight, 0, 8)
+
+    @WITHOUT_TORCH
     def test_rounding(self) -> None:
         import torch
 

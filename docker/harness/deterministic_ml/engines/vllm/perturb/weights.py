@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -31,23 +32,32 @@ class Change(Protocol):
 
 
 class WeightBit:
-    """Flips the lowest bit of one weight in the down-projection of the layer half-way up."""
+    """Flips one bit of one weight: of the one that `at` names (tensor, index of it when flat, bit from the lowest), or
+    else the lowest of one in the down-projection of the layer half-way up."""
 
-    def __init__(self, _: Mapping[str, Any]) -> None:
+    def __init__(self, perturbation: Mapping[str, Any]) -> None:
         self.told: str | None = None
+        self._at: Mapping[str, Any] | None = perturbation.get("at")
 
     def apply(self, name: str, weight: torch.Tensor, layers: int) -> torch.Tensor:
-        import torch
-
-        if self.told or _layer(name) != layers // 2 or not _DOWN.search(name) or not _is_matrix(weight):
+        place = self._place(name, weight, layers)
+        if self.told or place is None:
             return weight
-        changed = weight.clone()
-        row, column = 100 % changed.shape[0], 200 % changed.shape[1]
-        integers = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-        changed.view(integers[changed.element_size()])[row, column] ^= 1
-        before, after = (float(tensor[row, column]) for tensor in (weight, changed))
-        self.told = f"lowest bit of {name}[{row},{column}]: {before!r} → {after!r}"
+        index, bit = place
+        changed = flipped(weight, index, bit)
+        row = ",".join(str(one) for one in _unravelled(index, weight.shape))
+        before, after = (float(tensor.flatten()[index]) for tensor in (weight, changed))
+        which = "lowest bit" if bit == 0 else f"bit {bit}"
+        self.told = f"{which} of {name}[{row}]: {before!r} → {after!r}"
         return changed
+
+    def _place(self, name: str, weight: torch.Tensor, layers: int) -> tuple[int, int] | None:
+        if self._at is not None:
+            return (self._at["index"], self._at["bit"]) if name == self._at["tensor"] else None
+        if _layer(name) != layers // 2 or not _DOWN.search(name) or not _is_matrix(weight):
+            return None
+        rows, columns = weight.shape
+        return 100 % rows * columns + 200 % columns, 0
 
 
 class RoundWeights:
@@ -105,6 +115,20 @@ def told(llm: Any) -> str:
     raise HarnessError("engine-failed", f"no weight fits the perturbation (load_format `{load_format}`): none changed")
 
 
+def flipped(weight: torch.Tensor, index: int, bit: int) -> torch.Tensor:
+    """A copy with one bit of the element at `index`, counted row by row, turned over."""
+    import torch
+
+    changed = weight.clone(memory_format=torch.contiguous_format)
+    width = changed.element_size()
+    if not (0 <= index < changed.numel() and 0 <= bit < 8 * width):
+        raise HarnessError("protocol-violation", f"no bit {bit} of element {index} in a tensor of {weight.numel()}")
+    # As bytes: no integer type holds each sign bit.
+    byte = width * index + (bit // 8 if sys.byteorder == "little" else width - 1 - bit // 8)
+    changed.view(-1).view(torch.uint8)[byte] ^= 1 << bit % 8
+    return changed
+
+
 def rounded(weight: torch.Tensor, to: str) -> torch.Tensor:
     import torch
 
@@ -120,6 +144,14 @@ def rounded(weight: torch.Tensor, to: str) -> torch.Tensor:
 def _layer(name: str) -> int | None:
     match = _LAYER.search(name)
     return None if match is None else int(match[1])
+
+
+def _unravelled(index: int, shape: torch.Size) -> list[int]:
+    places: list[int] = []
+    for size in reversed(shape):
+        index, place = divmod(index, size)
+        places.insert(0, place)
+    return places
 
 
 def _is_matrix(weight: torch.Tensor) -> bool:
