@@ -10,9 +10,9 @@ import { z } from 'zod';
 import { BaselineMeta } from '../src/baseline/port.ts';
 import { CONCLUSIONS, type Conclusion } from '../src/compare/conclusion.ts';
 import { Fingerprint } from '../src/fingerprint/schema.ts';
+import { SUITE_SCHEMA } from '../src/front/suites.ts';
 import { RunRecord } from '../src/record/schema.ts';
 import { type ReportedRelation, ReportSchema } from '../src/report/schema.ts';
-import { Suite } from '../src/suite/schema.ts';
 import { ERROR_WORDS } from '../src/words/error-words.ts';
 import { conclusionWords } from '../src/words/words.ts';
 
@@ -20,7 +20,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 
 const SCHEMAS = {
   suite: {
-    schema: Suite,
+    schema: SUITE_SCHEMA,
     title: 'Suite of deterministic-ml',
     description: 'What must not change: model, engine, sampling, prompts, relations and policy.',
   },

@@ -2,6 +2,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { execa } from 'execa';
 import { loadSuite } from '../../src/disk/suite-file.ts';
+import { SUITE_SCHEMA } from '../../src/front/suites.ts';
 import type { PassKind, RunRecord } from '../../src/record/schema.ts';
 import type { Report } from '../../src/report/schema.ts';
 import { makePlan, TOP_K } from '../../src/run/plan.ts';
@@ -73,7 +74,7 @@ export class Demo implements AsyncDisposable {
   /** A script without any of ours: vLLM's offline API, the same Python, arguments and environment. */
   async bare(job: BareJob): Promise<Bare> {
     await this.#write(await ensureModel());
-    const loaded = await loadSuite(SUITE, this.#folder);
+    const loaded = await loadSuite(SUITE, this.#folder, SUITE_SCHEMA);
     const { args, environment, prompts, texts } = makePlan(loaded, 'check');
     const task = {
       job,

@@ -12,6 +12,7 @@ import {
   type Proof,
   parseKey,
   parseMeta,
+  type StoreKind,
 } from './port.ts';
 import {
   copyError,
@@ -22,6 +23,12 @@ import {
   type TreeLimits,
   UnfitTree,
 } from './tree.ts';
+
+export const filesStore: StoreKind = {
+  name: 'files',
+  what: 'files of the repository below `baseline.path`: merging them approves them',
+  open: createFilesStore,
+};
 
 export interface FilesStoreOptions {
   /** Absolute path of the checkout. */
@@ -46,7 +53,11 @@ export function createFilesStore(options: FilesStoreOptions): BaselineStore {
   const shown = (...parts: readonly string[]) => [...root, ...parts].join('/');
 
   return {
-    kind: 'files',
+    kind: filesStore.name,
+    inCheckout: true,
+    // Merging is what makes it count.
+    branches: 'any',
+    remedyOf: () => 'Restore it from git, or delete its folder.',
 
     async find(query: BaselineQuery): Promise<Lookup> {
       const { suite, hardwareClass } = checked(query);

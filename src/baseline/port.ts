@@ -130,8 +130,42 @@ export type Lookup =
       readonly explanation: readonly string[];
     };
 
+/** A place for baselines, as a suite names it. */
+export interface StoreKind {
+  readonly name: string;
+  /** Where it keeps them, for the docs. */
+  readonly what: string;
+  /** Nothing is asked of it yet. @throws UserError `suite-invalid` for a place that cannot be one */
+  open(options: StoreOptions): BaselineStore;
+}
+
+/** What a store may need of the outside. */
+export interface StoreOptions {
+  /** `baseline.path` of the suite, relative to the checkout. */
+  readonly path: string;
+  /** Absolute path of the checkout. */
+  readonly workspace: string;
+  /** Absolute folder of private copies. */
+  readonly tempFolder: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly listing: CacheListing;
+  /** Of the default and the base branch, e.g. `refs/heads/main`; empty where they are unknown. */
+  readonly trustedRefs: readonly string[];
+  /** `GITHUB_REF` of this run. */
+  readonly ownRef: string;
+  readonly log: (line: string) => void;
+  readonly signal: AbortSignal;
+}
+
 export interface BaselineStore {
-  readonly kind: 'cache' | 'files';
+  /** Name of its kind. */
+  readonly kind: string;
+  /** Its baselines are files of the checkout: a change may bring its own, and one counts once it is merged. */
+  readonly inCheckout: boolean;
+  /** On which branches a run may store one: a change that is merged must not find another's. */
+  readonly branches: 'default' | 'any';
+  /** How a damaged one is got rid of. */
+  remedyOf(key: string): string;
   /** Newest baseline of the suite on this hardware class.
    * @throws UserError `store-unavailable` when the store did not answer
    */

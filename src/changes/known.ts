@@ -53,7 +53,7 @@ export const perturbations: readonly Known[] = [
     (s) => inModel(s, { kind: 'weight-bit' }),
   ),
   real('fp8-kv-cache', 'keys and values kept in fp8', LONGER, true, (subject) =>
-    withArgs(subject, { kv_cache_dtype: isCpu(subject) ? 'fp8_e5m2' : 'fp8' }),
+    withArgs(subject, subject.plan.engine.changes.fp8KvCache(isCpu(subject))),
   ),
   real('rope-theta', 'the base of the rotary embedding +0.1 %', LONGER, false, (subject) =>
     inModel(subject, { kind: 'rope-theta' }),
@@ -77,7 +77,7 @@ export const perturbations: readonly Known[] = [
     'long prompts cut into pieces of 64 tokens',
     'a text of more than 64 tokens',
     false,
-    (s) => withArgs(s, { enable_chunked_prefill: true, max_num_batched_tokens: 64, max_num_seqs: 16 }),
+    (s) => withArgs(s, s.plan.engine.changes.chunkedPrefill),
   ),
   real(
     'chat-template-space',
@@ -99,18 +99,14 @@ export const perturbations: readonly Known[] = [
     sampled(subject, ({ seed }) => ({ seed: seed + 1 })),
   ),
   real('attention', 'another attention implementation', LONGER, true, (subject) => {
-    if (isCpu(subject)) return 'the engine has one implementation for CPUs';
-    const other = String(subject.effective['attention_backend']).includes('FLASH_ATTN')
-      ? 'TRITON_ATTN'
-      : 'FLASH_ATTN';
-    return withArgs(subject, { attention_config: { backend: other } });
+    const { attention } = subject.plan.engine.changes;
+    return withArgs(subject, attention(isCpu(subject), subject.effective));
   }),
   equivalent('restart', 'the engine started anew', (subject) => subject),
   equivalent('threads', 'half as many threads', (subject) =>
     withEnvironment(subject, {
       OMP_NUM_THREADS: String(halfOfCores(subject)),
-      // vLLM's CPU backend binds as many threads as there are cores unless told otherwise.
-      VLLM_CPU_OMP_THREADS_BIND: 'nobind',
+      ...subject.plan.engine.changes.threads,
     }),
   ),
   equivalent('cpu-quota', 'a container with half of the CPU time', (subject) => {
@@ -126,7 +122,7 @@ export const perturbations: readonly Known[] = [
     subject.fingerprint.ambient.runtime === 'docker' ? subject : 'the engine runs in no container',
   ),
   equivalent('log-level', 'an engine that logs everything', (subject) =>
-    withEnvironment(subject, { VLLM_LOGGING_LEVEL: 'DEBUG' }),
+    withEnvironment(subject, subject.plan.engine.changes.logging),
   ),
   equivalent('environment-order', 'the same environment in another order', (subject) => ({
     ...subject,
@@ -163,10 +159,11 @@ function halfOfCores({ fingerprint }: Subject): number {
   return typeof cores === 'number' ? Math.max(1, Math.floor(cores / 2)) : 1;
 }
 
-const withArgs = (subject: Subject, args: Plan['args']): Changed => ({
-  ...subject,
-  plan: { ...subject.plan, args: { ...subject.plan.args, ...args } },
-});
+/** @param args or why the engine has none for it */
+function withArgs(subject: Subject, args: Plan['args'] | string): Changed | string {
+  if (typeof args === 'string') return args;
+  return { ...subject, plan: { ...subject.plan, args: { ...subject.plan.args, ...args } } };
+}
 
 const withEnvironment = (subject: Subject, environment: Plan['environment']): Changed => ({
   ...subject,

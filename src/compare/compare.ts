@@ -4,7 +4,7 @@ import { joined, sameTokens, satisfies } from './agreement.ts';
 import { Gauge } from './distance.ts';
 import { Envelope, type Gauges, sizeOf, type Within, withinEnvelope } from './envelope.ts';
 import { examine, type Found, reader } from './examine.ts';
-import { relations } from './relations/index.ts';
+import { relationNamed } from './relations/index.ts';
 import type { Agreement, Claim, Finding, Pair, Pairing, RelationResult } from './types.ts';
 
 /** The one comparator: a baseline is just one more relation. */
@@ -26,7 +26,7 @@ async function judge(
   envelope: Envelope,
 ): Promise<RelationResult> {
   const { relation, requirement } = claim;
-  const pairing = await relations[relation].pair(run, baseline, requirement);
+  const pairing = await relationNamed(relation).pair(run, baseline, requirement);
   const before = await atRefresh(claim, baseline);
   const base = { relation, requirement, atRefresh: before };
   if (pairing.kind === 'unmeasured')
@@ -119,7 +119,7 @@ async function atRefresh(
 ): Promise<RelationResult['atRefresh']> {
   if (baseline === undefined) return null;
   // The relation `baseline` is unmeasured on it: it has none of its own.
-  const pairing = await relations[relation].pair(baseline, undefined, requirement);
+  const pairing = await relationNamed(relation).pair(baseline, undefined, requirement);
   if (pairing.kind === 'unmeasured') return null;
   const [left, right] = [reader(pairing.left), reader(pairing.right)];
   const counts: Partial<Record<Agreement, number>> = {};

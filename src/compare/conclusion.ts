@@ -1,4 +1,5 @@
 import type { Suite } from '../suite/schema.ts';
+import { relationNamed } from './relations/index.ts';
 import type { RelationResult } from './types.ts';
 
 /** Of the whole run, worst first. An engine or a store that failed is an error, not a conclusion. */
@@ -73,16 +74,13 @@ function concluded(result: Judged, baseline: BaselineState): Conclusion {
 }
 
 function whatBroke({ relation, requirement, decision }: Judged): Conclusion {
-  switch (relation) {
-    case 'rerun':
-    case 'restart':
+  const { means } = relationNamed(relation).breaks;
+  switch (means) {
+    case 'unstable':
       return 'unstable';
-    case 'batch':
-    case 'order':
-    case 'prefix-cache':
-    case 'prefill':
+    case 'broken':
       return 'relation-broken';
-    case 'baseline': {
+    case 'drift': {
       if (decision === null) return 'drift';
       const { of, known, distinct } = decision;
       // Some of its starts gave what the baseline knows, others did not: it has not drifted, it does not repeat.

@@ -1,10 +1,11 @@
 import type { Arrangement, Observation, PassKind } from '../record/schema.ts';
 import type { Side } from '../record/side.ts';
-import type { RelationName, Requirement } from '../suite/schema.ts';
+import type { Requirement } from '../suite/schema.ts';
 
 /** A relation as the suite asks for it. */
 export interface Claim {
-  readonly relation: RelationName;
+  /** Name of one in `relations/index.ts`. */
+  readonly relation: string;
   readonly requirement: Requirement;
 }
 
@@ -181,7 +182,8 @@ export interface Size {
 }
 
 export interface RelationResult {
-  readonly relation: RelationName;
+  /** Name of one in `relations/index.ts`. */
+  readonly relation: string;
   readonly requirement: Requirement;
   /** `measured` is the status under the requirement `measure`, whatever was found. */
   readonly status: 'held' | 'broken' | 'unmeasured' | 'measured';
@@ -231,15 +233,33 @@ export interface PassNeed {
 
 /** A claim that pairs of observations must agree. One file each in `relations/`. */
 export interface Relation {
-  readonly name: RelationName;
+  readonly name: string;
+  /** What it claims, in one sentence for the docs. */
+  readonly what: string;
+  /** What to call the left and the right observation of a pair. */
+  readonly sides: readonly [left: string, right: string];
+  /** It looks at decoding, and says nothing where nothing is decoded. */
+  readonly decoding: boolean;
+  /**
+   * What its break means. `unstable`: the engine does not repeat itself, and no comparison with a baseline would mean
+   * anything; told in `sentence`. `broken`: it alone does not hold. `drift`: the bits are others than the baseline's.
+   */
+  readonly breaks:
+    | { readonly means: 'unstable'; readonly sentence: string }
+    | { readonly means: 'broken' | 'drift' };
+  /**
+   * Whether a refresh holds an engine to it, whatever the suite asks for: `always`, or `unless-measured`, where a suite
+   * may ask to have it only looked at.
+   */
+  readonly ofRefresh: 'always' | 'unless-measured' | 'never';
   /** What a suite that does not say gets. @param batchInvariant whether the engine promises it */
   requires(batchInvariant: boolean): Requirement;
   /** Passes that a lifetime must hold for it, at either depth. */
   needs(depth: 'full' | 'score'): readonly PassNeed[];
   /** Lifetimes that a check must hold for it. */
   readonly lifetimes: number;
-  /** Engine arguments without which it cannot be exercised; the suite's own win. */
-  readonly args: Readonly<Record<string, string | number | boolean>>;
+  /** It needs the engine's prefix cache, which is off otherwise; the suite's own arguments win. */
+  readonly prefixCache: boolean;
   /**
    * Pairs observations and reads the witness. `baseline` is undefined when there is none to compare with; the
    * requirement tells what makes two lifetimes of one run the same outcome.

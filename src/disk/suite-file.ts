@@ -3,7 +3,7 @@ import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { type Place, UserError } from '../errors.ts';
 import type { LoadedPrompt, LoadedSuite, LoadedText, ModelFolder } from '../suite/loaded.ts';
 import { MAX_SUITE_BYTES, parseSuite } from '../suite/parse.ts';
-import type { PromptContent, PromptEntry, Sampling, Suite } from '../suite/schema.ts';
+import type { PromptContent, PromptEntry, Sampling, Suite, SuiteSchema } from '../suite/schema.ts';
 import { systemCode } from './errors.ts';
 
 /** Largest accepted prompt file in bytes. */
@@ -13,11 +13,11 @@ const MAX_PROMPT_BYTES = 4 * 1024 * 1024;
  * @param path of the suite, relative to `workspace`
  * @throws UserError `suite-missing`, `suite-invalid`, `prompt-file-invalid`
  */
-export async function loadSuite(path: string, workspace: string): Promise<LoadedSuite> {
+export async function loadSuite(path: string, workspace: string, schema: SuiteSchema): Promise<LoadedSuite> {
   const absolute = resolve(workspace, path);
   const source = await readSuite(absolute, path);
   const file = relative(workspace, absolute).split(sep).join('/');
-  const { suite, places } = parseSuite(source, file);
+  const { suite, places } = parseSuite(source, file, schema);
   const folder = dirname(absolute);
   const problems: Place[] = [];
   const read = async (entry: Entry): Promise<LoadedText[]> => {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:os';
 import { cancelled, UserError } from '../errors.ts';
+import { engines } from './engines/index.ts';
 import { lines } from './lines.ts';
 import {
   type Command,
@@ -280,7 +281,7 @@ function reported({ code, message }: EventOf<'error'>, tail: readonly string[]):
       return new UserError(
         code,
         `${message}${quote(tail)}`,
-        'Lower `max_model_len`, `max_num_seqs` or `gpu_memory_utilization` under `engine.args`, raise `runtime.memory`, or see what else uses the device.',
+        `Lower ${MEMORY} under \`engine.args\`, raise \`runtime.memory\`, or see what else uses the device.`,
       );
     case 'engine-failed':
       return new UserError(
@@ -331,13 +332,13 @@ function died({ code, signal, outOfMemory }: Exit, greeted: boolean, tail: reado
     return new UserError(
       'engine-missing',
       `There is no python3 where the engine is to run.${quote(tail)}`,
-      'Use an image that has the engine and its Python on PATH, such as vllm/vllm-openai.',
+      `Use an image that has the engine and its Python on PATH, such as ${engines.map(({ image }) => image).join(' or ')}.`,
     );
   if (outOfMemory)
     return new UserError(
       'engine-out-of-memory',
       `The kernel killed the engine: it ran out of memory.${quote(tail)}`,
-      'Raise `runtime.memory`, or lower what the engine keeps (KV cache, max_model_len).',
+      `Raise \`runtime.memory\`, or lower what the engine keeps: ${MEMORY}.`,
     );
   if (tail.some((line) => /No space left on device/i.test(line)))
     return new UserError(
@@ -356,6 +357,9 @@ function died({ code, signal, outOfMemory }: Exit, greeted: boolean, tail: reado
 }
 
 const COMMAND_NOT_FOUND = 127;
+
+/** Arguments of engines that take memory. */
+const MEMORY = [...new Set(engines.flatMap(({ memory }) => memory))].map((name) => `\`${name}\``).join(', ');
 
 function signalMeaning(signal: string): string {
   const number = (constants.signals as Readonly<Record<string, number | undefined>>)[signal];

@@ -94,7 +94,7 @@ export const EngineSettings = z.strictObject({
   requested: z.record(z.string(), z.json()),
   /** Names the engine does not know; refused unless they are defaults of ours. */
   dropped: z.array(z.string()),
-  /** Read back from the running engine: dtype, attention backend, max_num_seqs… */
+  /** Read back from the running engine: dtype, attention implementation, batch size… */
   effective: z.record(z.string().max(128), scalar),
 });
 export type EngineSettings = z.infer<typeof EngineSettings>;

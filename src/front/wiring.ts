@@ -1,5 +1,3 @@
-import { createCacheStore } from '../baseline/cache/store.ts';
-import { createFilesStore } from '../baseline/files.ts';
 import type { BaselineStore } from '../baseline/port.ts';
 import { recallDigests, rememberDigests } from '../disk/digest-memory.ts';
 import { readHarness } from '../disk/harness-files.ts';
@@ -24,6 +22,8 @@ import type { Records, Reports, Tools } from '../job/tools.ts';
 import { ProgressLine } from '../run/progress.ts';
 import { chooseRuntime, type RuntimeChoice } from '../runtime/choose.ts';
 import type { Suite } from '../suite/schema.ts';
+import { stores } from './stores.ts';
+import { SUITE_SCHEMA } from './suites.ts';
 
 /** What the adapters need, and nobody else gets: tokens, the environment, folders of this machine. */
 export interface Connections {
@@ -65,8 +65,9 @@ export function wire(
   };
   return {
     ...told,
+    suiteSchema: SUITE_SCHEMA,
     open: {
-      suite: (path) => loadSuite(path, workspace),
+      suite: (path) => loadSuite(path, workspace, SUITE_SCHEMA),
       store: (baseline) => openStore(baseline, given, situation, githubApi(api), told),
       runtime: (runtime) => openRuntime(runtime, given, told),
       harness: () => readHarness(harnessPath),
@@ -95,32 +96,23 @@ export const records: Records = {
 export const reports: Reports = { write: writeText, read: readReport, find: findReports };
 
 function openStore(
-  baseline: Suite['baseline'],
-  { environment: env, temporary: tempFolder, workspace }: Connections,
+  { store, path }: Suite['baseline'],
+  { environment, temporary: tempFolder, workspace }: Connections,
   { defaultBranch, base, ref: ownRef }: Pick<Situation, 'defaultBranch' | 'base' | 'ref'>,
   listing: ReturnType<typeof githubApi>,
   { console, signal }: Pick<Tools, 'console' | 'signal'>,
 ): BaselineStore {
-  const log = (line: string) => console.info(line);
-  switch (baseline.store) {
-    case 'cache': {
-      const trustedRefs = new Set([
-        ...(defaultBranch === undefined ? [] : [`refs/heads/${defaultBranch}`]),
-        ...(base === undefined ? [] : [base]),
-      ]);
-      return createCacheStore({
-        env,
-        tempFolder,
-        log,
-        signal,
-        listing,
-        trustedRefs: [...trustedRefs],
-        ownRef,
-      });
-    }
-    case 'files':
-      return createFilesStore({ workspace, path: baseline.path, tempFolder, log });
-  }
+  const kind = stores.find(({ name }) => name === store);
+  if (kind === undefined) throw new Error(`no store is called ${store}`);
+  const trustedRefs = new Set([
+    ...(defaultBranch === undefined ? [] : [`refs/heads/${defaultBranch}`]),
+    ...(base === undefined ? [] : [base]),
+  ]);
+  return kind.open({
+    ...{ path, workspace, tempFolder, environment, listing, ownRef, signal },
+    trustedRefs: [...trustedRefs],
+    log: (line) => console.info(line),
+  });
 }
 
 async function openRuntime(

@@ -7,7 +7,7 @@ import type { RunRecord } from '../record/schema.ts';
 import type { OpenedRecord, Side } from '../record/side.ts';
 import type { Report } from '../report/schema.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
-import type { Suite } from '../suite/schema.ts';
+import type { Suite, SuiteSchema } from '../suite/schema.ts';
 import type { Console } from './console.ts';
 
 /**
@@ -18,6 +18,8 @@ export interface Tools {
   readonly console: Console;
   /** Aborts the run: everything that it started is stopped and given back. */
   readonly signal: AbortSignal;
+  /** What a suite may say in this version. */
+  readonly suiteSchema: SuiteSchema;
   readonly open: Openers;
   readonly records: Records;
   readonly reports: Reports;

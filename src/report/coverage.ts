@@ -1,3 +1,4 @@
+import { engines } from '../engine/engines/index.ts';
 import { countOf, type Observation, type Pass, type PassKind, type RunRecord } from '../record/schema.ts';
 import { observationsOf, passesOf } from '../record/select.ts';
 import type { Sampling } from '../suite/schema.ts';
@@ -119,20 +120,28 @@ function prefixCache(record: RunRecord): Coverage {
     : no('prefix cache', 'no token came from it');
 }
 
+/** What the engine's own file reads from the settings that its lifetimes were in force with. */
+const factsOf = ({ fingerprint, lifetimes }: RunRecord) => {
+  const engine = engines.find(({ name }) => name === fingerprint.declared.engine.name);
+  return lifetimes.map(({ settings: { effective } }) => ({
+    compiled: engine?.facts.compiled(effective),
+    speculation: engine?.facts.speculation(effective),
+  }));
+};
+
 function compiled(record: RunRecord): Coverage {
   const what = 'compiled and CUDA graphs';
-  const eager = record.lifetimes.map(({ settings }) => settings.effective['enforce_eager']);
-  if (eager.includes(false)) return yes(what, 'enforce_eager is off');
-  return no(what, eager.includes(true) ? 'the engine ran eager' : 'the engine does not tell');
+  const told = factsOf(record).flatMap((facts) => facts.compiled ?? []);
+  const found = told.find(({ is }) => is) ?? told[0];
+  if (found === undefined) return no(what, 'the engine does not tell');
+  return found.is ? yes(what, found.by) : no(what, found.by);
 }
 
 function speculation(record: RunRecord): Coverage {
-  const method = record.lifetimes
-    .map(({ settings }) => settings.effective['speculative_method'])
-    .find((value) => value !== undefined && value !== null);
+  const [method] = factsOf(record).flatMap((facts) => facts.speculation ?? []);
   return method === undefined
     ? no('speculative decoding', 'none is configured')
-    : yes('speculative decoding', String(method));
+    : yes('speculative decoding', method);
 }
 
 function chunks(record: RunRecord): Coverage {

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { Provenance } from '../baseline/port.ts';
 import { CONCLUSIONS } from '../compare/conclusion.ts';
+import { relations } from '../compare/relations/index.ts';
 import { EngineSettings, Fingerprint } from '../fingerprint/schema.ts';
 import { Digest, PASS_KINDS } from '../record/schema.ts';
-import { Acceptance, RELATIONS, REQUIREMENTS, Suite } from '../suite/schema.ts';
+import { Acceptance, REQUIREMENTS, SuiteName } from '../suite/schema.ts';
 
 /*
  * One run as every surface shows it, and as `<record>.report.json` keeps it: plain JSON. Text in it may come from a
@@ -68,6 +69,8 @@ const Divergence = z.strictObject({
     .nullable(),
 });
 
+const relationName = z.enum(relations.map(({ name }) => name));
+
 const Distance = z.strictObject({
   positions: count,
   rmsNats: nats,
@@ -116,7 +119,7 @@ const Decision = z.strictObject({
 const Size = z.strictObject({ distance: Distance, floorNats: nats.nullable(), boundNats: nats.nullable() });
 
 const RelationResult = z.strictObject({
-  relation: z.enum(RELATIONS),
+  relation: relationName,
   requirement: z.enum(REQUIREMENTS),
   status: z.enum(['held', 'broken', 'unmeasured', 'measured']),
   evidence: text,
@@ -176,7 +179,13 @@ const BaselineView = z.discriminatedUnion('kind', [
     /** How it is known that only the default or base branch can have stored it; null where that is not proven. */
     proof: text.nullable(),
   }),
-  z.strictObject({ kind: z.literal('stored'), ...trusted, replaced: text.nullable() }),
+  z.strictObject({
+    kind: z.literal('stored'),
+    ...trusted,
+    /** As files of the checkout: it counts once they are merged. */
+    inCheckout: z.boolean(),
+    replaced: text.nullable(),
+  }),
   /** A refresh that changed nothing: this one stays. */
   z.strictObject({ kind: z.literal('unchanged'), ...trusted }),
   /** What a refresh would have stored. */
@@ -245,8 +254,8 @@ const level = z.enum(['fail', 'warn']);
 /** What the suite held the run to. */
 const Asked = z.strictObject({
   claims: z
-    .array(z.strictObject({ relation: z.enum(RELATIONS), requirement: z.enum(REQUIREMENTS) }))
-    .max(RELATIONS.length),
+    .array(z.strictObject({ relation: relationName, requirement: z.enum(REQUIREMENTS) }))
+    .max(relations.length),
   policy: z.strictObject({ 'no-baseline': level, incomparable: level, confirm: count }),
   depth: z.enum(['full', 'score']),
   accept: z.array(Acceptance),
@@ -282,7 +291,7 @@ const derived = {
   verdict: z.enum(['pass', 'warn', 'fail']),
   suite: z.strictObject({
     // A name that suites can have: threads of comments and names of check runs are made of it.
-    name: Suite.shape.name,
+    name: SuiteName,
     digest: Digest,
     /** Prompts whose tokens are drawn, and not the most probable ones. */
     sampled: z.array(text),
@@ -307,7 +316,7 @@ const derived = {
   /** The record whose acceptance would let this run's drift pass; null where none would. */
   acceptable: Digest.nullable(),
   environment: z.strictObject({ fingerprint: Fingerprint, settings: EngineSettings }),
-  relations: z.array(RelationResult).max(RELATIONS.length),
+  relations: z.array(RelationResult).max(relations.length),
   /** How the environment differs from the baseline's; empty without one. */
   changes: z
     .array(z.strictObject({ half: z.enum(['declared', 'ambient']), field: text, before: text, after: text }))

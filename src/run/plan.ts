@@ -1,11 +1,13 @@
-import { relations } from '../compare/relations/index.ts';
+import { baseline } from '../compare/relations/baseline.ts';
+import { relationNamed, relations } from '../compare/relations/index.ts';
 import type { Claim, PassNeed } from '../compare/types.ts';
-import { type EngineSpec, engines } from '../engine/engines/spec.ts';
+import { engineNamed } from '../engine/engines/index.ts';
+import type { EngineSpec } from '../engine/engines/spec.ts';
 import type { Perturbation } from '../engine/protocol.ts';
 import { digestJson } from '../record/digest.ts';
 import { ARRANGEMENTS, type Arrangement, PASS_KINDS, type PassKind } from '../record/schema.ts';
 import type { LoadedPrompt, LoadedSuite, LoadedText } from '../suite/loaded.ts';
-import type { RelationName, Requirement, Suite } from '../suite/schema.ts';
+import type { Requirement, Suite } from '../suite/schema.ts';
 
 /** Top log-probabilities kept at each step. */
 export const TOP_K = 5;
@@ -57,11 +59,14 @@ export type Purpose = 'check' | 'refresh';
 
 export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
   const { suite, prompts, texts } = loaded;
-  const engine = engines[suite.engine.name];
+  const engine = engineNamed(suite.engine.name);
   const claims = claimsOf(suite, purpose);
-  const needed = claims.map(({ relation }) => relations[relation]);
-  const measured = purpose === 'refresh' ? [...needed, relations.baseline] : needed;
-  const ours = { ...engine.args, ...Object.assign({}, ...needed.map(({ args }) => args)) };
+  const needed = claims.map(({ relation }) => relationNamed(relation));
+  const measured = purpose === 'refresh' ? [...needed, baseline] : needed;
+  const ours = {
+    ...engine.args,
+    ...(needed.some(({ prefixCache }) => prefixCache) ? engine.prefixCaching : {}),
+  };
   const args = { ...ours, ...suite.engine.args };
   const traceApart = Object.entries(engine.tracing).some(([name, value]) => args[name] !== value);
   const passes = inOrder([
@@ -69,7 +74,7 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
     // The floor: what rounding alone makes of this model here.
     ...(purpose === 'refresh' ? [{ kind: 'score', arrangement: 'strangers' } as const] : []),
     // The tokens that a baseline's comparisons are made on must be generated once.
-    ...(measured.includes(relations.baseline) ? [{ kind: 'generate', arrangement: 'alone' } as const] : []),
+    ...(measured.includes(baseline) ? [{ kind: 'generate', arrangement: 'alone' } as const] : []),
   ]);
   return {
     suite: { name: suite.name, digest: digestJson({ suite, prompts, texts }) },
@@ -90,7 +95,7 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
     confirm: suite.policy.confirm,
     traceApart,
     claims,
-    baseline: measured.includes(relations.baseline),
+    baseline: measured.includes(baseline),
   };
 }
 
@@ -112,30 +117,32 @@ function inOrder(needs: readonly PassNeed[]): PlannedPass[] {
 const nameOf = ({ kind, arrangement }: { kind: PassKind; arrangement: Arrangement }) =>
   `${kind}-${arrangement}`;
 
-/** Relations that a refresh holds an engine to, whatever the suite asks for. */
-const SELF: readonly RelationName[] = ['rerun', 'restart'];
-
 type RelationEntry = Suite['relations'][number];
 
-export const nameOfRelation = (entry: RelationEntry): RelationName =>
+export const nameOfRelation = (entry: RelationEntry): string =>
   typeof entry === 'string' ? entry : entry.name;
 
 /** What a suite holds a relation to; where it does not say, its engine's promise of batch invariance decides. */
 export function requirementOf(entry: RelationEntry, { engine }: Pick<Suite, 'engine'>): Requirement {
-  const batchInvariant = engine.env['VLLM_BATCH_INVARIANT'] === '1';
-  return typeof entry === 'string' ? relations[entry].requires(batchInvariant) : entry.require;
+  const batchInvariant = engineNamed(engine.name).batchInvariant(engine.env);
+  return typeof entry === 'string' ? relationNamed(entry).requires(batchInvariant) : entry.require;
 }
 
 function claimsOf(suite: Suite, purpose: Purpose): Claim[] {
-  const byDefault = (relation: RelationName) => requirementOf(relation, suite);
+  const byDefault = (relation: string) => requirementOf(relation, suite);
   const required =
-    purpose === 'check' ? [] : SELF.filter((name) => relations[name].lifetimes <= suite.baseline.lifetimes);
-  const claims = new Map<RelationName, Requirement>(required.map((name) => [name, byDefault(name)]));
+    purpose === 'check'
+      ? []
+      : relations.filter(
+          ({ ofRefresh, lifetimes }) => ofRefresh !== 'never' && lifetimes <= suite.baseline.lifetimes,
+        );
+  const claims = new Map<string, Requirement>(required.map(({ name }) => [name, byDefault(name)]));
   for (const entry of suite.relations) {
     const relation = nameOfRelation(entry);
     const requirement = requirementOf(entry, suite);
     // Looked at but held to nothing, it could not stop an engine that does not repeat from becoming a baseline.
-    if (requirement === 'measure' && relation === 'rerun' && required.includes(relation)) continue;
+    const { ofRefresh } = relationNamed(relation);
+    if (requirement === 'measure' && purpose === 'refresh' && ofRefresh === 'always') continue;
     claims.set(relation, requirement);
   }
   return [...claims].map(([relation, requirement]) => ({ relation, requirement }));

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { engines } from '../engine/engines/index.ts';
 import type { Environment, Hub } from './options.ts';
 
 /**
@@ -13,7 +14,8 @@ const INHERITED = new Set([
 ]);
 const INHERITED_PREFIXES = [
   ...['LC_', 'CUDA_', 'NVIDIA_', 'NCCL_', 'CUBLAS_', 'CUDNN_'],
-  ...['VLLM_', 'TORCH', 'PYTORCH_', 'TRITON_', 'OMP_', 'MKL_', 'KMP_', 'ATEN_', 'ONEDNN_', 'DNNL_'],
+  ...engines.flatMap(({ variables }) => variables),
+  ...['TORCH', 'PYTORCH_', 'TRITON_', 'OMP_', 'MKL_', 'KMP_', 'ATEN_', 'ONEDNN_', 'DNNL_'],
 ];
 const SECRET = /TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_?KEY/i;
 
@@ -33,10 +35,9 @@ export function inherited(environment: Environment): Record<string, string> {
 export const ENGINE_ENVIRONMENT: Readonly<Record<string, string>> = {
   HF_HUB_OFFLINE: '1',
   TRANSFORMERS_OFFLINE: '1',
-  VLLM_NO_USAGE_STATS: '1',
   DO_NOT_TRACK: '1',
+  ...Object.assign({}, ...engines.map(({ offline }) => offline)),
   // Without a network there is only the loopback device to meet on.
-  VLLM_HOST_IP: '127.0.0.1',
   GLOO_SOCKET_IFNAME: 'lo',
   NCCL_SOCKET_IFNAME: 'lo',
 };
@@ -62,8 +63,11 @@ export function cachesBelow(folder: string): Record<string, string> {
     XDG_CACHE_HOME: join(folder, 'cache'),
     XDG_CONFIG_HOME: join(folder, 'config'),
     HF_HOME: join(folder, 'huggingface'),
-    VLLM_CACHE_ROOT: join(folder, 'vllm'),
-    VLLM_CONFIG_ROOT: join(folder, 'vllm-config'),
+    ...Object.fromEntries(
+      engines.flatMap(({ caches }) =>
+        Object.entries(caches).map(([variable, name]) => [variable, join(folder, name)]),
+      ),
+    ),
     TRITON_CACHE_DIR: join(folder, 'triton'),
     TORCHINDUCTOR_CACHE_DIR: join(folder, 'inductor'),
     NUMBA_CACHE_DIR: join(folder, 'numba'),

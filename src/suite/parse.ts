@@ -13,7 +13,7 @@ import {
 } from 'yaml';
 import type { core } from 'zod';
 import { type Place, UserError } from '../errors.ts';
-import { Suite } from './schema.ts';
+import type { Suite, SuiteSchema } from './schema.ts';
 
 /** Largest accepted suite file in bytes. */
 export const MAX_SUITE_BYTES = 1024 * 1024;
@@ -54,10 +54,11 @@ interface Problem extends Position {
 /**
  * Reads a suite and keeps line positions.
  *
+ * @param schema in the words of this version: its engines, relations and stores
  * @param file name shown in messages and annotations, relative to the repository
  * @throws UserError `suite-invalid` with every problem at once, each with its line and column
  */
-export function parseSuite(source: string, file: string): ParsedSuite {
+export function parseSuite(source: string, file: string, schema: SuiteSchema): ParsedSuite {
   if (Buffer.byteLength(source) > MAX_SUITE_BYTES)
     throw invalid(file, [
       {
@@ -92,8 +93,10 @@ export function parseSuite(source: string, file: string): ParsedSuite {
   if (structure.some(({ message }) => message === ALIAS)) throw invalid(file, structure);
 
   const value: unknown = document.toJS();
-  const result = Suite.safeParse(value, { reportInput: true });
-  const problems = result.success ? [] : result.error.issues.flatMap((issue) => describe(issue, place));
+  const result = schema.safeParse(value, { reportInput: true });
+  const problems = result.success
+    ? []
+    : result.error.issues.flatMap((issue) => describe(issue, place, schema));
   const duplicates = [
     ...repeated(value, 'prompts', 'id').map(({ name, index }) => ({
       ...place(['prompts', index, 'id']),
@@ -191,13 +194,13 @@ function unsupported(document: Document.Parsed): { readonly offset: number; read
 }
 
 /** One line a problem, in words of the file rather than of the schema library. */
-function describe(issue: core.$ZodIssue, place: (path: Path) => Position): Problem[] {
+function describe(issue: core.$ZodIssue, place: (path: Path) => Position, schema: SuiteSchema): Problem[] {
   const where = issue.path.length === 0 ? 'the suite' : `\`${pathText(issue.path)}\``;
   switch (issue.code) {
     case 'unrecognized_keys':
       return issue.keys.slice(0, MAX_PROBLEMS).map((key) => ({
         ...place([...issue.path, key]),
-        message: `\`${key}\` is not a key of ${where}${nearest(key, knownKeys(issue.path))}`,
+        message: `\`${key}\` is not a key of ${where}${nearest(key, knownKeys(schema, issue.path))}`,
       }));
     case 'invalid_type':
       return [
@@ -225,7 +228,9 @@ function describe(issue: core.$ZodIssue, place: (path: Path) => Position): Probl
         .filter((inner) => !inner.some(isOfAnotherKind))
         .sort((a, b) => a.length - b.length);
       if (best !== undefined)
-        return best.flatMap((inner) => describe({ ...inner, path: [...issue.path, ...inner.path] }, place));
+        return best.flatMap((inner) =>
+          describe({ ...inner, path: [...issue.path, ...inner.path] }, place, schema),
+        );
       const kinds = issue.errors.flat().filter(isOfAnotherKind);
       const wanted = [...new Set(kinds.map(expectation))].join(' or ');
       const hint = kinds.map((kind) => meant({ ...kind, input: issue.input })).join('');
@@ -295,8 +300,8 @@ function pathText(path: Path): string {
 }
 
 /** Keys that the schema knows at a path. */
-function knownKeys(path: Path): string[] {
-  let schema: unknown = Suite;
+function knownKeys(suite: SuiteSchema, path: Path): string[] {
+  let schema: unknown = suite;
   for (const step of path) {
     const def = definition(schema);
     schema = typeof step === 'number' ? def?.element : shapeOf(schema)?.[String(step)];

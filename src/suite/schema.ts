@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** The user's YAML file. Every type of a suite derives from this schema, and so does `schema/suite.json`. */
+/** Of the user's YAML file. */
 export const SUITE_VERSION = 'deterministic-ml/v1';
 
 const identifier = (what: string) =>
@@ -29,7 +29,7 @@ const samplingFields = {
     .int()
     .min(1)
     .max(32_768)
-    .describe("required, since an engine's own default is easily missed (vLLM: 16)"),
+    .describe("required, since an engine's own default is easily missed (16 in one of them)"),
   min_tokens: z.number().int().min(0).max(32_768),
   ignore_eos: z.boolean(),
   stop: z.array(z.string().min(1).max(256)).max(16),
@@ -116,17 +116,14 @@ const Model = z
     oneOf: [{ required: ['id', 'revision'] }, { required: ['path'], not: { required: ['revision'] } }],
   });
 
-export const ENGINES = ['vllm'] as const;
-export const RELATIONS = [
-  'rerun',
-  'restart',
-  'batch',
-  'order',
-  'prefix-cache',
-  'prefill',
-  'baseline',
-] as const;
-export type RelationName = (typeof RELATIONS)[number];
+/** What a suite may name: this version's engines, relations and stores, each from its own list. */
+export interface Vocabulary {
+  readonly engines: readonly string[];
+  /** `decoding`: it says nothing where nothing is decoded. */
+  readonly relations: readonly { readonly name: string; readonly decoding: boolean }[];
+  readonly stores: readonly string[];
+}
+
 export const DEPTHS = ['full', 'score'] as const;
 export const REQUIREMENTS = ['identical', 'within-envelope', 'tokens', 'measure'] as const;
 export type Requirement = (typeof REQUIREMENTS)[number];
@@ -135,8 +132,7 @@ export type Requirement = (typeof REQUIREMENTS)[number];
 const FORBIDDEN_ENVIRONMENT =
   /^(LD_|DYLD_|PYTHON(?!HASHSEED$)|PATH$|HOME$|GITHUB_|ACTIONS_|RUNNER_|INPUT_)|TOKEN|SECRET|PASSWORD|API_KEY/;
 
-const Engine = z.strictObject({
-  name: z.enum(ENGINES),
+const engineFields = {
   args: z
     .record(z.string().regex(/^[a-z][a-z0-9_]*$/, 'an engine argument is a Python name'), z.json())
     .default({})
@@ -156,12 +152,7 @@ const Engine = z.strictObject({
         .refine((value) => !value.includes('\0'), { message: 'no process can be given a NUL character' }),
     )
     .default({}),
-});
-
-const RelationEntry = z.union([
-  z.enum(RELATIONS),
-  z.strictObject({ name: z.enum(RELATIONS), require: z.enum(REQUIREMENTS) }),
-]);
+};
 
 const BASELINE = {
   store: 'cache',
@@ -183,107 +174,124 @@ export type Acceptance = z.infer<typeof Acceptance>;
 
 const POLICY_LEVELS = ['fail', 'warn'] as const;
 
-/** Relations that say nothing where nothing is decoded. */
-const DECODING: readonly RelationName[] = ['prefix-cache', 'prefill'];
+export const SuiteName = identifier('a suite name').describe(
+  "the suite's identity: baselines are kept under it",
+);
 
-export const Suite = z
-  .strictObject({
-    apiVersion: z.literal(SUITE_VERSION),
-    name: identifier('a suite name').describe("the suite's identity: baselines are kept under it"),
-    model: Model,
-    engine: Engine,
-    runtime: z
-      .strictObject({
-        image: z
-          .string()
-          .min(1)
-          .max(512)
-          .optional()
-          .describe('repository@sha256:… or a local image id sha256:…'),
-        gpus: z.union([z.literal('none'), z.number().int().min(1).max(64)]).default('none'),
-        memory: z
-          .string()
-          .regex(/^[1-9][0-9]*[KMG]iB$/, 'a size such as 16GiB')
-          .optional()
-          .describe("limit of the container's memory"),
-        cpus: z.number().min(0.1).max(1024).optional().describe("limit of the container's CPU time, in CPUs"),
-        shm: z
-          .string()
-          .regex(/^[1-9][0-9]*[KMG]iB$/, 'a size such as 1GiB')
-          .default('1GiB'),
-      })
-      .default({ gpus: 'none', shm: '1GiB' }),
-    sampling: Sampling,
-    prompts: z.array(Prompt).min(1).max(10_000),
-    score: z
-      .array(ScoreText)
-      .max(10_000)
-      .default([])
-      .describe('texts that are scored beside the prompts: many positions for little time'),
-    depth: z
-      .enum(DEPTHS)
-      .default('full')
-      .describe('`score` is the cheapest check: prefill only, blind to decoding and sampling'),
-    relations: z.array(RelationEntry).min(1).default(['rerun', 'baseline']),
-    baseline: z
-      .strictObject({
-        store: z.enum(['cache', 'files']).default('cache'),
-        path: z
-          .string()
-          .min(1)
-          .max(512)
-          .default('determinism-baselines')
-          .describe('folder of the `files` store'),
-        lifetimes: z
-          .number()
-          .int()
-          .min(1)
-          .max(20)
-          .default(3)
-          .describe('engine starts of a refresh; fewer than three leave the envelope unknown'),
-        'warn-after-days': z
-          .number()
-          .int()
-          .min(1)
-          .max(3650)
-          .default(90)
-          .describe('a baseline that is older is told as a warning'),
-      })
-      .default(BASELINE),
-    policy: z
-      .strictObject({
-        'no-baseline': z.enum(POLICY_LEVELS).default('fail'),
-        incomparable: z.enum(POLICY_LEVELS).default('fail'),
-        confirm: z
-          .number()
-          .int()
-          .min(0)
-          .max(10)
-          .default(2)
-          .describe(
-            'engine starts more that separate drift from an unstable engine, after a first difference; 0 leaves it open',
-          ),
-      })
-      .default({ 'no-baseline': 'fail', incomparable: 'fail', confirm: 2 })
-      .describe('which conclusions fail the job; all but these two always do, except `reproduced`'),
-    accept: z
-      .array(Acceptance)
-      .max(100)
-      .default([])
-      .describe('records whose drift is meant: each lets exactly one pass'),
-  })
-  .superRefine(({ depth, relations }, context) => {
-    for (const [index, entry] of relations.entries()) {
-      const name = typeof entry === 'string' ? entry : entry.name;
-      if (depth === 'score' && DECODING.includes(name))
-        context.addIssue({
-          code: 'custom',
-          path: ['relations', index],
-          message: `\`${name}\` looks at decoding, and nothing is decoded at depth \`score\``,
-        });
-    }
-  });
-export type Suite = z.infer<typeof Suite>;
+/** Which relation an entry of `relations` names. */
+const named = (entry: string | { readonly name: string }) => (typeof entry === 'string' ? entry : entry.name);
+
+/** A suite in the words of a version. Every type of a suite derives from it, and so does `schema/suite.json`. */
+export const suiteSchema = ({ engines, relations: known, stores }: Vocabulary) => {
+  const relation = z.enum(known.map(({ name }) => name));
+  return z
+    .strictObject({
+      apiVersion: z.literal(SUITE_VERSION),
+      name: SuiteName,
+      model: Model,
+      engine: z.strictObject({ name: z.enum(engines), ...engineFields }),
+      runtime: z
+        .strictObject({
+          image: z
+            .string()
+            .min(1)
+            .max(512)
+            .optional()
+            .describe('repository@sha256:… or a local image id sha256:…'),
+          gpus: z.union([z.literal('none'), z.number().int().min(1).max(64)]).default('none'),
+          memory: z
+            .string()
+            .regex(/^[1-9][0-9]*[KMG]iB$/, 'a size such as 16GiB')
+            .optional()
+            .describe("limit of the container's memory"),
+          cpus: z
+            .number()
+            .min(0.1)
+            .max(1024)
+            .optional()
+            .describe("limit of the container's CPU time, in CPUs"),
+          shm: z
+            .string()
+            .regex(/^[1-9][0-9]*[KMG]iB$/, 'a size such as 1GiB')
+            .default('1GiB'),
+        })
+        .default({ gpus: 'none', shm: '1GiB' }),
+      sampling: Sampling,
+      prompts: z.array(Prompt).min(1).max(10_000),
+      score: z
+        .array(ScoreText)
+        .max(10_000)
+        .default([])
+        .describe('texts that are scored beside the prompts: many positions for little time'),
+      depth: z
+        .enum(DEPTHS)
+        .default('full')
+        .describe('`score` is the cheapest check: prefill only, blind to decoding and sampling'),
+      relations: z
+        .array(z.union([relation, z.strictObject({ name: relation, require: z.enum(REQUIREMENTS) })]))
+        .min(1)
+        .default(['rerun', 'baseline']),
+      baseline: z
+        .strictObject({
+          store: z.enum(stores).default('cache'),
+          path: z
+            .string()
+            .min(1)
+            .max(512)
+            .default('determinism-baselines')
+            .describe('folder of the `files` store'),
+          lifetimes: z
+            .number()
+            .int()
+            .min(1)
+            .max(20)
+            .default(3)
+            .describe('engine starts of a refresh; fewer than three leave the envelope unknown'),
+          'warn-after-days': z
+            .number()
+            .int()
+            .min(1)
+            .max(3650)
+            .default(90)
+            .describe('a baseline that is older is told as a warning'),
+        })
+        .default(BASELINE),
+      policy: z
+        .strictObject({
+          'no-baseline': z.enum(POLICY_LEVELS).default('fail'),
+          incomparable: z.enum(POLICY_LEVELS).default('fail'),
+          confirm: z
+            .number()
+            .int()
+            .min(0)
+            .max(10)
+            .default(2)
+            .describe(
+              'engine starts more that separate drift from an unstable engine, after a first difference; 0 leaves it open',
+            ),
+        })
+        .default({ 'no-baseline': 'fail', incomparable: 'fail', confirm: 2 })
+        .describe('which conclusions fail the job; all but these two always do, except `reproduced`'),
+      accept: z
+        .array(Acceptance)
+        .max(100)
+        .default([])
+        .describe('records whose drift is meant: each lets exactly one pass'),
+    })
+    .superRefine(({ depth, relations }, context) => {
+      for (const [index, entry] of relations.entries()) {
+        const name = named(entry);
+        if (depth === 'score' && known.some((one) => one.name === name && one.decoding))
+          context.addIssue({
+            code: 'custom',
+            path: ['relations', index],
+            message: `\`${name}\` looks at decoding, and nothing is decoded at depth \`score\``,
+          });
+      }
+    });
+};
+export type SuiteSchema = ReturnType<typeof suiteSchema>;
+export type Suite = z.infer<SuiteSchema>;
 export type PromptEntry = Suite['prompts'][number];
 
 /** What the engine is asked with: files are already read. */

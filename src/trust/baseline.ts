@@ -65,7 +65,7 @@ export async function findTrusted(
     case 'found': {
       owned.use(lookup);
       const { key, folder, proof } = lookup;
-      const read = await readBaseline(folder, key, query, store.kind, records);
+      const read = await readBaseline(folder, key, query, store, records);
       return { kind: 'found', key, folder, proof, ...read };
     }
     case 'absent': {
@@ -77,24 +77,19 @@ export async function findTrusted(
   }
 }
 
-/** A refresh meets it too, and goes on only without it. */
-const REMOVE: Readonly<Record<BaselineStore['kind'], (key: string) => string>> = {
-  cache: (key) => `Delete it: \`gh cache delete ${key}\`.`,
-  files: () => 'Restore it from git, or delete its folder.',
-};
-
+/** A refresh meets a damaged one too, and goes on only without it. */
 async function readBaseline(
   folder: string,
   key: string,
   query: BaselineQuery,
-  store: BaselineStore['kind'],
+  store: Pick<BaselineStore, 'remedyOf'>,
   records: Pick<Records, 'open' | 'metaOf'>,
 ): Promise<Pick<FoundTrusted, 'meta' | 'metaSha256' | 'side'>> {
   const invalid = (why: string, cause?: unknown) =>
     new UserError(
       'baseline-invalid',
       `The baseline ${key} ${why}. Nothing was compared.`,
-      `${REMOVE[store](key)} Then refresh the baseline. If nobody damaged it by accident, find out who can write to the store.`,
+      `${store.remedyOf(key)} Then refresh the baseline. If nobody damaged it by accident, find out who can write to the store.`,
       { cause },
     );
   let meta: BaselineMeta;
@@ -150,12 +145,13 @@ export function digestsOf(side: OpenedRecord, before: FoundTrusted | undefined):
 export async function replacedByChange(
   trusted: Trusted,
   { suite }: LoadedSuite,
+  store: Pick<BaselineStore, 'inCheckout'>,
   query: BaselineQuery,
   rules: Rules,
   { open }: Pick<Tools, 'open'>,
 ): Promise<Evidence['replacedByChange']> {
-  const { store, path } = suite.baseline;
-  if (store !== 'files' || rules.kind !== 'base' || trusted.kind === 'not-asked') return undefined;
+  const { path } = suite.baseline;
+  if (!store.inCheckout || rules.kind !== 'base' || trusted.kind === 'not-asked') return undefined;
   // The store takes no path with other oddities than slashes at its end.
   const place = `${path.replace(/\/+$/, '')}/${query.suite}/${query.hardwareClass}/baseline.json`;
   const text = await open.github().fileAt(place, rules.sha);

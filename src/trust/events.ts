@@ -1,3 +1,4 @@
+import type { BaselineStore } from '../baseline/port.ts';
 import { UserError } from '../errors.ts';
 import type { Situation } from '../job/situation.ts';
 
@@ -70,12 +71,17 @@ const REFUSED: ReadonlyMap<string, string> = new Map([
 
 /**
  * Which event may do what; called before anything is started.
+ * @param branches where the suite's store may store
  * @throws UserError `event-refused`, `refresh-not-allowed`
  */
-export function permit(mode: SuiteMode, situation: Situation, store: 'cache' | 'files'): Permission {
+export function permit(
+  mode: SuiteMode,
+  situation: Situation,
+  branches: BaselineStore['branches'],
+): Permission {
   switch (mode) {
     case 'refresh':
-      return { judge: 'checkout', limits: 'none', stores: mayStore(situation, store) };
+      return { judge: 'checkout', limits: 'none', stores: mayStore(situation, branches) };
     case 'check':
     case 'log':
       return mayLook(situation);
@@ -107,7 +113,7 @@ function mayLook({ door, event, base, fork }: Situation): Permission {
 
 function mayStore(
   { door, event, ref, defaultBranch, fork }: Situation,
-  store: 'cache' | 'files',
+  branches: BaselineStore['branches'],
 ): Permission['stores'] {
   const writer = fork ? undefined : door === 'terminal' ? TERMINAL : WRITERS.get(event);
   if (writer === undefined) throw noWriter(event);
@@ -115,7 +121,7 @@ function mayStore(
   const onDefault = defaultBranch !== undefined && ref === `refs/heads/${defaultBranch}`;
   if (onDefault || branch === 'any') return stores;
   if (branch === 'default') throw notOnDefault(event, ref, defaultBranch);
-  if (store === 'cache') throw notForCache(ref, defaultBranch);
+  if (branches === 'default') throw notForCache(ref, defaultBranch);
   return stores;
 }
 

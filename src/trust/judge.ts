@@ -5,7 +5,7 @@ import type { Rules, SuiteChange } from '../report/schema.ts';
 import { nameOfRelation, requirementOf } from '../run/plan.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
 import { parseSuite } from '../suite/parse.ts';
-import { Suite } from '../suite/schema.ts';
+import type { Suite, SuiteSchema } from '../suite/schema.ts';
 import { type Permission, permit, type SuiteMode } from './events.ts';
 
 /** A suite as this run follows it, and what the run may do. */
@@ -30,13 +30,13 @@ const JUDGING = ['name', ...STRICT] as const;
 export async function loadRuled(
   mode: SuiteMode,
   settings: SuiteSettings,
-  tools: Pick<Tools, 'console' | 'open'>,
+  tools: Pick<Tools, 'console' | 'open' | 'suiteSchema'>,
 ): Promise<Ruled> {
   const { situation } = settings;
   // Before the suite is read: whoever may not start anything is told so whatever it holds.
-  permit(mode, situation, 'files');
+  permit(mode, situation, 'any');
   const loaded = await tools.open.suite(settings.suite);
-  const permission = permit(mode, situation, loaded.suite.baseline.store);
+  const permission = permit(mode, situation, tools.open.store(loaded.suite.baseline).branches);
   const { base } = situation;
   if (permission.judge === 'checkout' || base === undefined)
     return { loaded, permission, rules: { kind: 'checkout' } };
@@ -47,7 +47,7 @@ export async function loadRuled(
   refuseMounts(loaded, found);
   if (permission.limits === 'fork') refuseForeign(loaded, found, base, settings.runtime);
   // Without a suite there, the schema's own defaults beside what the change itself asks for: nothing is let off.
-  const judge = found === undefined ? strict(loaded.suite) : settled(found);
+  const judge = found === undefined ? strict(loaded.suite, tools.suiteSchema) : settled(found);
   const judging = Object.fromEntries(JUDGING.map((key) => [key, judge[key]]));
   return {
     loaded: { ...loaded, suite: { ...loaded.suite, ...judging } },
@@ -64,8 +64,8 @@ export async function loadRuled(
 }
 
 /** Whatever the change leaves out or eases, it is held to the defaults. */
-function strict(own: Suite): Suite {
-  const defaults = Suite.parse({ ...own, ...Object.fromEntries(STRICT.map((key) => [key, undefined])) });
+function strict(own: Suite, schema: SuiteSchema): Suite {
+  const defaults = schema.parse({ ...own, ...Object.fromEntries(STRICT.map((key) => [key, undefined])) });
   const named = new Set(defaults.relations.map(nameOfRelation));
   return {
     ...defaults,
@@ -95,14 +95,14 @@ interface BaseSuite {
 async function suiteOf(
   ref: string,
   { places }: LoadedSuite,
-  { console, open }: Pick<Tools, 'console' | 'open'>,
+  { console, open, suiteSchema }: Pick<Tools, 'console' | 'open' | 'suiteSchema'>,
 ): Promise<BaseSuite> {
   const github = open.github();
   const sha = await github.tipOf(ref.replace(/^refs\/heads\//, ''));
   const source = await github.fileAt(places.file, sha);
   if (source === undefined) return { found: undefined, sha };
   try {
-    return { found: parseSuite(source, places.file).suite, sha };
+    return { found: parseSuite(source, places.file, suiteSchema).suite, sha };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     console.info(`The suite of the base branch cannot be read: ${error.message}`);

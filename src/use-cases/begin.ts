@@ -15,7 +15,7 @@ export interface Prepared extends Ruled {
 export async function prepare(
   purpose: Purpose,
   settings: CheckSettings,
-  tools: Pick<Tools, 'console' | 'open'>,
+  tools: Pick<Tools, 'console' | 'open' | 'suiteSchema'>,
 ): Promise<Prepared> {
   const ruled = await loadRuled(purpose, settings, tools);
   const plan = makePlan(ruled.loaded, purpose);

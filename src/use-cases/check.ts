@@ -18,7 +18,7 @@ export async function check(settings: CheckSettings, tools: Tools): Promise<Repo
   const { loaded, rules, plan, store } = prepared;
   await using begun = await begin(prepared, settings, tools);
   const { run, query, trusted, before, lifetimes } = begun;
-  const brought = await replacedByChange(trusted, loaded, query, rules, tools);
+  const brought = await replacedByChange(trusted, loaded, store, query, rules, tools);
 
   const compared = () => compare(lifetimes.side(), before?.side, plan.claims);
   await lifetimes.planned();

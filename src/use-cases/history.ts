@@ -13,7 +13,7 @@ import { loadRuled } from '../trust/judge.ts';
  */
 export async function log(
   settings: HistorySettings,
-  tools: Pick<Tools, 'console' | 'open' | 'records'>,
+  tools: Pick<Tools, 'console' | 'open' | 'records' | 'suiteSchema'>,
 ): Promise<History[]> {
   const { loaded } = await loadRuled('log', settings, tools);
   const store = tools.open.store(loaded.suite.baseline);

@@ -71,7 +71,10 @@ export async function refresh(settings: RefreshSettings, tools: Tools): Promise<
   await records.addMeta(settings.recordPath, meta);
   const stored = await console.section('Store', () => store.save(key, settings.recordPath, before?.key));
   return await told(
-    reportOf({ kind: 'stored', key: stored, store: store.kind, provenance: meta.provenance, replaced }),
+    reportOf({
+      ...{ kind: 'stored', key: stored, store: store.kind, inCheckout: store.inCheckout },
+      ...{ provenance: meta.provenance, replaced },
+    }),
   );
 
   async function told(report: Report): Promise<Report> {

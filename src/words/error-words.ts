@@ -104,7 +104,7 @@ export const ERROR_WORDS: Readonly<Record<ToldCode, ErrorWords>> = {
   'engine-out-of-memory': {
     what: 'The device or the container ran out of memory.',
     meaning: 'Model, cache and batch do not fit together; nothing was measured.',
-    next: 'Lower `max_model_len`, `max_num_seqs` or `gpu_memory_utilization`, or raise `runtime.memory`.',
+    next: 'Lower what the engine keeps (the error names its arguments), or raise `runtime.memory`.',
   },
   'engine-failed': {
     what: 'The engine raised an error of its own.',

@@ -1,3 +1,4 @@
+import { relationNamed } from '../compare/relations/index.ts';
 import { excerpt } from '../inert.ts';
 import { ARRANGEMENTS, type PassKind } from '../record/schema.ts';
 import type {
@@ -7,7 +8,6 @@ import type {
   ReportedForkSide,
   ReportedTrace,
 } from '../report/schema.ts';
-import type { RelationName } from '../suite/schema.ts';
 import { counted, finite, nats } from './figures.ts';
 import { distanceWords } from './sizes.ts';
 
@@ -21,37 +21,17 @@ const LISTED = 20;
 
 /** What a finding's numbers are told with. */
 export interface Frame {
-  readonly relation: RelationName;
+  readonly relation: string;
   /** Of the logits, e.g. `bfloat16`; undefined where the engine does not tell. */
   readonly dtype: string | undefined;
 }
 
-export function frameOf(relation: RelationName, { environment }: Pick<Report, 'environment'>): Frame {
+export function frameOf(relation: string, { environment }: Pick<Report, 'environment'>): Frame {
   const dtype = environment.settings.effective['dtype'];
   return {
     relation,
     dtype: typeof dtype === 'string' ? excerpt(dtype.replace(/^torch\./, ''), MAX_TOKEN) : undefined,
   };
-}
-
-/** What to call the left and the right observation of a relation. */
-export function sidesOf(relation: RelationName): readonly [left: string, right: string] {
-  switch (relation) {
-    case 'baseline':
-      return ['in the baseline', 'now'];
-    case 'rerun':
-      return ['at first', 'again'];
-    case 'restart':
-      return ['at the first start', 'at a later start'];
-    case 'batch':
-      return ['alone', 'in a batch'];
-    case 'order':
-      return ['in order', 'in reverse'];
-    case 'prefix-cache':
-      return ['cold', 'from the prefix cache'];
-    case 'prefill':
-      return ['decoded', 'prefilled'];
-  }
 }
 
 /** All that is known of a finding beside its agreement; empty for an identical one. Not yet inert, but capped. */
@@ -96,7 +76,7 @@ export function divergenceWords(
       `largest difference ${nats(largestNats)}${tokenStep === null ? '' : ' before the tokens part'}`,
     );
   if (tokenStep !== null) {
-    const [left, right] = sidesOf(frame.relation);
+    const [left, right] = relationNamed(frame.relation).sides;
     const told =
       fork === null
         ? ''

@@ -1,4 +1,5 @@
 import type { Provenance } from '../baseline/port.ts';
+import { relationNamed } from '../compare/relations/index.ts';
 import type { Agreement, Decision } from '../compare/types.ts';
 import { daysBetween } from '../report/notices.ts';
 import type { BaselineView, Coverage, Report, ReportedRelation } from '../report/schema.ts';
@@ -97,13 +98,15 @@ const classesOf = (baseline: BaselineView) =>
 function acceptedNext(baseline: BaselineView): string {
   if (baseline.kind !== 'stored')
     return 'Once it is merged, the workflow that runs on the push stores it as the baseline.';
-  return baseline.store === 'files'
+  return baseline.inCheckout
     ? 'The files of the new baseline lie in the checkout: it counts once they are committed and merged.'
     : 'It is the baseline now: the acceptance can go from the suite.';
 }
 
 function driftMeaning(relations: readonly ReportedRelation[]): string {
-  const held = relations.some(({ relation, status }) => relation === 'rerun' && status === 'held');
+  const held = relations.some(
+    ({ relation, status }) => status === 'held' && relationNamed(relation).ofRefresh === 'always',
+  );
   const decision = decisionOf(relations);
   const drifted = held
     ? `The engine repeats itself ${decision?.of === 1 ? 'within this start' : 'here'}, but it no longer computes what the baseline recorded.`
@@ -114,13 +117,13 @@ function driftMeaning(relations: readonly ReportedRelation[]): string {
 }
 
 function unstableMeaning(relations: readonly ReportedRelation[]): string {
-  const broken = relations.flatMap(({ relation, status }) =>
-    status === 'broken' && (relation === 'rerun' || relation === 'restart') ? relation : [],
-  );
+  const broken = relations.flatMap(({ relation, status }) => {
+    const { breaks } = relationNamed(relation);
+    return status === 'broken' && breaks.means === 'unstable' ? breaks.sentence : [];
+  });
   const decision = decisionOf(relations);
   const parts = [
-    ...(broken.includes('rerun') ? ['The same work in the same engine gave other bits.'] : []),
-    ...(broken.includes('restart') ? ['The same work after a restart of the engine gave other bits.'] : []),
+    ...broken,
     ...(decision !== null && decision.of > 1 && (decision.known > 0 || decision.distinct > 1)
       ? [decisionWords(decision)]
       : []),
@@ -323,7 +326,7 @@ export function baselineWords(baseline: BaselineView, now: string): readonly str
     }
     case 'stored':
       return [
-        baseline.store === 'files'
+        baseline.inCheckout
           ? `Wrote the files of a baseline ${provenanceWords(baseline.provenance, now)}. It counts once they are committed and merged.`
           : `Stored a baseline ${provenanceWords(baseline.provenance, now)}.`,
         `Its key: ${baseline.key}`,

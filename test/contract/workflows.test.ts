@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { ensureZizmor } from '../../scripts/setup/act.ts';
 import { repository } from '../../scripts/setup/cache.ts';
 import { loadSuite } from '../../src/disk/suite-file.ts';
+import { SUITE_SCHEMA } from '../../src/front/suites.ts';
 import type { Situation } from '../../src/job/situation.ts';
 import { parseImage } from '../../src/runtime/docker/images.ts';
 import { type Mode, permit, permitReport } from '../../src/trust/events.ts';
@@ -126,8 +127,8 @@ for (const file of await yamlFiles(EXAMPLES)) {
           assert.doesNotThrow(() => permitReport(situation(event)), `report on ${event}`);
           continue;
         }
-        for (const store of ['cache', 'files'] as const)
-          assert.doesNotThrow(() => permit(asked, situation(event), store), `${asked} on ${event}`);
+        for (const branches of ['default', 'any'] as const)
+          assert.doesNotThrow(() => permit(asked, situation(event), branches), `${asked} on ${event}`);
       }
     const pins = await pinsOf(await yamlFiles(EXAMPLES));
     for (const { uses = '' } of steps)
@@ -145,7 +146,11 @@ test('every example suite parses, and so does what it names', async () => {
   const files = await suites();
   assert.notEqual(files.length, 0);
   for (const file of files) {
-    const { suite, prompts } = await loadSuite(relative('examples', file), join(repository, 'examples'));
+    const { suite, prompts } = await loadSuite(
+      relative('examples', file),
+      join(repository, 'examples'),
+      SUITE_SCHEMA,
+    );
     assert.notEqual(prompts.length, 0);
     if (suite.runtime.image !== undefined) parseImage(suite.runtime.image);
   }

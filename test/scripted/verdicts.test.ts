@@ -3,7 +3,6 @@ import { access, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { openRecord } from '../../src/disk/record-folder.ts';
-import type { RelationName } from '../../src/suite/schema.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
 import { cancelInMidGeneration } from '../e2e/support/cancel.ts';
 import { findingsOf, relationOf, reportOf } from '../e2e/support/reports.ts';
@@ -247,7 +246,7 @@ describe('a relation', () => {
     );
   });
 
-  async function isUnmeasured(relation: RelationName, on_pass: string, says: RegExp, require: string) {
+  async function isUnmeasured(relation: string, on_pass: string, says: RegExp, require: string) {
     const relations = required([relation], require);
     const outcome = await check(runner, { prompts: PAIR, relations, args: { on_pass } });
     const report = await reportOf(outcome);

@@ -48,27 +48,33 @@ const ROOMS: Readonly<Record<string, Law>> = {
     rooms: ['fingerprint', 'suite'],
     packages: ['zod', 'canonicalize', 'node:crypto'],
   },
-  compare: { rooms: ['compare/relations', 'engine', 'record', 'suite'], packages: [] },
-  'compare/relations': { rooms: ['compare', 'engine', 'record', 'suite'], packages: [] },
-  report: { rooms: ['baseline', 'compare', 'fingerprint', 'record', 'suite'], packages: ['zod'] },
-  words: { rooms: ['baseline', 'compare', 'record', 'report', 'suite'], packages: [] },
+  compare: { rooms: ['compare/relations', 'record', 'suite'], packages: [] },
+  'compare/relations': { rooms: ['compare', 'record', 'suite'], packages: [] },
+  report: {
+    rooms: ['baseline', 'compare', 'compare/relations', 'engine/engines', 'fingerprint', 'record', 'suite'],
+    packages: ['zod'],
+  },
+  words: {
+    rooms: ['baseline', 'compare', 'compare/relations', 'record', 'report', 'suite'],
+    packages: [],
+  },
   surfaces: {
     rooms: ['compare', 'fingerprint', 'report', 'surfaces/html', 'words'],
     packages: [],
   },
   'surfaces/html': {
-    rooms: ['compare', 'report', 'words'],
+    rooms: ['compare', 'compare/relations', 'report', 'words'],
     packages: ['echarts/core', 'echarts/charts', 'echarts/components', 'echarts/renderers'],
   },
   // The engine's protocol and session: a peer's streams are all that they touch.
   engine: {
-    rooms: ['fingerprint', 'record', 'suite'],
+    rooms: ['engine/engines', 'fingerprint', 'record', 'suite'],
     packages: ['zod', 'node:crypto', 'node:os', 'node:stream'],
   },
-  'engine/engines': { rooms: ['suite'], packages: [] },
+  'engine/engines': { rooms: ['record'], packages: [] },
   // Adapters: each knows its port, and none another.
   runtime: {
-    rooms: ['runtime/docker', 'engine', 'fingerprint', 'suite'],
+    rooms: ['runtime/docker', 'engine', 'engine/engines', 'fingerprint', 'suite'],
     packages: ['dockerode', 'execa', 'node:*'],
   },
   'runtime/docker': {
@@ -141,8 +147,10 @@ const ROOMS: Readonly<Record<string, Law>> = {
       'baseline',
       'baseline/cache',
       'compare',
+      'compare/relations',
       'disk',
       'engine',
+      'engine/engines',
       'github',
       'job',
       'report',

@@ -14,6 +14,7 @@ import {
   type ParsedKey,
   type Proof,
   parseKey,
+  type StoreKind,
 } from '../port.ts';
 import { privateFolder, TREE_LIMITS, type TreeLimits } from '../tree.ts';
 import {
@@ -41,6 +42,12 @@ import {
   seconds,
 } from './service.ts';
 import { upload } from './upload.ts';
+
+export const cacheStore: StoreKind = {
+  name: 'cache',
+  what: 'the cache of GitHub Actions, or of whatever speaks its protocol: what the default branch stored is trusted',
+  open: ({ environment, ...options }) => createCacheStore({ ...options, env: environment }),
+};
 
 /** What the store needs from the outside; the deadlines and limits have defaults. */
 export interface CacheStoreOptions {
@@ -75,7 +82,10 @@ export function createCacheStore(options: CacheStoreOptions): BaselineStore {
   const limits = options.limits ?? TREE_LIMITS;
 
   return {
-    kind: 'cache',
+    kind: cacheStore.name,
+    inCheckout: false,
+    branches: 'default',
+    remedyOf: (key) => `Delete it: \`gh cache delete ${key}\`.`,
 
     async find(query: BaselineQuery): Promise<Lookup> {
       const service = readable(cacheService(options.env));

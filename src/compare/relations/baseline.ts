@@ -15,10 +15,15 @@ import { find, objection, type Seen } from './witness.ts';
  */
 export const baseline: Relation = {
   name: 'baseline',
+  what: 'the run gives the bits of a trusted record',
+  sides: ['in the baseline', 'now'],
+  decoding: false,
+  breaks: { means: 'drift' },
+  ofRefresh: 'never',
   requires: () => 'identical',
   needs: (depth) => KINDS_AT[depth].map((kind): PassNeed => ({ kind, arrangement: 'alone' })),
   lifetimes: 1,
-  args: {},
+  prefixCache: false,
   async pair(run: Side, trusted: Side | undefined, requirement: Requirement): Promise<Pairing> {
     if (trusted === undefined) return { kind: 'unmeasured', reason: 'there is no baseline to compare with' };
     const [before, now] = [catalogue(trusted.record), catalogue(run.record)];

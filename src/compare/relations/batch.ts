@@ -6,13 +6,18 @@ import { exercised, find, objection, type Seen, share, unwatched } from './witne
 /** A prompt gives the same bits alone as beside others. Ordinary kernels do not: their sums depend on the batch. */
 export const batch: Relation = {
   name: 'batch',
+  what: 'a prompt gives the same bits alone as beside others',
+  sides: ['alone', 'in a batch'],
+  decoding: false,
+  breaks: { means: 'broken' },
+  ofRefresh: 'never',
   requires: (batchInvariant) => (batchInvariant ? 'identical' : 'measure'),
   needs: (depth): PassNeed[] => {
     const kind: PassKind = depth === 'full' ? 'generate' : 'score';
     return [{ kind, arrangement: 'alone' }, ...BESIDE.map((arrangement) => ({ kind, arrangement }))];
   },
   lifetimes: 1,
-  args: {},
+  prefixCache: false,
   pair(run: Side): Pairing {
     const { record } = run;
     for (const lifetime of record.lifetimes)

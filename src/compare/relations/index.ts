@@ -1,4 +1,3 @@
-import type { RelationName } from '../../suite/schema.ts';
 import type { Relation } from '../types.ts';
 import { baseline } from './baseline.ts';
 import { batch } from './batch.ts';
@@ -9,12 +8,11 @@ import { rerun } from './rerun.ts';
 import { restart } from './restart.ts';
 
 /** Every relation that a suite can ask for. */
-export const relations: Readonly<Record<RelationName, Relation>> = {
-  rerun,
-  restart,
-  batch,
-  order,
-  'prefix-cache': prefixCache,
-  prefill,
-  baseline,
-};
+export const relations: readonly Relation[] = [rerun, restart, batch, order, prefixCache, prefill, baseline];
+
+/** The one of a name that the suite's schema let pass. */
+export function relationNamed(name: string): Relation {
+  const found = relations.find((one) => one.name === name);
+  if (found === undefined) throw new Error(`no relation is called ${name}`);
+  return found;
+}

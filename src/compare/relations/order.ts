@@ -5,6 +5,11 @@ import { exercised, find, objection, pairsOf, type Seen, share } from './witness
 /** Prompts that are submitted together give the same bits in whatever order they come. */
 export const order: Relation = {
   name: 'order',
+  what: 'prompts that are submitted together give the same bits in whatever order they come',
+  sides: ['in order', 'in reverse'],
+  decoding: false,
+  breaks: { means: 'broken' },
+  ofRefresh: 'never',
   requires: (batchInvariant) => (batchInvariant ? 'identical' : 'measure'),
   needs: (depth) => {
     const kind = depth === 'full' ? 'generate' : 'score';
@@ -14,7 +19,7 @@ export const order: Relation = {
     ];
   },
   lifetimes: 1,
-  args: {},
+  prefixCache: false,
   pair(run: Side): Pairing {
     const { record } = run;
     for (const lifetime of record.lifetimes)

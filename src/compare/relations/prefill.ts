@@ -6,6 +6,11 @@ import { exercised, find, objection, type Seen, share, unwatched } from './witne
 /** Decoding tokens one by one gives the log-probabilities that prefilling the same tokens at once gives. */
 export const prefill: Relation = {
   name: 'prefill',
+  what: 'decoding tokens one by one gives the log-probabilities that prefilling them at once gives',
+  sides: ['decoded', 'prefilled'],
+  decoding: true,
+  breaks: { means: 'broken' },
+  ofRefresh: 'never',
   requires: (batchInvariant) => (batchInvariant ? 'identical' : 'measure'),
   needs: (depth): PassNeed[] =>
     depth === 'full'
@@ -16,7 +21,7 @@ export const prefill: Relation = {
         ]
       : [],
   lifetimes: 1,
-  args: {},
+  prefixCache: false,
   pair(run: Side): Pairing {
     const { record } = run;
     for (const lifetime of record.lifetimes) {

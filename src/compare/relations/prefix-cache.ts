@@ -5,6 +5,11 @@ import { exercised, find, objection, type Seen, share, unwatched } from './witne
 /** A prompt whose beginning comes from the prefix cache gives the same bits as one that was computed whole. */
 export const prefixCache: Relation = {
   name: 'prefix-cache',
+  what: 'a prompt whose beginning comes from the prefix cache gives the same bits as one that was computed whole',
+  sides: ['cold', 'from the prefix cache'],
+  decoding: true,
+  breaks: { means: 'broken' },
+  ofRefresh: 'never',
   requires: (batchInvariant) => (batchInvariant ? 'identical' : 'measure'),
   // A score asks for log-probabilities of the prompt, and so never reads the cache: nothing to measure at that depth.
   needs: (depth): PassNeed[] =>
@@ -15,7 +20,7 @@ export const prefixCache: Relation = {
         ]
       : [],
   lifetimes: 1,
-  args: { enable_prefix_caching: true },
+  prefixCache: true,
   pair(run: Side): Pairing {
     const { record } = run;
     for (const lifetime of record.lifetimes) {

@@ -5,6 +5,11 @@ import { exercised, find, objection, pairsOf, type Seen, UNKNOWN, unproven } fro
 /** The same work twice in one lifetime gives the same bits. */
 export const rerun: Relation = {
   name: 'rerun',
+  what: 'the same work twice in one engine start gives the same bits',
+  sides: ['at first', 'again'],
+  decoding: false,
+  breaks: { means: 'unstable', sentence: 'The same work in the same engine gave other bits.' },
+  ofRefresh: 'always',
   requires: () => 'identical',
   needs: (depth) => {
     const kind = depth === 'full' ? 'generate' : 'score';
@@ -14,7 +19,7 @@ export const rerun: Relation = {
     ];
   },
   lifetimes: 1,
-  args: {},
+  prefixCache: false,
   pair(run: Side): Pairing {
     const { record } = run;
     const pairs: Pair[] = [];

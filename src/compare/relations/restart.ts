@@ -7,13 +7,21 @@ import { exercised, find, objection, pairsOf, type Seen, UNKNOWN, unproven } fro
 /** An engine that is started anew gives the same bits: this is where autotuning shows. */
 export const restart: Relation = {
   name: 'restart',
+  what: 'an engine that is started anew gives the same bits: this is where autotuning shows',
+  sides: ['at the first start', 'at a later start'],
+  decoding: false,
+  breaks: {
+    means: 'unstable',
+    sentence: 'The same work after a restart of the engine gave other bits.',
+  },
+  ofRefresh: 'unless-measured',
   requires: () => 'identical',
   needs: (depth): PassNeed[] => [
     ...(depth === 'full' ? [{ kind: 'generate', arrangement: 'alone' } as const] : []),
     { kind: 'score', arrangement: 'alone' },
   ],
   lifetimes: 2,
-  args: {},
+  prefixCache: false,
   pair(run: Side): Pairing {
     const { record } = run;
     const pairs = PASS_KINDS.flatMap((kind) => ofKind(record, kind));

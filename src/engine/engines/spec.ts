@@ -1,15 +1,65 @@
-import type { ENGINES } from '../../suite/schema.ts';
-import { vllm } from './vllm.ts';
+import type { PassKind } from '../../record/schema.ts';
 
-/** What the host knows about an engine; its other half is a module of the same name in docker/harness. */
+type Arguments = Readonly<Record<string, string | number | boolean>>;
+type Environment = Readonly<Record<string, string>>;
+
+/**
+ * All that the host knows about an engine: its names live here and in its own file, and nowhere else. Its other half is
+ * a module of the same name in docker/harness.
+ */
 export interface EngineSpec {
-  readonly name: (typeof ENGINES)[number];
+  /** As a suite names it. */
+  readonly name: string;
+  /** What it is, for the docs. */
+  readonly what: string;
+  /** An image that has it, for whoever has none. */
+  readonly image: string;
   /** Arguments that make sampling repeatable. The suite's own win, and the record keeps both. */
-  readonly args: Readonly<Record<string, string | number | boolean>>;
-  /** Arguments without which its modules cannot be traced. */
-  readonly tracing: Readonly<Record<string, string | number | boolean>>;
+  readonly args: Arguments;
+  /** Arguments without which its modules cannot be traced; empty where they always can. */
+  readonly tracing: Arguments;
+  /** Arguments that turn its prefix cache on; empty where it has none. */
+  readonly prefixCaching: Arguments;
   /** Environment set before the engine's interpreter starts. The suite's own wins. */
-  readonly environment: Readonly<Record<string, string>>;
+  readonly environment: Environment;
+  /** Beginnings of the names of its own variables: a Python of this machine may inherit them. */
+  readonly variables: readonly string[];
+  /** Variables of its own that keep it from the network. */
+  readonly offline: Environment;
+  /** Its own caches, by variable: folders below one that lives as long as its process. */
+  readonly caches: Readonly<Record<string, string>>;
+  /** Does this environment promise that a batch changes no bits? */
+  batchInvariant(environment: Environment): boolean;
+  /** Kinds of pass that it can do; of another kind it says why not. */
+  readonly kinds: readonly PassKind[];
+  /** What a report tells of a running one, by the settings that it is in force with. */
+  readonly facts: {
+    /** How it is known whether the model is compiled; undefined where the engine does not tell. */
+    compiled(
+      effective: Readonly<Record<string, unknown>>,
+    ): { readonly is: boolean; readonly by: string } | undefined;
+    /** How it speculates; undefined where it does not. */
+    speculation(effective: Readonly<Record<string, unknown>>): string | undefined;
+  };
+  /** What to lower where it runs out of memory: names of its own arguments. */
+  readonly memory: readonly string[];
+  /** Arguments and variables that make known changes of it; what is left out it cannot do. */
+  readonly changes: EngineChanges;
 }
 
-export const engines: Readonly<Record<EngineSpec['name'], EngineSpec>> = { vllm };
+/** An argument to change, or why that is impossible here. */
+type Change = Arguments | Readonly<Record<string, unknown>> | string;
+
+/** How the changes that every engine knows are made with this one. `cpu`: it computes on one. */
+export interface EngineChanges {
+  /** Keys and values kept in fp8. */
+  fp8KvCache(cpu: boolean): Change;
+  /** Long prompts cut into pieces of 64 tokens. */
+  readonly chunkedPrefill: Change;
+  /** Another attention implementation than the one that is in force. */
+  attention(cpu: boolean, effective: Readonly<Record<string, unknown>>): Change;
+  /** Beside the number of threads itself, variables that keep it from choosing another. */
+  readonly threads: Environment;
+  /** Variables that make it log everything. */
+  readonly logging: Environment;
+}

@@ -3,6 +3,8 @@ import type { EngineSpec } from './spec.ts';
 /** Each default with its reason; names as in vLLM's EngineArgs and vllm/envs.py. */
 export const vllm: EngineSpec = {
   name: 'vllm',
+  what: 'vLLM through its offline API, on a GPU or a CPU',
+  image: 'vllm/vllm-openai',
   args: {
     seed: 0,
     // A model's generation_config.json would change sampling silently.
@@ -31,5 +33,36 @@ export const vllm: EngineSpec = {
     VLLM_ENABLE_INDUCTOR_COORDINATE_DESCENT_TUNING: '0',
     // vllm#51187: FlashInfer's sampler gives other log-probabilities in one lifetime of three.
     VLLM_USE_FLASHINFER_SAMPLER: '0',
+  },
+  prefixCaching: { enable_prefix_caching: true },
+  variables: ['VLLM_'],
+  offline: {
+    VLLM_NO_USAGE_STATS: '1',
+    // Without a network there is only the loopback device to meet on.
+    VLLM_HOST_IP: '127.0.0.1',
+  },
+  caches: { VLLM_CACHE_ROOT: 'vllm', VLLM_CONFIG_ROOT: 'vllm-config' },
+  batchInvariant: (environment) => environment['VLLM_BATCH_INVARIANT'] === '1',
+  kinds: ['generate', 'force', 'score', 'trace'],
+  facts: {
+    compiled: ({ enforce_eager: eager }) =>
+      typeof eager === 'boolean'
+        ? { is: !eager, by: eager ? 'the engine ran eager' : 'enforce_eager is off' }
+        : undefined,
+    speculation: ({ speculative_method: method }) =>
+      method === undefined || method === null ? undefined : String(method),
+  },
+  memory: ['max_model_len', 'max_num_seqs', 'gpu_memory_utilization'],
+  changes: {
+    fp8KvCache: (cpu) => ({ kv_cache_dtype: cpu ? 'fp8_e5m2' : 'fp8' }),
+    chunkedPrefill: { enable_chunked_prefill: true, max_num_batched_tokens: 64, max_num_seqs: 16 },
+    attention(cpu, { attention_backend: backend }) {
+      if (cpu) return 'the engine has one implementation for CPUs';
+      const other = String(backend).includes('FLASH_ATTN') ? 'TRITON_ATTN' : 'FLASH_ATTN';
+      return { attention_config: { backend: other } };
+    },
+    // Its CPU backend binds as many threads as there are cores unless told otherwise.
+    threads: { VLLM_CPU_OMP_THREADS_BIND: 'nobind' },
+    logging: { VLLM_LOGGING_LEVEL: 'DEBUG' },
   },
 };

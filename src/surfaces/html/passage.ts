@@ -1,7 +1,8 @@
+import { relationNamed } from '../../compare/relations/index.ts';
 import { excerpt } from '../../inert.ts';
 import type { Nats, ReportedDivergence, ReportedFinding } from '../../report/schema.ts';
 import { finite, nats } from '../../words/figures.ts';
-import { type Frame, sidesOf, tieWords } from '../../words/findings.ts';
+import { type Frame, tieWords } from '../../words/findings.ts';
 import { capped, type Html, html, join } from './escape.ts';
 
 /** Of a token's text, and of the candidates of a step. */
@@ -53,7 +54,7 @@ function sideBySide(
   frame: Frame,
   unit: string,
 ): Html {
-  const [left, right] = sidesOf(frame.relation);
+  const [left, right] = relationNamed(frame.relation).sides;
   const column = (tokens: readonly Token[], others: readonly Token[], when: string) => html`<div>
 <p class="side">${sentence(when)}, from ${unit} ${passage.from + 1}</p>
 <ol class="tokens" aria-label="Tokens ${when}" start="${passage.from + 1}">${tokens.map((token, index) => {
@@ -100,7 +101,7 @@ function tops(
   frame: Frame,
   words: readonly [string, string],
 ): Html {
-  const [left, right] = sidesOf(frame.relation);
+  const [left, right] = relationNamed(frame.relation).sides;
   const rows = new Map<number, Row>();
   for (const { id, text, nats } of top.left)
     rows.set(id, { token: { id, text }, left: nats, right: undefined });

@@ -534,6 +534,7 @@ export function refreshReport(): Report {
       mode: 'refresh',
       baseline: {
         kind: 'stored',
+        inCheckout: false,
         key: FOUND.key,
         store: 'cache',
         provenance: FOUND.provenance,

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { readReport } from '../../../src/disk/report-file.ts';
 import type { Report, ReportedFinding, ReportedRelation } from '../../../src/report/schema.ts';
-import type { RelationName } from '../../../src/suite/schema.ts';
 import type { Outcome } from './spawn.ts';
 
 /** The report that a step left and named in its outputs, whose verdict is that of the step. */
@@ -14,13 +13,13 @@ export async function reportOf({ outputs, log, exitCode }: Outcome): Promise<Rep
   return report;
 }
 
-export function relationOf({ relations }: Report, name: RelationName): ReportedRelation {
+export function relationOf({ relations }: Report, name: string): ReportedRelation {
   const found = relations.find(({ relation }) => relation === name);
   assert.ok(found, `the report tells of \`${name}\``);
   return found;
 }
 
 /** What a relation found, by kind of pass and prompt: `score/capital` -> the finding. */
-export function findingsOf(report: Report, name: RelationName): ReadonlyMap<string, ReportedFinding> {
+export function findingsOf(report: Report, name: string): ReadonlyMap<string, ReportedFinding> {
   return new Map(relationOf(report, name).findings.map((one) => [`${one.kind}/${one.prompt}`, one]));
 }

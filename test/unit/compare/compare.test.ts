@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { compare } from '../../../src/compare/compare.ts';
-import { relations } from '../../../src/compare/relations/index.ts';
+import { relationNamed } from '../../../src/compare/relations/index.ts';
 import type { Claim, Pairing, RelationResult } from '../../../src/compare/types.ts';
 import { REQUIREMENTS, type Requirement } from '../../../src/suite/schema.ts';
 import { type Body, body, observation, side } from '../support/records.ts';
@@ -294,7 +294,7 @@ test('what holds nothing but new and gone prompts is unmeasured', async (t) => {
     right: run,
   });
   for (const renewed of [['added'], ['removed'], ['added', 'removed'], []] as const) {
-    const mocked = t.mock.method(relations.rerun, 'pair', () => pairing(...renewed));
+    const mocked = t.mock.method(relationNamed('rerun'), 'pair', () => pairing(...renewed));
     assert.equal(only(await compare(run, undefined, RERUN)).status, 'unmeasured');
     mocked.mock.restore();
   }

@@ -4,14 +4,14 @@ import { compare } from '../../../src/compare/compare.ts';
 import type { RelationResult } from '../../../src/compare/types.ts';
 import type { RunRecord } from '../../../src/record/schema.ts';
 import type { Side } from '../../../src/record/side.ts';
-import type { RelationName, Requirement } from '../../../src/suite/schema.ts';
+import type { Requirement } from '../../../src/suite/schema.ts';
 import { type Body, body, type Given, type SideOptions, side, withWitness } from '../support/records.ts';
 
 async function check(
   run: Side,
   baseline: Side | undefined,
   requirement: Requirement = 'within-envelope',
-  relation: RelationName = 'baseline',
+  relation: string = 'baseline',
 ): Promise<RelationResult> {
   const [found] = await compare(run, baseline, [{ relation, requirement }]);
   assert.ok(found !== undefined);

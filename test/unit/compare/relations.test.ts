@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { compare } from '../../../src/compare/compare.ts';
-import { relations } from '../../../src/compare/relations/index.ts';
+import { relationNamed, relations } from '../../../src/compare/relations/index.ts';
 import type { RelationResult } from '../../../src/compare/types.ts';
 import type { Side } from '../../../src/record/side.ts';
-import { RELATIONS, type RelationName, type Requirement } from '../../../src/suite/schema.ts';
+import type { Requirement } from '../../../src/suite/schema.ts';
 import {
   type Body,
   body,
@@ -20,7 +20,7 @@ import {
 type Prompts = Readonly<Record<string, Body>>;
 
 async function check(
-  relation: RelationName,
+  relation: string,
   run: Side,
   requirement: Requirement = 'identical',
   baseline?: Side,
@@ -44,7 +44,7 @@ const made = (passes: Readonly<Record<string, Given>>, change: Change = (r) => r
 
 /** One run in which a relation holds, one in which it is broken, and runs whose witness proves nothing. */
 interface Case {
-  readonly relation: RelationName;
+  readonly relation: string;
   readonly holds: SideOptions;
   readonly evidence: RegExp;
   readonly breaks: SideOptions;
@@ -318,19 +318,17 @@ for (const { relation, holds, evidence, breaks, unproven } of CASES)
   });
 
 /** Of a relation with more than one pair a prompt. */
-const CASES_AT_REFRESH: Partial<Record<RelationName, number>> = { batch: 3 };
+const CASES_AT_REFRESH: Partial<Record<string, number>> = { batch: 3 };
 
 describe('what relations ask for', () => {
   test('each is registered under its own name', () => {
-    assert.deepEqual(
-      RELATIONS.map((name) => relations[name].name),
-      [...RELATIONS],
-    );
+    for (const relation of relations) assert.equal(relationNamed(relation.name), relation);
+    assert.throws(() => relationNamed('none'), /no relation is called none/);
   });
 
   test('by default', () => {
     const requirements = (invariant: boolean) =>
-      Object.fromEntries(RELATIONS.map((name) => [name, relations[name].requires(invariant)]));
+      Object.fromEntries(relations.map(({ name, requires }) => [name, requires(invariant)]));
     const always = { rerun: 'identical', restart: 'identical', baseline: 'identical' } as const;
     const shape = (value: Requirement) => ({
       batch: value,
@@ -345,9 +343,9 @@ describe('what relations ask for', () => {
   test('of passes', () => {
     const needs = (depth: 'full' | 'score') =>
       Object.fromEntries(
-        RELATIONS.map((name) => [
+        relations.map(({ name, needs: of }) => [
           name,
-          relations[name].needs(depth).map(({ kind, arrangement }) => `${kind}-${arrangement}`),
+          of(depth).map(({ kind, arrangement }) => `${kind}-${arrangement}`),
         ]),
       );
     assert.deepEqual(needs('full'), {
@@ -372,10 +370,13 @@ describe('what relations ask for', () => {
 
   test('of engine starts and arguments', () => {
     assert.deepEqual(
-      RELATIONS.map((name) => relations[name].lifetimes),
+      relations.map(({ lifetimes }) => lifetimes),
       [1, 2, 1, 1, 1, 1, 1],
     );
-    assert.deepEqual(relations['prefix-cache'].args, { enable_prefix_caching: true });
+    assert.deepEqual(
+      relations.filter(({ prefixCache }) => prefixCache).map(({ name }) => name),
+      ['prefix-cache'],
+    );
   });
 });
 
@@ -674,7 +675,7 @@ describe('what a pass lacks is unmeasured beside the others', () => {
       ...r,
       observations: r.observations.filter((one) => one.pass !== pass || one.prompt !== prompt),
     });
-  const cases: readonly (readonly [RelationName, Readonly<Record<string, Prompts>>, string])[] = [
+  const cases: readonly (readonly [string, Readonly<Record<string, Prompts>>, string])[] = [
     ['batch', { 'generate-alone': PROMPTS, 'generate-together': PROMPTS }, 'generate-together'],
     ['prefix-cache', { 'generate-alone': PROMPTS, 'generate-warm': PROMPTS }, 'generate-warm'],
     ['prefill', { 'force-alone': PROMPTS, 'score-alone': SCORED }, 'score-alone'],

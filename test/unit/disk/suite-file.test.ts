@@ -3,6 +3,7 @@ import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { loadSuite } from '../../../src/disk/suite-file.ts';
+import { SUITE_SCHEMA } from '../../../src/front/suites.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { rejectedBy, SAMPLE } from '../support/suites.ts';
 
@@ -17,7 +18,7 @@ async function repository(files: Readonly<Record<string, string | Buffer>>, suit
   }
   return {
     root,
-    load: () => loadSuite('ml/suite.yml', root),
+    load: () => loadSuite('ml/suite.yml', root, SUITE_SCHEMA),
     [Symbol.asyncDispose]: () => temporary[Symbol.asyncDispose](),
   };
 }
@@ -86,7 +87,7 @@ describe('a suite', () => {
 describe('a suite that is not there is told with its path:', () => {
   test('no such file', async () => {
     await using at = await repository({});
-    const error = await rejectedBy(loadSuite('ml/other.yml', at.root));
+    const error = await rejectedBy(loadSuite('ml/other.yml', at.root, SUITE_SCHEMA));
     assert.equal(error.code, 'suite-missing');
     assert.equal(error.message, 'The suite ml/other.yml does not exist.');
     assert.match(error.hint, /actions\/checkout/);
@@ -94,7 +95,7 @@ describe('a suite that is not there is told with its path:', () => {
 
   test('a folder', async () => {
     await using at = await repository({});
-    const error = await rejectedBy(loadSuite('ml', at.root));
+    const error = await rejectedBy(loadSuite('ml', at.root, SUITE_SCHEMA));
     assert.equal(error.code, 'suite-missing');
     assert.match(error.message, /The suite ml is not a file/);
   });
@@ -102,7 +103,7 @@ describe('a suite that is not there is told with its path:', () => {
   test('an endless one is not read', async () => {
     await using at = await repository({ 'ml/big.yml': Buffer.alloc(2 ** 20 + 1, '#') });
     assert.match(
-      (await rejectedBy(loadSuite('ml/big.yml', at.root))).message,
+      (await rejectedBy(loadSuite('ml/big.yml', at.root, SUITE_SCHEMA))).message,
       /is larger than 1048576 bytes/,
     );
   });
@@ -110,12 +111,12 @@ describe('a suite that is not there is told with its path:', () => {
   test('a device is not read', async () => {
     await using at = await repository({});
     await symlink('/dev/zero', join(at.root, 'zero.yml'));
-    assert.match((await rejectedBy(loadSuite('zero.yml', at.root))).message, /is not a file/);
+    assert.match((await rejectedBy(loadSuite('zero.yml', at.root, SUITE_SCHEMA))).message, /is not a file/);
   });
 
   test('bytes that are no UTF-8', async () => {
     await using at = await repository({ 'ml/latin1.yml': Buffer.from('name: Gr\xfc\xdfe\n', 'latin1') });
-    const error = await rejectedBy(loadSuite('ml/latin1.yml', at.root));
+    const error = await rejectedBy(loadSuite('ml/latin1.yml', at.root, SUITE_SCHEMA));
     assert.equal(error.code, 'suite-invalid');
     assert.match(error.message, /is not valid UTF-8/);
   });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { SUITE_SCHEMA } from '../../../src/front/suites.ts';
 import { MAX_SUITE_BYTES, parseSuite } from '../../../src/suite/parse.ts';
 import { problemsOf, SAMPLE, thrownBy } from '../support/suites.ts';
 
@@ -11,7 +12,7 @@ const edited = (from: string | RegExp, to: string) => {
 
 describe('a suite that is right', () => {
   test('gives its values, defaults filled in, and the place of each prompt', () => {
-    const { suite, places } = parseSuite(SAMPLE, 'determinism.yml');
+    const { suite, places } = parseSuite(SAMPLE, 'determinism.yml', SUITE_SCHEMA);
     assert.equal(suite.name, 'smollm2-serving');
     assert.deepEqual(suite.engine.args, { dtype: 'bfloat16', max_model_len: 1024 });
     assert.deepEqual(suite.sampling, {
@@ -44,7 +45,7 @@ describe('a suite that is right', () => {
     ['block style', edited('[rerun, baseline]', '\n  - rerun\n  - name: baseline\n    require: identical')],
   ] as const)
     test(`may have ${name}`, () => {
-      const { places } = parseSuite(source, 'suite.yml');
+      const { places } = parseSuite(source, 'suite.yml', SUITE_SCHEMA);
       assert.deepEqual(places.prompts.get('essay'), { line: 10, column: 5 });
     });
 
@@ -53,7 +54,7 @@ describe('a suite that is right', () => {
       'relations:',
       'score:\n  - { id: prose, text: "It was a dark night." }\ndepth: score\nrelations:',
     );
-    const { suite, places } = parseSuite(source, 'suite.yml');
+    const { suite, places } = parseSuite(source, 'suite.yml', SUITE_SCHEMA);
     assert.deepEqual(suite.prompts[0]?.sampling, { temperature: 0.8 });
     assert.deepEqual(suite.score, [{ id: 'prose', text: 'It was a dark night.' }]);
     assert.equal(suite.depth, 'score');
@@ -61,7 +62,7 @@ describe('a suite that is right', () => {
   });
 
   test('points at an entry that has no line of its own', () => {
-    const { places } = parseSuite(edited(/relations: .*\n/, ''), 'suite.yml');
+    const { places } = parseSuite(edited(/relations: .*\n/, ''), 'suite.yml', SUITE_SCHEMA);
     assert.deepEqual(places.relations, { line: 1, column: 1 });
   });
 });
@@ -81,7 +82,7 @@ test('every problem is told at once, in the order of the file', () => {
     '11:20  `relations[1]` must be one of `rerun`, `restart`, `batch`, `order`, `prefix-cache`, `prefill`, `baseline` or a mapping: did you mean `rerun`?',
     '12:1  `name` stands here twice',
   ]);
-  const { message, hint } = thrownBy(() => parseSuite(source, 'suite.yml'));
+  const { message, hint } = thrownBy(() => parseSuite(source, 'suite.yml', SUITE_SCHEMA));
   assert.match(message, /^suite\.yml has 7 problems:\n {2}suite\.yml:5:110 {2}`runtime\.gpus`/);
   assert.match(hint, /docs\/suite\.md/);
 });
@@ -342,20 +343,22 @@ describe('a suite that is made to hurt', () => {
       `1:1  the file is larger than ${MAX_SUITE_BYTES} bytes: move long prompts into files`,
     ]);
     const filled = SAMPLE + '#'.repeat(MAX_SUITE_BYTES - SAMPLE.length);
-    assert.equal(parseSuite(filled, 'suite.yml').suite.name, 'smollm2-serving');
+    assert.equal(parseSuite(filled, 'suite.yml', SUITE_SCHEMA).suite.name, 'smollm2-serving');
   });
 
   test('20,000 unknown keys: the first hundred are told', () => {
     const keys = Array.from({ length: 20_000 }, (_, i) => `key${i}: 1\n`).join('');
     quickly(() => {
-      const { message, places } = thrownBy(() => parseSuite(SAMPLE + keys, 'suite.yml'));
+      const { message, places } = thrownBy(() => parseSuite(SAMPLE + keys, 'suite.yml', SUITE_SCHEMA));
       assert.equal(places.length, 100);
       assert.ok(message.length < 50_000, `a message of ${message.length} characters`);
     });
   });
 
   test('an endless key', () => {
-    const { message } = thrownBy(() => parseSuite(`${SAMPLE}${'k'.repeat(900_000)}: 1\n`, 'suite.yml'));
+    const { message } = thrownBy(() =>
+      parseSuite(`${SAMPLE}${'k'.repeat(900_000)}: 1\n`, 'suite.yml', SUITE_SCHEMA),
+    );
     assert.ok(message.length < 1000, `a message of ${message.length} characters`);
   });
 
@@ -368,7 +371,7 @@ describe('a suite that is made to hurt', () => {
         const nested = `${open.repeat(depth)}1${close.repeat(depth)}`;
         quickly(() => {
           try {
-            parseSuite(edited('dtype: bfloat16', `dtype: ${nested}`), 'suite.yml');
+            parseSuite(edited('dtype: bfloat16', `dtype: ${nested}`), 'suite.yml', SUITE_SCHEMA);
             assert.ok(depth < 3000);
           } catch (error) {
             assert.match(String(error), /suite-invalid|nested too deeply|smaller than|larger than/);

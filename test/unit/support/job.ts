@@ -1,3 +1,4 @@
+import { SUITE_SCHEMA } from '../../../src/front/suites.ts';
 import type { GitHubReader } from '../../../src/github/port.ts';
 import type { CheckSettings, RefreshSettings } from '../../../src/job/settings.ts';
 import type { Situation } from '../../../src/job/situation.ts';
@@ -47,7 +48,7 @@ export class Job {
   pullRequest: number | undefined | Error;
   #runs = 0;
 
-  constructor(kind: MemoryStore['kind'] = 'cache') {
+  constructor(kind: 'cache' | 'files' = 'cache') {
     this.store = new MemoryStore(this.disk, kind);
   }
 
@@ -90,15 +91,19 @@ export class Job {
         },
       },
       signal: this.abort.signal,
+      suiteSchema: SUITE_SCHEMA,
       open: {
         suite: async (path) => {
-          const { suite } = parseSuite(this.suite, path);
+          const { suite } = parseSuite(this.suite, path, SUITE_SCHEMA);
           return loaded(
             this.suite,
             suite.prompts.map(({ id, text = '' }) => ({ id, text })),
           );
         },
-        store: () => this.store,
+        store: ({ store: kind }) => {
+          this.store.kind = kind;
+          return this.store;
+        },
         runtime: async () => engine,
         harness: async () => ({ boot: 'boot', files: {} }),
         digests: () => ({ recall: async () => ({}), remember: async () => {} }),

@@ -147,7 +147,8 @@ function held<T>(all: ReadonlyMap<string, T>, digest: string): T {
 
 /** Baselines by hardware class, each in a folder of the disk. */
 export class MemoryStore implements BaselineStore {
-  readonly kind: BaselineStore['kind'];
+  /** As a suite names it. */
+  kind: string;
   readonly baselines = new Map<string, { readonly key: string; readonly folder: string }>();
   /** What was stored, and the key that each was said to replace. */
   readonly saved: { readonly key: string; readonly replaces: string | undefined }[] = [];
@@ -158,9 +159,21 @@ export class MemoryStore implements BaselineStore {
   proof: Proof = PROVEN;
   readonly #disk: MemoryDisk;
 
-  constructor(disk: MemoryDisk, kind: BaselineStore['kind'] = 'cache') {
+  constructor(disk: MemoryDisk, kind: 'cache' | 'files' = 'cache') {
     this.#disk = disk;
     this.kind = kind;
+  }
+
+  get inCheckout(): boolean {
+    return this.kind === 'files';
+  }
+
+  get branches(): BaselineStore['branches'] {
+    return this.inCheckout ? 'any' : 'default';
+  }
+
+  remedyOf(key: string): string {
+    return this.inCheckout ? 'Restore it from git.' : `Delete it: \`gh cache delete ${key}\`.`;
   }
 
   async find({ hardwareClass }: { readonly hardwareClass: string }): Promise<Lookup> {

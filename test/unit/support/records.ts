@@ -22,7 +22,7 @@ import {
 import type { Side } from '../../../src/record/side.ts';
 import { lifetimeDigest, passDigest, recordDigest } from '../../../src/record/tree.ts';
 import type { RequestWitness } from '../../../src/record/witness.ts';
-import { type RelationName, Sampling } from '../../../src/suite/schema.ts';
+import { Sampling } from '../../../src/suite/schema.ts';
 
 /** The bits of one prompt in one pass, as short as a test wants them. */
 export interface Bits {
@@ -347,7 +347,7 @@ export const withRequest = (name: string, id: string, change: Partial<RequestWit
   }));
 
 export function result(
-  relation: RelationName,
+  relation: string,
   status: RelationResult['status'],
   more: Partial<RelationResult> = {},
 ): RelationResult {

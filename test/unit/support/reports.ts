@@ -1,6 +1,7 @@
 import type { BaselineMeta } from '../../../src/baseline/port.ts';
 import type { Claim, Finding, RelationResult } from '../../../src/compare/types.ts';
 import { RecordWriter, writeBaselineMeta } from '../../../src/disk/record-folder.ts';
+import { SUITE_SCHEMA } from '../../../src/front/suites.ts';
 import { digestJson } from '../../../src/record/digest.ts';
 import { outcomeDigest, outcomeDigests } from '../../../src/record/outcome.ts';
 import type { OpenedRecord, Side } from '../../../src/record/side.ts';
@@ -99,7 +100,7 @@ export async function reportOf(
   trusted: Side | undefined,
   change: Partial<Evidence> = {},
 ): Promise<Report> {
-  const { suite, places } = parseSuite(SAMPLE, 'determinism.yml');
+  const { suite, places } = parseSuite(SAMPLE, 'determinism.yml', SUITE_SCHEMA);
   const mode = change.mode ?? 'check';
   const claims = change.claims ?? CLAIMS;
   return makeReport({

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { UserError } from '../../../src/errors.ts';
+import { SUITE_SCHEMA } from '../../../src/front/suites.ts';
 import type { LoadedSuite } from '../../../src/suite/loaded.ts';
 import { parseSuite } from '../../../src/suite/parse.ts';
 import type { PromptContent } from '../../../src/suite/schema.ts';
@@ -20,7 +21,7 @@ relations: [rerun, baseline]
 
 /** What parsing `source` complains about, as `line:column  message`. */
 export function problemsOf(source: string): string[] {
-  const error = thrownBy(() => parseSuite(source, 'suite.yml'));
+  const error = thrownBy(() => parseSuite(source, 'suite.yml', SUITE_SCHEMA));
   assert.equal(error.code, 'suite-invalid');
   return error.places.map(({ line, column, message }) => `${line}:${column}  ${message}`);
 }
@@ -50,7 +51,7 @@ export type PromptInput = { readonly id: string } & PromptContent;
 
 /** A suite whose prompts were read in, as the plan gets it; all with the suite's own sampling. */
 export function loaded(source: string, prompts: readonly PromptInput[]): LoadedSuite {
-  const parsed = parseSuite(source, 'suite.yml');
+  const parsed = parseSuite(source, 'suite.yml', SUITE_SCHEMA);
   const { sampling, score, model } = parsed.suite;
   return {
     ...parsed,

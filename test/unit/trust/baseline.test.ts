@@ -246,7 +246,8 @@ describe('a baseline in files that a change brings', () => {
         PLACE,
         base === 'same' ? (job.disk.folders.get(keyOf(trusted))?.meta?.toString() ?? '') : base,
       );
-    return await replacedByChange(trusted, loaded(suite, []), QUERY, rules, job.tools());
+    const inCheckout = suite === FILES;
+    return await replacedByChange(trusted, loaded(suite, []), { inCheckout }, QUERY, rules, job.tools());
   }
 
   const keyOf = (trusted: Trusted) => (trusted.kind === 'found' ? trusted.folder : '');
@@ -273,7 +274,14 @@ describe('a baseline in files that a change brings', () => {
     assert.equal(await brought('{}', { rules: { kind: 'checkout' } }), undefined);
     const job = await trusting();
     assert.equal(
-      await replacedByChange({ kind: 'not-asked' }, loaded(FILES, []), QUERY, JUDGED, job.tools()),
+      await replacedByChange(
+        { kind: 'not-asked' },
+        loaded(FILES, []),
+        { inCheckout: true },
+        QUERY,
+        JUDGED,
+        job.tools(),
+      ),
       undefined,
     );
   });

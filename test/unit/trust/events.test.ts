@@ -22,6 +22,9 @@ function situation(event: string, changes: Partial<Situation> = {}): Situation {
   };
 }
 
+/** Where the two stores may store. */
+const BRANCHES = { cache: 'default', files: 'any' } as const;
+
 /** A permission as the table writes it, `-` for a refusal of that code. */
 function answer(
   mode: SuiteMode,
@@ -31,7 +34,7 @@ function answer(
   told: (permission: Permission) => string,
 ): string {
   try {
-    return told(permit(mode, asked, store));
+    return told(permit(mode, asked, BRANCHES[store]));
   } catch (error) {
     assert.ok(error instanceof UserError, String(error));
     assert.equal(error.code, code);
@@ -87,7 +90,7 @@ describe('what is not known is no permission', () => {
   for (const event of ['pull_request', 'pull_request_review', 'pull_request_review_comment', 'merge_group'])
     for (const mode of ['check', 'log', 'power'] as const)
       test(`${mode} on ${event} without a base`, () => {
-        const error = thrownBy(() => permit(mode, situation(event, { base: undefined }), 'files'));
+        const error = thrownBy(() => permit(mode, situation(event, { base: undefined }), 'any'));
         assert.equal(error.code, 'event-refused');
         assert.match(error.message, /into which branch/);
         assert.match(
@@ -105,8 +108,9 @@ describe('what is not known is no permission', () => {
     test(`refresh on ${event} into ${store} where the event does not tell the default branch`, () => {
       for (const ref of ['refs/heads/main', 'refs/heads/undefined', ''])
         assert.match(
-          thrownBy(() => permit('refresh', situation(event, { ref, defaultBranch: undefined }), store))
-            .message,
+          thrownBy(() =>
+            permit('refresh', situation(event, { ref, defaultBranch: undefined }), BRANCHES[store]),
+          ).message,
           /default branch is not told by the event/,
         );
     });
@@ -115,7 +119,7 @@ describe('what is not known is no permission', () => {
     for (const event of ['push', 'workflow_dispatch', 'cli']) {
       const asked = situation(event, { fork: true });
       for (const mode of ['check', 'log', 'power', 'refresh'] as const)
-        assert.throws(() => permit(mode, asked, 'files'), UserError, `${mode} on ${event}`);
+        assert.throws(() => permit(mode, asked, 'any'), UserError, `${mode} on ${event}`);
     }
   });
 });
@@ -189,7 +193,7 @@ describe('a refusal says what happened, why, and what to do', () => {
   ];
   for (const [what, mode, asked, message, hint] of refusals)
     test(what, () => {
-      const error = thrownBy(() => permit(mode, asked, 'cache'));
+      const error = thrownBy(() => permit(mode, asked, 'default'));
       assert.match(error.message, message);
       assert.match(error.hint, hint);
     });

@@ -51,7 +51,7 @@ describe('a first refresh', () => {
     assert.deepEqual(envelope, { lifetimes: 3, digests: Array.from({ length: 3 }, () => meta.record) });
     assert.equal(meta.recordFile, job.disk.folders.get(settings.recordPath)?.record?.sha256);
     assert.deepEqual(report.context.baseline, {
-      ...{ kind: 'stored', key, store: 'cache', provenance, replaced: null },
+      ...{ kind: 'stored', key, store: 'cache', inCheckout: false, provenance, replaced: null },
     });
     assert.deepEqual([report.conclusion, report.verdict], ['reproduced', 'pass']);
     assert.deepEqual(JSON.parse(job.disk.files.get(report.context.reportPath) ?? ''), report);

@@ -116,7 +116,14 @@ describe('an honest report agrees', () => {
         { relation: 'rerun', requirement: 'identical' },
         { relation: 'baseline', requirement: 'measure' },
       ],
-      baseline: { kind: 'stored', key: keyOf(run), store: 'cache', provenance: PROVENANCE, replaced: null },
+      baseline: {
+        kind: 'stored',
+        inCheckout: false,
+        key: keyOf(run),
+        store: 'cache',
+        provenance: PROVENANCE,
+        replaced: null,
+      },
     });
     await writeBaselineMeta(left.record, metaOf(await openRecord(left.record)));
     const found = await check(left);

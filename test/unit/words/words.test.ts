@@ -1,16 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { falseAlarm } from '../../../src/compare/decision.ts';
+import { relations } from '../../../src/compare/relations/index.ts';
 import type { Decision } from '../../../src/compare/types.ts';
 import type { ReportedDistance, ReportedForkSide, ReportedTrace } from '../../../src/report/schema.ts';
-import { RELATIONS } from '../../../src/suite/schema.ts';
 import { finite, nats, percentUp, times } from '../../../src/words/figures.ts';
 import {
   divergenceWords,
   type Frame,
   findingWords,
   frameOf,
-  sidesOf,
   tieWords,
   traceWords,
 } from '../../../src/words/findings.ts';
@@ -255,8 +254,8 @@ describe('where and how much', () => {
   });
 
   test('each relation has its own two sides', () => {
-    for (const name of RELATIONS) {
-      const [left, right] = sidesOf(name);
+    for (const { sides } of relations) {
+      const [left, right] = sides;
       assert.notEqual(left, right);
     }
   });

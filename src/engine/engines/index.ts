@@ -1,0 +1,12 @@
+import type { EngineSpec } from './spec.ts';
+import { vllm } from './vllm.ts';
+
+/** Every engine that a suite can name. */
+export const engines: readonly EngineSpec[] = [vllm];
+
+/** The one of a name that the suite's schema let pass. */
+export function engineNamed(name: string): EngineSpec {
+  const found = engines.find((one) => one.name === name);
+  if (found === undefined) throw new Error(`no engine is called ${name}`);
+  return found;
+}

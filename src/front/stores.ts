@@ -1,0 +1,6 @@
+import { cacheStore } from '../baseline/cache/store.ts';
+import { filesStore } from '../baseline/files.ts';
+import type { StoreKind } from '../baseline/port.ts';
+
+/** Every store that a suite can name. */
+export const stores: readonly StoreKind[] = [cacheStore, filesStore];

@@ -1,0 +1,11 @@
+import { relations } from '../compare/relations/index.ts';
+import { engines } from '../engine/engines/index.ts';
+import { suiteSchema } from '../suite/schema.ts';
+import { stores } from './stores.ts';
+
+/** A suite in the words of this version: its lists say what there is. */
+export const SUITE_SCHEMA = suiteSchema({
+  engines: engines.map(({ name }) => name),
+  relations: relations.map(({ name, decoding }) => ({ name, decoding })),
+  stores: stores.map(({ name }) => name),
+});
