@@ -2,11 +2,11 @@ import { excerpt, within } from '../inert.ts';
 import { isBroken } from '../report/finding.ts';
 import type { Report } from '../report/schema.ts';
 import { counted } from '../words/figures.ts';
-import { findingWords, frameOf } from '../words/findings.ts';
+import { findingWords } from '../words/findings.ts';
 import { byKind, type Group, isDifferent, seenWords, textOf, traceHint } from '../words/groups.ts';
+import { type Drifted, read } from '../words/reading.ts';
 import { distanceWords } from '../words/sizes.ts';
-import { type Drifted, driftedPrompts, verdictLine } from '../words/verdict.ts';
-import { agreementWords, conclusionWords } from '../words/words.ts';
+import { agreementWords } from '../words/words.ts';
 import type { Annotation, Surface } from './surface.ts';
 
 export const onLines: Surface = { name: 'annotations', report: { annotations } };
@@ -29,7 +29,7 @@ export function annotations(report: Report): Annotation[] {
   const { verdict, context } = report;
   const { places, notices } = context;
   const level = verdict === 'fail' ? 'error' : verdict === 'warn' ? 'warning' : 'notice';
-  const found = driftedPrompts(report);
+  const found = read(report).drifted;
   const noted = (wanted: Annotation['level']) =>
     notices
       .filter((notice) => notice.level === wanted)
@@ -49,7 +49,7 @@ type Later = () => Annotation;
 
 function drifts(report: Report, level: Annotation['level'], found: readonly Drifted[]): Later[] {
   const { places } = report.context;
-  const { title } = conclusionWords(report);
+  const { title } = read(report).words;
   const positions = new Map(places.prompts.map(({ id, ...position }) => [id, position]));
   const cause = causes(report);
   return found.map(
@@ -57,7 +57,7 @@ function drifts(report: Report, level: Annotation['level'], found: readonly Drif
       inert({
         level,
         title: `${title}: prompt ${drifted.prompt}`,
-        message: sentences([message(report, drifted), cause]),
+        message: sentences([message(drifted), cause]),
         file: places.file,
         ...(positions.get(drifted.prompt) ?? places.relations),
       }),
@@ -67,13 +67,13 @@ function drifts(report: Report, level: Annotation['level'], found: readonly Drif
 /** Of a run in which no prompt drifted. */
 function whole(report: Report, level: Annotation['level']): Later[] {
   const { verdict, context } = report;
-  const { meaning, next } = conclusionWords(report);
+  const { meaning, next } = read(report).words;
   if (verdict === 'pass') return [];
   return [
     () =>
       inert({
         level,
-        title: verdictLine(report),
+        title: read(report).line,
         message: `${meaning} ${unmeasured(report)}${next}`,
         file: context.places.file,
         ...context.places.relations,
@@ -118,10 +118,9 @@ const inert = ({ title, message, ...place }: Annotation): Annotation => ({
 const sentences = (parts: readonly string[]) => parts.filter((part) => part !== '').join(' ');
 
 /** What was found, worst first: how it differs, which passes saw it, where it begins, by how much. */
-function message(report: Report, { broken, worst }: Drifted): string {
+function message({ broken, worst }: Drifted): string {
   return broken
-    .map(({ relation, group }, index) => {
-      const frame = frameOf(relation.relation, report);
+    .map(({ relation, frame, group }, index) => {
       const own = group.findings.find(isBroken) ?? worst;
       const where = findingWords(own, frame);
       // With one relation alone its name says nothing that the title does not say.

@@ -1,14 +1,15 @@
 import { markdown } from '../inert.ts';
 import type { Merged } from '../report/merged.ts';
 import { legTable, mergedLine, mergedLines } from '../words/merged.ts';
-import { ICON, verdictLine } from '../words/verdict.ts';
+import { read } from '../words/reading.ts';
+import { ICON } from '../words/verdict.ts';
 import type { Surface } from './surface.ts';
 
 /** What several jobs found: one table, and a line for each. */
 export const merged: Surface = {
   name: 'merged',
   merged: {
-    log: ({ reports }) => reports.map(verdictLine),
+    log: ({ reports }) => reports.map((report) => read(report).line),
     terminal: mergedLines,
     json: (merged) => merged,
     summary: mergedSummary,

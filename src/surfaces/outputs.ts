@@ -1,5 +1,5 @@
 import type { BaselineView, Report } from '../report/schema.ts';
-import { driftedPrompts } from '../words/verdict.ts';
+import { read } from '../words/reading.ts';
 import type { Surface } from './surface.ts';
 
 export const stepOutputs: Surface = {
@@ -16,7 +16,7 @@ export function outputs(report: Report): Readonly<Record<string, string>> {
   return {
     conclusion: report.conclusion,
     verdict: report.verdict,
-    'drift-count': String(driftedPrompts(report).length),
+    'drift-count': String(read(report).drifted.length),
     'record-path': recordPath,
     'report-path': reportPath,
     'html-path': htmlPath,

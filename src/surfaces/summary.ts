@@ -3,12 +3,12 @@ import { markdown } from '../inert.ts';
 import { isBroken } from '../report/finding.ts';
 import type { Report, ReportedRelation } from '../report/schema.ts';
 import { counted } from '../words/figures.ts';
-import { type Frame, findingWords, frameOf } from '../words/findings.ts';
-import { type Group, groupsOf, isIdentical, seesNoModule, traceHint } from '../words/groups.ts';
+import { type Frame, findingWords } from '../words/findings.ts';
+import { type Group, isIdentical, seesNoModule, traceHint } from '../words/groups.ts';
 import { nameOf, promptTable } from '../words/prompt-table.ts';
-import { sizeWords } from '../words/sizes.ts';
+import { type Drifted, type ReadRelation, read } from '../words/reading.ts';
 import { STRIP_LEGEND, tellingStrip } from '../words/strip.ts';
-import { type Drifted, driftedPrompts, ICON, verdictLine } from '../words/verdict.ts';
+import { ICON } from '../words/verdict.ts';
 import {
   acceptWords,
   agreementName,
@@ -97,17 +97,18 @@ interface Part {
 }
 
 function planOf(report: Report): Plan {
-  const [worst] = driftedPrompts(report);
-  const sized = worst?.broken.find(({ relation }) => relation.size !== null)?.relation;
+  const { line, relations, drifted } = read(report);
+  const [worst] = drifted;
+  const sized = worst?.broken.find(({ relation }) => relation.size !== null);
   return {
     report,
-    head: `## ${ICON[report.verdict]} ${markdown(verdictLine(report))}`,
+    head: `## ${ICON[report.verdict]} ${markdown(line)}`,
     words: conclusionWords(quoting(report)),
     brief: bullets([
-      ...(worst === undefined ? [] : worstWords(worst, report)),
-      ...(sized?.size ? sizeWords(sized.size, report.yardstick).map((line) => markdown(line, 2000)) : []),
+      ...(worst === undefined ? [] : worstWords(worst)),
+      ...(sized?.sizes ?? []).map((line) => markdown(line, 2000)),
     ]),
-    parts: report.relations.map((relation) => partOf(relation, report, relation === sized)),
+    parts: relations.map((one) => partOf(one, report, one.relation === sized?.relation)),
   };
 }
 
@@ -129,10 +130,9 @@ function quoting(report: Report): Parameters<typeof conclusionWords>[0] {
 }
 
 /** The prompt that is furthest from what was required, and the module where it begins. */
-function worstWords({ broken: [first] }: Drifted, report: Report): string[] {
+function worstWords({ broken: [first] }: Drifted): string[] {
   if (first === undefined) return [];
-  const { relation, group } = first;
-  const frame = frameOf(relation.relation, report);
+  const { relation, frame, group } = first;
   const own = group.findings.find(isBroken) ?? group.worst;
   const where = findingWords(own, frame);
   const told = where === '' ? '' : `; ${own.kind}: ${markdown(where, 600)}`;
@@ -144,8 +144,7 @@ function worstWords({ broken: [first] }: Drifted, report: Report): string[] {
   ];
 }
 
-function partOf(relation: ReportedRelation, report: Report, sizeIsTold: boolean): Part {
-  const groups = groupsOf(relation.findings);
+function partOf({ relation, groups, frame }: ReadRelation, report: Report, sizeIsTold: boolean): Part {
   const differing = groups.filter((group) => !isIdentical(group));
   // Its row in the overview has what it showed at the refresh.
   const told = relationLines({ ...relation, atRefresh: null, ...(sizeIsTold ? { size: null } : {}) }, report);
@@ -154,7 +153,7 @@ function partOf(relation: ReportedRelation, report: Report, sizeIsTold: boolean)
     groups,
     identical: groups.length - differing.length,
     listed: groups.length <= MAX_IDENTICAL ? groups : differing,
-    frame: frameOf(relation.relation, report),
+    frame,
     told,
     hasSection:
       told.length > 0 || differing.length > 0 || (relation.relation === 'baseline' && groups.length > 0),

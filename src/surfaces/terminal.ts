@@ -1,17 +1,10 @@
 import { excerpt, within } from '../inert.ts';
-import type { Report, ReportedRelation } from '../report/schema.ts';
-import { frameOf, textHashWords } from '../words/findings.ts';
-import { type Group, groupsOf, isDifferent, isIdentical, kindWords, textOf } from '../words/groups.ts';
+import type { Report } from '../report/schema.ts';
+import { textHashWords } from '../words/findings.ts';
+import { type Group, isDifferent, isIdentical, kindWords, textOf } from '../words/groups.ts';
+import { type ReadRelation, read } from '../words/reading.ts';
 import { STRIP_LEGEND, tellingStrip, textStrip } from '../words/strip.ts';
-import { verdictLine } from '../words/verdict.ts';
-import {
-  acceptLines,
-  agreementWords,
-  baselineWords,
-  conclusionWords,
-  coverageWords,
-  relationLines,
-} from '../words/words.ts';
+import { acceptLines, agreementWords, baselineWords, coverageWords, relationLines } from '../words/words.ts';
 import type { Surface } from './surface.ts';
 
 export const terminal: Surface = {
@@ -41,10 +34,11 @@ export function terminalLines(report: Report): string[] {
 export function findingLines(report: Report): string[] {
   const { exercised, not } = coverageWords(report.coverage);
   // Not by spreading: a large suite has more prompts than a call may have arguments.
-  const width = report.relations
-    .flatMap(({ findings }) => groupsOf(findings))
+  const { relations } = read(report);
+  const width = relations
+    .flatMap(({ groups }) => groups)
     .reduce((widest, group) => Math.max(widest, nameOf(group).length), 6);
-  const parts = report.relations.map((relation) => relationPart(relation, report, width));
+  const parts = relations.map((relation) => relationPart(relation, report, width));
   return [
     ...parts.flatMap(({ lines }) => lines),
     ...(parts.some(({ hasStrips }) => hasStrips) ? [`Strips along the steps: ${STRIP_LEGEND}`] : []),
@@ -61,13 +55,13 @@ export function findingLines(report: Report): string[] {
 
 /** Which baseline, what it comes to, and what to do. */
 function closingLines(report: Report): string[] {
-  const { meaning, next } = conclusionWords(report);
+  const { meaning, next } = read(report).words;
   const { baseline, notices } = report.context;
   return [
     ...suiteChangeLines(report.context.rules),
     ...baselineWords(baseline, report.createdAt),
     ...notices.map(({ level, title, message }) => `${level}: ${title}. ${message}`),
-    verdictLine(report),
+    read(report).line,
     `${meaning} ${next}`,
     ...acceptLines(report),
     `Page: ${report.context.htmlPath}`,
@@ -88,13 +82,11 @@ function suiteChangeLines(rules: Report['context']['rules']): string[] {
 }
 
 function relationPart(
-  relation: ReportedRelation,
+  { relation, groups, frame }: ReadRelation,
   report: Report,
   width: number,
 ): { readonly lines: readonly string[]; readonly hasStrips: boolean } {
-  const { status, evidence, findings } = relation;
-  const frame = frameOf(relation.relation, report);
-  const groups = groupsOf(findings);
+  const { status, evidence } = relation;
   const listed = groups.length <= MAX_LISTED ? groups : groups.filter((group) => !isIdentical(group));
   const left = groups.length - listed.length;
   const indent = ' '.repeat(width + 4);

@@ -2,12 +2,12 @@ import { logLines } from '../surfaces/history.ts';
 import { powerLine, powerVerdict } from '../surfaces/power.ts';
 import type { Headline, Kind, Results } from '../surfaces/surface.ts';
 import { mergedLine } from '../words/merged.ts';
-import { verdictLine } from '../words/verdict.ts';
+import { read } from '../words/reading.ts';
 
 type Headlines = { readonly [K in Kind]: (value: Results[K]) => Headline };
 
 const HEADLINES: Headlines = {
-  report: (report) => ({ verdict: report.verdict, line: verdictLine(report) }),
+  report: (report) => ({ verdict: report.verdict, line: read(report).line }),
   // Nothing is stored yet, so there is no verdict.
   found: () => ({ verdict: 'pass', line: undefined }),
   merged: ({ verdict, reports }) => ({ verdict, line: mergedLine(reports) }),

@@ -2,11 +2,12 @@ import { CONCLUSIONS, type Conclusion } from '../compare/conclusion.ts';
 import { markdown } from '../inert.ts';
 import type { Report } from '../report/schema.ts';
 import { counted } from './figures.ts';
-import { frameOf, textHashWords } from './findings.ts';
+import { textHashWords } from './findings.ts';
 import { kindWords, textOf } from './groups.ts';
 import { legTable, mergedLine } from './merged.ts';
-import { driftedPrompts, ICON } from './verdict.ts';
-import { acceptWords, agreementWords, baselineWords, conclusionWords } from './words.ts';
+import { read } from './reading.ts';
+import { ICON } from './verdict.ts';
+import { acceptWords, agreementWords, baselineWords } from './words.ts';
 
 /** How much of each thing there is room for. */
 export interface Room {
@@ -99,7 +100,7 @@ function several(reports: readonly Report[], whence: Whence, room: Room): readon
 
 /** All but the verdict line. */
 function body(report: Report, { isUnverified }: Whence, room: Room): readonly string[] {
-  const { meaning, next } = conclusionWords(report);
+  const { meaning, next } = read(report).words;
   return [
     // What is accepted has its reason in it.
     markdown(meaning, 2500),
@@ -139,18 +140,18 @@ function unmeasuredList({ relations, conclusion }: Report, { prompts, cell }: Ro
 }
 
 function promptTable(report: Report, { prompts, cell }: Room): string {
-  const found = driftedPrompts(report);
+  const found = read(report).drifted;
   const shown = found.slice(0, prompts);
   const left = found.length - shown.length;
   const rows = shown.flatMap(({ prompt, broken: [first] }) => {
     if (first === undefined) return [];
-    const { relation, group } = first;
+    const { relation, frame, group } = first;
     const cells = [
       `<code>${markdown(prompt, Math.min(cell, 100))}</code>`,
       relation.relation,
       agreementWords(group.worst.agreement),
       textHashWords(textOf(group)),
-      markdown(kindWords(group, frameOf(relation.relation, report)).join('. '), cell),
+      markdown(kindWords(group, frame).join('. '), cell),
     ];
     return [`| ${cells.join(' | ')} |`];
   });

@@ -1,17 +1,17 @@
 import { excerpt, markdown } from '../inert.ts';
 import type { Report } from '../report/schema.ts';
 import { counted } from './figures.ts';
-import { ICON, verdictLine } from './verdict.ts';
-import { conclusionWords } from './words.ts';
+import { read } from './reading.ts';
+import { ICON } from './verdict.ts';
 
 /** `Drift: 1 of 3 legs; 2 reproduced`: what several jobs found, the worst first. One alone says its own verdict line. */
 export function mergedLine(reports: readonly Report[]): string {
   const [first, ...rest] = reports;
   if (first === undefined) return 'No report';
-  if (rest.length === 0) return verdictLine(first);
+  if (rest.length === 0) return read(first).line;
   const counts = new Map<string, number>();
   for (const report of reports) {
-    const { title } = conclusionWords(report);
+    const { title } = read(report).words;
     counts.set(title, (counts.get(title) ?? 0) + 1);
   }
   const [[title, count] = ['', 0], ...others] = [...counts];
@@ -28,7 +28,7 @@ export function mergedLines({
   readonly htmlPath: string;
 }): string[] {
   const each =
-    reports.length === 1 ? [] : reports.map((report) => `${report.suite.name}: ${verdictLine(report)}`);
+    reports.length === 1 ? [] : reports.map((report) => `${report.suite.name}: ${read(report).line}`);
   return [...each, mergedLine(reports), `Page: ${htmlPath}`].map((line) => excerpt(line, 1900));
 }
 
@@ -52,7 +52,7 @@ export function legTable(reports: readonly Report[], max: number): string {
         row(
           markdown(report.suite.name, 64),
           `<code>${markdown(report.hardwareClass)}</code>`,
-          `${ICON[report.verdict]} ${markdown(verdictLine(report))}`,
+          `${ICON[report.verdict]} ${markdown(read(report).line)}`,
         ),
       ),
     ].join('\n'),

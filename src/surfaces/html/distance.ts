@@ -1,8 +1,8 @@
 import { cellEnd } from '../../compare/divergence.ts';
 import type { Report, ReportedFinding, ReportedRelation } from '../../report/schema.ts';
 import { finite, nats, times } from '../../words/figures.ts';
-import { byKind, type Group, groupsOf } from '../../words/groups.ts';
-import { sizeWords } from '../../words/sizes.ts';
+import { byKind, type Group } from '../../words/groups.ts';
+import { read } from '../../words/reading.ts';
 import { DISTINCT, type Mark, profileChart, type Series } from './chart.ts';
 import { capped, type Html, html, prose } from './escape.ts';
 import type { Level } from './level.ts';
@@ -14,15 +14,16 @@ const MAX_NAME = 64;
 
 /** How large the drift is: beside what is known, and along the positions. */
 export function distancePart(report: Report, { id, heading, labelled }: Level): Html | undefined {
-  const relation = report.relations.find((one) => one.relation === 'baseline');
-  if (relation === undefined) return undefined;
+  const { baseline } = read(report);
+  if (baseline === undefined) return undefined;
+  const { relation, groups, sizes } = baseline;
   const marks = marksOf(relation, report);
-  const charts = (['score', 'force'] as const).flatMap((kind) => profiles(relation, kind, marks) ?? []);
+  const charts = (['score', 'force'] as const).flatMap((kind) => profiles(groups, kind, marks) ?? []);
   const { size } = relation;
   if (size === null && charts.length === 0) return undefined;
   return html`<section id="${id('distance')}"${labelled('distance')}>
 ${heading(2, 'How large', id('distance-h'))}
-${size === null ? undefined : sizeWords(size, report.yardstick).map((line) => html`<p>${prose(line)}</p>`)}
+${size === null ? undefined : sizes.map((line) => html`<p>${prose(line)}</p>`)}
 ${size === null ? undefined : scale(size, marks)}
 ${charts}
 </section>`;
@@ -72,11 +73,11 @@ interface Profile extends Series {
 }
 
 function profiles(
-  relation: ReportedRelation,
+  groups: readonly Group[],
   kind: 'score' | 'force',
   marks: readonly Mark[],
 ): Html | undefined {
-  const all = groupsOf(relation.findings)
+  const all = groups
     .flatMap((group) => profileOf(group, kind))
     // Not a number is worse than any.
     .sort((a, b) => b.rms - a.rms);

@@ -1,6 +1,7 @@
 import { isBroken } from '../../report/finding.ts';
-import type { Report, ReportedFinding, ReportedRelation } from '../../report/schema.ts';
-import { type Group, groupsOf, isDifferent, isIdentical, worstFirst } from '../../words/groups.ts';
+import type { Report, ReportedFinding } from '../../report/schema.ts';
+import { isDifferent, isIdentical, worstFirst } from '../../words/groups.ts';
+import { type ReadGroup, read } from '../../words/reading.ts';
 
 /** What a prompt came to, over all relations: what a reader filters by. */
 export const STATES = ['tokens', 'bits', 'unmeasured', 'allowed', 'new', 'same'] as const;
@@ -12,22 +13,17 @@ export interface Entry {
   readonly state: State;
   readonly worst: ReportedFinding;
   /** Worst first; never empty. */
-  readonly parts: readonly EntryPart[];
-}
-
-export interface EntryPart {
-  readonly relation: ReportedRelation;
-  readonly group: Group;
+  readonly parts: readonly ReadGroup[];
 }
 
 /** Every prompt and text of a report, worst first. A trace is of none of them. */
-export function entriesOf({ relations }: Pick<Report, 'relations'>): Entry[] {
-  const all = new Map<string, EntryPart[]>();
-  for (const relation of relations)
-    for (const group of groupsOf(relation.findings)) {
+export function entriesOf(report: Report): Entry[] {
+  const all = new Map<string, ReadGroup[]>();
+  for (const relation of read(report).relations)
+    for (const group of relation.groups) {
       const parts = all.get(group.prompt);
-      if (parts === undefined) all.set(group.prompt, [{ relation, group }]);
-      else parts.push({ relation, group });
+      if (parts === undefined) all.set(group.prompt, [{ ...relation, group }]);
+      else parts.push({ ...relation, group });
     }
   return [...all]
     .flatMap(([prompt, found]): Entry[] => {
@@ -40,7 +36,7 @@ export function entriesOf({ relations }: Pick<Report, 'relations'>): Entry[] {
 
 const rank = ({ state }: Entry) => STATES.indexOf(state);
 
-function stateOf(parts: readonly EntryPart[]): State {
+function stateOf(parts: readonly ReadGroup[]): State {
   const findings = parts.flatMap(({ group }) => group.findings);
   const broken = findings.filter(isBroken);
   if (broken.some(({ agreement }) => agreement === 'tokens-differ' || agreement === 'inputs-differ'))

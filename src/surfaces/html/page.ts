@@ -1,8 +1,7 @@
 import type { Report } from '../../report/schema.ts';
 import { worstVerdict } from '../../words/brief.ts';
 import { mergedLine } from '../../words/merged.ts';
-import { driftedPrompts, verdictLine } from '../../words/verdict.ts';
-import { conclusionWords } from '../../words/words.ts';
+import { read } from '../../words/reading.ts';
 import { distancePart } from './distance.ts';
 import { baselinePart, coveragePart, environmentPart } from './environment.ts';
 import { type Html, html, markupOf, ours } from './escape.ts';
@@ -59,7 +58,7 @@ ${body}
 function titleOf(reports: readonly Report[]): string {
   const [only] = reports;
   if (only === undefined) return 'No report';
-  return reports.length === 1 ? `${conclusionWords(only).title} · ${only.suite.name}` : mergedLine(reports);
+  return reports.length === 1 ? `${read(only).words.title} · ${only.suite.name}` : mergedLine(reports);
 }
 
 function onePage(report: Report, budget: number): Html {
@@ -84,8 +83,8 @@ function overview(reports: readonly Report[]): Html {
 <thead><tr><th scope="col">Hardware class</th><th scope="col">Suite</th><th scope="col">Verdict</th><th scope="col" class="n">Drifted</th></tr></thead>
 <tbody>${reports.map((report, index) => {
     const { id } = levelOf(index, reports.length);
-    const drifted = driftedPrompts(report).length;
-    return html`<tr><th scope="row"><a href="#${id('leg')}">${report.hardwareClass}</a></th><td>${report.suite.name}</td><td><span class="glyph s-${GLYPH_STATE[report.verdict]}" aria-hidden="true">${GLYPH[report.verdict]}</span> ${verdictLine(report)}</td><td class="n">${drifted} of ${report.work.prompts + report.work.texts}</td></tr>`;
+    const drifted = read(report).drifted.length;
+    return html`<tr><th scope="row"><a href="#${id('leg')}">${report.hardwareClass}</a></th><td>${report.suite.name}</td><td><span class="glyph s-${GLYPH_STATE[report.verdict]}" aria-hidden="true">${GLYPH[report.verdict]}</span> ${read(report).line}</td><td class="n">${drifted} of ${report.work.prompts + report.work.texts}</td></tr>`;
   })}</tbody></table></nav>`;
 }
 

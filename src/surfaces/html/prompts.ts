@@ -1,8 +1,9 @@
 import type { Report, ReportedFinding } from '../../report/schema.ts';
-import { type Frame, findingWords, frameOf, textHashWords } from '../../words/findings.ts';
+import { type Frame, findingWords, textHashWords } from '../../words/findings.ts';
 import { byKind, type Group, isIdentical, textOf } from '../../words/groups.ts';
+import type { ReadGroup } from '../../words/reading.ts';
 import { agreementName, agreementWords } from '../../words/words.ts';
-import { type Entry, type EntryPart, entriesOf, STATES, type State } from './entries.ts';
+import { type Entry, entriesOf, STATES, type State } from './entries.ts';
 import { capped, type Html, html, join, markupOf } from './escape.ts';
 import type { Level } from './level.ts';
 import { closeUp } from './passage.ts';
@@ -46,7 +47,7 @@ export function promptsPart(
   const rows: Html[] = [];
   let left = budget;
   for (const [index, entry] of listed.entries()) {
-    const markup = row(entry, report, index, sampled);
+    const markup = row(entry, index, sampled);
     left -= Buffer.byteLength(markupOf(markup));
     if (left < 0) break;
     rows.push(markup);
@@ -75,7 +76,7 @@ ${folded.length === 0 ? undefined : foldedSame(folded)}
 </section>`;
 }
 
-const hasCloseUp = ({ group }: EntryPart) =>
+const hasCloseUp = ({ group }: ReadGroup) =>
   group.findings.some(
     ({ divergence }) => divergence !== null && (divergence.passage ?? divergence.fork) !== null,
   );
@@ -94,7 +95,7 @@ function filters(entries: readonly Entry[], id: Level['id']): Html | undefined {
 }
 
 /** The worst one is open: whoever looks on wants to see that first. */
-function row(entry: Entry, report: Report, index: number, sampled: ReadonlySet<string>): Html {
+function row(entry: Entry, index: number, sampled: ReadonlySet<string>): Html {
   const isClose = index < CLOSE_UPS;
   const { prompt, state, worst, parts } = entry;
   const hash = textHash(parts);
@@ -107,7 +108,7 @@ ${quietStrip(worst)}
   if (parts.every(({ group }) => isIdentical(group)))
     return html`<li class="row p-${state}"><div class="line">${line}</div></li>`;
   return html`<li class="row p-${state}"><details${index === 0 ? html` open` : undefined}><summary class="line">${line}</summary>
-<div class="inside">${parts.filter(({ group }) => !isIdentical(group)).map((part, at) => partOf(part, report, isClose, at === 0))}${agreeing(parts)}</div></details></li>`;
+<div class="inside">${parts.filter(({ group }) => !isIdentical(group)).map((part, at) => partOf(part, isClose, at === 0))}${agreeing(parts)}</div></details></li>`;
 }
 
 /** Where nothing but the rule lets it pass, the relation says whose rule. */
@@ -120,13 +121,12 @@ function came({ worst, parts, state }: Entry): string {
 }
 
 /** What a hash of the text would have said, in any relation. */
-function textHash(parts: readonly EntryPart[]): string {
+function textHash(parts: readonly ReadGroup[]): string {
   const told = parts.flatMap(({ group }) => textOf(group) ?? []);
   return textHashWords(told.length === 0 ? null : told.every((same) => same));
 }
 
-function partOf({ relation, group }: EntryPart, report: Report, isClose: boolean, isWorst: boolean): Html {
-  const frame = frameOf(relation.relation, report);
+function partOf({ relation, frame, group }: ReadGroup, isClose: boolean, isWorst: boolean): Html {
   const kinds = byKind(group);
   return html`<div class="part"><p class="which"><b>${relation.relation}</b> requires ${relation.requirement}: ${agreementWords(group.worst.agreement)}</p>
 ${kinds.map((finding) => kindLine(finding, frame, isClose))}${isClose && isWorst ? closest(group, frame) : undefined}</div>`;
@@ -145,7 +145,7 @@ function closest({ findings }: Group, frame: Frame): Html | undefined {
   return finding === undefined ? undefined : closeUp(finding, frame);
 }
 
-function agreeing(parts: readonly EntryPart[]): Html | undefined {
+function agreeing(parts: readonly ReadGroup[]): Html | undefined {
   const names = parts.filter(({ group }) => isIdentical(group)).map(({ relation }) => relation.relation);
   return names.length === 0
     ? undefined

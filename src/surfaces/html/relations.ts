@@ -1,7 +1,7 @@
 import type { Agreement } from '../../compare/types.ts';
 import { AGREEMENTS, type Report, type ReportedRelation } from '../../report/schema.ts';
-import { groupsOf } from '../../words/groups.ts';
-import { sizeWords } from '../../words/sizes.ts';
+import type { Group } from '../../words/groups.ts';
+import { type ReadRelation, read } from '../../words/reading.ts';
 import { agreementName, relationLines } from '../../words/words.ts';
 import { type Html, html, prose } from './escape.ts';
 import type { Level } from './level.ts';
@@ -20,26 +20,25 @@ export function relationsPart(report: Report, { id, heading, labelled }: Level):
   if (report.relations.length === 0) return undefined;
   return html`<section id="${id('relations')}"${labelled('relations')}>
 ${heading(2, 'Relations', id('relations-h'))}
-<ul class="relations">${report.relations.map((relation) => relationPart(relation, report))}</ul>
+<ul class="relations">${read(report).relations.map((relation) => relationPart(relation, report))}</ul>
 </section>`;
 }
 
-function relationPart(relation: ReportedRelation, report: Report): Html {
-  const { requirement, status, evidence, size } = relation;
+function relationPart({ relation, groups, sizes: told }: ReadRelation, report: Report): Html {
+  const { requirement, status, evidence } = relation;
   const { glyph, className } = STATUS[status];
   // Sizes have a part of their own.
-  const sizes = new Set(size === null ? [] : sizeWords(size, report.yardstick));
+  const sizes = new Set(told);
   const lines = relationLines(relation, report).filter((line) => !sizes.has(line));
-  const counts = countsOf(relation);
+  const counts = countsOf(groups);
   return html`<li><p class="head"><span class="glyph ${className}" aria-hidden="true">${glyph}</span> <b>${relation.relation}</b> <span class="came ${className}">${status}</span> <span class="quiet">requires ${requirement}</span></p>
 ${counts === '' ? undefined : html`<p>${counts}</p>`}<p class="quiet">Proof: ${prose(evidence)}</p>${lines.map((line) => html`<p>${prose(line)}</p>`)}</li>`;
 }
 
 /** `4 identical, 1 with other bits`: prompts by the worst that was found of each. */
-function countsOf({ findings }: ReportedRelation): string {
+function countsOf(groups: readonly Group[]): string {
   const counts = new Map<Agreement, number>();
-  for (const { worst } of groupsOf(findings))
-    counts.set(worst.agreement, (counts.get(worst.agreement) ?? 0) + 1);
+  for (const { worst } of groups) counts.set(worst.agreement, (counts.get(worst.agreement) ?? 0) + 1);
   return AGREEMENTS.flatMap((agreement) => {
     const count = counts.get(agreement);
     return count === undefined ? [] : [`${count} ${agreementName(agreement)}`];

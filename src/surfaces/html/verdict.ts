@@ -1,8 +1,8 @@
 import type { Report } from '../../report/schema.ts';
 import { counted, finite, nats, times } from '../../words/figures.ts';
 import { firstModule, textOf } from '../../words/groups.ts';
-import { driftedPrompts, verdictLine } from '../../words/verdict.ts';
-import { acceptWords, conclusionWords } from '../../words/words.ts';
+import { type Drifted, read } from '../../words/reading.ts';
+import { acceptWords } from '../../words/words.ts';
 import { capped, dotted, type Html, html, join, prose } from './escape.ts';
 import type { Level } from './level.ts';
 
@@ -14,8 +14,8 @@ const JOB = { pass: 'passes', warn: 'warns', fail: 'fails' } as const;
 /** The first thing on a page and, of most runs, the only one that is read: what, how much, does it matter, what now. */
 export function verdictPart(report: Report, { id, heading }: Level): Html {
   const { verdict, context, suite, createdAt, hardwareClass } = report;
-  const { title, meaning, next } = conclusionWords(report);
-  const line = verdictLine(report);
+  const { line, words: told } = read(report);
+  const { title, meaning, next } = told;
   // The same words as everywhere; only the title is set larger.
   const rest = line.startsWith(`${title}: `) ? line.slice(title.length + 2) : undefined;
   const words =
@@ -57,7 +57,7 @@ interface Figure {
 }
 
 function figures(report: Report): Html {
-  const found = driftedPrompts(report);
+  const found = read(report).drifted;
   const shown = [
     ...(found.length === 0 ? compared(report) : drift(report, found)),
     ...sizeFigure(report),
@@ -83,7 +83,7 @@ function compared({ work }: Report): Figure[] {
   ];
 }
 
-function drift({ work }: Report, found: ReturnType<typeof driftedPrompts>): Figure[] {
+function drift({ work }: Report, found: readonly Drifted[]): Figure[] {
   const texts = found
     .map(({ broken }) => broken.flatMap(({ group }) => textOf(group) ?? []))
     .filter((told) => told.length > 0);
@@ -110,7 +110,7 @@ function drift({ work }: Report, found: ReturnType<typeof driftedPrompts>): Figu
 }
 
 /** The earliest step at which another token was generated. */
-function firstToken(found: ReturnType<typeof driftedPrompts>): Figure[] {
+function firstToken(found: readonly Drifted[]): Figure[] {
   const places = found.flatMap(({ prompt, broken }) =>
     broken.flatMap(({ group }) =>
       group.findings.flatMap(({ kind, divergence }) => {

@@ -8,7 +8,7 @@ import { htmlReport } from '../../../src/surfaces/html/page.ts';
 import { CLOSE_UPS } from '../../../src/surfaces/html/prompts.ts';
 import { shellWord } from '../../../src/surfaces/html/reproduce.ts';
 import { quietStrip, rulerOf, stretchesOf, strip } from '../../../src/surfaces/html/strip.ts';
-import { verdictLine } from '../../../src/words/verdict.ts';
+import { read } from '../../../src/words/reading.ts';
 import {
   acceptedReport,
   driftReport,
@@ -125,7 +125,7 @@ describe('a page', () => {
       assert.deepEqual(ReportSchema.safeParse(report).error?.issues ?? [], []);
       const page = htmlReport([report]);
       const [, heading = ''] = /<h1[^>]*>([\s\S]*?)<\/h1>/.exec(page) ?? [];
-      assert.equal(readable(heading).replaceAll(/\s+/g, ' '), verdictLine(report));
+      assert.equal(readable(heading).replaceAll(/\s+/g, ' '), read(report).line);
       assert.equal(page.match(/<h1/g)?.length, 1);
     });
 

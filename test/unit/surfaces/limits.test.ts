@@ -11,8 +11,8 @@ import { MAX_SUMMARY_BYTES, summary } from '../../../src/surfaces/summary.ts';
 import { terminalLines } from '../../../src/surfaces/terminal.ts';
 import { addSummary, fitted, pageOfRun, tellNotices } from '../../../src/tell/step.ts';
 import { tell } from '../../../src/tell/tell.ts';
+import { read } from '../../../src/words/reading.ts';
 import { STRIP_LEGEND } from '../../../src/words/strip.ts';
-import { verdictLine } from '../../../src/words/verdict.ts';
 import { runnerCommands } from '../../e2e/support/commands.ts';
 import { HOSTILE } from '../support/hostile.ts';
 import { body } from '../support/records.ts';
@@ -196,7 +196,7 @@ describe('a hostile text in every field', () => {
         assert.doesNotMatch(line, UNCLEAN);
         assert.doesNotMatch(line, HALF);
       }
-      assert.equal(lines.filter((line) => line === verdictLine(report)).length, 1);
+      assert.equal(lines.filter((line) => line === read(report).line).length, 1);
       assert.ok(lines.at(-1)?.startsWith('Page: /tmp/'));
       if (isLong) assert.ok(lines.filter((line) => line.includes('(cut: ')).length > 5);
       else assert.ok(lines.filter((line) => line.includes(visible(text))).length > 8, lines.join('\n'));

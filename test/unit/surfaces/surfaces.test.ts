@@ -5,7 +5,7 @@ import { annotations } from '../../../src/surfaces/annotations.ts';
 import { outputs } from '../../../src/surfaces/outputs.ts';
 import { summary } from '../../../src/surfaces/summary.ts';
 import { terminalLines } from '../../../src/surfaces/terminal.ts';
-import { drifted, verdictLine } from '../../../src/words/verdict.ts';
+import { read } from '../../../src/words/reading.ts';
 import { HOSTILE } from '../support/hostile.ts';
 import { body, FINGERPRINT, modules, side } from '../support/records.ts';
 import {
@@ -189,7 +189,7 @@ describe('annotations', () => {
 
   test('put what breaks earlier before what breaks later', () => {
     const at = (tokenStep: number) => divergence({ logprobStep: null, logprobSteps: 0, tokenStep });
-    const found = drifted(
+    const { drifted } = read(
       withFindings([
         { ...finding('late'), divergence: at(8) },
         finding('bits', { agreement: 'logprobs-differ' }),
@@ -200,7 +200,7 @@ describe('annotations', () => {
       ]),
     );
     assert.deepEqual(
-      found.map(({ prompt }) => prompt),
+      drifted.map(({ prompt }) => prompt),
       ['input', 'early', 'late', 'bits', 'modules'],
     );
   });
@@ -478,7 +478,7 @@ describe('the terminal', () => {
     assert.ok(lines.some((line) => /^ {2}capital {2}same tokens, .*\[hash of the text: same\]$/.test(line)));
     const verdict = lines.findIndex((line) => /^Drift: 3 of 3 prompts/.test(line));
     assert.match(lines[verdict + 1] ?? '', /If it is, accept exactly this record/);
-    assert.equal(lines.filter((line) => line === verdictLine(DRIFT)).length, 1);
+    assert.equal(lines.filter((line) => line === read(DRIFT).line).length, 1);
     assert.deepEqual(lines.slice(verdict + 3), [
       'accept:',
       `  - record: ${DRIFT.outcome}`,
@@ -510,7 +510,7 @@ describe('the terminal', () => {
 
 test('the verdict line is the same on each surface', () => {
   for (const report of [REPRODUCED, DRIFT, FULL]) {
-    const line = verdictLine(report);
+    const line = read(report).line;
     assert.ok(terminalLines(report).includes(line));
     assert.ok(
       summary(report).startsWith(`## ${report.verdict === 'pass' ? '✅' : '❌'} ${line.slice(0, 5)}`),
@@ -690,19 +690,19 @@ describe('outputs', () => {
       relation('baseline', 'broken', { findings: [finding('a'), finding('b', { textIdentical: true })] }),
     );
     assert.equal(outputs(report)['drift-count'], '2');
-    assert.match(verdictLine(report), /^Drift: 2 of 3 prompts \(a hash of the text sees 1\) on cpu-/);
+    assert.match(read(report).line, /^Drift: 2 of 3 prompts \(a hash of the text sees 1\) on cpu-/);
   });
 
   test('count prompts, not passes', () => {
     assert.equal(outputs(FULL)['drift-count'], '4');
-    assert.match(verdictLine(FULL), /^Drift: 4 of 4 prompts and texts \(a hash of the text sees 1\)/);
+    assert.match(read(FULL).line, /^Drift: 4 of 4 prompts and texts \(a hash of the text sees 1\)/);
     const trace = withFindings([
       finding('a', { kind: 'trace', agreement: 'modules-differ', textIdentical: null }),
     ]);
     assert.equal(outputs(trace)['drift-count'], '1');
-    assert.match(verdictLine(trace), /^Drift: 1 of 3 prompts \(no text was compared\) on cpu-/);
+    assert.match(read(trace).line, /^Drift: 1 of 3 prompts \(no text was compared\) on cpu-/);
     const score = withFindings([finding('a', { kind: 'score', textIdentical: null })]);
-    assert.match(verdictLine(score), /^Drift: 1 of 3 prompts \(no text was compared\)/);
+    assert.match(read(score).line, /^Drift: 1 of 3 prompts \(no text was compared\)/);
   });
 
   test('have no key without a baseline', () => {
@@ -727,7 +727,7 @@ describe('the worst comes first', () => {
     const findings = [bits('small', 0.001), tokens('late', 9), bits('large', 0.5, 7), tokens('early', 2)];
     const report = { ...DRIFT, relations: [relation('baseline', 'broken', { findings })] };
     assert.deepEqual(
-      drifted(report).map(({ prompt }) => prompt),
+      read(report).drifted.map(({ prompt }) => prompt),
       ['early', 'late', 'large', 'small'],
     );
   });
@@ -738,7 +738,7 @@ describe('the worst comes first', () => {
       ...DRIFT,
       relations: [relation('baseline', 'broken', { findings: [bits('near', 0.5), far] })],
     };
-    assert.equal(drifted(report)[0]?.prompt, 'far');
+    assert.equal(read(report).drifted[0]?.prompt, 'far');
   });
 
   test('what is no number is worse than any', () => {
@@ -747,6 +747,6 @@ describe('the worst comes first', () => {
       ...DRIFT,
       relations: [relation('baseline', 'broken', { findings: [bits('far', 1e9), nan] })],
     };
-    assert.equal(drifted(report)[0]?.prompt, 'nan');
+    assert.equal(read(report).drifted[0]?.prompt, 'nan');
   });
 });

@@ -16,7 +16,7 @@ import { summary } from '../../../src/surfaces/summary.ts';
 import { terminalLines } from '../../../src/surfaces/terminal.ts';
 import { ERROR_WORDS } from '../../../src/words/error-words.ts';
 import { errorLines, errorSummary } from '../../../src/words/errors.ts';
-import { verdictLine } from '../../../src/words/verdict.ts';
+import { read } from '../../../src/words/reading.ts';
 import { conclusionWords } from '../../../src/words/words.ts';
 import { runnerCommands } from '../../e2e/support/commands.ts';
 import { assertInert as assertInertBrief, RUN, WHENCE } from '../support/briefs.ts';
@@ -159,7 +159,7 @@ describe('a conclusion', () => {
         const report = reportOf(conclusion, text);
         const { title, meaning, next } = conclusionWords(report);
         const lines = terminalLines(report);
-        assert.ok(lines.includes(visible(verdictLine(report))));
+        assert.ok(lines.includes(visible(read(report).line)));
         assert.ok(lines.some((line) => line === visible(`${meaning} ${next}`)));
         for (const line of lines) assert.doesNotMatch(line, UNCLEAN);
         const marked = annotations(report);

@@ -1,0 +1,131 @@
+import { isBroken } from '../report/finding.ts';
+import type { Report, ReportedFinding, ReportedRelation } from '../report/schema.ts';
+import { type Frame, frameOf } from './findings.ts';
+import { type Group, groupsOf, textOf, worstFirst } from './groups.ts';
+import { sizeWords } from './sizes.ts';
+import { conclusionWords, type Words } from './words.ts';
+
+/** A report as all surfaces read it. */
+export interface Reading {
+  /** The verdict line: the same words on every surface. */
+  readonly line: string;
+  readonly words: Words;
+  /** As the suite names them. */
+  readonly relations: readonly ReadRelation[];
+  /** That of the baseline; undefined where the suite asks for none. */
+  readonly baseline: ReadRelation | undefined;
+  /** Prompts that broke a requirement, worst first. */
+  readonly drifted: readonly Drifted[];
+}
+
+export interface ReadRelation {
+  readonly relation: ReportedRelation;
+  /** What was found, prompt by prompt, worst first. */
+  readonly groups: readonly Group[];
+  readonly frame: Frame;
+  /** How large what differs is, a sentence each. Not yet inert. */
+  readonly sizes: readonly string[];
+}
+
+/** What one relation found of one prompt. */
+export interface ReadGroup extends ReadRelation {
+  readonly group: Group;
+}
+
+/** A prompt that broke a requirement, and in which relations. */
+export interface Drifted {
+  readonly prompt: string;
+  /** Worst first; never empty. */
+  readonly broken: readonly ReadGroup[];
+  readonly worst: ReportedFinding;
+}
+
+/** A report never changes, and there is one that is told on a dozen surfaces. */
+const READ = new WeakMap<Report, Reading>();
+
+/** Reads a report, once however often it is asked for: of 100,000 prompts that takes a while. */
+export function read(report: Report): Reading {
+  const known = READ.get(report);
+  if (known !== undefined) return known;
+  const relations = report.relations.map(
+    (relation): ReadRelation => ({
+      relation,
+      groups: groupsOf(relation.findings),
+      frame: frameOf(relation.relation, report),
+      sizes: relation.size === null ? [] : sizeWords(relation.size, report.yardstick),
+    }),
+  );
+  const words = conclusionWords(report);
+  const drifted = driftedOf(relations);
+  const reading: Reading = {
+    line: lineOf(words.title, report, drifted),
+    words,
+    relations,
+    baseline: relations.find(({ relation }) => relation.relation === 'baseline'),
+    drifted,
+  };
+  READ.set(report, reading);
+  return reading;
+}
+
+function driftedOf(relations: readonly ReadRelation[]): Drifted[] {
+  const all = relations.flatMap((relation) =>
+    relation.groups.flatMap((group) => (group.findings.some(isBroken) ? [{ ...relation, group }] : [])),
+  );
+  return [...Map.groupBy(all, ({ group }) => group.prompt).values()]
+    .flatMap((parts): Drifted[] => {
+      const broken = parts.sort((a, b) => worstFirst(a.group.worst, b.group.worst));
+      const [first] = broken;
+      if (first === undefined) return [];
+      const { prompt, worst } = first.group;
+      return [{ prompt, broken, worst }];
+    })
+    .sort((a, b) => worstFirst(a.worst, b.worst));
+}
+
+function lineOf(title: string, report: Report, drifted: readonly Drifted[]): string {
+  const { prompts, texts } = report.work;
+  const total = prompts + texts;
+  const what = texts === 0 ? 'prompts' : 'prompts and texts';
+  const count =
+    drifted.length === 0
+      ? agreeing(total, what, report)
+      : `${drifted.length} of ${total} ${what} (${textHash(drifted)})`;
+  const stored = report.context.mode === 'refresh' ? refreshSuffix(report) : '';
+  return `${title}: ${count} on ${report.hardwareClass}${stored}`;
+}
+
+/** What was compared with the baseline, where that is not all that the suite has. */
+function agreeing(total: number, what: string, { relations }: Pick<Report, 'relations'>): string {
+  const baseline = relations.find(({ relation }) => relation === 'baseline');
+  const added = new Set(
+    baseline?.findings.flatMap(({ prompt, agreement }) => (agreement === 'added' ? [prompt] : [])),
+  );
+  if (added.size > 0) return `${total - added.size} of ${total} ${what}, the others are not in the baseline,`;
+  return total === 1 ? '1 prompt' : `${total} ${what}`;
+}
+
+function textHash(prompts: readonly Drifted[]): string {
+  const texts = prompts.map(({ broken }) => broken.map(({ group }) => textOf(group)));
+  if (!texts.flat().some((same) => same !== null)) return 'no text was compared';
+  const differ = texts.filter((told) => told.includes(false)).length;
+  return `a hash of the text sees ${differ === 0 ? 'none of them' : differ}`;
+}
+
+function refreshSuffix({ context: { baseline } }: Report): string {
+  switch (baseline.kind) {
+    case 'stored':
+      return ', baseline stored';
+    case 'unchanged':
+      return ', baseline unchanged';
+    case 'dry-run':
+      return ', dry run';
+    case 'not-stored':
+      return ', baseline NOT stored';
+    case 'found':
+    case 'incomparable':
+    case 'absent':
+    case 'not-asked':
+      return '';
+  }
+}
