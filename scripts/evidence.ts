@@ -4,11 +4,11 @@
  * a short look, which writes nothing; `--only honest` or `--only flips` for that part, `--runtime process` without
  * containers (bits are turned over in a bare process in any case).
  */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { parseRecord } from '../src/record/parse.ts';
+import { openRecord } from '../src/disk/record-folder.ts';
 import { connect } from '../src/runtime/docker/daemon.ts';
 import { type Action, builtAction } from '../test/e2e/support/action.ts';
 import { cancelInMidGeneration, LIMIT_MS } from '../test/e2e/support/cancel.ts';
@@ -169,8 +169,8 @@ async function measureRepeats(built: Action) {
   const refresh = { ...bare, mode: 'refresh', reason: 'evidence', 'record-path': '../baseline' };
   const stored = await runStep(built, runner, { env, with: refresh, event: 'workflow_dispatch' });
   if (stored.exitCode !== 0) throw new Error(`the refresh failed:\n${stored.log}`);
-  const path = join(runner.workspace, '../baseline/record.json');
-  const { fingerprint } = parseRecord(await readFile(path, 'utf8'), path);
+  const path = join(runner.workspace, '../baseline');
+  const { fingerprint } = (await openRecord(path)).record;
   const { engine, libraries } = fingerprint.declared;
   const found: { readonly runtime: string; readonly conclusion: string; readonly record: string }[] = [];
   for (let attempt = 1; attempt <= checks; attempt++) {

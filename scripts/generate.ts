@@ -11,7 +11,7 @@ import { BaselineMeta } from '../src/baseline/port.ts';
 import { CONCLUSIONS, type Conclusion } from '../src/compare/conclusion.ts';
 import { Fingerprint } from '../src/fingerprint/schema.ts';
 import { SUITE_SCHEMA } from '../src/front/suites.ts';
-import { RunRecord } from '../src/record/schema.ts';
+import { PassFile, RecordFile } from '../src/record/schema.ts';
 import { type ReportedRelation, ReportSchema } from '../src/report/schema.ts';
 import { ERROR_WORDS } from '../src/words/error-words.ts';
 import { conclusionWords } from '../src/words/words.ts';
@@ -25,10 +25,15 @@ const SCHEMAS = {
     description: 'What must not change: model, engine, sampling, prompts, relations and policy.',
   },
   record: {
-    schema: RunRecord,
+    schema: RecordFile,
     title: 'record.json of deterministic-ml',
     description:
-      'What one run computed: fingerprint, witnesses, and digests of the bits of each observation.',
+      'What one run computed: fingerprint, witnesses, and a digest of each pass, which names the file of what it gave.',
+  },
+  pass: {
+    schema: PassFile,
+    title: 'What a pass gave, of deterministic-ml',
+    description: 'For each prompt the digests of its bits; SHA-256 of this file is the digest of the pass.',
   },
   baseline: {
     schema: BaselineMeta,
@@ -47,10 +52,13 @@ const SCHEMAS = {
   },
 } as const;
 
-/** A default makes a key optional for whoever writes the file: hence the input side. */
+/** Files that only this program writes, and checks against their schema: with nothing left out. */
+const WRITTEN: ReadonlySet<keyof typeof SCHEMAS> = new Set(['record', 'pass']);
+
+/** A default makes a key optional for whoever writes the file: hence the input side of all others. */
 function jsonSchema(name: keyof typeof SCHEMAS): string {
   const { schema, title, description } = SCHEMAS[name];
-  const { $schema, ...rest } = z.toJSONSchema(schema, { io: 'input' });
+  const { $schema, ...rest } = z.toJSONSchema(schema, { io: WRITTEN.has(name) ? 'output' : 'input' });
   const $id = `urn:deterministic-ml:v1:${name}`;
   return `${JSON.stringify({ $schema, $id, title, description, ...rest }, null, 2)}\n`;
 }

@@ -1,5 +1,6 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { openRecord } from '../../src/disk/record-folder.ts';
 import { writeBeginning, writeBigRecord } from '../../test/support/big-record.ts';
 import { bundle } from '../build.ts';
 import { cache, repository } from '../setup/cache.ts';
@@ -88,10 +89,10 @@ export class BigRecords implements AsyncDisposable {
   }
 
   async #files(folder: string): Promise<string[]> {
-    const { observations } = JSON.parse(await readFile(join(folder, 'record.json'), 'utf8')) as {
-      readonly observations: readonly { readonly body: string }[];
-    };
-    return [join(folder, 'record.json'), ...observations.map(({ body }) => join(folder, 'bodies', body))];
+    const { lifetimes, observations } = (await openRecord(folder)).record;
+    const passes = lifetimes.flatMap((lifetime) => lifetime.passes.map(({ digest }) => digest));
+    const bodies = [...passes, ...observations.map(({ body }) => body)];
+    return [join(folder, 'record.json'), ...bodies.map((digest) => join(folder, 'bodies', digest))];
   }
 
   #path({ kind, drifted, doubled = false }: Which): string {

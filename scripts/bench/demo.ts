@@ -1,6 +1,7 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { execa } from 'execa';
+import { openRecord } from '../../src/disk/record-folder.ts';
 import { loadSuite } from '../../src/disk/suite-file.ts';
 import { SUITE_SCHEMA } from '../../src/front/suites.ts';
 import type { PassKind, RunRecord } from '../../src/record/schema.ts';
@@ -137,7 +138,7 @@ export class Demo implements AsyncDisposable {
     const seconds = (performance.now() - began) / 1000;
     if (exitCode !== 0 && exitCode !== 1) throw new Error(`${command} exited with ${exitCode}`);
     const { report } = JSON.parse(stdout) as { readonly report: Report };
-    const record = JSON.parse(await readFile(join(recordPath, 'record.json'), 'utf8')) as RunRecord;
+    const { record } = await openRecord(recordPath);
     return { seconds, report, record };
   }
 }

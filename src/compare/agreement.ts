@@ -1,4 +1,5 @@
-import { countOf, type Observation } from '../record/schema.ts';
+import { countOf } from '../record/channels.ts';
+import type { Observation } from '../record/schema.ts';
 import type { Requirement } from '../suite/schema.ts';
 import { type Compared, compareChannels } from './channels.ts';
 import type { Agreement } from './types.ts';

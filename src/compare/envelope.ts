@@ -1,5 +1,5 @@
-import { stepsOf } from '../record/channels.ts';
-import { countOf, type Observation } from '../record/schema.ts';
+import { countOf, stepsOf } from '../record/channels.ts';
+import type { Observation } from '../record/schema.ts';
 import { aloneOf, lifetimesOf } from '../record/select.ts';
 import type { Side } from '../record/side.ts';
 import { compareChannels } from './channels.ts';

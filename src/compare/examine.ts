@@ -1,5 +1,5 @@
-import { digestsOf, type Steps, stepsOf } from '../record/channels.ts';
-import { channelOf, countOf, type Observation } from '../record/schema.ts';
+import { channelOf, countOf, digestsOf, type Steps, stepsOf } from '../record/channels.ts';
+import type { Observation } from '../record/schema.ts';
 import type { Side } from '../record/side.ts';
 import { agreement, joined } from './agreement.ts';
 import { compareChannels } from './channels.ts';

@@ -1,4 +1,4 @@
-import type { TensorDigest } from '../record/channels.ts';
+import type { TensorDigest } from '../record/schema.ts';
 import type { ModuleMap, TraceDifference } from './types.ts';
 
 /** Names of modules told apart on one side only. */

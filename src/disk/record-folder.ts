@@ -2,13 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { cp, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
-import { z } from 'zod';
 import type { BaselineMeta } from '../baseline/port.ts';
 import { UserError } from '../errors.ts';
-import { packBody, packVocabulary, unpackBody } from '../record/body.ts';
+import { packBody, packVocabulary, unpackBody, unpackVocabulary } from '../record/body.ts';
 import type { Channel } from '../record/channels.ts';
 import { sha256 } from '../record/digest.ts';
-import { parseRecord } from '../record/parse.ts';
+import { packRecord, parseRecord } from '../record/parse.ts';
 import type { RunRecord } from '../record/schema.ts';
 import type { OpenedRecord, Side } from '../record/side.ts';
 import { uint32 } from '../record/words.ts';
@@ -73,7 +72,9 @@ export class RecordWriter implements AsyncDisposable {
 
   /** Puts the folder in its place, over an older one, and opens it. */
   async commit(record: RunRecord): Promise<OpenedRecord> {
-    await this.#write('record.json', json(record));
+    const { text, passes } = packRecord(record);
+    for (const bytes of passes) await this.#add(bytes);
+    await this.#write('record.json', Buffer.from(text));
     await this.#guarded(async () => {
       await mkdir(dirname(this.#folder), { recursive: true });
       await refuseForeign(this.#folder);
@@ -187,7 +188,7 @@ const json = (value: unknown) => Buffer.from(`${JSON.stringify(value, null, 2)}\
 export async function openRecord(folder: string): Promise<OpenedRecord> {
   const path = join(folder, 'record.json');
   const text = await readCapped(path);
-  const record = parseRecord(text, path);
+  const record = parseRecord(text, path, (digest) => readBody(folder, digest));
   return { record, sha256: sha256(text), ...sideOf(openBodies(folder), record.vocabulary) };
 }
 
@@ -204,14 +205,6 @@ function sideOf(bodies: Bodies, vocabulary: string): Omit<Side, 'record'> {
 }
 
 function openBodies(folder: string): Bodies {
-  const json = async <T>(digest: string, schema: z.ZodType<T>): Promise<T> => {
-    try {
-      return schema.parse(JSON.parse(readBytes(folder, digest).toString('utf8')));
-    } catch (cause) {
-      if (cause instanceof UserError) throw cause;
-      throw damaged(`body ${digest} of ${folder} is not what its record says`, cause);
-    }
-  };
   return {
     readBody: async (digest) => unpackBody(readBytes(folder, digest), digest),
     readTokens: async (digest) => {
@@ -219,28 +212,29 @@ function openBodies(folder: string): Bodies {
       if (bytes.length % 4 !== 0) throw damaged(`body ${digest} of ${folder} holds no token ids`);
       return uint32(bytes);
     },
-    readVocabulary: async (digest) =>
-      new Map(Object.entries(await json(digest, Vocabulary)).map(([id, text]) => [Number(id), text])),
+    readVocabulary: async (digest) => unpackVocabulary(readBytes(folder, digest), digest),
   };
 }
 
-const Vocabulary = z.record(z.string().regex(/^\d{1,10}$/), z.string());
-
 function readBytes(folder: string, digest: string): Buffer {
-  let bytes: Buffer;
+  const bytes = readBody(folder, digest);
+  if (sha256(bytes) !== digest)
+    throw damaged(`body ${digest} of ${folder} has other bytes than its name says`);
+  return bytes;
+}
+
+/** Bytes that nobody has looked at yet. */
+function readBody(folder: string, digest: string): Buffer {
   try {
     // Thousands of small files: each asynchronous read would go through the thread pool four times (measured: the
     // comparison of a drifted record then takes twice as long).
-    bytes = readFileSync(join(folder, 'bodies', digest));
+    return readFileSync(join(folder, 'bodies', digest));
   } catch (cause) {
     throw damaged(
       `body ${digest} of ${folder} cannot be read (${systemCode(cause) ?? String(cause)})`,
       cause,
     );
   }
-  if (sha256(bytes) !== digest)
-    throw damaged(`body ${digest} of ${folder} has other bytes than its name says`);
-  return bytes;
 }
 
 async function readCapped(path: string): Promise<string> {

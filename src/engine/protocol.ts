@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { EngineSettings, HarnessFingerprint } from '../fingerprint/schema.ts';
-import { TensorDigest } from '../record/channels.ts';
-import type { PassKind } from '../record/schema.ts';
+import { type PassKind, TensorDigest } from '../record/schema.ts';
 import { FinishReason, Witness } from '../record/witness.ts';
 import type { PromptContent, Sampling } from '../suite/schema.ts';
 

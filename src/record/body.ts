@@ -1,6 +1,6 @@
-import { z } from 'zod';
 import { UserError } from '../errors.ts';
-import { type Channel, KINDS, TensorDigest } from './channels.ts';
+import { type Channel, KINDS } from './channels.ts';
+import type { TensorDigest } from './schema.ts';
 import { float32, littleEndian, uint32 } from './words.ts';
 
 /** Gives a body's channels by its digest; a record's folder and a baseline's are the two that exist. */
@@ -12,6 +12,7 @@ const HEADER_BYTES = MAGIC.length + 4;
 const ENTRY_BYTES = 4 * 4;
 /** More than any engine has; a count beyond it is damage. */
 const MAX_CHANNELS = 64;
+const REMEDY = 'The record is damaged: make it again.';
 
 /**
  * Packed form: `DMLBODY2`, uint32 number of channels, then for each: uint32 kind (place in `KINDS`), k (0 unless
@@ -59,9 +60,7 @@ function dataOf(channel: Channel): Buffer {
 /** @throws UserError `record-invalid` when the bytes are cut short, too long or not a body */
 export function unpackBody(bytes: Buffer, name: string): Channel[] {
   const broken = (why: string, cause?: unknown) =>
-    new UserError('record-invalid', `body ${name} ${why}.`, 'The record is damaged: make it again.', {
-      cause,
-    });
+    new UserError('record-invalid', `body ${name} ${why}.`, REMEDY, { cause });
   if (bytes.length < HEADER_BYTES || !bytes.subarray(0, MAGIC.length).equals(MAGIC))
     throw broken('is not a packed observation');
   const count = bytes.readUInt32LE(MAGIC.length);
@@ -110,10 +109,30 @@ function unpacked(kind: (typeof KINDS)[number] | undefined, name: string, k: num
     case 'text':
       return { name, kind, text: data.toString('utf8') };
     case 'digests':
-      return { name, kind, digests: z.array(TensorDigest).parse(JSON.parse(data.toString('utf8'))) };
+      return { name, kind, digests: tensorDigests(JSON.parse(data.toString('utf8'))) };
     case undefined:
       throw new Error('of an unknown kind');
   }
+}
+
+/** @throws Error for anything else */
+function tensorDigests(value: unknown): TensorDigest[] {
+  if (!Array.isArray(value) || !value.every(isTensorDigest)) throw new Error('no digests of tensors');
+  return value;
+}
+
+function isTensorDigest(value: unknown): value is TensorDigest {
+  if (typeof value !== 'object' || value === null) return false;
+  const { name, sha256, nans, ...rest } = value as Partial<TensorDigest>;
+  return (
+    typeof name === 'string' &&
+    name.length <= 512 &&
+    typeof sha256 === 'string' &&
+    /^[0-9a-f]{64}$/.test(sha256) &&
+    Number.isSafeInteger(nans) &&
+    Number(nans) >= 0 &&
+    Object.keys(rest).length === 0
+  );
 }
 
 /** A name twice, or steps that are not as many everywhere. */
@@ -149,4 +168,23 @@ function contradiction(what: string): UserError {
 /** Token id -> text, as it is kept: the digest of these bytes names it in a record. */
 export function packVocabulary(texts: ReadonlyMap<number, string>): Buffer {
   return Buffer.from(JSON.stringify(Object.fromEntries(texts)));
+}
+
+/** @throws UserError `record-invalid` for anything but texts by token id */
+export function unpackVocabulary(bytes: Buffer, name: string): ReadonlyMap<number, string> {
+  const broken = (cause?: unknown) =>
+    new UserError('record-invalid', `body ${name} holds no texts of token ids.`, REMEDY, { cause });
+  let value: unknown;
+  try {
+    value = JSON.parse(bytes.toString('utf8'));
+  } catch (cause) {
+    throw broken(cause);
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw broken();
+  const texts = new Map<number, string>();
+  for (const [id, text] of Object.entries(value)) {
+    if (!/^\d{1,10}$/.test(id) || typeof text !== 'string') throw broken();
+    texts.set(Number(id), text);
+  }
+  return texts;
 }

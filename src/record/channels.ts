@@ -1,16 +1,7 @@
-import { z } from 'zod';
 import { UserError } from '../errors.ts';
 import { blake2b, digestJson, sha256 } from './digest.ts';
+import type { ChannelDigest, Observation, TensorDigest } from './schema.ts';
 import { bitsOf, littleEndian } from './words.ts';
-
-/** What a tensor came to: SHA-256 over its rows' bytes, in token order. */
-export const TensorDigest = z.strictObject({
-  /** Of the module that gave it, e.g. `model.layers.15.mlp.down_proj`; of several ranks, `rank 1: …` leads it. */
-  name: z.string().max(512),
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
-  nans: z.number().int().nonnegative(),
-});
-export type TensorDigest = z.infer<typeof TensorDigest>;
 
 /**
  * One thing that an engine gave for a prompt, as bits. What a name means: `prompt-tokens`, `tokens` (one a step; of a
@@ -38,23 +29,6 @@ export const KINDS = [
   'text',
   'digests',
 ] as const satisfies readonly Channel['kind'][];
-
-/** What `record.json` keeps of a channel. */
-export const ChannelDigest = z.strictObject({
-  name: z.string().regex(/^[a-z][a-z0-9-]{0,63}$/, 'the name of a channel'),
-  /** Ids, nats and tensors: how many. Ranked: k. Text: bytes of UTF-8. */
-  count: z.number().int().nonnegative(),
-  /** Of numbers as 4 bytes little-endian, ranked ids before their nats; of UTF-8; of names and digests as RFC 8785 JSON. */
-  sha256: z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256 in 64 hex digits'),
-  /** NaNs among what can be one; null for what cannot. */
-  nans: z.number().int().nonnegative().nullable(),
-  /** BLAKE2b-512 of a text, which is what the predecessor `deterministic-ml` published; null for all else. */
-  blake2b: z
-    .string()
-    .regex(/^[0-9a-f]{128}$/)
-    .nullable(),
-});
-export type ChannelDigest = z.infer<typeof ChannelDigest>;
 
 /**
  * Everything `record.json` keeps of a channel, computed from its bits.
@@ -165,3 +139,15 @@ export function digestsOf(channels: readonly Channel[], name: string): readonly 
 }
 
 const named = (channels: readonly Channel[], name: string) => channels.find((one) => one.name === name);
+
+/** One channel of an observation; undefined where the engine did not give it. */
+export function channelOf(
+  { channels }: Pick<Observation, 'channels'>,
+  name: string,
+): ChannelDigest | undefined {
+  return channels.find((one) => one.name === name);
+}
+
+/** How many ids, nats, tensors or bytes of text an observation has in a channel; 0 where it has none. */
+export const countOf = (observation: Pick<Observation, 'channels'>, name: string) =>
+  channelOf(observation, name)?.count ?? 0;

@@ -1,5 +1,6 @@
 import { digestJson } from './digest.ts';
-import { type Observation, PASS_KINDS, type RunRecord } from './schema.ts';
+import { PASS_KINDS } from './names.ts';
+import type { Observation, RunRecord } from './schema.ts';
 import { aloneOf, lifetimesOf } from './select.ts';
 
 /** The bits that an observation is judged by; its place in the run, its text and its timing are not among them. */

@@ -1,25 +1,94 @@
-import { z } from 'zod';
+import passSchema from '../../schema/pass.json' with { type: 'json' };
+import recordSchema from '../../schema/record.json' with { type: 'json' };
 import { UserError } from '../errors.ts';
-import { countOf, type Observation, type Pass, RECORD_SCHEMA, RunRecord } from './schema.ts';
-import { wrongDigest } from './tree.ts';
+import { countOf } from './channels.ts';
+import { sha256 } from './digest.ts';
+import { RECORD_SCHEMA } from './names.ts';
+import type { Given, Observation, Pass, RecordFile, RunRecord } from './schema.ts';
+import { inPass, packPass, wrongDigest } from './tree.ts';
+import { type Validate, validator } from './validate.ts';
+
+/** Bytes of the file that a digest names. @throws UserError `record-invalid` */
+export type ReadFile = (digest: string) => Buffer;
 
 /**
+ * @param text of `record.json`
  * @param where shown in the message
+ * @param readPass gives what a pass's digest names; whether it has that digest is checked here
  * @throws UserError `record-invalid` for anything that is not a whole and consistent record
  */
-export function parseRecord(text: string, where: string): RunRecord {
-  let value: unknown;
+export function parseRecord(text: string, where: string, readPass: ReadFile): RunRecord {
+  const value = parsed(text, where);
+  refuseOlder(value, where);
+  const head = checked<RecordFile>(value, ofRecord, where);
+  const early = contradictionAbove(head);
+  if (early !== undefined) throw invalid(where, early);
+  const observations = head.lifetimes.flatMap(({ lifetime, passes }) =>
+    passes.flatMap((pass) => {
+      const given = parsePass(pass.digest, where, `pass ${lifetime}/${pass.pass}`, readPass);
+      return inPass(lifetime, pass, given);
+    }),
+  );
+  const record = { ...head, observations };
+  const problem = inconsistency(record);
+  if (problem !== undefined) throw invalid(where, problem);
+  return record;
+}
+
+/** A record as its files hold it. */
+export function packRecord({ observations, ...head }: RunRecord): {
+  readonly text: string;
+  /** One for each pass; equal ones are one file. */
+  readonly passes: readonly Buffer[];
+} {
+  const of = Map.groupBy(observations, ({ lifetime, pass }) => `${lifetime}/${pass}`);
+  return {
+    text: `${JSON.stringify(head, null, 2)}\n`,
+    passes: head.lifetimes.flatMap(({ lifetime, passes }) =>
+      passes.map(({ pass }) => packPass(of.get(`${lifetime}/${pass}`) ?? [])),
+    ),
+  };
+}
+
+function parsePass(digest: string, where: string, place: string, readPass: ReadFile): readonly Given[] {
+  if (digest === NOTHING) return [];
+  const bytes = readPass(digest);
+  if (sha256(bytes) !== digest)
+    throw invalid(
+      where,
+      `has another digest of its ${place} than its observations give: body ${digest} has other bytes than its name says`,
+    );
+  const whole = `${where}, ${place},`;
+  return checked<readonly Given[]>(parsed(bytes.toString('utf8'), whole), ofPassFile, whole);
+}
+
+/** Of a pass that observed nothing. */
+const NOTHING = sha256(packPass([]));
+
+const ofRecord = compiledOnce(() => validator(recordSchema));
+const ofPassFile = compiledOnce(() => validator(passSchema));
+
+function compiledOnce(compile: () => Validate): Validate {
+  let validate: Validate | undefined;
+  return (value) => {
+    validate ??= compile();
+    return validate(value);
+  };
+}
+
+function parsed(text: string, where: string): unknown {
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text);
   } catch (cause) {
     throw invalid(where, 'is no JSON', cause);
   }
-  refuseOlder(value, where);
-  const result = RunRecord.safeParse(value);
-  if (!result.success) throw invalid(where, z.prettifyError(result.error), result.error);
-  const problem = inconsistency(result.data);
-  if (problem !== undefined) throw invalid(where, problem);
-  return result.data;
+}
+
+/** @throws UserError `record-invalid` unless the published schema, which is made of the type's, finds nothing wrong */
+function checked<T>(value: unknown, validate: Validate, where: string): T {
+  const problem = validate(value);
+  if (problem !== undefined) throw invalid(where, `is not as its schema demands: ${problem}`);
+  return value as T;
 }
 
 /** One clear refusal instead of a schema's hundred. */
@@ -33,41 +102,53 @@ function refuseOlder(value: unknown, where: string): void {
     return;
   throw new UserError(
     'record-invalid',
-    `${where} is a \`${told}\`, and this version reads \`${RECORD_SCHEMA}\`: what one computed cannot be told from the other.`,
+    `${where} is a \`${told}\`, and this version reads \`${RECORD_SCHEMA}\`: records of two schemas cannot be compared.`,
     'Make the record again with this version; refresh a baseline, with a reason.',
   );
 }
 
-/** What a schema cannot say. Undefined when nothing contradicts anything. */
-function inconsistency(record: RunRecord): string | undefined {
-  const prompts = new Map(record.suite.prompts.map(({ id, input }) => [id, input]));
-  const texts = new Map(record.suite.texts.map(({ id, input }) => [id, input]));
-  if (prompts.size !== record.suite.prompts.length) return 'names a prompt twice';
-  if (texts.size !== record.suite.texts.length) return 'names a text twice';
-  const both = [...texts.keys()].find((id) => prompts.has(id));
+/** What a schema cannot say of `record.json` alone. */
+function contradictionAbove(head: RecordFile): string | undefined {
+  const prompts = new Set(head.suite.prompts.map(({ id }) => id));
+  const texts = new Set(head.suite.texts.map(({ id }) => id));
+  if (prompts.size !== head.suite.prompts.length) return 'names a prompt twice';
+  if (texts.size !== head.suite.texts.length) return 'names a text twice';
+  const both = [...texts].find((id) => prompts.has(id));
   if (both !== undefined) return `has a prompt and a text that are both called \`${both}\``;
 
   const known = new Set<string>();
-  for (const { prompt } of record.known) {
+  for (const { prompt } of head.known) {
     if (known.has(prompt)) return `has known tokens of \`${prompt}\` twice`;
     if (!prompts.has(prompt)) return `has known tokens of \`${prompt}\`, which its suite does not ask`;
     known.add(prompt);
   }
 
-  const passes = new Map<string, { readonly pass: Pass; readonly ids: ReadonlySet<string> }>();
+  const passes = new Set<string>();
   const lifetimes = new Set<string>();
-  for (const lifetime of record.lifetimes) {
+  for (const lifetime of head.lifetimes) {
     if (lifetimes.has(lifetime.lifetime)) return `has two lifetimes ${lifetime.lifetime}`;
     lifetimes.add(lifetime.lifetime);
     for (const pass of lifetime.passes) {
       const key = `${lifetime.lifetime}/${pass.pass}`;
       if (passes.has(key)) return `has two passes ${key}`;
-      passes.set(key, { pass, ids: new Set(pass.groups.flat()) });
+      passes.add(key);
       const problem = ofPass(pass);
       if (problem !== undefined) return `has a pass ${key} that ${problem}`;
     }
   }
+  const wrong = wrongDigest(head);
+  return wrong === undefined ? undefined : `has another digest of its ${wrong} than its passes give`;
+}
 
+/** What a schema cannot say of the whole. Undefined when nothing contradicts anything. */
+function inconsistency(record: RunRecord): string | undefined {
+  const prompts = new Map(record.suite.prompts.map(({ id, input }) => [id, input]));
+  const texts = new Map(record.suite.texts.map(({ id, input }) => [id, input]));
+  const passes = new Map(
+    record.lifetimes.flatMap(({ lifetime, passes: held }) =>
+      held.map((pass) => [`${lifetime}/${pass.pass}`, { pass, ids: new Set(pass.groups.flat()) }] as const),
+    ),
+  );
   const inputs = new Map<string, string>();
   const seen = new Set<string>();
   for (const one of record.observations) {
@@ -91,9 +172,7 @@ function inconsistency(record: RunRecord): string | undefined {
     if (id !== undefined) return `has no observation of ${key}/${id}`;
   }
   const unhealthy = record.health.state === 'unhealthy';
-  if (!unhealthy && record.observations.length === 0) return 'has no observation at all';
-  const wrong = wrongDigest(record);
-  return wrong === undefined ? undefined : `has another digest of its ${wrong} than its observations give`;
+  return !unhealthy && record.observations.length === 0 ? 'has no observation at all' : undefined;
 }
 
 function ofPass({ groups, witness }: Pass): string | undefined {

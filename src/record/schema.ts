@@ -2,38 +2,63 @@ import { z } from 'zod';
 
 import { EngineSettings, Fingerprint } from '../fingerprint/schema.ts';
 import { Sampling } from '../suite/schema.ts';
-import { ChannelDigest } from './channels.ts';
+import { ARRANGEMENTS, PASS_KINDS, RECORD_SCHEMA } from './names.ts';
 import { FinishReason, Witness } from './witness.ts';
 
-export const RECORD_SCHEMA = 'deterministic-ml/record/v2';
+/*
+ * What a record's files hold. The schemas in schema/ are made of these, and it is those that `parse.ts` checks a record
+ * against: opening one loads no Zod.
+ */
 
-export const Digest = z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256 in 64 hex digits');
+export const Digest = z
+  .string()
+  .regex(/^[0-9a-f]{64}$/)
+  .describe('a SHA-256 in 64 hex digits');
 const name = z.string().min(1).max(128);
 /** As a suite may name its prompts and texts: a record of one that could not have been is no record. */
 const promptId = z
   .string()
-  .regex(/^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$/, 'the id of a prompt, as a suite may have it');
+  .regex(/^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$/)
+  .describe('the id of a prompt, as a suite may have it');
 const size = z.number().int().nonnegative();
 
-/** What a pass does with its prompts; each kind is a small module of the harness. */
-export const PASS_KINDS = ['generate', 'force', 'score', 'trace'] as const;
 export type PassKind = (typeof PASS_KINDS)[number];
-
-/**
- * How a pass arranges them. `alone`: one request at a time, cold. `again`: the same once more. `together`: all at
- * once. `reversed`: all at once, submitted in reverse. `strangers`: each beside texts of ours, one of them long.
- * `warm`: alone, its prompt in the prefix cache.
- */
-export const ARRANGEMENTS = ['alone', 'again', 'together', 'reversed', 'strangers', 'warm'] as const;
 export type Arrangement = (typeof ARRANGEMENTS)[number];
 
+/** What a tensor came to: SHA-256 over its rows' bytes, in token order. */
+export const TensorDigest = z.strictObject({
+  /** Of the module that gave it, e.g. `model.layers.15.mlp.down_proj`; of several ranks, `rank 1: …` leads it. */
+  name: z.string().max(512),
+  sha256: Digest,
+  nans: z.number().int().nonnegative(),
+});
+export type TensorDigest = z.infer<typeof TensorDigest>;
+
+/** What a record keeps of a channel beside its bits. */
+export const ChannelDigest = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]{0,63}$/)
+    .describe('the name of a channel'),
+  /** Ids, nats and tensors: how many. Ranked: k. Text: bytes of UTF-8. */
+  count: z.number().int().nonnegative(),
+  /** Of numbers as 4 bytes little-endian, ranked ids before their nats; of UTF-8; of names and digests as RFC 8785 JSON. */
+  sha256: Digest,
+  /** NaNs among what can be one; null for what cannot. */
+  nans: z.number().int().nonnegative().nullable(),
+  /** BLAKE2b-512 of a text, which is what the predecessor `deterministic-ml` published; null for all else. */
+  blake2b: z
+    .string()
+    .regex(/^[0-9a-f]{128}$/)
+    .nullable(),
+});
+export type ChannelDigest = z.infer<typeof ChannelDigest>;
+
 /**
- * What one prompt gave in one pass: digests and sizes only. The bits are in the packed body named by `body`; two
+ * What one prompt gave in a pass: digests and sizes only. The bits are in the packed body named by `body`; two
  * observations that agree share one body.
  */
-export const Observation = z.strictObject({
-  lifetime: name,
-  pass: name,
+export const Given = z.strictObject({
   prompt: promptId,
   /** Digest of what was asked (prompt, sampling, log-probability mode): decides what may be compared. */
   input: Digest,
@@ -42,19 +67,16 @@ export const Observation = z.strictObject({
   channels: z.array(ChannelDigest).min(1).max(64),
   body: Digest,
 });
-export type Observation = z.infer<typeof Observation>;
+export type Given = z.infer<typeof Given>;
 
-/** One channel of an observation; undefined where the engine did not give it. */
-export function channelOf(
-  { channels }: Pick<Observation, 'channels'>,
-  name: string,
-): ChannelDigest | undefined {
-  return channels.find((one) => one.name === name);
+/** All that a pass gave, sorted by the ids of its prompts: a file of its own, which the pass's digest names. */
+export const PassFile = z.array(Given);
+
+/** The same with its place in the run. */
+export interface Observation extends Given {
+  lifetime: string;
+  pass: string;
 }
-
-/** How many ids, nats, tensors or bytes of text an observation has in a channel; 0 where it has none. */
-export const countOf = (observation: Pick<Observation, 'channels'>, name: string) =>
-  channelOf(observation, name)?.count ?? 0;
 
 export const Pass = z.strictObject({
   pass: name,
@@ -67,7 +89,7 @@ export const Pass = z.strictObject({
   witness: Witness,
   /** Sampling parameters read back from the engine's own object. */
   sampling: z.record(z.string(), z.json()),
-  /** Over what its observations gave: equal digests, equal bits. */
+  /** SHA-256 of the file that holds what it gave, `[]` where it gave nothing: equal digests, equal bits. */
   digest: Digest,
 });
 export type Pass = z.infer<typeof Pass>;
@@ -94,7 +116,7 @@ export const Health = z.strictObject({
 export type Health = z.infer<typeof Health>;
 
 /** `record.json`: the small half of a record. Written last, so that a record is whole or absent. */
-export const RunRecord = z.strictObject({
+export const RecordFile = z.strictObject({
   schema: z.literal(RECORD_SCHEMA),
   tool: z.string().max(64),
   createdAt: z.iso.datetime(),
@@ -118,10 +140,14 @@ export const RunRecord = z.strictObject({
   health: Health,
   /** Empty only where unhealthy GPUs stopped the run before an engine started. */
   lifetimes: z.array(Lifetime),
-  observations: z.array(Observation),
   /** Over its lifetimes: two records of one digest computed the same bits in the same passes. */
   digest: Digest,
   /** Body that tells the text of every token id in this record, as the engine's own tokenizer gives it. */
   vocabulary: Digest,
 });
-export type RunRecord = z.infer<typeof RunRecord>;
+export type RecordFile = z.infer<typeof RecordFile>;
+
+/** A whole record: `record.json`, and what lies in the files of its passes. */
+export interface RunRecord extends RecordFile {
+  observations: Observation[];
+}

@@ -1,19 +1,34 @@
-import { digestJson } from './digest.ts';
-import type { Lifetime, Observation, Pass, RunRecord } from './schema.ts';
+import canonicalize from 'canonicalize';
+import { digestJson, sha256 } from './digest.ts';
+import type { Given, Lifetime, Observation, Pass, RecordFile } from './schema.ts';
 
 /*
  * The tree of digests: a pass over its observations, a lifetime over its passes, a record over its lifetimes. Equal
  * digests at any level decide that all below is equal, before anything of it is looked at.
  */
 
-/** Of what a pass gave, in no order: prompts by their id. Where and when it ran is not among it. */
-export function passDigest(
-  observations: readonly Pick<Observation, 'prompt' | 'input' | 'finishReason' | 'channels'>[],
-): string {
-  const leaves = observations
-    .map(({ prompt, input, finishReason, channels }) => ({ prompt, input, finishReason, channels }))
+/** What a pass gave, as its file holds it: RFC 8785 JSON, by the ids of the prompts. Where and when it ran is not in it. */
+export function packPass(observations: readonly Given[]): Buffer {
+  const given = observations
+    .map(
+      ({ prompt, input, finishReason, channels, body }): Given => ({
+        ...{ prompt, input, finishReason, channels, body },
+      }),
+    )
     .sort((a, b) => (a.prompt < b.prompt ? -1 : a.prompt > b.prompt ? 1 : 0));
-  return digestJson(leaves);
+  return Buffer.from(canonicalize(given) ?? '');
+}
+
+/** The digest that names that file. */
+export const passDigest = (observations: readonly Given[]): string => sha256(packPass(observations));
+
+/** Observations of one pass in the order in which it asked for them: its file has them by their names. */
+export function inPass(lifetime: string, { pass, groups }: Pass, given: readonly Given[]): Observation[] {
+  const places = new Map(groups.flat().map((id, place) => [id, place]));
+  const placeOf = ({ prompt }: Given) => places.get(prompt) ?? places.size;
+  return given
+    .map((one): Observation => ({ lifetime, pass, ...one }))
+    .sort((a, b) => placeOf(a) - placeOf(b));
 }
 
 export const lifetimeDigest = (
@@ -24,13 +39,9 @@ export const lifetimeDigest = (
 export const recordDigest = (lifetimes: readonly Pick<Lifetime, 'lifetime' | 'digest'>[]): string =>
   digestJson(lifetimes.map(({ lifetime, digest }) => [lifetime, digest]));
 
-/** What stands in the tree otherwise than its leaves give it; undefined where nothing does. */
-export function wrongDigest({ lifetimes, observations, digest }: RunRecord): string | undefined {
-  const of = Map.groupBy(observations, (one) => `${one.lifetime}/${one.pass}`);
-  for (const { lifetime, passes, digest: told } of lifetimes) {
-    for (const { pass, digest: ofPass } of passes)
-      if (passDigest(of.get(`${lifetime}/${pass}`) ?? []) !== ofPass) return `pass ${lifetime}/${pass}`;
+/** Which digest above the passes is not the one that its parts give; undefined where all are. */
+export function wrongDigest({ lifetimes, digest }: RecordFile): string | undefined {
+  for (const { lifetime, passes, digest: told } of lifetimes)
     if (lifetimeDigest(passes) !== told) return lifetime;
-  }
   return recordDigest(lifetimes) === digest ? undefined : 'whole';
 }

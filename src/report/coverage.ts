@@ -1,5 +1,6 @@
 import { engines } from '../engine/engines/index.ts';
-import { countOf, type Observation, type Pass, type PassKind, type RunRecord } from '../record/schema.ts';
+import { countOf } from '../record/channels.ts';
+import type { Observation, Pass, PassKind, RunRecord } from '../record/schema.ts';
 import { observationsOf, passesOf } from '../record/select.ts';
 import type { Sampling } from '../suite/schema.ts';
 import { counted } from './counted.ts';

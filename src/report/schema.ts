@@ -3,7 +3,8 @@ import { Provenance } from '../baseline/port.ts';
 import { CONCLUSIONS } from '../compare/conclusion.ts';
 import { relations } from '../compare/relations/index.ts';
 import { EngineSettings, Fingerprint } from '../fingerprint/schema.ts';
-import { Digest, PASS_KINDS } from '../record/schema.ts';
+import { PASS_KINDS } from '../record/names.ts';
+import { Digest } from '../record/schema.ts';
 import { Acceptance, REQUIREMENTS, SuiteName } from '../suite/schema.ts';
 
 /*

@@ -5,7 +5,8 @@ import { engineNamed } from '../engine/engines/index.ts';
 import type { EngineSpec } from '../engine/engines/spec.ts';
 import type { Perturbation } from '../engine/protocol.ts';
 import { digestJson } from '../record/digest.ts';
-import { ARRANGEMENTS, type Arrangement, PASS_KINDS, type PassKind } from '../record/schema.ts';
+import { ARRANGEMENTS, PASS_KINDS } from '../record/names.ts';
+import type { Arrangement, PassKind } from '../record/schema.ts';
 import type { LoadedPrompt, LoadedSuite, LoadedText } from '../suite/loaded.ts';
 import type { Requirement, Suite } from '../suite/schema.ts';
 

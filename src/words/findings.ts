@@ -1,6 +1,7 @@
 import { relationNamed } from '../compare/relations/index.ts';
 import { excerpt } from '../inert.ts';
-import { ARRANGEMENTS, type PassKind } from '../record/schema.ts';
+import { ARRANGEMENTS } from '../record/names.ts';
+import type { PassKind } from '../record/schema.ts';
 import type {
   Report,
   ReportedDivergence,

@@ -1,5 +1,5 @@
 import type { Agreement } from '../compare/types.ts';
-import { PASS_KINDS } from '../record/schema.ts';
+import { PASS_KINDS } from '../record/names.ts';
 import type { ReportedFinding, ReportedRelation } from '../report/schema.ts';
 import { finite } from './figures.ts';
 import { type Frame, findingWords, OUTSIDE_MODULES, traceWords } from './findings.ts';

@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import Docker from 'dockerode';
 import { modelClasses } from '../../scripts/demo-suite.ts';
 import { ensureCpuImage } from '../../scripts/setup/image.ts';
 import { ensureModel } from '../../scripts/setup/model.ts';
+import { openRecord } from '../../src/disk/record-folder.ts';
+import { channelOf } from '../../src/record/channels.ts';
 import { firstObservations } from '../../src/record/outcome.ts';
-import { parseRecord } from '../../src/record/parse.ts';
-import { channelOf, type Observation } from '../../src/record/schema.ts';
+import type { Observation } from '../../src/record/schema.ts';
 import { LABEL } from '../../src/runtime/docker/labels.ts';
 import { dockerOrSkip } from '../support/docker.ts';
 import { temporaryFolder } from '../support/runtimes.ts';
@@ -174,10 +173,8 @@ function lineOf(text: string, part: string): number {
 }
 
 async function observations(record: string): Promise<Map<string, Observation>> {
-  const path = join(record, 'record.json');
-  return new Map(
-    firstObservations(parseRecord(await readFile(path, 'utf8'), path)).map((one) => [one.prompt, one]),
-  );
+  const opened = await openRecord(record);
+  return new Map(firstObservations(opened.record).map((one) => [one.prompt, one]));
 }
 
 async function digests(

@@ -8,10 +8,14 @@ import { execa } from 'execa';
 import { ensureTinyImage } from '../../scripts/setup/image.ts';
 import { ensureModel } from '../../scripts/setup/model.ts';
 import { ensureEngine } from '../../scripts/setup/python.ts';
+import { openRecord } from '../../src/disk/record-folder.ts';
+import { channelOf } from '../../src/record/channels.ts';
 import { connect } from '../../src/runtime/docker/daemon.ts';
 import { bytesBelow } from '../support/cache-baseline.ts';
 import { dockerOrSkip } from '../support/docker.ts';
+import { rewriteRecord } from '../support/rewrite-record.ts';
 import { temporaryFolder } from '../support/runtimes.ts';
+import { withTree } from '../unit/support/records.ts';
 import { type Action, builtAction } from './support/action.ts';
 import { GENERATING } from './support/cancel.ts';
 import { assertFault, leftovers } from './support/faults.ts';
@@ -492,20 +496,24 @@ describe('a baseline that is not what it says is never compared with', () => {
     await refused(runner, /other bytes than its name says/);
   });
 
-  test('one bit of a digest in record.json', async () => {
+  test('one bit of a digest of what was generated', async () => {
     const { runner, folder } = await withBaseline();
     await using _ = runner;
-    await edit(join(folder, 'record.json'), (text) => flipAt(text, text.indexOf('"logprobs"') + 40));
-    await refused(runner, /claims the outcome|holds|cannot be read/);
+    const { record } = await openRecord(folder);
+    await edit(join(folder, 'bodies', record.lifetimes[0]?.passes[0]?.digest ?? ''), (text) =>
+      flipAt(text, text.indexOf('"logprobs"') + 40),
+    );
+    await refused(runner, /another digest of its pass .* than its observations give/);
   });
 
   test('one bit of the digest of a text, which no outcome holds', async () => {
     const { runner, folder } = await withBaseline();
     await using _ = runner;
-    await edit(join(folder, 'record.json'), (text) => {
-      const at = text.indexOf('"sha256": "', text.indexOf('"text": {', text.indexOf('"observations"')));
-      return `${text.slice(0, at + 11)}${'0'.repeat(64)}${text.slice(at + 11 + 64)}`;
-    });
+    const { record } = await openRecord(folder);
+    const [first] = record.observations;
+    assert.ok(first);
+    Object.assign(channelOf(first, 'text') ?? {}, { sha256: '0'.repeat(64) });
+    await rewriteRecord(folder, withTree(record));
     await refused(runner, /names another record\.json/);
   });
 

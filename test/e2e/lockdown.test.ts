@@ -5,8 +5,8 @@ import { after, before, test } from 'node:test';
 import { ensureCpuImage } from '../../scripts/setup/image.ts';
 import { ensureModel } from '../../scripts/setup/model.ts';
 import { ensureEngine } from '../../scripts/setup/python.ts';
-import { parseRecord } from '../../src/record/parse.ts';
-import { countOf } from '../../src/record/schema.ts';
+import { openRecord } from '../../src/disk/record-folder.ts';
+import { countOf } from '../../src/record/channels.ts';
 import { connect } from '../../src/runtime/docker/daemon.ts';
 import { dockerOrSkip } from '../support/docker.ts';
 import { type Action, builtAction } from './support/action.ts';
@@ -102,8 +102,8 @@ test('real vLLM in the locked-down container gives the bits of a bare process', 
 
   const [left, right] = await Promise.all(
     ['../bare', '../contained'].map(async (folder) => {
-      const path = join(runner.workspace, folder, 'record.json');
-      return parseRecord(await readFile(path, 'utf8'), path);
+      const { record } = await openRecord(join(runner.workspace, folder));
+      return record;
     }),
   );
   assert.ok(left && right);

@@ -2,6 +2,7 @@ import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { packBody, packVocabulary } from '../../src/record/body.ts';
 import { sha256 } from '../../src/record/digest.ts';
+import { packRecord } from '../../src/record/parse.ts';
 import type { Observation, RunRecord } from '../../src/record/schema.ts';
 import {
   type Body,
@@ -60,8 +61,11 @@ export async function writeBigRecord(folder: string, options: BigRecord): Promis
   return whole;
 }
 
-const writeRecord = (folder: string, record: RunRecord) =>
-  writeFile(join(folder, 'record.json'), `${JSON.stringify(record, null, 2)}\n`);
+async function writeRecord(folder: string, record: RunRecord): Promise<void> {
+  const { text, passes } = packRecord(record);
+  for (const bytes of passes) await writeFile(join(folder, 'bodies', sha256(bytes)), bytes);
+  await writeFile(join(folder, 'record.json'), text);
+}
 
 const asked = ({ suite }: RunRecord, id: string) => {
   const [one] = suite.prompts;

@@ -1,4 +1,5 @@
-import { countOf, type Lifetime, type RunRecord } from '../../record/schema.ts';
+import { countOf } from '../../record/channels.ts';
+import type { Lifetime, RunRecord } from '../../record/schema.ts';
 import type { Side } from '../../record/side.ts';
 import type { Pair, Pairing, PassNeed, Relation } from '../types.ts';
 import { exercised, find, objection, type Seen, share, unwatched } from './witness.ts';

@@ -1,4 +1,5 @@
-import { PASS_KINDS, type PassKind, type RunRecord } from '../../record/schema.ts';
+import { PASS_KINDS } from '../../record/names.ts';
+import type { PassKind, RunRecord } from '../../record/schema.ts';
 import { lifetimesOf } from '../../record/select.ts';
 import type { Side } from '../../record/side.ts';
 import type { Pair, Pairing, PassNeed, Relation } from '../types.ts';

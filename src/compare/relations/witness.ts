@@ -1,11 +1,5 @@
-import {
-  countOf,
-  type Lifetime,
-  type Observation,
-  type Pass,
-  type PassKind,
-  type RunRecord,
-} from '../../record/schema.ts';
+import { countOf } from '../../record/channels.ts';
+import type { Lifetime, Observation, Pass, PassKind, RunRecord } from '../../record/schema.ts';
 import { observationsOf } from '../../record/select.ts';
 import type { Side } from '../../record/side.ts';
 import type { RequestWitness } from '../../record/witness.ts';

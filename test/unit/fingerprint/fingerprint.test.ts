@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { diffEnvironments, type Environment } from '../../../src/fingerprint/diff.ts';
 import { hardwareClass } from '../../../src/fingerprint/hardware-class.ts';
 import { Fingerprint } from '../../../src/fingerprint/schema.ts';
-import { RunRecord } from '../../../src/record/schema.ts';
+import { RecordFile } from '../../../src/record/schema.ts';
 import { FINGERPRINT } from '../support/records.ts';
 
 const { cpu } = FINGERPRINT.ambient;
@@ -45,7 +45,7 @@ describe('the hardware class', () => {
   for (const [name, ambient, expected] of cases)
     test(name, () => {
       assert.equal(hardwareClass(ambient), expected);
-      assert.ok(RunRecord.shape.hardwareClass.safeParse(hardwareClass(ambient)).success);
+      assert.ok(RecordFile.shape.hardwareClass.safeParse(hardwareClass(ambient)).success);
     });
 
   test('does not depend on the card’s name, its memory or its serial number, nor on the order of cards', () => {
@@ -60,7 +60,7 @@ describe('the hardware class', () => {
 
   test('of very many kinds is still a key', () => {
     const gpus = Array.from({ length: 64 }, (_, i) => gpu(`9.${i}`, i));
-    assert.ok(RunRecord.shape.hardwareClass.safeParse(hardwareClass({ gpus, cpu })).success);
+    assert.ok(RecordFile.shape.hardwareClass.safeParse(hardwareClass({ gpus, cpu })).success);
   });
 });
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { channelOf } from '../../../src/record/channels.ts';
 import { firstObservations, outcomeDigest, outcomeDigests } from '../../../src/record/outcome.ts';
-import { channelOf, type Observation, type RunRecord } from '../../../src/record/schema.ts';
+import type { Observation, RunRecord } from '../../../src/record/schema.ts';
 import { body, FINGERPRINT, modules, side, withChannel } from '../support/records.ts';
 
 const bits = { a: body(), b: body({ tokens: [20, 21, 22] }) };

@@ -8,9 +8,8 @@ import {
 } from '../../../src/engine/protocol.ts';
 import type { Exit, Peer, Runtime } from '../../../src/engine/runtime.ts';
 import type { HarnessFingerprint } from '../../../src/fingerprint/schema.ts';
-import type { TensorDigest } from '../../../src/record/channels.ts';
 import { sha256 } from '../../../src/record/digest.ts';
-import type { Pass, PassKind } from '../../../src/record/schema.ts';
+import type { Pass, PassKind, TensorDigest } from '../../../src/record/schema.ts';
 import { littleEndian, uint32 } from '../../../src/record/words.ts';
 import { FINGERPRINT } from './records.ts';
 

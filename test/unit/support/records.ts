@@ -1,23 +1,17 @@
 import type { RelationResult } from '../../../src/compare/types.ts';
 import type { Fingerprint } from '../../../src/fingerprint/schema.ts';
 import { packBody } from '../../../src/record/body.ts';
-import {
-  type Channel,
-  type ChannelDigest,
-  describeChannel,
-  type Steps,
-  stepsOf,
-  type TensorDigest,
-} from '../../../src/record/channels.ts';
+import { type Channel, describeChannel, type Steps, stepsOf } from '../../../src/record/channels.ts';
 import { digestJson, sha256 } from '../../../src/record/digest.ts';
-import {
-  ARRANGEMENTS,
-  type Arrangement,
-  type Observation,
-  PASS_KINDS,
-  type Pass,
-  RECORD_SCHEMA,
-  type RunRecord,
+import { ARRANGEMENTS, PASS_KINDS, RECORD_SCHEMA } from '../../../src/record/names.ts';
+import { packRecord, parseRecord } from '../../../src/record/parse.ts';
+import type {
+  Arrangement,
+  ChannelDigest,
+  Observation,
+  Pass,
+  RunRecord,
+  TensorDigest,
 } from '../../../src/record/schema.ts';
 import type { Side } from '../../../src/record/side.ts';
 import { lifetimeDigest, passDigest, recordDigest } from '../../../src/record/tree.ts';
@@ -158,6 +152,14 @@ export function pass(
     sampling: { temperature: 0 },
     digest: passDigest([]),
   };
+}
+
+/** Reads a record as its files hold it, whatever it is worth; a file of a pass lies under the digest that the pass tells. */
+export function reread(record: RunRecord, where = 'record.json'): RunRecord {
+  const { text, passes } = packRecord(record);
+  const names = record.lifetimes.flatMap((lifetime) => lifetime.passes.map(({ digest }) => digest));
+  const files = new Map(names.map((name, at) => [name, passes[at]]));
+  return parseRecord(text, where, (digest) => files.get(digest) ?? Buffer.alloc(0));
 }
 
 /** The same record with the digests that its observations give. */
