@@ -136,7 +136,7 @@ describe('annotations', () => {
     );
     assert.match(
       found[0]?.message ?? '',
-      /^modules compute something else: first different module: head \(1 of 3 differ; 2 ran before it and agree\)\. No/,
+      /^modules compute something else: first different module: head \(1 of 3 differ; 2 ran before it and agree\)\. Seen by score in 1 of 3 modules; not by generate, force\. A hash of the text saw nothing\. No/,
     );
   });
 

@@ -21,9 +21,9 @@ import { conclusionWords } from '../../../src/words/words.ts';
 import { runnerCommands } from '../../e2e/support/commands.ts';
 import { assertInert as assertInertBrief, RUN, WHENCE } from '../support/briefs.ts';
 import { HOSTILE } from '../support/hostile.ts';
-import type { Published } from '../support/publish-errors.ts';
 import { body } from '../support/records.ts';
 import { checkReport, finding, relation } from '../support/reports.ts';
+import type { ToldAs } from '../support/told-errors.ts';
 
 /*
  * Every error code and every conclusion, with hostile texts in all that may come from outside, through every surface:
@@ -77,9 +77,9 @@ describe('an error', () => {
     });
 });
 
-const program = fileURLToPath(new URL('../support/publish-errors.ts', import.meta.url));
+const program = fileURLToPath(new URL('../support/told-errors.ts', import.meta.url));
 const publish = async (env: Readonly<Record<string, string>>) =>
-  JSON.parse((await execa(process.execPath, [program], { env, extendEnv: false })).stdout) as Published[];
+  JSON.parse((await execa(process.execPath, [program], { env, extendEnv: false })).stdout) as ToldAs[];
 
 describe('an error of a job', () => {
   test('is told at its line, as the step’s failure and in the summary, and nothing hostile acts', async () => {

@@ -1,5 +1,5 @@
 /**
- * `node publish-errors.ts`: publishes every error code with every hostile text as a job does, in a process of its own
+ * `node told-errors.ts`: tells every error code with every hostile text as a job does, in a process of its own
  * since a job's log is its stdout. Prints one JSON list: what each of them left behind. A `GITHUB_STEP_SUMMARY` of the
  * environment is kept, for one that cannot be written.
  */
@@ -12,7 +12,7 @@ import type { ToldCode } from '../../../src/words/error-words.ts';
 import { HOSTILE } from './hostile.ts';
 
 /** What a job has of one error. */
-export interface Published {
+export interface ToldAs {
   readonly code: ToldCode;
   readonly text: string;
   readonly log: string;
@@ -29,7 +29,7 @@ function thrown(code: ToldCode, text: string): Error {
 }
 
 if (import.meta.main) {
-  const folder = mkdtempSync(join(tmpdir(), 'published-'));
+  const folder = mkdtempSync(join(tmpdir(), 'told-'));
   const [summary, outputs] = [join(folder, 'summary'), join(folder, 'outputs')];
   process.env['GITHUB_STEP_SUMMARY'] ??= summary;
   process.env['GITHUB_OUTPUT'] = outputs;
@@ -39,7 +39,7 @@ if (import.meta.main) {
     log += String(part);
     return true;
   };
-  const all: Published[] = [];
+  const all: ToldAs[] = [];
   for (const code of [...ERROR_CODES, 'internal-error'] as const)
     for (const text of Object.values(HOSTILE)) {
       log = '';
