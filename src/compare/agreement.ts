@@ -1,7 +1,7 @@
 import { countOf } from '../record/channels.ts';
 import type { Observation } from '../record/schema.ts';
 import type { Requirement } from '../suite/schema.ts';
-import { type Compared, compareChannels } from './channels.ts';
+import { type Compared, compareChannels, equalChannels } from './channels.ts';
 import type { Agreement } from './types.ts';
 
 /** An agreement, and what it does not say. */
@@ -79,9 +79,10 @@ const looksAt = (requirement: Requirement, name: string) =>
 export function sameOutcome(left: Observation, right: Observation, requirement: Requirement): boolean {
   return (
     left.finishReason === right.finishReason &&
-    compareChannels(left, right).every(
-      ({ rule, outcome }) => outcome !== 'differs' || !looksAt(requirement, rule.name),
-    )
+    (equalChannels(left, right) ||
+      compareChannels(left, right).every(
+        ({ rule, outcome }) => outcome !== 'differs' || !looksAt(requirement, rule.name),
+      ))
   );
 }
 

@@ -1,3 +1,4 @@
+import { channelOf } from '../record/channels.ts';
 import type { Observation } from '../record/schema.ts';
 import type { Agreement } from './types.ts';
 
@@ -26,14 +27,15 @@ export const CHANNELS: readonly Rule[] = [
   { name: 'tensors', differs: 'modules-differ', lacking: 'unmeasured', nans: 'values of tensors' },
 ];
 
+const RULES: ReadonlySet<string> = new Set(CHANNELS.map(({ name }) => name));
+
 /** A channel that no rule knows is data of an engine's own: compared as tensors are. */
-const ruleOf = (name: string): Rule =>
-  CHANNELS.find((rule) => rule.name === name) ?? {
-    name,
-    differs: 'modules-differ',
-    lacking: 'unmeasured',
-    nans: `values of \`${name}\``,
-  };
+const otherRule = (name: string): Rule => ({
+  name,
+  differs: 'modules-differ',
+  lacking: 'unmeasured',
+  nans: `values of \`${name}\``,
+});
 
 /** What digests say of one channel of two observations. */
 export interface Compared {
@@ -46,18 +48,31 @@ export interface Compared {
 
 /** Channel by channel, in the order of `CHANNELS`. */
 export function compareChannels(left: Observation, right: Observation): Compared[] {
-  const [before, now] = [left, right].map(({ channels }) => new Map(channels.map((one) => [one.name, one])));
-  const names = new Set([
-    ...CHANNELS.map(({ name }) => name),
-    ...(before?.keys() ?? []),
-    ...(now?.keys() ?? []),
-  ]);
-  return [...names].flatMap((name): Compared[] => {
-    const [a, b] = [before?.get(name), now?.get(name)];
-    if (a === undefined && b === undefined) return [];
+  const compared: Compared[] = [];
+  const add = (rule: Rule) => {
+    const [a, b] = [channelOf(left, rule.name), channelOf(right, rule.name)];
+    if (a === undefined && b === undefined) return;
     const nans = Math.max(a?.nans ?? 0, b?.nans ?? 0);
-    const lacking = a === undefined || b === undefined || (name === 'top-k' && a.count !== b.count);
+    const lacking = a === undefined || b === undefined || (rule.name === 'top-k' && a.count !== b.count);
     const outcome = lacking ? 'lacking' : a.sha256 === b.sha256 ? 'equal' : 'differs';
-    return [{ rule: ruleOf(name), outcome, nans }];
-  });
+    compared.push({ rule, outcome, nans });
+  };
+  for (const rule of CHANNELS) add(rule);
+  // What an engine of its own tells, once each.
+  for (const { name } of left.channels) if (!RULES.has(name)) add(otherRule(name));
+  for (const { name } of right.channels)
+    if (!RULES.has(name) && channelOf(left, name) === undefined) add(otherRule(name));
+  return compared;
+}
+
+/** Have both the same channels of the same bits? Looked at first, since most that is compared is equal. */
+export function equalChannels({ channels: left }: Observation, { channels: right }: Observation): boolean {
+  // Passes of one digest are one file, and read once.
+  if (left === right) return true;
+  if (left.length !== right.length) return false;
+  for (const [at, one] of left.entries()) {
+    const other = right[at];
+    if (one.name !== other?.name || one.sha256 !== other.sha256 || one.count !== other.count) return false;
+  }
+  return true;
 }

@@ -63,14 +63,31 @@ async function judge(
   };
 }
 
-/** One pair after the other: no more than one pair of bodies is in memory at a time. */
+/**
+ * One pair after the other: no more than two pairs of bodies are in memory at a time. While one is walked, the next
+ * one's bodies are read and digested.
+ */
 async function examineAll({ pairs, left, right }: Extract<Pairing, { kind: 'exercised' }>) {
-  const [leftReader, rightReader] = [reader(left), reader(right)];
+  const leftReader = reader(left);
+  const rightReader = reader(
+    right,
+    left.record.vocabulary === right.record.vocabulary ? leftReader : undefined,
+  );
   const found: Found[] = [];
   const gauges: Gauges = { score: new Gauge(), force: new Gauge() };
   let decoded = false;
-  for (const pair of pairs) {
-    const one = await examine(pair, leftReader, rightReader);
+  const begin = (index: number) => {
+    const pair = pairs[index];
+    return pair && examine(pair, leftReader, rightReader);
+  };
+  let ahead = begin(0);
+  for (const [index, pair] of pairs.entries()) {
+    const current = ahead;
+    ahead = begin(index + 1);
+    // Waited for in its turn; until then nobody may call it unheeded.
+    ahead?.catch(() => {});
+    const one = await current;
+    if (one === undefined) break;
     found.push(one);
     // A tail is held against the bound of scores: it is a score that is compared with decoding.
     const steps = !('rightTail' in pair) && (pair.kind === 'generate' || pair.kind === 'force');

@@ -20,18 +20,23 @@ export interface Found {
 }
 
 /** A record whose vocabulary is read once, and not before a fork needs it. */
-export interface Reader extends Pick<Side, 'readBody'> {
+export interface Reader extends Pick<Side, 'readBody' | 'readVocabulary'> {
   names(observation: Observation): Promise<Names>;
 }
 
-export function reader(side: Side): Reader {
+/** @param alike whose vocabulary is the very same one */
+export function reader(side: Side, alike?: Reader): Reader {
   let texts: ReturnType<Side['readVocabulary']> | undefined;
+  const readVocabulary = () => {
+    texts ??= (alike ?? side).readVocabulary();
+    return texts;
+  };
   const dtypes = new Map(side.record.lifetimes.map((one) => [one.lifetime, dtypeOf(one)]));
   return {
     readBody: (digest) => side.readBody(digest),
+    readVocabulary,
     async names({ lifetime }) {
-      texts ??= side.readVocabulary();
-      return { texts: await texts, dtype: dtypes.get(lifetime) ?? null };
+      return { texts: await readVocabulary(), dtype: dtypes.get(lifetime) ?? null };
     },
   };
 }

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { cp, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import type { BaselineMeta } from '../baseline/port.ts';
 import { UserError } from '../errors.ts';
 import { packBody, packVocabulary, unpackBody, unpackVocabulary } from '../record/body.ts';
 import type { Channel } from '../record/channels.ts';
-import { sha256 } from '../record/digest.ts';
+import { sha256, sha256Aside } from '../record/digest.ts';
 import { packRecord, parseRecord } from '../record/parse.ts';
 import type { RunRecord } from '../record/schema.ts';
 import type { OpenedRecord, Side } from '../record/side.ts';
@@ -187,9 +187,9 @@ const json = (value: unknown) => Buffer.from(`${JSON.stringify(value, null, 2)}\
  */
 export async function openRecord(folder: string): Promise<OpenedRecord> {
   const path = join(folder, 'record.json');
-  const text = await readCapped(path);
-  const record = parseRecord(text, path, (digest) => readBody(folder, digest));
-  return { record, sha256: sha256(text), ...sideOf(openBodies(folder), record.vocabulary) };
+  const bytes = readCapped(path);
+  const record = parseRecord(bytes.toString('utf8'), path, (digest) => readBody(folder, digest));
+  return { record, sha256: sha256(bytes), ...sideOf(openBodies(folder), record.vocabulary) };
 }
 
 /** Ways to the bodies of a folder, each checked against the digest that names it. */
@@ -206,7 +206,11 @@ function sideOf(bodies: Bodies, vocabulary: string): Omit<Side, 'record'> {
 
 function openBodies(folder: string): Bodies {
   return {
-    readBody: async (digest) => unpackBody(readBytes(folder, digest), digest),
+    readBody: async (digest) => {
+      const bytes = readBody(folder, digest);
+      if ((await sha256Aside(bytes)) !== digest) throw misnamed(folder, digest);
+      return unpackBody(bytes, digest);
+    },
     readTokens: async (digest) => {
       const bytes = readBytes(folder, digest);
       if (bytes.length % 4 !== 0) throw damaged(`body ${digest} of ${folder} holds no token ids`);
@@ -218,13 +222,15 @@ function openBodies(folder: string): Bodies {
 
 function readBytes(folder: string, digest: string): Buffer {
   const bytes = readBody(folder, digest);
-  if (sha256(bytes) !== digest)
-    throw damaged(`body ${digest} of ${folder} has other bytes than its name says`);
+  if (sha256(bytes) !== digest) throw misnamed(folder, digest);
   return bytes;
 }
 
+const misnamed = (folder: string, digest: string) =>
+  damaged(`body ${digest} of ${folder} has other bytes than its name says`);
+
 /** Bytes that nobody has looked at yet. */
-function readBody(folder: string, digest: string): Buffer {
+function readBody(folder: string, digest: string): Buffer<ArrayBuffer> {
   try {
     // Thousands of small files: each asynchronous read would go through the thread pool four times (measured: the
     // comparison of a drifted record then takes twice as long).
@@ -237,12 +243,11 @@ function readBody(folder: string, digest: string): Buffer {
   }
 }
 
-async function readCapped(path: string): Promise<string> {
+function readCapped(path: string): Buffer {
   try {
-    await using file = await open(path);
-    const { size } = await file.stat();
-    if (size > MAX_RECORD_BYTES) throw damaged(`${path} is larger than ${MAX_RECORD_BYTES} bytes`);
-    return await file.readFile('utf8');
+    if (statSync(path).size > MAX_RECORD_BYTES)
+      throw damaged(`${path} is larger than ${MAX_RECORD_BYTES} bytes`);
+    return readFileSync(path);
   } catch (cause) {
     if (cause instanceof UserError) throw cause;
     throw damaged(`${path} cannot be read (${systemCode(cause) ?? String(cause)})`, cause);

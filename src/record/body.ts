@@ -182,9 +182,10 @@ export function unpackVocabulary(bytes: Buffer, name: string): ReadonlyMap<numbe
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw broken();
   const texts = new Map<number, string>();
-  for (const [id, text] of Object.entries(value)) {
-    if (!/^\d{1,10}$/.test(id) || typeof text !== 'string') throw broken();
-    texts.set(Number(id), text);
+  for (const [name, text] of Object.entries(value)) {
+    const id = Number(name);
+    if (!(id >= 0 && id < 2 ** 32 && String(id) === name) || typeof text !== 'string') throw broken();
+    texts.set(id, text);
   }
   return texts;
 }

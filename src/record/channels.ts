@@ -145,7 +145,9 @@ export function channelOf(
   { channels }: Pick<Observation, 'channels'>,
   name: string,
 ): ChannelDigest | undefined {
-  return channels.find((one) => one.name === name);
+  // Indexed: this is asked of every prompt many times, before the engine has compiled anything.
+  for (let at = 0; at < channels.length; at++) if (channels[at]?.name === name) return channels[at];
+  return undefined;
 }
 
 /** How many ids, nats, tensors or bytes of text an observation has in a channel; 0 where it has none. */

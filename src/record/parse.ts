@@ -1,9 +1,9 @@
 import passSchema from '../../schema/pass.json' with { type: 'json' };
 import recordSchema from '../../schema/record.json' with { type: 'json' };
 import { UserError } from '../errors.ts';
-import { countOf } from './channels.ts';
+import { channelOf, countOf } from './channels.ts';
 import { sha256 } from './digest.ts';
-import { RECORD_SCHEMA } from './names.ts';
+import { PASS_KINDS, RECORD_SCHEMA } from './names.ts';
 import type { Given, Observation, Pass, RecordFile, RunRecord } from './schema.ts';
 import { inPass, packPass, wrongDigest } from './tree.ts';
 import { type Validate, validator } from './validate.ts';
@@ -30,7 +30,7 @@ export function parseRecord(text: string, where: string, readPass: ReadFile): Ru
     }),
   );
   const record = { ...head, observations };
-  const problem = inconsistency(record);
+  const problem = contradictionBelow(record);
   if (problem !== undefined) throw invalid(where, problem);
   return record;
 }
@@ -58,9 +58,19 @@ function parsePass(digest: string, where: string, place: string, readPass: ReadF
       where,
       `has another digest of its ${place} than its observations give: body ${digest} has other bytes than its name says`,
     );
+  const before = read.get(digest)?.deref();
+  if (before !== undefined) return before;
   const whole = `${where}, ${place},`;
-  return checked<readonly Given[]>(parsed(bytes.toString('utf8'), whole), ofPassFile, whole);
+  const given = checked<readonly Given[]>(parsed(bytes.toString('utf8'), whole), ofPassFile, whole);
+  read.set(digest, new WeakRef(given));
+  return given;
 }
+
+/**
+ * What files of passes hold, by their digest. Two records of the same bits name the same files: the second one's bytes
+ * are digested, and need not be read again. Nobody may change what was read.
+ */
+const read = new Map<string, WeakRef<readonly Given[]>>();
 
 /** Of a pass that observed nothing. */
 const NOTHING = sha256(packPass([]));
@@ -141,38 +151,37 @@ function contradictionAbove(head: RecordFile): string | undefined {
 }
 
 /** What a schema cannot say of the whole. Undefined when nothing contradicts anything. */
-function inconsistency(record: RunRecord): string | undefined {
-  const prompts = new Map(record.suite.prompts.map(({ id, input }) => [id, input]));
-  const texts = new Map(record.suite.texts.map(({ id, input }) => [id, input]));
-  const passes = new Map(
-    record.lifetimes.flatMap(({ lifetime, passes: held }) =>
-      held.map((pass) => [`${lifetime}/${pass.pass}`, { pass, ids: new Set(pass.groups.flat()) }] as const),
-    ),
-  );
-  const inputs = new Map<string, string>();
-  const seen = new Set<string>();
-  for (const one of record.observations) {
-    const asker = passes.get(`${one.lifetime}/${one.pass}`);
-    if (asker === undefined) return `has an observation of an unknown pass ${one.lifetime}/${one.pass}`;
-    const key = `${one.lifetime}/${one.pass}/${one.prompt}`;
-    if (seen.has(key)) return `has two observations of ${key}`;
-    seen.add(key);
-    const { pass, ids } = asker;
-    const problem = ofObservation(one, pass, prompts, texts);
-    if (problem !== undefined) return `has an observation of ${key} ${problem}`;
-    if (!ids.has(one.prompt)) return `has an observation of ${key} that the pass did not ask for`;
-    const asked = `${pass.kind}/${one.prompt}`;
-    if ((inputs.get(asked) ?? one.input) !== one.input)
-      return `has observations of \`${one.prompt}\` in ${pass.kind} passes that were asked otherwise`;
-    inputs.set(asked, one.input);
-  }
-  const asked = new Map([...prompts, ...texts]);
-  for (const [key, { pass }] of passes) {
-    const id = lacking(key, pass, seen, asked);
-    if (id !== undefined) return `has no observation of ${key}/${id}`;
-  }
-  const unhealthy = record.health.state === 'unhealthy';
-  return !unhealthy && record.observations.length === 0 ? 'has no observation at all' : undefined;
+function contradictionBelow({ suite, lifetimes, observations, health }: RunRecord): string | undefined {
+  const prompts = new Map(suite.prompts.map(({ id, input }) => [id, input]));
+  const texts = new Map(suite.texts.map(({ id, input }) => [id, input]));
+  /** By kind, what each prompt was asked first. */
+  const asked = new Map<string, Map<string, string>>(PASS_KINDS.map((kind) => [kind, new Map()]));
+  let next = 0;
+  for (const { lifetime, passes } of lifetimes)
+    for (const pass of passes) {
+      const key = `${lifetime}/${pass.pass}`;
+      const groups = pass.groups.flat();
+      const [ids, seen] = [new Set(groups), new Set<string>()];
+      const inputs = asked.get(pass.kind);
+      // They come pass by pass, as they were read.
+      for (; observations[next]?.pass === pass.pass && observations[next]?.lifetime === lifetime; next++) {
+        const one = observations[next] as Observation;
+        const { prompt, input } = one;
+        if (seen.has(prompt)) return `has two observations of ${key}/${prompt}`;
+        seen.add(prompt);
+        const problem = ofObservation(one, pass, prompts, texts);
+        if (problem !== undefined) return `has an observation of ${key}/${prompt} ${problem}`;
+        if (!ids.has(prompt)) return `has an observation of ${key}/${prompt} that the pass did not ask for`;
+        if ((inputs?.get(prompt) ?? input) !== input)
+          return `has observations of \`${prompt}\` in ${pass.kind} passes that were asked otherwise`;
+        inputs?.set(prompt, input);
+      }
+      if (pass.unavailable !== null) continue;
+      // Strangers, whose names the suite does not know, are not observed.
+      const lacking = groups.find((id) => !seen.has(id) && (prompts.has(id) || texts.has(id)));
+      if (lacking !== undefined) return `has no observation of ${key}/${lacking}`;
+    }
+  return health.state !== 'unhealthy' && observations.length === 0 ? 'has no observation at all' : undefined;
 }
 
 function ofPass({ groups, witness }: Pass): string | undefined {
@@ -192,9 +201,10 @@ function ofObservation(
   texts: Inputs,
 ): string | undefined {
   const { prompt, input, finishReason, channels } = observation;
-  const has = (name: string) => channels.some((channel) => channel.name === name);
-  const names = channels.map(({ name }) => name);
-  if (new Set(names).size !== names.length) return 'with a channel twice';
+  const has = (name: string) => channelOf(observation, name) !== undefined;
+  // The first of a name is found: of two, the second is not itself.
+  for (const channel of channels)
+    if (channelOf(observation, channel.name) !== channel) return 'with a channel twice';
   if (unavailable !== null) return 'in a pass that could not be done';
   if (kind === 'generate' && prompts.get(prompt) !== input) return 'with another input than its suite';
   if (kind === 'force' && !prompts.has(prompt)) return 'that its suite does not ask';
@@ -207,12 +217,6 @@ function ofObservation(
   if (countOf(observation, 'tokens') > 0 && has('logprobs') && countOf(observation, 'top-k') === 0)
     return 'without the best log-probabilities of its steps';
   return undefined;
-}
-
-/** A pass that was done observed all that it asked; strangers, whose names the suite does not know, apart. */
-function lacking(key: string, { groups, unavailable }: Pass, seen: ReadonlySet<string>, asked: Inputs) {
-  if (unavailable !== null) return undefined;
-  return groups.flat().find((id) => asked.has(id) && !seen.has(`${key}/${id}`));
 }
 
 function invalid(where: string, why: string, cause?: unknown): UserError {

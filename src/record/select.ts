@@ -21,8 +21,10 @@ export function passesOf(
 
 /** Observations of the passes that match, in the record's order. */
 export function observationsOf(record: RunRecord, which: Which): Observation[] {
-  const wanted = keys(record, which);
-  return record.observations.filter(({ lifetime, pass }) => wanted.has(`${lifetime}/${pass}`));
+  const wanted = passesOf(record, which);
+  return record.observations.filter((one) =>
+    wanted.some(({ lifetime, pass }) => lifetime.lifetime === one.lifetime && pass.pass === one.pass),
+  );
 }
 
 /** Lifetimes that computed more than a trace: those whose outcomes count. */
@@ -34,6 +36,3 @@ export function lifetimesOf(record: RunRecord): Lifetime[] {
 export function aloneOf(record: RunRecord, lifetime: string, kind: PassKind): Observation[] {
   return observationsOf(record, { lifetime, kind, arrangement: 'alone' });
 }
-
-const keys = (record: RunRecord, which: Which) =>
-  new Set(passesOf(record, which).map(({ lifetime, pass }) => `${lifetime.lifetime}/${pass.pass}`));

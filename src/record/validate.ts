@@ -7,13 +7,8 @@ export type JsonSchema = Readonly<Record<string, unknown>>;
 /** The first thing that is wrong with a value, and where, e.g. `at lifetimes[0].passes: is no array`. */
 export type Validate = (value: unknown) => string | undefined;
 
-interface Problem {
-  /** Keys and indices, the innermost first. */
-  readonly path: (string | number)[];
-  readonly what: string;
-}
-
-type Check = (value: unknown) => Problem | undefined;
+/** Gives the place within the value and what is wrong there, e.g. `[0].name: is no text`: nothing is made where all is well. */
+type Check = (value: unknown) => string | undefined;
 type Properties = Readonly<Record<string, unknown>>;
 
 /** Say nothing that could be checked, or what another keyword says too. */
@@ -27,7 +22,7 @@ export function validator(root: JsonSchema): Validate {
   const check = compiled(root);
   return (value) => {
     const problem = check(value);
-    return problem && `${placeOf(problem)}${problem.what}`;
+    return problem?.replace(/^(?:: |\.)?/, (lead) => (lead === ': ' ? '' : 'at '));
   };
 
   function compiled(schema: JsonSchema): Check {
@@ -38,6 +33,10 @@ export function validator(root: JsonSchema): Validate {
       ...(keywords.some((one) => OF_OBJECTS.has(one)) ? [ofObject(schema)] : []),
       ...keywords.filter((one) => !OF_OBJECTS.has(one)).map((one) => ofKeyword(schema, one)),
     ];
+    const [first, second, ...further] = checks;
+    if (first === undefined) return () => undefined;
+    if (second === undefined) return first;
+    if (further.length === 0) return (value) => first(value) ?? second(value);
     return (value) => {
       for (const one of checks) {
         const problem = one(value);
@@ -95,16 +94,18 @@ export function validator(root: JsonSchema): Validate {
     const further =
       typeof additionalProperties === 'object' ? compiled(additionalProperties as JsonSchema) : undefined;
     const ofNames = propertyNames === undefined ? undefined : compiled(propertyNames as JsonSchema);
+    const names = required as readonly string[];
     return (value) => {
       const object = value as Properties;
-      for (const key of required as readonly string[])
-        if (!Object.hasOwn(object, key)) return { path: [], what: `lacks \`${key}\`` };
-      for (const key of Object.keys(object)) {
+      for (const key of names) if (!Object.hasOwn(object, key)) return `: lacks \`${key}\``;
+      for (const key in object) {
         const one = checks.get(key) ?? further;
         if (one === undefined && additionalProperties === false)
-          return { path: [], what: `has an unrecognized key \`${key}\`` };
-        const problem = ofNames?.(key) ?? within(key, one?.(object[key]));
-        if (problem !== undefined) return problem;
+          return `: has an unrecognized key \`${key}\``;
+        const misnamed = ofNames?.(key);
+        if (misnamed !== undefined) return misnamed;
+        const problem = one?.(object[key]);
+        if (problem !== undefined) return `.${key}${problem}`;
       }
       return undefined;
     };
@@ -151,15 +152,16 @@ function ofType(type: string): Check {
 }
 
 function demand(holds: (value: unknown) => boolean, what: string): Check {
-  return (value) => (holds(value) ? undefined : { path: [], what });
+  const problem = `: ${what}`;
+  return (value) => (holds(value) ? undefined : problem);
 }
 
 function ofItems(check: Check): Check {
   return (value) => {
     const items = value as readonly unknown[];
     for (let i = 0; i < items.length; i++) {
-      const problem = within(i, check(items[i]));
-      if (problem !== undefined) return problem;
+      const problem = check(items[i]);
+      if (problem !== undefined) return `[${i}]${problem}`;
     }
     return undefined;
   };
@@ -168,7 +170,7 @@ function ofItems(check: Check): Check {
 /** What the first of them says where none holds. */
 function anyOf(checks: readonly Check[]): Check {
   return (value) => {
-    let first: Problem | undefined;
+    let first: string | undefined;
     for (const one of checks) {
       const problem = one(value);
       if (problem === undefined) return undefined;
@@ -176,20 +178,6 @@ function anyOf(checks: readonly Check[]): Check {
     }
     return first;
   };
-}
-
-function within(key: string | number, problem: Problem | undefined): Problem | undefined {
-  problem?.path.push(key);
-  return problem;
-}
-
-function placeOf({ path }: Problem): string {
-  const place = path
-    .toReversed()
-    .map((key) => (typeof key === 'number' ? `[${key}]` : `.${key}`))
-    .join('')
-    .replace(/^\./, '');
-  return place === '' ? '' : `at ${place}: `;
 }
 
 const lengthOf = (value: unknown) => (value as { readonly length: number }).length;

@@ -1,6 +1,5 @@
 import { countOf } from '../../record/channels.ts';
 import type { Lifetime, Observation, Pass, PassKind, RunRecord } from '../../record/schema.ts';
-import { observationsOf } from '../../record/select.ts';
 import type { Side } from '../../record/side.ts';
 import type { RequestWitness } from '../../record/witness.ts';
 import type { Pair, Pairing } from '../types.ts';
@@ -16,14 +15,14 @@ export interface Seen {
   readonly requests: ReadonlyMap<string, RequestWitness> | undefined;
 }
 
-function seen(record: RunRecord, lifetime: Lifetime, pass: Pass): Seen {
-  const { kind, arrangement, pass: name, witness } = pass;
-  const given = observationsOf(record, { lifetime: lifetime.lifetime, kind, arrangement });
+function seen(record: RunRecord, { lifetime }: Lifetime, pass: Pass): Seen {
+  const { requests } = pass.witness;
+  const given = record.observations.filter((one) => one.pass === pass.pass && one.lifetime === lifetime);
   return {
-    lifetime: lifetime.lifetime,
+    lifetime,
     pass,
-    observations: new Map(given.filter((one) => one.pass === name).map((one) => [one.prompt, one])),
-    requests: witness.requests === null ? undefined : new Map(witness.requests.map((one) => [one.id, one])),
+    observations: new Map(given.map((one) => [one.prompt, one])),
+    requests: requests === null ? undefined : new Map(requests.map((one) => [one.id, one])),
   };
 }
 
