@@ -207,6 +207,29 @@ class HooksTest(unittest.TestCase):
         (told,) = hooks.remove()["a"]
         self.assertEqual((told["name"], told["nans"]), ("Broken", 2 * (1 + 1 + 2)))
 
+    def test_each_tensor_of_an_output_counts(self) -> None:
+        import torch
+        from deterministic_ml.engines.vllm.hooks import Hooks, Rows
+
+        class Pair(torch.nn.Module):
+            def forward(self, x: torch.Tensor, y: torch.Tensor) -> Any:
+                return x, {"residual": y}
+
+        def run(*pairs: tuple[list[float], list[float]]) -> Any:
+            hooks = Hooks(module := Pair())
+            hooks.expect("a", 2)
+            first = 0
+            for x, y in pairs:
+                hooks.step([Rows("a", 0, len(x), first)], len(x))
+                module(torch.tensor(x), torch.tensor(y))
+                first += len(x)
+            return hooks.remove()["a"]
+
+        whole = run(([1, 2], [3, 4]))
+        self.assertEqual(run(([1], [3]), ([2], [4])), whole)
+        for other in (run(([1, 2], [3, 5])), run(([0, 2], [3, 4])), run(([3, 4], [1, 2]))):
+            self.assertNotEqual(other, whole)
+
     def test_hooks_are_gone(self) -> None:
         self.whole()
         for module in self.model.modules():
@@ -242,6 +265,7 @@ class RunnersTest(unittest.TestCase):
 
             def __init__(self) -> None:
                 self.model = torch.nn.ReLU()
+                self.model.add_module("further", torch.nn.Tanh())
 
             def get_model(self) -> Any:
                 return self.model
@@ -251,7 +275,10 @@ class RunnersTest(unittest.TestCase):
                                      num_computed_prefill_tokens_np=np.array([first]))  # fmt: skip
 
             def execute_model(self, first: int | None) -> Any:
-                if first is not None:
+                if first is None:
+                    # Steps of the engine's own, such as to warm up.
+                    self.model.further(torch.ones(2, 3))
+                else:
                     self.prepare_inputs(first)
                 return self.model(torch.ones(2, 3))
 
@@ -261,7 +288,7 @@ class RunnersTest(unittest.TestCase):
         for first in (0, None, 2, None):
             self.assertEqual(runner.execute_model(first).shape, (2, 3))
         (told,) = tracing.end()["a"]
-        self.assertEqual(told["name"], "ReLU")
+        self.assertEqual(told["name"], "ReLU", "and nothing of steps that are nobody's")
         self.assertEqual(set(vars(runner)), {"model"}, "the class's own methods are back")
 
         spread = Runner()

@@ -16,13 +16,11 @@ class Tracing:
         self._runner = runner
         self._hooks = Hooks(runner.get_model())
         self._wrapped: list[str] = []
-        # In between, the engine may run steps that are nobody's.
-        self._around("execute_model", before=lambda: self._hooks.step([], 0))
         if hasattr(runner, "input_batch"):
-            self._around("_prepare_inputs", after=lambda _: self._hooks.step(*rows_of_runner(runner)))
+            self._after("_prepare_inputs", lambda _: self._hooks.step(*rows_of_runner(runner)))
         elif getattr(runner, "pcp_manager", None) is None:
             # Model Runner V2, unless it deals the tokens of a prompt out to several devices.
-            self._around("prepare_inputs", after=lambda batch: self._hooks.step(*rows_of_batch(batch)))
+            self._after("prepare_inputs", lambda batch: self._hooks.step(*rows_of_batch(batch)))
 
     def expect(self, requests: dict[str, int]) -> None:
         """The engine's id of each request that is digested, and of how many tokens it is."""
@@ -35,15 +33,12 @@ class Tracing:
             delattr(self._runner, name)
         return self._hooks.remove()
 
-    def _around(
-        self, name: str, before: Callable[[], None] = lambda: None, after: Callable[[Any], None] = lambda _: None
-    ) -> None:
+    def _after(self, name: str, tell: Callable[[Any], None]) -> None:
         original = getattr(self._runner, name)
 
         def watched(*args: Any, **kwargs: Any) -> Any:
-            before()
             result = original(*args, **kwargs)
-            after(result)
+            tell(result)
             return result
 
         setattr(self._runner, name, watched)
