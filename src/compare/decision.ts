@@ -15,11 +15,11 @@ export interface Item {
 }
 
 /** Item -> index of its outcome, the baseline's own first; and how many of the indices are the baseline's. */
-type Outcomes = ReadonlyMap<string, { readonly index: number; readonly known: boolean }>;
+type Numbered = ReadonlyMap<string, { readonly index: number; readonly known: boolean }>;
 
 export interface Census {
   /** In this run's order, what each lifetime gave. */
-  readonly lifetimes: readonly { readonly lifetime: string; readonly outcomes: Outcomes }[];
+  readonly lifetimes: readonly { readonly lifetime: string; readonly outcomes: Numbered }[];
 }
 
 /** Gives every observation of this run the number of its outcome. */
@@ -56,7 +56,7 @@ export async function census(
 }
 
 /** A lifetime is known where each of its outcomes is one that the baseline has. */
-export const isKnown = (outcomes: Outcomes) => [...outcomes.values()].every(({ known }) => known);
+export const isKnown = (outcomes: Numbered) => [...outcomes.values()].every(({ known }) => known);
 
 /** Whether what differs is this engine's new way or one of several. */
 export function decide({ lifetimes }: Census, baselineLifetimes: number): Decision {

@@ -8,7 +8,7 @@ import { find } from './relations/witness.ts';
 import type { Size } from './types.ts';
 
 /** Kinds of pass whose tokens are known, so that there is a distance. */
-export type Known = 'force' | 'score';
+export type KnownKind = 'force' | 'score';
 
 /** Fewer positions give an rms that says little: 128 separate int8 weights from rounding in every simulated run. */
 const MIN_POSITIONS = 128;
@@ -22,7 +22,7 @@ const SLACK = 1.5;
  */
 export class Envelope {
   readonly #side: Side;
-  readonly #bounds = new Map<Known, Promise<number | null>>();
+  readonly #bounds = new Map<KnownKind, Promise<number | null>>();
   #floor: Promise<number | null> | undefined;
 
   constructor(side: Side) {
@@ -36,7 +36,7 @@ export class Envelope {
   }
 
   /** 1.5 x the largest distance between two lifetimes; null with fewer than three. */
-  boundNats(kind: Known): Promise<number | null> {
+  boundNats(kind: KnownKind): Promise<number | null> {
     const bound = this.#bounds.get(kind) ?? boundOf(this.#side, kind);
     this.#bounds.set(kind, bound);
     return bound;
@@ -62,7 +62,7 @@ async function floorOf(side: Side): Promise<number | null> {
   return null;
 }
 
-async function boundOf(side: Side, kind: Known): Promise<number | null> {
+async function boundOf(side: Side, kind: KnownKind): Promise<number | null> {
   const { record } = side;
   const lifetimes = lifetimesOf(record)
     .map(({ lifetime }) => new Map(aloneOf(record, lifetime, kind).map((one) => [one.prompt, one])))
@@ -100,7 +100,7 @@ async function gaugePair(
 }
 
 /** What a relation's known sequences are apart, by kind of pass. */
-export type Gauges = Readonly<Record<Known, Gauge>>;
+export type Gauges = Readonly<Record<KnownKind, Gauge>>;
 
 /** The size of what differs in the scores; null where none was scored, all bits agree or no number tells it. */
 export async function sizeOf({ score }: Gauges, envelope: Envelope, bound: boolean): Promise<Size | null> {
@@ -131,7 +131,7 @@ export async function withinEnvelope(
   decoded: boolean,
 ): Promise<Within> {
   const unknown = (evidence: string): Within => ({ kind: 'unknown', evidence });
-  const kinds: readonly Known[] = decoded ? ['score', 'force'] : ['score'];
+  const kinds: readonly KnownKind[] = decoded ? ['score', 'force'] : ['score'];
   const told: string[] = [];
   for (const kind of kinds) {
     const gauge = gauges[kind];

@@ -20,7 +20,7 @@ export interface ReadyPass {
 }
 
 /** What a pass gave. */
-export interface Measured {
+export interface PassResult {
   readonly pass: Pass;
   readonly observations: readonly Observation[];
 }
@@ -33,7 +33,7 @@ export async function runPass(
   session: Session,
   { command, lifetime, arrangement, inputs }: ReadyPass,
   addBody: (channels: readonly Channel[]) => Promise<string>,
-): Promise<Measured> {
+): Promise<PassResult> {
   const { pass, kind, requests, groups } = command;
   const observations: Observation[] = [];
   session.send(command);

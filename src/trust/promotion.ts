@@ -50,7 +50,7 @@ export function heldTo(
 }
 
 /** `view` is what the report shows of the baseline, until a record that is stored has its key. */
-export type Decision = { readonly view: BaselineView } & (
+export type Promotion = { readonly view: BaselineView } & (
   | { readonly kind: 'keep' }
   /** `byMerge`: the reason is one that the suite gives, so that a merged pull request brought it. */
   | { readonly kind: 'store'; readonly reason: string; readonly byMerge: boolean }
@@ -71,7 +71,7 @@ export interface Candidate {
 }
 
 /** Whether the record becomes the baseline, and if not, why not. */
-export function decide(candidate: Candidate): Decision {
+export function decide(candidate: Candidate): Promotion {
   const { relations, trusted, stores, suite, store, request } = candidate;
   const before = trusted.kind === 'found' ? trusted : undefined;
   const broken = relations.find(
@@ -130,10 +130,10 @@ function hasDrifted(relations: readonly RelationResult[], policy: Suite['policy'
   return conclusion === 'drift' && verdict === 'pass';
 }
 
-const refused = (reason: string): Decision => ({ kind: 'keep', view: { kind: 'not-stored', reason } });
+const refused = (reason: string): Promotion => ({ kind: 'keep', view: { kind: 'not-stored', reason } });
 
 /** What the findings are shown with before the key is known. */
-const stored = (reason: string, byMerge: boolean): Decision => ({
+const stored = (reason: string, byMerge: boolean): Promotion => ({
   kind: 'store',
   reason,
   byMerge,

@@ -6,7 +6,15 @@ import { same } from '../../../src/compare/ties.ts';
 import type { Agreement } from '../../../src/compare/types.ts';
 import type { Observation } from '../../../src/record/schema.ts';
 import { REQUIREMENTS, type Requirement } from '../../../src/suite/schema.ts';
-import { type Bits, body, modules, observation, side, withChannel } from '../support/records.ts';
+import {
+  type Bits,
+  body,
+  modules,
+  observation,
+  side,
+  withChannel,
+  withoutChannel,
+} from '../support/records.ts';
 
 const of = (bits: Bits = {}, pass = 'generate-1') => observation('a', body(bits), { pass });
 const TOP: Bits = {
@@ -72,6 +80,82 @@ test('a tie at one step hides no difference at another', async () => {
   const before = made(row(1, -9), row(2, -9));
   assert.equal(await equal(before, made(row(5, -9), row(2, -9))), true);
   assert.equal(await equal(before, made(row(5, -9), row(2, -8))), false);
+});
+
+describe('channels are ranked:', () => {
+  const whole = observation('a', { ...body(), modules: modules({ m: 'x' }) }, { pass: 'generate-1' });
+  /** As if an engine's own. */
+  const own: Observation = {
+    ...whole,
+    channels: [
+      ...whole.channels,
+      ...['tensors', 'router'].map((name) => ({
+        name,
+        count: 1,
+        sha256: 'a'.repeat(64),
+        nans: 0,
+        blake2b: null,
+      })),
+    ],
+  };
+  const AGREEMENTS = [
+    ['prompt-tokens', 'inputs-differ'],
+    ['tokens', 'tokens-differ'],
+    ['text', 'text-differs'],
+    ['logprobs', 'logprobs-differ'],
+    ['top-k', 'logprobs-differ'],
+    ['modules', 'modules-differ'],
+    ['tensors', 'modules-differ'],
+    ['router', 'modules-differ'],
+  ] as const;
+  const differing = (names: readonly string[]) =>
+    names.reduce((one, name) => withChannel(one, name, { sha256: 'f'.repeat(64) }), own);
+
+  for (const [at, [name, expected]] of AGREEMENTS.entries())
+    test(`\`${name}\` alone, and before all that come after it`, () => {
+      assert.equal(agreement(own, differing([name])).agreement, expected);
+      const after = AGREEMENTS.slice(at).map(([other]) => other);
+      assert.equal(agreement(own, differing(after)).agreement, expected);
+      assert.equal(sameOutcome(own, differing([name]), 'identical'), false);
+    });
+
+  test('a channel that one side lacks is named, whichever side it is', () => {
+    for (const [name] of AGREEMENTS) {
+      const without = withoutChannel(own, name);
+      assert.deepEqual(agreement(own, without).unmeasured, [name]);
+      assert.deepEqual(agreement(without, own).unmeasured, [name]);
+    }
+  });
+
+  test('what others hold already may be lacking, and nothing else', () => {
+    for (const [name] of AGREEMENTS) {
+      const found = agreement(own, withoutChannel(own, name));
+      const told = name === 'top-k' || name === 'modules';
+      assert.equal(found.agreement, told ? 'identical' : 'unmeasured', name);
+      assert.equal(found.reason, told ? null : `only one of the two has \`${name}\``);
+    }
+  });
+
+  test('a difference counts although another channel is lacking, and the lacking one is named beside it', () => {
+    const found = agreement(own, withoutChannel(differing(['tokens']), 'text'));
+    assert.equal(found.agreement, 'tokens-differ');
+    assert.deepEqual(found.unmeasured, ['text']);
+  });
+
+  test('another k is no drift, and is named', () => {
+    const found = agreement(own, withChannel(own, 'top-k', { count: 9, sha256: 'f'.repeat(64) }));
+    assert.deepEqual(found, { agreement: 'identical', reason: null, unmeasured: ['top-k'] });
+  });
+
+  test('two that share nothing but what was asked measured nothing', () => {
+    const only = (...names: readonly string[]): Observation => ({
+      ...own,
+      channels: own.channels.filter(({ name }) => name === 'prompt-tokens' || names.includes(name)),
+    });
+    assert.equal(agreement(only(), only()).agreement, 'unmeasured');
+    assert.equal(agreement(only('modules'), only('top-k')).agreement, 'unmeasured');
+    assert.equal(agreement(only('text'), only('text')).agreement, 'identical');
+  });
 });
 
 describe('traces', () => {
