@@ -91,7 +91,7 @@ ${[...new Set(all.map(kindOf))]
 
 ## What it does not show
 
-- Bits that nothing noticed may still matter for other texts: ${list(all.filter((one) => !isNoticed(one)))}.
+- Bits that nothing noticed may still matter for other texts. Here: ${list(all.filter((one) => !isNoticed(one)))}.
 - One small dense model, on a CPU, in one thread: no mixture of experts, no quantised weights, no tensor parallelism.
 - A bit of the checkpoint, as it is read: in float32 the lowest bit of a bfloat16 weight is no longer the lowest.
 - Two short prompts and two passages. A row of the embedding that no token of them reads shows in logits alone.
@@ -109,7 +109,7 @@ const kindOf = ({ tensor }: Flipped) =>
 
 const list = (missed: readonly Flipped[]) =>
   missed.length === 0
-    ? 'there were none'
+    ? 'there are none'
     : missed
         .map(({ dtype, tensor, index, bit }) => `bit ${bit} of \`${tensor}\` at ${index} in ${dtype}`)
         .join(', ');
