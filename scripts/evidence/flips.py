@@ -88,7 +88,7 @@ class Flips:
                         user.quant_method.process_weights_after_loading(user)
 
     def _read(self, tensor: str, flip: dict[str, Any] | None) -> Any:
-        from .vllm.perturb.weights import WeightBit
+        from .common.weights import WeightBit
 
         weight = self._weights.get_tensor(tensor)
         if flip is None or flip["tensor"] != tensor:

@@ -40,6 +40,8 @@ export const Witness = z.strictObject({
   /** Prompt tokens taken from the prefix cache. */
   cachedTokens: count.nullable(),
   preemptions: count.nullable(),
+  /** Rows of its forward passes that belong to no token of a request; left out where the engine does not tell. */
+  padding: count.optional(),
   /** Every request, observed or not, in the order of its submission; null where the scheduler cannot be watched. */
   requests: z.array(RequestWitness).nullable(),
 });

@@ -12,7 +12,7 @@ import support  # noqa: F401
 if TYPE_CHECKING:
     import torch
     from deterministic_ml.engines.observation import Digest
-    from deterministic_ml.engines.vllm.hooks import Hooks
+    from deterministic_ml.engines.common.hooks import Hooks
 
 WIDTH, VOCABULARY = 8, 11
 
@@ -87,7 +87,7 @@ class HooksTest(unittest.TestCase):
     ) -> dict[str, list[Digest]]:
         """Steps of (request, from its token, to its token); `a` is expected, others are not."""
         import torch
-        from deterministic_ml.engines.vllm.hooks import Hooks, Rows
+        from deterministic_ml.engines.common.hooks import Hooks, Rows
 
         hooks = Hooks(self.model)
         hooks.expect("a", limit or len(TOKENS["a"]))
@@ -177,7 +177,7 @@ class HooksTest(unittest.TestCase):
 
     def test_a_batch_of_one(self) -> None:
         import torch
-        from deterministic_ml.engines.vllm.hooks import Hooks, Rows
+        from deterministic_ml.engines.common.hooks import Hooks, Rows
 
         def run(*shape: int) -> Any:
             hooks = Hooks(module := torch.nn.ReLU())
@@ -192,7 +192,7 @@ class HooksTest(unittest.TestCase):
 
     def test_nans_are_counted_in_the_rows_of_the_request_alone(self) -> None:
         import torch
-        from deterministic_ml.engines.vllm.hooks import Hooks, Rows
+        from deterministic_ml.engines.common.hooks import Hooks, Rows
 
         class Broken(torch.nn.Module):
             def forward(self, x: torch.Tensor) -> Any:

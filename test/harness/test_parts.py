@@ -179,7 +179,7 @@ class FingerprintTest(unittest.TestCase):
 @unittest.skipIf(importlib.util.find_spec("transformers") is None, "NEEDS transformers: run with the engine's Python")
 class ClockTest(unittest.TestCase):
     def test_chat_templates_see_the_frozen_clock_and_then_the_real_one(self) -> None:
-        from deterministic_ml.engines.vllm.prompts import frozen
+        from deterministic_ml.engines.common.clock import frozen
         from transformers.utils.chat_template_utils import render_jinja_template
 
         def render() -> str:

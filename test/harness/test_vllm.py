@@ -16,7 +16,8 @@ import support  # noqa: F401
 from deterministic_ml.engines.observation import Digest
 from deterministic_ml.engines.vllm import tracing
 from deterministic_ml.engines.vllm.passes import force, trace
-from deterministic_ml.engines.vllm.perturb import files, perturbing, weights
+from deterministic_ml.engines.common import files, weights
+from deterministic_ml.engines.vllm.perturb import perturbing
 from deterministic_ml.engines.vllm.watch import Watch
 from deterministic_ml.harness.errors import HarnessError
 

@@ -1,8 +1,9 @@
 import type { EngineSpec } from './spec.ts';
+import { transformers } from './transformers.ts';
 import { vllm } from './vllm.ts';
 
 /** Every engine that a suite can name. */
-export const engines: readonly EngineSpec[] = [vllm];
+export const engines: readonly EngineSpec[] = [vllm, transformers];
 
 /** The one of a name that the suite's schema let pass. */
 export function engineNamed(name: string): EngineSpec {

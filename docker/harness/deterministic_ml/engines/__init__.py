@@ -12,7 +12,7 @@ from ..harness.channel import Command, Progress
 from ..harness.errors import HarnessError
 from .observation import Pass
 
-ENGINES = ("vllm",)
+ENGINES = ("vllm", "transformers")
 
 
 class Running(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..observation import Digest
-from .hooks import Hooks, Rows
+from ..common.hooks import Hooks, Rows
 
 
 class Tracing:

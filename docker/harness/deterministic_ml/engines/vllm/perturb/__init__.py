@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ....harness.errors import HarnessError
-from . import files, weights
+from ...common import files
+from ...common.weights import CHANGES
+from . import weights
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,13 @@ def perturbing(perturbation: Mapping[str, Any] | None, model: str, scratch: Path
         yield Perturbed(model, lambda _: None)
     elif perturbation["kind"] in files.EDITS:
         edit = files.EDITS[perturbation["kind"]](Path(model))
-        yield Perturbed(str(files.overlay(Path(model), edit, scratch)), edit.told)
-    elif perturbation["kind"] in weights.CHANGES:
+        yield Perturbed(
+            str(files.overlay(Path(model), edit, scratch)),
+            lambda llm: edit.told(
+                files.Loaded(llm.get_tokenizer(), str(llm.llm_engine.vllm_config.model_config.hf_text_config))
+            ),
+        )
+    elif perturbation["kind"] in CHANGES:
         # The weights are read in the workers, which may be processes of their own.
         os.environ[weights.VARIABLE] = json.dumps(perturbation)
         try:

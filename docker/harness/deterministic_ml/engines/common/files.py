@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ....harness.errors import HarnessError
+from ...harness.errors import HarnessError
 
-# As an expression: around a block, Jinja as vLLM uses it drops spaces of the template's text.
+# As an expression: around a block, Jinja as engines use it drops spaces of the template's text.
 _SPACE = "{{ ' ' }}"
 
 # The commonest English word after a space, as byte-level and as SentencePiece's vocabularies write it.
@@ -19,15 +19,24 @@ _SENTENCE = "It is the first of the month."
 
 
 @dataclass(frozen=True)
+class Loaded:
+    """What an engine made of a model's files."""
+
+    tokenizer: Any
+    # The configuration as text.
+    config: str
+
+
+@dataclass(frozen=True)
 class Edit:
     # File of the model -> its new content.
     files: Mapping[str, str]
     words: str
-    # Whether it reached the engine (an `LLM`).
-    reached: Callable[[Any], bool]
+    # Whether it reached the engine.
+    reached: Callable[[Loaded], bool]
 
-    def told(self, llm: Any) -> str:
-        if not self.reached(llm):
+    def told(self, loaded: Loaded) -> str:
+        if not self.reached(loaded):
             raise HarnessError("engine-failed", f"the engine does not use what was perturbed ({self.words})")
         return self.words
 
@@ -62,7 +71,7 @@ def chat_template_space(model: Path) -> Edit:
     if not files:
         raise HarnessError("engine-failed", f"{model} has no chat template to perturb")
     words = f"{' and '.join(files)}: a space before all that is rendered"
-    return Edit(files, words, lambda llm: _SPACE in str(getattr(llm.get_tokenizer(), "chat_template", None)))
+    return Edit(files, words, lambda loaded: _SPACE in str(getattr(loaded.tokenizer, "chat_template", None)))
 
 
 def tokenizer_merge(model: Path) -> Edit:
@@ -84,7 +93,7 @@ def tokenizer_merge(model: Path) -> Edit:
     return Edit(
         {"tokenizer.json": json.dumps(content, ensure_ascii=False)},
         words,
-        lambda llm: token not in llm.get_tokenizer().encode(_SENTENCE),
+        lambda loaded: token not in loaded.tokenizer.encode(_SENTENCE),
     )
 
 
@@ -100,10 +109,8 @@ def rope_theta(model: Path) -> Edit:
     for holder in found:
         holder["rope_theta"] = after
 
-    def reached(llm: Any) -> bool:
-        return str(after) in str(llm.llm_engine.vllm_config.model_config.hf_text_config)
-
-    return Edit({"config.json": json.dumps(content)}, f"config.json: rope_theta {before} → {after}", reached)
+    words = f"config.json: rope_theta {before} → {after}"
+    return Edit({"config.json": json.dumps(content)}, words, lambda loaded: str(after) in loaded.config)
 
 
 def file_times(model: Path) -> Edit:

@@ -1,0 +1,93 @@
+"""From the `load` command to a model in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...harness.channel import Command
+from ...harness.errors import HarnessError, explain
+from ..common import files
+from ..common.weights import CHANGES
+from .arguments import Arguments, parse
+from .engine import Transformers
+
+
+def load_engine(model: str, command: Command, scratch: Path) -> Transformers:
+    args, dropped = parse(command["args"], command["defaults"])
+    perturbation: Mapping[str, Any] | None = command["perturbation"]
+    edit = None if perturbation is None else _edit(perturbation, Path(model))
+    folder = Path(model) if edit is None else files.overlay(Path(model), edit, scratch)
+    try:
+        tokenizer, loaded = _load(str(folder), args)
+        perturbed = _perturb(loaded, perturbation) if edit is None and perturbation is not None else None
+    except HarnessError:
+        raise
+    except Exception as error:
+        raise _refusal(error) or explain(error) from error
+    if edit is not None:
+        perturbed = edit.told(files.Loaded(tokenizer, str(loaded.config)))
+    return Transformers(loaded, tokenizer, args, dropped, perturbed)
+
+
+def _edit(perturbation: Mapping[str, Any], model: Path) -> files.Edit | None:
+    kind = perturbation["kind"]
+    if kind in files.EDITS:
+        return files.EDITS[kind](model)
+    if kind not in CHANGES:
+        raise HarnessError("protocol-violation", f"this harness knows no perturbation `{kind}`")
+    return None
+
+
+def _load(folder: str, args: Arguments) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from ... import v1
+
+    if args.deterministic_algorithms:
+        v1.set_deterministic(args.seed)
+    else:
+        torch.manual_seed(args.seed)
+    torch.backends.cuda.matmul.allow_tf32 = args.allow_tf32
+    torch.backends.cudnn.allow_tf32 = args.allow_tf32
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    model = AutoModelForCausalLM.from_pretrained(
+        folder,
+        dtype=args.dtype if args.dtype == "auto" else getattr(torch, args.dtype),
+        attn_implementation=args.attn_implementation,
+        local_files_only=True,
+        trust_remote_code=False,
+        use_safetensors=True,
+    )
+    device = args.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return tokenizer, model.eval().to(device)
+
+
+def _perturb(model: Any, perturbation: Mapping[str, Any]) -> str:
+    """Changes the weights in place, and says in words what was changed."""
+    import torch
+
+    change = CHANGES[perturbation["kind"]](perturbation)
+    layers = int(model.config.get_text_config().num_hidden_layers)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            changed = change.apply(name, weight, layers)
+            if changed is not weight:
+                weight.copy_(changed)
+    if change.told is None:
+        raise HarnessError("engine-failed", "no weight fits the perturbation: none changed")
+    return change.told
+
+
+def _refusal(error: Exception) -> HarnessError | None:
+    """What is wrong with the arguments rather than with the engine."""
+    message = str(error)
+    if isinstance(error, (ValueError, ImportError)) and "attn" in message.lower():
+        return HarnessError("engine-rejected", f"attn_implementation: {message}")
+    if isinstance(error, (RuntimeError, AssertionError)) and "device" in message.lower():
+        return HarnessError("engine-rejected", f"device: {message}")
+    return None

@@ -1,0 +1,43 @@
+import type { EngineSpec } from './spec.ts';
+
+/** Each default with its reason; names as in docker/harness/deterministic_ml/engines/transformers/arguments.py. */
+export const transformers: EngineSpec = {
+  name: 'transformers',
+  what: 'plain PyTorch with the models of transformers, on a GPU or a CPU',
+  image: 'huggingface/transformers-pytorch-gpu',
+  args: {
+    seed: 0,
+    // PyTorch then takes algorithms that repeat, and warns where it has none.
+    deterministic_algorithms: true,
+    // Rounds matrix products to 10 bits on some cards and not on others.
+    allow_tf32: false,
+  },
+  // Nothing is ever compiled.
+  tracing: {},
+  prefixCaching: {},
+  environment: {
+    PYTHONHASHSEED: '0',
+    // cuBLAS reads it when it starts: with it, a product is the same each time.
+    CUBLAS_WORKSPACE_CONFIG: ':4096:8',
+    TORCHINDUCTOR_DETERMINISTIC: '1',
+  },
+  variables: ['TRANSFORMERS_'],
+  offline: {},
+  caches: {},
+  batchInvariant: () => false,
+  kinds: ['generate', 'force', 'score', 'trace'],
+  facts: {
+    compiled: () => ({ is: false, by: 'the engine compiles nothing' }),
+    speculation: () => undefined,
+  },
+  memory: ['max_batch_size', 'max_model_len'],
+  changes: {
+    fp8KvCache: () => 'the engine keeps keys and values in the model’s own format',
+    chunkedPrefill: { prefill_chunk_size: 64 },
+    attention: (_cpu, { attn_implementation: now }) => ({
+      attn_implementation: now === 'eager' ? 'sdpa' : 'eager',
+    }),
+    threads: {},
+    logging: { TRANSFORMERS_VERBOSITY: 'debug' },
+  },
+};
