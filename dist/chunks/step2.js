@@ -1,1 +1,1 @@
-export{a as publishSummary}from"./step.js";
+export{t as addSummary}from"./step.js";

@@ -271,7 +271,10 @@ describe('a baseline that somebody made by hand', () => {
     const record = structuredClone((await openRecord(stored)).record);
     await change(record, stored);
     // Whoever can write to the store can count digests too.
-    if (grows) Object.assign(record, withTree(record));
+    if (grows) {
+      const { lifetimes, digest } = withTree(record);
+      Object.assign(record, { lifetimes, digest });
+    }
     const json = await rewriteRecord(stored, record);
     await edit(join(stored, 'baseline.json'), (text) => {
       const forged = JSON.parse(text) as BaselineMeta;
@@ -357,7 +360,7 @@ describe('a baseline that somebody made by hand', () => {
     ],
     [
       'a body that is cut short, under the name that belongs to it',
-      /has \d+ bytes where its header says \d+/,
+      /has \d+ bytes where \d+ or more belong/,
       async ({ observations: [first] }, folder) => {
         const one = taken(first);
         const bytes = (await readFile(join(folder, 'bodies', one.body))).subarray(0, -4);
@@ -440,7 +443,7 @@ describe('a baseline that somebody made by hand', () => {
     ],
     [
       'a record of another schema',
-      /schema/,
+      /is a `deterministic-ml\/record\/v3`, and this version reads `deterministic-ml\/record\/v2`/,
       (record) => {
         Object.assign(record, { schema: 'deterministic-ml/record/v3' });
       },

@@ -108,16 +108,15 @@ describe('a difference from the baseline', () => {
     assert.deepEqual(agreements.sort(), [
       'force/one identical',
       'generate/one identical',
-      'score/one identical',
-      'trace/trace modules-differ',
+      'score/one modules-differ',
     ]);
     assert.equal(relationOf(report, 'baseline').decision?.of, 3);
     assert.match(
       outcome.log,
       /first different module: model\.layers\.0 \(2 of 4 differ; 2 ran before it and agree\)/,
     );
-    assert.match(outcome.log, /Drift: none of 1 prompts, but modules that were traced,/);
-    assert.equal(outcome.outputs['drift-count'], '0');
+    assert.match(outcome.log, /Drift: 1 of 1 prompts \(a hash of the text sees none of them\)/);
+    assert.equal(outcome.outputs['drift-count'], '1');
     const placed = outcome.commands.filter(({ properties }) => properties['file'] === 'determinism.yml');
     assert.equal(placed.length, 1);
     assert.match(placed[0]?.data ?? '', /first different module: model\.layers\.0 /);
@@ -293,12 +292,8 @@ describe('`depth: score`', () => {
     const outcome = await check(runner, SCORED);
     const report = await reportOf(outcome);
     assert.equal(report.conclusion, 'reproduced', outcome.log);
-    assert.deepEqual(await kindsOf(outcome), ['score', 'trace']);
-    assert.deepEqual([...findingsOf(report, 'baseline').keys()].sort(), [
-      'score/one',
-      'score/passage',
-      'trace/trace',
-    ]);
+    assert.deepEqual(await kindsOf(outcome), ['score']);
+    assert.deepEqual([...findingsOf(report, 'baseline').keys()].sort(), ['score/one', 'score/passage']);
     for (const what of ['decode', 'greedy sampling', 'stop conditions']) {
       const part = report.coverage.find((one) => one.what === what);
       assert.equal(part?.exercised, false, what);
@@ -311,7 +306,7 @@ describe('`depth: score`', () => {
     const told = await reportOf(drifted);
     assert.equal(told.conclusion, 'drift', drifted.log);
     assert.equal(relationOf(told, 'baseline').decision?.of, 3);
-    assert.deepEqual(await kindsOf(drifted), ['score', 'trace']);
+    assert.deepEqual(await kindsOf(drifted), ['score']);
     assert.match(drifted.log, /Drift: 2 of 2 prompts and texts \(no text was compared\)/);
   });
 
@@ -320,7 +315,7 @@ describe('`depth: score`', () => {
     await using runner = await withBaseline(full);
     const outcome = await check(runner, { ...full, depth });
     assert.equal(outcome.outputs['conclusion'], 'reproduced', outcome.log);
-    assert.deepEqual(await kindsOf(outcome), ['score', 'trace']);
+    assert.deepEqual(await kindsOf(outcome), ['score']);
   });
 });
 
