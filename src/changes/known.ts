@@ -60,7 +60,7 @@ export const perturbations: readonly Known[] = [
   ),
   real('cpu-capability', 'kernels for another instruction set', LONGER, false, (subject) =>
     isCpu(subject)
-      ? withEnvironment(subject, { ATEN_CPU_CAPABILITY: 'avx2' })
+      ? withEnvironment(subject, { ATEN_CPU_CAPABILITY: otherCapability(subject) })
       : 'the engine computes on a GPU',
   ),
   real('batching', 'requests served together', 'prompts of several lengths', false, (subject) => ({
@@ -158,6 +158,10 @@ function halfOfCores({ fingerprint }: Subject): number {
   const { cores } = fingerprint.ambient.cpu;
   return typeof cores === 'number' ? Math.max(1, Math.floor(cores / 2)) : 1;
 }
+
+/** Of PyTorch's kernels, those that it would not take here. */
+const otherCapability = ({ fingerprint }: Subject) =>
+  fingerprint.ambient.cpu.capability === 'AVX2' ? 'default' : 'avx2';
 
 /** @param args or why the engine has none for it */
 function withArgs(subject: Subject, args: Plan['args'] | string): Changed | string {

@@ -10,6 +10,7 @@ import { firstObservations } from '../../src/record/outcome.ts';
 import type { Observation } from '../../src/record/schema.ts';
 import { LABEL } from '../../src/runtime/docker/labels.ts';
 import { dockerOrSkip } from '../support/docker.ts';
+import { OTHER_CAPABILITY } from '../support/kernels.ts';
 import { temporaryFolder } from '../support/runtimes.ts';
 import { actRepository, type JobResult } from './support/act.ts';
 import { builtAction } from './support/action.ts';
@@ -86,7 +87,7 @@ test('the example workflows, run by act', { timeout: 20 * 60_000 }, async (t) =>
     'a setting that changes bits but no text is drift, on the lines of the prompts; a new prompt is added',
     async (t) => {
       const extra = '  - { id: ocean, text: "The deepest part of the ocean is" }\n';
-      const text = suite({ capability: 'avx2', extra });
+      const text = suite({ capability: OTHER_CAPABILITY, extra });
       await write(text);
       const job = told(t, await repo.pullRequest(t.signal));
 
@@ -116,7 +117,8 @@ test('the example workflows, run by act', { timeout: 20 * 60_000 }, async (t) =>
       );
       const baseline = job.log.slice(job.log.findIndex((line) => line.startsWith('baseline: broken')));
       assert.ok(baseline.some((line) => line.startsWith('  ocean ') && line.includes('new prompt')));
-      for (const { message } of placed) assert.match(message, /ATEN_CPU_CAPABILITY: .* → avx2/);
+      for (const { message } of placed)
+        assert.match(message, new RegExp(`ATEN_CPU_CAPABILITY: .* → ${OTHER_CAPABILITY}`));
       for (const id of drifted) {
         assert.ok(
           job.log.some((line) => line.includes(id) && line.includes('[hash of the text: same]')),

@@ -6,6 +6,7 @@ import { ensureFlippedModel, FLIPPED } from '../../scripts/setup/flipped-model.t
 import { ensureModel } from '../../scripts/setup/model.ts';
 import { ensureEngine } from '../../scripts/setup/python.ts';
 import type { Report } from '../../src/report/schema.ts';
+import { OTHER_CAPABILITY } from '../support/kernels.ts';
 import { type Action, builtAction } from './support/action.ts';
 import { findingsOf, relationOf, reportOf } from './support/reports.ts';
 import { aRunner, type Outcome, type Runner, runStep } from './support/spawn.ts';
@@ -16,7 +17,7 @@ describe('real vLLM in bfloat16', () => {
   let action: Action;
   let runner: Runner;
   let model: string;
-  /** The engine's Python, and one that starts every other engine with PyTorch's kernels for AVX2. */
+  /** The engine's Python, and one that starts every other engine with PyTorch's kernels for another instruction set. */
   let python: string;
   let alternating: string;
 
@@ -62,7 +63,7 @@ describe('real vLLM in bfloat16', () => {
       `#!/bin/sh
 starts=$(cat ${runner.home}/starts 2>/dev/null || echo 0)
 echo $((starts + 1)) > ${runner.home}/starts
-[ $((starts % 2)) -eq 1 ] || export ATEN_CPU_CAPABILITY=avx2
+[ $((starts % 2)) -eq 1 ] || export ATEN_CPU_CAPABILITY=${OTHER_CAPABILITY}
 exec ${python} "$@"
 `,
     );
@@ -84,15 +85,17 @@ exec ${python} "$@"
     const report = await reportOf(outcome);
     assert.equal(report.conclusion, 'drift', outcome.log);
     assert.equal(report.verdict, 'fail');
-    const traced = findingsOf(report, 'baseline').get('trace/trace')?.trace;
-    assert.equal(traced?.first, FLIPPED.module);
+    const traces = [...findingsOf(report, 'baseline').values()].flatMap(({ trace }) => trace ?? []);
+    assert.notEqual(traces.length, 0);
+    // Whichever text shows it, it begins in the same module.
+    for (const { first, differing: count } of traces) if (count > 0) assert.equal(first, FLIPPED.module);
     assert.ok(outcome.log.includes(`first different module: ${FLIPPED.module} (`), outcome.log);
     const placed = outcome.commands.filter(({ properties }) => properties['file'] === 'determinism.yml');
     assert.notEqual(placed.length, 0);
     for (const { data } of placed) assert.ok(data.includes(FLIPPED.module), data);
   });
 
-  test('kernels for AVX2 at every other start: unstable, no drift, and no module differs', async (t) => {
+  test('kernels for another instruction set at every other start: unstable, no drift', async (t) => {
     await write({ confirm: 1 });
     const outcome = await run('check', alternating);
     tell(t, outcome);
@@ -103,7 +106,7 @@ exec ${python} "$@"
     assert.match(outcome.log, /1 of 2 engine starts gave outcomes that the baseline knows, 1 did not/);
     assert.notEqual(differing(report, 'score').length, 0);
     assert.match(outcome.log, /first different module: /);
-    assert.match(outcome.log, /changed \(ambient\): cpu\.capability: .* → AVX2/);
+    assert.match(outcome.log, /changed \(ambient\): cpu\.capability: \w+ → \w+/);
   });
 
   test('batched with strangers: the relation is broken, and the baseline reproduced', async (t) => {
