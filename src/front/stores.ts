@@ -3,4 +3,8 @@ import { filesStore } from '../baseline/files.ts';
 import type { StoreKind } from '../baseline/port.ts';
 
 /** Every store that a suite can name. */
-export const stores: readonly StoreKind[] = [cacheStore, filesStore];
+export const stores: readonly StoreKind[] = [
+  // In the order in which a suite's schema lists them.
+  cacheStore,
+  filesStore,
+];

@@ -57,7 +57,7 @@ export class SourceCopy implements AsyncDisposable {
 
   static async make(): Promise<SourceCopy> {
     const path = await mkdtemp(join(tmpdir(), 'recipe-'));
-    for (const name of ['src', 'docker/harness', 'package.json', 'tsconfig.json', 'action.yml'])
+    for (const name of ['src', 'schema', 'docker/harness', 'package.json', 'tsconfig.json', 'action.yml'])
       await cp(join(repository, name), join(path, name), { recursive: true });
     await symlink(join(repository, 'node_modules'), join(path, 'node_modules'));
     return new SourceCopy(path);

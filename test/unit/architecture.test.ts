@@ -296,16 +296,14 @@ test('what is pure reaches no disk, network, process or Actions, through whateve
 test('no file imports itself through others, nor their types', () => {
   const wrong = [...files].flatMap(([file, { imports }]) =>
     imports
-      .filter(({ local, kind }) => local && (kind === 'static' || !CIRCLES.has(file)))
-      .filter(({ target }) => closure(target, CIRCLES.has(file) ? ['static'] : ALL).has(file))
+      .filter(({ local }) => local)
+      .filter(({ target }) => closure(target, ALL).has(file))
       .map(({ target }) => `${file} and ${target}`),
   );
   assert.deepEqual(wrong, []);
 });
 
 const ALL = ['static', 'dynamic', 'type'] as const;
-/** Files whose types are still in one. */
-const CIRCLES = new Set([...['engine/engines/spec.ts', 'engine/engines/vllm.ts']]);
 
 test('an early error loads neither schemas, YAML, Docker nor the cache', () => {
   for (const entry of ['main.ts', 'post.ts', 'cli.ts']) {

@@ -8,7 +8,16 @@ import { rerun } from './rerun.ts';
 import { restart } from './restart.ts';
 
 /** Every relation that a suite can ask for. */
-export const relations: readonly Relation[] = [rerun, restart, batch, order, prefixCache, prefill, baseline];
+export const relations: readonly Relation[] = [
+  // In the order in which a suite's schema lists them.
+  rerun,
+  restart,
+  batch,
+  order,
+  prefixCache,
+  prefill,
+  baseline,
+];
 
 /** The one of a name that the suite's schema let pass. */
 export function relationNamed(name: string): Relation {

@@ -3,7 +3,11 @@ import { transformers } from './transformers.ts';
 import { vllm } from './vllm.ts';
 
 /** Every engine that a suite can name. */
-export const engines: readonly EngineSpec[] = [vllm, transformers];
+export const engines: readonly EngineSpec[] = [
+  // In the order in which a suite's schema lists them.
+  vllm,
+  transformers,
+];
 
 /** The one of a name that the suite's schema let pass. */
 export function engineNamed(name: string): EngineSpec {

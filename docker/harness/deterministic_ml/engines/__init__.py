@@ -12,7 +12,10 @@ from ..harness.channel import Command, Progress
 from ..harness.errors import HarnessError
 from .observation import Pass
 
-ENGINES = ("vllm", "transformers")
+ENGINES = (
+    "vllm",
+    "transformers",
+)
 
 
 class Running(Protocol):

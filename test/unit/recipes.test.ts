@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { execa } from 'execa';
+import { recipeOf, SourceCopy } from '../support/recipes.ts';
+
+/*
+ * docs/developing.md says how to add a thing of each kind: one file (an engine one each side) and one line in one list.
+ * Here its code is added to a copy of the source, which then runs; and a line that is taken out of a list takes just
+ * that thing away.
+ */
+
+const ECHO = `apiVersion: deterministic-ml/v1
+name: recipe
+model: { path: model }
+engine: { name: echo, args: { salt: a } }
+sampling: { max_tokens: 1 }
+prompts: [{ id: one, text: The capital of France is }]
+relations: [rerun]
+baseline: { store: files, path: baselines, lifetimes: 1 }
+policy: { confirm: 0 }
+`;
+
+/** A copy of the source with these recipes in it, and a folder that passes for a model. */
+async function copyWith(...headings: readonly string[]): Promise<SourceCopy> {
+  const copy = await SourceCopy.make();
+  for (const heading of headings) await copy.apply(await recipeOf(heading));
+  await mkdir(join(copy.path, 'model'));
+  await writeFile(join(copy.path, 'model/config.json'), '{}\n');
+  return copy;
+}
+
+async function run(copy: SourceCopy, suite: string, command: string, ...flags: readonly string[]) {
+  await writeFile(join(copy.path, 'determinism.yml'), suite);
+  return await execa(
+    process.execPath,
+    [
+      ...[join(copy.path, 'src/cli.ts'), command, 'determinism.yml', '--json', ...flags],
+      ...['--runtime', 'process', '--record-path', 'record'],
+    ],
+    {
+      cwd: copy.path,
+      extendEnv: false,
+      env: {
+        PATH: process.env['PATH'] ?? '',
+        HOME: copy.path,
+        DETERMINISM_SHARED: join(copy.path, 'shared'),
+      },
+      reject: false,
+    },
+  );
+}
+
+const conclusionOf = ({ stdout }: { readonly stdout: string }) =>
+  (JSON.parse(stdout) as { readonly outputs: Readonly<Record<string, string>> }).outputs['conclusion'];
+
+const entriesOf = async (heading: string) => {
+  const { files, lines } = await recipeOf(heading);
+  return [files.size, lines.map(({ path, entries }) => [path, entries.length])];
+};
+
+describe('the recipe for an engine', () => {
+  test('is one file each side and one line in each list, and the engine runs from suite to verdict', async () => {
+    assert.deepEqual(await entriesOf('Add an engine'), [
+      2,
+      [
+        ['src/engine/engines/index.ts', 1],
+        ['docker/harness/deterministic_ml/engines/__init__.py', 1],
+      ],
+    ]);
+    await using copy = await copyWith('Add an engine');
+    const refreshed = await run(copy, ECHO, 'refresh', '--reason', 'first one');
+    assert.equal(refreshed.exitCode, 0, refreshed.stderr + refreshed.stdout);
+    const checked = ECHO.replace('[rerun]', '[rerun, baseline]');
+    const same = await run(copy, checked, 'check');
+    assert.equal(conclusionOf(same), 'reproduced', same.stdout);
+    const other = await run(copy, checked.replace('salt: a', 'salt: b'), 'check');
+    assert.equal(conclusionOf(other), 'drift', other.stdout);
+  });
+
+  test('an engine whose line is taken out is unknown, and its neighbours are not', async () => {
+    await using copy = await copyWith('Add an engine');
+    await copy.without('src/engine/engines/index.ts', '  transformers,');
+    const gone = await run(copy, ECHO.replace('name: echo', 'name: transformers'), 'check');
+    assert.equal(gone.exitCode, 2);
+    assert.match(gone.stderr, /`engine\.name` must be one of `vllm`, `echo`/);
+    assert.equal((await run(copy, ECHO, 'check')).exitCode, 0);
+  });
+});
+
+describe('the recipe for a relation', () => {
+  const RESCORE = ECHO.replace('[rerun]', '[rerun, rescore]');
+
+  test('is one file and one line; what cannot be exercised is unmeasured by its name', async () => {
+    assert.deepEqual(await entriesOf('Add a relation'), [1, [['src/compare/relations/index.ts', 1]]]);
+    await using copy = await copyWith('Add an engine', 'Add a relation');
+    const { stdout } = await run(copy, RESCORE, 'check');
+    const { report } = JSON.parse(stdout) as {
+      readonly report: {
+        readonly relations: readonly { readonly relation: string; readonly evidence: string }[];
+      };
+    };
+    const [, told] = report.relations;
+    assert.equal(told?.relation, 'rescore');
+    assert.match(told?.evidence ?? '', /score-alone is unavailable: echo does no score pass/);
+  });
+
+  test('a relation whose line is taken out is unknown, and its neighbours are not', async () => {
+    await using copy = await copyWith('Add an engine', 'Add a relation');
+    await copy.without('src/compare/relations/index.ts', '  rescore,');
+    const gone = await run(copy, RESCORE, 'check');
+    assert.equal(gone.exitCode, 2);
+    assert.match(gone.stderr, /`relations\[1\]` must be one of `rerun`, .*`baseline`/);
+    assert.equal((await run(copy, ECHO, 'check')).exitCode, 0);
+  });
+});
+
+describe('the recipe for a store', () => {
+  const SHARED = ECHO.replace('store: files', 'store: shared');
+
+  test('is one file and one line, and keeps what a check finds', async () => {
+    assert.deepEqual(await entriesOf('Add a store'), [1, [['src/front/stores.ts', 1]]]);
+    await using copy = await copyWith('Add an engine', 'Add a store');
+    await mkdir(join(copy.path, 'shared'));
+    const refreshed = await run(copy, SHARED, 'refresh', '--reason', 'first one');
+    assert.equal(refreshed.exitCode, 0, refreshed.stderr + refreshed.stdout);
+    assert.deepEqual(await readdir(join(copy.path, 'shared/baselines')), ['recipe']);
+    const drifted = await run(
+      copy,
+      SHARED.replace('[rerun]', '[baseline]').replace('salt: a', 'salt: b'),
+      'check',
+    );
+    assert.equal(conclusionOf(drifted), 'drift', drifted.stdout);
+  });
+
+  test('a store whose line is taken out is unknown', async () => {
+    await using copy = await copyWith('Add an engine');
+    await copy.without('src/front/stores.ts', '  filesStore,');
+    const gone = await run(copy, ECHO, 'check');
+    assert.equal(gone.exitCode, 2);
+    assert.match(gone.stderr, /`baseline\.store` must be `cache`/);
+  });
+});
