@@ -2,8 +2,8 @@
  * Writes what is only another form of the source: the JSON Schemas in schema/, the README's tables of inputs and
  * outputs, and the tables of errors and conclusions in docs/troubleshooting.md. With `--check`, writes nothing and fails if anything is not what the source gives.
  */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { z } from 'zod';
@@ -17,6 +17,12 @@ import { ERROR_WORDS } from '../src/words/error-words.ts';
 import { conclusionWords } from '../src/words/words.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** The rooms of src/, lowest first: a room imports none above it. `test/unit/architecture.test.ts` keeps the rest of the law. */
+export const FLOORS: readonly string[] = [
+  ...['suite', 'fingerprint', 'record', 'engine', 'runtime', 'compare', 'baseline', 'report', 'words'],
+  ...['surfaces', 'github', 'disk', 'job', 'run', 'trust', 'changes', 'tell', 'use-cases', 'front'],
+];
 
 const SCHEMAS = {
   suite: {
@@ -168,6 +174,30 @@ export function between(file: string, text: string, marker: string, content: str
   return `${text.slice(0, start + open.length)}\n\n${content}\n\n${text.slice(end)}`;
 }
 
+/** Which rooms of src/ each room imports, lowest first: types count. */
+export async function importsTable(): Promise<string> {
+  const source = join(root, 'src');
+  const roomOf = (file: string) => (dirname(file) === '.' ? 'doors and ground' : (file.split(sep)[0] ?? ''));
+  const rooms = new Map<string, Set<string>>();
+  for (const file of (await readdir(source, { recursive: true })).filter((name) => name.endsWith('.ts'))) {
+    const text = await readFile(join(source, file), 'utf8');
+    const found = rooms.get(roomOf(file)) ?? new Set<string>();
+    for (const [, specifier = ''] of text.matchAll(/(?:from|import\()\s*'(\.[^']+)'/g))
+      found.add(roomOf(relative(source, join(source, dirname(file), specifier))));
+    rooms.set(roomOf(file), found);
+  }
+  const above = (room: string, other: string) => FLOORS.indexOf(room) > FLOORS.indexOf(other);
+  return table(
+    ['room', 'imports'],
+    FLOORS.filter((room) => rooms.has(room)).map((room) => {
+      const others = [...(rooms.get(room) ?? [])].filter((other) => FLOORS.includes(other) && other !== room);
+      const wrong = others.find((other) => !above(room, other));
+      if (wrong !== undefined) throw new Error(`src/${room} imports src/${wrong}, which lies above it`);
+      return [`\`${room}\``, FLOORS.filter((other) => others.includes(other)).join(', ')];
+    }),
+  );
+}
+
 async function generated(): Promise<Map<string, string>> {
   const files = new Map<string, string>();
   for (const name of Object.keys(SCHEMAS) as (keyof typeof SCHEMAS)[])
@@ -175,6 +205,7 @@ async function generated(): Promise<Map<string, string>> {
   const { inputs, outputs } = tables(await readFile(join(root, 'action.yml'), 'utf8'));
   const parts = {
     'README.md': { inputs, outputs },
+    'docs/architecture.md': { imports: await importsTable() },
     'docs/troubleshooting.md': { errors: errorTable(), conclusions: conclusionTable() },
   };
   for (const [file, contents] of Object.entries(parts)) {

@@ -94,7 +94,7 @@ prompts:
     const at = (line: string) =>
       annotated.filter(({ properties }) => properties['line'] === line).map(({ data }) => data);
     assert.match(at('2').join(), /suite name must be/);
-    assert.match(at('4').join(), /`engine\.name` must be `vllm`/);
+    assert.match(at('4').join(), /`engine\.name` must be one of `vllm`, `transformers`/);
     assert.match(at('4').join(), /did you mean `args`/);
     assert.match(at('5').join(), /max_tokens/);
     assert.match(at('8').join(), /exactly one of/);
