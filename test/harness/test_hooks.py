@@ -11,8 +11,8 @@ import support  # noqa: F401
 
 if TYPE_CHECKING:
     import torch
-    from deterministic_ml.engines.observation import Digest
     from deterministic_ml.engines.common.hooks import Hooks
+    from deterministic_ml.engines.observation import Digest
 
 WIDTH, VOCABULARY = 8, 11
 
@@ -209,7 +209,7 @@ class HooksTest(unittest.TestCase):
 
     def test_each_tensor_of_an_output_counts(self) -> None:
         import torch
-        from deterministic_ml.engines.vllm.hooks import Hooks, Rows
+        from deterministic_ml.engines.common.hooks import Hooks, Rows
 
         class Pair(torch.nn.Module):
             def forward(self, x: torch.Tensor, y: torch.Tensor) -> Any:

@@ -47,7 +47,9 @@ def channels(result: Result) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def without(result: Result, *names: str) -> dict[str, dict[str, dict[str, Any]]]:
-    return {prompt: {name: one for name, one in of.items() if name not in names} for prompt, of in channels(result).items()}
+    return {
+        prompt: {name: one for name, one in of.items() if name not in names} for prompt, of in channels(result).items()
+    }
 
 
 class OneLifetime(unittest.TestCase):
@@ -112,10 +114,10 @@ class OneLifetime(unittest.TestCase):
         self.assertEqual(set(seen.observations), set(TWO))
 
     def test_draws_repeat_by_their_seed_and_whoever_is_beside(self) -> None:
-        drawn = {"temperature": 0.9, "top_p": 0.9, "top_k": 40, "min_p": 0.01, "repetition_penalty": 1.1}
-        one = self.host.run("generate", asked(seed=7, **drawn), name="one")
-        self.assertEqual(channels(self.host.run("generate", asked(seed=7, **drawn), name="two")), channels(one))
-        other = self.host.run("generate", asked(seed=8, **drawn), name="three")
+        drawn: Any = {"temperature": 0.9, "top_p": 0.9, "top_k": 40, "min_p": 0.01, "repetition_penalty": 1.1}
+        one = self.host.run("generate", asked(None, seed=7, **drawn), name="one")
+        self.assertEqual(channels(self.host.run("generate", asked(None, seed=7, **drawn), name="two")), channels(one))
+        other = self.host.run("generate", asked(None, seed=8, **drawn), name="three")
         self.assertNotEqual(
             [channels(other)[name]["tokens"] for name in TWO], [channels(one)[name]["tokens"] for name in TWO]
         )
@@ -155,9 +157,7 @@ class OtherLifetimes(unittest.TestCase):
         flipped, told = traced({"kind": "weight-bit"})
         self.assertRegex(told, r"^lowest bit of model\.layers\.15\.mlp\.down_proj\.weight\[100,200\]: ")
         for name in TWO:
-            differ = [
-                a["name"] for a, b in zip(right[name], flipped[name], strict=True) if a["sha256"] != b["sha256"]
-            ]
+            differ = [a["name"] for a, b in zip(right[name], flipped[name], strict=True) if a["sha256"] != b["sha256"]]
             self.assertEqual(differ[0], "model.layers.15.mlp.down_proj", name)
 
     def test_wrong_arguments_are_told_at_once_before_a_model_loads(self) -> None:

@@ -13,11 +13,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import support  # noqa: F401
+from deterministic_ml.engines.common import files, weights
 from deterministic_ml.engines.observation import Digest
 from deterministic_ml.engines.vllm import tracing
 from deterministic_ml.engines.vllm.passes import force, trace
-from deterministic_ml.engines.common import files, weights
 from deterministic_ml.engines.vllm.perturb import perturbing
+from deterministic_ml.engines.vllm.perturb import weights as loader
 from deterministic_ml.engines.vllm.watch import Watch
 from deterministic_ml.harness.errors import HarnessError
 
@@ -148,8 +149,8 @@ class PerturbationTest(unittest.TestCase):
     def test_none(self) -> None:
         with perturbing(None, str(self.model), self.scratch) as perturbed:
             self.assertEqual((perturbed.model, perturbed.told(None)), (str(self.model), None))
-            self.assertNotIn(weights.VARIABLE, os.environ)
-            self.assertIsNone(weights.install(), "and no loader is touched")
+            self.assertNotIn(loader.VARIABLE, os.environ)
+            self.assertIsNone(loader.install(), "and no loader is touched")
 
     def test_unknown(self) -> None:
         with self.assertRaisesRegex(HarnessError, "no perturbation `weather`"):
@@ -157,8 +158,8 @@ class PerturbationTest(unittest.TestCase):
 
     def test_weights_are_changed_in_whatever_process_loads_them(self) -> None:
         with perturbing({"kind": "weight-bit"}, str(self.model), self.scratch):
-            self.assertEqual(json.loads(os.environ[weights.VARIABLE]), {"kind": "weight-bit"})
-        self.assertNotIn(weights.VARIABLE, os.environ)
+            self.assertEqual(json.loads(os.environ[loader.VARIABLE]), {"kind": "weight-bit"})
+        self.assertNotIn(loader.VARIABLE, os.environ)
 
     def test_space_wherever_a_template_is_kept(self) -> None:
         self.write("chat_template.jinja", "{% if 1 %}x{% endif %}")

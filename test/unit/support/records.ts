@@ -296,7 +296,8 @@ export function side({
     health: { state: 'not-told', reasons: [] },
     observations,
     digest: recordDigest([]),
-    vocabulary: digestJson('vocabulary'),
+    // Of all that is in it: two sides with one vocabulary may read it once.
+    vocabulary: digestJson([...bodies.keys()].sort()),
   };
   const opened: string[] = [];
   const open = <T>(kept: ReadonlyMap<string, T>, digest: string): T => {

@@ -56,7 +56,7 @@ def _wrong(name: str, value: Any) -> list[str]:
     # A bool is an int in Python, and means something else here.
     if not isinstance(value, expected) or (isinstance(value, bool) and bool not in expected):
         return [f"`{name}` is {value!r}, but must be {' or '.join(one.__name__ for one in expected)}"]
-    if name in _POSITIVE and value < 1:
+    if isinstance(value, int) and name in _POSITIVE and value < 1:
         return [f"`{name}` is {value}, but must be above 0"]
     if name == "dtype" and value not in _DTYPES:
         return [f"`dtype` is {value!r}, but must be one of {', '.join(_DTYPES)}"]

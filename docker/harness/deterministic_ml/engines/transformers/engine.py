@@ -18,9 +18,7 @@ from .witness import nothing_seen
 
 
 class Transformers:
-    def __init__(
-        self, model: Any, tokenizer: Any, args: Arguments, dropped: list[str], perturbed: str | None
-    ) -> None:
+    def __init__(self, model: Any, tokenizer: Any, args: Arguments, dropped: list[str], perturbed: str | None) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.args = args
@@ -42,9 +40,7 @@ class Transformers:
 
     def vocabulary(self, ids: Sequence[int]) -> dict[int, str]:
         last = max(self.tokenizer.get_vocab().values())
-        return {
-            token: self.tokenizer.decode([token], skip_special_tokens=False) for token in ids if token <= last
-        }
+        return {token: self.tokenizer.decode([token], skip_special_tokens=False) for token in ids if token <= last}
 
     def close(self) -> None:
         """Its memory goes with the process."""

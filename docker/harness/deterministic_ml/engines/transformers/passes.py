@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -62,14 +63,17 @@ def run_pass(engine: Transformers, command: Command, progress: Progress) -> Pass
     with torch.inference_mode():
         for group in command["groups"]:
             for batch in _batches([jobs[name] for name in group], engine.args.max_batch_size):
-                observations.extend(
-                    compute(engine, batch, command, watch, lambda: progress.set(finished, watch.generated))
-                )
+                sign = partial(_sign, progress, finished, watch)
+                observations.extend(compute(engine, batch, command, watch, sign))
                 finished += len(batch)
                 progress.set(finished, watch.generated)
     first = next((job for job in jobs.values() if job.observed), None)
     sampling = dict(first.sampling) if first is not None and command["kind"] == "generate" else {}
     return Pass(watch.told(), sampling, observations)
+
+
+def _sign(progress: Progress, finished: int, watch: Watch) -> None:
+    progress.set(finished, watch.generated)
 
 
 def _batches(jobs: Sequence[Job], size: int) -> Iterator[Sequence[Job]]:
@@ -172,9 +176,7 @@ def _score(
     engine: Transformers, batch: Sequence[Job], command: Command, watch: Watch, sign: Callable[[], None]
 ) -> list[Observation]:
     """Prefills whole sequences, and tells the log-probabilities of every position but the first."""
-    sequences = [
-        [*job.prompt, *job.given][: min(job.limit or engine.length, engine.length)] for job in batch
-    ]
+    sequences = [[*job.prompt, *job.given][: min(job.limit or engine.length, engine.length)] for job in batch]
     seen = [watch.take_up(job.id, len(batch)) for job in batch]
     hooks = Hooks(engine.model) if command["trace"] else None
     modules: dict[str, list[Digest]] = {}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..observation import Digest
 from ..common.hooks import Hooks, Rows
+from ..observation import Digest
 
 
 class Tracing:

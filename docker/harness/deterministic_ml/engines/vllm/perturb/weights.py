@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # Tells the workers what to change, in JSON.
 VARIABLE = "DETERMINISTIC_ML_PERTURBATION"
 
+
 def install() -> Change | None:
     """Puts the change that VARIABLE asks for into the loader of this process; touches nothing without one."""
     asked = os.environ.get(VARIABLE)
