@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
-import { chmod } from 'node:fs/promises';
+import { chmod, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
+import { repository } from '../../scripts/setup/cache.ts';
 import { ensureFlippedModel, FLIPPED } from '../../scripts/setup/flipped-model.ts';
 import { ensureModel } from '../../scripts/setup/model.ts';
 import { ensureEngine } from '../../scripts/setup/python.ts';
+import { openRecord } from '../../src/disk/record-folder.ts';
 import type { Report } from '../../src/report/schema.ts';
 import { OTHER_CAPABILITY } from '../support/kernels.ts';
 import { type Action, builtAction } from './support/action.ts';
@@ -109,15 +111,79 @@ exec ${python} "$@"
     assert.match(outcome.log, /changed \(ambient\): cpu\.capability: \w+ → \w+/);
   });
 
-  test('batched with strangers: the relation is broken, and the baseline reproduced', async (t) => {
+  test('batched with strangers: the relation is broken where a batch changes bits, and the baseline reproduced', async (t) => {
     await write({ relations: ['rerun', { name: 'batch', require: 'identical' }, 'baseline'] });
     const outcome = await run('check');
     tell(t, outcome);
     const report = await reportOf(outcome);
-    assert.equal(report.conclusion, 'relation-broken', outcome.log);
-    assert.equal(report.verdict, 'fail');
+    // Which kernels a CPU takes decides whether a batch rounds otherwise: AMX does, AVX2 does not for prompts as short.
+    const { record } = await openRecord(outcome.outputs['record-path'] ?? '');
+    const outcomes = new Set(
+      record.observations
+        .filter(({ pass }) => /^generate-(?:alone|together|strangers)$/.test(pass))
+        .map(({ prompt, channels }) => `${prompt} ${channels.map(({ sha256 }) => sha256).join()}`),
+    );
+    const moves = outcomes.size > record.suite.prompts.length;
+    t.diagnostic(moves ? 'a batch changes bits here' : 'a batch changes no bits here');
+    assert.equal(report.conclusion, moves ? 'relation-broken' : 'reproduced', outcome.log);
+    assert.equal(report.verdict, moves ? 'fail' : 'pass');
     const statuses = report.relations.map(({ relation, status }) => `${relation} ${status}`);
-    assert.deepEqual(statuses, ['rerun held', 'batch broken', 'baseline held']);
+    assert.deepEqual(statuses, ['rerun held', `batch ${moves ? 'broken' : 'held'}`, 'baseline held']);
     assert.match(relationOf(report, 'batch').evidence, /shared steps of the scheduler with others/);
+  });
+});
+
+/** The example suite as it stands in examples/, with the tests' model, and a Python of this machine. */
+describe('plain transformers', () => {
+  let action: Action;
+  let runner: Runner;
+
+  async function run(mode: 'check' | 'refresh', model: string): Promise<Outcome> {
+    const example = await readFile(join(repository, 'examples/transformers.yml'), 'utf8');
+    const own = example
+      .replace(/^model:\n(?: {2}.*\n)+/m, `model: { path: ${JSON.stringify(model)} }\n`)
+      .replace(/^runtime:\n(?: {2}.*\n)+/m, '')
+      .replace(
+        'baseline: { lifetimes: 3 }',
+        'baseline: { store: files, lifetimes: 1 }\npolicy: { confirm: 0 }',
+      );
+    await runner.write('determinism.yml', own);
+    await runner.write(
+      'prompts/essay.txt',
+      await readFile(join(repository, 'examples/prompts/essay.txt'), 'utf8'),
+    );
+    const { python } = await ensureEngine();
+    const inputs = { mode, runtime: 'process', python };
+    return await runStep(action, runner, {
+      with: mode === 'refresh' ? { ...inputs, reason: 'first one' } : inputs,
+      event: 'workflow_dispatch',
+    });
+  }
+
+  before(async () => {
+    action = await builtAction('vllm');
+    runner = await aRunner();
+    const stored = await run('refresh', await ensureModel());
+    assert.equal(stored.exitCode, 0, stored.log);
+  });
+  after(async () => {
+    await runner[Symbol.asyncDispose]();
+    await action[Symbol.asyncDispose]();
+  });
+
+  test('another start reproduces what a refresh stored, what it drew included', async () => {
+    const outcome = await run('check', await ensureModel());
+    assert.equal(outcome.outputs['conclusion'], 'reproduced', outcome.log);
+    assert.equal((await reportOf(outcome)).work.prompts, 3);
+  });
+
+  test('one flipped bit in one weight: drift, and the module is named', async () => {
+    const outcome = await run('check', await ensureFlippedModel());
+    const report = await reportOf(outcome);
+    assert.equal(report.conclusion, 'drift', outcome.log);
+    const traces = [...findingsOf(report, 'baseline').values()].flatMap(({ trace }) => trace ?? []);
+    const first = new Set(traces.flatMap((trace) => (trace.differing > 0 ? [trace.first] : [])));
+    assert.deepEqual([...first], [FLIPPED.module]);
+    assert.ok(outcome.log.includes(`first different module: ${FLIPPED.module} (`), outcome.log);
   });
 });

@@ -144,11 +144,12 @@ class OneLifetime(unittest.TestCase):
 
 
 class OtherLifetimes(unittest.TestCase):
-    def test_a_flipped_bit_is_named_by_its_module_in_every_text(self) -> None:
+    def test_a_flipped_bit_is_named_by_its_module(self) -> None:
         def traced(perturbation: dict[str, Any] | None) -> tuple[dict[str, list[dict[str, Any]]], Any]:
-            host, lifetime = loaded(perturbation, dtype="float32", prefill_chunk_size=8)
+            host, lifetime = loaded(perturbation, dtype="float32", prefill_chunk_size=64)
             try:
-                seen = host.run("score", asked(), trace=True).observations
+                # Of a much shorter text, one bit of a weight may be rounded away.
+                seen = host.run("score", [request("passage", {"text": STRANGER})], trace=True).observations
                 return {name: channel(one, "modules")["digests"] for name, one in seen.items()}, lifetime["perturbed"]
             finally:
                 host.close()
@@ -156,7 +157,7 @@ class OtherLifetimes(unittest.TestCase):
         right, _ = traced(None)
         flipped, told = traced({"kind": "weight-bit"})
         self.assertRegex(told, r"^lowest bit of model\.layers\.15\.mlp\.down_proj\.weight\[100,200\]: ")
-        for name in TWO:
+        for name in right:
             differ = [a["name"] for a, b in zip(right[name], flipped[name], strict=True) if a["sha256"] != b["sha256"]]
             self.assertEqual(differ[0], "model.layers.15.mlp.down_proj", name)
 

@@ -21,7 +21,7 @@ def load_engine(model: str, command: Command, scratch: Path) -> Transformers:
     folder = Path(model) if edit is None else files.overlay(Path(model), edit, scratch)
     try:
         tokenizer, loaded = _load(str(folder), args)
-        perturbed = _perturb(loaded, perturbation) if edit is None and perturbation is not None else None
+        perturbed = _perturb(loaded, folder, perturbation) if edit is None and perturbation is not None else None
     except HarnessError:
         raise
     except Exception as error:
@@ -67,20 +67,41 @@ def _load(folder: str, args: Arguments) -> tuple[Any, Any]:
     return tokenizer, model.eval().to(device)
 
 
-def _perturb(model: Any, perturbation: Mapping[str, Any]) -> str:
-    """Changes the weights in place, and says in words what was changed."""
+def _perturb(model: Any, folder: Path, perturbation: Mapping[str, Any]) -> str:
+    """Changes the weights in place, and says in words what was changed.
+
+    In the format of the file, as vLLM's loader has them: the lowest bit of a bfloat16 is no small one of a float32.
+    """
     import torch
 
     change = CHANGES[perturbation["kind"]](perturbation)
     layers = int(model.config.get_text_config().num_hidden_layers)
+    formats = _formats(folder)
     with torch.no_grad():
         for name, weight in model.named_parameters():
-            changed = change.apply(name, weight, layers)
-            if changed is not weight:
+            stored = weight.to(formats.get(name, weight.dtype))
+            changed = change.apply(name, stored, layers)
+            if changed is not stored:
                 weight.copy_(changed)
     if change.told is None:
         raise HarnessError("engine-failed", "no weight fits the perturbation: none changed")
     return change.told
+
+
+def _formats(folder: Path) -> dict[str, Any]:
+    """Tensor -> the format that it is stored in."""
+    import torch
+    from safetensors import safe_open
+
+    names = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+    found: dict[str, Any] = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, framework="pt") as tensors:
+            for name in sorted(tensors.keys()):
+                told = tensors.get_slice(name).get_dtype()
+                if told in names:
+                    found[name] = names[told]
+    return found
 
 
 def _refusal(error: Exception) -> HarnessError | None:
