@@ -4,7 +4,8 @@
  */
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Known, perturbations } from '../../src/changes/known.ts';
+import { knownChanges } from '../../src/changes/known/index.ts';
+import type { KnownChange } from '../../src/changes/make.ts';
 import { inFolder, measureChange, measureOnce, once } from '../../src/changes/measure.ts';
 import { terminalConsole } from '../../src/front/console.ts';
 import { readSituation } from '../../src/front/event.ts';
@@ -62,7 +63,7 @@ export async function honestRuns(options: HonestOptions): Promise<HonestRun[]> {
   const baseline = await measureOnce(loaded, plan, undefined, inFolder(settings, 'baseline'), tools);
   const { fingerprint, lifetimes } = baseline.record;
   const subject = { loaded, plan, fingerprint, effective: lifetimes[0]?.settings.effective ?? {} };
-  const equivalents = perturbations.filter(
+  const equivalents = knownChanges.filter(
     ({ equivalent, make }) => equivalent && typeof make(subject) !== 'string',
   );
 
@@ -80,7 +81,7 @@ export async function honestRuns(options: HonestOptions): Promise<HonestRun[]> {
   await Promise.all(Array.from({ length: options.atOnce }, worker));
   return found;
 
-  async function one(known: Known, turn: number): Promise<HonestRun> {
+  async function one(known: KnownChange, turn: number): Promise<HonestRun> {
     const measured = await measureChange(
       { ...known, id: `${known.id}-${turn}` },
       subject,

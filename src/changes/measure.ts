@@ -8,7 +8,7 @@ import type { Plan, PlannedPass } from '../run/plan.ts';
 import { startRun } from '../run/start.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
 import { knownTokens } from '../trust/baseline.ts';
-import type { Known, Subject } from './known.ts';
+import type { KnownChange, Subject } from './make.ts';
 
 /** What became of one change. */
 export type Measured =
@@ -33,7 +33,7 @@ export async function measureOnce(
 
 /** Makes a known change, runs it once and compares it with the unchanged run, as a check would. */
 export async function measureChange(
-  known: Known,
+  known: KnownChange,
   subject: Subject,
   reference: Side,
   settings: EngineSettings,

@@ -4,7 +4,7 @@ import type { Tools } from '../job/tools.ts';
 import type { OpenedRecord } from '../record/side.ts';
 import type { Plan } from '../run/plan.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
-import { perturbations } from './known.ts';
+import { knownChanges } from './known/index.ts';
 import { measureChange, once } from './measure.ts';
 
 /** The distances of known changes from a new baseline, one engine start each. */
@@ -26,7 +26,7 @@ export async function measureYardstick(
     effective: lifetimes[0]?.settings.effective ?? {},
   };
   const marks: Yardstick[] = [];
-  for (const known of perturbations.filter(({ yardstick }) => yardstick)) {
+  for (const known of knownChanges.filter(({ yardstick }) => yardstick)) {
     const measured = await measureChange(known, subject, baseline, settings, tools);
     if (measured.kind === 'unavailable')
       tools.console.info(`${known.id} cannot be measured here: ${measured.reason}`);

@@ -1,4 +1,5 @@
-import { type Known, perturbations } from '../changes/known.ts';
+import { knownChanges } from '../changes/known/index.ts';
+import type { KnownChange } from '../changes/make.ts';
 import { inFolder, type Measured, measureChange, measureOnce, once } from '../changes/measure.ts';
 import type { Finding } from '../compare/types.ts';
 import type { PowerSettings } from '../job/settings.ts';
@@ -29,7 +30,7 @@ export async function power(settings: PowerSettings, tools: Tools): Promise<Powe
   const { fingerprint, lifetimes, hardwareClass } = reference.record;
   const subject = { loaded, plan, fingerprint, effective: lifetimes[0]?.settings.effective ?? {} };
   const found: Perturbed[] = [];
-  for (const known of perturbations)
+  for (const known of knownChanges)
     found.push(describe(known, await measureChange(known, subject, reference, settings, tools)));
   const made = (equivalent: boolean) =>
     found.filter((one) => one.equivalent === equivalent && one.caught !== null);
@@ -47,7 +48,7 @@ export async function power(settings: PowerSettings, tools: Tools): Promise<Powe
   };
 }
 
-function describe({ id, what, equivalent, remedy }: Known, measured: Measured): Perturbed {
+function describe({ id, what, equivalent, remedy }: KnownChange, measured: Measured): Perturbed {
   const base = { id, what, equivalent };
   if (measured.kind === 'unavailable')
     return {

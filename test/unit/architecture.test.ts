@@ -118,9 +118,21 @@ const ROOMS: Readonly<Record<string, Law>> = {
     packages: [],
   },
   changes: {
-    rooms: ['baseline', 'compare', 'engine', 'fingerprint', 'job', 'record', 'run', 'suite', 'trust'],
+    rooms: [
+      'changes/known',
+      'baseline',
+      'compare',
+      'engine',
+      'fingerprint',
+      'job',
+      'record',
+      'run',
+      'suite',
+      'trust',
+    ],
     packages: [],
   },
+  'changes/known': { rooms: ['changes'], packages: [] },
   tell: {
     rooms: ['github', 'job', 'report', 'surfaces', 'words'],
     packages: ['@actions/core'],
@@ -129,6 +141,7 @@ const ROOMS: Readonly<Record<string, Law>> = {
     rooms: [
       'baseline',
       'changes',
+      'changes/known',
       'compare',
       'fingerprint',
       'job',

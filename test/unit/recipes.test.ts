@@ -142,3 +142,25 @@ describe('the recipe for a store', () => {
     assert.match(gone.stderr, /`baseline\.store` must be `cache`/);
   });
 });
+
+describe('the recipe for a known change', () => {
+  async function made(copy: SourceCopy) {
+    const { stdout, stderr } = await run(copy, ECHO, 'power');
+    assert.notEqual(stdout, '', stderr);
+    const { perturbations } = JSON.parse(stdout) as {
+      readonly perturbations: readonly { readonly id: string; readonly caught: boolean | null }[];
+    };
+    return new Map(perturbations.map(({ id, caught }) => [id, caught]));
+  }
+
+  test('is one file and one line: `power` makes it, and not one whose line is taken out', async () => {
+    assert.deepEqual(await entriesOf('Add a known change'), [1, [['src/changes/known/index.ts', 1]]]);
+    await using copy = await copyWith('Add an engine', 'Add a known change');
+    await copy.without('src/changes/known/index.ts', '  restart,');
+    const found = await made(copy);
+    // Made, and rightly not noticed.
+    assert.equal(found.get('time-zone'), false);
+    assert.equal(found.has('restart'), false);
+    assert.equal(found.get('log-level'), false);
+  });
+});

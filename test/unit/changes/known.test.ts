@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type Changed, perturbations, type Subject } from '../../../src/changes/known.ts';
+import { knownChanges } from '../../../src/changes/known/index.ts';
+import type { Changed, Subject } from '../../../src/changes/make.ts';
 import { makePlan } from '../../../src/run/plan.ts';
 import { readyPass } from '../../../src/run/requests.ts';
 import { FINGERPRINT } from '../support/records.ts';
@@ -26,22 +27,22 @@ function subject(change: (source: string) => string = (source) => source): Subje
 }
 
 function made(id: string, of: Subject = subject()): Changed {
-  const changed = perturbations.find((known) => known.id === id)?.make(of);
+  const changed = knownChanges.find((known) => known.id === id)?.make(of);
   assert.ok(typeof changed === 'object', `${id}: ${changed}`);
   return changed;
 }
 
 test('there are enough changes of either kind, each under a name of its own', () => {
-  const real = perturbations.filter(({ equivalent }) => !equivalent);
+  const real = knownChanges.filter(({ equivalent }) => !equivalent);
   assert.ok(real.length >= 12, `${real.length} real ones`);
-  assert.ok(perturbations.length - real.length >= 6);
-  assert.equal(new Set(perturbations.map(({ id }) => id)).size, perturbations.length);
+  assert.ok(knownChanges.length - real.length >= 6);
+  assert.equal(new Set(knownChanges.map(({ id }) => id)).size, knownChanges.length);
   for (const { id, remedy } of real) assert.ok(remedy !== '', `${id} says what a suite that misses it lacks`);
 });
 
 test('a change leaves what is asked alone, so that it is compared and not taken for a new prompt', () => {
   const original = subject();
-  for (const { id, make } of perturbations) {
+  for (const { id, make } of knownChanges) {
     const changed = make(original);
     if (typeof changed === 'string') continue;
     assert.deepEqual(
@@ -66,7 +67,7 @@ describe('a sampler that is wrong', () => {
     const greedy = loaded(SAMPLE, PROMPTS);
     const of = { ...subject(), loaded: greedy, plan: makePlan(greedy, 'check') };
     for (const id of ['temperature', 'top-p', 'seed'])
-      assert.equal(perturbations.find((known) => known.id === id)?.make(of), 'the suite samples nothing');
+      assert.equal(knownChanges.find((known) => known.id === id)?.make(of), 'the suite samples nothing');
   });
 
   test('is none where only the seed of a greedy prompt changes', () => {
@@ -88,7 +89,7 @@ test('batching really puts strangers beside a prompt, in what is compared as if 
 
 test('a limit of the CPU needs a container, and leaves the plan alone', () => {
   const of = subject();
-  assert.match(String(perturbations.find(({ id }) => id === 'cpu-quota')?.make(of)), /no container/);
+  assert.match(String(knownChanges.find(({ id }) => id === 'cpu-quota')?.make(of)), /no container/);
   const { ambient } = FINGERPRINT;
   const inContainer = {
     ...of,

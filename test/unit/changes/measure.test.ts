@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type Known, perturbations, type Subject } from '../../../src/changes/known.ts';
+import { knownChanges } from '../../../src/changes/known/index.ts';
+import type { KnownChange, Subject } from '../../../src/changes/make.ts';
 import { inFolder, type Measured, measureChange, measureOnce, once } from '../../../src/changes/measure.ts';
 import { measureYardstick } from '../../../src/changes/yardstick.ts';
 import type { OpenedRecord } from '../../../src/record/side.ts';
@@ -14,7 +15,7 @@ const PLAN = makePlan(LOADED, 'check');
 const ONCE = once(PLAN, PLAN.repeats);
 
 /** A change of the test's own. */
-const change = (make: Known['make'], more: Partial<Known> = {}): Known => ({
+const change = (make: KnownChange['make'], more: Partial<KnownChange> = {}): KnownChange => ({
   ...{ id: 'sampler', what: 'another sampler', equivalent: false, yardstick: true, remedy: '', make },
   ...more,
 });
@@ -28,7 +29,7 @@ async function unchanged(): Promise<{ job: Job; reference: OpenedRecord; subject
 }
 
 async function measured(
-  known: Known,
+  known: KnownChange,
   options: EngineOptions = {},
 ): Promise<Measured & { readonly job: Job }> {
   const { job, reference, subject } = await unchanged();
@@ -128,7 +129,7 @@ describe('a known change', () => {
 });
 
 describe('a yardstick', () => {
-  const MARKS = perturbations.filter(({ yardstick }) => yardstick).map(({ id }) => id);
+  const MARKS = knownChanges.filter(({ yardstick }) => yardstick).map(({ id }) => id);
 
   async function yardstick(computes: (start: number) => Computes) {
     const { job, reference } = await unchanged();

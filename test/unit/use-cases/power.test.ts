@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { perturbations } from '../../../src/changes/known.ts';
+import { knownChanges } from '../../../src/changes/known/index.ts';
 import type { Perturbed, Power } from '../../../src/report/power.ts';
 import { power } from '../../../src/use-cases/power.ts';
 import type { Computes, EngineOptions, Load } from '../support/engine.ts';
@@ -32,7 +32,7 @@ describe('power', () => {
     const found = await measured();
     assert.deepEqual(
       found.perturbations.map(({ id }) => id),
-      perturbations.map(({ id }) => id),
+      knownChanges.map(({ id }) => id),
     );
     const made = found.perturbations.filter(({ caught }) => caught !== null).length;
     const { job } = found;

@@ -1,0 +1,3 @@
+import { equivalent } from '../make.ts';
+
+export const restart = equivalent('restart', 'the engine started anew', (subject) => subject);
