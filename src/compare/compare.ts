@@ -56,11 +56,27 @@ async function judge(
   return {
     ...base,
     status: status(found, findings, pairing.pairs, requirement, within),
-    evidence: joined(pairing.evidence, within?.evidence) ?? '',
+    evidence: joined(pairing.evidence, lackingIn(pairing, findings), within?.evidence) ?? '',
     findings,
     size,
     decision: pairing.decision ?? null,
   };
+}
+
+/**
+ * Channels that only one of two records has, by name. Within one record, passes are asked for other channels on purpose.
+ */
+function lackingIn(
+  { left, right }: Extract<Pairing, { kind: 'exercised' }>,
+  findings: readonly Finding[],
+): string | null {
+  if (left === right) return null;
+  const counts = new Map<string, number>();
+  for (const { unmeasured } of findings)
+    for (const name of unmeasured) counts.set(name, (counts.get(name) ?? 0) + 1);
+  if (counts.size === 0) return null;
+  const named = [...counts].map(([name, count]) => `\`${name}\` in ${count}`).join(', ');
+  return `not compared, since the two sides have not the same of it: ${named} of ${findings.length} observations`;
 }
 
 /**

@@ -508,6 +508,22 @@ test('the margin is told in the steps of each side’s own dtype', async () => {
   assert.match(findings[0]?.reason ?? '', /very same log-probabilities another token was chosen/);
 });
 
+test('a channel that one of the two records lacks is told by its name, and the rest is compared', async () => {
+  const traced = side({
+    passes: { 'score-alone': { a: { ...body(), modules: modules({ mlp: 'x' }) }, b: body() } },
+  });
+  const plain = side({ passes: { 'score-alone': { a: body(), b: body() } } });
+  for (const [before, now] of [
+    [traced, plain],
+    [plain, traced],
+  ] as const) {
+    const found = await against(before, now);
+    assert.equal(found.status, 'held');
+    assert.match(found.evidence, /; not compared, .*: `modules` in 1 of 2 observations$/);
+  }
+  assert.doesNotMatch((await against(traced, traced)).evidence, /not compared/);
+});
+
 describe('a trace', () => {
   const passes = { 'score-alone': { a: body() } };
   const traced = (mlp: string) => ({ ...passes, 'trace-alone': { text: modules({ mlp }) } });
