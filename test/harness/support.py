@@ -16,7 +16,9 @@ def engine_host(model: Path, body: str = "", **options: Any) -> Host:
     """A host whose harness has a further engine, `toy`: `body` runs when it loads a model."""
     files = harness_files()
     name = "deterministic_ml/engines/__init__.py"
-    files[name] = files[name].replace('ENGINES = ("vllm",)', 'ENGINES = ("vllm", "toy")')
+    listed = files[name].replace("ENGINES = (\n", 'ENGINES = (\n    "toy",\n')
+    assert listed != files[name], "the list of engines looks otherwise than here"
+    files[name] = listed
     files["deterministic_ml/engines/toy.py"] = _TOY.replace("BODY", body.strip().replace("\n", "\n    ") or "pass")
     # Its package is the standard library's, so that the real torch is neither needed nor loaded.
     task = {"kind": "engine", "engine": "toy", "model": str(model), "knownDigests": {}}
