@@ -40,6 +40,7 @@ from .observation import Observation, Pass, decoded
 NAME = "toy"
 PACKAGE = "json"
 DISTRIBUTIONS = ()
+VARIABLES = ()
 
 
 def load(model, command, scratch):

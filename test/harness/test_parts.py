@@ -173,7 +173,10 @@ class FingerprintTest(unittest.TestCase):
             "HF_HOME": "h",
             "VLLM_CACHE_ROOT": "c",
         }
-        self.assertEqual(environment(variables), {"VLLM_X": "1", "NCCL_ALGO": "tree", "HF_HUB_OFFLINE": "1"})
+        known = {"NCCL_ALGO": "tree", "HF_HUB_OFFLINE": "1"}
+        self.assertEqual(environment(variables, ("VLLM_",)), {"VLLM_X": "1", **known})
+        # Another engine's are no matter.
+        self.assertEqual(environment(variables, ()), known)
 
 
 @unittest.skipIf(importlib.util.find_spec("transformers") is None, "NEEDS transformers: run with the engine's Python")

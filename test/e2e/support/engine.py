@@ -28,6 +28,7 @@ NAME = "vllm"
 # Any package that every Python has.
 PACKAGE = "json"
 DISTRIBUTIONS: Sequence[str] = ()
+VARIABLES = ("VLLM_",)
 
 MODULES = ("model.layers.0.mlp.down_proj", "model.layers.0.mlp", "model.layers.0", "model.norm")
 

@@ -41,6 +41,8 @@ class Module(Protocol):
     NAME: str
     PACKAGE: str
     DISTRIBUTIONS: Sequence[str]
+    # Beginnings of the names of its own environment variables, which may change the numbers.
+    VARIABLES: Sequence[str]
 
     def load(self, model: str, command: Command, scratch: Path) -> Running:
         """Answers the `load` command; `scratch` is a private folder that goes when the harness ends."""

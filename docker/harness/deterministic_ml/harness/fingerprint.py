@@ -14,7 +14,7 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,6 @@ MAX_FACT = 512
 # Variables that may change the numbers. OMP, KMP, MKL, DNNL: thread counts and instruction sets; the rest are the
 # prefixes of the libraries themselves.
 _PREFIXES = (
-    "VLLM_",
     *("TORCH", "PYTORCH_", "ATEN_", "TRITON", "FLASHINFER_"),
     *("CUBLAS", "CUDA_", "CUDNN_", "NVIDIA_TF32", "NCCL_", "HIP_", "ROCM_"),
     *("OMP_", "GOMP_", "KMP_", "MKL_", "ONEDNN_", "DNNL_", "OPENBLAS_"),
@@ -89,7 +88,7 @@ def fingerprint(engine: Module, files: list[dict[str, str | int]], torch: Mappin
         "engine": {"name": engine.NAME, "version": version_of(engine.PACKAGE, engine.DISTRIBUTIONS)},
         "libraries": _libraries(torch),
         "files": files,
-        "environment": environment(os.environ),
+        "environment": environment(os.environ, engine.VARIABLES),
         "gpus": [_gpu(gpu) for gpu in torch.get("gpus", [])],
         "driver": _driver(bool(torch.get("gpus"))),
         "cpu": {
@@ -105,11 +104,14 @@ def fingerprint(engine: Module, files: list[dict[str, str | int]], torch: Mappin
     }
 
 
-def environment(variables: Mapping[str, str]) -> dict[str, str]:
+def environment(variables: Mapping[str, str], own: Sequence[str]) -> dict[str, str]:
+    """@param own beginnings of the names of the engine's own variables"""
     return {
         name: value[:4096]
         for name, value in sorted(variables.items())
-        if name.startswith(_PREFIXES) and not (_SECRET.search(name) or _PLACE.search(name)) and len(name) <= 128
+        if name.startswith((*_PREFIXES, *own))
+        and not (_SECRET.search(name) or _PLACE.search(name))
+        and len(name) <= 128
     }
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 NAME = "transformers"
 PACKAGE = "transformers"
 DISTRIBUTIONS = ("transformers",)
+VARIABLES: tuple[str, ...] = ()
 
 
 def load(model: str, command: Command, scratch: Path) -> Transformers:

