@@ -172,7 +172,11 @@ class PerturbationTest(unittest.TestCase):
         self.assertFalse((self.model / "chat_template.jinja").read_text().startswith("{{"), "the model's own stays")
 
         def engine(template: str) -> Any:
-            return SimpleNamespace(get_tokenizer=lambda: SimpleNamespace(chat_template=template))
+            config = SimpleNamespace(model_config=SimpleNamespace(hf_text_config="{}"))
+            return SimpleNamespace(
+                get_tokenizer=lambda: SimpleNamespace(chat_template=template),
+                llm_engine=SimpleNamespace(vllm_config=config),
+            )
 
         self.assertIn("chat_template.jinja and tokenizer_config.json", told(engine("{{ ' ' }}x")))
         with self.assertRaisesRegex(HarnessError, "does not use what was perturbed"):
