@@ -1,7 +1,7 @@
 /** Builds dist/: `node scripts/build.ts`; with `--check`, fails if the committed dist/ is not what the source gives. */
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
 
@@ -16,8 +16,18 @@ export async function bundle(
     input: entries,
     cwd: root,
     platform: 'node',
-    // Optional native accelerators of ssh2, which dockerode only loads for ssh:// hosts.
-    external: ['cpu-features', /\.node$/],
+    // Optional native accelerators of ssh2, which dockerode only loads for ssh:// hosts. By their bare names: a path
+    // would tell where node_modules lies, and the same source would give another dist/ wherever it is a link.
+    external: ['cpu-features'],
+    plugins: [
+      {
+        name: 'native by name',
+        resolveId: {
+          filter: { id: /\.node$/ },
+          handler: (id) => ({ id: basename(id), external: true }),
+        },
+      },
+    ],
     logLevel: 'warn',
     onLog: (level, log, print) => {
       // Third-party code: nothing that this project could change.
