@@ -26,7 +26,8 @@ async function judge(
   envelope: Envelope,
 ): Promise<RelationResult> {
   const { relation, requirement } = claim;
-  const pairing = await relationNamed(relation).pair(run, baseline, requirement);
+  const { pair, lifetimes } = relationNamed(relation);
+  const pairing = await pair(run, baseline, requirement);
   const before = await atRefresh(claim, baseline);
   const base = { relation, requirement, atRefresh: before };
   if (pairing.kind === 'unmeasured')
@@ -40,7 +41,9 @@ async function judge(
     };
 
   const { found, gauges, decoded } = await examineAll(pairing);
-  const size = await sizeOf(gauges, envelope, baseline !== undefined);
+  // Honest repeats are engine starts: two arrangements within one are no repeat of each other.
+  const repeats = lifetimes > 1 || pairing.left !== pairing.right;
+  const size = await sizeOf(gauges, envelope, baseline !== undefined && repeats);
   const within =
     requirement === 'within-envelope' && found.some(differs)
       ? await withinEnvelope(gauges, baseline === undefined ? undefined : envelope, decoded)

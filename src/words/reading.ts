@@ -52,7 +52,7 @@ export function read(report: Report): Reading {
       relation,
       groups: groupsOf(relation.findings),
       frame: frameOf(relation.relation, report),
-      sizes: relation.size === null ? [] : sizeWords(relation.size, report.yardstick),
+      sizes: sizeWords(relation, report.yardstick),
     }),
   );
   const words = conclusionWords(report);

@@ -1,5 +1,5 @@
 import { excerpt } from '../inert.ts';
-import type { ReportedDistance, ReportedSize, YardstickMark } from '../report/schema.ts';
+import type { ReportedDistance, ReportedRelation, ReportedSize, YardstickMark } from '../report/schema.ts';
 import { counted, finite, nats, times } from './figures.ts';
 
 /** Up to this multiple of the floor a distance is what rounding makes too. Honest repeats lay at 0.7 to 1.03 (measured). */
@@ -14,11 +14,17 @@ export const SIZE_CAVEAT =
 /** Above this multiple of the floor nobody takes it for rounding, and the caveat would only play it down. */
 const LARGE = 10;
 
-/** How large a drift is, a sentence each: beside rounding, beside honest repeats, beside known changes. */
+/**
+ * How large what differs in a relation is, a sentence each: beside rounding, beside honest repeats, beside known changes.
+ * What is only measured is no drift, and gets its distance alone.
+ */
 export function sizeWords(
-  { distance, floorNats, boundNats }: ReportedSize,
+  { relation, requirement, size }: Pick<ReportedRelation, 'relation' | 'requirement' | 'size'>,
   yardstick: readonly YardstickMark[],
 ): readonly string[] {
+  if (size === null) return [];
+  const { distance, floorNats, boundNats } = size;
+  if (requirement === 'measure' && relation !== 'baseline') return [`Measured: ${distanceWords(distance)}.`];
   const rms = finite(distance.rmsNats);
   if (rms === undefined)
     return [

@@ -192,13 +192,13 @@ export function relationLines(
   relation: ReportedRelation,
   { conclusion, yardstick }: Pick<Report, 'conclusion' | 'yardstick'>,
 ): readonly string[] {
-  const { size, decision } = relation;
+  const { decision } = relation;
   // What the verdict rests on is told with the verdict.
   const told = conclusion === 'drift' || conclusion === 'unstable';
   const refresh = atRefreshWords(relation);
   return [
     ...(decision === null || decision.of === 0 || told ? [] : [decisionWords(decision)]),
-    ...(size === null ? [] : sizeWords(size, yardstick)),
+    ...sizeWords(relation, yardstick),
     ...(seesNoModule(relation) ? [`Trace: ${OUTSIDE_MODULES}.`] : []),
     ...(refresh === '' ? [] : [`${refresh.slice(0, 1).toUpperCase()}${refresh.slice(1)}.`]),
   ];

@@ -11,12 +11,13 @@ import tempfile
 import unittest
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import support
 from deterministic_ml.engines.observation import Observation, decoded, digests, ids, pack_ids
 from deterministic_ml.harness.digests import digest_model, identity, needed
 from deterministic_ml.harness.errors import HarnessError
-from deterministic_ml.harness.fingerprint import cpu_level, environment
+from deterministic_ml.harness.fingerprint import Facts, _gpu, cpu_level, environment
 
 
 class Progress:
@@ -213,6 +214,41 @@ class PublicApiTest(unittest.TestCase):
         info = json.loads(json.dumps(system_info()))
         self.assertEqual(set(info), {"machine", "python", "system", "cuda"})
         self.assertGreater(info["machine"]["cpu"]["count"], 0)
+
+
+class GpuTest(unittest.TestCase):
+    """What torch tells of a GPU, by a torch that says what the real one said on it."""
+
+    def told(self, properties: str, version: str) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "torch.py").write_text(
+                "from types import SimpleNamespace as N\n"
+                f"gpu = N({properties})\n"
+                f"version = N({version})\n"
+                "__config__ = N(show=lambda: '')\n"
+                "backends = N(cpu=N(get_cpu_capability=lambda: ''), cudnn=N(version=lambda: 1))\n"
+                "cuda = N(is_available=lambda: True, device_count=lambda: 1, get_device_properties=lambda _: gpu)\n"
+            )
+            with mock.patch.dict(os.environ, {"PYTHONPATH": folder}):
+                (gpu,) = Facts().wait()["gpus"]
+                return _gpu(gpu)
+
+    def test_of_nvidia_the_compute_capability_is_a_number_though_torch_gives_its_name_as_architecture(self) -> None:
+        # As torch 2.11.0+cu130 tells it of an H100.
+        gpu = self.told(
+            "name='NVIDIA H100 80GB HBM3', gcnArchName='NVIDIA H100 80GB HBM3', uuid='x', major=9, minor=0,"
+            " multi_processor_count=132, total_memory=85017493504",
+            "cuda='13.0', hip=None",
+        )
+        self.assertEqual((gpu["computeCapability"], gpu["smCount"]), ("9.0", 132))
+
+    def test_of_amd_it_is_the_name_of_the_architecture(self) -> None:
+        gpu = self.told(
+            "name='AMD Instinct MI300X', gcnArchName='gfx942:sramecc+:xnack-', uuid='x', major=9, minor=4,"
+            " multi_processor_count=304, total_memory=206141652992",
+            "cuda=None, hip='6.4'",
+        )
+        self.assertEqual(gpu["computeCapability"], "gfx942")
 
 
 if __name__ == "__main__":

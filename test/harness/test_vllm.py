@@ -40,11 +40,11 @@ class ForceTest(unittest.TestCase):
     def test_means(self) -> None:
         self.assertIs(force.means(config(), KNOWN), force.PROCESSOR)
         self.assertIs(force.means(config(v2=True), KNOWN), force.REPLAY, "a processor would bring back the first")
+        self.assertIs(force.means(config(v2=True), {"logits_processors"}), force.SAMPLER)
         for told, known, expected in (
             (config(speculative="ngram"), KNOWN, "speculative decoding"),
             (config(mode="processed_logprobs"), KNOWN, "processed_logprobs"),
             (config(), set(), "no custom logits processors"),
-            (config(v2=True), {"logits_processors"}, "cannot replay"),
         ):
             means = force.means(told, known)
             self.assertIn(expected, means.missing or "")
@@ -58,6 +58,70 @@ class ForceTest(unittest.TestCase):
     def test_tokens_travel_as_the_means_take_them(self) -> None:
         self.assertEqual(force.PROCESSOR.params([3]), {"extra_args": {"deterministic_ml_given": [3]}})
         self.assertEqual(force.REPLAY.params([3]), {"trace_decode_token_ids": [3]})
+
+    def test_means_of_workers_that_are_not_ready_are_none(self) -> None:
+        def told(*reasons: str | None) -> force.Means:
+            return force.SAMPLER.installed(SimpleNamespace(collective_rpc={"give_tokens": list(reasons)}.__getitem__))
+
+        self.assertIs(told(None, None), force.SAMPLER)
+        self.assertEqual(told(None, "why").missing, "why")
+        self.assertIs(force.REPLAY.installed(None), force.REPLAY, "the workers are not asked for what they need not do")
+
+    @WITHOUT_TORCH
+    def test_a_sampler_gives_what_is_given(self) -> None:
+        import torch
+        from deterministic_ml.engines.vllm import sampler
+
+        class Sampler:
+            """The two methods as in vLLM 0.26.0: draws token 9 for each row."""
+
+            def add_request(self, req_idx: int, prompt_len: int, sampling_params: Any) -> None: ...
+
+            def sample(
+                self,
+                logits: Any,
+                expanded_idx_mapping: Any,
+                idx_mapping_np: Any,
+                pos: Any,
+                input_ids: Any,
+                expanded_local_pos: Any,
+                return_logprobs: bool = False,
+            ) -> tuple[Any, Any]:
+                return torch.full((len(idx_mapping_np),), 9), logits
+
+        engine = Sampler()
+        self.assertIsNone(sampler.install(engine))
+
+        def add(row: int, given: list[int] | None) -> None:
+            args = None if given is None else {force.GIVEN: given}
+            engine.add_request(row, 4, SimpleNamespace(extra_args=args))
+
+        def draw(**positions: int) -> list[int]:
+            rows = torch.tensor([int(name[1:]) for name in positions]).numpy()
+            at = torch.tensor(list(positions.values()))
+            drawn, logits = engine.sample("logits", None, rows, at, None, None, return_logprobs=True)
+            self.assertEqual(logits, "logits", "they are the model's own")
+            return [int(token) for token in drawn]
+
+        add(0, [5, 6])
+        add(3, None)
+        self.assertEqual(draw(_0=3, _3=3), [5, 9], "the last token of the prompt stands at position 3")
+        self.assertEqual(draw(_3=4, _0=4), [9, 6], "whatever the order of the rows")
+        self.assertEqual(draw(_0=5), [9], "past the last one it is free")
+        self.assertEqual(draw(_0=1), [9], "a prefill that is not done draws nothing that counts")
+        add(0, None)
+        self.assertEqual(draw(_0=3), [9], "the row of a request that has ended is the next one's")
+
+    @WITHOUT_TORCH
+    def test_a_sampler_that_is_not_known_is_left_alone(self) -> None:
+        from deterministic_ml.engines.vllm import sampler
+
+        class Other:
+            def add_request(self, row: int) -> None: ...
+
+        engine = Other()
+        self.assertIn("its sampler's `add_request`", sampler.install(engine) or "")
+        self.assertNotIn("add_request", vars(engine))
 
     def test_unavailable_is_a_pass_that_gave_nothing(self) -> None:
         engine: Any = SimpleNamespace(forcing=force.Means(missing="why"), processes="1")

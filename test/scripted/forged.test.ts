@@ -436,9 +436,9 @@ describe('a baseline that somebody made by hand', () => {
     ],
     [
       'a record of another GPU, under the right name',
-      /belongs to the hardware class `nvidia-sm90-132sm-1gpu`/,
+      /belongs to the hardware class `nvidia-cc9.0-sm132-x1`/,
       (record) => {
-        record.hardwareClass = 'nvidia-sm90-132sm-1gpu';
+        record.hardwareClass = 'nvidia-cc9.0-sm132-x1';
       },
     ],
     [

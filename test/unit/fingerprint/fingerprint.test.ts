@@ -25,6 +25,7 @@ describe('the hardware class', () => {
       { gpus: [gpu('9.0', 132), gpu('8.0', 108)], cpu },
       'nvidia-cc8.0-sm108-cc9.0-sm132-x2',
     ],
+    ['of AMD', { gpus: [gpu('gfx942', 304)], cpu }, 'amd-gfx942-sm304-x1'],
     [
       'of a GPU that tells nothing',
       { gpus: [gpu('unknown', 'unknown')], cpu },

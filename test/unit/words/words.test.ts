@@ -3,7 +3,13 @@ import { describe, test } from 'node:test';
 import { falseAlarm } from '../../../src/compare/decision.ts';
 import { relations } from '../../../src/compare/relations/index.ts';
 import type { Decision } from '../../../src/compare/types.ts';
-import type { ReportedDistance, ReportedForkSide, ReportedTrace } from '../../../src/report/schema.ts';
+import type {
+  ReportedDistance,
+  ReportedForkSide,
+  ReportedSize,
+  ReportedTrace,
+  YardstickMark,
+} from '../../../src/report/schema.ts';
 import { finite, nats, percentUp, times } from '../../../src/words/figures.ts';
 import {
   divergenceWords,
@@ -346,46 +352,58 @@ describe('sizes', () => {
     normaliserOnly: false,
   };
   const size = { distance, floorNats: 0.0404, boundNats: null };
+  const told = (of: ReportedSize, yardstick: readonly YardstickMark[] = []) =>
+    sizeWords({ relation: 'baseline', requirement: 'identical', size: of }, yardstick);
 
   test('are told in multiples of the floor, with all that is known beside it', () => {
-    assert.deepEqual(sizeWords(size, []), [
+    assert.deepEqual(told(size), [
       'Size: 0.94x the floor: the size of rounding; floor 0.0404 nats (distance 0.0380 nats rms over 2900 positions, largest 1.50 nats; another most probable token at 12 positions; the known tokens are 0.00120 nats less likely on average).',
       SIZE_CAVEAT,
     ]);
   });
 
-  test('above rounding say so', () =>
+  test('of what is only measured within a run are a distance: nothing has drifted', () => {
+    const measured = { requirement: 'measure', size: { ...size, boundNats: 0 } } as const;
+    assert.deepEqual(
+      sizeWords({ relation: 'prefill', ...measured }, []).map((line) => line.slice(0, 40)),
+      ['Measured: distance 0.0380 nats rms over '],
+    );
     assert.match(
-      sizeWords({ ...size, floorNats: 0.01 }, [])[0] ?? '',
-      /^Size: 3\.8x the floor: more than rounding/,
-    ));
+      sizeWords({ relation: 'baseline', ...measured }, [])[0] ?? '',
+      /^Size/,
+      'what a refresh replaces',
+    );
+  });
+
+  test('above rounding say so', () =>
+    assert.match(told({ ...size, floorNats: 0.01 })[0] ?? '', /^Size: 3\.8x the floor: more than rounding/));
 
   test('far above rounding are not played down', () => {
-    assert.ok(sizeWords({ ...size, floorNats: 0.0038 }, []).includes(SIZE_CAVEAT));
+    assert.ok(told({ ...size, floorNats: 0.0038 }).includes(SIZE_CAVEAT));
     for (const floorNats of [0.0037, 0.0001])
-      assert.ok(!sizeWords({ ...size, floorNats }, []).includes(SIZE_CAVEAT), String(floorNats));
+      assert.ok(!told({ ...size, floorNats }).includes(SIZE_CAVEAT), String(floorNats));
     for (const floorNats of [0, null])
-      assert.ok(sizeWords({ ...size, floorNats }, []).includes(SIZE_CAVEAT), 'where nobody knows');
+      assert.ok(told({ ...size, floorNats }).includes(SIZE_CAVEAT), 'where nobody knows');
   });
 
   test('with a floor of 0 or none make no multiple of it', () => {
     assert.match(
-      sizeWords({ ...size, floorNats: 0 }, [])[0] ?? '',
+      told({ ...size, floorNats: 0 })[0] ?? '',
       /^Size: 0\.0380 nats; at the refresh a text kept its bits whatever was beside it/,
     );
     assert.match(
-      sizeWords({ ...size, floorNats: null }, [])[0] ?? '',
+      told({ ...size, floorNats: null })[0] ?? '',
       /^Size: 0\.0380 nats, and no floor of rounding is known/,
     );
   });
 
   test('are within or outside the envelope', () => {
     assert.equal(
-      sizeWords({ ...size, boundNats: 0.04 }, [])[1],
+      told({ ...size, boundNats: 0.04 })[1],
       'Within the envelope of honest repeats, 0.0400 nats.',
     );
     assert.equal(
-      sizeWords({ ...size, boundNats: 0 }, [])[1],
+      told({ ...size, boundNats: 0 })[1],
       'Outside the envelope of honest repeats: these did not differ at all.',
     );
   });
@@ -401,7 +419,7 @@ describe('sizes', () => {
       yardstickWords(0.038, yardstick),
       'smaller than fp8 KV cache by 10x, about as large as fp16 for bf16, larger than int8 weights by 1.9x, larger than nothing, which moved nothing',
     );
-    assert.equal(sizeWords(size, yardstick)[1]?.startsWith('By the yardstick: smaller than fp8'), true);
+    assert.equal(told(size, yardstick)[1]?.startsWith('By the yardstick: smaller than fp8'), true);
     assert.match(
       yardstickWords(0.038, [{ id: 'x', what: `\u202e${'y'.repeat(500)}`, rmsNats: 1 }]),
       /^smaller than \\u\{202e\}y+… \(/,
@@ -410,12 +428,12 @@ describe('sizes', () => {
 
   test('of the normaliser alone are labelled', () =>
     assert.match(
-      sizeWords({ ...size, distance: { ...distance, normaliserOnly: true } }, [])[0] ?? '',
+      told({ ...size, distance: { ...distance, normaliserOnly: true } })[0] ?? '',
       /only the normaliser \(log-softmax\) changed\)\.$/,
     ));
 
   test('that are no number are told plainly, and measured with nothing', () =>
-    assert.deepEqual(sizeWords({ ...size, distance: { ...distance, rmsNats: 'NaN' } }, []), [
+    assert.deepEqual(told({ ...size, distance: { ...distance, rmsNats: 'NaN' } }), [
       'Size: the distance is NaN (a broken model) over 2900 positions.',
     ]));
 });

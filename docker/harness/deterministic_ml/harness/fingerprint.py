@@ -57,7 +57,9 @@ if torch.cuda.is_available():
     for i in range(torch.cuda.device_count()):
         p = torch.cuda.get_device_properties(i)
         facts["gpus"].append({"name": p.name, "uuid": str(getattr(p, "uuid", "")), "major": p.major, "minor": p.minor,
-            "arch": getattr(p, "gcnArchName", ""), "sms": p.multi_processor_count, "memory": p.total_memory})
+            # Of AMD only: on NVIDIA torch fills it with the name of the GPU.
+            "arch": getattr(p, "gcnArchName", "") if torch.version.hip else "",
+            "sms": p.multi_processor_count, "memory": p.total_memory})
 json.dump(facts, out)
 """
 

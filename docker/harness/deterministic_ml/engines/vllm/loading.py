@@ -32,7 +32,7 @@ def load_engine(model: str, command: Command, scratch: Path) -> Vllm:
             means = force.choose(perturbation.model, args)
             args |= {**means.engine_args(args), "worker_extension_cls": _EXTENSION}
             llm = LLM(model=perturbation.model, **args)
-            return Vllm(llm, dropped, means, perturbation.told(llm))
+            return Vllm(llm, dropped, means.installed(llm), perturbation.told(llm))
     except Exception as error:
         raise refusal(error) or worker_death() or explain(error) from error
 

@@ -36,6 +36,14 @@ class Extension:
         """What the perturbation changed in the weights as they were loaded, in words."""
         return None if _change is None else _change.told
 
+    def give_tokens(self) -> str | None:
+        """Makes Model Runner V2 take given tokens; gives the reason why it cannot."""
+        from . import sampler
+
+        # Only the last stage of a pipeline samples.
+        mine = self.model_runner.sampler
+        return None if mine is None else sampler.install(mine)
+
     def begin_trace(self) -> None:
         from .rows import Tracing
 

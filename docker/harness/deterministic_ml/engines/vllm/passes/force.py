@@ -17,7 +17,7 @@ from . import generate
 if TYPE_CHECKING:
     from ..engine import Vllm
 
-# In `extra_args` of a request: the tokens that ../forcing.py lets through.
+# In `extra_args` of a request: the tokens that ../forcing.py lets through, or ../sampler.py puts in place.
 GIVEN = "deterministic_ml_given"
 _PROCESSOR = f"{__name__.rpartition('.passes.')[0]}.forcing:GivenTokens"
 
@@ -30,6 +30,8 @@ class Means:
     argument: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     # Field of a request's sampling parameters that takes the tokens.
     field: str = ""
+    # Method of the workers that makes it possible once they run; each gives a reason why not, or None.
+    worker: str = ""
     missing: str | None = None
 
     def engine_args(self, args: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,9 +44,17 @@ class Means:
     def params(self, tokens: list[int]) -> dict[str, Any]:
         return {self.field: {GIVEN: tokens} if self.field == "extra_args" else tokens}
 
+    def installed(self, llm: Any) -> Means:
+        """Where the workers have to be ready for it: these means, or why there are none."""
+        if not self.worker:
+            return self
+        reason = next((told for told in llm.collective_rpc(self.worker) if told is not None), None)
+        return self if reason is None else Means(missing=reason)
+
 
 REPLAY = Means({"enable_trace_replay": True}, "trace_decode_token_ids")
 PROCESSOR = Means({"logits_processors": [_PROCESSOR]}, "extra_args")
+SAMPLER = Means(field="extra_args", worker="give_tokens")
 
 
 def choose(model: str, args: Mapping[str, Any]) -> Means:
@@ -68,7 +78,7 @@ def means(config: Any, known: set[str]) -> Means:
         return Means(missing=f"logprobs_mode `{config.model_config.logprobs_mode}` would tell of the force itself")
     # Model Runner V2 has no custom processors: passing one would bring back the first runner, and its bits.
     if getattr(config, "use_v2_model_runner", False):
-        return REPLAY if "enable_trace_replay" in known else Means(missing="this vLLM cannot replay tokens")
+        return REPLAY if "enable_trace_replay" in known else SAMPLER
     return PROCESSOR if "logits_processors" in known else Means(missing="this vLLM has no custom logits processors")
 
 
