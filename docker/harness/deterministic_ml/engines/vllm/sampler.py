@@ -51,7 +51,7 @@ class _Given:
         for row, index in enumerate(told["idx_mapping_np"].tolist()):
             if index in self._requests:
                 prompt, tokens = self._requests[index]
-                # Of the token that follows this position. A prefill that is not done yet draws one too, which is dropped.
+                # Of the token that follows this position. A prefill that is not done draws one too, which is dropped.
                 step = int(told["pos"][row]) + 1 - prompt
                 if 0 <= step < len(tokens):
                     drawn[row] = tokens[step]
