@@ -1,6 +1,7 @@
 /**
  * Writes what is only another form of the source: the JSON Schemas in schema/, the README's tables of inputs and
- * outputs, and the tables of errors and conclusions in docs/troubleshooting.md. With `--check`, writes nothing and fails if anything is not what the source gives.
+ * outputs, the tables of errors and conclusions in docs/troubleshooting.md, what action.yml says of `mode`. With
+ * `--check`, writes nothing and fails if anything is not what the source gives.
  */
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
@@ -10,6 +11,7 @@ import { z } from 'zod';
 import { BaselineMeta } from '../src/baseline/port.ts';
 import { CONCLUSIONS, type Conclusion } from '../src/compare/conclusion.ts';
 import { Fingerprint } from '../src/fingerprint/schema.ts';
+import { inputModes, type Mode } from '../src/front/modes.ts';
 import { SUITE_SCHEMA } from '../src/front/suites.ts';
 import { PassFile, RecordFile } from '../src/record/schema.ts';
 import { type ReportedRelation, ReportSchema } from '../src/report/schema.ts';
@@ -198,11 +200,30 @@ export async function importsTable(): Promise<string> {
   );
 }
 
+/** What action.yml says of `mode`, by the list of modes. */
+export function modeInput(all: readonly Mode[] = inputModes): string {
+  const told = all.map(({ name, what, needs }) => `\`${name}\` ${what}${PLACES[needs]}`);
+  return `  mode:\n    description: ${JSON.stringify(`${told.join('; ')}.`)}\n    default: ${all[0]?.name}\n`;
+}
+
+/** Where what needs this can run, as far as it is not wherever a change or a branch is checked. */
+const PLACES: Readonly<Record<Mode['needs'], string>> = {
+  look: '',
+  long: '',
+  store: ' (`workflow_dispatch`, default branch)',
+  show: '',
+  nothing: '',
+};
+
 async function generated(): Promise<Map<string, string>> {
   const files = new Map<string, string>();
   for (const name of Object.keys(SCHEMAS) as (keyof typeof SCHEMAS)[])
     files.set(`schema/${name}.json`, jsonSchema(name));
-  const { inputs, outputs } = tables(await readFile(join(root, 'action.yml'), 'utf8'));
+  const action = await readFile(join(root, 'action.yml'), 'utf8');
+  // A function, since a description may hold what a replacement would take for a reference.
+  const actionYml = action.replace(/^ {2}mode:\n(?: {4}.*\n)+/m, () => modeInput());
+  files.set('action.yml', actionYml);
+  const { inputs, outputs } = tables(actionYml);
   const parts = {
     'README.md': { inputs, outputs },
     'docs/architecture.md': { imports: await importsTable() },

@@ -5,18 +5,15 @@ import { parseArgs, styleText } from 'node:util';
 import { cancelled, UserError } from './errors.ts';
 import type { Invocation } from './front/command.ts';
 import { parseInputs } from './front/inputs.ts';
+import { ARGUMENTS, commandLines, modes } from './front/modes.ts';
 import { errorLines, toldError } from './words/errors.ts';
 
-const USAGE = `deterministic-ml <command> [suite] [options]
+const USAGE = `deterministic-ml <command> [options]
 
 Commands
-  check         compare what the suite's engine computes with the baseline
-  refresh       make a new baseline; needs --reason
-  fingerprint   show what the numbers may depend on here, and the hardware class
-  power         make known changes on purpose and show which of them the suite notices
-  log           show the baselines of a suite and what each replaced; no engine is started
-  report        show the reports of several runs as one page; takes the folder that holds them
-  verify        derive a report's verdict anew from its records; takes the report's path
+${commandLines()
+  .map((line) => `  ${line}`)
+  .join('\n')}
 
 Options
   --reason TEXT              why the baseline is refreshed
@@ -61,8 +58,6 @@ const OPTIONS = {
   help: { type: 'boolean' },
 } as const;
 
-const COMMANDS = ['check', 'refresh', 'fingerprint', 'power', 'log', 'report', 'verify'] as const;
-
 /** Undefined when only help was asked for. */
 function parseCommandLine(): Invocation | undefined {
   const usage = (message: string, cause?: unknown) =>
@@ -78,30 +73,24 @@ function parseCommandLine(): Invocation | undefined {
   const { values, positionals } = parsed;
   if (values.help === true) return undefined;
   const [name = '', file, ...rest] = positionals;
-  const command = COMMANDS.find((candidate) => candidate === name);
-  if (command === undefined)
+  const mode = modes.find((candidate) => candidate.name === name);
+  if (mode === undefined)
     throw usage(name === '' ? 'A command is missing.' : `\`${name}\` is not a command.`);
   if (rest.length > 0) throw usage(`\`${rest[0]}\` is one argument too many.`);
-  const json = values.json === true;
-  if (command === 'verify') {
-    if (file === undefined) throw usage('`verify` needs the path of a report.');
-    const { 'record-path': recordPath, 'baseline-path': baselinePath } = values;
-    return { command, request: { reportPath: file, recordPath, baselinePath }, json };
-  }
-  if (command === 'report' && file === undefined) throw usage('`report` needs the folder of the reports.');
-  const { 'baseline-path': baselinePath } = values;
-  if (command === 'log' && baselinePath !== undefined) return { command, folder: baselinePath, json };
+  const { what } = ARGUMENTS[mode.takes];
+  if (file === undefined && what !== undefined) throw usage(`\`${name}\` needs ${what}.`);
+  const { 'record-path': recordPath, 'baseline-path': baselinePath } = values;
   const flags: Readonly<Record<string, string | boolean | undefined>> = {
     'record-path': `.deterministic-ml/records/${new Date().toISOString().replaceAll(':', '-')}`,
     ...values,
     'github-token': process.env['GITHUB_TOKEN'],
-    suite: file,
-    reports: file,
-    mode: command === 'fingerprint' ? 'check' : command,
+    [mode.takes]: file,
   };
   const input = (flag: string) => String(flags[flag] ?? '').trim();
   const harness = fileURLToPath(new URL('../docker/harness', import.meta.url));
-  return { command, inputs: parseInputs(input, door(), localEnvironment(), harness), json };
+  const named = { reportPath: file ?? '', recordPath, baselinePath };
+  const inputs = parseInputs(input, door(), localEnvironment(), harness, { mode, named });
+  return { inputs, json: values.json === true };
 }
 
 const parseFlags = () => parseArgs({ options: OPTIONS, allowPositionals: true, strict: true });

@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
 import type { JobIdentity } from '../engine/runtime.ts';
 import { UserError } from '../errors.ts';
-import type { MergeSettings, RefreshSettings, TellSettings } from '../job/settings.ts';
+import type { VerifySettings } from '../job/settings.ts';
 import type { Door } from '../job/situation.ts';
-import type { Mode } from '../trust/events.ts';
+import { type Given, inputModes, type Mode } from './modes.ts';
 import type { Connections } from './wiring.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -13,12 +13,19 @@ export interface Inputs {
   readonly mode: Mode;
   readonly door: Door;
   /** What every use-case takes its own of; without what only the event's payload tells. */
-  readonly settings: Omit<RefreshSettings & MergeSettings & TellSettings, 'situation'>;
+  readonly settings: Omit<Given, 'situation'>;
   readonly connections: Connections;
+}
+
+/** What a command line says beside the inputs that it has in common with the action. */
+export interface Command {
+  readonly mode: Mode;
+  readonly named: VerifySettings;
 }
 
 /**
  * @param input value of a named input, trimmed; empty when not given
+ * @param command where it is a command line that asks: its word is the mode, and not an input
  * @throws UserError `input-invalid` with every problem at once
  */
 export function parseInputs(
@@ -26,15 +33,23 @@ export function parseInputs(
   door: Door,
   environment: Environment,
   harnessPath: string,
+  command?: Command,
 ): Inputs {
   const problems: string[] = [];
-  const oneOf = <T extends string>(name: string, values: readonly [T, ...T[]]): T => {
-    const value = input(name) || values[0];
-    const found = values.find((candidate) => candidate === value);
+  const named = <T>(name: string, values: readonly (readonly [string, T])[]): T | undefined => {
+    const value = input(name) || values[0]?.[0];
+    const found = values.find(([candidate]) => candidate === value);
     if (found === undefined)
-      problems.push(`\`${name}\` is \`${value}\`, but must be ${values.map((v) => `\`${v}\``).join(' or ')}`);
-    return found ?? values[0];
+      problems.push(
+        `\`${name}\` is \`${value}\`, but must be ${values.map(([v]) => `\`${v}\``).join(' or ')}`,
+      );
+    return found?.[1];
   };
+  const oneOf = <T extends string>(name: string, values: readonly [T, ...T[]]): T =>
+    named(
+      name,
+      values.map((value) => [value, value]),
+    ) ?? values[0];
   const yes = (name: string) => oneOf(name, ['false', 'true']) === 'true';
   const minutes = (name: string, fallback: number): number => {
     const value = input(name) === '' ? fallback : Number(input(name));
@@ -42,7 +57,12 @@ export function parseInputs(
     problems.push(`\`${name}\` is \`${input(name)}\`, but must be a number of minutes above 0`);
     return fallback * 60;
   };
-  const mode = oneOf('mode', ['check', 'refresh', 'power', 'log', 'report']);
+  const mode =
+    command?.mode ??
+    named(
+      'mode',
+      inputModes.map((one) => [one.name, one]),
+    );
   const runtime = oneOf('runtime', ['auto', 'docker', 'process']);
   const timeoutSeconds = minutes('timeout-minutes', 60);
   const inactivitySeconds = minutes('inactivity-minutes', 20);
@@ -64,17 +84,10 @@ export function parseInputs(
     problems.push(
       `\`expected-reports\` is \`${input('expected-reports')}\`, but must be a whole number from 1 to 256`,
     );
-  // On a terminal the reader has the folder before them.
-  if (mode === 'report' && input('expected-reports') === '' && door === 'action')
-    problems.push(
-      '`expected-reports` is empty, but mode `report` needs the number of legs: one that died leaves no report',
-    );
-  // A push has its reason from what the suite accepts, a schedule from the baseline that it keeps.
-  const event = environment['GITHUB_EVENT_NAME'] ?? '';
-  if (mode === 'refresh' && reason === '' && event !== 'push' && event !== 'schedule')
-    problems.push('`reason` is empty, but mode `refresh` needs one: it is shown with every later comparison');
+  const lacks = mode?.lacks?.({ input, door, event: environment['GITHUB_EVENT_NAME'] ?? '' });
+  if (lacks !== undefined) problems.push(lacks);
   if (reason.length > 1000) problems.push('`reason` is longer than 1000 characters');
-  if (problems.length > 0)
+  if (mode === undefined || problems.length > 0)
     throw new UserError(
       'input-invalid',
       problems.length === 1
@@ -114,6 +127,7 @@ export function parseInputs(
       checkRun,
       reports: resolve(workspace, input('reports') || 'reports'),
       expected,
+      named: command?.named ?? { reportPath: '' },
     },
     connections: {
       environment,

@@ -18,6 +18,26 @@ export interface RunSettings {
   readonly runUrl: string;
 }
 
+/** What a run must be allowed to do, by what started it; `trust/events.ts` says which event may. */
+export type SuiteNeed =
+  /** Measure or read, on whatever is somebody's change or branch. */
+  | 'look'
+  /** Keep an engine busy for long: no stranger's change may. */
+  | 'long'
+  /** Write a baseline. */
+  | 'store';
+export type Need =
+  | SuiteNeed
+  /** Tell what other jobs measured: starts nothing and reads no suite. */
+  | 'show'
+  /** Read files that are named to it. */
+  | 'nothing';
+
+/** By which mode a use-case was asked for, and what that needs: its row in `front/modes.ts`. */
+export interface Asks<N extends Need> {
+  readonly mode: { readonly name: string; readonly needs: N };
+}
+
 /** The suite, and what is to run it. */
 export interface SuiteSettings extends RunSettings {
   /** Path of the suite, relative to the checkout. */

@@ -1,5 +1,6 @@
 import type { Verdict } from '../compare/conclusion.ts';
 import type { Fingerprint } from '../fingerprint/schema.ts';
+import type { Answer } from '../report/answer.ts';
 import type { History } from '../report/history.ts';
 import type { Merged } from '../report/merged.ts';
 import type { Power } from '../report/power.ts';
@@ -21,6 +22,8 @@ export interface Results {
   readonly history: readonly History[];
   readonly verification: Verification;
   readonly fingerprint: { readonly hardwareClass: string; readonly fingerprint: Fingerprint };
+  /** Of whatever needs no kind of its own. */
+  readonly answer: Answer;
 }
 export type Kind = keyof Results;
 

@@ -19,6 +19,7 @@ const HEADLINES: Headlines = {
       : { verdict: 'pass', line: undefined },
   verification: ({ agrees, lines }) => ({ verdict: agrees ? 'pass' : 'fail', line: lines.at(-1) }),
   fingerprint: () => ({ verdict: 'pass', line: undefined }),
+  answer: ({ verdict, lines }) => ({ verdict, line: lines.at(-1) }),
 };
 
 /** What a result comes to, in the words that all surfaces use. */

@@ -1,4 +1,5 @@
 import { onLines } from '../surfaces/annotations.ts';
+import { answer } from '../surfaces/answer.ts';
 import { checkRun } from '../surfaces/check-run.ts';
 import { comment } from '../surfaces/comment.ts';
 import { fingerprint } from '../surfaces/fingerprint.ts';
@@ -28,4 +29,5 @@ export const SURFACES: readonly Surface[] = [
   history,
   verification,
   fingerprint,
+  answer,
 ];

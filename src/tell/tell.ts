@@ -87,4 +87,5 @@ const CHANGES: { readonly [K in Kind]: (value: Results[K]) => Change | undefined
   history: () => undefined,
   verification: () => undefined,
   fingerprint: () => undefined,
+  answer: () => undefined,
 };

@@ -1,10 +1,7 @@
 import type { BaselineStore } from '../baseline/port.ts';
 import { UserError } from '../errors.ts';
+import type { Asks, SuiteNeed } from '../job/settings.ts';
 import type { Situation } from '../job/situation.ts';
-
-/** Modes that are about the suite of the checkout. */
-export type SuiteMode = 'check' | 'refresh' | 'power' | 'log';
-export type Mode = SuiteMode | 'report';
 
 /** What a run may do. */
 export interface Permission {
@@ -75,19 +72,18 @@ const REFUSED: ReadonlyMap<string, string> = new Map([
  * @throws UserError `event-refused`, `refresh-not-allowed`
  */
 export function permit(
-  mode: SuiteMode,
+  { name, needs }: Asks<SuiteNeed>['mode'],
   situation: Situation,
   branches: BaselineStore['branches'],
 ): Permission {
-  switch (mode) {
-    case 'refresh':
-      return { judge: 'checkout', limits: 'none', stores: mayStore(situation, branches) };
-    case 'check':
-    case 'log':
+  switch (needs) {
+    case 'store':
+      return { judge: 'checkout', limits: 'none', stores: mayStore(name, situation, branches) };
+    case 'look':
       return mayLook(situation);
-    case 'power': {
+    case 'long': {
       const permission = mayLook(situation);
-      if (permission.limits === 'fork') throw powerOnFork();
+      if (permission.limits === 'fork') throw longOnFork(name);
       return permission;
     }
   }
@@ -112,11 +108,12 @@ function mayLook({ door, event, base, fork }: Situation): Permission {
 }
 
 function mayStore(
+  mode: string,
   { door, event, ref, defaultBranch, fork }: Situation,
   branches: BaselineStore['branches'],
 ): Permission['stores'] {
   const writer = fork ? undefined : door === 'terminal' ? TERMINAL : WRITERS.get(event);
-  if (writer === undefined) throw noWriter(event);
+  if (writer === undefined) throw noWriter(mode, event);
   const { stores, branch } = writer;
   const onDefault = defaultBranch !== undefined && ref === `refs/heads/${defaultBranch}`;
   if (onDefault || branch === 'any') return stores;
@@ -143,17 +140,17 @@ const noBase = (event: string) =>
     `Start it again from GitHub; a runner of your own, such as act, needs ${event === 'merge_group' ? '`merge_group.base_ref`' : '`pull_request.base.ref`'} in the payload.`,
   );
 
-const powerOnFork = () =>
+const longOnFork = (mode: string) =>
   new UserError(
     'event-refused',
-    'Mode `power` starts the engine about twenty times, and this pull request comes from another repository: a stranger must not keep the GPU busy that long.',
-    'Run it by `workflow_dispatch` on a branch of this repository, or on the runner itself: `deterministic-ml power`.',
+    `Mode \`${mode}\` starts the engine about twenty times, and this pull request comes from another repository: a stranger must not keep the GPU busy that long.`,
+    `Run it by \`workflow_dispatch\` on a branch of this repository, or on the runner itself: \`deterministic-ml ${mode}\`.`,
   );
 
-const noWriter = (event: string) =>
+const noWriter = (mode: string, event: string) =>
   new UserError(
     'refresh-not-allowed',
-    `Mode \`refresh\` was started by the event ${named(event)}, which may not write a baseline: no change approves itself. Only \`workflow_dispatch\` with a reason may, and on the default branch \`push\` for accepted drift and \`schedule\` for what did not change.`,
+    `Mode \`${mode}\` was started by the event ${named(event)}, which may not write a baseline: no change approves itself. Only \`workflow_dispatch\` with a reason may, and on the default branch \`push\` for accepted drift and \`schedule\` for what did not change.`,
     'Move the refresh into a workflow with `on: workflow_dispatch`; examples/workflows/refresh.yml is one.',
   );
 

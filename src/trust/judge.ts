@@ -1,12 +1,12 @@
 import { UserError } from '../errors.ts';
-import type { SuiteSettings } from '../job/settings.ts';
+import type { Asks, SuiteNeed, SuiteSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
 import type { Rules, SuiteChange } from '../report/schema.ts';
 import { nameOfRelation, requirementOf } from '../run/plan.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
 import { parseSuite } from '../suite/parse.ts';
 import type { Suite, SuiteSchema } from '../suite/schema.ts';
-import { type Permission, permit, type SuiteMode } from './events.ts';
+import { type Permission, permit } from './events.ts';
 
 /** A suite as this run follows it, and what the run may do. */
 export interface Ruled {
@@ -28,11 +28,10 @@ const JUDGING = ['name', ...STRICT] as const;
  * `github-unavailable`, and what `open.suite` throws
  */
 export async function loadRuled(
-  mode: SuiteMode,
-  settings: SuiteSettings,
+  settings: SuiteSettings & Asks<SuiteNeed>,
   tools: Pick<Tools, 'console' | 'open' | 'suiteSchema'>,
 ): Promise<Ruled> {
-  const { situation } = settings;
+  const { situation, mode } = settings;
   // Before the suite is read: whoever may not start anything is told so whatever it holds.
   permit(mode, situation, 'any');
   const loaded = await tools.open.suite(settings.suite);

@@ -1,5 +1,5 @@
 import type { BaselineQuery, BaselineStore } from '../baseline/port.ts';
-import type { CheckSettings } from '../job/settings.ts';
+import type { Asks, CheckSettings, SuiteNeed } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
 import { makePlan, type Plan, type Purpose } from '../run/plan.ts';
 import { type Lifetimes, type Run, startRun } from '../run/start.ts';
@@ -14,10 +14,10 @@ export interface Prepared extends Ruled {
 
 export async function prepare(
   purpose: Purpose,
-  settings: CheckSettings,
+  settings: CheckSettings & Asks<SuiteNeed>,
   tools: Pick<Tools, 'console' | 'open' | 'suiteSchema'>,
 ): Promise<Prepared> {
-  const ruled = await loadRuled(purpose, settings, tools);
+  const ruled = await loadRuled(settings, tools);
   const plan = makePlan(ruled.loaded, purpose);
   return { ...ruled, plan, store: tools.open.store(ruled.loaded.suite.baseline) };
 }

@@ -1,7 +1,7 @@
 import { acceptances, acceptedBy } from '../compare/acceptance.ts';
 import { compare } from '../compare/compare.ts';
 import type { RelationResult } from '../compare/types.ts';
-import type { CheckSettings } from '../job/settings.ts';
+import type { Asks, CheckSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
 import { outcomeDigests } from '../record/outcome.ts';
 import { makeReport } from '../report/make.ts';
@@ -13,7 +13,7 @@ import { digestsOf, replacedByChange, view } from '../trust/baseline.ts';
 import { begin, prepare } from './begin.ts';
 
 /** Does the model still compute the same thing? */
-export async function check(settings: CheckSettings, tools: Tools): Promise<Report> {
+export async function check(settings: CheckSettings & Asks<'look'>, tools: Tools): Promise<Report> {
   const prepared = await prepare('check', settings, tools);
   const { loaded, rules, plan, store } = prepared;
   await using begun = await begin(prepared, settings, tools);

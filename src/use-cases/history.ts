@@ -1,6 +1,6 @@
 import { type BaselineMeta, type BaselineQuery, parseMeta } from '../baseline/port.ts';
 import { UserError } from '../errors.ts';
-import type { HistorySettings } from '../job/settings.ts';
+import type { Asks, HistorySettings } from '../job/settings.ts';
 import type { Records, Tools } from '../job/tools.ts';
 import { sha256 } from '../record/digest.ts';
 import type { History } from '../report/history.ts';
@@ -12,10 +12,10 @@ import { loadRuled } from '../trust/judge.ts';
  * counts as a use, which keeps it from eviction.
  */
 export async function log(
-  settings: HistorySettings,
+  settings: HistorySettings & Asks<'look'>,
   tools: Pick<Tools, 'console' | 'open' | 'records' | 'suiteSchema'>,
 ): Promise<History[]> {
-  const { loaded } = await loadRuled('log', settings, tools);
+  const { loaded } = await loadRuled(settings, tools);
   const store = tools.open.store(loaded.suite.baseline);
   const suite = loaded.suite.name;
   const histories: History[] = [];

@@ -2,7 +2,7 @@ import { knownChanges } from '../changes/known/index.ts';
 import type { KnownChange } from '../changes/make.ts';
 import { inFolder, type Measured, measureChange, measureOnce, once } from '../changes/measure.ts';
 import type { Finding } from '../compare/types.ts';
-import type { PowerSettings } from '../job/settings.ts';
+import type { Asks, PowerSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
 import type { RunRecord } from '../record/schema.ts';
 import {
@@ -20,8 +20,8 @@ import { loadRuled } from '../trust/judge.ts';
  * Measures what a suite would notice: one engine start unchanged, then one for each known change, compared as a
  * check compares with its baseline. Nothing is tuned to the outcome: the changes are the same for all suites.
  */
-export async function power(settings: PowerSettings, tools: Tools): Promise<Power> {
-  const { loaded } = await loadRuled('power', settings, tools);
+export async function power(settings: PowerSettings & Asks<'long'>, tools: Tools): Promise<Power> {
+  const { loaded } = await loadRuled(settings, tools);
   const whole = makePlan({ ...loaded, suite: { ...loaded.suite, relations: ['baseline'] } }, 'check');
   const plan = once(whole, whole.repeats);
   const reference = await tools.console.section('Unchanged', () =>

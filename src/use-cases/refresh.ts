@@ -1,7 +1,7 @@
 import { formatKey } from '../baseline/port.ts';
 import { measureYardstick } from '../changes/yardstick.ts';
 import { UserError } from '../errors.ts';
-import type { RefreshSettings } from '../job/settings.ts';
+import type { Asks, RefreshSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
 import { outcomeDigest, outcomeDigests } from '../record/outcome.ts';
 import { compareAsked } from '../report/derive.ts';
@@ -16,7 +16,7 @@ import { metaOf } from '../trust/provenance.ts';
 import { begin, prepare } from './begin.ts';
 
 /** Makes a record and, if it agrees with itself, trusts it: with a name, a reason and a run behind it. */
-export async function refresh(settings: RefreshSettings, tools: Tools): Promise<Report> {
+export async function refresh(settings: RefreshSettings & Asks<'store'>, tools: Tools): Promise<Report> {
   const { console, signal, records, reports } = tools;
   const prepared = await prepare('refresh', settings, tools);
   const { loaded, permission, rules, plan, store } = prepared;

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { describe, test } from 'node:test';
-import { between, conclusionTable, errorTable, tables } from '../../scripts/generate.ts';
+import { parse } from 'yaml';
+import { between, conclusionTable, errorTable, modeInput, tables } from '../../scripts/generate.ts';
 import { CONCLUSIONS } from '../../src/compare/conclusion.ts';
+import { inputModes } from '../../src/front/modes.ts';
 import { ERROR_WORDS } from '../../src/words/error-words.ts';
 
 const schema = async (name: string): Promise<Readonly<Record<string, unknown>>> =>
@@ -112,4 +114,27 @@ describe('the JSON Schema of a suite', () => {
       assert.equal($schema, 'https://json-schema.org/draft/2020-12/schema');
       for (const text of [title, description]) assert.ok(typeof text === 'string' && text.length > 10);
     });
+});
+
+describe('what action.yml says of `mode`', () => {
+  test('is the list of modes, the first by default, and YAML whatever a row says', () => {
+    const [first] = inputModes;
+    assert.ok(first);
+    const written = modeInput([
+      { ...first, name: 'a', what: 'does "this": that' },
+      { ...first, name: 'b', needs: 'store', what: 'stores' },
+    ]);
+    assert.deepEqual(parse(written), {
+      mode: {
+        description: '`a` does "this": that; `b` stores (`workflow_dispatch`, default branch).',
+        default: 'a',
+      },
+    });
+  });
+
+  test('names every mode that a step can name', async () => {
+    const action = await readFile(new URL('../../action.yml', import.meta.url), 'utf8');
+    assert.ok(action.includes(modeInput()));
+    for (const { name } of inputModes) assert.match(modeInput(), new RegExp(`\`${name}\``));
+  });
 });

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { execa } from 'execa';
+import { markdown } from '../../src/inert.ts';
 import { recipeOf, SourceCopy } from '../support/recipes.ts';
 
 /*
@@ -86,6 +87,56 @@ describe('the recipe for an engine', () => {
     assert.equal(gone.exitCode, 2);
     assert.match(gone.stderr, /`engine\.name` must be one of `vllm`, `echo`/);
     assert.equal((await run(copy, ECHO, 'check')).exitCode, 0);
+  });
+});
+
+describe('the recipe for a use-case', () => {
+  /** One step of a workflow, after a push. */
+  async function step(copy: SourceCopy, mode: string) {
+    const [summary, output] = [join(copy.path, 'summary.md'), join(copy.path, 'output')];
+    await Promise.all([summary, output].map((file) => writeFile(file, '')));
+    const { exitCode, stdout } = await execa(process.execPath, [join(copy.path, 'src/main.ts')], {
+      cwd: copy.path,
+      extendEnv: false,
+      env: {
+        ...{ INPUT_MODE: mode, INPUT_SUITE: 'determinism.yml', GITHUB_EVENT_NAME: 'push' },
+        ...{ GITHUB_STEP_SUMMARY: summary, GITHUB_OUTPUT: output, GITHUB_WORKSPACE: copy.path },
+      },
+      reject: false,
+    });
+    return { exitCode, stdout, summary: await readFile(summary, 'utf8') };
+  }
+
+  test('is one file and one row, and it runs by both doors', async () => {
+    const { files, lines } = await recipeOf('Add a use-case');
+    const rows = lines.flatMap(({ entries }) => entries.filter((line) => line === '  mode({'));
+    assert.deepEqual(
+      [files.size, lines.map(({ path }) => path), rows.length],
+      [1, ['src/front/modes.ts'], 1],
+    );
+    await using copy = await copyWith('Add an engine', 'Add a use-case');
+    const none = await run(copy, ECHO, 'classes');
+    assert.deepEqual([none.exitCode, none.stdout], [0, '[]']);
+    assert.equal((await run(copy, ECHO, 'refresh', '--reason', 'first one')).exitCode, 0);
+    const [hardware = ''] = JSON.parse((await run(copy, ECHO, 'classes')).stdout) as readonly string[];
+    assert.match(hardware, /^(cpu|nvidia)-/);
+    const { exitCode, stdout, summary } = await step(copy, 'classes');
+    assert.deepEqual([exitCode, stdout.split('\n').includes(hardware)], [0, true], stdout);
+    assert.equal(summary, `${markdown(hardware)}\n`);
+    const help = await execa(process.execPath, [join(copy.path, 'src/cli.ts'), '--help']);
+    assert.match(help.stdout, /^ {2}classes \[suite\] +shows which hardware has a baseline$/m);
+  });
+
+  test('what it needs to be allowed holds', async () => {
+    await using copy = await copyWith('Add a use-case');
+    const refused = await execa(process.execPath, [join(copy.path, 'src/cli.ts'), 'classes'], {
+      cwd: copy.path,
+      extendEnv: false,
+      env: { GITHUB_EVENT_NAME: 'pull_request_target' },
+      reject: false,
+    });
+    assert.equal(refused.exitCode, 2);
+    assert.match(refused.stderr, /^event-refused: The event `pull_request_target` starts nothing here/);
   });
 });
 

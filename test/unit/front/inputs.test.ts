@@ -39,7 +39,7 @@ describe('inputs', () => {
     // The runner fills the token in.
     assert.deepEqual(parsed({ ...written, 'github-token': '' }), parsed());
     const { mode, settings, connections } = parsed();
-    assert.equal(mode, 'check');
+    assert.equal(mode.name, 'check');
     assert.equal(settings.suite, 'determinism.yml');
     assert.equal(settings.runtime, 'auto');
     assert.equal(connections.python, 'python3');

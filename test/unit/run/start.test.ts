@@ -6,7 +6,7 @@ import { makePlan, type Plan } from '../../../src/run/plan.ts';
 import { type Run, startRun } from '../../../src/run/start.ts';
 import { fingerprint } from '../../../src/use-cases/fingerprint.ts';
 import type { EngineOptions } from '../support/engine.ts';
-import { Job, SUITE } from '../support/job.ts';
+import { ASKS, Job, SUITE } from '../support/job.ts';
 import { FINGERPRINT } from '../support/records.ts';
 import { loaded, rejectedBy } from '../support/suites.ts';
 
@@ -239,7 +239,7 @@ describe('whatever happens, all is given back', () => {
 
 test('a fingerprint is told without loading a model', async () => {
   const job = new Job();
-  const found = await fingerprint(job.settings(), job.tools());
+  const found = await fingerprint({ ...job.settings(), ...ASKS.check }, job.tools());
   assert.equal(found.hardwareClass, 'cpu-genuineintel-x86-64-v4');
   assert.equal(found.fingerprint.declared.engine.name, 'vllm');
   assert.deepEqual([job.engine.loads, job.engine.running, job.engine.disposed], [[], 0, true]);

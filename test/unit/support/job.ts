@@ -25,6 +25,14 @@ score:
 relations: [rerun, baseline]
 `;
 
+/** What each mode about a suite says of itself; `front/modes.ts` is held to it. */
+export const ASKS = {
+  check: { mode: { name: 'check', needs: 'look' } },
+  log: { mode: { name: 'log', needs: 'look' } },
+  power: { mode: { name: 'power', needs: 'long' } },
+  refresh: { mode: { name: 'refresh', needs: 'store' } },
+} as const;
+
 /** Commit that the base branch is at. */
 export const TIP = 'ba5e'.repeat(10);
 
@@ -120,11 +128,14 @@ export class Job {
 
   /** Makes what is trusted: a refresh by hand, on the default branch. */
   async refreshed(computes: Start = () => ({}), more: Partial<RefreshSettings> = {}): Promise<Report> {
-    return await refresh(this.settings('workflow_dispatch', more), this.tools({ computes }));
+    return await refresh(
+      { ...this.settings('workflow_dispatch', more), ...ASKS.refresh },
+      this.tools({ computes }),
+    );
   }
 
   async checked(computes: Start = () => ({}), settings: CheckSettings = this.settings()): Promise<Report> {
-    return await check(settings, this.tools({ computes }));
+    return await check({ ...settings, ...ASKS.check }, this.tools({ computes }));
   }
 
   #github(): GitHubReader {

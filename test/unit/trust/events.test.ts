@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { UserError } from '../../../src/errors.ts';
 import type { Situation } from '../../../src/job/situation.ts';
-import { type Permission, permit, permitReport, type SuiteMode } from '../../../src/trust/events.ts';
+import { type Permission, permit, permitReport } from '../../../src/trust/events.ts';
 import { EVENTS, SHAS } from '../../support/events.ts';
 import { REFS, ROWS, STORES } from '../../support/permissions.ts';
+import { ASKS } from '../support/job.ts';
 import { thrownBy } from '../support/suites.ts';
 
 function situation(event: string, changes: Partial<Situation> = {}): Situation {
@@ -27,14 +28,14 @@ const BRANCHES = { cache: 'default', files: 'any' } as const;
 
 /** A permission as the table writes it, `-` for a refusal of that code. */
 function answer(
-  mode: SuiteMode,
+  mode: keyof typeof ASKS,
   asked: Situation,
   store: 'cache' | 'files',
   code: string,
   told: (permission: Permission) => string,
 ): string {
   try {
-    return told(permit(mode, asked, BRANCHES[store]));
+    return told(permit(ASKS[mode].mode, asked, BRANCHES[store]));
   } catch (error) {
     assert.ok(error instanceof UserError, String(error));
     assert.equal(error.code, code);
@@ -90,7 +91,7 @@ describe('what is not known is no permission', () => {
   for (const event of ['pull_request', 'pull_request_review', 'pull_request_review_comment', 'merge_group'])
     for (const mode of ['check', 'log', 'power'] as const)
       test(`${mode} on ${event} without a base`, () => {
-        const error = thrownBy(() => permit(mode, situation(event, { base: undefined }), 'any'));
+        const error = thrownBy(() => permit(ASKS[mode].mode, situation(event, { base: undefined }), 'any'));
         assert.equal(error.code, 'event-refused');
         assert.match(error.message, /into which branch/);
         assert.match(
@@ -109,7 +110,7 @@ describe('what is not known is no permission', () => {
       for (const ref of ['refs/heads/main', 'refs/heads/undefined', ''])
         assert.match(
           thrownBy(() =>
-            permit('refresh', situation(event, { ref, defaultBranch: undefined }), BRANCHES[store]),
+            permit(ASKS.refresh.mode, situation(event, { ref, defaultBranch: undefined }), BRANCHES[store]),
           ).message,
           /default branch is not told by the event/,
         );
@@ -119,13 +120,13 @@ describe('what is not known is no permission', () => {
     for (const event of ['push', 'workflow_dispatch', 'cli']) {
       const asked = situation(event, { fork: true });
       for (const mode of ['check', 'log', 'power', 'refresh'] as const)
-        assert.throws(() => permit(mode, asked, 'any'), UserError, `${mode} on ${event}`);
+        assert.throws(() => permit(ASKS[mode].mode, asked, 'any'), UserError, `${mode} on ${event}`);
     }
   });
 });
 
 describe('a refusal says what happened, why, and what to do', () => {
-  const refusals: readonly [string, SuiteMode, Situation, RegExp, RegExp][] = [
+  const refusals: readonly [string, keyof typeof ASKS, Situation, RegExp, RegExp][] = [
     [
       'a target',
       'check',
@@ -193,7 +194,7 @@ describe('a refusal says what happened, why, and what to do', () => {
   ];
   for (const [what, mode, asked, message, hint] of refusals)
     test(what, () => {
-      const error = thrownBy(() => permit(mode, asked, 'default'));
+      const error = thrownBy(() => permit(ASKS[mode].mode, asked, 'default'));
       assert.match(error.message, message);
       assert.match(error.hint, hint);
     });

@@ -6,7 +6,7 @@ import type { Situation } from '../../../src/job/situation.ts';
 import type { Openers } from '../../../src/job/tools.ts';
 import type { LoadedSuite, ModelFolder } from '../../../src/suite/loaded.ts';
 import { loadRuled, type Ruled } from '../../../src/trust/judge.ts';
-import { Job, SUITE, TIP } from '../support/job.ts';
+import { ASKS, Job, SUITE, TIP } from '../support/job.ts';
 import { loaded, rejectedBy } from '../support/suites.ts';
 
 const IMAGE = `vllm/vllm-openai@sha256:${'b2'.repeat(32)}`;
@@ -26,7 +26,7 @@ interface Way {
   readonly runtime?: SuiteSettings['runtime'];
   /** Where the change's model is. */
   readonly modelFolder?: ModelFolder;
-  readonly mode?: Parameters<typeof loadRuled>[0];
+  readonly mode?: keyof typeof ASKS;
   readonly situation?: Partial<Situation>;
 }
 
@@ -44,8 +44,7 @@ async function ruled(way: Way = {}): Promise<Ruled & { readonly lines: readonly 
     ...(way.modelFolder === undefined ? {} : { modelFolder: way.modelFolder }),
   });
   const found = await loadRuled(
-    mode,
-    { ...settings, situation: { ...settings.situation, ...way.situation } },
+    { ...settings, ...ASKS[mode], situation: { ...settings.situation, ...way.situation } },
     { ...tools, open: { ...tools.open, suite } },
   );
   return { ...found, lines: job.lines };
@@ -164,7 +163,9 @@ describe('a change is judged by the base branch', () => {
     });
     const settings = job.settings('pull_request', { base: 'refs/heads/main' });
     assert.equal(
-      await rejectedBy(loadRuled('check', settings, { ...tools, open: { ...tools.open, github } })),
+      await rejectedBy(
+        loadRuled({ ...settings, ...ASKS.check }, { ...tools, open: { ...tools.open, github } }),
+      ),
       outage,
     );
   });
@@ -182,7 +183,7 @@ describe('a change is judged by the base branch', () => {
       },
     });
     const settings = job.settings('pull_request', { base: 'refs/heads/release/1' });
-    await loadRuled('check', settings, { ...tools, open: { ...tools.open, github } });
+    await loadRuled({ ...settings, ...ASKS.check }, { ...tools, open: { ...tools.open, github } });
     assert.deepEqual(asked, ['release/1']);
   });
 });

@@ -4,10 +4,10 @@ import { parseMeta } from '../../../src/baseline/port.ts';
 import { sha256 } from '../../../src/record/digest.ts';
 import { log, logFolder } from '../../../src/use-cases/history.ts';
 import { refresh } from '../../../src/use-cases/refresh.ts';
-import { Job } from '../support/job.ts';
+import { ASKS, Job } from '../support/job.ts';
 import { rejectedBy } from '../support/suites.ts';
 
-const told = (job: Job) => log(job.settings(), job.tools());
+const told = (job: Job) => log({ ...job.settings(), ...ASKS.log }, job.tools());
 
 describe('the history of a suite', () => {
   test('is what is trusted and what that replaced, newest first, without an engine', async () => {
@@ -37,7 +37,10 @@ describe('the history of a suite', () => {
     const gpu = {
       ...{ name: 'H100', uuidHash: 'a', computeCapability: '9.0', smCount: 132, memoryBytes: 1 },
     };
-    await refresh(job.settings('workflow_dispatch'), job.tools({ fingerprint: { gpus: [gpu] } }));
+    await refresh(
+      { ...job.settings('workflow_dispatch'), ...ASKS.refresh },
+      job.tools({ fingerprint: { gpus: [gpu] } }),
+    );
     assert.deepEqual(
       (await told(job)).map(({ hardwareClass, baselines }) => [hardwareClass, baselines.length]),
       [

@@ -4,7 +4,7 @@ import { knownChanges } from '../../../src/changes/known/index.ts';
 import type { Perturbed, Power } from '../../../src/report/power.ts';
 import { power } from '../../../src/use-cases/power.ts';
 import type { Computes, EngineOptions, Load } from '../support/engine.ts';
-import { Job, SUITE } from '../support/job.ts';
+import { ASKS, Job, SUITE } from '../support/job.ts';
 import { rejectedBy } from '../support/suites.ts';
 
 async function measured(
@@ -12,7 +12,10 @@ async function measured(
   options: EngineOptions = {},
 ): Promise<Power & { readonly job: Job }> {
   const job = new Job();
-  const found = await power(job.settings('workflow_dispatch'), job.tools({ computes, ...options }));
+  const found = await power(
+    { ...job.settings('workflow_dispatch'), ...ASKS.power },
+    job.tools({ computes, ...options }),
+  );
   return { ...found, job };
 }
 
@@ -49,7 +52,7 @@ describe('power', () => {
   test('asks nothing but what a baseline is compared by, whatever relations the suite names', async () => {
     const job = new Job();
     job.suite = SUITE.replace('[rerun, baseline]', '[rerun, prefix-cache, baseline]');
-    await power(job.settings('workflow_dispatch'), job.tools());
+    await power({ ...job.settings('workflow_dispatch'), ...ASKS.power }, job.tools());
     const [first] = job.engine.passes;
     assert.equal(first?.pass, 'generate-alone');
     assert.deepEqual(
@@ -164,7 +167,10 @@ describe('power', () => {
     const job = new Job();
     job.base.set('suite.yml', SUITE);
     const settings = job.settings('pull_request', { base: 'refs/heads/main', fork: true });
-    assert.equal((await rejectedBy(power(settings, job.tools()))).code, 'event-refused');
+    assert.equal(
+      (await rejectedBy(power({ ...settings, ...ASKS.power }, job.tools()))).code,
+      'event-refused',
+    );
     assert.deepEqual(job.engine.starts, []);
   });
 });

@@ -6,7 +6,7 @@ import type { RefreshSettings } from '../../../src/job/settings.ts';
 import { sha256 } from '../../../src/record/digest.ts';
 import { refresh } from '../../../src/use-cases/refresh.ts';
 import type { Computes, EngineOptions } from '../support/engine.ts';
-import { Job, SUITE } from '../support/job.ts';
+import { ASKS, Job, SUITE } from '../support/job.ts';
 import { rejectedBy } from '../support/suites.ts';
 
 const OTHER: Computes = { shift: 1, nats: -0.5 };
@@ -20,7 +20,7 @@ function baselineOf(job: Job): { readonly key: string; readonly meta: BaselineMe
 }
 
 const refreshed = (job: Job, settings: RefreshSettings, options: EngineOptions = {}) =>
-  refresh(settings, job.tools(options));
+  refresh({ ...settings, ...ASKS.refresh }, job.tools(options));
 
 const onPush = (job: Job, more: Partial<RefreshSettings> = {}) =>
   job.settings('push', { reason: '', ...more });

@@ -1,0 +1,1 @@
+const files=reports=>({file:({path,text})=>reports.write(path,text)});export{files as t};

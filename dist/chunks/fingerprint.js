@@ -1,0 +1,1 @@
+import{i as makePlan,t as loadRuled}from"./judge.js";import{t as startRun}from"./start.js";async function fingerprint(settings,tools){let{loaded}=await loadRuled(settings,tools);await using run=await startRun(loaded,makePlan(loaded,`check`),settings,tools);return{hardwareClass:run.hardwareClass,fingerprint:run.fingerprint}}export{fingerprint};

@@ -1,0 +1,1 @@
+const logOf=console=>({log(lines){for(let line of lines)console.info(line)}});export{logOf as t};

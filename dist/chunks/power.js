@@ -1,0 +1,1 @@
+const POWER_SCHEMA=`deterministic-ml/power/v1`,OBSERVERS=[`inputs`,`text`,`tokens`,`decode`,`score`,`trace`];export{POWER_SCHEMA as n,OBSERVERS as t};

@@ -1,0 +1,162 @@
+import type {
+  Asks,
+  HistorySettings,
+  MergeSettings,
+  Need,
+  RefreshSettings,
+  TellSettings,
+  VerifySettings,
+} from '../job/settings.ts';
+import type { Door } from '../job/situation.ts';
+import type { Tools } from '../job/tools.ts';
+import type { Kind, Results } from '../surfaces/surface.ts';
+
+/*
+ * What the program does, one row a use-case. The inputs, the command line and its help, action.yml's `mode` and the run
+ * itself are made from it. A use-case is loaded when it is run: an error in what was asked costs none of them.
+ */
+
+/** What there is to take for any use-case: each says by its type which part it takes. */
+export interface Given extends RefreshSettings, HistorySettings, MergeSettings, TellSettings {
+  /** Paths as a command line has them: no input of the action names them. */
+  readonly named: VerifySettings;
+}
+
+/** What the word behind the name of a command is, and how an error asks for it; a suite has a usual place. */
+export const ARGUMENTS = {
+  suite: { shown: '[suite]', what: undefined },
+  reports: { shown: '<folder>', what: 'the folder of the reports' },
+  report: { shown: '<report>', what: 'the path of a report' },
+} as const;
+
+/** How a use-case is asked for and told. */
+interface Row<K extends Kind> {
+  readonly name: string;
+  /** What it does: the rest of a sentence that its name begins. */
+  readonly what: string;
+  readonly takes: keyof typeof ARGUMENTS;
+  /** The kind of its result, by which the surfaces tell it. */
+  readonly told: K;
+  /** No input of the action names it. */
+  readonly onlyCommand?: boolean;
+  /** Its result is no text for people: JSON, whether asked for or not. */
+  readonly onlyJson?: boolean;
+  /** What is missing among its inputs, as an error says it. */
+  lacks?(asked: {
+    readonly input: (name: string) => string;
+    readonly door: Door;
+    /** Empty where none started this. */
+    readonly event: string;
+  }): string | undefined;
+}
+
+export interface ModeOf<K extends Kind> extends Row<K> {
+  readonly needs: Need;
+  run(given: Given, tools: Tools): Promise<Results[K]>;
+}
+export type Mode = { readonly [K in Kind]: ModeOf<K> }[Kind];
+
+/**
+ * @param row whose `load` gives the use-case, which by its type asks for just what `needs` says
+ */
+function mode<K extends Kind, N extends Need>({
+  load,
+  ...row
+}: Row<K> & {
+  readonly needs: N;
+  load(): Promise<(settings: Given & Asks<N>, tools: Tools) => Promise<Results[K]>>;
+}): ModeOf<K> {
+  return { ...row, run: async (given, tools) => await (await load())({ ...given, mode: row }, tools) };
+}
+
+/** In the order in which the help lists them; the first is the action's default. */
+export const modes: readonly Mode[] = [
+  mode({
+    name: 'check',
+    what: 'compares what the engine computes with the baseline',
+    needs: 'look',
+    takes: 'suite',
+    told: 'report',
+    load: async () => (await import('../use-cases/check.ts')).check,
+  }),
+  mode({
+    name: 'refresh',
+    what: 'makes a new baseline, with the reason why',
+    needs: 'store',
+    takes: 'suite',
+    told: 'report',
+    // A push has its reason from what the suite accepts, a schedule from the baseline that it keeps.
+    lacks: ({ input, event }) =>
+      input('reason') === '' && event !== 'push' && event !== 'schedule'
+        ? '`reason` is empty, but mode `refresh` needs one: it is shown with every later comparison'
+        : undefined,
+    load: async () => (await import('../use-cases/refresh.ts')).refresh,
+  }),
+  mode({
+    name: 'fingerprint',
+    what: 'shows what the numbers may depend on here, and the hardware class',
+    needs: 'look',
+    takes: 'suite',
+    told: 'fingerprint',
+    onlyCommand: true,
+    onlyJson: true,
+    load: async () => (await import('../use-cases/fingerprint.ts')).fingerprint,
+  }),
+  mode({
+    name: 'power',
+    what: 'makes known changes on purpose and shows which of them the suite notices',
+    needs: 'long',
+    takes: 'suite',
+    told: 'power',
+    load: async () => (await import('../use-cases/power.ts')).power,
+  }),
+  mode({
+    name: 'log',
+    what: 'shows the baselines and what each replaced, without an engine',
+    needs: 'look',
+    takes: 'suite',
+    told: 'history',
+    async load() {
+      const { log, logFolder } = await import('../use-cases/history.ts');
+      return (settings, tools) => {
+        const { baselinePath } = settings.named;
+        return baselinePath === undefined ? log(settings, tools) : logFolder(baselinePath, tools);
+      };
+    },
+  }),
+  mode({
+    name: 'report',
+    what: 'shows the reports of several jobs as one, without an engine or a checkout',
+    needs: 'show',
+    takes: 'reports',
+    told: 'merged',
+    // On a terminal the reader has the folder before them.
+    lacks: ({ input, door }) =>
+      input('expected-reports') === '' && door === 'action'
+        ? '`expected-reports` is empty, but mode `report` needs the number of legs: one that died leaves no report'
+        : undefined,
+    load: async () => (await import('../use-cases/merge.ts')).mergeReports,
+  }),
+  mode({
+    name: 'verify',
+    what: "derives a report's verdict anew from its records",
+    needs: 'nothing',
+    takes: 'report',
+    told: 'verification',
+    onlyCommand: true,
+    async load() {
+      const { verify } = await import('../use-cases/verify.ts');
+      return ({ named }, tools) => verify(named, tools);
+    },
+  }),
+];
+
+/** Those that the action's `mode` can name. */
+export const inputModes: readonly Mode[] = modes.filter(({ onlyCommand = false }) => !onlyCommand);
+
+/** Of each command a line of the help. */
+export function commandLines(): string[] {
+  const calls = modes.map(({ name, takes }) => `${name} ${ARGUMENTS[takes].shown}`);
+  const width = Math.max(...calls.map(({ length }) => length));
+  return modes.map(({ what }, index) => `${(calls[index] ?? '').padEnd(width)}  ${what}`);
+}
