@@ -238,6 +238,8 @@ export interface Relation {
   readonly what: string;
   /** What to call the left and the right observation of a pair. */
   readonly sides: readonly [left: string, right: string];
+  /** A suite that names none asks for it. */
+  readonly byDefault: boolean;
   /** It looks at decoding, and says nothing where nothing is decoded. */
   readonly decoding: boolean;
   /**

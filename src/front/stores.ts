@@ -4,7 +4,7 @@ import type { StoreKind } from '../baseline/port.ts';
 
 /** Every store that a suite can name. */
 export const stores: readonly StoreKind[] = [
-  // In the order in which a suite's schema lists them.
+  // In the order in which a suite's schema lists them; the first is the default.
   cacheStore,
   filesStore,
 ];

@@ -6,6 +6,6 @@ import { stores } from './stores.ts';
 /** A suite in the words of this version: its lists say what there is. */
 export const SUITE_SCHEMA = suiteSchema({
   engines: engines.map(({ name }) => name),
-  relations: relations.map(({ name, decoding }) => ({ name, decoding })),
+  relations: relations.map(({ name, byDefault, decoding }) => ({ name, byDefault, decoding })),
   stores: stores.map(({ name }) => name),
 });

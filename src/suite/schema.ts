@@ -119,8 +119,13 @@ const Model = z
 /** What a suite may name: this version's engines, relations and stores, each from its own list. */
 export interface Vocabulary {
   readonly engines: readonly string[];
-  /** `decoding`: it says nothing where nothing is decoded. */
-  readonly relations: readonly { readonly name: string; readonly decoding: boolean }[];
+  /** `byDefault`: a suite that names none asks for it. `decoding`: it says nothing where nothing is decoded. */
+  readonly relations: readonly {
+    readonly name: string;
+    readonly byDefault: boolean;
+    readonly decoding: boolean;
+  }[];
+  /** The first is what a suite that names none gets. */
   readonly stores: readonly string[];
 }
 
@@ -155,7 +160,6 @@ const engineFields = {
 };
 
 const BASELINE = {
-  store: 'cache',
   path: 'determinism-baselines',
   lifetimes: 3,
   'warn-after-days': 90,
@@ -184,6 +188,7 @@ const named = (entry: string | { readonly name: string }) => (typeof entry === '
 /** A suite in the words of a version. Every type of a suite derives from it, and so does `schema/suite.json`. */
 export const suiteSchema = ({ engines, relations: known, stores }: Vocabulary) => {
   const relation = z.enum(known.map(({ name }) => name));
+  const [store = ''] = stores;
   return z
     .strictObject({
       apiVersion: z.literal(SUITE_VERSION),
@@ -230,32 +235,32 @@ export const suiteSchema = ({ engines, relations: known, stores }: Vocabulary) =
       relations: z
         .array(z.union([relation, z.strictObject({ name: relation, require: z.enum(REQUIREMENTS) })]))
         .min(1)
-        .default(['rerun', 'baseline']),
+        .default(known.flatMap(({ name, byDefault }) => (byDefault ? [name] : []))),
       baseline: z
         .strictObject({
-          store: z.enum(stores).default('cache'),
+          store: z.enum(stores).default(store),
           path: z
             .string()
             .min(1)
             .max(512)
-            .default('determinism-baselines')
-            .describe('folder of the `files` store'),
+            .default(BASELINE.path)
+            .describe('folder of the repository, for a store that keeps them there'),
           lifetimes: z
             .number()
             .int()
             .min(1)
             .max(20)
-            .default(3)
+            .default(BASELINE.lifetimes)
             .describe('engine starts of a refresh; fewer than three leave the envelope unknown'),
           'warn-after-days': z
             .number()
             .int()
             .min(1)
             .max(3650)
-            .default(90)
+            .default(BASELINE['warn-after-days'])
             .describe('a baseline that is older is told as a warning'),
         })
-        .default(BASELINE),
+        .default({ store, ...BASELINE }),
       policy: z
         .strictObject({
           'no-baseline': z.enum(POLICY_LEVELS).default('fail'),

@@ -8,12 +8,14 @@ import math
 import os
 import struct
 import tempfile
+import types
 import unittest
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import support
+from deterministic_ml import engines
 from deterministic_ml.engines.observation import Observation, decoded, digests, ids, pack_ids
 from deterministic_ml.harness.digests import digest_model, identity, needed
 from deterministic_ml.harness.errors import HarnessError
@@ -249,6 +251,31 @@ class GpuTest(unittest.TestCase):
             "cuda=None, hip='6.4'",
         )
         self.assertEqual(gpu["computeCapability"], "gfx942")
+
+
+class EnginesTest(unittest.TestCase):
+    """The list of engines without each of its lines: just that engine is gone."""
+
+    def listed(self, text: str) -> Any:
+        module = types.ModuleType(engines.__name__)
+        module.__package__ = engines.__package__
+        exec(compile(text, "engines", "exec"), module.__dict__)
+        return module
+
+    def test_an_engine_whose_line_is_taken_out_is_unknown_and_no_other(self) -> None:
+        text = Path(engines.__file__).read_text()
+        for name in engines.ENGINES:
+            line = f'    "{name}",\n'
+            self.assertEqual(text.count(line), 1)
+            left = self.listed(text.replace(line, ""))
+            rest = [one for one in engines.ENGINES if one != name]
+            # Whatever is installed here.
+            with mock.patch("importlib.util.find_spec", return_value="there"):
+                self.assertEqual([left.find(one).NAME for one in rest], rest)
+            with self.assertRaises(HarnessError) as caught:
+                left.find(name)
+            self.assertEqual(caught.exception.code, "engine-missing")
+            self.assertIn(f"no engine `{name}`; it has {', '.join(rest)}", caught.exception.message)
 
 
 if __name__ == "__main__":

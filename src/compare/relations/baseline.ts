@@ -18,6 +18,7 @@ export const baseline: Relation = {
   name: 'baseline',
   what: 'the run gives the bits of a trusted record',
   sides: ['in the baseline', 'now'],
+  byDefault: true,
   decoding: false,
   breaks: { means: 'drift' },
   ofRefresh: 'never',

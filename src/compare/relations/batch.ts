@@ -8,6 +8,7 @@ export const batch: Relation = {
   name: 'batch',
   what: 'a prompt gives the same bits alone as beside others',
   sides: ['alone', 'in a batch'],
+  byDefault: false,
   decoding: false,
   breaks: { means: 'broken' },
   ofRefresh: 'never',

@@ -7,6 +7,7 @@ export const order: Relation = {
   name: 'order',
   what: 'prompts that are submitted together give the same bits in whatever order they come',
   sides: ['in order', 'in reverse'],
+  byDefault: false,
   decoding: false,
   breaks: { means: 'broken' },
   ofRefresh: 'never',

@@ -9,6 +9,7 @@ export const prefill: Relation = {
   name: 'prefill',
   what: 'decoding tokens one by one gives the log-probabilities that prefilling them at once gives',
   sides: ['decoded', 'prefilled'],
+  byDefault: false,
   decoding: true,
   breaks: { means: 'broken' },
   ofRefresh: 'never',

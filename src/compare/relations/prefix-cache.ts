@@ -7,6 +7,7 @@ export const prefixCache: Relation = {
   name: 'prefix-cache',
   what: 'a prompt whose beginning comes from the prefix cache gives the same bits as one that was computed whole',
   sides: ['cold', 'from the prefix cache'],
+  byDefault: false,
   decoding: true,
   breaks: { means: 'broken' },
   ofRefresh: 'never',

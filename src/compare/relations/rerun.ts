@@ -7,6 +7,7 @@ export const rerun: Relation = {
   name: 'rerun',
   what: 'the same work twice in one engine start gives the same bits',
   sides: ['at first', 'again'],
+  byDefault: true,
   decoding: false,
   breaks: { means: 'unstable', sentence: 'The same work in the same engine gave other bits.' },
   ofRefresh: 'always',

@@ -10,6 +10,7 @@ export const restart: Relation = {
   name: 'restart',
   what: 'an engine that is started anew gives the same bits: this is where autotuning shows',
   sides: ['at the first start', 'at a later start'],
+  byDefault: false,
   decoding: false,
   breaks: {
     means: 'unstable',
