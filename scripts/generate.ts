@@ -1,7 +1,7 @@
 /**
  * Writes what is only another form of the source: the JSON Schemas in schema/, the README's tables of inputs and
- * outputs, the tables of errors and conclusions in docs/troubleshooting.md, what action.yml says of `mode`. With
- * `--check`, writes nothing and fails if anything is not what the source gives.
+ * outputs, what action.yml says of `mode`, and the tables in docs/ of what the lists hold. With `--check`, writes nothing and
+ * fails if anything is not what the source gives.
  */
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
@@ -9,9 +9,13 @@ import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { BaselineMeta } from '../src/baseline/port.ts';
+import { knownChanges } from '../src/changes/known/index.ts';
 import { CONCLUSIONS, type Conclusion } from '../src/compare/conclusion.ts';
+import { relations } from '../src/compare/relations/index.ts';
+import { engines } from '../src/engine/engines/index.ts';
 import { Fingerprint } from '../src/fingerprint/schema.ts';
 import { inputModes, type Mode } from '../src/front/modes.ts';
+import { stores } from '../src/front/stores.ts';
 import { SUITE_SCHEMA } from '../src/front/suites.ts';
 import { PassFile, RecordFile } from '../src/record/schema.ts';
 import { type ReportedRelation, ReportSchema } from '../src/report/schema.ts';
@@ -200,6 +204,69 @@ export async function importsTable(): Promise<string> {
   );
 }
 
+/** What a suite can ask for. */
+export function relationTable(): string {
+  const names = relations.filter(({ byDefault }) => byDefault).map(({ name }) => name);
+  const rows = relations.map(({ name, what, requires, lifetimes }) => [
+    `\`${name}\``,
+    what,
+    requires(true) === requires(false)
+      ? `\`${requires(false)}\``
+      : `\`${requires(false)}\`; \`${requires(true)}\` of a batch-invariant engine`,
+    String(lifetimes),
+  ]);
+  return `Default: \`[${names.join(', ')}]\`.\n\n${table(['relation', 'what it claims', 'required by default', 'engine starts'], rows)}`;
+}
+
+/** What proves each relation. */
+export const witnessTable = (): string =>
+  table(
+    ['relation', 'what it claims', 'witness'],
+    relations.map(({ name, what, witness }) => [`\`${name}\``, what, witness]),
+  );
+
+/** What the host knows of each engine. */
+export const engineTable = (): string =>
+  table(
+    [
+      'engine',
+      'what it is',
+      'passes',
+      'prefix cache',
+      'arguments that make it repeat',
+      'an image that has it',
+    ],
+    engines.map(({ name, what, kinds, prefixCaching, args, image }) => [
+      `\`${name}\``,
+      what,
+      kinds.join(', '),
+      Object.keys(prefixCaching).length > 0 ? 'yes' : 'none: `prefix-cache` is unmeasured',
+      Object.entries(args)
+        .map(([arg, value]) => `\`${arg}: ${value}\``)
+        .join(', '),
+      `\`${image}\``,
+    ]),
+  );
+
+export const storeTable = (): string =>
+  table(
+    ['store', 'what it is'],
+    stores.map(({ name, what }, index) => [`\`${name}\`${index === 0 ? ' (default)' : ''}`, what]),
+  );
+
+/** What `power` makes, and what a suite lacks that does not notice it. */
+export const knownChangeTable = (): string =>
+  table(
+    ['known change', 'what it is', 'must be', 'a suite that misses it needs', 'of the yardstick'],
+    knownChanges.map(({ id, what, equivalent, remedy, yardstick }) => [
+      `\`${id}\``,
+      what,
+      equivalent ? 'left in peace' : 'noticed',
+      remedy,
+      yardstick ? 'yes' : '',
+    ]),
+  );
+
 /** What action.yml says of `mode`, by the list of modes. */
 export function modeInput(all: readonly Mode[] = inputModes): string {
   const told = all.map(({ name, what, needs }) => `\`${name}\` ${what}${PLACES[needs]}`);
@@ -227,7 +294,11 @@ async function generated(): Promise<Map<string, string>> {
   const parts = {
     'README.md': { inputs, outputs },
     'docs/architecture.md': { imports: await importsTable() },
+    'docs/baselines.md': { stores: storeTable() },
+    'docs/engines.md': { engines: engineTable() },
+    'docs/suite.md': { relations: relationTable() },
     'docs/troubleshooting.md': { errors: errorTable(), conclusions: conclusionTable() },
+    'docs/verdicts.md': { relations: witnessTable(), 'known-changes': knownChangeTable() },
   };
   for (const [file, contents] of Object.entries(parts)) {
     let text = await readFile(join(root, file), 'utf8');

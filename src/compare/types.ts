@@ -236,6 +236,8 @@ export interface Relation {
   readonly name: string;
   /** What it claims, in one sentence for the docs. */
   readonly what: string;
+  /** What proves that it was exercised, for the docs. */
+  readonly witness: string;
   /** What to call the left and the right observation of a pair. */
   readonly sides: readonly [left: string, right: string];
   /** A suite that names none asks for it. */

@@ -2,9 +2,24 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { describe, test } from 'node:test';
 import { parse } from 'yaml';
-import { between, conclusionTable, errorTable, modeInput, tables } from '../../scripts/generate.ts';
+import {
+  between,
+  conclusionTable,
+  engineTable,
+  errorTable,
+  knownChangeTable,
+  modeInput,
+  relationTable,
+  storeTable,
+  tables,
+  witnessTable,
+} from '../../scripts/generate.ts';
+import { knownChanges } from '../../src/changes/known/index.ts';
 import { CONCLUSIONS } from '../../src/compare/conclusion.ts';
+import { relations } from '../../src/compare/relations/index.ts';
+import { engines } from '../../src/engine/engines/index.ts';
 import { inputModes } from '../../src/front/modes.ts';
+import { stores } from '../../src/front/stores.ts';
 import { ERROR_WORDS } from '../../src/words/error-words.ts';
 
 const schema = async (name: string): Promise<Readonly<Record<string, unknown>>> =>
@@ -42,6 +57,20 @@ describe('the tables of the README', () => {
   test('are missed where a marker was lost', () => {
     assert.throws(() => between('docs/a.md', '<!-- inputs -->', 'inputs', 'x'), /docs\/a\.md lacks/);
   });
+});
+
+test('the tables of what a suite can name have a row for each entry of the list', () => {
+  const rows = (table: string) => [...table.matchAll(/^\| `([\w-]+)`/gm)].map(([, name]) => name);
+  const named = (all: readonly { readonly name: string }[]) => all.map(({ name }) => name);
+  assert.deepEqual(rows(relationTable()), named(relations));
+  assert.deepEqual(rows(witnessTable()), named(relations));
+  assert.deepEqual(rows(engineTable()), named(engines));
+  assert.deepEqual(rows(storeTable()), named(stores));
+  assert.deepEqual(
+    rows(knownChangeTable()),
+    knownChanges.map(({ id }) => id),
+  );
+  assert.match(relationTable(), /^Default: `\[rerun, baseline\]`\.$/m);
 });
 
 describe('the tables of docs/troubleshooting.md', () => {

@@ -17,6 +17,7 @@ import { find, objection, type Seen } from './witness.ts';
 export const baseline: Relation = {
   name: 'baseline',
   what: 'the run gives the bits of a trusted record',
+  witness: 'the prompt asks what it asked then',
   sides: ['in the baseline', 'now'],
   byDefault: true,
   decoding: false,

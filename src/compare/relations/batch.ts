@@ -7,6 +7,7 @@ import { exercised, find, objection, type Seen, share, unwatched } from './witne
 export const batch: Relation = {
   name: 'batch',
   what: 'a prompt gives the same bits alone as beside others',
+  witness: 'it had its steps to itself, and then shared some',
   sides: ['alone', 'in a batch'],
   byDefault: false,
   decoding: false,

@@ -6,6 +6,7 @@ import { exercised, find, objection, pairsOf, type Seen, share } from './witness
 export const order: Relation = {
   name: 'order',
   what: 'prompts that are submitted together give the same bits in whatever order they come',
+  witness: 'the scheduler took prompts up at another place',
   sides: ['in order', 'in reverse'],
   byDefault: false,
   decoding: false,

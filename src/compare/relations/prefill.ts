@@ -8,6 +8,7 @@ import { exercised, find, objection, type Seen, share, unwatched } from './witne
 export const prefill: Relation = {
   name: 'prefill',
   what: 'decoding tokens one by one gives the log-probabilities that prefilling them at once gives',
+  witness: 'so many decode steps, and then none',
   sides: ['decoded', 'prefilled'],
   byDefault: false,
   decoding: true,

@@ -6,6 +6,7 @@ import { exercised, find, objection, type Seen, share, unwatched } from './witne
 export const prefixCache: Relation = {
   name: 'prefix-cache',
   what: 'a prompt whose beginning comes from the prefix cache gives the same bits as one that was computed whole',
+  witness: 'no token from the cache, and then some',
   sides: ['cold', 'from the prefix cache'],
   byDefault: false,
   decoding: true,

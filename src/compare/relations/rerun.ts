@@ -6,6 +6,7 @@ import { exercised, find, objection, pairsOf, type Seen, UNKNOWN, unproven } fro
 export const rerun: Relation = {
   name: 'rerun',
   what: 'the same work twice in one engine start gives the same bits',
+  witness: 'the counters show all tokens of both passes, none of them cached by the first, in one process',
   sides: ['at first', 'again'],
   byDefault: true,
   decoding: false,

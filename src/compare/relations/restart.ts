@@ -9,6 +9,7 @@ import { exercised, find, objection, pairsOf, type Seen, UNKNOWN, unproven } fro
 export const restart: Relation = {
   name: 'restart',
   what: 'an engine that is started anew gives the same bits: this is where autotuning shows',
+  witness: 'two processes',
   sides: ['at the first start', 'at a later start'],
   byDefault: false,
   decoding: false,
