@@ -143,18 +143,43 @@ describe('the recipe for a use-case', () => {
 describe('the recipe for a relation', () => {
   const RESCORE = ECHO.replace('[rerun]', '[rerun, rescore]');
 
-  test('is one file and one line; what cannot be exercised is unmeasured by its name', async () => {
-    assert.deepEqual(await entriesOf('Add a relation'), [1, [['src/compare/relations/index.ts', 1]]]);
-    await using copy = await copyWith('Add an engine', 'Add a relation');
-    const { stdout } = await run(copy, RESCORE, 'check');
-    const { report } = JSON.parse(stdout) as {
+  /** What a check says of the new relation. */
+  async function found(copy: SourceCopy, suite: string) {
+    const { stdout, stderr, exitCode } = await run(copy, suite, 'check');
+    assert.notEqual(stdout, '', stderr);
+    const { outputs, report } = JSON.parse(stdout) as {
+      readonly outputs: Readonly<Record<string, string>>;
       readonly report: {
-        readonly relations: readonly { readonly relation: string; readonly evidence: string }[];
+        readonly relations: readonly {
+          readonly relation: string;
+          readonly status: string;
+          readonly evidence: string;
+        }[];
       };
     };
-    const [, told] = report.relations;
-    assert.equal(told?.relation, 'rescore');
-    assert.match(told?.evidence ?? '', /score-alone is unavailable: echo does no score pass/);
+    const told = report.relations.find(({ relation }) => relation === 'rescore');
+    return { exitCode, conclusion: outputs['conclusion'], status: told?.status, evidence: told?.evidence };
+  }
+
+  test('is one file and one line; it holds, breaks, and is unmeasured where it cannot be exercised', async () => {
+    assert.deepEqual(await entriesOf('Add a relation'), [1, [['src/compare/relations/index.ts', 1]]]);
+    await using copy = await copyWith('Add an engine', 'Add a relation');
+    const suite = ECHO.replace('[rerun]', '[rescore]');
+    assert.deepEqual(await found(copy, suite), {
+      ...{ exitCode: 0, conclusion: 'reproduced', status: 'held' },
+      evidence: "the engine's counters show 2 tokens both times",
+    });
+    const restless = await found(copy, suite.replace('salt: a', 'restless: true'));
+    assert.deepEqual(
+      [restless.exitCode, restless.conclusion, restless.status],
+      [1, 'relation-broken', 'broken'],
+    );
+    await copy.edit('docker/harness/deterministic_ml/engines/echo.py', (lines) =>
+      lines.map((line) => line.replace('("generate", "score")', '("generate",)')),
+    );
+    const blind = await found(copy, RESCORE);
+    assert.deepEqual([blind.exitCode, blind.conclusion, blind.status], [1, 'unmeasured', 'unmeasured']);
+    assert.match(blind.evidence ?? '', /score-alone is unavailable: echo does no score pass/);
   });
 
   test('a relation whose line is taken out is unknown, and its neighbours are not', async () => {
