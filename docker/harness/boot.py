@@ -41,7 +41,7 @@ for name, content in files.items():
     with open(path, "w", encoding="utf-8", newline="") as file:
         file.write(content)
 
-# A new interpreter, so that PYTHONHASHSEED and the like count; a real file, since vLLM's workers import it again.
+# A new interpreter, so that PYTHONHASHSEED and the like count; a real file, since an engine's workers import it again.
 harness = os.path.join(folder, "harness.py")
 # Unbuffered (-u): the last words of an engine that hangs or dies are what its error quotes.
 os.execv(sys.executable, [sys.executable, "-u", harness])

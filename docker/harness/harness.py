@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-# vLLM spawns workers, which import this file again under another name: they must find the package and do nothing.
+# An engine's workers import this file again under another name: they must find the package and do nothing.
 FOLDER = Path(__file__).resolve().parent
 if str(FOLDER) not in sys.path:
     sys.path.insert(0, str(FOLDER))

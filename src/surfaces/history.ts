@@ -44,7 +44,7 @@ export function logSummary(histories: readonly History[]): string {
     .concat('\n');
 }
 
-/** `2026-11-23 10:00 UTC  a1b2c3d4…  refreshed by octocat for “vLLM 0.31” (workflow_dispatch, run 123, commit …)`. */
+/** `2026-11-23 10:00 UTC  a1b2c3d4…  refreshed by octocat for “a new driver” (workflow_dispatch, run 123, commit …)`. */
 function told({ record, provenance }: History['baselines'][number]): string {
   const { createdAt, actor, reason, event, runId, commit, pullRequest } = provenance;
   const source = [

@@ -228,7 +228,7 @@ export function agreementName(agreement: Agreement): string {
   }
 }
 
-/** `of 2026-11-23 10:00 UTC (3 days ago), refreshed by @octocat for “vLLM 0.31” (run 123, commit a1b2c3)`. */
+/** `of 2026-11-23 10:00 UTC (3 days ago), refreshed by @octocat for “a new driver” (run 123, commit a1b2c3)`. */
 function provenanceWords(provenance: Provenance, now: string): string {
   const { actor, reason, createdAt, commit, runId, pullRequest } = provenance;
   const days = daysBetween(createdAt, now);

@@ -15,7 +15,10 @@ interface Import {
   readonly kind: 'static' | 'dynamic' | 'type';
 }
 
-const files = new Map<string, { readonly code: string; readonly imports: readonly Import[] }>();
+const files = new Map<
+  string,
+  { readonly text: string; readonly code: string; readonly imports: readonly Import[] }
+>();
 for (const file of (await readdir(source, { recursive: true })).filter((name) => name.endsWith('.ts'))) {
   const text = await readFile(join(source, file), 'utf8');
   const code = text.replaceAll(/\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/.*$/gm, '');
@@ -28,7 +31,7 @@ for (const file of (await readdir(source, { recursive: true })).filter((name) =>
       kind: /^import\s*\(/.test(statement) ? 'dynamic' : type === undefined ? 'static' : 'type',
     }),
   );
-  files.set(file, { code, imports });
+  files.set(file, { text, code, imports });
 }
 
 /** The folder that a file is in; files at the top are the doors and the ground. */
@@ -369,4 +372,21 @@ test('an engine’s own names stand in its own file, and its other half in its o
   for (const file of (await readdir(harness, { recursive: true })).filter((name) => name.endsWith('.py')))
     if (!/engines\/(?:vllm|transformers)\//.test(file))
       assert.doesNotMatch(await readFile(join(harness, file), 'utf8'), names, file);
+});
+
+test('an engine is named in its own two homes and in the lists, and nowhere else, comments and samples included', async () => {
+  const name = /vllm/i;
+  assert.deepEqual(
+    [...files]
+      .filter(([, { text }]) => name.test(text))
+      .map(([file]) => file)
+      .sort(),
+    ['engine/engines/index.ts', 'engine/engines/vllm.ts'],
+  );
+  const harness = fileURLToPath(new URL('../../docker/harness', import.meta.url));
+  const named: string[] = [];
+  for (const file of (await readdir(harness, { recursive: true })).filter((path) => path.endsWith('.py')))
+    if (!file.includes('engines/vllm/') && name.test(await readFile(join(harness, file), 'utf8')))
+      named.push(file);
+  assert.deepEqual(named, ['deterministic_ml/engines/__init__.py']);
 });

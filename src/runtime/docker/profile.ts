@@ -30,8 +30,8 @@ export interface ContainerRequest {
 }
 
 /**
- * The locked-down container: it can compute and speak over stdin and stdout, and nothing else. That real vLLM
- * runs in it, with the same bits as outside, was tried on a CPU.
+ * The locked-down container: it can compute and speak over stdin and stdout, and nothing else. That a real
+ * engine runs in it, with the same bits as outside, was tried on a CPU.
  */
 export function containerProfile(request: ContainerRequest): Docker.ContainerCreateOptions {
   const { uid, gid } = request.user;

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 MAX_MESSAGE = 4096
 
-# vLLM and torch point at a log instead of telling the cause: such a message tells nothing by itself.
+# Engines and torch point at a log instead of telling the cause: such a message tells nothing by itself.
 _POINTERS = ("see root cause above", "see stack trace", "stack trace above", "check the stack trace")
 
-# Phrases of torch's allocators and of vLLM's sizing of the KV cache (vllm/v1/core/kv_cache_utils.py, v1/worker).
+# Phrases of torch's allocators, and of engines that find no room for their cache of keys and values.
 _OUT_OF_MEMORY = (
     "out of memory",
     "cannot allocate memory",

@@ -239,5 +239,5 @@ def _tensors(output: Any) -> Iterator[torch.Tensor]:
         for value in output:
             yield from _tensors(value)
     elif isinstance(tensors := getattr(output, "tensors", None), Mapping):
-        # vLLM's IntermediateTensors, between the stages of a pipeline.
+        # What some engines pass between the stages of a pipeline: a name and a tensor each.
         yield from _tensors(tensors)

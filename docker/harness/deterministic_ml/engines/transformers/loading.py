@@ -70,7 +70,7 @@ def _load(folder: str, args: Arguments) -> tuple[Any, Any]:
 def _perturb(model: Any, folder: Path, perturbation: Mapping[str, Any]) -> str:
     """Changes the weights in place, and says in words what was changed.
 
-    In the format of the file, as vLLM's loader has them: the lowest bit of a bfloat16 is no small one of a float32.
+    In the format of the file: the lowest bit of a bfloat16 is no small one of a float32.
     """
     import torch
 
