@@ -1,19 +1,22 @@
 import type { Ambient } from './schema.ts';
 
 /**
- * The part of the ambient half that chooses the baseline. cuBLAS promises equal bits on GPUs of the same
- * architecture and the same number of SMs; the predecessor's published runs group by exactly (SM count, GPU
- * count). For a CPU: vendor and instruction-set level. Examples: `nvidia-cc9.0-sm132-x1`,
- * `amd-gfx942-sm304-x8`, `cpu-genuineintel-x86-64-v4-amx`.
+ * The part of the ambient half that chooses the baseline. Of GPUs: their names, compute capability, number of SMs and how
+ * many there are. cuBLAS promises equal bits on GPUs of the same architecture and the same number of SMs; an H100 and an
+ * H200 have both in common, and 35 of 210 measured products differ (docs/evidence/2026-11-27-h200). A MIG slice has a name
+ * and SMs of its own. For a CPU: vendor and instruction-set level. Examples: `nvidia-h100-80gb-hbm3-cc9.0-sm132-x1`,
+ * `amd-instinct-mi300x-gfx942-sm304-x8`, `cpu-genuineintel-x86-64-v4-amx`.
  */
 export function hardwareClass(ambient: Pick<Ambient, 'gpus' | 'cpu'>): string {
-  const [gpu] = ambient.gpus;
-  if (gpu === undefined) return slug(`cpu-${ambient.cpu.vendor}-${ambient.cpu.level}`);
-  // AMD has no compute capability but names of architectures.
-  const isAmd = gpu.computeCapability.startsWith('gfx');
-  const kind = isAmd ? '' : 'cc';
-  const kinds = [...new Set(ambient.gpus.map((g) => `${kind}${g.computeCapability}-sm${g.smCount}`))].sort();
-  return slug(`${isAmd ? 'amd' : 'nvidia'}-${kinds.join('-')}-x${ambient.gpus.length}`);
+  if (ambient.gpus.length === 0) return slug(`cpu-${ambient.cpu.vendor}-${ambient.cpu.level}`);
+  const kinds = new Set(
+    ambient.gpus.map(({ name, computeCapability, smCount }) => {
+      // AMD has names of architectures instead of numbers.
+      const architecture = computeCapability.startsWith('gfx') ? computeCapability : `cc${computeCapability}`;
+      return `${name}-${architecture}-sm${smCount}`;
+    }),
+  );
+  return slug(`${[...kinds].sort().join('-')}-x${ambient.gpus.length}`);
 }
 
 const slug = (text: string) =>

@@ -61,7 +61,7 @@ describe('the cache store against a server of protocol v2', () => {
     const older = await save({ runId: '17000000009' });
     const newest = await save({ runId: '17000000002', record: 'ef'.repeat(32) }, older);
     await save({ suite: 'Serving-12', runId: '17000000010' });
-    await save({ hardwareClass: 'nvidia-cc9.0-sm132-x1-2', runId: '17000000011' });
+    await save({ hardwareClass: 'nvidia-h100-80gb-hbm3-cc9.0-sm132-x1-2', runId: '17000000011' });
     const found = await b.store.find(query);
     assert.ok(found.kind === 'found');
     await using _ = found;
@@ -77,7 +77,7 @@ describe('the cache store against a server of protocol v2', () => {
     assert.match(explained, new RegExp(`${b.server.host} \\(protocol v2\\)`));
     assert.match(
       explained,
-      /"deterministic-ml-v1\/Serving-1\/nvidia-cc9.0-sm132-x1\/", packed with zstd or gzip/,
+      /"deterministic-ml-v1\/Serving-1\/nvidia-h100-80gb-hbm3-cc9.0-sm132-x1\/", packed with zstd or gzip/,
     );
     assert.match(explained, /unused for 7 days/);
   });
@@ -121,7 +121,7 @@ describe('the cache store against a server of protocol v2', () => {
     await b.store.save(query, await writeBaseline(join(b.folder, 'made'), query), undefined);
     for (const name of ['latest', '1-1-abababababababab/more', '##[add-path]evil\n::stop-commands::x']) {
       b.server.put({
-        key: `deterministic-ml-v1/Serving-1/nvidia-cc9.0-sm132-x1/${name}`,
+        key: `deterministic-ml-v1/Serving-1/nvidia-h100-80gb-hbm3-cc9.0-sm132-x1/${name}`,
         version: cacheVersion('gzip'),
         archive: Buffer.alloc(0),
       });

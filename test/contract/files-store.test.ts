@@ -70,7 +70,10 @@ describe('the files store', () => {
     assert.equal(await b.store.save(key, made, undefined), formatKey(key));
     assert.deepEqual(await bytesBelow(b.place), await bytesBelow(made));
     assert.equal((await stat(join(b.place, 'record.json'))).mode & 0o444, 0o444, 'others can read it');
-    assert.match(b.lines.join('\n'), /determinism-baselines\/Serving-1\/nvidia-cc9.0-sm132-x1.*Commit it/);
+    assert.match(
+      b.lines.join('\n'),
+      /determinism-baselines\/Serving-1\/nvidia-h100-80gb-hbm3-cc9.0-sm132-x1.*Commit it/,
+    );
     await using lookup = await found(b.store);
     assert.equal(lookup.key, formatKey(key));
     assert.deepEqual(await bytesBelow(lookup.folder), await bytesBelow(made));
@@ -130,7 +133,7 @@ describe('the files store', () => {
     assert.deepEqual(lookup.otherClasses, []);
     assert.match(
       lookup.explanation.join('\n'),
-      /determinism-baselines\/Serving-1\/nvidia-cc9.0-sm132-x1\/baseline\.json.*not there/,
+      /determinism-baselines\/Serving-1\/nvidia-h100-80gb-hbm3-cc9.0-sm132-x1\/baseline\.json.*not there/,
     );
   });
 

@@ -543,7 +543,10 @@ describe('a baseline that is not what it says is never compared with', () => {
     const { runner, folder, hardwareClass } = await withBaseline();
     await using _ = runner;
     const claim = (text: string) =>
-      text.replace(`"hardwareClass": "${hardwareClass}"`, '"hardwareClass": "nvidia-cc9.0-sm132-x1"');
+      text.replace(
+        `"hardwareClass": "${hardwareClass}"`,
+        '"hardwareClass": "nvidia-h100-80gb-hbm3-cc9.0-sm132-x1"',
+      );
     await edit(join(folder, 'record.json'), claim);
     await refused(runner, /names another record\.json/);
     await edit(join(folder, 'baseline.json'), claim);

@@ -213,7 +213,9 @@ describe('a drift that is meant', () => {
 
   test('of another hardware class is not told as stale here', async () => {
     await using runner = await withBaseline();
-    const accept = [{ record: 'ab'.repeat(32), 'hardware-class': 'nvidia-cc9.0-sm132-x1', reason: 'H100' }];
+    const accept = [
+      { record: 'ab'.repeat(32), 'hardware-class': 'nvidia-h100-80gb-hbm3-cc9.0-sm132-x1', reason: 'H100' },
+    ];
     const outcome = await check(runner, { accept });
     assert.equal(outcome.outputs['conclusion'], 'reproduced', outcome.log);
     assert.doesNotMatch(outcome.log, /Stale acceptance/);

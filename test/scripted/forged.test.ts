@@ -436,9 +436,9 @@ describe('a baseline that somebody made by hand', () => {
     ],
     [
       'a record of another GPU, under the right name',
-      /belongs to the hardware class `nvidia-cc9.0-sm132-x1`/,
+      /belongs to the hardware class `nvidia-h100-80gb-hbm3-cc9.0-sm132-x1`/,
       (record) => {
-        record.hardwareClass = 'nvidia-cc9.0-sm132-x1';
+        record.hardwareClass = 'nvidia-h100-80gb-hbm3-cc9.0-sm132-x1';
       },
     ],
     [

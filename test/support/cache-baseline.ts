@@ -6,7 +6,7 @@ import { BASELINE_SCHEMA, type BaselineKey, type BaselineMeta } from '../../src/
 export function baselineKey(differs: Partial<BaselineKey> = {}): BaselineKey {
   return {
     suite: 'Serving-1',
-    hardwareClass: 'nvidia-cc9.0-sm132-x1',
+    hardwareClass: 'nvidia-h100-80gb-hbm3-cc9.0-sm132-x1',
     runId: '17000000001',
     runAttempt: '1',
     record: 'ab'.repeat(32),

@@ -19,7 +19,7 @@ function random(seed: number): () => number {
   };
 }
 
-const CLASS = 'nvidia-cc9.0-sm132-x1';
+const CLASS = 'nvidia-h100-80gb-hbm3-cc9.0-sm132-x1';
 const REPRODUCED_BASE = await checkReport({ capital: body() }, { capital: body() });
 const DRIFT_BASE = await checkReport({ capital: body() }, { capital: body({ logprobs: [-0.5, -1.75] }) });
 const NO_BASELINE_BASE = await reportOf(side({ passes: { 'generate-1': { capital: body() } } }), undefined);

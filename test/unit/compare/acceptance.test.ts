@@ -4,7 +4,7 @@ import { type Accepted, acceptances, acceptedBy, type Outcomes } from '../../../
 import type { Acceptance } from '../../../src/suite/schema.ts';
 
 const [OLD, NEW, OTHER] = ['a', 'b', 'c'].map((digit) => digit.repeat(64)) as [string, string, string];
-const HERE = 'nvidia-cc9.0-sm132-x1';
+const HERE = 'nvidia-h100-80gb-hbm3-cc9.0-sm132-x1';
 const accept = (record: string, hardware?: string): Acceptance => ({
   record,
   reason: 'vLLM 0.31',

@@ -16,20 +16,42 @@ const gpu = (computeCapability: string, smCount: number | 'unknown', name = 'GPU
 });
 
 describe('the hardware class', () => {
+  const H100 = 'NVIDIA H100 80GB HBM3';
   const cases: readonly (readonly [string, Parameters<typeof hardwareClass>[0], string])[] = [
-    ['of one GPU', { gpus: [gpu('9.0', 132)], cpu }, 'nvidia-cc9.0-sm132-x1'],
-    ['of eight', { gpus: Array.from({ length: 8 }, () => gpu('9.0', 132)), cpu }, 'nvidia-cc9.0-sm132-x8'],
-    ['of a MIG slice, which has fewer SMs', { gpus: [gpu('9.0', 16)], cpu }, 'nvidia-cc9.0-sm16-x1'],
+    [
+      'of an H100, as torch tells of it',
+      { gpus: [gpu('9.0', 132, H100)], cpu },
+      'nvidia-h100-80gb-hbm3-cc9.0-sm132-x1',
+    ],
+    [
+      'of two',
+      { gpus: [gpu('9.0', 132, H100), gpu('9.0', 132, H100)], cpu },
+      'nvidia-h100-80gb-hbm3-cc9.0-sm132-x2',
+    ],
+    [
+      'of a MIG slice, which has a name and fewer SMs',
+      { gpus: [gpu('9.0', 16, `${H100} MIG 1g.10gb`)], cpu },
+      'nvidia-h100-80gb-hbm3-mig-1g.10gb-cc9.0-sm16-x1',
+    ],
+    [
+      'of an H200, which has as many SMs',
+      { gpus: [gpu('9.0', 132, 'NVIDIA H200')], cpu },
+      'nvidia-h200-cc9.0-sm132-x1',
+    ],
     [
       'of two kinds, in any order',
-      { gpus: [gpu('9.0', 132), gpu('8.0', 108)], cpu },
-      'nvidia-cc8.0-sm108-cc9.0-sm132-x2',
+      { gpus: [gpu('9.0', 132, H100), gpu('8.0', 108, 'NVIDIA A100-SXM4-80GB')], cpu },
+      'nvidia-a100-sxm4-80gb-cc8.0-sm108-nvidia-h100-80gb-hbm3-cc9.0-sm132-x2',
     ],
-    ['of AMD', { gpus: [gpu('gfx942', 304)], cpu }, 'amd-gfx942-sm304-x1'],
+    [
+      'of AMD',
+      { gpus: [gpu('gfx942', 304, 'AMD Instinct MI300X')], cpu },
+      'amd-instinct-mi300x-gfx942-sm304-x1',
+    ],
     [
       'of a GPU that tells nothing',
-      { gpus: [gpu('unknown', 'unknown')], cpu },
-      'nvidia-ccunknown-smunknown-x1',
+      { gpus: [gpu('unknown', 'unknown', 'unknown')], cpu },
+      'unknown-ccunknown-smunknown-x1',
     ],
     ['of a CPU', { gpus: [], cpu }, 'cpu-genuineintel-x86-64-v4'],
     [
@@ -49,11 +71,8 @@ describe('the hardware class', () => {
       assert.ok(RecordFile.shape.hardwareClass.safeParse(hardwareClass(ambient)).success);
     });
 
-  test('does not depend on the card’s name, its memory or its serial number, nor on the order of cards', () => {
-    const [a, b] = [
-      gpu('9.0', 132, 'H100 PCIe'),
-      { ...gpu('9.0', 132, 'H100 SXM'), uuidHash: 'b', memoryBytes: 1 },
-    ];
+  test('does not depend on a card’s memory or its serial number, nor on the order of cards', () => {
+    const [a, b] = [gpu('9.0', 132, H100), { ...gpu('9.0', 132, H100), uuidHash: 'b', memoryBytes: 1 }];
     assert.equal(hardwareClass({ gpus: [a], cpu }), hardwareClass({ gpus: [b], cpu }));
     const [c] = [gpu('8.0', 108)];
     assert.equal(hardwareClass({ gpus: [a, c], cpu }), hardwareClass({ gpus: [c, a], cpu }));

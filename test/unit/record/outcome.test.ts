@@ -24,7 +24,7 @@ describe('the outcome of a record is the same', () => {
     'at another time': { ...record, createdAt: '2027-01-01T00:00:00.000Z', tool: '9.9.9' },
     'on another machine': {
       ...record,
-      hardwareClass: 'nvidia-cc9.0-sm132-x1',
+      hardwareClass: 'nvidia-h100-80gb-hbm3-cc9.0-sm132-x1',
       fingerprint: { ...FINGERPRINT, ambient: { ...FINGERPRINT.ambient, driver: '600.1' } },
     },
     'with its passes in another lifetime': {

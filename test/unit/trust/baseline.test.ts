@@ -73,9 +73,9 @@ describe('a baseline', () => {
   test('that nobody has is absent, or of other hardware', async () => {
     const job = new Job();
     assert.deepEqual(await found(job), { kind: 'absent', explanation: ['looked here'] });
-    job.store.baselines.set('nvidia-cc9.0-sm132-x1', { key: 'a', folder: 'a' });
+    job.store.baselines.set('nvidia-h100-80gb-hbm3-cc9.0-sm132-x1', { key: 'a', folder: 'a' });
     assert.deepEqual(await found(job), {
-      ...{ kind: 'incomparable', otherClasses: ['nvidia-cc9.0-sm132-x1'] },
+      ...{ kind: 'incomparable', otherClasses: ['nvidia-h100-80gb-hbm3-cc9.0-sm132-x1'] },
       explanation: ['looked here'],
     });
   });

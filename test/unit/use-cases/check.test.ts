@@ -140,12 +140,12 @@ describe('a check', () => {
     const [kept] = job.store.baselines.values();
     assert.ok(kept);
     job.store.baselines.clear();
-    job.store.baselines.set('nvidia-cc9.0-sm132-x1', kept);
+    job.store.baselines.set('nvidia-h100-80gb-hbm3-cc9.0-sm132-x1', kept);
     const report = await job.checked();
     assert.equal(report.conclusion, 'incomparable');
     assert.deepEqual(
       report.context.baseline.kind === 'incomparable' && report.context.baseline.otherClasses,
-      ['nvidia-cc9.0-sm132-x1'],
+      ['nvidia-h100-80gb-hbm3-cc9.0-sm132-x1'],
     );
   });
 });

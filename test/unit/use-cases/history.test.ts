@@ -45,7 +45,7 @@ describe('the history of a suite', () => {
       (await told(job)).map(({ hardwareClass, baselines }) => [hardwareClass, baselines.length]),
       [
         ['cpu-genuineintel-x86-64-v4', 1],
-        ['nvidia-cc9.0-sm132-x1', 1],
+        ['nvidia-h100-80gb-hbm3-cc9.0-sm132-x1', 1],
       ],
     );
   });

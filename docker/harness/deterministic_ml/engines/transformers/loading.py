@@ -64,6 +64,10 @@ def _load(folder: str, args: Arguments) -> tuple[Any, Any]:
     device = args.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if torch.device(device).type != "cpu":
+        # All that is left to the host is to draw tokens: many threads would wait for one another, and how many there
+        # are would be in the bits of what is drawn.
+        torch.set_num_threads(1)
     return tokenizer, model.eval().to(device)
 
 
