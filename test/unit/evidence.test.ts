@@ -1,0 +1,81 @@
+/** The records of a real GPU in docs/evidence, read and compared by the code as it stands. */
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
+import { extract } from 'tar-stream';
+import { compare } from '../../src/compare/compare.ts';
+import { find } from '../../src/compare/relations/witness.ts';
+import { openRecord } from '../../src/disk/record-folder.ts';
+import { damage } from '../../src/record/intact.ts';
+
+/** Where the bit is. */
+const MODULE = 'model.layers.15.mlp.down_proj';
+const ARCHIVE = fileURLToPath(new URL('../../docs/evidence/2026-11-27-h200/runs.tar.gz', import.meta.url));
+
+describe('what a real H200 computed with real vLLM', () => {
+  let folder: string;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'dml-test-'));
+    const archive = extract();
+    Readable.from([gunzipSync(await readFile(ARCHIVE))]).pipe(archive);
+    for await (const entry of archive) {
+      const place = join(folder, entry.header.name);
+      if (entry.header.type === 'directory') await mkdir(place, { recursive: true });
+      else {
+        await mkdir(dirname(place), { recursive: true });
+        await writeFile(place, await buffer(entry));
+      }
+    }
+  });
+  after(() => rm(folder, { recursive: true, force: true }));
+
+  const open = (name: string) => openRecord(join(folder, name));
+
+  for (const name of ['eager-onebit/baseline', 'eager-onebit/record', 'bi-short-16/record'])
+    test(`${name}: every body has the bytes that its digest says`, async () => {
+      for await (const why of damage(await open(name))) assert.fail(why);
+    });
+
+  test('one low bit of one weight: four of six have drifted, and the trace names the module in each', async () => {
+    const [run, baseline] = [await open('eager-onebit/record'), await open('eager-onebit/baseline')];
+    const [found] = await compare(run, baseline, [{ relation: 'baseline', requirement: 'identical' }]);
+    assert.equal(found?.status, 'broken');
+    const scores = found.findings.filter(({ kind }) => kind === 'score');
+    assert.deepEqual(
+      scores.map(({ prompt, agreement, trace }) => [prompt, agreement, trace?.first ?? null]),
+      [
+        ['capital', 'identical', null],
+        ['sky', 'modules-differ', MODULE],
+        ['primes', 'identical', null],
+        ['story', 'modules-differ', MODULE],
+        ['long', 'logprobs-differ', MODULE],
+        ['passage', 'modules-differ', MODULE],
+      ],
+    );
+  });
+
+  test('batch invariance breaks in the one prefill of more than 256 tokens, and in no other', async () => {
+    const run = await open('bi-short-16/record');
+    const [batch] = await compare(run, undefined, [{ relation: 'batch', requirement: 'identical' }]);
+    const beside = find(run.record, run.record.lifetimes[0] ?? assert.fail(), 'generate', 'strangers');
+    const prefilled = (id: string) => beside?.requests?.get(id)?.chunks[0] ?? assert.fail(id);
+    const step = (prompt: string) =>
+      [prompt, `${prompt}/short`, `${prompt}/long`].reduce((sum, id) => sum + prefilled(id), 0);
+    const prompts = ['capital', 'sky', 'primes', 'story'];
+    assert.deepEqual(prompts.map(step), [233, 265, 243, 237]);
+    assert.deepEqual(
+      batch?.findings.map(({ prompt, agreement }) => [prompt, agreement]),
+      prompts.flatMap((prompt) => [
+        // All four together are 66 tokens.
+        [prompt, 'identical'],
+        [prompt, step(prompt) > 256 ? 'tokens-differ' : 'identical'],
+      ]),
+    );
+  });
+});
