@@ -6,20 +6,28 @@ import type { Surface } from './surface.ts';
 export const answer: Surface = {
   name: 'answer',
   answer: {
-    log: shown,
-    terminal: shown,
+    log: answerLines,
+    terminal: answerLines,
     json: ({ value }) => value,
     summary: ({ lines }) =>
-      `${lines
-        .slice(0, MAX_LINES)
+      `${some(lines)
         .map((line) => markdown(line, MAX_LINE))
         .join('<br>')}\n`,
   },
 };
 
-const MAX_LINES = 1000;
+/** A job summary with as many of the longest still fits beside others. */
+const MAX_LINES = 100;
 const MAX_LINE = 500;
 
-function shown({ lines }: Answer): string[] {
-  return lines.slice(0, MAX_LINES).map((line) => excerpt(line, MAX_LINE));
+/** For a terminal or log. */
+export function answerLines({ lines }: Answer): string[] {
+  return some(lines).map((line) => excerpt(line, MAX_LINE));
+}
+
+/** The last line says what the others come to: it is never left out. */
+function some(lines: readonly string[]): readonly string[] {
+  if (lines.length <= MAX_LINES) return lines;
+  const left = lines.length - MAX_LINES;
+  return [...lines.slice(0, MAX_LINES - 1), `… (${left} left out)`, ...lines.slice(-1)];
 }

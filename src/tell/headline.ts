@@ -1,3 +1,4 @@
+import { answerLines } from '../surfaces/answer.ts';
 import { logLines } from '../surfaces/history.ts';
 import { powerLine, powerVerdict } from '../surfaces/power.ts';
 import type { Headline, Kind, Results } from '../surfaces/surface.ts';
@@ -19,7 +20,7 @@ const HEADLINES: Headlines = {
       : { verdict: 'pass', line: undefined },
   verification: ({ agrees, lines }) => ({ verdict: agrees ? 'pass' : 'fail', line: lines.at(-1) }),
   fingerprint: () => ({ verdict: 'pass', line: undefined }),
-  answer: ({ verdict, lines }) => ({ verdict, line: lines.at(-1) }),
+  answer: (answer) => ({ verdict: answer.verdict, line: answerLines(answer).at(-1) }),
 };
 
 /** What a result comes to, in the words that all surfaces use. */
