@@ -1,7 +1,7 @@
 /**
  * Writes what is only another form of the source: the JSON Schemas in schema/, the README's tables of inputs and
- * outputs, what action.yml says of `mode`, and the tables in docs/ of what the lists hold. With `--check`, writes nothing and
- * fails if anything is not what the source gives.
+ * outputs, what action.yml says of `mode`, the tables in docs/ of what the lists hold, and the known issues. With
+ * `--check`, writes nothing and fails if anything is not what the source gives.
  */
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
@@ -17,6 +17,8 @@ import { Fingerprint } from '../src/fingerprint/schema.ts';
 import { inputModes, type Mode } from '../src/front/modes.ts';
 import { stores } from '../src/front/stores.ts';
 import { SUITE_SCHEMA } from '../src/front/suites.ts';
+import { lists, shortName, urlOf } from '../src/issues/index.ts';
+import type { IssueList, KnownIssue, Versions, Wanted } from '../src/issues/issue.ts';
 import { PassFile, RecordFile } from '../src/record/schema.ts';
 import { type ReportedRelation, ReportSchema } from '../src/report/schema.ts';
 import { ERROR_WORDS } from '../src/words/error-words.ts';
@@ -26,7 +28,8 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** The rooms of src/, lowest first: a room imports none above it. `test/unit/architecture.test.ts` keeps the rest of the law. */
 export const FLOORS: readonly string[] = [
-  ...['suite', 'fingerprint', 'record', 'engine', 'runtime', 'compare', 'baseline', 'report', 'words'],
+  ...['suite', 'fingerprint', 'record', 'engine', 'runtime', 'compare', 'baseline', 'issues'],
+  ...['report', 'words'],
   ...['surfaces', 'github', 'disk', 'job', 'run', 'trust', 'changes', 'tell', 'use-cases', 'front'],
 ];
 
@@ -163,6 +166,81 @@ function examples(conclusion: Conclusion): readonly ReportedRelation[] {
   }
 }
 
+/** Every known issue: what is wrong, what is looked for, what the thread says and what to try. */
+export function knownIssues(): string {
+  return lists
+    .map((list) =>
+      [
+        `## ${list.engine === null ? 'PyTorch and CUDA, under every engine' : `Of ${list.engine}`}`,
+        ...list.issues.map((issue) => issueSection(issue, list)),
+      ].join('\n\n'),
+    )
+    .join('\n\n');
+}
+
+function issueSection(issue: KnownIssue, { engine }: IssueList): string {
+  const { thread, see = [], what, says, remedy, untold = [] } = issue;
+  const links = (threads: readonly string[]) =>
+    threads.map((one) => `[${shortName(one)}](${urlOf(one)})`).join(', ');
+  return [
+    `### ${shortName(thread)}: ${what}`,
+    [
+      `- Looked for: ${lookedFor(issue, engine ?? 'torch').join('; ')}.`,
+      ...(untold.length === 0 ? [] : [`- Not told by any record: ${untold.join('; ')}.`]),
+      `- The thread, ${links([thread])}${see.length === 0 ? '' : ` (see also ${links(see)})`}: ${says}`,
+      `- To try: ${remedy}`,
+    ].join('\n'),
+  ].join('\n\n');
+}
+
+function lookedFor(issue: KnownIssue, own: string): string[] {
+  const { versions, torch, device, capability, dtypes, compiled, batchInvariant } = issue;
+  const { settings = {}, environment = {}, shape } = issue;
+  const either = (words: readonly string[]) => words.map((word) => `\`${word}\``).join(' or ');
+  const optional = <T>(value: T | undefined, told: (value: T) => string) =>
+    value === undefined ? [] : [told(value)];
+  return [
+    `${either(shape.relations)} breaks`,
+    ...optional(shape.kinds, (kinds) => `in ${either(kinds)} passes`),
+    ...optional(shape.agreements, (agreements) => `as ${either(agreements)}`),
+    ...optional(shape.changed, (changed) => `${either(changed)} changed since the baseline`),
+    ...optional(shape.module, (module) => `the first module that differs, where one is told: \`${module}\``),
+    ...optional(shape.nats, ({ atLeast, atMost }) =>
+      [
+        ...optional(atLeast, (least) => `a largest difference of ${least} nats or more`),
+        ...optional(atMost, (most) => `a largest difference of ${most} nats or less`),
+      ].join(', '),
+    ),
+    ...optional(shape.tokensInStep, (tokens) => `${tokens} tokens or more in a step`),
+    ...optional(shape.requestsInStep, (requests) => `${requests} requests or more in a step`),
+    `${own}: ${range(versions) ?? 'any version, since the thread names no first and no last one'}`,
+    ...optional(torch, (told) => `torch: ${range(told) ?? 'any version'}`),
+    ...optional(device, (told) => (told === 'gpu' ? 'a GPU' : 'no GPU')),
+    ...optional(capability, (told) => `compute capability ${range(told) ?? 'of any kind'}`),
+    ...optional(dtypes, either),
+    ...optional(compiled, (told) => (told ? 'a compiled engine' : 'an engine that is not compiled')),
+    ...optional(batchInvariant, (told) => `${told ? '' : 'no '}batch invariance asked for`),
+    ...[...Object.entries(settings), ...Object.entries(environment)].map(
+      ([name, wanted]) => `\`${name}\` ${wantedWords(wanted)}`,
+    ),
+  ];
+}
+
+const range = ({ from, before }: Versions) =>
+  from === undefined && before === undefined
+    ? undefined
+    : [
+        ...(from === undefined ? [] : [`from ${from}`]),
+        ...(before === undefined ? [] : [`before ${before}`]),
+      ].join(', ');
+
+function wantedWords(wanted: Wanted): string {
+  if ('is' in wanted) return `is ${wanted.is.join(' or ')}`;
+  if ('isNot' in wanted) return `is not ${wanted.isNot.join(' or ')}`;
+  if ('atLeast' in wanted) return `is ${wanted.atLeast} or more`;
+  return 'like' in wanted ? `has “${wanted.like}” in it` : 'is set';
+}
+
 /** A document beside the one that the words are put into. */
 const linked = (text: string) => text.replaceAll(/docs\/([\w-]+)\.md/g, '[$1.md]($1.md)');
 
@@ -297,6 +375,7 @@ async function generated(): Promise<Map<string, string>> {
     'docs/baselines.md': { stores: storeTable() },
     'docs/engines.md': { engines: engineTable() },
     'docs/suite.md': { relations: relationTable() },
+    'docs/known-issues.md': { issues: knownIssues() },
     'docs/troubleshooting.md': { errors: errorTable(), conclusions: conclusionTable() },
     'docs/verdicts.md': { relations: witnessTable(), 'known-changes': knownChangeTable() },
   };

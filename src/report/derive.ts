@@ -4,6 +4,8 @@ import { compare } from '../compare/compare.ts';
 import { type BaselineState, type Judged, type Judgement, judge } from '../compare/conclusion.ts';
 import type { RelationResult } from '../compare/types.ts';
 import { diffEnvironments, type Environment } from '../fingerprint/diff.ts';
+import { LIST_DIGEST } from '../issues/index.ts';
+import { likenesses } from '../issues/match.ts';
 import { countOf } from '../record/channels.ts';
 import { outcomeDigest, outcomeDigests } from '../record/outcome.ts';
 import type { PassKind, RunRecord } from '../record/schema.ts';
@@ -70,6 +72,8 @@ export function derive({ mode, asked, baseline, record, before, relations }: Gro
       .filter(({ lifetime, pass }) => passes.has(`${lifetime}/${pass}`))
       .reduce((total, one) => total + countOf(one, 'tokens'), 0);
   };
+  const changes =
+    before === undefined ? [] : diffEnvironments(environmentOf(before.record), environmentOf(record));
   const derived: Derived = {
     conclusion,
     verdict,
@@ -90,9 +94,9 @@ export function derive({ mode, asked, baseline, record, before, relations }: Gro
         : null,
     environment: environmentOf(record),
     relations,
-    changes:
-      before === undefined ? [] : diffEnvironments(environmentOf(before.record), environmentOf(record)),
+    changes,
     coverage: coverage(record),
+    knownIssues: { list: LIST_DIGEST, alike: likenesses({ record, relations, changes }) },
     yardstick: before?.meta.yardstick ?? [],
     work: {
       prompts: suite.prompts.length,

@@ -283,6 +283,16 @@ const Coverage = z.strictObject({
 });
 export type Coverage = Frozen<z.infer<typeof Coverage>>;
 
+const Likeness = z.strictObject({
+  /** As GitHub refers to it. */
+  thread: z.string().regex(/^[\w.-]{1,39}\/[\w.-]{1,100}#\d{1,9}$/),
+  /** Those that broke as the issue breaks them. */
+  relations: z.array(relationName).max(relations.length),
+  /** What fits, and what was not looked at. */
+  matched: z.array(text).max(64),
+  open: z.array(text).max(64),
+});
+
 const YardstickMark = z.strictObject({ id: text, what: text, rmsNats: nats });
 export type YardstickMark = Frozen<z.infer<typeof YardstickMark>>;
 
@@ -323,6 +333,12 @@ const derived = {
     .array(z.strictObject({ half: z.enum(['declared', 'ambient']), field: text, before: text, after: text }))
     .max(MAX_FACTS),
   coverage: z.array(Coverage).max(256),
+  /** Upstream problems that this looks like, most alike first: links, which decide nothing. */
+  knownIssues: z.strictObject({
+    /** Digest of the list that was looked through: another one may name others. */
+    list: Digest,
+    alike: z.array(Likeness).max(64),
+  }),
   /** Distances of known changes on the baseline's machine; empty where none were measured. */
   yardstick: z.array(YardstickMark).max(256),
   /** What the engine did over all passes: tokens decoded, positions scored, seconds. */

@@ -4,6 +4,7 @@ import type { Report } from '../report/schema.ts';
 import { counted } from '../words/figures.ts';
 import { findingWords } from '../words/findings.ts';
 import { byKind, type Group, isDifferent, seenWords, textOf, traceHint } from '../words/groups.ts';
+import { issueLine } from '../words/issues.ts';
 import { type Drifted, read } from '../words/reading.ts';
 import { distanceWords } from '../words/sizes.ts';
 import { agreementWords } from '../words/words.ts';
@@ -57,7 +58,7 @@ function drifts(report: Report, level: Annotation['level'], found: readonly Drif
       inert({
         level,
         title: `${title}: prompt ${drifted.prompt}`,
-        message: sentences([message(drifted), cause]),
+        message: sentences([message(drifted), looksLike(report, drifted), cause]),
         file: places.file,
         ...(positions.get(drifted.prompt) ?? places.relations),
       }),
@@ -149,6 +150,15 @@ const distances = (group: Group) =>
     .join(' ');
 
 const sentence = (text: string) => (text === '' ? '' : `${text.slice(0, 1).toUpperCase()}${text.slice(1)}.`);
+
+/** The known issue that fits this prompt's relations best. */
+function looksLike(report: Report, { broken }: Drifted): string {
+  const names = broken.map(({ relation }) => relation.relation);
+  const issue = read(report).issues.find(({ relations }) =>
+    relations.some((one) => names.some((name) => name === one)),
+  );
+  return issue === undefined ? '' : `${issueLine(issue)} A link, never a verdict: ${issue.url}`;
+}
 
 /** The repository's own changes first: they are what the pull request can explain. */
 function causes({ changes, digests }: Report): string {

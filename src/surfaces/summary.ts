@@ -2,6 +2,7 @@ import type { Change } from '../fingerprint/diff.ts';
 import { markdown } from '../inert.ts';
 import { isBroken } from '../report/finding.ts';
 import type { Report, ReportedRelation } from '../report/schema.ts';
+import { issueList } from '../words/brief.ts';
 import { counted } from '../words/figures.ts';
 import { type Frame, findingWords } from '../words/findings.ts';
 import { type Group, isIdentical, seesNoModule, traceHint } from '../words/groups.ts';
@@ -174,6 +175,7 @@ function render(plan: Plan, rung: Rung, max: number): string | undefined {
     () => (left.length === 0 ? '' : cutNote(report, left)),
     () => noticeList(report, rung),
     () => brief,
+    () => issueList(read(report).issues.slice(0, rung.items), 1000),
     () => overview(parts),
     () => (rung.facts ? changeTable(report.changes, report.digests.baselineRecord !== null) : ''),
     () => acceptBlock(report),

@@ -2,6 +2,7 @@ import { excerpt, within } from '../inert.ts';
 import type { Report } from '../report/schema.ts';
 import { textHashWords } from '../words/findings.ts';
 import { type Group, isDifferent, isIdentical, kindWords, textOf } from '../words/groups.ts';
+import { issueLines } from '../words/issues.ts';
 import { type ReadRelation, read } from '../words/reading.ts';
 import { STRIP_LEGEND, tellingStrip, textStrip } from '../words/strip.ts';
 import { acceptLines, agreementWords, baselineWords, coverageWords, relationLines } from '../words/words.ts';
@@ -63,6 +64,7 @@ function closingLines(report: Report): string[] {
     ...notices.map(({ level, title, message }) => `${level}: ${title}. ${message}`),
     read(report).line,
     `${meaning} ${next}`,
+    ...issueLines(read(report).issues),
     ...acceptLines(report),
     `Page: ${report.context.htmlPath}`,
   ].map(inert);

@@ -4,6 +4,7 @@ import type { Report } from '../report/schema.ts';
 import { counted } from './figures.ts';
 import { textHashWords } from './findings.ts';
 import { kindWords, textOf } from './groups.ts';
+import { issueLine, NO_VERDICT, type ReadIssue } from './issues.ts';
 import { legTable, mergedLine } from './merged.ts';
 import { read } from './reading.ts';
 import { ICON } from './verdict.ts';
@@ -18,17 +19,18 @@ export interface Room {
   readonly prompts: number;
   readonly changes: number;
   readonly notices: number;
+  readonly issues: number;
   /** Characters of one cell, before they are made inert: which makes some of them a dozen. */
   readonly cell: number;
 }
 
 /** From what a reader may want down to what a reader must have: the last one always fits. */
 export const LADDER: readonly Room[] = [
-  { parts: 8, classes: 40, prompts: 10, changes: 5, notices: 5, cell: 600 },
-  { parts: 4, classes: 40, prompts: 5, changes: 5, notices: 3, cell: 250 },
-  { parts: 2, classes: 20, prompts: 3, changes: 3, notices: 2, cell: 120 },
-  { parts: 1, classes: 10, prompts: 0, changes: 0, notices: 0, cell: 100 },
-  { parts: 0, classes: 0, prompts: 0, changes: 0, notices: 0, cell: 100 },
+  { parts: 8, classes: 40, prompts: 10, changes: 5, notices: 5, issues: 3, cell: 600 },
+  { parts: 4, classes: 40, prompts: 5, changes: 5, notices: 3, issues: 2, cell: 250 },
+  { parts: 2, classes: 20, prompts: 3, changes: 3, notices: 2, issues: 1, cell: 120 },
+  { parts: 1, classes: 10, prompts: 0, changes: 0, notices: 0, issues: 0, cell: 100 },
+  { parts: 0, classes: 0, prompts: 0, changes: 0, notices: 0, issues: 0, cell: 100 },
 ];
 
 /** Where a reader finds the rest, and what was looked at. */
@@ -107,6 +109,7 @@ function body(report: Report, { isUnverified }: Whence, room: Room): readonly st
     `**Next:** ${next}`,
     // Nobody is to copy what a stranger asks to be accepted.
     isUnverified ? '' : acceptBlock(report),
+    issueList(read(report).issues.slice(0, room.issues), room.cell),
     unmeasuredList(report, room),
     promptTable(report, room),
     changeTable(report, room),
@@ -129,6 +132,25 @@ function acceptBlock(report: Report): string {
 /** Of our own making, and so fit to be copied; should a report say otherwise, it is not shown. */
 const fenced = (language: string, lines: readonly string[]) =>
   lines.every((line) => /^[\w .:"=-]*$/.test(line)) ? [`\`\`\`${language}`, ...lines, '```'].join('\n') : '';
+
+/**
+ * Known issues as GitHub Markdown. GitHub notes in a thread whoever links to it: a link by way of its redirector does
+ * not, so that no maintainer hears of each run.
+ *
+ * @param cell most characters of what fits, and of what was not looked at
+ */
+export function issueList(issues: readonly ReadIssue[], cell: number): string {
+  if (issues.length === 0) return '';
+  return [
+    ...issues.map((issue) => {
+      const { name, url, matched, open } = issue;
+      const quiet = url.replace('https://github.com/', 'https://redirect.github.com/');
+      const thread = link(markdown(name), quiet);
+      return `> 🔗 **${markdown(issueLine(issue))}** Thread: ${thread}. Matched: ${markdown(matched, cell)}. Not looked at: ${markdown(open, cell)}.`;
+    }),
+    `> ${NO_VERDICT}`,
+  ].join('\n>\n');
+}
 
 function unmeasuredList({ relations, conclusion }: Report, { prompts, cell }: Room): string {
   if (conclusion !== 'unmeasured') return '';

@@ -2,6 +2,7 @@ import { isBroken } from '../report/finding.ts';
 import type { Report, ReportedFinding, ReportedRelation } from '../report/schema.ts';
 import { type Frame, frameOf } from './findings.ts';
 import { type Group, groupsOf, textOf, worstFirst } from './groups.ts';
+import { issuesOf, type ReadIssue } from './issues.ts';
 import { sizeWords } from './sizes.ts';
 import { conclusionWords, type Words } from './words.ts';
 
@@ -16,6 +17,8 @@ export interface Reading {
   readonly baseline: ReadRelation | undefined;
   /** Prompts that broke a requirement, worst first. */
   readonly drifted: readonly Drifted[];
+  /** Upstream problems that it looks like, most alike first. */
+  readonly issues: readonly ReadIssue[];
 }
 
 export interface ReadRelation {
@@ -63,6 +66,7 @@ export function read(report: Report): Reading {
     relations,
     baseline: relations.find(({ relation }) => relation.relation === 'baseline'),
     drifted,
+    issues: issuesOf(report),
   };
   READ.set(report, reading);
   return reading;

@@ -54,12 +54,25 @@ const ROOMS: Readonly<Record<string, Law>> = {
   },
   compare: { rooms: ['compare/relations', 'record', 'suite'], packages: [] },
   'compare/relations': { rooms: ['compare', 'record', 'suite'], packages: [] },
+  issues: {
+    rooms: ['compare', 'compare/relations', 'engine/engines', 'fingerprint', 'record'],
+    packages: [],
+  },
   report: {
-    rooms: ['baseline', 'compare', 'compare/relations', 'engine/engines', 'fingerprint', 'record', 'suite'],
+    rooms: [
+      'baseline',
+      'compare',
+      'compare/relations',
+      'engine/engines',
+      'fingerprint',
+      'issues',
+      'record',
+      'suite',
+    ],
     packages: ['zod'],
   },
   words: {
-    rooms: ['baseline', 'compare', 'compare/relations', 'record', 'report', 'suite'],
+    rooms: ['baseline', 'compare', 'compare/relations', 'issues', 'record', 'report', 'suite'],
     packages: [],
   },
   surfaces: {
@@ -300,7 +313,7 @@ test('what is pure reaches no disk, network, process or Actions, through whateve
   const outside =
     /^(node:(fs|net|http|https|child_process|dgram|tls|worker_threads)|dockerode|execa|@actions\/)/;
   for (const file of files.keys()) {
-    if (!/^(suite|fingerprint|record|compare|report|words|surfaces|inert)\b/.test(file)) continue;
+    if (!/^(suite|fingerprint|record|compare|issues|report|words|surfaces|inert)\b/.test(file)) continue;
     const reached = [...closure(file, ['static', 'dynamic'])].filter((name) => outside.test(name));
     assert.deepEqual(reached, [], file);
   }
@@ -367,7 +380,13 @@ test('an engine’s own names stand in its own file, and its other half in its o
   const names =
     /VLLM_|enable_prefix_caching|max_num_batched_tokens|max_num_seqs|gpu_memory_utilization|enforce_eager|kv_cache_dtype|attn_implementation|max_batch_size/;
   const named = [...files].filter(([, { code }]) => names.test(code)).map(([file]) => file);
-  assert.deepEqual(named.sort(), ['engine/engines/transformers.ts', 'engine/engines/vllm.ts']);
+  assert.deepEqual(named.sort(), [
+    'engine/engines/transformers.ts',
+    'engine/engines/vllm.ts',
+    // What is known of an engine speaks of its settings.
+    'issues/transformers.ts',
+    'issues/vllm.ts',
+  ]);
   const harness = fileURLToPath(new URL('../../docker/harness', import.meta.url));
   for (const file of (await readdir(harness, { recursive: true })).filter((name) => name.endsWith('.py')))
     if (!/engines\/(?:vllm|transformers)\//.test(file))
@@ -381,7 +400,7 @@ test('an engine is named in its own two homes and in the lists, and nowhere else
       .filter(([, { text }]) => name.test(text))
       .map(([file]) => file)
       .sort(),
-    ['engine/engines/index.ts', 'engine/engines/vllm.ts'],
+    ['engine/engines/index.ts', 'engine/engines/vllm.ts', 'issues/index.ts', 'issues/vllm.ts'],
   );
   const harness = fileURLToPath(new URL('../../docker/harness', import.meta.url));
   const named: string[] = [];

@@ -9,6 +9,7 @@ import { engines } from '../../src/engine/engines/index.ts';
 import { inputModes, modes } from '../../src/front/modes.ts';
 import { stores } from '../../src/front/stores.ts';
 import { SUITE_SCHEMA } from '../../src/front/suites.ts';
+import { lists } from '../../src/issues/index.ts';
 import { makePlan, type Plan } from '../../src/run/plan.ts';
 import { entriesOf, without } from '../support/without.ts';
 import { SUITE } from './support/job.ts';
@@ -107,6 +108,16 @@ describe('an engine', async () => {
       assert.throws(() => of(plan, name), new RegExp(`no engine is called ${name}`));
     },
   );
+});
+
+describe('a package’s known issues', async () => {
+  const nameOf = ({ engine }: (typeof lists)[number]) => engine ?? 'torch';
+  await each('issues/index.ts', lists, nameOf, async ({ rest }, load) => {
+    const { lists: left }: typeof import('../../src/issues/index.ts') = await import(
+      await load('issues/index.ts')
+    );
+    assert.deepEqual(left.map(nameOf), rest);
+  });
 });
 
 test('an engine has both its halves: the host’s list and the harness’s name the same', async () => {

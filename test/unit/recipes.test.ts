@@ -219,6 +219,32 @@ describe('the recipe for a store', () => {
   });
 });
 
+describe('the recipe for a known issue', () => {
+  const BASELINE = ECHO.replace('[rerun]', '[rerun, baseline]');
+
+  test('is one file and one line, and a drift names it; with its line taken out none does', async () => {
+    assert.deepEqual(await entriesOf('Add a known issue'), [1, [['src/issues/index.ts', 1]]]);
+    await using copy = await copyWith('Add an engine', 'Add a known issue');
+    await run(copy, ECHO, 'refresh', '--reason', 'first one');
+    const alike = async (suite: string) => {
+      const { stdout } = await run(copy, suite, 'check');
+      const { report } = JSON.parse(stdout) as {
+        readonly report: { readonly knownIssues: { readonly alike: readonly { readonly thread: string }[] } };
+      };
+      const page = await readFile(join(copy.path, 'record.report.html'), 'utf8');
+      return [
+        report.knownIssues.alike.map(({ thread }) => thread),
+        page.includes('another salt changes every token'),
+      ];
+    };
+    const drifted = BASELINE.replace('salt: a', 'salt: b');
+    assert.deepEqual(await alike(drifted), [['acme/echo#1'], true]);
+    assert.deepEqual(await alike(BASELINE), [[], false]);
+    await copy.without('src/issues/index.ts', '  echo,');
+    assert.deepEqual(await alike(drifted), [[], false]);
+  });
+});
+
 describe('the recipe for a known change', () => {
   async function made(copy: SourceCopy) {
     const { stdout, stderr } = await run(copy, ECHO, 'power');

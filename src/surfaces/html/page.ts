@@ -5,6 +5,7 @@ import { read } from '../../words/reading.ts';
 import { distancePart } from './distance.ts';
 import { baselinePart, coveragePart, environmentPart } from './environment.ts';
 import { type Html, html, markupOf, ours } from './escape.ts';
+import { issuesPart } from './issues.ts';
 import { type Level, levelOf } from './level.ts';
 import { modulesPart } from './modules.ts';
 import { promptsPart } from './prompts.ts';
@@ -102,6 +103,7 @@ function parts(report: Report, level: Level, budget: number): PagePart[] {
     ['prompts', 'Prompts', promptsPart(report, level, budget)],
     ['distance', 'How large', distancePart(report, level)],
     ['modules', 'Which module', modulesPart(report, level)],
+    ['issues', 'Looks like', issuesPart(report, level)],
     ['relations', 'Relations', relationsPart(report, level)],
     ['environment', 'What changed', environmentPart(report, level)],
     ['coverage', 'Coverage', coveragePart(report, level)],

@@ -1,5 +1,5 @@
 import type { BaselineMeta } from '../../../src/baseline/port.ts';
-import type { Claim, Finding, RelationResult } from '../../../src/compare/types.ts';
+import type { Claim, Divergence, Finding, RelationResult } from '../../../src/compare/types.ts';
 import { RecordWriter, writeBaselineMeta } from '../../../src/disk/record-folder.ts';
 import { SUITE_SCHEMA } from '../../../src/front/suites.ts';
 import { digestJson } from '../../../src/record/digest.ts';
@@ -157,6 +157,12 @@ export function divergence(more: Partial<ReportedDivergence> = {}): ReportedDive
     ...more,
   };
 }
+
+/** Bits that differ from the first step on, and tokens where they are told to. */
+export const partingOf = (largestNats: number, tokenStep: number | null = null): Divergence => ({
+  ...{ logprobStep: 0, logprobSteps: 2, tokenStep, steps: 9, largestNats, fork: null },
+  ...PICTURE,
+});
 
 /** A finding that breaks `identical`, unless told otherwise. */
 export function finding(prompt: string, more: Partial<Finding> = {}): Finding {

@@ -316,6 +316,26 @@ describe('what is shown', () => {
   });
 });
 
+describe('known issues', () => {
+  const thread = 'pytorch/pytorch#45422';
+  const claimed = [{ thread, relations: ['batch' as const], matched: ['it'], open: [] }];
+
+  test('are found anew with the same list', async () => {
+    await using left = await ran(RUN, TRUSTED);
+    await forge(left, (report) => ({ ...report, knownIssues: { ...report.knownIssues, alike: claimed } }));
+    assert.ok(pathsOf(await check(left)).some((path) => path.startsWith('knownIssues.alike')));
+  });
+
+  test('of another list are a note of its time, and all else is still checked', async () => {
+    await using left = await ran(RUN, TRUSTED);
+    const another = { list: sha256('another list'), alike: claimed };
+    await forge(left, (report) => ({ ...report, knownIssues: another }));
+    assert.equal((await check(left)).agrees, true);
+    await forge(left, (report) => ({ ...report, knownIssues: another, verdict: 'pass' }));
+    assert.deepEqual(pathsOf(await check(left)), ['verdict']);
+  });
+});
+
 describe('an error, not a disagreement, is', () => {
   test('a report that is none', async () => {
     await using left = await ran(RUN, TRUSTED);
