@@ -1,6 +1,7 @@
 import type { Task } from '../engine/protocol.ts';
 import type { ModelSource, Runtime } from '../engine/runtime.ts';
 import { Session } from '../engine/session.ts';
+import { UserError } from '../errors.ts';
 import { hardwareClass } from '../fingerprint/hardware-class.ts';
 import type { Fingerprint } from '../fingerprint/schema.ts';
 import type { Console } from '../job/console.ts';
@@ -10,6 +11,7 @@ import type { OpenedRecord, Side } from '../record/side.ts';
 import type { Evidence } from '../report/make.ts';
 import type { RunView } from '../report/schema.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
+import { counted } from '../words/figures.ts';
 import { completeFingerprint } from './pass.ts';
 import { type Plan, type PlannedPass, TRACE } from './plan.ts';
 import { ProgressLine } from './progress.ts';
@@ -55,6 +57,7 @@ export async function startRun(
     const opened = owned.use(await start());
     const seen = await opened.expect('fingerprint');
     await memory.remember(seen.digests);
+    refuseOtherGpus(seen.fingerprint.gpus.length, loaded.suite.runtime.gpus);
     return {
       session: opened,
       fingerprint: completeFingerprint(seen.fingerprint, runtime, modelLabel(loaded)),
@@ -85,6 +88,16 @@ export async function startRun(
       ),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
+}
+
+/** Fewer or more GPUs are another hardware class, whose baseline would be looked for, or made, unasked. */
+function refuseOtherGpus(seen: number, wanted: 'none' | number): void {
+  if (seen === (wanted === 'none' ? 0 : wanted)) return;
+  throw new UserError(
+    'gpu-unavailable',
+    `The suite asks for ${wanted === 'none' ? 'no GPU' : counted(wanted, 'GPU')} (\`runtime.gpus\`), and the engine sees ${seen}.`,
+    'Check `nvidia-smi` on the runner, and in the image; or let `runtime.gpus` say what the engine is to use.',
+  );
 }
 
 /** A way to start one more engine. */

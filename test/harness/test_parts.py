@@ -244,6 +244,13 @@ class GpuTest(unittest.TestCase):
         )
         self.assertEqual((gpu["computeCapability"], gpu["smCount"]), ("9.0", 132))
 
+    def test_a_torch_that_does_not_tell_is_no_machine_without_a_gpu(self) -> None:
+        with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, {"PYTHONPATH": folder}):
+            for text in ("import os; os._exit(3)", "raise ImportError('libcudart.so.13: cannot open shared object')"):
+                Path(folder, "torch.py").write_text(text)
+                with self.assertRaisesRegex(HarnessError, "torch does not tell what this machine has"):
+                    Facts().wait()
+
     def test_of_amd_it_is_the_name_of_the_architecture(self) -> None:
         gpu = self.told(
             "name='AMD Instinct MI300X', gcnArchName='gfx942:sramecc+:xnack-', uuid='x', major=9, minor=4,"

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { UserError } from '../../../src/errors.ts';
 import type { Report } from '../../../src/report/schema.ts';
+import { check } from '../../../src/use-cases/check.ts';
 import type { Computes } from '../support/engine.ts';
-import { Job, SUITE, TIP } from '../support/job.ts';
+import { ASKS, Job, SUITE, TIP } from '../support/job.ts';
 import { rejectedBy } from '../support/suites.ts';
 
 const OTHER: Computes = { shift: 1, nats: -0.5 };
@@ -62,6 +63,32 @@ describe('a check', () => {
     // Three starts each: a refresh's, and a check's with two that confirm.
     assert.deepEqual(known('force-alone'), force);
     assert.deepEqual(known('score-alone'), score);
+  });
+
+  test('whose engine sees other GPUs than the suite asks for ends before a model is loaded, whatever the class', async () => {
+    const gpu = {
+      name: 'NVIDIA H200',
+      uuidHash: 'a',
+      computeCapability: '9.0',
+      smCount: 132,
+      memoryBytes: 1,
+    };
+    const one = `${SUITE}runtime: { gpus: 1 }\n`;
+    for (const [suite, gpus, told] of [
+      [one, [], /asks for 1 GPU .*sees 0/],
+      [one, [gpu, gpu], /asks for 1 GPU .*sees 2/],
+      [SUITE, [gpu], /asks for no GPU .*sees 1/],
+    ] as const) {
+      const job = new Job();
+      job.suite = suite;
+      const error = await rejectedBy(
+        check({ ...job.settings(), ...ASKS.check }, job.tools({ fingerprint: { gpus: [...gpus] } })),
+      );
+      assert.equal(error.code, 'gpu-unavailable');
+      assert.match(error.message, told);
+      assert.deepEqual(job.engine.loads, []);
+      assertAllGivenBack(job);
+    }
   });
 
   test('that finds a drift confirms it by as many starts as the policy says', async () => {

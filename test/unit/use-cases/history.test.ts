@@ -5,6 +5,7 @@ import { sha256 } from '../../../src/record/digest.ts';
 import { log, logFolder } from '../../../src/use-cases/history.ts';
 import { refresh } from '../../../src/use-cases/refresh.ts';
 import { ASKS, Job } from '../support/job.ts';
+import { FINGERPRINT } from '../support/records.ts';
 import { rejectedBy } from '../support/suites.ts';
 
 const told = (job: Job) => log({ ...job.settings(), ...ASKS.log }, job.tools());
@@ -34,18 +35,16 @@ describe('the history of a suite', () => {
   test('has every hardware class, each by itself', async () => {
     const job = new Job();
     await job.refreshed();
-    const gpu = {
-      ...{ name: 'H100', uuidHash: 'a', computeCapability: '9.0', smCount: 132, memoryBytes: 1 },
-    };
+    const cpu = { ...FINGERPRINT.ambient.cpu, vendor: 'AuthenticAMD', level: 'x86-64-v3' };
     await refresh(
       { ...job.settings('workflow_dispatch'), ...ASKS.refresh },
-      job.tools({ fingerprint: { gpus: [gpu] } }),
+      job.tools({ fingerprint: { cpu } }),
     );
     assert.deepEqual(
       (await told(job)).map(({ hardwareClass, baselines }) => [hardwareClass, baselines.length]),
       [
+        ['cpu-authenticamd-x86-64-v3', 1],
         ['cpu-genuineintel-x86-64-v4', 1],
-        ['nvidia-h100-80gb-hbm3-cc9.0-sm132-x1', 1],
       ],
     );
   });

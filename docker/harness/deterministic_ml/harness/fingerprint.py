@@ -18,6 +18,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .errors import HarnessError
+
 if TYPE_CHECKING:
     from ..engines import Module
 
@@ -45,8 +47,12 @@ _DISTRIBUTIONS = (
 
 # Run in a child of its own, since asking torch for a GPU initialises CUDA and the engine must do that itself.
 _TORCH_FACTS = """
-import json, sys, torch
+import importlib.util, json, sys
 out = sys.stdout; sys.stdout = sys.stderr
+if importlib.util.find_spec("torch") is None:
+    json.dump({}, out)
+    sys.exit()
+import torch
 config = torch.__config__.show()
 facts = {"capability": torch.backends.cpu.get_cpu_capability(), "config": config, "cuda": torch.version.cuda,
          "hip": torch.version.hip, "gpus": []}
@@ -63,6 +69,8 @@ if torch.cuda.is_available():
 json.dump(facts, out)
 """
 
+_SECONDS = 300
+
 
 class Facts:
     """Starts the child that reads torch's facts, so that the weights can be hashed meanwhile."""
@@ -73,13 +81,22 @@ class Facts:
         )
 
     def wait(self) -> dict[str, Any]:
+        """Nothing where there is no torch.
+
+        @raises HarnessError `engine-failed` for a torch that does not tell: taken for a machine without a GPU, it would
+            be compared with another class's baseline
+        """
         try:
-            out, _ = self._child.communicate(timeout=300)
+            out, _ = self._child.communicate(timeout=_SECONDS)
             facts: dict[str, Any] = json.loads(out)
             return facts
-        except (subprocess.TimeoutExpired, ValueError):
+        except subprocess.TimeoutExpired:
             self._child.kill()
-            return {}
+            self._child.communicate()
+            why = f"it did not answer within {_SECONDS} s; a GPU that is lost can hang it"
+        except ValueError:
+            why = f"it ended with {self._child.returncode}, as the lines above tell"
+        raise HarnessError("engine-failed", f"torch does not tell what this machine has: {why}")
 
 
 def fingerprint(engine: Module, files: list[dict[str, str | int]], torch: Mapping[str, Any]) -> dict[str, Any]:
