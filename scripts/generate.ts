@@ -204,7 +204,11 @@ function lookedFor(issue: KnownIssue, own: string): string[] {
     ...optional(shape.kinds, (kinds) => `in ${either(kinds)} passes`),
     ...optional(shape.agreements, (agreements) => `as ${either(agreements)}`),
     ...optional(shape.changed, (changed) => `${either(changed)} changed since the baseline`),
-    ...optional(shape.module, (module) => `the first module that differs, where one is told: \`${module}\``),
+    ...optional(shape.module, (module) =>
+      module === null
+        ? 'no module that differs, where modules were traced'
+        : `the first module that differs, where one is told: \`${module}\``,
+    ),
     ...optional(shape.nats, ({ atLeast, atMost }) =>
       [
         ...optional(atLeast, (least) => `a largest difference of ${least} nats or more`),

@@ -34,8 +34,8 @@ export interface Shape {
     | 'text-differs'
     | 'inputs-differ'
   )[];
-  /** Regular expression of the name of the module that differs first. */
-  readonly module?: string;
+  /** Regular expression of the name of the module that differs first; null: what was traced has no module that differs. */
+  readonly module?: string | null;
   /** Largest difference of a log-probability, in nats. */
   readonly nats?: { readonly atLeast?: number; readonly atMost?: number };
   /** Tokens, or requests, that one step of the scheduler must hold at least. */

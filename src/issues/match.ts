@@ -271,18 +271,19 @@ function most(what: string, found: number | null, wanted: number): Answer {
   return found < wanted ? undefined : { fits: `up to ${found} ${what} in a step (it takes ${wanted})` };
 }
 
-function firstModule(module: string, seen: readonly Broken[]): Answer {
+function firstModule(module: string | null, seen: readonly Broken[]): Answer {
   const [traced] = seen
     .flatMap(({ relation }) => relation.findings.flatMap(({ trace }) => trace ?? []))
     .filter(({ differing, onlyLeft, onlyRight }) => differing + onlyLeft.length + onlyRight.length > 0)
     .toSorted((a, b) => (a.firstIndex ?? Number.MAX_VALUE) - (b.firstIndex ?? Number.MAX_VALUE));
-  if (traced !== undefined && traced.first !== null)
+  if (module === null && traced !== undefined) return undefined;
+  if (module !== null && traced !== undefined && traced.first !== null)
     return new RegExp(module).test(traced.first)
       ? { fits: `\`${excerpt(traced.first, MAX_MODULE)}\` is the first module that differs` }
       : undefined;
   // Modules that were compared and agree, or are others, speak against one that computes something else.
   if (traced === undefined && seen.some(({ relation }) => relation.findings.some(({ modules }) => modules)))
-    return undefined;
+    return module === null ? { fits: 'no module differs where they were traced' } : undefined;
   return { open: 'which module differs first: these comparisons do not tell' };
 }
 

@@ -33,6 +33,7 @@ export const vllm: IssueList = {
       shape: {
         relations: ['rerun', 'restart', 'batch', 'order'],
         agreements: ['logprobs-differ'],
+        module: null,
         requestsInStep: 40,
         // Twice the largest that the thread tells.
         nats: { atMost: 0.1 },
@@ -290,6 +291,7 @@ export const vllm: IssueList = {
         relations: ['baseline'],
         kinds: ['generate', 'force'],
         changed: ['cudagraph_mode', 'enforce_eager'],
+        module: null,
       },
     },
     {
@@ -304,6 +306,7 @@ export const vllm: IssueList = {
         relations: ['baseline'],
         kinds: ['generate'],
         changed: ['speculative_method', 'speculative_config', 'num_speculative_tokens'],
+        module: null,
       },
     },
     {
@@ -313,7 +316,7 @@ export const vllm: IssueList = {
       remedy: 'Refresh after the upgrade, or ask for `raw_logprobs`.',
       versions: {},
       settings: { logprobs_mode: { like: 'logits' } },
-      shape: { relations: ['baseline'], kinds: ['score'], changed: ['engine.version'] },
+      shape: { relations: ['baseline'], kinds: ['score'], changed: ['engine.version'], module: null },
     },
     {
       thread: 'vllm-project/vllm#52998',

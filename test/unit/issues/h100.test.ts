@@ -177,3 +177,74 @@ describe('the batch invariance that broke on the H100', () => {
     assert.ok(!found({ record: without }).some(({ thread }) => thread === 'vllm-project/vllm#48271'));
   });
 });
+
+describe('of what drifted there on purpose', () => {
+  /** A check against the baseline of the same settings, with the one thing changed. */
+  const drift = (
+    changed: readonly (readonly [field: string, after: string])[],
+    change: { readonly first?: string; readonly effective?: object; readonly environment?: object } = {},
+  ) => {
+    const run = record();
+    const { declared, ambient } = run.fingerprint;
+    const { VLLM_BATCH_INVARIANT: _, ...environment } = declared.environment;
+    const { first = null, effective } = change;
+    const trace = {
+      ...{ modules: 335, differing: first === null ? 0 : 3, first, firstIndex: first === null ? null : 200 },
+      ...{ onlyLeft: [], onlyRight: [], map: { parts: [], layers: [], omitted: 0 } },
+    };
+    const traced: Partial<Finding> = {
+      kind: 'trace',
+      agreement: 'modules-differ',
+      divergence: null,
+      modules: 335,
+      trace,
+    };
+    return likenesses({
+      record: {
+        ...run,
+        fingerprint: {
+          declared: {
+            ...declared,
+            environment: { ...environment, TORCHINDUCTOR_DETERMINISTIC: '1', ...change.environment },
+          },
+          ambient: { ...ambient, gpus: ambient.gpus.map((gpu) => ({ ...gpu, computeCapability: '9.0' })) },
+        },
+        lifetimes: run.lifetimes.map((one) => ({
+          ...one,
+          settings: { ...one.settings, effective: { ...one.settings.effective, ...effective } },
+        })),
+      },
+      relations: [result('baseline', 'broken', { findings: [bits('sky', 0.4), finding('trace', traced)] })],
+      changes: changed.map(([field, after]) => ({ half: 'declared', field, before: '(absent)', after })),
+    }).map(({ thread }) => thread);
+  };
+
+  test('TF32 in float32 looks like itself', () =>
+    assert.deepEqual(
+      drift([['environment.NVIDIA_TF32_OVERRIDE', '1']], {
+        first: 'model.layers.0.self_attn.qkv_proj',
+        effective: { dtype: 'float32' },
+      }),
+      ['pytorch/pytorch#53635'],
+    ));
+
+  for (const [name, found] of Object.entries({
+    'one flipped bit': drift([['model.files.model.safetensors', 'sha256:1']], {
+      first: 'model.layers.15.mlp.down_proj',
+    }),
+    'one flipped bit, compiled': drift([['model.files.model.safetensors', 'sha256:1']], {
+      first: 'model.layers.15.mlp.down_proj',
+      effective: { enforce_eager: false },
+    }),
+    'another attention': drift([['engine.requested.attention_config.backend', 'TRITON_ATTN']], {
+      first: 'model.layers.0.self_attn.attn',
+      effective: { attention_backend: 'TRITON_ATTN' },
+    }),
+    'the other model runner': drift([['environment.VLLM_USE_V2_MODEL_RUNNER', '0']]),
+    'batch invariance turned on': drift([['environment.VLLM_BATCH_INVARIANT', '1']], {
+      first: 'model.layers.3.post_attention_layernorm',
+      environment: { VLLM_BATCH_INVARIANT: '1' },
+    }),
+  }))
+    test(`${name} looks like nothing`, () => assert.deepEqual(found, []));
+});
