@@ -5,7 +5,7 @@ import type { Finding, RelationResult } from '../../../src/compare/types.ts';
 import { engines } from '../../../src/engine/engines/index.ts';
 import { issueOf, lists, shortName, urlOf } from '../../../src/issues/index.ts';
 import { type Evidence, likenesses } from '../../../src/issues/match.ts';
-import { body, FINGERPRINT, result, side, withWitness } from '../support/records.ts';
+import { body, FINGERPRINT, result, side, withPass, withWitness } from '../support/records.ts';
 import { finding, partingOf } from '../support/reports.ts';
 
 /** A run as an issue depends on it; what is left out is as on an H100 with vLLM, where one relation broke. */
@@ -372,6 +372,29 @@ describe('the list', () => {
   });
 });
 
+describe('a step', () => {
+  /** The most tokens of a step that are told, where each of these prompts ran beside the others or was put in alone. */
+  const told = (tokens: readonly number[], maxRunning: number, groups?: string[][]) => {
+    const ran = evidence({ environment: BI, tokens });
+    const watched = withWitness('generate-together', () => ({ maxRunning }))(ran.record);
+    const record = withPass('generate-together', (pass) => ({ groups: groups ?? pass.groups }))(watched);
+    return likenesses({ ...ran, record })
+      .find(({ thread }) => thread === 'vllm-project/vllm#48271')
+      ?.matched.at(-1);
+  };
+
+  test('holds as many requests as ever ran at once, in the order in which they were taken up', () => {
+    assert.equal(told([200, 10, 50, 199], 2), undefined);
+    assert.equal(told([200, 10, 50, 206], 2), 'up to 256 tokens in a step (it takes 256)');
+    assert.equal(told([200, 10, 50, 206], 4), 'up to 466 tokens in a step (it takes 256)');
+  });
+
+  test('holds no requests that were put in apart', () => {
+    assert.equal(told([200, 100], 2, [['p0'], ['p1']]), undefined);
+    assert.equal(told([300, 100], 2, [['p0'], ['p1']]), 'up to 300 tokens in a step (it takes 256)');
+  });
+});
+
 describe('of a likeness is told', () => {
   const told = (thread: string, ran: Ran) => {
     const found = alike(thread, ran);
@@ -405,6 +428,14 @@ describe('of a likeness is told', () => {
       requested: { deterministic_algorithms: false },
     });
     assert.ok(matched.includes('`deterministic_algorithms` is false (asked for)'), matched.join('; '));
+  });
+
+  test('what is in force, where something else was asked for', () => {
+    const ran = { broke: 'rerun', engine: 'transformers', requested: { deterministic_algorithms: false } };
+    assert.equal(
+      alike('pytorch/pytorch#56521', { ...ran, effective: { deterministic_algorithms: true } }),
+      undefined,
+    );
   });
 
   test('what the engine, the thread and the record do not tell', () => {
@@ -468,6 +499,8 @@ test('nothing is looked for where nothing broke, or was only measured or not at 
     { status: 'held', finding: { agreement: 'identical', holds: true } },
     { status: 'measured', finding: { holds: true } },
     { status: 'unmeasured', finding: { agreement: 'unmeasured' } },
+    // Of several findings, one that says nothing.
+    { status: 'broken', finding: { agreement: 'unmeasured' } },
   ] as const)
     assert.deepEqual(likenesses(evidence(ran)), []);
 });
