@@ -12,7 +12,7 @@ export const vllm: IssueList = {
       thread: 'vllm-project/vllm#48271',
       see: ['vllm-project/vllm#48391', 'vllm-project/vllm#48272', 'vllm-project/vllm#48997'],
       what: 'RMSNorm’s block size changes at 256 tokens in a step',
-      says: 'From 256 tokens in a step on, the kernels of RMSNorm take a block of 256 threads instead of 1024 and add in another order, with batch invariance too, and so prefill differs from decode and a row depends on its neighbours. Pull request 48391 pins the block and is merged; no release is named. Seen here with 0.26.0 on an H100.',
+      says: 'From 256 tokens in a step on, the kernels of RMSNorm take a block of 256 threads instead of 1024 and add in another order, with batch invariance too, and so prefill differs from decode and a row depends on its neighbours. Pull request 48391 pins the block and is merged; no release is named. Seen here with 0.26.0 on an H100 and an H200.',
       remedy:
         'Keep every step below 256 tokens (`max_num_batched_tokens`, `max_num_seqs`), or take a vLLM that has pull request 48391.',
       versions: {},

@@ -12,6 +12,7 @@ import { extract } from 'tar-stream';
 import { compare } from '../../src/compare/compare.ts';
 import { find } from '../../src/compare/relations/witness.ts';
 import { openRecord } from '../../src/disk/record-folder.ts';
+import { likenesses } from '../../src/issues/match.ts';
 import { damage } from '../../src/record/intact.ts';
 
 /** Where the bit is. */
@@ -77,5 +78,36 @@ describe('what a real H200 computed with real vLLM', () => {
         [prompt, step(prompt) > 256 ? 'tokens-differ' : 'identical'],
       ]),
     );
+  });
+
+  test('the broken batch looks like the known issue of RMSNorm, and like no other', async () => {
+    const { record, ...bits } = await open('bi-short-16/record');
+    const relations = await compare({ record, ...bits }, undefined, [
+      { relation: 'rerun', requirement: 'identical' },
+      { relation: 'batch', requirement: 'identical' },
+    ]);
+    assert.deepEqual(likenesses({ record, relations, changes: [] }), [
+      {
+        thread: 'vllm-project/vllm#48271',
+        relations: ['batch'],
+        matched: [
+          '`batch` broke',
+          'vllm 0.26.0',
+          'a GPU (NVIDIA H200)',
+          'batch invariance was asked for',
+          'up to 265 tokens in a step (it takes 256)',
+        ],
+        open: [
+          'the version: the thread names neither the first that has it nor the first without it',
+          'whether this build has pull request 48391',
+        ],
+      },
+    ]);
+  });
+
+  test('the flipped bit looks like none', async () => {
+    const [run, baseline] = [await open('eager-onebit/record'), await open('eager-onebit/baseline')];
+    const relations = await compare(run, baseline, [{ relation: 'baseline', requirement: 'identical' }]);
+    assert.deepEqual(likenesses({ record: run.record, relations, changes: [] }), []);
   });
 });
