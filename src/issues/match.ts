@@ -89,7 +89,12 @@ function likeness(
     thread: issue.thread,
     relations: names,
     matched,
-    open: [...open, ...endsOf(issue.versions), ...(issue.untold ?? [])],
+    open: [
+      ...open,
+      ...endsOf('the version', issue.versions),
+      ...(issue.torch === undefined ? [] : endsOf('the version of torch', issue.torch)),
+      ...(issue.untold ?? []),
+    ],
   };
 }
 
@@ -197,10 +202,10 @@ function ranged(what: string, version: string, versions: Versions): Answer {
   return fits ? { fits: `${what} ${excerpt(version, MAX_VALUE)} (${range})` } : undefined;
 }
 
-function endsOf({ from, before }: Versions): string[] {
+function endsOf(what: string, { from, before }: Versions): string[] {
   if (from === undefined && before === undefined)
-    return ['the version: the thread names neither the first that has it nor the first without it'];
-  if (before === undefined) return ['the version: the thread names none without it'];
+    return [`${what}: the thread names neither the first that has it nor the first without it`];
+  if (before === undefined) return [`${what}: the thread names none without it`];
   return [];
 }
 

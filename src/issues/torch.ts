@@ -8,7 +8,7 @@ export const torch: IssueList = {
       thread: 'pytorch/pytorch#45422',
       see: ['pytorch/pytorch#51276', 'pytorch/pytorch#136338'],
       what: 'a matrix product on a CPU depends on the size of the batch',
-      says: 'The same rows in batches of another size give other last bits on a CPU, in float32 and float64 (1.6.0 to 2.4.1): the libraries below choose another way to add. Closed as expected.',
+      says: 'The same rows in batches of another size give other last bits on a CPU, in float32 and float64 (1.6.0 to 2.4.1): the libraries below choose another way to add. Closed.',
       remedy: 'Let `batch` and `prefill` be measured only.',
       versions: {},
       device: 'cpu',
