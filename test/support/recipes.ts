@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -56,7 +56,9 @@ export class SourceCopy implements AsyncDisposable {
   }
 
   static async make(): Promise<SourceCopy> {
-    const path = await mkdtemp(join(tmpdir(), 'recipe-'));
+    // One place after another's end: what was compiled there is compiled for the next one too.
+    const path = join(tmpdir(), `recipe-${process.pid}`);
+    await mkdir(path);
     for (const name of ['src', 'schema', 'docker/harness', 'package.json', 'tsconfig.json', 'action.yml'])
       await cp(join(repository, name), join(path, name), { recursive: true });
     await symlink(join(repository, 'node_modules'), join(path, 'node_modules'));

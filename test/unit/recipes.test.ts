@@ -45,6 +45,7 @@ async function run(copy: SourceCopy, suite: string, command: string, ...flags: r
       extendEnv: false,
       env: {
         PATH: process.env['PATH'] ?? '',
+        NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? '',
         HOME: copy.path,
         DETERMINISM_SHARED: join(copy.path, 'shared'),
       },

@@ -6,6 +6,8 @@ import { LABEL } from '../../../src/runtime/docker/labels.ts';
 import { aRunner, type Runner } from './spawn.ts';
 
 export interface SuiteOptions {
+  /** `vllm` unless told otherwise. */
+  readonly engine?: string;
   /** Relative to the checkout, or absolute. */
   readonly model?: string;
   readonly args?: Readonly<Record<string, unknown>>;
@@ -35,7 +37,7 @@ export function suite(options: SuiteOptions = {}): string {
     'apiVersion: deterministic-ml/v1\n',
     line('name', name),
     line('model', { path: model }),
-    line('engine', { name: 'vllm', args, env }),
+    line('engine', { name: options.engine ?? 'vllm', args, env }),
     runtime === undefined ? '' : line('runtime', runtime),
     line('sampling', { max_tokens: maxTokens }),
     'prompts:\n',
@@ -77,7 +79,7 @@ export async function processesOf({ trackingId }: Runner): Promise<number[]> {
   return pids.filter((_, index) => found[index]?.includes(trackingId)).map(Number);
 }
 
-/** A suite for real vLLM on the CPU: four short prompts. */
+/** A suite for a real engine on the CPU: four short prompts. */
 export function realSuite(options: SuiteOptions): string {
   return suite({
     name: 'smollm2',
