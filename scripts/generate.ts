@@ -28,7 +28,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** The rooms of src/, lowest first: a room imports none above it. `test/unit/architecture.test.ts` keeps the rest of the law. */
 export const FLOORS: readonly string[] = [
-  ...['suite', 'fingerprint', 'record', 'engine', 'runtime', 'compare', 'baseline', 'issues'],
+  ...['suite', 'fingerprint', 'health', 'record', 'engine', 'runtime', 'compare', 'baseline', 'issues'],
   ...['report', 'words'],
   ...['surfaces', 'github', 'disk', 'job', 'run', 'trust', 'changes', 'tell', 'use-cases', 'front'],
 ];

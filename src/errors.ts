@@ -17,6 +17,7 @@ export const ERROR_CODES = [
   'image-pull-failed',
   'image-mismatch',
   'gpu-unavailable',
+  'gpu-in-doubt',
   'engine-missing',
   'engine-rejected',
   'engine-died',

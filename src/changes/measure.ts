@@ -8,6 +8,7 @@ import type { Plan, PlannedPass } from '../run/plan.ts';
 import { startRun } from '../run/start.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
 import { knownTokens } from '../trust/baseline.ts';
+import { refuseDoubt } from '../trust/health.ts';
 import type { KnownChange, Subject } from './make.ts';
 
 /** What became of one change. */
@@ -28,6 +29,7 @@ export async function measureOnce(
     reference === undefined ? new Map() : await knownTokens(reference, plan.prompts),
   );
   await lifetimes.planned();
+  refuseDoubt(lifetimes.health, ['unhealthy']);
   return await lifetimes.commit();
 }
 

@@ -38,13 +38,17 @@ export interface Judgement {
  * which the policy lets pass hides nothing that it would not.
  *
  * @param accepted whether the suite accepts the record that drifted: nothing else passes by that
+ * @param gpus whether what they compute counts: where it does not, no relation says anything
  */
 export function judge(
   results: readonly Judged[],
   baseline: BaselineState,
   policy: Levels,
   accepted = false,
+  gpus: 'trusted' | 'unhealthy' = 'trusted',
 ): Judgement {
+  if (gpus === 'unhealthy')
+    return { conclusion: 'unhealthy-gpu', verdict: verdict('unhealthy-gpu', policy, accepted) };
   const judged = results.filter(({ relation }) => relation !== 'baseline' || baseline !== 'not-asked');
   const reached = new Set(judged.map((result) => concluded(result, baseline)));
   // Where nothing was held to a requirement, nothing could have failed.

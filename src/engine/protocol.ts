@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { EngineSettings, HarnessFingerprint } from '../fingerprint/schema.ts';
+import { HealthReading } from '../health/schema.ts';
 import { type PassKind, TensorDigest } from '../record/schema.ts';
 import { FinishReason, Witness } from '../record/witness.ts';
 import type { PromptContent, Sampling } from '../suite/schema.ts';
@@ -192,6 +193,8 @@ export const Event = z.discriminatedUnion('event', [
     ...base,
     event: z.literal('fingerprint'),
     fingerprint: HarnessFingerprint,
+    /** Of the GPUs that the engine can use, read while nothing of ours is on one. */
+    health: HealthReading,
     /** All file identities seen, for the host to remember. */
     digests: z.record(z.string().max(256), z.string().regex(/^[0-9a-f]{64}$/)),
   }),
@@ -232,7 +235,12 @@ export const Event = z.discriminatedUnion('event', [
     /** Effective sampling parameters read back from the engine's own object. */
     sampling: z.record(z.string(), z.json()),
   }),
-  z.strictObject({ ...base, event: z.literal('done') }),
+  z.strictObject({
+    ...base,
+    event: z.literal('done'),
+    /** Of the same GPUs, read after the engine has ended; null where none ran. */
+    health: HealthReading.nullable(),
+  }),
   z.strictObject({
     ...base,
     event: z.literal('error'),

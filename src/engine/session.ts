@@ -130,11 +130,12 @@ export class Session implements AsyncDisposable {
   }
 
   /** Tells the harness that nothing more comes and waits until it has gone. */
-  async end(): Promise<void> {
+  async end(): Promise<EventOf<'done'>> {
     this.send({ command: 'end' });
-    await this.expect('done');
+    const done = await this.expect('done');
     this.#ended = true;
     this.#peer.stdin.end();
+    return done;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -3,6 +3,7 @@ import recordSchema from '../../schema/record.json' with { type: 'json' };
 import { UserError } from '../errors.ts';
 import { channelOf, countOf } from './channels.ts';
 import { sha256 } from './digest.ts';
+import { healthOf } from './health.ts';
 import { PASS_KINDS, RECORD_SCHEMA } from './names.ts';
 import type { Given, Observation, Pass, RecordFile, RunRecord } from './schema.ts';
 import { inPass, packPass, wrongDigest } from './tree.ts';
@@ -181,7 +182,9 @@ function contradictionBelow({ suite, lifetimes, observations, health }: RunRecor
       const lacking = groups.find((id) => !seen.has(id) && (prompts.has(id) || texts.has(id)));
       if (lacking !== undefined) return `has no observation of ${key}/${lacking}`;
     }
-  return health.state !== 'unhealthy' && observations.length === 0 ? 'has no observation at all' : undefined;
+  return healthOf({ health })?.state !== 'unhealthy' && observations.length === 0
+    ? 'has no observation at all'
+    : undefined;
 }
 
 function ofPass({ groups, witness }: Pass): string | undefined {

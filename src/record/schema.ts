@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
 import { EngineSettings, Fingerprint } from '../fingerprint/schema.ts';
+import { RecordedHealth } from '../health/schema.ts';
 import { Sampling } from '../suite/schema.ts';
 import { ARRANGEMENTS, PASS_KINDS, RECORD_SCHEMA } from './names.ts';
 import { FinishReason, Witness } from './witness.ts';
@@ -106,13 +107,13 @@ export const Lifetime = z.strictObject({
 });
 export type Lifetime = z.infer<typeof Lifetime>;
 
-/** Whether the GPUs can be trusted to compute. */
-export const Health = z.strictObject({
-  /** `not-told`: there is no GPU, or nobody looked. */
-  state: z.enum(['not-told', 'healthy', 'unhealthy']),
-  /** What was found wrong, a GPU each. */
-  reasons: z.array(z.string().max(512)).max(64),
-});
+/** What the GPUs said of their health. What it means is derived: another version may judge it otherwise. */
+export const Health = z.union([
+  /** Nobody looked. */
+  z.strictObject({ state: z.literal('not-told'), reasons: z.array(z.string()).max(0) }),
+  /** In the order in which they were read. */
+  z.strictObject({ state: z.literal('told'), readings: z.array(RecordedHealth).min(1).max(4096) }),
+]);
 export type Health = z.infer<typeof Health>;
 
 /** `record.json`: the small half of a record. Written last, so that a record is whole or absent. */

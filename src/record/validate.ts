@@ -29,7 +29,7 @@ export function validator(root: JsonSchema): Validate {
     // The type comes first: what follows presumes it.
     const keywords = Object.keys(schema).filter((one) => one !== 'type' && !SILENT.has(one));
     const checks = [
-      ...('type' in schema ? [ofType(String(schema['type']))] : []),
+      ...('type' in schema ? [ofTypes(schema['type'])] : []),
       ...(keywords.some((one) => OF_OBJECTS.has(one)) ? [ofObject(schema)] : []),
       ...keywords.filter((one) => !OF_OBJECTS.has(one)).map((one) => ofKeyword(schema, one)),
     ];
@@ -124,6 +124,11 @@ export function validator(root: JsonSchema): Validate {
       return one(value);
     };
   }
+}
+
+/** One type or a list of them; `anyOf` tells of those that are more than a type. */
+function ofTypes(types: unknown): Check {
+  return Array.isArray(types) ? anyOf(types.map((type) => ofType(String(type)))) : ofType(String(types));
 }
 
 function ofType(type: string): Check {

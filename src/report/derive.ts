@@ -7,6 +7,7 @@ import { diffEnvironments, type Environment } from '../fingerprint/diff.ts';
 import { LIST_DIGEST } from '../issues/index.ts';
 import { likenesses } from '../issues/match.ts';
 import { countOf } from '../record/channels.ts';
+import { healthOf } from '../record/health.ts';
 import { outcomeDigest, outcomeDigests } from '../record/outcome.ts';
 import type { PassKind, RunRecord } from '../record/schema.ts';
 import { passesOf } from '../record/select.ts';
@@ -53,8 +54,9 @@ export function derive({ mode, asked, baseline, record, before, relations }: Gro
   };
   const standing = acceptances(asked.accept, outcomes);
   const by = acceptedBy(standing, outcomes);
+  const health = healthOf(record);
   const { conclusion, verdict } = concluded({
-    ...{ mode, policy: asked.policy, baseline, relations },
+    ...{ mode, policy: asked.policy, baseline, relations, health },
     ...{ isCompared: before !== undefined, isAccepted: by !== undefined },
   });
   const strange = new Set(outcomes.run.filter((outcome) => !outcomes.baseline.includes(outcome)));
@@ -92,6 +94,7 @@ export function derive({ mode, asked, baseline, record, before, relations }: Gro
       conclusion === 'drift' && accepted === null && strange.size === 1 && held === 'identical'
         ? (acceptable ?? null)
         : null,
+    ...(health === undefined ? {} : { health }),
     environment: environmentOf(record),
     relations,
     changes,
@@ -117,6 +120,7 @@ export function concluded({
   policy,
   baseline,
   relations,
+  health,
   isCompared,
   isAccepted,
 }: {
@@ -124,6 +128,7 @@ export function concluded({
   readonly policy: Asked['policy'];
   readonly baseline: BaselineView['kind'];
   readonly relations: readonly Judged[];
+  readonly health: Derived['health'];
   readonly isCompared: boolean;
   readonly isAccepted: boolean;
 }): Judgement {
@@ -131,7 +136,8 @@ export function concluded({
   const judged = relations.filter(
     ({ relation, requirement }) => mode === 'check' || relation !== 'baseline' || requirement !== 'measure',
   );
-  const { conclusion, verdict } = judge(judged, stateOf(baseline, isCompared), policy, isAccepted);
+  const gpus = health?.state === 'unhealthy' ? 'unhealthy' : 'trusted';
+  const { conclusion, verdict } = judge(judged, stateOf(baseline, isCompared), policy, isAccepted, gpus);
   // Whoever asked for a baseline and got none must not read that all is well.
   return { conclusion, verdict: baseline === 'not-stored' ? 'fail' : verdict };
 }

@@ -82,6 +82,7 @@ export function makeReport(evidence: Evidence): Report {
       warnAfterDays: suite.baseline['warn-after-days'],
       rules,
       acceptances: derived.acceptances,
+      health: derived.health,
       replaced: before?.meta.chain.map(({ record }) => record) ?? [],
     }),
   };

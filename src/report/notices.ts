@@ -1,5 +1,6 @@
 import type { Proof, Provenance } from '../baseline/port.ts';
 import type { Accepted } from '../compare/acceptance.ts';
+import type { Sign } from '../health/schema.ts';
 import type { RunRecord } from '../record/schema.ts';
 import { counted } from './counted.ts';
 import type { BaselineView, Derived, Notice, Rules } from './schema.ts';
@@ -28,6 +29,8 @@ export interface Ground {
   readonly warnAfterDays: number;
   readonly rules: Rules;
   readonly acceptances: Derived['acceptances'];
+  /** Of the GPUs; undefined where nobody looked. */
+  readonly health: Derived['health'];
   /** Records that the baseline, or one before it, has replaced. */
   readonly replaced: readonly string[];
 }
@@ -35,6 +38,7 @@ export interface Ground {
 /** What a reader should know beside the verdict, in the order of its weight. Not yet inert. */
 export function notices(ground: Ground): Notice[] {
   return [
+    ...ofGpus(ground),
     ...changedJudge(ground),
     ...changedBaseline(ground),
     ...lessCompared(ground),
@@ -43,6 +47,32 @@ export function notices(ground: Ground): Notice[] {
     ...stale(ground),
   ];
 }
+
+/** A notice a GPU and level: what was seen, and what to do about the worst of it. */
+function ofGpus({ health }: Ground): Notice[] {
+  const told = (health?.signs ?? []).filter(({ level }) => level !== 'fact');
+  return [...Map.groupBy(told, ({ level, gpu }) => `${level} ${gpu ?? ''}`).values()].flatMap((signs) => {
+    const [first] = signs;
+    if (first === undefined) return [];
+    const { level, gpu, remedy } = first;
+    const reasons = signs.map(({ reason, seen }) => `${reason} (${seen})`).join('; ');
+    const message = `${gpu === null ? '' : `${gpu} `}${reasons}. ${remedy}`;
+    return [
+      {
+        level: level === 'note' ? ('notice' as const) : ('warning' as const),
+        title: HEALTH_TITLE[level],
+        message,
+      },
+    ];
+  });
+}
+
+const HEALTH_TITLE: Readonly<Record<Sign['level'], string>> = {
+  unhealthy: 'Unhealthy GPU',
+  warning: 'A GPU in doubt',
+  note: 'Health of the GPUs',
+  fact: 'Health of the GPUs',
+};
 
 function changedJudge({ rules, baseline }: Ground): Notice[] {
   if (rules.kind === 'checkout') return [];

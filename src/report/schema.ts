@@ -3,6 +3,7 @@ import { Provenance } from '../baseline/port.ts';
 import { CONCLUSIONS } from '../compare/conclusion.ts';
 import { relations } from '../compare/relations/index.ts';
 import { EngineSettings, Fingerprint } from '../fingerprint/schema.ts';
+import { HealthView } from '../health/schema.ts';
 import { PASS_KINDS } from '../record/names.ts';
 import { Digest } from '../record/schema.ts';
 import { Acceptance, REQUIREMENTS, SuiteName } from '../suite/schema.ts';
@@ -326,6 +327,8 @@ const derived = {
   accepted: z.strictObject({ record: Digest, reason: text }).nullable(),
   /** The record whose acceptance would let this run's drift pass; null where none would. */
   acceptable: Digest.nullable(),
+  /** Of the GPUs; absent where nobody looked. */
+  health: HealthView.optional(),
   environment: z.strictObject({ fingerprint: Fingerprint, settings: EngineSettings }),
   relations: z.array(RelationResult).max(relations.length),
   /** How the environment differs from the baseline's; empty without one. */

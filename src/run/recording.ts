@@ -1,12 +1,14 @@
 import type { Session } from '../engine/session.ts';
 import { hardwareClass } from '../fingerprint/hardware-class.ts';
 import type { Fingerprint } from '../fingerprint/schema.ts';
+import type { HealthReading, HealthView, RecordedHealth } from '../health/schema.ts';
 import type { NewRecord } from '../job/tools.ts';
 import { packVocabulary } from '../record/body.ts';
 import { type Channel, stepsOf } from '../record/channels.ts';
 import { sha256 } from '../record/digest.ts';
+import { healthOf } from '../record/health.ts';
 import { RECORD_SCHEMA } from '../record/names.ts';
-import type { Lifetime, Observation, RunRecord } from '../record/schema.ts';
+import type { Health, Lifetime, Observation, RunRecord } from '../record/schema.ts';
 import type { OpenedRecord, Side } from '../record/side.ts';
 import { lifetimeDigest, recordDigest } from '../record/tree.ts';
 import { littleEndian } from '../record/words.ts';
@@ -24,6 +26,7 @@ export class Recording implements AsyncDisposable {
   /** Prompts whose tokens are not known when the run begins. */
   readonly #unknown: ReadonlySet<string>;
   readonly #createdAt = new Date().toISOString();
+  readonly #readings: RecordedHealth[] = [];
   readonly #lifetimes: Lifetime[] = [];
   readonly #observations: Observation[] = [];
   readonly #vocabulary = new Map<number, string>();
@@ -40,6 +43,16 @@ export class Recording implements AsyncDisposable {
 
   get lifetimes(): number {
     return this.#lifetimes.length;
+  }
+
+  /** What the health of the GPUs comes to until now; undefined where nobody looked. */
+  get health(): HealthView | undefined {
+    return healthOf({ health: this.#health() });
+  }
+
+  /** To be called before the engine of this lifetime is loaded, and after. */
+  note(lifetime: string, reading: HealthReading): void {
+    this.#readings.push({ lifetime, ...reading });
   }
 
   /** Loads the engine, runs the passes and ends the engine. */
@@ -62,7 +75,8 @@ export class Recording implements AsyncDisposable {
       await this.#learnTokens(planned, measured.observations);
     }
     await this.#learnTexts(session);
-    await session.end();
+    const { health } = await session.end();
+    if (health !== null) this.note(lifetime, health);
     const digest = lifetimeDigest(done);
     this.#lifetimes.push({ lifetime, loadSeconds: seconds, settings, perturbed, passes: done, digest });
   }
@@ -110,6 +124,12 @@ export class Recording implements AsyncDisposable {
     this.#unnamed.clear();
   }
 
+  #health(): Health {
+    return this.#readings.length === 0
+      ? { state: 'not-told', reasons: [] }
+      : { state: 'told', readings: [...this.#readings] };
+  }
+
   #record(): RunRecord {
     const { suite, prompts, texts } = this.#plan;
     return {
@@ -130,7 +150,7 @@ export class Recording implements AsyncDisposable {
       fingerprint: this.#fingerprint,
       hardwareClass: hardwareClass(this.#fingerprint.ambient),
       source: 'engine',
-      health: { state: 'not-told', reasons: [] },
+      health: this.#health(),
       lifetimes: [...this.#lifetimes],
       observations: [...this.#observations],
       digest: recordDigest(this.#lifetimes),

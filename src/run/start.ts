@@ -4,6 +4,7 @@ import { Session } from '../engine/session.ts';
 import { UserError } from '../errors.ts';
 import { hardwareClass } from '../fingerprint/hardware-class.ts';
 import type { Fingerprint } from '../fingerprint/schema.ts';
+import type { HealthReading, HealthView } from '../health/schema.ts';
 import type { Console } from '../job/console.ts';
 import type { EngineSettings, RunSettings } from '../job/settings.ts';
 import type { EngineLog, Tools } from '../job/tools.ts';
@@ -53,13 +54,14 @@ export async function startRun(
   };
   const start = await starter(plan, runtime, task, log, settings, tools);
   const began = performance.now();
-  const { session, fingerprint } = await console.section('Fingerprint', async () => {
+  const { session, fingerprint, health } = await console.section('Fingerprint', async () => {
     const opened = owned.use(await start());
     const seen = await opened.expect('fingerprint');
     await memory.remember(seen.digests);
     refuseOtherGpus(seen.fingerprint.gpus.length, loaded.suite.runtime.gpus);
     return {
       session: opened,
+      health: seen.health,
       fingerprint: completeFingerprint(seen.fingerprint, runtime, modelLabel(loaded)),
     };
   });
@@ -81,7 +83,7 @@ export async function startRun(
       new Lifetimes(
         plan,
         new Recording(plan, fingerprint, known, await tools.records.create(settings.recordPath)),
-        session,
+        { session, health },
         openSeconds,
         start,
         console,
@@ -127,7 +129,16 @@ async function starter(
     );
 }
 
-/** The engine starts of a run, one at a time, and the record that grows with them. */
+/** A harness that has loaded nothing yet, and what it saw of the GPUs. */
+interface Opened {
+  readonly session: Session;
+  readonly health: HealthReading;
+}
+
+/**
+ * The engine starts of a run, one at a time, and the record that grows with them. GPUs that are found unhealthy end it:
+ * no engine is loaded after that, and the record says why.
+ */
 export class Lifetimes implements AsyncDisposable {
   readonly #plan: Plan;
   readonly #recording: Recording;
@@ -140,7 +151,7 @@ export class Lifetimes implements AsyncDisposable {
   constructor(
     plan: Plan,
     recording: Recording,
-    first: Session,
+    first: Opened,
     firstSeconds: number,
     start: () => Promise<Session>,
     console: Console,
@@ -148,7 +159,8 @@ export class Lifetimes implements AsyncDisposable {
     this.#plan = plan;
     this.#seconds = firstSeconds;
     this.#recording = recording;
-    this.#first = first;
+    this.#first = first.session;
+    recording.note(this.#next(), first.health);
     this.#start = start;
     this.#console = console;
   }
@@ -161,6 +173,7 @@ export class Lifetimes implements AsyncDisposable {
 
   /** More of the same, to tell a drift from an engine that does not repeat between starts. */
   async more(count: number): Promise<void> {
+    if (this.#isStopped()) return;
     this.#console.info(
       `Not what the baseline knows. ${count} more engine ${count === 1 ? 'start tells' : 'starts tell'} whether this is its new way or one of several: about ${Math.ceil(count * this.#seconds)} s (\`policy: { confirm: 0 }\` leaves it open).`,
     );
@@ -169,6 +182,7 @@ export class Lifetimes implements AsyncDisposable {
 
   /** A start that computes without compilation and only traces. */
   async trace(): Promise<void> {
+    if (this.#isStopped()) return;
     const { args, engine } = this.#plan;
     this.#console.info(
       'One eager engine start more traces the modules: compiled ones cannot be looked into.',
@@ -178,6 +192,11 @@ export class Lifetimes implements AsyncDisposable {
 
   side(): Side {
     return this.#recording.side();
+  }
+
+  /** What the health of the GPUs comes to until now; undefined where nobody looked. */
+  get health(): HealthView | undefined {
+    return this.#recording.health;
   }
 
   /** Leaves the record in its place, whole. */
@@ -194,23 +213,36 @@ export class Lifetimes implements AsyncDisposable {
   }
 
   async #run(name: string, passes: readonly PlannedPass[], args = this.#plan.args): Promise<void> {
+    // What was found after the last one ended.
+    if (this.#isStopped() && this.#first === undefined) return;
     await this.#console.section(`Engine, ${name}`, async () => {
       // The first one was opened long before, to be fingerprinted.
       const before = this.#first === undefined ? 0 : this.#seconds;
       const began = performance.now();
       // One engine at a time: the next starts when this one has given its memory back.
-      await using session = await this.#session();
+      await using session = await this.#open(name);
+      if (this.#isStopped()) {
+        this.#console.info(
+          'No engine is loaded: a GPU is unhealthy, and nothing that it computes would count.',
+        );
+        return;
+      }
       await this.#recording.add(session, name, passes, args);
       this.#seconds = before + (performance.now() - began) / 1000;
     });
   }
 
-  async #session(): Promise<Session> {
+  #isStopped(): boolean {
+    return this.health?.state === 'unhealthy';
+  }
+
+  async #open(name: string): Promise<Session> {
     const first = this.#first;
     this.#first = undefined;
     if (first !== undefined) return first;
     const session = await this.#start();
-    await session.expect('fingerprint');
+    const { health } = await session.expect('fingerprint');
+    this.#recording.note(name, health);
     return session;
   }
 }

@@ -3,6 +3,7 @@ import { acceptances, acceptedBy } from '../compare/acceptance.ts';
 import { judge } from '../compare/conclusion.ts';
 import type { Agreement, Claim, RelationResult } from '../compare/types.ts';
 import { UserError } from '../errors.ts';
+import type { HealthView } from '../health/schema.ts';
 import type { RefreshSettings, RunSettings } from '../job/settings.ts';
 import type { BaselineView } from '../report/schema.ts';
 import type { Suite } from '../suite/schema.ts';
@@ -59,6 +60,8 @@ export type Promotion = { readonly view: BaselineView } & (
 /** What decides. */
 export interface Candidate {
   readonly hardwareClass: string;
+  /** Of the GPUs that it was computed on; undefined where nobody looked. */
+  readonly health: Pick<HealthView, 'state'> | undefined;
   /** Of each of the new record's lifetimes (see `outcomeDigests`). */
   readonly outcomes: readonly string[];
   /** Under the claims that `heldTo` gives. */
@@ -74,6 +77,8 @@ export interface Candidate {
 export function decide(candidate: Candidate): Promotion {
   const { relations, trusted, stores, suite, store, request } = candidate;
   const before = trusted.kind === 'found' ? trusted : undefined;
+  if (candidate.health?.state === 'unhealthy')
+    return refused('a GPU is unhealthy, and what it computes does not count. The old baseline stays.');
   const broken = relations.find(
     ({ relation, status }) => relation !== 'baseline' && (status === 'broken' || status === 'unmeasured'),
   );

@@ -11,6 +11,7 @@ import { files } from '../tell/files.ts';
 import { logOf } from '../tell/log.ts';
 import { tell } from '../tell/tell.ts';
 import { digestsOf } from '../trust/baseline.ts';
+import { refuseDoubt } from '../trust/health.ts';
 import { decide, heldTo, refuseOlderRun } from '../trust/promotion.ts';
 import { metaOf } from '../trust/provenance.ts';
 import { begin, prepare } from './begin.ts';
@@ -26,8 +27,11 @@ export async function refresh(settings: RefreshSettings & Asks<'store'>, tools: 
   await using begun = await begin(prepared, settings, tools);
   const { run, query, trusted, before, lifetimes } = begun;
   if (before !== undefined) refuseOlderRun(settings, before.meta.provenance);
+  // Before the model is loaded, and once more of what came up meanwhile.
+  refuseDoubt(lifetimes.health, ['warning']);
   await lifetimes.planned();
   if (plan.traceApart) await lifetimes.trace();
+  refuseDoubt(lifetimes.health, ['warning']);
   const side = await lifetimes.commit();
   const claims = heldTo(plan.claims, permission, before);
   const relations = await compareAsked('refresh', { claims }, side, before?.side);
@@ -41,6 +45,7 @@ export async function refresh(settings: RefreshSettings & Asks<'store'>, tools: 
 
   const decision = decide({
     hardwareClass: run.hardwareClass,
+    health: lifetimes.health,
     outcomes: outcomeDigests(side.record),
     relations,
     trusted,

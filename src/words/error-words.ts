@@ -81,6 +81,12 @@ export const ERROR_WORDS: Readonly<Record<ToldCode, ErrorWords>> = {
     meaning: 'On other hardware the numbers would be others, so nothing was measured there.',
     next: 'Try `nvidia-smi` on the runner, and install the NVIDIA Container Toolkit.',
   },
+  'gpu-in-doubt': {
+    what: 'A GPU shows a sign that refuses to make a baseline of what it computes.',
+    meaning:
+      'A check may go on with a warning; what others are held against for weeks may not. Nothing was stored.',
+    next: 'Do what the message says of the sign, mostly a reset, and refresh again; docs/health.md lists them all.',
+  },
   'engine-missing': {
     what: 'The image or Python lacks the engine.',
     meaning: 'Nothing is installed on the way: that would not be the pinned environment.',

@@ -48,8 +48,9 @@ const ROOMS: Readonly<Record<string, Law>> = {
   // Pure: no network, no disk, no Actions.
   suite: { rooms: [], packages: ['zod', 'yaml', 'fastest-levenshtein'] },
   fingerprint: { rooms: [], packages: ['zod'] },
+  health: { rooms: [], packages: ['zod'] },
   record: {
-    rooms: ['fingerprint', 'suite'],
+    rooms: ['fingerprint', 'health', 'suite'],
     packages: ['zod', 'canonicalize', 'node:crypto'],
   },
   compare: { rooms: ['compare/relations', 'record', 'suite'], packages: [] },
@@ -65,6 +66,7 @@ const ROOMS: Readonly<Record<string, Law>> = {
       'compare/relations',
       'engine/engines',
       'fingerprint',
+      'health',
       'issues',
       'record',
       'suite',
@@ -85,7 +87,7 @@ const ROOMS: Readonly<Record<string, Law>> = {
   },
   // The engine's protocol and session: a peer's streams are all that they touch.
   engine: {
-    rooms: ['engine/engines', 'fingerprint', 'record', 'suite'],
+    rooms: ['health', 'engine/engines', 'fingerprint', 'record', 'suite'],
     packages: ['zod', 'node:crypto', 'node:os', 'node:stream'],
   },
   'engine/engines': { rooms: ['record'], packages: [] },
@@ -116,6 +118,7 @@ const ROOMS: Readonly<Record<string, Law>> = {
   },
   run: {
     rooms: [
+      'health',
       'compare',
       'compare/relations',
       'engine',
@@ -130,7 +133,7 @@ const ROOMS: Readonly<Record<string, Law>> = {
     packages: [],
   },
   trust: {
-    rooms: ['baseline', 'compare', 'job', 'record', 'report', 'run', 'suite'],
+    rooms: ['health', 'baseline', 'compare', 'job', 'record', 'report', 'run', 'suite'],
     packages: [],
   },
   changes: {

@@ -129,7 +129,7 @@ test('progress is handed on while something else is awaited', async () => {
   const fake = new FakePeer();
   await using session = await fake.open();
   for (const done of [1, 2]) fake.emit({ ...PROGRESS, done });
-  fake.emit({ event: 'done' });
+  fake.emit({ event: 'done', health: null });
   await session.expect('done');
   assert.deepEqual(fake.progress, [1, 2]);
 });
@@ -138,7 +138,7 @@ test('after `end` the peer is left to end by itself, then stopped, once', async 
   const fake = new FakePeer();
   const session = await fake.open();
   const ended = session.end();
-  fake.emit({ event: 'done' });
+  fake.emit({ event: 'done', health: null });
   await ended;
   assert.equal(String(fake.stdin.read()), '{"command":"end"}\n');
   fake.exit({});
@@ -149,12 +149,12 @@ test('after `end` the peer is left to end by itself, then stopped, once', async 
 
 describe('what is no event is only printed:', () => {
   const cases: Readonly<Record<string, (nonce: string) => object | string>> = {
-    'an event without a nonce': () => ({ seq: 1, event: 'done' }),
-    'an event with another nonce': () => ({ nonce: 'f'.repeat(32), seq: 1, event: 'done' }),
-    'a nonce in a nested place': (nonce) => ({ body: { nonce, seq: 1, event: 'done' } }),
-    'a nonce in a list': (nonce) => `[{"nonce":"${nonce}","seq":1,"event":"done"}]`,
-    'text before an event': (nonce) => `INFO {"nonce":"${nonce}","seq":1,"event":"done"}`,
-    'text after an event': (nonce) => `{"nonce":"${nonce}","seq":1,"event":"done"} INFO`,
+    'an event without a nonce': () => ({ seq: 1, event: 'done', health: null }),
+    'an event with another nonce': () => ({ nonce: 'f'.repeat(32), seq: 1, event: 'done', health: null }),
+    'a nonce in a nested place': (nonce) => ({ body: { nonce, seq: 1, event: 'done', health: null } }),
+    'a nonce in a list': (nonce) => `[{"nonce":"${nonce}","seq":1,"event":"done","health":null}]`,
+    'text before an event': (nonce) => `INFO {"nonce":"${nonce}","seq":1,"event":"done","health":null}`,
+    'text after an event': (nonce) => `{"nonce":"${nonce}","seq":1,"event":"done","health":null} INFO`,
     'a workflow command': () => '::error::x',
     'half of an object': () => '{"nonce":',
     'a number': () => '7',
@@ -167,7 +167,7 @@ describe('what is no event is only printed:', () => {
       const noise = line(fake.nonce);
       fake.line(noise);
       fake.emit(PROGRESS);
-      fake.emit({ event: 'done' });
+      fake.emit({ event: 'done', health: null });
       await session.expect('done');
       assert.deepEqual(fake.progress, [1]);
       assert.deepEqual(fake.printed, [typeof noise === 'string' ? noise : JSON.stringify(noise)]);
@@ -177,7 +177,7 @@ describe('what is no event is only printed:', () => {
     const fake = new FakePeer();
     await using session = await fake.open();
     fake.line('');
-    fake.emit({ event: 'done' });
+    fake.emit({ event: 'done', health: null });
     await session.expect('done');
     assert.deepEqual(fake.printed, []);
   });
@@ -185,7 +185,7 @@ describe('what is no event is only printed:', () => {
   test('an event in pieces is an event', async () => {
     const fake = new FakePeer();
     await using session = await fake.open();
-    for (const character of `{"nonce":"${fake.nonce}","seq":1,"event":"done"}\n`)
+    for (const character of `{"nonce":"${fake.nonce}","seq":1,"event":"done","health":null}\n`)
       fake.stdout.write(character);
     await session.expect('done');
   });
@@ -194,15 +194,15 @@ describe('what is no event is only printed:', () => {
 describe('breaking the protocol ends the lifetime:', () => {
   const cases: Readonly<Record<string, readonly [(fake: FakePeer) => void, RegExp]>> = {
     'an event was lost': [
-      (fake) => fake.line({ nonce: fake.nonce, seq: 2, event: 'done' }),
+      (fake) => fake.line({ nonce: fake.nonce, seq: 2, event: 'done', health: null }),
       /event 2 came where 1 was due/,
     ],
     'an event comes twice': [
-      (fake) => fake.line({ nonce: fake.nonce, seq: 0, event: 'done' }),
+      (fake) => fake.line({ nonce: fake.nonce, seq: 0, event: 'done', health: null }),
       /event 0 came where 1 was due/,
     ],
     'a number is text': [
-      (fake) => fake.line({ nonce: fake.nonce, seq: '1', event: 'done' }),
+      (fake) => fake.line({ nonce: fake.nonce, seq: '1', event: 'done', health: null }),
       /event 1 came where 1 was due/,
     ],
     'a field is missing': [
@@ -210,7 +210,7 @@ describe('breaking the protocol ends the lifetime:', () => {
       /event 1 is malformed: done: /,
     ],
     'a field is too much': [
-      (fake) => fake.emit({ event: 'done', extra: 1 }),
+      (fake) => fake.emit({ event: 'done', health: null, extra: 1 }),
       /event 1 is malformed: .*extra/,
     ],
     'an event is not known': [(fake) => fake.emit({ event: 'surprise' }), /event 1 is malformed: event/],
@@ -332,7 +332,7 @@ describe('a peer that dies:', () => {
   test('after its events: they count', async () => {
     const fake = new FakePeer();
     await using session = await fake.open();
-    fake.emit({ event: 'done' });
+    fake.emit({ event: 'done', health: null });
     fake.exit({ code: 0 });
     await session.expect('done');
   });
@@ -373,7 +373,7 @@ describe('a peer that says nothing', () => {
     const work = setInterval(() => fake.emit(PROGRESS), 20);
     setTimeout(() => {
       clearInterval(work);
-      fake.emit({ event: 'done' });
+      fake.emit({ event: 'done', health: null });
     }, 500);
     await session.expect('done');
   });

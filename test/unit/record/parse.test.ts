@@ -5,6 +5,7 @@ import { sha256 } from '../../../src/record/digest.ts';
 import { packRecord, parseRecord } from '../../../src/record/parse.ts';
 import type { RunRecord } from '../../../src/record/schema.ts';
 import { lifetimeDigest, recordDigest } from '../../../src/record/tree.ts';
+import { healthReading, readingOf } from '../support/health.ts';
 import { body, modules, reread, side, withPass, withRequest, withTree } from '../support/records.ts';
 import { thrownBy } from '../support/suites.ts';
 
@@ -274,7 +275,10 @@ describe('the tree of digests', () => {
 test('unhealthy GPUs may stop a run before anything was observed', () => {
   const stopped = withTree({
     ...record,
-    health: { state: 'unhealthy', reasons: ['GPU 0: 3 pages wait for a reset'] },
+    health: {
+      state: 'told',
+      readings: [{ lifetime: 'lifetime-1', ...healthReading('before', readingOf({ remapFailure: true })) }],
+    },
     lifetimes: [],
     observations: [],
   });

@@ -6,6 +6,7 @@ import recordSchema from '../../../schema/record.json' with { type: 'json' };
 import { packRecord } from '../../../src/record/parse.ts';
 import { PassFile, RecordFile } from '../../../src/record/schema.ts';
 import { validator } from '../../../src/record/validate.ts';
+import { healthReading, readingOf } from '../support/health.ts';
 import { body, modules, side } from '../support/records.ts';
 
 const { record } = side({
@@ -15,7 +16,24 @@ const { record } = side({
   },
   texts: ['text'],
 });
-const { text, passes } = packRecord(record);
+const { text, passes } = packRecord({
+  ...record,
+  health: {
+    state: 'told',
+    readings: [
+      {
+        lifetime: 'lifetime-1',
+        ...healthReading(
+          'before',
+          readingOf(
+            { processes: [{ pid: 7, name: 'python3', mib: null, whose: 'other' }], strange: ['x'] },
+            { xids: [{ gpu: 0, xid: 79, during: true }] },
+          ),
+        ),
+      },
+    ],
+  },
+});
 
 /** What a hand, a disk or another version may have made of a value. */
 const STRANGE: readonly unknown[] = [

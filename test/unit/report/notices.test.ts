@@ -13,6 +13,7 @@ const QUIET: Ground = {
   warnAfterDays: 90,
   rules: { kind: 'checkout' },
   acceptances: [],
+  health: undefined,
   replaced: [],
   record: RUN.record,
   before: RUN.record,

@@ -8,9 +8,11 @@ import {
 } from '../../../src/engine/protocol.ts';
 import type { Exit, Peer, Runtime } from '../../../src/engine/runtime.ts';
 import type { HarnessFingerprint } from '../../../src/fingerprint/schema.ts';
+import type { HealthReading } from '../../../src/health/schema.ts';
 import { sha256 } from '../../../src/record/digest.ts';
 import type { Pass, PassKind, TensorDigest } from '../../../src/record/schema.ts';
 import { littleEndian, uint32 } from '../../../src/record/words.ts';
+import { healthReading } from './health.ts';
 import { FINGERPRINT } from './records.ts';
 
 /*
@@ -52,6 +54,8 @@ export interface EngineOptions {
   /** Told by the engine, not by what it was asked. */
   readonly effective?: Readonly<Record<string, string>>;
   readonly fingerprint?: Partial<HarnessFingerprint>;
+  /** What its GPUs say, by the number of the start; without it there are none. */
+  readonly health?: (at: HealthReading['at'], start: number) => Partial<HealthReading>;
   /** Called as a start is asked for. */
   readonly onStart?: () => void;
 }
@@ -121,6 +125,7 @@ export class ScriptedEngine implements Runtime {
 
   async #play(stdin: PassThrough, stdout: PassThrough): Promise<void> {
     const { effective = { dtype: 'bfloat16' }, fingerprint = {}, computes = () => ({}) } = this.#options;
+    const { health = () => ({}) } = this.#options;
     const messages = framesOf(stdin);
     const start = (await messages.next()).value as Start;
     const number = this.starts.push(start);
@@ -133,6 +138,7 @@ export class ScriptedEngine implements Runtime {
     emit({
       event: 'fingerprint',
       fingerprint: { ...SEEN, ...fingerprint },
+      health: healthReading('before', health('before', number)),
       digests: { '1:2': 'c3'.repeat(32) },
     });
     let computed: Computes = {};
@@ -161,7 +167,7 @@ export class ScriptedEngine implements Runtime {
           break;
         }
         case 'end':
-          return emit({ event: 'done' });
+          return emit({ event: 'done', health: healthReading('after', health('after', number)) });
       }
     }
   }

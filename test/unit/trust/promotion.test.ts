@@ -40,6 +40,7 @@ function decided(change: Partial<Candidate> & { readonly accept?: readonly (type
   const { accept = [], ...more } = change;
   return decide({
     hardwareClass: OLD.record.hardwareClass,
+    health: { state: 'no-gpu' },
     outcomes: [FRESH],
     relations: [SOUND, DRIFTED],
     trusted: BEFORE,
@@ -58,6 +59,14 @@ const UNCHANGED = { outcomes: [KNOWN], relations: [SOUND, HELD] } as const;
 const NEWER = { reason: '', storeUnchanged: true } as const;
 
 describe('a record', () => {
+  test('of unhealthy GPUs is refused, whoever asks and whatever agrees', () => {
+    for (const stores of ['reasoned', 'unchanged', 'accepted'] as const)
+      assert.deepEqual(decided({ ...UNCHANGED, ...NEWER, stores, health: { state: 'unhealthy' } }).view, {
+        kind: 'not-stored',
+        reason: 'a GPU is unhealthy, and what it computes does not count. The old baseline stays.',
+      });
+  });
+
   for (const status of ['broken', 'unmeasured'] as const)
     test(`1. whose engine does not agree with itself is refused: rerun is ${status}`, () => {
       const relations = [result('rerun', status, { evidence: '2 of 3 differ' }), HELD];

@@ -66,6 +66,12 @@ if torch.cuda.is_available():
             # Of AMD only: on NVIDIA torch fills it with the name of the GPU.
             "arch": getattr(p, "gcnArchName", "") if torch.version.hip else "",
             "sms": p.multi_processor_count, "memory": p.total_memory})
+    # Here, where torch is imported already and CUDA may be initialised.
+    try:
+        sys.path.insert(0, sys.argv[1])
+        from deterministic_ml.harness.selftest import self_test
+        facts["selfTest"] = self_test(torch, [f"cuda:{i}" for i in range(torch.cuda.device_count())])
+    except Exception as error: facts["selfTest"] = {"why": f"{type(error).__name__}: {error}"[:512]}
 json.dump(facts, out)
 """
 
@@ -77,7 +83,9 @@ class Facts:
 
     def __init__(self) -> None:
         self._child = subprocess.Popen(
-            [sys.executable, "-c", _TORCH_FACTS], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+            [sys.executable, "-c", _TORCH_FACTS, str(Path(__file__).parents[2])],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
         )
 
     def wait(self) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class Lifeline:
         self._folder = folder
         self._pid = os.getpid()
         self._ending = threading.Lock()
-        # Children of children that die are adopted by us instead of by init, so that `_descendants` sees them.
+        # Children of children that die are adopted by us instead of by init, so that `descendants` sees them.
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         # Own group: the host can kill it as one, and a Ctrl-C on its terminal reaches the host alone.
         if os.getpgrp() != self._pid:
@@ -60,7 +60,7 @@ class Lifeline:
             if os.getppid() == self._pid:
                 _await_hang_up(seconds)
                 time.sleep(_GRACE_SECONDS)
-                for pid in (*_descendants(self._pid), self._pid):
+                for pid in (*descendants(self._pid), self._pid):
                     if pid != os.getpid():
                         _kill(pid)
             os._exit(STOPPED)
@@ -73,7 +73,7 @@ class Lifeline:
             # Another thread is at it and will not come back.
             threading.Event().wait()
         for _ in range(100):
-            alive = [pid for pid in _descendants(self._pid) if not _is_resource_tracker(pid)]
+            alive = [pid for pid in descendants(self._pid) if not _is_resource_tracker(pid)]
             if not alive:
                 break
             for pid in alive:
@@ -105,7 +105,7 @@ def _await_hang_up(seconds: float) -> None:
 
 def activity() -> int:
     """CPU ticks that this process and its descendants have used: grows as long as somebody works."""
-    return sum(_ticks(pid) for pid in (os.getpid(), *_descendants(os.getpid())))
+    return sum(_ticks(pid) for pid in (os.getpid(), *descendants(os.getpid())))
 
 
 def identity(pid: int) -> str:
@@ -126,7 +126,8 @@ def _ticks(pid: int) -> int:
     return int(fields[11]) + int(fields[12])
 
 
-def _descendants(root: int) -> list[int]:
+def descendants(root: int) -> list[int]:
+    """Processes that this one started, and those that they did."""
     children: dict[int, list[int]] = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():

@@ -17,6 +17,7 @@ from .digests import digest_model
 from .errors import HarnessError, explain
 from .fetch import fetch_model
 from .fingerprint import Facts, fingerprint
+from .health import Reading, Watch
 from .lifeline import DONE, FAILED, STOPPED, Lifeline, activity
 
 PROTOCOL = 2
@@ -35,11 +36,12 @@ def main(folder: Path) -> None:
         if start["protocol"] != PROTOCOL:
             raise HarnessError("protocol-violation", f"the host speaks protocol {start['protocol']}, not {PROTOCOL}")
         task = start["task"]
+        health = None
         if task["kind"] == "fetch":
             fetch_model(task["model"], task["revision"], Path(task["folder"]), channel)
         else:
-            _run_engine(task, channel, folder)
-        channel.emit("done")
+            health = _run_engine(task, channel, folder)
+        channel.emit("done", health=health)
     except BaseException as error:
         known = explain(error)
         channel.emit("error", code=known.code, message=known.message)
@@ -47,9 +49,11 @@ def main(folder: Path) -> None:
     lifeline.end(DONE)
 
 
-def _run_engine(task: dict[str, Any], channel: Channel, scratch: Path) -> None:
+def _run_engine(task: dict[str, Any], channel: Channel, scratch: Path) -> Reading:
+    """@return the health of the GPUs once the engine has ended"""
     engine = engines.find(task["engine"])
-    _say_what_is_here(engine, task, channel)
+    watch = Watch()
+    _say_what_is_here(engine, task, channel, watch)
 
     running = None
     while (command := channel.next_command())["command"] != "end":
@@ -67,13 +71,21 @@ def _run_engine(task: dict[str, Any], channel: Channel, scratch: Path) -> None:
         closing = threading.Thread(target=running.close, daemon=True)
         closing.start()
         closing.join(timeout=10)
+    return watch.after()
 
 
-def _say_what_is_here(engine: engines.Module, task: dict[str, Any], channel: Channel) -> None:
-    """The fingerprint, before any model is loaded: it chooses the baseline."""
+def _say_what_is_here(engine: engines.Module, task: dict[str, Any], channel: Channel, watch: Watch) -> None:
+    """The fingerprint, before any model is loaded: it chooses the baseline. And whether the GPUs can be trusted."""
+    health = watch.before()
     facts = Facts()
     digests = digest_model(Path(task["model"]), task["knownDigests"], channel)
-    channel.emit("fingerprint", fingerprint=fingerprint(engine, digests.files, facts.wait()), digests=digests.known)
+    torch = facts.wait()
+    channel.emit(
+        "fingerprint",
+        fingerprint=fingerprint(engine, digests.files, torch),
+        health=watch.used(health, torch),
+        digests=digests.known,
+    )
 
 
 def _load(engine: engines.Module, model: str, command: Command, scratch: Path, channel: Channel) -> engines.Running:
