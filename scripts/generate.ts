@@ -17,6 +17,8 @@ import { Fingerprint } from '../src/fingerprint/schema.ts';
 import { inputModes, type Mode } from '../src/front/modes.ts';
 import { stores } from '../src/front/stores.ts';
 import { SUITE_SCHEMA } from '../src/front/suites.ts';
+import { assess, POLICY } from '../src/health/policy.ts';
+import { HealthReading } from '../src/health/schema.ts';
 import { lists, shortName, urlOf } from '../src/issues/index.ts';
 import type { IssueList, KnownIssue, Versions, Wanted } from '../src/issues/issue.ts';
 import { PassFile, RecordFile } from '../src/record/schema.ts';
@@ -116,6 +118,39 @@ export function errorTable(): string {
       `\`${code}\``,
       ...[words.what, words.meaning, words.next].map(linked),
     ]),
+  );
+}
+
+/** What each sign of a GPU means. */
+export function policyTable(): string {
+  return table(
+    ['sign', 'level', 'what is looked for', 'what to do'],
+    POLICY.map(({ sign, level, what, remedy }) => [`\`${sign}\``, level, what, remedy]),
+  );
+}
+
+const Captures = z.array(
+  z.strictObject({ id: z.string(), what: z.string(), real: z.boolean(), reading: HealthReading }),
+);
+export type HealthCapture = z.infer<typeof Captures>[number];
+
+/** What the harness reads of captures of nvidia-smi: test/harness/captures.py has them, and its tests check these. */
+export async function healthCaptures(): Promise<readonly HealthCapture[]> {
+  return Captures.parse(JSON.parse(await readFile(join(root, 'test/fixtures/health/readings.json'), 'utf8')));
+}
+
+/** What each of them comes to, real ones first. */
+export async function captureTable(): Promise<string> {
+  const captures = await healthCaptures();
+  return table(
+    ['nvidia-smi, or the machine', '', 'comes to', 'since'],
+    [...captures.filter(({ real }) => real), ...captures.filter(({ real }) => !real)].map(
+      ({ what, real, reading }) => {
+        const { state, signs } = assess([{ lifetime: 'lifetime-1', ...reading }]);
+        const told = signs.map(({ sign, level }) => `\`${sign}\` (${level})`);
+        return [what, real ? 'real' : 'variant', state, told.join(', ')];
+      },
+    ),
   );
 }
 
@@ -380,6 +415,7 @@ async function generated(): Promise<Map<string, string>> {
     'docs/engines.md': { engines: engineTable() },
     'docs/suite.md': { relations: relationTable() },
     'docs/known-issues.md': { issues: knownIssues() },
+    'docs/health.md': { policy: policyTable(), captures: await captureTable() },
     'docs/troubleshooting.md': { errors: errorTable(), conclusions: conclusionTable() },
     'docs/verdicts.md': { relations: witnessTable(), 'known-changes': knownChangeTable() },
   };

@@ -33,6 +33,28 @@ def tiny_model(folder: Path) -> Path:
     return folder
 
 
+def stub_torch(folder: Path, gpus: int = 0) -> None:
+    """A torch that only tells facts, in no time."""
+    (folder / "torch").mkdir(parents=True)
+    (folder / "torch" / "__init__.py").write_text(_TORCH.replace("GPUS", str(gpus)))
+
+
+_TORCH = """
+from types import SimpleNamespace as Of
+
+__config__ = Of(show=lambda: "")
+backends = Of(cpu=Of(get_cpu_capability=lambda: "AVX2"), cudnn=Of(version=lambda: 91000))
+version = Of(cuda="13.0" if GPUS else None, hip=None)
+cuda = Of(
+    is_available=lambda: GPUS > 0,
+    device_count=lambda: GPUS,
+    get_device_properties=lambda i: Of(
+        name="NVIDIA H100 80GB HBM3", uuid="00000000-0000-0000-0000-000000000000", major=9, minor=0,
+        multi_processor_count=132, total_memory=85_000_000_000,
+    ),
+)
+"""
+
 _TOY = """
 import ctypes, json, os, subprocess, sys, time
 from .observation import Observation, Pass, decoded

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from drive import Host, request
-from support import engine_host, tiny_model
+from support import engine_host, stub_torch, tiny_model
 
 
 class ChannelTest(unittest.TestCase):
@@ -25,12 +25,11 @@ class ChannelTest(unittest.TestCase):
         self.model = tiny_model(self.folder / "model")
         self.temporary = self.folder / "tmp"
         self.temporary.mkdir()
-        (self.folder / "no" / "torch").mkdir(parents=True)
-        (self.folder / "no" / "torch" / "__init__.py").write_text("raise ImportError")
+        stub_torch(self.folder / "lib")
 
     def host(self, body: str = "", **options: Any) -> Host:
-        # Without torch the fingerprint is made in no time.
-        environment = {"TMPDIR": str(self.temporary), "PYTHONPATH": str(self.folder / "no")}
+        # With this torch the fingerprint is made in no time.
+        environment = {"TMPDIR": str(self.temporary), "PYTHONPATH": str(self.folder / "lib")}
         host = engine_host(self.model, body, environment=environment, stderr=subprocess.PIPE, **options)
         self.addCleanup(host.process.wait)
         self.addCleanup(host.process.kill)

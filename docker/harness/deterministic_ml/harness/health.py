@@ -18,6 +18,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from xml.sax.saxutils import escape
 
 from .lifeline import descendants
 
@@ -59,6 +60,9 @@ _UNTOLD = re.compile(
     re.IGNORECASE,
 )
 _YES_NO = {"yes": True, "no": False, "enabled": True, "disabled": False, "active": True, "not active": False}
+# What XML cannot hold; and what a process calls itself.
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NAME = re.compile("(<process_name>)(.*?)(</process_name>)", re.DOTALL)
 _XID = re.compile(r"NVRM: Xid \(PCI:([0-9a-fA-F]{1,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2})(?:\.\d)?\): (\d{1,5})")
 
 
@@ -253,11 +257,13 @@ def _parsed(text: str) -> ET.Element | None:
     if start < 0 or "<!ENTITY" in text:
         return None
     end = text.rfind("</nvidia_smi_log>")
-    try:
-        # Warnings, such as that of a corrupt infoROM, stand before or after it.
-        return ET.fromstring(text[start : end + len("</nvidia_smi_log>")] if end > 0 else text[start:])
-    except ET.ParseError:
-        return None
+    # Warnings, such as that of a corrupt infoROM, stand before or after it.
+    whole = _NO_XML.sub("\ufffd", text[start : end + len("</nvidia_smi_log>")] if end > 0 else text[start:])
+    # A process may call itself what is no text of XML: with that it must not make everything unreadable.
+    for answer in (whole, _NAME.sub(lambda name: f"{name[1]}{escape(name[2])}{name[3]}", whole)):
+        with contextlib.suppress(ET.ParseError):
+            return ET.fromstring(answer)
+    return None
 
 
 def _unparsed(at: At, answer: Answer, devices: bool) -> Reading:

@@ -1,0 +1,173 @@
+"""The health of GPUs: what is read of each capture, how a child is limited, and a card that does not repeat itself.
+
+`python3 test/harness/test_health.py --write` writes what is read to test/fixtures/health/readings.json, from which the
+policy's own tests and the table in docs/health.md go on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+from typing import Any
+
+import support
+from captures import CAPTURES, FIXTURES, Capture, read
+from deterministic_ml.harness import health
+from deterministic_ml.harness.selftest import repeat, self_test
+
+READINGS = FIXTURES / "readings.json"
+
+
+def readings() -> str:
+    """One line a capture."""
+    rows = (
+        {"id": name, "what": capture.what, "real": capture.real, "reading": read(capture)}
+        for name, capture in CAPTURES.items()
+    )
+    return "[\n" + ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n]\n"
+
+
+class CapturesTest(unittest.TestCase):
+    maxDiff = 4000
+
+    def test_each_is_read_as_the_table_says(self) -> None:
+        told = json.loads(READINGS.read_text())
+        self.assertEqual([row["id"] for row in told], list(CAPTURES))
+        for row, now in zip(told, json.loads(readings()), strict=True):
+            with self.subTest(row["id"]):
+                self.assertEqual(row, now)
+
+    def test_names_of_processes_are_printable_and_short(self) -> None:
+        [found] = read(CAPTURES["foreign-hostile"])["gpus"][0]["processes"]
+        self.assertEqual(len(found["name"]), health.MAX_TEXT)
+        self.assertTrue(found["name"].isprintable())
+
+    def test_no_answer_is_a_reason_to_raise(self) -> None:
+        for at in range(0, len(CAPTURES["h100"].xml or ""), 997):
+            reading = read(Capture("cut", (CAPTURES["h100"].xml or "")[:at]))
+            self.assertEqual(reading["state"], "unreadable")
+
+
+class SmiTest(unittest.TestCase):
+    """A real child: a shell script in the place of nvidia-smi."""
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.program = Path(folder.name) / "nvidia-smi"
+        path = os.environ["PATH"]
+        os.environ["PATH"] = f"{folder.name}:{path}"
+        self.addCleanup(os.environ.__setitem__, "PATH", path)
+
+    def smi(self, body: str) -> None:
+        self.program.write_text(f"#!/bin/sh\n{body}\n")
+        self.program.chmod(0o755)
+
+    def test_output_and_exit_code(self) -> None:
+        self.smi('echo "$LC_ALL $1"; echo oops >&2; exit 14')
+        self.assertEqual(health.ask_smi(["-q"], 10), health.Answer(14, "C -q\n", "oops\n"))
+
+    def test_one_that_hangs_is_stopped(self) -> None:
+        self.smi("echo begun; exec sleep 1000")
+        began = time.monotonic()
+        answer = health.ask_smi([], 0.3)
+        self.assertLess(time.monotonic() - began, 10)
+        assert answer is not None
+        self.assertIsNone(answer.exit)
+
+    def test_none_is_none(self) -> None:
+        os.environ["PATH"] = str(self.program.parent)
+        self.assertIsNone(health.ask_smi([], 10))
+
+    def test_more_than_anybody_reads_is_cut(self) -> None:
+        self.smi("yes | head -c 9000000")
+        answer = health.ask_smi([], 60)
+        assert answer is not None
+        self.assertEqual(len(answer.out), health.MAX_BYTES)
+
+
+class LifeTest(unittest.TestCase):
+    """A whole life of the harness, with a torch and an nvidia-smi of the test's."""
+
+    def test_is_told_with_the_fingerprint_and_at_the_end(self) -> None:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            support.stub_torch(folder / "lib", gpus=1)
+            (folder / "h100.xml").write_text(CAPTURES["h100"].xml or "")
+            (folder / "smi").mkdir()
+            smi = folder / "smi" / "nvidia-smi"
+            smi.write_text(f'#!/bin/sh\n[ "$1" = -q ] && cat {folder}/h100.xml || echo "0, valid"\n')
+            smi.chmod(0o755)
+            host = support.engine_host(
+                support.tiny_model(folder / "model"),
+                environment={"PYTHONPATH": str(folder / "lib"), "PATH": f"{smi.parent}:{os.environ['PATH']}"},
+            )
+            for stream in (host.process.stdin, host.process.stdout):
+                assert stream is not None
+                self.addCleanup(stream.close)
+            self.addCleanup(host.process.wait)
+            self.addCleanup(host.process.kill)
+            host.expect("hello")
+            before: dict[str, Any] = host.expect("fingerprint")["health"]
+            self.assertEqual((before["at"], before["state"], before["gpus"][0]["infoRom"]), ("before", "read", "valid"))
+            # The stub has no operators, and a self-test that cannot be done is no fault of the card's.
+            self.assertIsNotNone(before["selfTest"]["why"])
+            host.send("load", args={}, defaults=[], perturbation=None)
+            host.expect("lifetime")
+            host.send("end")
+            after: dict[str, Any] = host.expect("done")["health"]
+            self.assertEqual((after["at"], after["state"], len(after["gpus"])), ("after", "read", 1))
+
+
+class SelfTestTest(unittest.TestCase):
+    def clock(self) -> float:
+        self.now = getattr(self, "now", -0.1) + 0.1
+        return self.now
+
+    def test_a_card_that_repeats_itself_has_one_result(self) -> None:
+        found = repeat([lambda: b"x", lambda: b"y"], 1.0, self.clock)
+        self.assertEqual(found["distinct"], [1, 1])
+        self.assertGreater(found["rounds"], 5)
+
+    def test_one_wrong_result_is_caught(self) -> None:
+        results = iter([b"x", b"x", b"z"] + [b"x"] * 100)
+        self.assertEqual(repeat([lambda: b"y", lambda: next(results)], 1.0, self.clock)["distinct"], [1, 2])
+
+    def test_it_is_done_twice_however_slow(self) -> None:
+        self.assertEqual(repeat([lambda: b"x"], 0.0, self.clock)["rounds"], 2)
+
+    def test_real_operators_repeat_and_a_flipped_bit_is_seen(self) -> None:
+        try:
+            import torch
+            from torch.utils._python_dispatch import TorchDispatchMode
+        except ImportError:
+            self.skipTest("no torch here")
+        products = 0
+
+        class OneBit(TorchDispatchMode):  # type: ignore[misc]
+            """Flips the lowest bit of one number of the first product of the second round."""
+
+            def __torch_dispatch__(self, func: Any, _: Any, args: Any = (), kwargs: Any = None) -> Any:
+                nonlocal products
+                result = func(*args, **(kwargs or {}))
+                if func is torch.ops.aten.mm.default:
+                    products += 1
+                    if products == 3:
+                        result.view(torch.int32)[0, 0] ^= 1
+                return result
+
+        self.assertEqual(self_test(torch, ["cpu"], 0.05, 64)["distinct"], [1])
+        with OneBit():
+            self.assertEqual(self_test(torch, ["cpu"], 0.0, 64)["distinct"], [2])
+
+
+if __name__ == "__main__":
+    if "--write" in sys.argv:
+        READINGS.write_text(readings())
+    else:
+        unittest.main()
