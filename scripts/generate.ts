@@ -136,7 +136,13 @@ export type HealthCapture = z.infer<typeof Captures>[number];
 
 /** What the harness reads of captures of nvidia-smi: test/harness/captures.py has them, and its tests check these. */
 export async function healthCaptures(): Promise<readonly HealthCapture[]> {
-  return Captures.parse(JSON.parse(await readFile(join(root, 'test/fixtures/health/readings.json'), 'utf8')));
+  const text = await readFile(join(root, 'test/fixtures/health/readings.jsonl'), 'utf8');
+  return Captures.parse(
+    text
+      .trimEnd()
+      .split('\n')
+      .map((line): unknown => JSON.parse(line)),
+  );
 }
 
 /** What each of them comes to, real ones first. */

@@ -270,8 +270,18 @@ export const POLICY: readonly Row[] = [
     remedy: 'Nothing to do: what it does not tell was not looked at.',
     look: each((gpu) => {
       const untold = untoldOf(gpu);
-      return !isMute(gpu) && untold.length > 0 && `does not tell ${untold.join(', ')}`;
+      return !gpu.lost && !isMute(gpu) && untold.length > 0 && `does not tell ${untold.join(', ')}`;
     }),
+  },
+  {
+    sign: 'not-understood',
+    level: 'note',
+    what: 'values in words that are not known here, such as another language’s',
+    remedy: 'See `nvidia-smi -q`: what is not understood was not looked at.',
+    look: each(
+      ({ lost, strange }) =>
+        !lost && strange.length > 0 && `tells ${strange.join(', ')} in words that are not known here`,
+    ),
   },
   {
     sign: 'self-test-not-done',
@@ -328,19 +338,12 @@ const MAX_LISTED = 5;
 const listed = (names: readonly string[]) =>
   `${names.slice(0, MAX_LISTED).join(', ')}${names.length > MAX_LISTED ? ` and ${names.length - MAX_LISTED} more` : ''}`;
 
-function untoldOf({
-  recoveryAction,
-  eccUncorrected,
-  remapFailure,
-  retiredPending,
-  strange,
-}: GpuHealth): string[] {
+function untoldOf({ recoveryAction, eccUncorrected, remapFailure, retiredPending }: GpuHealth): string[] {
   return [
     ...(recoveryAction === null ? ['its recovery action'] : []),
     ...(eccUncorrected === null ? ['memory errors'] : []),
     // A card has one of the two ways to deal with bad memory.
     ...(remapFailure === null && retiredPending === null ? ['replaced memory'] : []),
-    ...(strange.length === 0 ? [] : [`${strange.join(', ')} in words that are known here`]),
   ];
 }
 

@@ -122,13 +122,17 @@ function prefixCache(record: RunRecord): Coverage {
 }
 
 /** What the engine's own file reads from the settings that its lifetimes were in force with. */
-const factsOf = ({ fingerprint, lifetimes }: RunRecord) => {
+const factsOf = ({ fingerprint, lifetimes }: Pick<RunRecord, 'fingerprint' | 'lifetimes'>) => {
   const engine = engines.find(({ name }) => name === fingerprint.declared.engine.name);
   return lifetimes.map(({ settings: { effective } }) => ({
     compiled: engine?.facts.compiled(effective),
     speculation: engine?.facts.speculation(effective),
   }));
 };
+
+/** Whether no start of the engine compiled anything; false where it does not tell. */
+export const isEager = (record: Pick<RunRecord, 'fingerprint' | 'lifetimes'>) =>
+  factsOf(record).every(({ compiled: told }) => told?.is === false);
 
 function compiled(record: RunRecord): Coverage {
   const what = 'compiled and CUDA graphs';

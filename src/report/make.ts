@@ -83,6 +83,7 @@ export function makeReport(evidence: Evidence): Report {
       rules,
       acceptances: derived.acceptances,
       health: derived.health,
+      relations,
       replaced: before?.meta.chain.map(({ record }) => record) ?? [],
     }),
   };

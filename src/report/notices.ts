@@ -1,8 +1,10 @@
 import type { Proof, Provenance } from '../baseline/port.ts';
 import type { Accepted } from '../compare/acceptance.ts';
+import type { RelationResult } from '../compare/types.ts';
 import type { Sign } from '../health/schema.ts';
 import type { RunRecord } from '../record/schema.ts';
 import { counted } from './counted.ts';
+import { isEager } from './coverage.ts';
 import type { BaselineView, Derived, Notice, Rules } from './schema.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -23,7 +25,8 @@ export interface Ground {
   readonly baseline: BaselineView;
   readonly proof: Proof | undefined;
   readonly replacedByChange: ReplacedByChange | undefined;
-  readonly record: Pick<RunRecord, 'suite'>;
+  readonly record: Pick<RunRecord, 'suite' | 'fingerprint' | 'lifetimes'>;
+  readonly relations: readonly Pick<RelationResult, 'relation' | 'status'>[];
   /** The baseline's. */
   readonly before: Pick<RunRecord, 'suite'> | undefined;
   readonly warnAfterDays: number;
@@ -39,6 +42,7 @@ export interface Ground {
 export function notices(ground: Ground): Notice[] {
   return [
     ...ofGpus(ground),
+    ...suspectHardware(ground),
     ...changedJudge(ground),
     ...changedBaseline(ground),
     ...lessCompared(ground),
@@ -65,6 +69,19 @@ function ofGpus({ health }: Ground): Notice[] {
       },
     ];
   });
+}
+
+/** The same GPU, the same process, nothing that chooses kernels by timing: what is left is a kernel with a race, or the card. */
+function suspectHardware({ record, relations }: Ground): Notice[] {
+  const [gpu, ...more] = record.fingerprint.ambient.gpus;
+  const broken = relations.some(({ relation, status }) => relation === 'rerun' && status === 'broken');
+  if (!broken || gpu === undefined || !isEager(record)) return [];
+  return [
+    warning(
+      'Suspect the hardware',
+      `The same work on the same ${more.length === 0 ? 'GPU' : 'GPUs'}, in the same process and without compilation, gave other bits. Run the suite on another card of that kind: if it holds there, have this one tested (\`dcgmi diag -r 3\`); if it breaks there too, look for a kernel with atomics or a race.`,
+    ),
+  ];
 }
 
 const HEALTH_TITLE: Readonly<Record<Sign['level'], string>> = {

@@ -4,6 +4,7 @@ import { Session } from '../engine/session.ts';
 import { UserError } from '../errors.ts';
 import { hardwareClass } from '../fingerprint/hardware-class.ts';
 import type { Fingerprint } from '../fingerprint/schema.ts';
+import { assess } from '../health/policy.ts';
 import type { HealthReading, HealthView } from '../health/schema.ts';
 import type { Console } from '../job/console.ts';
 import type { EngineSettings, RunSettings } from '../job/settings.ts';
@@ -58,7 +59,7 @@ export async function startRun(
     const opened = owned.use(await start());
     const seen = await opened.expect('fingerprint');
     await memory.remember(seen.digests);
-    refuseOtherGpus(seen.fingerprint.gpus.length, loaded.suite.runtime.gpus);
+    refuseOtherGpus(seen.fingerprint.gpus.length, loaded.suite.runtime.gpus, seen.health);
     return {
       session: opened,
       health: seen.health,
@@ -93,12 +94,18 @@ export async function startRun(
 }
 
 /** Fewer or more GPUs are another hardware class, whose baseline would be looked for, or made, unasked. */
-function refuseOtherGpus(seen: number, wanted: 'none' | number): void {
+function refuseOtherGpus(seen: number, wanted: 'none' | number, health: HealthReading): void {
   if (seen === (wanted === 'none' ? 0 : wanted)) return;
+  // A card that is lost is one that the engine does not see.
+  const [fault] = assess([{ lifetime: 'lifetime-1', ...health }]).signs.filter(
+    ({ level }) => level === 'unhealthy',
+  );
+  const why = fault === undefined ? '' : ` ${fault.gpu ?? ''} ${fault.reason}.`.replace(/^ +/, ' ');
   throw new UserError(
     'gpu-unavailable',
-    `The suite asks for ${wanted === 'none' ? 'no GPU' : counted(wanted, 'GPU')} (\`runtime.gpus\`), and the engine sees ${seen}.`,
-    'Check `nvidia-smi` on the runner, and in the image; or let `runtime.gpus` say what the engine is to use.',
+    `The suite asks for ${wanted === 'none' ? 'no GPU' : counted(wanted, 'GPU')} (\`runtime.gpus\`), and the engine sees ${seen}.${why}`,
+    fault?.remedy ??
+      'Check `nvidia-smi` on the runner, and in the image; or let `runtime.gpus` say what the engine is to use.',
   );
 }
 

@@ -115,10 +115,23 @@ function planOf(report: Report): Plan {
 
 /** The words quote a reason and hardware classes; what is our own in them is Markdown. */
 function quoting(report: Report): Parameters<typeof conclusionWords>[0] {
-  const { accepted, context } = report;
+  const { accepted, context, health } = report;
   const { baseline } = context;
   return {
     ...report,
+    // A GPU and a process call themselves what they like.
+    ...(health === undefined
+      ? {}
+      : {
+          health: {
+            ...health,
+            signs: health.signs.map((sign) => ({
+              ...sign,
+              gpu: sign.gpu === null ? null : markdown(sign.gpu, 256),
+              reason: markdown(sign.reason, 512),
+            })),
+          },
+        }),
     accepted: accepted === null ? null : { ...accepted, reason: markdown(accepted.reason) },
     context: {
       mode: context.mode,

@@ -16,11 +16,11 @@ export interface Words {
 }
 
 /** What the words depend on. */
-export type Told = Pick<Report, 'conclusion' | 'relations' | 'accepted'> & {
+export type Told = Pick<Report, 'conclusion' | 'relations' | 'accepted' | 'health'> & {
   readonly context: Pick<Report['context'], 'mode' | 'baseline'>;
 };
 
-export function conclusionWords({ conclusion, relations, context, accepted }: Told): Words {
+export function conclusionWords({ conclusion, relations, context, accepted, health }: Told): Words {
   switch (conclusion) {
     case 'reproduced':
       return context.mode === 'check'
@@ -84,10 +84,25 @@ export function conclusionWords({ conclusion, relations, context, accepted }: To
     case 'unhealthy-gpu':
       return {
         title: 'Unhealthy GPU',
-        meaning: 'The GPU reports a fault: whatever it computes cannot be trusted.',
-        next: 'Take the runner out of service and see `nvidia-smi -q`.',
+        meaning: `${faultWords(health)}: whatever was computed here does not count.`,
+        next: faultsOf(health)[0]?.remedy ?? 'Take the runner out of service and see `nvidia-smi -q`.',
       };
   }
+}
+
+const faultsOf = (health: Told['health']) =>
+  (health?.signs ?? []).filter(({ level }) => level === 'unhealthy');
+
+const MAX_FAULTS = 3;
+
+/** `GPU 0 (NVIDIA H100) waits for a recovery action: Reset`. */
+function faultWords(health: Told['health']): string {
+  const faults = faultsOf(health);
+  if (faults.length === 0) return 'A GPU shows a fault, or another program uses it';
+  const told = faults
+    .slice(0, MAX_FAULTS)
+    .map(({ gpu, reason }) => `${gpu === null ? '' : `${gpu} `}${reason}`);
+  return `${told.join('; ')}${faults.length > MAX_FAULTS ? `; and ${counted(faults.length - MAX_FAULTS, 'sign')} more` : ''}`;
 }
 
 const classesOf = (baseline: BaselineView) =>

@@ -1,6 +1,6 @@
 """The health of GPUs: what is read of each capture, how a child is limited, and a card that does not repeat itself.
 
-`python3 test/harness/test_health.py --write` writes what is read to test/fixtures/health/readings.json, from which the
+`python3 test/harness/test_health.py --write` writes what is read to test/fixtures/health/readings.jsonl, from which the
 policy's own tests and the table in docs/health.md go on.
 """
 
@@ -20,7 +20,7 @@ from captures import CAPTURES, FIXTURES, Capture, read
 from deterministic_ml.harness import health
 from deterministic_ml.harness.selftest import repeat, self_test
 
-READINGS = FIXTURES / "readings.json"
+READINGS = FIXTURES / "readings.jsonl"
 
 
 def readings() -> str:
@@ -29,18 +29,18 @@ def readings() -> str:
         {"id": name, "what": capture.what, "real": capture.real, "reading": read(capture)}
         for name, capture in CAPTURES.items()
     )
-    return "[\n" + ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n]\n"
+    return "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
 
 
 class CapturesTest(unittest.TestCase):
     maxDiff = 4000
 
     def test_each_is_read_as_the_table_says(self) -> None:
-        told = json.loads(READINGS.read_text())
+        told, now = ([json.loads(row) for row in text.splitlines()] for text in (READINGS.read_text(), readings()))
         self.assertEqual([row["id"] for row in told], list(CAPTURES))
-        for row, now in zip(told, json.loads(readings()), strict=True):
+        for row, read_now in zip(told, now, strict=True):
             with self.subTest(row["id"]):
-                self.assertEqual(row, now)
+                self.assertEqual(row, read_now)
 
     def test_names_of_processes_are_printable_and_short(self) -> None:
         [found] = read(CAPTURES["foreign-hostile"])["gpus"][0]["processes"]

@@ -17,7 +17,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
   'mig-pending': 'unhealthy mig-pending',
   'old-driver': 'healthy partly-told',
   permissions: 'healthy partly-told',
-  german: 'healthy partly-told',
+  german: 'healthy not-understood partly-told',
   recovery: 'unhealthy recovery-action',
   drain: 'unhealthy recovery-action',
   'requires-reset': 'unhealthy recovery-action',

@@ -116,6 +116,10 @@ const CASES: Readonly<
     shows: [readingOf({ eccUncorrected: null })],
     nearly: [readingOf({ retiredPending: null })],
   },
+  'not-understood': {
+    shows: [readingOf({ strange: ['remapped_row_failure'] })],
+    nearly: [readingOf({ strange: ['remapped_row_failure'], lost: true })],
+  },
   'self-test-not-done': {
     shows: [readingOf({}, { selfTest: { rounds: 0, seconds: 0, gpus: [], why: 'out of memory' } })],
     nearly: [readingOf({}, { selfTest: null })],

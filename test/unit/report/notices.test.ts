@@ -5,6 +5,10 @@ import { body, side } from '../support/records.ts';
 import { foundView, PROVEN, PROVENANCE } from '../support/reports.ts';
 
 const RUN = side({ passes: { 'generate-1': {} } });
+const GPU = {
+  ...{ name: 'NVIDIA H100', uuidHash: 'unknown', computeCapability: '9.0', smCount: 132 },
+  memoryBytes: 85_000_000_000,
+};
 const QUIET: Ground = {
   now: '2026-11-23T00:00:00.000Z',
   baseline: foundView(RUN),
@@ -14,6 +18,7 @@ const QUIET: Ground = {
   rules: { kind: 'checkout' },
   acceptances: [],
   health: undefined,
+  relations: [],
   replaced: [],
   record: RUN.record,
   before: RUN.record,
@@ -27,6 +32,53 @@ describe('a notice', () => {
     assert.deepEqual(titles({ warnAfterDays: 21 }), []);
     assert.deepEqual(titles({ warnAfterDays: 20 }), ['Old baseline']);
     assert.deepEqual(titles({ warnAfterDays: 20, baseline: { kind: 'not-asked' } }), []);
+  });
+
+  test('suspects the hardware where an eager engine on a GPU does not repeat itself', () => {
+    const broken = [{ relation: 'rerun', status: 'broken' }] as const;
+    const on = (gpus: number, compiled: boolean): Ground['record'] => ({
+      ...RUN.record,
+      fingerprint: {
+        ...RUN.record.fingerprint,
+        ambient: { ...RUN.record.fingerprint.ambient, gpus: Array(gpus).fill(GPU) },
+      },
+      lifetimes: RUN.record.lifetimes.map((one) => ({
+        ...one,
+        settings: { ...one.settings, effective: { enforce_eager: !compiled } },
+      })),
+    });
+    assert.deepEqual(titles({ relations: broken, record: on(1, false) }), ['Suspect the hardware']);
+    assert.deepEqual(titles({ relations: broken, record: on(1, true) }), [], 'compilation may choose');
+    assert.deepEqual(titles({ relations: broken, record: on(0, false) }), [], 'no GPU');
+    assert.deepEqual(
+      titles({ relations: [{ relation: 'restart', status: 'broken' }], record: on(1, false) }),
+      [],
+      'another process',
+    );
+  });
+
+  test('tells each GPU of its health by level, and no mere facts', () => {
+    const sign = (level: 'unhealthy' | 'warning' | 'note' | 'fact', gpu: string | null, reason: string) => ({
+      ...{ sign: 'x', level, gpu, reason, remedy: 'Do so.', seen: 'before lifetime-1' },
+    });
+    const signs = [
+      sign('unhealthy', 'GPU 0 (A)', 'is lost'),
+      sign('unhealthy', 'GPU 0 (A)', 'is used'),
+      sign('warning', 'GPU 1 (B)', 'is slow'),
+      sign('note', null, 'Nobody knows'),
+      sign('fact', 'GPU 1 (B)', 'is warm'),
+    ];
+    assert.deepEqual(
+      notices({ ...QUIET, health: { state: 'unhealthy', signs } }).map(({ level, message }) => [
+        level,
+        message,
+      ]),
+      [
+        ['warning', 'GPU 0 (A) is lost (before lifetime-1); is used (before lifetime-1). Do so.'],
+        ['warning', 'GPU 1 (B) is slow (before lifetime-1). Do so.'],
+        ['notice', 'Nobody knows (before lifetime-1). Do so.'],
+      ],
+    );
   });
 
   test('says what could not be proven, and which permission proves it', () => {
@@ -94,6 +146,7 @@ describe('a notice', () => {
     ].map((bodies) => side({ passes: { 'generate-1': bodies } }).record);
     assert.ok(before && now);
     const changed = {
+      ...now,
       suite: {
         ...now.suite,
         prompts: now.suite.prompts.map((one) => (one.id === 'c' ? { ...one, input: 'f'.repeat(64) } : one)),

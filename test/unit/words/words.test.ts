@@ -180,6 +180,29 @@ describe('conclusions', () => {
     ));
 });
 
+test('an unhealthy GPU is named with what it shows and what to do', () => {
+  const sign = (gpu: number, level: 'unhealthy' | 'fact') => ({
+    ...{ sign: 'lost', level, gpu: `GPU ${gpu} (A)`, reason: 'has fallen off the bus' },
+    ...{ remedy: 'Reboot.', seen: 'before lifetime-1' },
+  });
+  const { meaning, next } = conclusionWords({
+    ...{ conclusion: 'unhealthy-gpu', relations: [], accepted: null },
+    context: { mode: 'check', baseline: { kind: 'not-asked' } },
+    health: {
+      state: 'unhealthy',
+      signs: [
+        sign(0, 'unhealthy'),
+        sign(1, 'unhealthy'),
+        sign(2, 'unhealthy'),
+        sign(3, 'unhealthy'),
+        sign(4, 'fact'),
+      ],
+    },
+  });
+  assert.match(meaning, /^GPU 0 \(A\) has fallen off the bus; GPU 1 .*; GPU 2 [^;]*; and 1 sign more: /);
+  assert.equal(next, 'Reboot.');
+});
+
 describe('where and how much', () => {
   test('steps count from 1', () => {
     assert.equal(
