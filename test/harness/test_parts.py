@@ -246,7 +246,7 @@ class GpuTest(unittest.TestCase):
 
     def test_a_torch_that_does_not_tell_is_no_machine_without_a_gpu(self) -> None:
         with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, {"PYTHONPATH": folder}):
-            for text in ("import os; os._exit(3)", "raise ImportError('libcudart.so.13: cannot open shared object')"):
+            for text in ("import os; os._exit(3)", "raise ImportError('libcudart.so.13')"):
                 Path(folder, "torch.py").write_text(text)
                 with self.assertRaisesRegex(HarnessError, "torch does not tell what this machine has"):
                     Facts().wait()

@@ -47,12 +47,13 @@ _DISTRIBUTIONS = (
 
 # Run in a child of its own, since asking torch for a GPU initialises CUDA and the engine must do that itself.
 _TORCH_FACTS = """
-import importlib.util, json, sys
+import json, sys
 out = sys.stdout; sys.stdout = sys.stderr
-if importlib.util.find_spec("torch") is None:
+try: import torch
+except ModuleNotFoundError as error:
+    if error.name != "torch": raise
     json.dump({}, out)
     sys.exit()
-import torch
 config = torch.__config__.show()
 facts = {"capability": torch.backends.cpu.get_cpu_capability(), "config": config, "cuda": torch.version.cuda,
          "hip": torch.version.hip, "gpus": []}
