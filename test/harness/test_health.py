@@ -149,7 +149,7 @@ class SelfTestTest(unittest.TestCase):
             self.skipTest("no torch here")
         products = 0
 
-        class OneBit(TorchDispatchMode):  # type: ignore[misc]
+        class OneBit(TorchDispatchMode):
             """Flips the lowest bit of one number of the first product of the second round."""
 
             def __torch_dispatch__(self, func: Any, _: Any, args: Any = (), kwargs: Any = None) -> Any:
