@@ -344,7 +344,7 @@ describe('a model that computes NaN', () => {
 describe('what a run leaves', () => {
   test('a record, its report and a copy of the baseline, where the outputs say', async () => {
     await using runner = await withBaseline();
-    const outcome = await check(runner);
+    const outcome = await check(runner, { args: { on_load: 'print("loaded")' } });
     assert.equal(outcome.exitCode, 0, outcome.log);
     const {
       'record-path': record = '',

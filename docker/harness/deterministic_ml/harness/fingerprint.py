@@ -14,6 +14,7 @@ import platform
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,8 +48,8 @@ _DISTRIBUTIONS = (
 
 # Run in a child of its own, since asking torch for a GPU initialises CUDA and the engine must do that itself.
 _TORCH_FACTS = """
-import json, sys
-out = sys.stdout; sys.stdout = sys.stderr
+import json, os, sys
+out = os.fdopen(int(sys.argv[2]), "w")
 try: import torch
 except ModuleNotFoundError as error:
     if error.name != "torch": raise
@@ -83,10 +84,13 @@ class Facts:
     """Starts the child that reads torch's facts, so that the weights can be hashed meanwhile."""
 
     def __init__(self) -> None:
+        # A file and not stdout: what an image's start-up code prints, or a child that it leaves behind, is no answer.
+        self._told = tempfile.TemporaryFile()
+        told = self._told.fileno()
         self._child = subprocess.Popen(
-            [sys.executable, "-c", _TORCH_FACTS, str(Path(__file__).parents[2])],
+            [sys.executable, "-c", _TORCH_FACTS, str(Path(__file__).parents[2]), str(told)],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            pass_fds=[told],
         )
 
     def wait(self) -> dict[str, Any]:
@@ -96,12 +100,13 @@ class Facts:
             be compared with another class's baseline
         """
         try:
-            out, _ = self._child.communicate(timeout=_SECONDS)
-            facts: dict[str, Any] = json.loads(out)
+            self._child.wait(timeout=_SECONDS)
+            self._told.seek(0)
+            facts: dict[str, Any] = json.loads(self._told.read())
             return facts
         except subprocess.TimeoutExpired:
             self._child.kill()
-            self._child.communicate()
+            self._child.wait()
             why = f"it did not answer within {_SECONDS} s; a GPU that is lost can hang it"
         except ValueError:
             why = f"it ended with {self._child.returncode}, as the lines above tell"
