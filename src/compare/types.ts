@@ -262,8 +262,6 @@ export interface Relation {
   needs(depth: 'full' | 'score'): readonly PassNeed[];
   /** Lifetimes that a check must hold for it. */
   readonly lifetimes: number;
-  /** It needs the engine's prefix cache, which is off otherwise; the suite's own arguments win. */
-  readonly prefixCache: boolean;
   /**
    * Pairs observations and reads the witness. `baseline` is undefined when there is none to compare with; the
    * requirement tells what makes two lifetimes of one run the same outcome.

@@ -3,7 +3,6 @@ import { acceptances, acceptedBy, type Outcomes } from '../compare/acceptance.ts
 import { compare } from '../compare/compare.ts';
 import { type BaselineState, type Judged, type Judgement, judge } from '../compare/conclusion.ts';
 import type { RelationResult } from '../compare/types.ts';
-import { diffEnvironments, type Environment } from '../fingerprint/diff.ts';
 import { LIST_DIGEST } from '../issues/index.ts';
 import { likenesses } from '../issues/match.ts';
 import { countOf } from '../record/channels.ts';
@@ -13,6 +12,7 @@ import type { PassKind, RunRecord } from '../record/schema.ts';
 import { passesOf } from '../record/select.ts';
 import type { Side } from '../record/side.ts';
 import { coverage } from './coverage.ts';
+import { differences, environmentOf } from './environment.ts';
 import { plain } from './plain.ts';
 import type { Asked, BaselineView, Context, Derived } from './schema.ts';
 
@@ -74,8 +74,7 @@ export function derive({ mode, asked, baseline, record, before, relations }: Gro
       .filter(({ lifetime, pass }) => passes.has(`${lifetime}/${pass}`))
       .reduce((total, one) => total + countOf(one, 'tokens'), 0);
   };
-  const changes =
-    before === undefined ? [] : diffEnvironments(environmentOf(before.record), environmentOf(record));
+  const changes = before === undefined ? [] : differences(before.record, record).changes;
   const derived: Derived = {
     conclusion,
     verdict,
@@ -140,12 +139,6 @@ export function concluded({
   const { conclusion, verdict } = judge(judged, stateOf(baseline, isCompared), policy, isAccepted, gpus);
   // Whoever asked for a baseline and got none must not read that all is well.
   return { conclusion, verdict: baseline === 'not-stored' ? 'fail' : verdict };
-}
-
-/** The first lifetime's settings stand for the record: all lifetimes of a run ask for the same. */
-function environmentOf({ fingerprint, lifetimes }: RunRecord): Environment {
-  const settings = lifetimes[0]?.settings ?? { requested: {}, dropped: [], effective: {} };
-  return { fingerprint, settings };
 }
 
 function stateOf(kind: BaselineView['kind'], compared: boolean): BaselineState {

@@ -5,6 +5,7 @@ import type { Sign } from '../health/schema.ts';
 import type { RunRecord } from '../record/schema.ts';
 import { counted } from './counted.ts';
 import { isEager } from './coverage.ts';
+import { differences } from './environment.ts';
 import type { BaselineView, Derived, Notice, Rules } from './schema.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -28,7 +29,7 @@ export interface Ground {
   readonly record: Pick<RunRecord, 'suite' | 'fingerprint' | 'lifetimes'>;
   readonly relations: readonly Pick<RelationResult, 'relation' | 'status'>[];
   /** The baseline's. */
-  readonly before: Pick<RunRecord, 'suite'> | undefined;
+  readonly before: Pick<RunRecord, 'suite' | 'fingerprint' | 'lifetimes'> | undefined;
   readonly warnAfterDays: number;
   readonly rules: Rules;
   readonly acceptances: Derived['acceptances'];
@@ -46,6 +47,7 @@ export function notices(ground: Ground): Notice[] {
     ...changedJudge(ground),
     ...changedBaseline(ground),
     ...lessCompared(ground),
+    ...otherRelations(ground),
     ...unproven(ground),
     ...age(ground),
     ...stale(ground),
@@ -181,6 +183,23 @@ function lessCompared({ record, before }: Ground): Notice[] {
 
 const some = (ids: readonly string[]) =>
   `${ids.slice(0, 10).join(', ')}${ids.length > 10 ? ` and ${ids.length - 10} more` : ''}`;
+
+/** No change of anybody's, and yet another way of the engine: where bits differ, a reader must know of it. */
+function otherRelations({ record, before, relations }: Ground): Notice[] {
+  const broken = relations.some(({ relation, status }) => relation === 'baseline' && status === 'broken');
+  if (before === undefined || !broken) return [];
+  const told = differences(before, record).byRelations.map(
+    (one) => `\`${one.field.replace(/^engine\.requested\./, '')}\` was ${one.before} and is ${one.after}`,
+  );
+  if (told.length === 0) return [];
+  return [
+    {
+      level: 'notice',
+      title: 'Other relations than at the refresh',
+      message: `The refresh was asked for other relations, and so ${told.join(', ')}. If nothing else explains the difference, ask this check for the same relations.`,
+    },
+  ];
+}
 
 function unproven({ proof }: Ground): Notice[] {
   return proof?.kind === 'unproven'

@@ -1,7 +1,7 @@
 import { baseline } from '../compare/relations/baseline.ts';
 import { relationNamed, relations } from '../compare/relations/index.ts';
 import type { Claim, PassNeed } from '../compare/types.ts';
-import { engineNamed } from '../engine/engines/index.ts';
+import { engineNamed, ownArguments } from '../engine/engines/index.ts';
 import type { EngineSpec } from '../engine/engines/spec.ts';
 import type { Perturbation } from '../engine/protocol.ts';
 import { digestJson } from '../record/digest.ts';
@@ -64,12 +64,6 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
   const claims = claimsOf(suite, purpose);
   const needed = claims.map(({ relation }) => relationNamed(relation));
   const measured = purpose === 'refresh' ? [...needed, baseline] : needed;
-  const ours = {
-    ...engine.args,
-    ...(needed.some(({ prefixCache }) => prefixCache) ? engine.prefixCaching : {}),
-  };
-  const args = { ...ours, ...suite.engine.args };
-  const traceApart = Object.entries(engine.tracing).some(([name, value]) => args[name] !== value);
   const passes = inOrder([
     ...measured.flatMap((relation) => relation.needs(suite.depth)),
     // The floor: what rounding alone makes of this model here.
@@ -77,6 +71,9 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
     // The tokens that a baseline's comparisons are made on must be generated once.
     ...(measured.includes(baseline) ? [{ kind: 'generate', arrangement: 'alone' } as const] : []),
   ]);
+  const ours = ownArguments(engine, passes);
+  const args = { ...ours, ...suite.engine.args };
+  const traceApart = Object.entries(engine.tracing).some(([name, value]) => args[name] !== value);
   return {
     suite: { name: suite.name, digest: digestJson({ suite, prompts, texts }) },
     depth: suite.depth,

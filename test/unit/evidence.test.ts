@@ -14,6 +14,7 @@ import { find } from '../../src/compare/relations/witness.ts';
 import { openRecord } from '../../src/disk/record-folder.ts';
 import { likenesses } from '../../src/issues/match.ts';
 import { damage } from '../../src/record/intact.ts';
+import { differences } from '../../src/report/environment.ts';
 
 /** Where the bit is. */
 const MODULE = 'model.layers.15.mlp.down_proj';
@@ -103,6 +104,33 @@ describe('what a real H200 computed with real vLLM', () => {
         ],
       },
     ]);
+  });
+
+  test('what a refresh switched on for a relation of its own is no change of the check', async () => {
+    const [run, baseline] = [await open('eager-onebit/record'), await open('eager-onebit/baseline')];
+    const told = ({ record }: typeof baseline) =>
+      differences(record, run.record).changes.map(({ field }) => field);
+    const own = ['model.files.model.safetensors', 'model.label'];
+    assert.deepEqual(told(baseline), own);
+    const caching = (passes: (typeof baseline.record.lifetimes)[number]['passes']) => ({
+      ...baseline,
+      record: {
+        ...baseline.record,
+        lifetimes: baseline.record.lifetimes.map(({ settings, ...rest }) => ({
+          ...rest,
+          passes,
+          settings: {
+            ...settings,
+            requested: { ...settings.requested, enable_prefix_caching: true },
+            effective: { ...settings.effective, enable_prefix_caching: true },
+          },
+        })),
+      },
+    });
+    const cold = baseline.record.lifetimes[0]?.passes ?? assert.fail();
+    const warm = cold.map((pass) => ({ ...pass, arrangement: 'warm' as const }));
+    assert.deepEqual(told(caching([...cold, ...warm])), own);
+    assert.deepEqual(told(caching(cold)), ['engine.requested.enable_prefix_caching', ...own]);
   });
 
   test('the flipped bit looks like none', async () => {

@@ -26,7 +26,6 @@ export const baseline: Relation = {
   requires: () => 'identical',
   needs: (depth) => KINDS_AT[depth].map((kind): PassNeed => ({ kind, arrangement: 'alone' })),
   lifetimes: 1,
-  prefixCache: false,
   async pair(run: Side, trusted: Side | undefined, requirement: Requirement): Promise<Pairing> {
     if (trusted === undefined) return { kind: 'unmeasured', reason: 'there is no baseline to compare with' };
     const [before, now] = [catalogue(trusted.record), catalogue(run.record)];

@@ -19,7 +19,6 @@ export const batch: Relation = {
     return [{ kind, arrangement: 'alone' }, ...BESIDE.map((arrangement) => ({ kind, arrangement }))];
   },
   lifetimes: 1,
-  prefixCache: false,
   pair(run: Side): Pairing {
     const { record } = run;
     for (const lifetime of record.lifetimes)

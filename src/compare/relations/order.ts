@@ -21,7 +21,6 @@ export const order: Relation = {
     ];
   },
   lifetimes: 1,
-  prefixCache: false,
   pair(run: Side): Pairing {
     const { record } = run;
     for (const lifetime of record.lifetimes)

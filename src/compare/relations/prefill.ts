@@ -24,7 +24,6 @@ export const prefill: Relation = {
         ]
       : [],
   lifetimes: 1,
-  prefixCache: false,
   pair(run: Side): Pairing {
     const { record } = run;
     for (const lifetime of record.lifetimes) {

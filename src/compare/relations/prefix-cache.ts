@@ -22,7 +22,6 @@ export const prefixCache: Relation = {
         ]
       : [],
   lifetimes: 1,
-  prefixCache: true,
   pair(run: Side): Pairing {
     const { record } = run;
     for (const lifetime of record.lifetimes) {

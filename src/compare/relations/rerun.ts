@@ -21,7 +21,6 @@ export const rerun: Relation = {
     ];
   },
   lifetimes: 1,
-  prefixCache: false,
   pair(run: Side): Pairing {
     const { record } = run;
     const pairs: Pair[] = [];

@@ -24,7 +24,6 @@ export const restart: Relation = {
     { kind: 'score', arrangement: 'alone' },
   ],
   lifetimes: 2,
-  prefixCache: false,
   pair(run: Side): Pairing {
     const { record } = run;
     const pairs = PASS_KINDS.flatMap((kind) => ofKind(record, kind));

@@ -1,3 +1,4 @@
+import type { Arrangement } from '../../record/schema.ts';
 import type { EngineSpec } from './spec.ts';
 import { transformers } from './transformers.ts';
 import { vllm } from './vllm.ts';
@@ -14,4 +15,12 @@ export function engineNamed(name: string): EngineSpec {
   const found = engines.find((one) => one.name === name);
   if (found === undefined) throw new Error(`no engine is called ${name}`);
   return found;
+}
+
+/** The deterministic arguments of an engine that is to do these passes. */
+export function ownArguments(
+  { args, prefixCaching }: Pick<EngineSpec, 'args' | 'prefixCaching'>,
+  passes: readonly { readonly arrangement: Arrangement }[],
+): EngineSpec['args'] {
+  return passes.some(({ arrangement }) => arrangement === 'warm') ? { ...args, ...prefixCaching } : args;
 }

@@ -368,14 +368,10 @@ describe('what relations ask for', () => {
     });
   });
 
-  test('of engine starts and arguments', () => {
+  test('of engine starts', () => {
     assert.deepEqual(
       relations.map(({ lifetimes }) => lifetimes),
       [1, 2, 1, 1, 1, 1, 1],
-    );
-    assert.deepEqual(
-      relations.filter(({ prefixCache }) => prefixCache).map(({ name }) => name),
-      ['prefix-cache'],
     );
   });
 });
