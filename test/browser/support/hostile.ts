@@ -25,7 +25,20 @@ export const HOSTILE_TEXTS: readonly string[] = [
 const KEPT: ReadonlySet<string> = new Set([
   ...['schema', 'sha256', 'conclusion', 'verdict', 'digest', 'outcome', 'record', 'baselineRecord'],
   ...['baselineMeta', 'hardwareClass', 'createdAt', 'kind', 'agreement', 'relation', 'requirement', 'status'],
-  ...['half', 'state', 'level', 'mode', 'store', 'list', 'strip', 'cells', 'tie', 'certainty', 'acceptable', 'depth'],
+  ...[
+    'half',
+    'state',
+    'level',
+    'mode',
+    'store',
+    'list',
+    'strip',
+    'cells',
+    'tie',
+    'certainty',
+    'acceptable',
+    'depth',
+  ],
   ...['no-baseline', 'incomparable'],
 ]);
 
