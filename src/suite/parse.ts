@@ -1,22 +1,15 @@
 import { distance } from 'fastest-levenshtein';
-import {
-  type Document,
-  isMap,
-  isScalar,
-  isSeq,
-  LineCounter,
-  type Node,
-  type Pair,
-  parseDocument,
-  visit,
-  type YAMLError,
-} from 'yaml';
+import { type Document, isScalar, LineCounter, parseDocument, visit, type YAMLError } from 'yaml';
 import type { core } from 'zod';
 import { type Place, UserError } from '../errors.ts';
+import { offsets, type Path, start } from './offsets.ts';
 import type { Suite, SuiteSchema } from './schema.ts';
 
-/** Largest accepted suite file in bytes. */
-export const MAX_SUITE_BYTES = 1024 * 1024;
+/** Largest accepted suite file in bytes. Whatever stands in it is read in time and memory that grow with it alone. */
+export const MAX_SUITE_BYTES = 256 * 1024;
+
+/** Nodes above a list or mapping: what reads them later, here and in the engine, does so recursively. */
+const MAX_DEPTH = 128;
 
 /** Problems told at once, and characters of each: what a generated file gets wrong it may get wrong 10,000 times. */
 const MAX_PROBLEMS = 100;
@@ -46,7 +39,6 @@ export interface ParsedSuite {
   readonly places: SuitePlaces;
 }
 
-type Path = readonly PropertyKey[];
 interface Problem extends Position {
   readonly message: string;
 }
@@ -68,20 +60,24 @@ export function parseSuite(source: string, file: string, schema: SuiteSchema): P
       },
     ]);
   const lines = new LineCounter();
-  const document = parseDocument(source, {
-    lineCounter: lines,
-    // Looked for below: the library's own search is quadratic.
-    uniqueKeys: false,
-    strict: true,
-    merge: false,
-    // Else it prints keys, which are hostile text, as process warnings.
-    logLevel: 'error',
-  });
+  const document = withoutStacks(() =>
+    parseDocument(source, {
+      lineCounter: lines,
+      // Looked for below: the library's own search is quadratic, and so is quoting the line of each error.
+      uniqueKeys: false,
+      prettyErrors: false,
+      strict: true,
+      merge: false,
+      // Else it prints keys, which are hostile text, as process warnings.
+      logLevel: 'error',
+    }),
+  );
   const at = (offset: number): Position => {
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(1, line), column: Math.max(1, col) };
   };
-  const place = (path: Path): Position => at(offsetOf(document.contents, path));
+  const offsetOf = offsets(document.contents);
+  const place = (path: Path): Position => at(offsetOf(path));
 
   const syntax = [...document.errors, ...document.warnings].map((error) => ({
     ...at(error.pos[0]),
@@ -89,8 +85,9 @@ export function parseSuite(source: string, file: string, schema: SuiteSchema): P
   }));
   if (syntax.length > 0) throw invalid(file, syntax);
   const structure = unsupported(document).map(({ offset, message }) => ({ ...at(offset), message }));
-  // A value made through an alias is not looked at: a few lines of them can stand for billions.
-  if (structure.some(({ message }) => message === ALIAS)) throw invalid(file, structure);
+  // Such a value is not made: a few lines of aliases can stand for billions, and deep ones end in the stack's limit.
+  if (structure.some(({ message }) => message === ALIAS || message === TOO_DEEP))
+    throw invalid(file, structure);
 
   const value: unknown = document.toJS();
   const result = schema.safeParse(value, { reportInput: true });
@@ -136,6 +133,17 @@ export function parseSuite(source: string, file: string, schema: SuiteSchema): P
   };
 }
 
+/** The library makes an error of every wrong character, each with a stack that nobody reads: most of the memory. */
+function withoutStacks<T>(work: () => T): T {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return work();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}
+
 function invalid(file: string, problems: readonly Problem[]): UserError {
   const sorted = [...problems].sort((a, b) => a.line - b.line || a.column - b.column);
   const places: Place[] = sorted
@@ -157,11 +165,12 @@ const shorten = (text: string) => (text.length <= MAX_MESSAGE ? text : `${text.s
 /** The library speaks to programmers in two places. */
 function syntaxMessage({ code, message }: YAMLError): string {
   if (code === 'MULTIPLE_DOCS') return 'a second document begins here: a suite is one';
-  if (message.includes('call stack')) return 'this is nested too deeply';
-  return message.split('\n')[0]?.replace(/ at line \d+, column \d+:?$/, '') ?? code;
+  if (message.includes('call stack')) return TOO_DEEP;
+  return message.split('\n')[0] ?? code;
 }
 
 const ALIAS = 'aliases are not supported: write the value out';
+const TOO_DEEP = 'this is nested too deeply';
 
 /** What is valid YAML and would be lost, merged or changed on the way to a value, so that no schema could see it. */
 function unsupported(document: Document.Parsed): { readonly offset: number; readonly message: string }[] {
@@ -171,11 +180,20 @@ function unsupported(document: Document.Parsed): { readonly offset: number; read
   };
   if (document.directives.yaml.version !== '1.2')
     problem(undefined, 'a suite is YAML 1.2: remove the %YAML line');
+  const tooDeep = (node: unknown, above: readonly unknown[]) => {
+    if (above.length <= MAX_DEPTH) return false;
+    problem(node, TOO_DEEP);
+    return true;
+  };
   visit(document, {
     Alias(_, node) {
       problem(node, ALIAS);
     },
-    Map(_, map) {
+    Seq(_, seq, above) {
+      return tooDeep(seq, above) ? visit.SKIP : undefined;
+    },
+    Map(_, map, above) {
+      if (tooDeep(map, above)) return visit.SKIP;
       const seen = new Set<string>();
       for (const { key } of map.items) {
         const name = isScalar(key) ? key.value : undefined;
@@ -184,6 +202,7 @@ function unsupported(document: Document.Parsed): { readonly offset: number; read
         else if (seen.has(name)) problem(key, `\`${name}\` stands here twice`);
         else seen.add(name);
       }
+      return undefined;
     },
     Scalar(_, node) {
       if (typeof node.value === 'string' && !node.value.isWellFormed())
@@ -348,7 +367,9 @@ function acceptedTwice(value: unknown): number[] {
   const seen = new Set<string>();
   return accept.flatMap((entry: unknown, index) => {
     const { record, 'hardware-class': hardware } = (entry ?? {}) as Readonly<Record<string, unknown>>;
-    const line = `${String(record)} ${String(hardware)}`;
+    // What else they are, the schema tells.
+    if (typeof record !== 'string' || (hardware !== undefined && typeof hardware !== 'string')) return [];
+    const line = `${record} ${hardware ?? ''}`;
     if (seen.has(line)) return [index];
     seen.add(line);
     return [];
@@ -363,28 +384,3 @@ function textsNamedTwice(value: unknown): { name: string; index: number }[] {
     .map(({ name, index }) => ({ name, index: index - prompts.length }))
     .filter(({ index }) => index >= 0);
 }
-
-/** Offset of the deepest node on `path` that exists; of the key where the last step is a mapping's key. */
-function offsetOf(root: unknown, path: Path): number {
-  let node: unknown = root;
-  let offset = start(node) ?? 0;
-  for (const step of path) {
-    let next: unknown;
-    if (isMap(node)) {
-      const pair = node.items.find(
-        (item: Pair) => isScalar(item.key) && String(item.key.value) === String(step),
-      );
-      if (pair === undefined) return offset;
-      offset = start(pair.key) ?? offset;
-      next = pair.value;
-    } else if (isSeq(node) && typeof step === 'number') {
-      next = node.items[step];
-      offset = start(next) ?? offset;
-    }
-    if (next === undefined || next === null) return offset;
-    node = next;
-  }
-  return offset;
-}
-
-const start = (node: unknown): number | undefined => (node as Node | null | undefined)?.range?.[0];

@@ -1,0 +1,40 @@
+import { after, before, describe } from 'node:test';
+import { MAX_SUITE_BYTES } from '../../src/suite/parse.ts';
+import { type Action, builtAction } from '../e2e/support/action.ts';
+import { assertFault, type Fault } from '../e2e/support/faults.ts';
+import { type Runner, runStep } from '../e2e/support/spawn.ts';
+import { checkout } from '../e2e/support/suites.ts';
+import { tried } from '../support/tried.ts';
+
+let action: Action;
+before(async () => {
+  action = await builtAction('scripted');
+});
+after(() => action[Symbol.asyncDispose]());
+
+/** The suite as it lies there is refused, and nothing was started. */
+async function refused(runner: Runner, fault: Fault): Promise<void> {
+  await assertFault(await runStep(action, runner, { with: { runtime: 'process' } }), runner, fault);
+}
+
+describe('a suite of a pull request', () => {
+  tried(
+    'a suite that takes minutes and gigabytes to read',
+    'at most 256 KiB, read in time and memory that grow with its size alone',
+    async () => {
+      await using runner = await checkout();
+      await runner.write('determinism.yml', '"'.repeat(MAX_SUITE_BYTES));
+      await refused(runner, {
+        code: 'suite-invalid',
+        says: /determinism\.yml has 131071 problems/,
+        advises: /Correct the lines above/,
+      });
+      await runner.write('determinism.yml', '"'.repeat(2 * MAX_SUITE_BYTES));
+      await refused(runner, {
+        code: 'suite-missing',
+        says: /is larger than 262144 bytes/,
+        advises: /relative to the repository/,
+      });
+    },
+  );
+});
