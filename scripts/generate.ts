@@ -359,14 +359,15 @@ export const engineTable = (): string =>
       'arguments that make it repeat',
       'an image that has it',
     ],
-    engines.map(({ name, what, kinds, prefixCaching, args, image }) => [
+    engines.map(({ name, what, kinds, prefixCaching, args, gpuMemory, image }) => [
       `\`${name}\``,
       what,
       kinds.join(', '),
       Object.keys(prefixCaching).length > 0 ? 'yes' : 'none: `prefix-cache` is unmeasured',
-      Object.entries(args)
-        .map(([arg, value]) => `\`${arg}: ${value}\``)
-        .join(', '),
+      [
+        ...Object.entries(args).map(([arg, value]) => `\`${arg}: ${value}\``),
+        ...Object.entries(gpuMemory.args).map(([arg, value]) => `on GPUs \`${arg}: ${value}\``),
+      ].join(', '),
       `\`${image}\``,
     ]),
   );

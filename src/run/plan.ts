@@ -71,7 +71,7 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
     // The tokens that a baseline's comparisons are made on must be generated once.
     ...(measured.includes(baseline) ? [{ kind: 'generate', arrangement: 'alone' } as const] : []),
   ]);
-  const ours = ownArguments(engine, passes);
+  const ours = { ...ownArguments(engine, passes), ...gpuMemory(engine, suite) };
   const args = { ...ours, ...suite.engine.args };
   const traceApart = Object.entries(engine.tracing).some(([name, value]) => args[name] !== value);
   return {
@@ -95,6 +95,14 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
     claims,
     baseline: measured.includes(baseline),
   };
+}
+
+/** Whoever says how much memory the engine may take gets that, and nothing of ours beside it. */
+function gpuMemory(
+  { gpuMemory: { args, unless } }: EngineSpec,
+  { runtime, engine }: Suite,
+): EngineSpec['args'] {
+  return runtime.gpus === 'none' || unless.some((name) => name in engine.args) ? {} : args;
 }
 
 /** Of a start that only traces. */

@@ -15,7 +15,7 @@ from typing import Any
 import support  # noqa: F401
 from deterministic_ml.engines.common import files, weights
 from deterministic_ml.engines.observation import Digest
-from deterministic_ml.engines.vllm import tracing
+from deterministic_ml.engines.vllm import memory, tracing
 from deterministic_ml.engines.vllm.passes import force, trace
 from deterministic_ml.engines.vllm.perturb import perturbing
 from deterministic_ml.engines.vllm.perturb import weights as loader
@@ -34,6 +34,61 @@ def config(*, speculative: Any = None, v2: bool = False, mode: str = "raw_logpro
     return SimpleNamespace(
         speculative_config=speculative, use_v2_model_runner=v2, model_config=SimpleNamespace(logprobs_mode=mode)
     )
+
+
+def sized(**change: Any) -> Any:
+    """vLLM's configuration for Llama 3.1 8B on one GPU, as far as the size of its cache is concerned."""
+    told = {
+        "device": "cuda", "speculative": None, "cache": "auto", "width": 2, "heads": 8, "layers": 32, "mla": False,
+        "length": 131072, "stages": 1, "is_hybrid": False, "is_attention_free": False, "is_encoder_decoder": False,
+        **change,
+    }  # fmt: skip
+    return SimpleNamespace(
+        device_config=SimpleNamespace(device_type=told["device"]),
+        speculative_config=told["speculative"],
+        cache_config=SimpleNamespace(cache_dtype=told["cache"]),
+        parallel_config=SimpleNamespace(pipeline_parallel_size=told["stages"]),
+        model_config=SimpleNamespace(
+            **{name: told[name] for name in ("is_hybrid", "is_attention_free", "is_encoder_decoder")},
+            use_mla=told["mla"],
+            max_model_len=told["length"],
+            dtype=SimpleNamespace(itemsize=told["width"]),
+            get_num_layers=lambda _: told["layers"],
+            get_num_kv_heads=lambda _: told["heads"],
+            get_head_size=lambda: 128,
+        ),
+    )
+
+
+class MemoryTest(unittest.TestCase):
+    GIB = 1 << 30
+
+    def test_one_sequence_and_a_quarter_more(self) -> None:
+        # 128 KiB a token.
+        whole = memory.cache_bytes(sized())
+        self.assertEqual(whole, (131072 + 512) * 128 * 1024 * 5 // 4)
+        self.assertEqual(memory.cache_bytes(sized(cache="fp8_e4m3")), whole // 2 if whole else None)
+        self.assertEqual(memory.cache_bytes(sized(mla=True)), whole // 2 if whole else None)
+        self.assertEqual(memory.cache_bytes(sized(layers=31, stages=2)), whole, "a stage may have one layer more")
+
+    def test_two_gib_at_least(self) -> None:
+        self.assertEqual(memory.cache_bytes(sized(length=2048)), 2 * self.GIB)
+
+    def test_what_is_counted_otherwise_is_left_to_vllm(self) -> None:
+        for change in (
+            {"device": "cpu"}, {"speculative": "ngram"}, {"is_hybrid": True}, {"is_attention_free": True},
+            {"is_encoder_decoder": True},
+        ):  # fmt: skip
+            self.assertIsNone(memory.cache_bytes(sized(**change)), change)
+
+    def test_only_what_was_left_to_us_is_counted(self) -> None:
+        auto = {"seed": 0, memory.ARGUMENT: "auto"}
+        self.assertEqual(memory.without(auto), {"seed": 0})
+        self.assertEqual(memory.pinned(auto, sized(length=1024)), {"seed": 0, memory.ARGUMENT: 2 * self.GIB})
+        self.assertEqual(memory.pinned(auto, sized(device="cpu")), {"seed": 0})
+        self.assertEqual(memory.pinned(auto, None), {"seed": 0}, "vLLM is about to refuse the arguments")
+        for own in ({"seed": 0}, {memory.ARGUMENT: 7}):
+            self.assertEqual(memory.pinned(own, sized()), own)
 
 
 class ForceTest(unittest.TestCase):

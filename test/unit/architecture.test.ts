@@ -381,7 +381,7 @@ test('only entries and what they run write to the terminal', () => {
 
 test('an engine’s own names stand in its own file, and its other half in its own module', async () => {
   const names =
-    /VLLM_|enable_prefix_caching|max_num_batched_tokens|max_num_seqs|gpu_memory_utilization|enforce_eager|kv_cache_dtype|attn_implementation|max_batch_size/;
+    /VLLM_|enable_prefix_caching|max_num_batched_tokens|max_num_seqs|gpu_memory_utilization|kv_cache_memory_bytes|enforce_eager|kv_cache_dtype|attn_implementation|max_batch_size/;
   const named = [...files].filter(([, { code }]) => names.test(code)).map(([file]) => file);
   assert.deepEqual(named.sort(), [
     'engine/engines/transformers.ts',

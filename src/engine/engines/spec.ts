@@ -16,6 +16,11 @@ export interface EngineSpec {
   readonly image: string;
   /** Arguments that make sampling repeatable. The suite's own win, and the record keeps both. */
   readonly args: Arguments;
+  /**
+   * Arguments that keep its memory on a GPU the same from run to run, and the suite's own arguments that speak of the
+   * same: where the suite has one of these, none of ours is given.
+   */
+  readonly gpuMemory: { readonly args: Arguments; readonly unless: readonly string[] };
   /** Arguments without which its modules cannot be traced; empty where they always can. */
   readonly tracing: Arguments;
   /** Arguments that turn its prefix cache on; empty where it has none. */

@@ -12,6 +12,8 @@ export const transformers: EngineSpec = {
     // Rounds matrix products to 10 bits on some cards and not on others.
     allow_tf32: false,
   },
+  // It takes what a request needs, when it needs it.
+  gpuMemory: { args: {}, unless: [] },
   // Nothing is ever compiled.
   tracing: {},
   prefixCaching: {},

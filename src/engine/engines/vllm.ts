@@ -19,6 +19,12 @@ export const vllm: EngineSpec = {
     // The witnesses are read from the engine's own counters.
     disable_log_stats: false,
   },
+  gpuMemory: {
+    // By default it takes what is free, so that a neighbour on the card changes how many blocks there are. `auto`: bytes
+    // by the model, as docker/harness/deterministic_ml/engines/vllm/memory.py counts them.
+    args: { kv_cache_memory_bytes: 'auto' },
+    unless: ['gpu_memory_utilization', 'kv_cache_memory_bytes', 'num_gpu_blocks_override'],
+  },
   // What is compiled calls no module, and so no hook.
   tracing: { enforce_eager: true },
   environment: {
@@ -52,7 +58,7 @@ export const vllm: EngineSpec = {
     speculation: ({ speculative_method: method }) =>
       method === undefined || method === null ? undefined : String(method),
   },
-  memory: ['max_model_len', 'max_num_seqs', 'gpu_memory_utilization'],
+  memory: ['max_model_len', 'max_num_seqs', 'kv_cache_memory_bytes', 'gpu_memory_utilization'],
   changes: {
     fp8KvCache: (cpu) => ({ kv_cache_dtype: cpu ? 'fp8_e5m2' : 'fp8' }),
     chunkedPrefill: { enable_chunked_prefill: true, max_num_batched_tokens: 64, max_num_seqs: 16 },

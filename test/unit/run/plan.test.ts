@@ -40,6 +40,19 @@ describe('engine arguments', () => {
     assert.ok(defaults.length > 0);
   });
 
+  test('keep the engine’s memory on a GPU the same, unless the suite speaks of it', () => {
+    const name = 'kv_cache_memory_bytes';
+    const { args, defaults } = plan();
+    assert.equal(args[name], 'auto');
+    assert.ok(defaults.includes(name));
+    for (const own of ['gpu_memory_utilization: 0.5', 'num_gpu_blocks_override: 100'])
+      assert.ok(!(name in plan(replaced('dtype: bfloat16', own)).args), own);
+    const bytes = plan(replaced('dtype: bfloat16', `${name}: 1073741824`));
+    assert.equal(bytes.args[name], 1_073_741_824);
+    assert.ok(!bytes.defaults.includes(name));
+    assert.ok(!(name in plan(replaced('gpus: 1', 'gpus: none')).args), 'a CPU has its own setting');
+  });
+
   test('so do variables', () => {
     const { environment } = plan(
       replaced('name: vllm,', 'name: vllm, env: { PYTHONHASHSEED: "7", MINE: x },'),

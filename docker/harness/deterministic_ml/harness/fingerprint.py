@@ -85,7 +85,7 @@ class Facts:
 
     def __init__(self) -> None:
         # A file and not stdout: what an image's start-up code prints, or a child that it leaves behind, is no answer.
-        self._told = tempfile.TemporaryFile()
+        self._told = tempfile.TemporaryFile()  # noqa: SIM115
         told = self._told.fileno()
         self._child = subprocess.Popen(
             [sys.executable, "-c", _TORCH_FACTS, str(Path(__file__).parents[2]), str(told)],

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ...harness.channel import Command
-from ...harness.errors import HarnessError, explain
+from ...harness.errors import HarnessError, describe, explain
+from . import memory
 from .engine import Vllm
 from .passes import force
 from .perturb import perturbing
@@ -26,10 +27,13 @@ def load_engine(model: str, command: Command, scratch: Path) -> Vllm:
     if "worker_extension_cls" in command["args"]:
         raise HarnessError("engine-rejected", "`worker_extension_cls` is taken: the harness extends the workers itself")
     dropped = _unknown(command["args"], command["defaults"])
-    args = {name: value for name, value in command["args"].items() if name not in dropped}
+    asked = {name: value for name, value in command["args"].items() if name not in dropped}
     try:
         with perturbing(command["perturbation"], model, scratch) as perturbation:
-            means = force.choose(perturbation.model, args)
+            config, why = _configured(perturbation.model, memory.without(asked))
+            args = memory.pinned(asked, config)
+            dropped += [name for name in asked if name not in args]
+            means = force.Means(missing=why) if config is None else force.means(config, _fields())
             args |= {**means.engine_args(args), "worker_extension_cls": _EXTENSION}
             llm = LLM(model=perturbation.model, **args)
             return Vllm(llm, dropped, means.installed(llm), perturbation.told(llm))
@@ -37,11 +41,29 @@ def load_engine(model: str, command: Command, scratch: Path) -> Vllm:
         raise refusal(error) or worker_death() or explain(error) from error
 
 
+def _configured(model: str, args: Mapping[str, Any]) -> tuple[Any, str | None]:
+    """The configuration that vLLM will make of `args`, or why it does not tell it beforehand."""
+    from vllm import EngineArgs
+
+    try:
+        told = {name: value for name, value in args.items() if name in _fields()}
+        return EngineArgs(model=model, **told).create_engine_config(), None
+    except Exception as error:
+        # If it is the arguments' fault, the engine is about to refuse them itself.
+        return None, f"vLLM did not tell its configuration beforehand: {describe(error)}"[:1024]
+
+
+def _fields() -> set[str]:
+    from vllm import EngineArgs
+
+    return {field.name for field in dataclasses.fields(EngineArgs)}
+
+
 def _unknown(args: Mapping[str, Any], defaults: Sequence[str]) -> list[str]:
     """Arguments that this version does not have: dropped if they are our defaults, refused otherwise."""
-    from vllm import LLM, EngineArgs
+    from vllm import LLM
 
-    known = {field.name for field in dataclasses.fields(EngineArgs)} | set(inspect.signature(LLM).parameters)
+    known = _fields() | set(inspect.signature(LLM).parameters)
     known -= {"kwargs", "model"}
     unknown = [name for name in args if name not in known]
     refused = [name for name in unknown if name not in defaults]

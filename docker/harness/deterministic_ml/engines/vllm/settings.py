@@ -27,6 +27,7 @@ _EFFECTIVE = {
     "block_size": "cache_config.block_size",
     "kv_cache_dtype": "cache_config.cache_dtype",
     "num_gpu_blocks": "cache_config.num_gpu_blocks",
+    "kv_cache_memory_bytes": "cache_config.kv_cache_memory_bytes",
     "enable_prefix_caching": "cache_config.enable_prefix_caching",
     "gpu_memory_utilization": "cache_config.gpu_memory_utilization",
     "max_num_seqs": "scheduler_config.max_num_seqs",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ....harness.channel import Command, Progress
-from ....harness.errors import HarnessError, describe
+from ....harness.errors import HarnessError
 from ...observation import Observation, Pass, decoded, unpack_ids
 from ..arrange import Job, Request, arrange
 from ..sampling import GREEDY, parameters
@@ -57,21 +57,8 @@ PROCESSOR = Means({"logits_processors": [_PROCESSOR]}, "extra_args")
 SAMPLER = Means(field="extra_args", worker="give_tokens")
 
 
-def choose(model: str, args: Mapping[str, Any]) -> Means:
-    """Asks vLLM for the configuration that `args` will give: forcing must change nothing else about the engine."""
-    from vllm import EngineArgs
-
-    known = {field.name for field in dataclasses.fields(EngineArgs)}
-    try:
-        told = {name: value for name, value in args.items() if name in known}
-        config = EngineArgs(model=model, **told).create_engine_config()
-    except Exception as error:
-        # If it is the arguments' fault, the engine is about to refuse them itself.
-        return Means(missing=f"vLLM did not tell its configuration beforehand: {describe(error)}"[:1024])
-    return means(config, known)
-
-
 def means(config: Any, known: set[str]) -> Means:
+    """By the configuration that the engine is about to have: forcing must change nothing else about it."""
     if config.speculative_config is not None:
         return Means(missing="vLLM forces no tokens under speculative decoding")
     if config.model_config.logprobs_mode.startswith("processed"):
