@@ -14,8 +14,19 @@ import { cache, repository } from './setup/cache.ts';
 import { ensureModel } from './setup/model.ts';
 import { ensureEngine } from './setup/python.ts';
 
-/** In the order in which they run: cheap ones first, since a broken parser needs no engine to show. */
-const GROUPS = ['unit', 'harness', 'contract', 'scripted', 'browser', 'e2e'] as const;
+/**
+ * Cheap ones first, since a broken parser needs no engine to show. A stage's lanes run side by side: engines compute in
+ * one, and in the other tests wait for Docker and for programs. A page's own time is measured: it runs alone.
+ */
+const STAGES = [
+  [['unit']],
+  [
+    ['harness', 'e2e'],
+    ['contract', 'scripted'],
+  ],
+  [['browser']],
+] as const;
+const GROUPS = STAGES.flat(2);
 type Group = (typeof GROUPS)[number];
 
 /** What users get: the action as it is built, with an engine that does what a test tells it, and with the real one. */
@@ -55,19 +66,21 @@ const abort = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => abort.abort());
 
 const reporter = new Reporter({ root: repository, write: (text) => process.stdout.write(text) });
-const chosen = await Promise.all(
-  (groups.length > 0 ? groups : GROUPS).map(async (group) => ({ group, files: await filesOf(group) })),
+const chosen = new Map(
+  await Promise.all(
+    (groups.length > 0 ? groups : GROUPS).map(async (group) => [group, await filesOf(group)] as const),
+  ),
 );
-if (chosen.every(({ files }) => files.length === 0)) {
+if ([...chosen.values()].every((files) => files.length === 0)) {
   console.error(`No test file matches ${words.map((word) => `\`${word}\``).join(' ')}.`);
   process.exit(1);
 }
-for (const { group, files } of chosen) {
-  if (files.length === 0 || abort.signal.aborted) continue;
-  reporter.begin(group, files.length);
-  if (group === 'harness') await runPython(files);
-  else if (!BUILT.has(group) || (await distIsFresh(files))) await runNode(group, files);
-}
+for (const lanes of STAGES)
+  await Promise.all(
+    lanes.map(async (lane) => {
+      for (const group of lane) await runGroup(group);
+    }),
+  );
 reporter.end();
 
 const { failed, skipped } = reporter.counts;
@@ -75,6 +88,14 @@ const { failed, skipped } = reporter.counts;
 if (ci && skipped > 0) process.stdout.write('CI=true: a skipped test is a failure.\n');
 process.exitCode = abort.signal.aborted ? 130 : failed > 0 || (ci && skipped > 0) ? 1 : 0;
 process.stdout.write(`${reporter.line()}\n`);
+
+async function runGroup(group: Group): Promise<void> {
+  const files = chosen.get(group) ?? [];
+  if (files.length === 0 || abort.signal.aborted) return;
+  reporter.begin(group, files.length);
+  if (group === 'harness') await runPython(files);
+  else if (!BUILT.has(group) || (await distIsFresh(files))) await runNode(group, files);
+}
 
 async function filesOf(group: Group): Promise<string[]> {
   const pattern = group === 'harness' ? 'test/harness/test_*.py' : `test/${group}/**/*.test.ts`;
