@@ -76,8 +76,9 @@ export async function build(folder: string): Promise<void> {
       main: 'src/main.ts',
       post: 'src/post.ts',
       cli: 'src/cli.ts',
-      // A program that is started, not imported: beside the chunk that starts it, as it is beside it in src.
+      // Started, not imported: beside the chunk that starts it, as it is beside it in src.
       'chunks/cache-save': 'src/baseline/cache/save.ts',
+      'chunks/read-bodies': 'src/disk/read-bodies.ts',
     },
     folder,
   );

@@ -84,7 +84,14 @@ export class BigRecords implements AsyncDisposable {
     // As it is shipped: types are stripped when the action is built, not when it runs.
     const source = join(repository, 'scripts/bench/programs');
     const folder = join(this.#folder, 'programs');
-    await bundle({ compare: join(source, 'compare.ts'), digest: join(source, 'digest.ts') }, folder);
+    await bundle(
+      {
+        compare: join(source, 'compare.ts'),
+        digest: join(source, 'digest.ts'),
+        'read-bodies': join(repository, 'src/disk/read-bodies.ts'),
+      },
+      folder,
+    );
     await writeFile(join(folder, 'package.json'), '{ "type": "module" }\n');
   }
 

@@ -14,6 +14,8 @@ export interface Decided {
 
 /** How two observations of one prompt compare, by digests alone. */
 export function agreement(left: Observation, right: Observation): Decided {
+  if (left.finishReason === right.finishReason && equalChannels(left, right) && isSound(right))
+    return IDENTICAL;
   const compared = compareChannels(left, right);
   const given = left.finishReason === 'given' && right.finishReason === 'given';
   const unmeasured = namesOf(compared, ({ outcome }) => outcome === 'lacking');
@@ -40,6 +42,18 @@ export function agreement(left: Observation, right: Observation): Decided {
   if (lacking.length > 0) return decided('unmeasured', `only one of the two has ${quoted(lacking)}`);
   const nothing = nothingIn(right, compared, given);
   return nothing === undefined ? decided('identical') : decided('unmeasured', nothing);
+}
+
+const IDENTICAL: Decided = { agreement: 'identical', reason: null, unmeasured: [] };
+
+/** Has it numbers, none of them NaN, and a token if it should have one? Then equal bits say something. */
+function isSound({ channels }: Observation): boolean {
+  let told = false;
+  for (const { name, count, nans } of channels) {
+    if ((nans ?? 0) > 0 || (name === 'tokens' && count === 0)) return false;
+    if (name !== 'prompt-tokens' && (name === 'text' || count > 0)) told = true;
+  }
+  return told;
 }
 
 /** Why equal channels say nothing; undefined where they say something. */

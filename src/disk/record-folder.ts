@@ -6,11 +6,12 @@ import type { BaselineMeta } from '../baseline/port.ts';
 import { UserError } from '../errors.ts';
 import { packBody, packVocabulary, unpackBody, unpackVocabulary } from '../record/body.ts';
 import type { Channel } from '../record/channels.ts';
-import { sha256, sha256Aside } from '../record/digest.ts';
+import { sha256 } from '../record/digest.ts';
 import { packRecord, parseRecord } from '../record/parse.ts';
 import type { RunRecord } from '../record/schema.ts';
 import type { OpenedRecord, Side } from '../record/side.ts';
 import { uint32 } from '../record/words.ts';
+import { BodyReader } from './body-reader.ts';
 import { diskError, systemCode } from './errors.ts';
 import { finishReplace, replaceFolder } from './replace.ts';
 
@@ -204,12 +205,16 @@ function sideOf(bodies: Bodies, vocabulary: string): Omit<Side, 'record'> {
   return { ...bodies, readVocabulary: () => bodies.readVocabulary(vocabulary) };
 }
 
+/** One thread for all records: two that are compared are read by turns. */
+const reader = new BodyReader();
+
 function openBodies(folder: string): Bodies {
   return {
     readBody: async (digest) => {
-      const bytes = readBody(folder, digest);
-      if ((await sha256Aside(bytes)) !== digest) throw misnamed(folder, digest);
-      return unpackBody(bytes, digest);
+      const answer = await reader.read(join(folder, 'bodies', digest));
+      if ('failed' in answer) throw unreadable(folder, digest, answer.failed);
+      if (answer.digest !== digest) throw misnamed(folder, digest);
+      return unpackBody(Buffer.from(answer.bytes.buffer), digest);
     },
     readTokens: async (digest) => {
       const bytes = readBytes(folder, digest);
@@ -226,6 +231,9 @@ function readBytes(folder: string, digest: string): Buffer {
   return bytes;
 }
 
+const unreadable = (folder: string, digest: string, why: string, cause?: unknown) =>
+  damaged(`body ${digest} of ${folder} cannot be read (${why})`, cause);
+
 const misnamed = (folder: string, digest: string) =>
   damaged(`body ${digest} of ${folder} has other bytes than its name says`);
 
@@ -236,10 +244,7 @@ function readBody(folder: string, digest: string): Buffer<ArrayBuffer> {
     // comparison of a drifted record then takes twice as long).
     return readFileSync(join(folder, 'bodies', digest));
   } catch (cause) {
-    throw damaged(
-      `body ${digest} of ${folder} cannot be read (${systemCode(cause) ?? String(cause)})`,
-      cause,
-    );
+    throw unreadable(folder, digest, systemCode(cause) ?? String(cause), cause);
   }
 }
 

@@ -6,11 +6,6 @@ export function sha256(data: Uint8Array | string): string {
   return createHash('sha256').update(data).digest('hex');
 }
 
-/** The same of many bytes, by another thread: whoever waits for it can go on. */
-export async function sha256Aside(data: Uint8Array<ArrayBuffer>): Promise<string> {
-  return Buffer.from(await crypto.subtle.digest('SHA-256', data)).toString('hex');
-}
-
 /** BLAKE2b-512 in 128 hex digits: what the predecessor `deterministic-ml` published for a text. */
 export function blake2b(data: Uint8Array | string): string {
   return createHash('blake2b512').update(data).digest('hex');

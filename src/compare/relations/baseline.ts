@@ -89,24 +89,31 @@ interface Entry {
   readonly objections: ReadonlyMap<string, string>;
 }
 
+type Making = Omit<Entry, 'objections'> & {
+  readonly given: Map<string, Observation>;
+  objections: Entry['objections'];
+};
+
+const NONE: Entry['objections'] = new Map();
+
 const keyOf = (kind: PassKind, prompt: string) => `${kind}/${prompt}`;
 
 function catalogue(record: RunRecord): Catalogue {
-  const entries = new Map<
-    string,
-    Entry & { given: Map<string, Observation>; objections: Map<string, string> }
-  >();
+  const entries = new Map<string, Making>();
   for (const alone of alonePasses(record)) {
     const { lifetime } = alone;
     const { kind, groups } = alone.pass;
     const wrong = objection(alone);
     for (const prompt of groups.flat()) {
       const key = keyOf(kind, prompt);
-      const entry = entries.get(key) ?? { kind, prompt, given: new Map(), objections: new Map() };
+      let entry = entries.get(key);
+      if (entry === undefined) {
+        entry = { kind, prompt, given: new Map(), objections: NONE };
+        entries.set(key, entry);
+      }
       const given = alone.observations.get(prompt);
       if (given !== undefined) entry.given.set(lifetime, given);
-      if (wrong !== undefined) entry.objections.set(lifetime, wrong);
-      entries.set(key, entry);
+      if (wrong !== undefined) entry.objections = new Map([...entry.objections, [lifetime, wrong]]);
     }
   }
   const questions = new Map([
