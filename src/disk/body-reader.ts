@@ -17,7 +17,8 @@ export class BodyReader {
   readonly #waiting: Waiting[] = [];
 
   async read(path: string): Promise<Answer> {
-    const worker = (this.#worker ??= this.#start());
+    this.#worker ??= this.#start();
+    const worker = this.#worker;
     worker.ref();
     const answer = await new Promise<Answer>((resolve) => {
       this.#waiting.push(resolve);
