@@ -1,6 +1,4 @@
 /** The suite of the demo, of `npm run power` and of the benchmarks. Written before any of them had a result. */
-import { join } from 'node:path';
-import { cache } from './setup/cache.ts';
 
 export interface DemoOptions {
   /** Relative to the suite. */
@@ -28,7 +26,6 @@ export function demoSuite({
   const env = {
     VLLM_CPU_KVCACHE_SPACE: '1',
     TORCHDYNAMO_DISABLE: '1',
-    ...modelClasses(image === undefined ? 'machine' : 'image'),
     ...environment,
   };
   return `apiVersion: deterministic-ml/v1
@@ -50,14 +47,6 @@ relations: [${(relations ?? ['rerun', 'baseline']).join(', ')}]
 baseline: { store: files, path: baselines }
 ${confirm === undefined ? '' : `policy: { confirm: ${confirm} }\n`}`;
 }
-
-/**
- * Where vLLM keeps what it once found out about a model's class: else each of its starts takes 8 s more. The CPU image
- * brings it along.
- */
-export const modelClasses = (place: 'image' | 'machine') => ({
-  VLLM_CACHE_ROOT: place === 'machine' ? join(cache, 'vllm') : '/usr/local/share/vllm',
-});
 
 /** About 150 tokens of plain prose: cheap to score, since one prefill sees them all. */
 const PASSAGE =

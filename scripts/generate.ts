@@ -13,6 +13,7 @@ import { knownChanges } from '../src/changes/known/index.ts';
 import { CONCLUSIONS, type Conclusion } from '../src/compare/conclusion.ts';
 import { relations } from '../src/compare/relations/index.ts';
 import { engines } from '../src/engine/engines/index.ts';
+import { TUNING } from '../src/engine/engines/variables.ts';
 import { Fingerprint } from '../src/fingerprint/schema.ts';
 import { inputModes, type Mode } from '../src/front/modes.ts';
 import { stores } from '../src/front/stores.ts';
@@ -120,6 +121,18 @@ export function errorTable(): string {
     ]),
   );
 }
+
+/** What a suite may set in its engine's environment. */
+export const variableTable = (): string =>
+  table(
+    ['variables', 'what they tune'],
+    [
+      ...TUNING,
+      ...engines
+        .filter(({ tuning }) => tuning.length > 0)
+        .map(({ name, tuning: names }) => ({ names, what: `\`${name}\` itself` })),
+    ].map(({ names, what }) => [names.map((name) => `\`${name}\``).join(', '), what]),
+  );
 
 /** What each sign of a GPU means. */
 export function policyTable(): string {
@@ -420,7 +433,7 @@ async function generated(): Promise<Map<string, string>> {
     'docs/architecture.md': { imports: await importsTable() },
     'docs/baselines.md': { stores: storeTable() },
     'docs/engines.md': { engines: engineTable() },
-    'docs/suite.md': { relations: relationTable() },
+    'docs/suite.md': { relations: relationTable(), variables: variableTable() },
     'docs/known-issues.md': { issues: knownIssues() },
     'docs/health.md': { policy: policyTable(), captures: await captureTable() },
     'docs/troubleshooting.md': { errors: errorTable(), conclusions: conclusionTable() },

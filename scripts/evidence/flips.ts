@@ -25,7 +25,6 @@ import { completeFingerprint, runPass } from '../../src/run/pass.ts';
 import { makePlan, type Plan } from '../../src/run/plan.ts';
 import { type KnownTokens, knownInput, readyPass } from '../../src/run/requests.ts';
 import { VERSION } from '../../src/version.ts';
-import { modelClasses } from '../demo-suite.ts';
 import { cache, repository } from '../setup/cache.ts';
 
 export interface Flip {
@@ -329,7 +328,7 @@ model: { path: ${model} }
 engine:
   name: vllm
   args: { dtype: ${dtype}, max_model_len: 512, max_num_seqs: 4 }
-  env: { VLLM_CPU_KVCACHE_SPACE: "1", TORCHDYNAMO_DISABLE: "1", VLLM_CACHE_ROOT: ${modelClasses('machine').VLLM_CACHE_ROOT}, OMP_NUM_THREADS: "1", VLLM_CPU_OMP_THREADS_BIND: nobind }
+  env: { VLLM_CPU_KVCACHE_SPACE: "1", TORCHDYNAMO_DISABLE: "1", OMP_NUM_THREADS: "1", VLLM_CPU_OMP_THREADS_BIND: nobind }
 sampling: { temperature: 0, max_tokens: 16 }
 prompts:
   - { id: capital, text: "The capital of France is" }

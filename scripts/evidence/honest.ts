@@ -12,7 +12,6 @@ import { readSituation } from '../../src/front/event.ts';
 import { parseInputs } from '../../src/front/inputs.ts';
 import { wire } from '../../src/front/wiring.ts';
 import { makePlan } from '../../src/run/plan.ts';
-import { modelClasses } from '../demo-suite.ts';
 import { cache, repository } from '../setup/cache.ts';
 
 export interface HonestRun {
@@ -114,7 +113,7 @@ model: { path: ${model} }
 engine:
   name: vllm
   args: { dtype: ${dtype}, max_model_len: 512, max_num_seqs: 4 }
-  env: { VLLM_CPU_KVCACHE_SPACE: "1", TORCHDYNAMO_DISABLE: "1", VLLM_CACHE_ROOT: ${modelClasses(image === undefined ? 'machine' : 'image').VLLM_CACHE_ROOT}${image === undefined ? ', OMP_NUM_THREADS: "1", VLLM_CPU_OMP_THREADS_BIND: nobind' : ''} }
+  env: { VLLM_CPU_KVCACHE_SPACE: "1", TORCHDYNAMO_DISABLE: "1"${image === undefined ? ', OMP_NUM_THREADS: "1", VLLM_CPU_OMP_THREADS_BIND: nobind' : ''} }
 ${image === undefined ? '' : `runtime: { image: "${image}" }\n`}sampling: { temperature: 0, max_tokens: 12 }
 prompts:
   - { id: capital, text: "The capital of France is" }

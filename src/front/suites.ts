@@ -1,5 +1,6 @@
 import { relations } from '../compare/relations/index.ts';
 import { engines } from '../engine/engines/index.ts';
+import { TUNING } from '../engine/engines/variables.ts';
 import { suiteSchema } from '../suite/schema.ts';
 import { stores } from './stores.ts';
 
@@ -8,4 +9,5 @@ export const SUITE_SCHEMA = suiteSchema({
   engines: engines.map(({ name }) => name),
   relations: relations.map(({ name, byDefault, decoding }) => ({ name, byDefault, decoding })),
   stores: stores.map(({ name }) => name),
+  variables: [...TUNING.flatMap(({ names }) => names), ...engines.flatMap(({ tuning }) => tuning)],
 });

@@ -127,17 +127,19 @@ export interface Vocabulary {
   }[];
   /** The first is what a suite that names none gets. */
   readonly stores: readonly string[];
+  /** Environment variables that a suite may set; beginnings of names end in `*`. */
+  readonly variables: readonly string[];
 }
 
 export const DEPTHS = ['full', 'score'] as const;
 export const REQUIREMENTS = ['identical', 'within-envelope', 'tokens', 'measure'] as const;
 export type Requirement = (typeof REQUIREMENTS)[number];
 
-/** Names that load code into the engine before it starts, or that carry secrets. */
-const FORBIDDEN_ENVIRONMENT =
-  /^(LD_|DYLD_|PYTHON(?!HASHSEED$)|PATH$|HOME$|GITHUB_|ACTIONS_|RUNNER_|INPUT_)|TOKEN|SECRET|PASSWORD|API_KEY/;
+/** One pattern for all of them, so that an editor knows them too. */
+const anyOf = (variables: readonly string[]) =>
+  new RegExp(`^(?:${variables.map((name) => name.replace(/\*$/, '[A-Z0-9_]{1,64}')).join('|')})$`);
 
-const engineFields = {
+const engineFields = (variables: readonly string[]) => ({
   args: z
     .record(z.string().regex(/^[a-z][a-z0-9_]*$/, 'an engine argument is a Python name'), z.json())
     .default({})
@@ -147,17 +149,19 @@ const engineFields = {
     .record(
       z
         .string()
-        .regex(/^[A-Z][A-Z0-9_]*$/, 'an environment variable is in capitals')
-        .refine((name) => !FORBIDDEN_ENVIRONMENT.test(name), {
-          message: 'a suite cannot set this: it would change what code runs, or carry a secret',
-        }),
+        .regex(
+          anyOf(variables),
+          'a suite sets what tunes numbers, and docs/suite.md lists it: devices, paths, caches, plugins and the network are the runner’s, or the image’s own',
+        ),
       z
         .string()
-        .max(4096)
-        .refine((value) => !value.includes('\0'), { message: 'no process can be given a NUL character' }),
+        .max(1024)
+        .regex(/^[\x20-\x7e]*$/, 'the value is plain text of one line')
+        .refine((value) => !/[/\\]/.test(value), { message: 'a value that names a place is refused' }),
     )
-    .default({}),
-};
+    .default({})
+    .describe('environment variables that tune the numbers'),
+});
 
 const BASELINE = {
   path: 'determinism-baselines',
@@ -186,7 +190,7 @@ export const SuiteName = identifier('a suite name').describe(
 const named = (entry: string | { readonly name: string }) => (typeof entry === 'string' ? entry : entry.name);
 
 /** A suite in the words of a version. Every type of a suite derives from it, and so does `schema/suite.json`. */
-export const suiteSchema = ({ engines, relations: known, stores }: Vocabulary) => {
+export const suiteSchema = ({ engines, relations: known, stores, variables }: Vocabulary) => {
   const relation = z.enum(known.map(({ name }) => name));
   const [store = ''] = stores;
   return z
@@ -194,7 +198,7 @@ export const suiteSchema = ({ engines, relations: known, stores }: Vocabulary) =
       apiVersion: z.literal(SUITE_VERSION),
       name: SuiteName,
       model: Model,
-      engine: z.strictObject({ name: z.enum(engines), ...engineFields }),
+      engine: z.strictObject({ name: z.enum(engines), ...engineFields(variables) }),
       runtime: z
         .strictObject({
           image: z

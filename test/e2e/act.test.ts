@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import Docker from 'dockerode';
-import { modelClasses } from '../../scripts/demo-suite.ts';
 import { ensureCpuImage } from '../../scripts/setup/image.ts';
 import { ensureModel } from '../../scripts/setup/model.ts';
 import { openRecord } from '../../src/disk/record-folder.ts';
@@ -152,7 +151,7 @@ model: { path: ${JSON.stringify(model)} }
 engine:
   name: vllm
   args: { dtype: float32, max_model_len: 1024, max_num_seqs: 8 }
-  env: { VLLM_CPU_KVCACHE_SPACE: "1", TORCHDYNAMO_DISABLE: "1", VLLM_CACHE_ROOT: ${modelClasses('image').VLLM_CACHE_ROOT}${capability === undefined ? '' : `, ATEN_CPU_CAPABILITY: ${capability}`} }
+  env: { VLLM_CPU_KVCACHE_SPACE: "1", TORCHDYNAMO_DISABLE: "1"${capability === undefined ? '' : `, ATEN_CPU_CAPABILITY: ${capability}`} }
 runtime: { image: ${JSON.stringify(image)} }
 sampling: { temperature: 0, max_tokens: 8, seed: 0 }
 prompts:

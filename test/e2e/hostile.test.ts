@@ -6,7 +6,7 @@ import { ensureTinyImage } from '../../scripts/setup/image.ts';
 import { dockerOrSkip } from '../support/docker.ts';
 import { type Action, builtAction } from './support/action.ts';
 import { type Outcome, type Runner, runStep, type StepOptions } from './support/spawn.ts';
-import { checkout, type SuiteOptions, suite } from './support/suites.ts';
+import { checkout, onImport, type SuiteOptions, suite } from './support/suites.ts';
 
 let action: Action;
 before(async () => {
@@ -85,7 +85,7 @@ function assertInert({ log, env, path, state }: Outcome): void {
 
 describe('what a library prints on the harness’s standard output', () => {
   const scenarios: readonly (readonly [string, SuiteOptions])[] = [
-    ['as it is imported', { env: { ON_IMPORT: sprayed('import') } }],
+    ['as it is imported', { env: onImport(sprayed('import')) }],
     ['while the engine loads', { args: { on_load: sprayed('load') } }],
     ['in the middle of a pass', { args: { on_step: `if step == 1:\n${indented(sprayed('step'))}` } }],
     ['as it ends', { args: { on_close: sprayed('close') } }],
@@ -100,7 +100,7 @@ describe('what a library prints on the harness’s standard output', () => {
       const log = await engineLog(runner, outcome);
       // Some of the ways to print may lose a line that the engine itself cut; most of them must be there.
       const [mark] = Object.keys({ ...options.env, ...options.args }).map((name) =>
-        name.replace(/^on_/i, '').toLowerCase(),
+        name.replace(/^.*on_/i, '').toLowerCase(),
       );
       for (const line of FORGED)
         assert.ok(
@@ -116,7 +116,7 @@ describe('what a library prints on the harness’s standard output', () => {
     const runtime = { image: imageId, shm: '8MiB' };
     await using runner = await checkout({
       runtime,
-      env: { ON_IMPORT: sprayed('import') },
+      env: onImport(sprayed('import')),
       args: { on_load: sprayed('load'), on_step: sprayed('step'), on_close: sprayed('close') },
     });
     const outcome = await refreshedAndChecked(runner, { with: {}, env: { DOCKER_HOST: daemon.host } });

@@ -7,7 +7,7 @@ import { parse } from 'yaml';
 import type { BaselineMeta } from '../../src/baseline/port.ts';
 import { type ActRepository, actRepository, FORKED, type JobResult } from '../e2e/support/act.ts';
 import { builtAction } from '../e2e/support/action.ts';
-import { type SuiteOptions, suite, writeTinyModel } from '../e2e/support/suites.ts';
+import { onImport, type SuiteOptions, suite, writeTinyModel } from '../e2e/support/suites.ts';
 import { SHAS } from '../support/events.ts';
 import { temporaryFolder } from '../support/runtimes.ts';
 
@@ -19,7 +19,7 @@ import deterministic_ml.harness.fingerprint as facts
 if os.environ.get("LC_LEVEL"): facts.cpu_level = lambda *_: os.environ["LC_LEVEL"]`;
 
 const cached = (options: SuiteOptions = {}): string =>
-  suite({ env: { ON_IMPORT: ELSEWHERE }, baseline: { store: 'cache', lifetimes: 2 }, ...options });
+  suite({ env: onImport(ELSEWHERE), baseline: { store: 'cache', lifetimes: 2 }, ...options });
 
 interface Way extends AsyncDisposable {
   readonly repo: ActRepository;
@@ -229,7 +229,7 @@ test('three legs: one comment, one page, each hardware class by itself', {
 
   // An engine that dies leaves no report: the other two must not stand for it.
   const died = await check({
-    env: { ON_IMPORT: `${ELSEWHERE}\nif os.environ.get("LC_LEVEL") == "l4": os.abort()` },
+    env: onImport(`${ELSEWHERE}\nif os.environ.get("LC_LEVEL") == "l4": os.abort()`),
   });
   assert.equal(died.report.succeeded, false, died.report.log.join('\n'));
   assert.match(died.report.annotations.map(({ message }) => message).join('\n'), /holds 2 of 3 reports/);

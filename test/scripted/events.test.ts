@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { type Action, builtAction } from '../e2e/support/action.ts';
 import { assertFault, type Fault } from '../e2e/support/faults.ts';
 import { type Outcome, type Runner, runStep, type StepOptions } from '../e2e/support/spawn.ts';
-import { BASELINES, checkout, type SuiteOptions, suite } from '../e2e/support/suites.ts';
+import { BASELINES, checkout, onImport, type SuiteOptions, suite } from '../e2e/support/suites.ts';
 import { payloadOf, REPOSITORY, SHAS } from '../support/events.ts';
 import { startGitHubServer } from '../support/github-server.ts';
 import { REFS, ROWS, type Row, STORES } from '../support/permissions.ts';
@@ -60,7 +60,7 @@ interface Checkout {
 async function aCheckout(store: Store, options: SuiteOptions = {}): Promise<Checkout> {
   const runner = await checkout();
   const mark = `open(${JSON.stringify(join(runner.home, 'started'))}, "w").close()`;
-  const baseSuite = suite({ env: { ON_IMPORT: mark }, ...options }).replace('"files"', `"${store}"`);
+  const baseSuite = suite({ env: onImport(mark), ...options }).replace('"files"', `"${store}"`);
   const lax = baseSuite.replace('policy: {', 'policy: {"no-baseline":"warn",');
   assert.notEqual(lax, baseSuite);
   await runner.write('determinism.yml', lax);

@@ -780,7 +780,7 @@ engine._token = token`,
       const text = all.replaceAll('\0', '');
       const prompts = ['GH-1', 'www.evil.example', 'a__b--c', '12.1', '0x1F_e'].map((id) => ({ id, text }));
       const accept = [{ record: 'ab'.repeat(32), reason: text.slice(0, 900) }];
-      const base: SuiteOptions = { prompts, accept, env: { VLLM_WORDS: 'before' } };
+      const base: SuiteOptions = { prompts, accept };
       const brought = await baselineOf(base, text.slice(0, 900));
       await using repository = await repositoryOf({ base, seeds: [brought] });
       const on_load = `${ENGINE}
@@ -790,7 +790,6 @@ engine.MODULES = tuple(name + words[0] for name in engine.MODULES)`;
       const step = await repository.step({
         suite: {
           ...base,
-          env: { VLLM_WORDS: text.slice(0, 4000) },
           args: {
             on_load,
             shift: 1,
@@ -800,6 +799,7 @@ engine.MODULES = tuple(name + words[0] for name in engine.MODULES)`;
             effective: { dtype: text.slice(0, 4000) },
           },
         },
+        env: { VLLM_WORDS: text.slice(0, 4000) },
         with: { ...BOTH },
       });
       assertConcluded(step, 'drift', 'fail', brought.key);

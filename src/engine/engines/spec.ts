@@ -29,6 +29,8 @@ export interface EngineSpec {
   readonly environment: Environment;
   /** Beginnings of the names of its own variables: a Python of this machine may inherit them. */
   readonly variables: readonly string[];
+  /** Those of them that a suite may set: they tune its numbers, and name no file, no plugin and no cache. */
+  readonly tuning: readonly string[];
   /** Variables of its own that keep it from the network. */
   readonly offline: Environment;
   /** Its own caches, by variable: folders below one that lives as long as its process. */

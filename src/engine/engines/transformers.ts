@@ -24,6 +24,7 @@ export const transformers: EngineSpec = {
     TORCHINDUCTOR_DETERMINISTIC: '1',
   },
   variables: ['TRANSFORMERS_'],
+  tuning: ['TRANSFORMERS_VERBOSITY'],
   offline: {},
   caches: {},
   batchInvariant: () => false,

@@ -42,6 +42,25 @@ export const vllm: EngineSpec = {
   },
   prefixCaching: { enable_prefix_caching: true },
   variables: ['VLLM_'],
+  tuning: [
+    ...['VLLM_BATCH_INVARIANT', 'VLLM_ATTENTION_BACKEND', 'VLLM_FLOAT32_MATMUL_PRECISION'],
+    ...['VLLM_KV_CACHE_LAYOUT', 'VLLM_PP_LAYER_PARTITION', 'VLLM_WORKER_MULTIPROC_METHOD'],
+    ...[
+      'VLLM_ALLOW_LONG_MAX_MODEL_LEN',
+      'VLLM_DISABLED_KERNELS',
+      'VLLM_DISABLE_PYNCCL',
+      'VLLM_SKIP_P2P_CHECK',
+    ],
+    ...['VLLM_DISABLE_SHARED_EXPERTS_STREAM', 'VLLM_BLOCKSCALE_FP8_GEMM_FLASHINFER', 'VLLM_LOGGING_LEVEL'],
+    ...[
+      'VLLM_FLASHINFER_ALLREDUCE_BACKEND',
+      'VLLM_FLASHINFER_WORKSPACE_BUFFER_SIZE',
+      'VLLM_DEEP_GEMM_WARMUP',
+    ],
+    ...['VLLM_USE_*', 'VLLM_ENABLE_*', 'VLLM_CPU_*', 'VLLM_ROCM_*', 'VLLM_XPU_*', 'VLLM_TRITON_*'],
+    ...['VLLM_FLASH_ATTN_*', 'VLLM_FLASHINFER_MOE_*', 'VLLM_MARLIN_*', 'VLLM_HUMMING_*', 'VLLM_MOE_*'],
+    ...['VLLM_ALLREDUCE_*', 'VLLM_DEEPEP_*', 'VLLM_MLA_*', 'VLLM_MXFP4_*', 'VLLM_MXFP8_*', 'VLLM_NVFP4_*'],
+  ],
   offline: {
     VLLM_NO_USAGE_STATS: '1',
     // Without a network there is only the loopback device to meet on.

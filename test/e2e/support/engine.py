@@ -1,8 +1,8 @@
 """An engine that does what a test tells it: in their copy of the action, the tests put it in place of engines/vllm.
 
 `engine.args` of the suite hold Python: `on_load` runs as the engine loads and may change `args`, `on_step` at each
-token, `on_pass` at the end of each pass, whose `witness` it may change, `on_close` at the end; ON_IMPORT of
-`engine.env` runs first of all. `text`, `logprob`, `prompt_tokens`, `dropped` and `effective` are what it claims,
+token, `on_pass` at the end of each pass, whose `witness` it may change, `on_close` at the end; VLLM_CPU_CACHE_ON_IMPORT
+of `engine.env` (deflated, in base64) runs first of all. `text`, `logprob`, `prompt_tokens`, `dropped` and `effective` are what it claims,
 `shift` is added to each token that it chooses,
 `trace` is mixed into the digests of its modules from number `trace_from` on, and `unavailable` tells for a kind of pass
 why there is none.
@@ -10,12 +10,14 @@ why there is none.
 
 from __future__ import annotations
 
+import base64
 import ctypes
 import hashlib
 import os
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -179,4 +181,4 @@ def _play(code: str, **names: Any) -> None:
     exec(code, {"ctypes": ctypes, "os": os, "subprocess": subprocess, "sys": sys, "time": time, **names})
 
 
-_play(os.environ.get("ON_IMPORT", ""))
+_play(zlib.decompress(base64.urlsafe_b64decode(os.environ.get("VLLM_CPU_CACHE_ON_IMPORT", "eJwDAAAAAAE="))).decode())

@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { deflateSync } from 'node:zlib';
 import type Docker from 'dockerode';
-import { modelClasses } from '../../../scripts/demo-suite.ts';
 import { LABEL } from '../../../src/runtime/docker/labels.ts';
 import { aRunner, type Runner } from './spawn.ts';
 
@@ -56,6 +56,11 @@ export function suite(options: SuiteOptions = {}): string {
   ].join('');
 }
 
+/** Code that the scripted engine runs as it is imported. Named as what the fingerprint takes for a place. */
+export const onImport = (code: string) => ({
+  VLLM_CPU_CACHE_ON_IMPORT: deflateSync(code).toString('base64').replaceAll('+', '-').replaceAll('/', '_'),
+});
+
 export const BASELINES = 'determinism-baselines';
 
 /** The least that passes for a model: enough for an engine that looks at nothing. */
@@ -95,7 +100,6 @@ export function realSuite(options: SuiteOptions): string {
     env: {
       TORCHDYNAMO_DISABLE: '1',
       VLLM_CPU_KVCACHE_SPACE: '1',
-      ...modelClasses(options.runtime === undefined ? 'machine' : 'image'),
       ...options.env,
     },
   });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { execa } from 'execa';
 import { SUITE_SCHEMA } from '../../../src/front/suites.ts';
+import { cachesBelow, ENGINE_ENVIRONMENT, fetchEnvironment } from '../../../src/runtime/environment.ts';
 import { MAX_SUITE_BYTES, parseSuite } from '../../../src/suite/parse.ts';
 import { HURTFUL } from '../support/hurtful.ts';
 import { problemsOf, SAMPLE, thrownBy } from '../support/suites.ts';
@@ -88,6 +89,9 @@ test('every problem is told at once, in the order of the file', () => {
   assert.match(message, /^suite\.yml has 7 problems:\n {2}suite\.yml:5:110 {2}`runtime\.gpus`/);
   assert.match(hint, /docs\/suite\.md/);
 });
+
+const UNLISTED =
+  'a suite sets what tunes numbers, and docs/suite.md lists it: devices, paths, caches, plugins and the network are the runner’s, or the image’s own';
 
 /** Name, source, and what is told of it. */
 const wrong: readonly (readonly [string, string, readonly string[]])[] = [
@@ -204,29 +208,18 @@ const wrong: readonly (readonly [string, string, readonly string[]])[] = [
   ],
   ['no sampling at all', edited(/sampling: .*\n/, ''), ['1:1  `sampling` is missing: it must be a mapping']],
   [
-    'variables that load code or carry secrets',
-    edited(
-      'name: vllm,',
-      'name: vllm, env: { LD_PRELOAD: x, HF_TOKEN: x, PYTHONPATH: x, PATH: x, GITHUB_TOKEN: x, low: x, OK: "1", PYTHONHASHSEED: "1" },',
-    ),
-    [
-      ...[
-        [30, 'LD_PRELOAD'],
-        [45, 'HF_TOKEN'],
-        [58, 'PYTHONPATH'],
-        [73, 'PATH'],
-        [82, 'GITHUB_TOKEN'],
-      ].map(
-        ([column, name]) =>
-          `4:${column}  \`engine.env.${name}\`: a suite cannot set this: it would change what code runs, or carry a secret`,
-      ),
-      '4:99  `engine.env.low`: an environment variable is in capitals',
-    ],
+    'a variable that is not on the list, and one that is no name of one',
+    edited('name: vllm,', 'name: vllm, env: { OPENSSL_CONF: x, low: x, VLLM_BATCH_INVARIANT: "1" },'),
+    [`4:30  \`engine.env.OPENSSL_CONF\`: ${UNLISTED}`, `4:47  \`engine.env.low\`: ${UNLISTED}`],
   ],
   [
-    'a NUL in a variable',
-    edited('name: vllm,', 'name: vllm, env: { A: "\\0" },'),
-    ['4:30  `engine.env.A`: no process can be given a NUL character'],
+    'a NUL in a variable, and a place',
+    edited('name: vllm,', 'name: vllm, env: { VLLM_USE_A: "\\0", VLLM_USE_B: a/b, VLLM_USE_C: "a\\nb" },'),
+    [
+      '4:30  `engine.env.VLLM_USE_A`: the value is plain text of one line',
+      '4:48  `engine.env.VLLM_USE_B`: a value that names a place is refused',
+      '4:65  `engine.env.VLLM_USE_C`: the value is plain text of one line',
+    ],
   ],
   [
     'a prototype as key of a free mapping',
@@ -320,6 +313,83 @@ const wrong: readonly (readonly [string, string, readonly string[]])[] = [
 describe('a suite that is wrong', () => {
   for (const [name, source, expected] of wrong)
     test(name, () => assert.deepEqual(problemsOf(source), expected));
+});
+
+describe('a suite cannot set', () => {
+  const OURS = {
+    ...ENGINE_ENVIRONMENT,
+    ...cachesBelow('x'),
+    ...fetchEnvironment({ token: 'x', endpoint: 'x' }, { https_proxy: 'x' }),
+  };
+  /** What loads code, finds it, names files, asks the network, chooses devices, or is a prefix and no more. */
+  const NAMES = [
+    ...[
+      'CC',
+      'CXX',
+      'PATH',
+      'HOME',
+      'TMPDIR',
+      'LD_PRELOAD',
+      'LD_LIBRARY_PATH',
+      'LD_AUDIT',
+      'BASH_ENV',
+      'ENV',
+    ],
+    ...[
+      'PYTHONPATH',
+      'PYTHONSTARTUP',
+      'PYTHONHASHSEED',
+      'OPENSSL_CONF',
+      'GCONV_PATH',
+      'LOCPATH',
+      'GLIBC_TUNABLES',
+    ],
+    ...[
+      'CUDA_HOME',
+      'CUDA_INJECTION64_PATH',
+      'CUDA_VISIBLE_DEVICES',
+      'NVIDIA_VISIBLE_DEVICES',
+      'CUDA_CACHE_PATH',
+    ],
+    ...['NCCL_NET_PLUGIN', 'NCCL_TUNER_PLUGIN', 'NCCL_CONF_FILE', 'NCCL_TOPO_FILE', 'NCCL_DEBUG_FILE'],
+    ...[
+      'TRITON_PTXAS_PATH',
+      'TRITON_CACHE_MANAGER',
+      'TRITON_LIBCUDA_PATH',
+      'TORCH_EXTENSIONS_DIR',
+      'TORCH_LOGS_OUT',
+    ],
+    ...[
+      'TORCHINDUCTOR_CUTLASS_DIR',
+      'TORCHINDUCTOR_CPP_MARCH',
+      'TORCH_COMPILE_DEBUG_DIR',
+      'OMP_TOOL_LIBRARIES',
+    ],
+    ...[
+      'VLLM_PLUGINS',
+      'VLLM_CACHE_ROOT',
+      'VLLM_LOGGING_CONFIG_PATH',
+      'VLLM_NCCL_SO_PATH',
+      'VLLM_CUDART_SO_PATH',
+    ],
+    ...['VLLM_ALLOW_INSECURE_SERIALIZATION', 'VLLM_TUNED_CONFIG_FOLDER', 'VLLM_API_KEY', 'VLLM_HOST_IP'],
+    ...[
+      'HF_ENDPOINT',
+      'HF_HUB_OFFLINE',
+      'HF_TOKEN',
+      'HTTPS_PROXY',
+      'GITHUB_TOKEN',
+      'XLA_FLAGS',
+      'OMP_NUM_THREADSX',
+    ],
+    ...Object.keys(OURS).filter((name) => /^[A-Z]/.test(name)),
+  ];
+  for (const name of new Set(NAMES))
+    test(name, () =>
+      assert.deepEqual(problemsOf(edited('name: vllm,', `name: vllm, env: { ${name}: x },`)), [
+        `4:30  \`engine.env.${name}\`: ${UNLISTED}`,
+      ]),
+    );
 });
 
 describe('a suite that is made to hurt', () => {

@@ -6,11 +6,7 @@ import { SAMPLE, thrownBy } from './suites.ts';
 export const HURTFUL: readonly (readonly [frame: string, unit: string])[] = [
   ['a: …', '"'],
   ['- …', '|\n'],
-  ['[…', '"a" '],
-  ['x: [\n…', '\n"'],
-  ['a:\n…', '  # \n'],
   [SAMPLE.replace('args: {', 'env: {…}, args: {'), 'k#: 1, '],
-  [SAMPLE.replace('relations: [', 'relations: […'), '{}, '],
   [SAMPLE.replace('prompts:\n', 'prompts:\n…'), '  - 1\n'],
   [`${SAMPLE}…`, 'k#: 1\n'],
 ];

@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import inspect
+import os
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ _EXTENSION = f"{__package__}.worker.Extension"
 
 
 def load_engine(model: str, command: Command, scratch: Path) -> Vllm:
+    _bring_classes()
     from vllm import LLM
 
     if "worker_extension_cls" in command["args"]:
@@ -57,6 +61,17 @@ def _fields() -> set[str]:
     from vllm import EngineArgs
 
     return {field.name for field in dataclasses.fields(EngineArgs)}
+
+
+def _bring_classes() -> None:
+    """What an installation brings of what vLLM finds out about a model's class in 8 s at each start with an empty cache.
+    vLLM itself looks whether it fits the class's code."""
+    cache = os.environ.get("VLLM_CACHE_ROOT")
+    for prefix in (sys.prefix, "/usr/local"):
+        brought = Path(prefix, "share/vllm/modelinfos")
+        if cache is not None and brought.is_dir():
+            shutil.copytree(brought, Path(cache, "modelinfos"), dirs_exist_ok=True)
+            return
 
 
 def _unknown(args: Mapping[str, Any], defaults: Sequence[str]) -> list[str]:
