@@ -182,6 +182,7 @@ export function conclusionTable(): string {
         conclusion,
         relations: examples(conclusion),
         accepted: null,
+        suite: { leaving: [] },
         context: { mode: 'check', baseline: { kind: 'not-asked' } },
       });
       return [`\`${conclusion}\``, title, ...[meaning, next].map(linked)];

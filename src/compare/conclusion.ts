@@ -1,6 +1,6 @@
 import type { Suite } from '../suite/schema.ts';
 import { relationNamed } from './relations/index.ts';
-import type { RelationResult } from './types.ts';
+import type { Finding, RelationResult } from './types.ts';
 
 /** Of the whole run, worst first. An engine or a store that failed is an error, not a conclusion. */
 export const CONCLUSIONS = [
@@ -22,10 +22,13 @@ export type BaselineState = 'found' | 'incomparable' | 'absent' | 'not-asked';
 export type Verdict = 'pass' | 'warn' | 'fail';
 
 /** The levels that a suite's policy gives to what it may let pass. */
-export type Levels = Pick<Suite['policy'], 'no-baseline' | 'incomparable'>;
+export type Levels = Pick<Suite['policy'], 'no-baseline' | 'incomparable' | 'removed'>;
 
 /** What a relation's result comes to depends on. */
-export type Judged = Pick<RelationResult, 'relation' | 'requirement' | 'status' | 'decision'>;
+export type Judged = Pick<RelationResult, 'relation' | 'requirement' | 'status' | 'decision'> & {
+  /** Whether it is prompts alone which a change takes away that keep it from holding. */
+  readonly onlyLeaving?: boolean;
+};
 
 export interface Judgement {
   readonly conclusion: Conclusion;
@@ -49,17 +52,44 @@ export function judge(
 ): Judgement {
   if (gpus === 'unhealthy')
     return { conclusion: 'unhealthy-gpu', verdict: verdict('unhealthy-gpu', policy, accepted) };
-  const judged = results.filter(({ relation }) => relation !== 'baseline' || baseline !== 'not-asked');
-  const reached = new Set(judged.map((result) => concluded(result, baseline)));
+  const judged = results
+    .filter(({ relation }) => relation !== 'baseline' || baseline !== 'not-asked')
+    .map((result) => eased(result, policy));
+  const reached = new Map<Conclusion, Verdict>();
+  for (const result of judged) {
+    const one = concluded(result, baseline);
+    const level = verdict(one, policy, accepted);
+    // What prompts that leave show is let off; what any other shows as well is not.
+    const weight = result.onlyLeaving && level === 'fail' ? policy.removed : level;
+    if (reached.get(one) !== 'fail') reached.set(one, weight);
+  }
   // Where nothing was held to a requirement, nothing could have failed.
   if (!judged.some(({ status }) => status === 'held')) reached.delete('reproduced');
-  if (reached.size === 0) reached.add('unmeasured');
-  const failing = [...reached].filter((one) => verdict(one, policy, accepted) === 'fail');
+  if (reached.size === 0) reached.set('unmeasured', 'fail');
   // What is accepted must not name a run that fails for something else.
-  if (accepted && failing.length > 0) reached.delete('drift');
+  if (accepted && [...reached.values()].includes('fail')) reached.delete('drift');
   const conclusion = CONCLUSIONS.find((candidate) => reached.has(candidate)) ?? 'unmeasured';
-  const verdicts = new Set([...reached].map((one) => verdict(one, policy, accepted)));
+  const verdicts = new Set(reached.values());
   return { conclusion, verdict: verdicts.has('fail') ? 'fail' : verdicts.has('warn') ? 'warn' : 'pass' };
+}
+
+/** Under `removed: pass`, prompts that a change takes away count as little as if they were gone. */
+function eased(result: Judged, { removed }: Levels): Judged {
+  const fails = result.status === 'broken' || result.status === 'unmeasured';
+  return fails && result.onlyLeaving && removed === 'pass' ? { ...result, status: 'held' } : result;
+}
+
+/**
+ * Whether what stays holds by itself, and something that leaves does not: where nothing stays to be compared, what
+ * leaves is all that a run says.
+ */
+export function onlyLeaving(
+  findings: readonly Pick<Finding, 'prompt' | 'agreement' | 'holds'>[],
+  leaving: ReadonlySet<string>,
+): boolean {
+  const compared = findings.filter(({ agreement }) => agreement !== 'added' && agreement !== 'removed');
+  const staying = compared.filter(({ prompt }) => !leaving.has(prompt));
+  return staying.length > 0 && staying.every(({ holds }) => holds) && compared.some(({ holds }) => !holds);
 }
 
 function concluded(result: Judged, baseline: BaselineState): Conclusion {

@@ -1,9 +1,10 @@
 import { readFile, realpath, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { type Place, UserError } from '../errors.ts';
-import type { LoadedPrompt, LoadedSuite, LoadedText, ModelFolder } from '../suite/loaded.ts';
+import { readAsked } from '../suite/asked.ts';
+import type { LoadedSuite, ModelFolder } from '../suite/loaded.ts';
 import { MAX_SUITE_BYTES, parseSuite } from '../suite/parse.ts';
-import type { PromptContent, PromptEntry, Sampling, Suite, SuiteSchema } from '../suite/schema.ts';
+import type { Suite, SuiteSchema } from '../suite/schema.ts';
 import { systemCode } from './errors.ts';
 
 /** Largest accepted prompt file in bytes. */
@@ -19,28 +20,17 @@ export async function loadSuite(path: string, workspace: string, schema: SuiteSc
   const file = relative(workspace, absolute).split(sep).join('/');
   const { suite, places } = parseSuite(source, file, schema);
   const folder = dirname(absolute);
-  const problems: Place[] = [];
-  const read = async (entry: Entry): Promise<LoadedText[]> => {
-    try {
-      return [{ id: entry.id, content: await contentOf(entry, folder, workspace) }];
-    } catch (error) {
-      const { line, column } = places.prompts.get(entry.id) ?? { line: 1, column: 1 };
-      problems.push({ file, line, column, message: error instanceof Error ? error.message : String(error) });
-      return [];
-    }
-  };
-  const prompts: LoadedPrompt[] = [];
-  for (const entry of suite.prompts)
-    for (const loaded of await read(entry))
-      prompts.push({ ...loaded, sampling: { ...suite.sampling, ...defined(entry.sampling) } });
-  const texts: LoadedText[] = [];
-  for (const entry of suite.score) texts.push(...(await read(entry)));
+  const { prompts, texts, problems } = await readAsked(suite, (name) => readPrompt(name, folder, workspace));
+  const told = problems.map(({ id, message }): Place => {
+    const { line, column } = places.prompts.get(id) ?? { line: 1, column: 1 };
+    return { file, line, column, message };
+  });
   if (problems.length > 0)
     throw new UserError(
       'prompt-file-invalid',
-      problems.map((p) => `${p.file}:${p.line}:${p.column}  ${p.message}`).join('\n'),
+      told.map((p) => `${p.file}:${p.line}:${p.column}  ${p.message}`).join('\n'),
       'A `file` is UTF-8 text inside the repository, named relative to the suite.',
-      { places: problems },
+      { places: told },
     );
   return { suite, places, prompts, texts, modelFolder: await modelFolderOf(suite, folder, workspace) };
 }
@@ -88,24 +78,6 @@ async function readSuite(absolute: string, path: string): Promise<string> {
       cause,
     );
   }
-}
-
-type Entry = Pick<PromptEntry, 'id' | 'text' | 'messages' | 'file'>;
-
-async function contentOf(
-  { id, text, messages, file }: Entry,
-  folder: string,
-  workspace: string,
-): Promise<PromptContent> {
-  if (text !== undefined) return { text };
-  if (messages !== undefined) return { messages };
-  if (file === undefined) throw new Error(`\`${id}\` is empty`);
-  return { text: await readPrompt(file, folder, workspace) };
-}
-
-/** Without the keys that are not given: spread over others, an undefined would hide theirs. */
-function defined(sampling: PromptEntry['sampling'] = {}): Partial<Sampling> {
-  return Object.fromEntries(Object.entries(sampling).filter(([, value]) => value !== undefined));
 }
 
 async function readPrompt(file: string, folder: string, workspace: string): Promise<string> {

@@ -13,8 +13,7 @@ export interface GitHubApi extends CacheListing, GitHubReader {}
 
 export type { GitHubApiOptions } from './client.ts';
 
-const MAX_FILE_BYTES = 1024 ** 2;
-/** Above what a page of a hundred entries can hold. */
+/** As large as a prompt's file may be, and above what a page of a hundred entries can hold. */
 const MAX_ANSWER_BYTES = 4 * 1024 ** 2;
 const MAX_PAGES = 20;
 
@@ -114,7 +113,6 @@ export function githubApi(options: GitHubApiOptions): GitHubApi {
       NoFile.parse(JSON.parse(bytes.toString('utf8')));
       return undefined;
     }
-    if (bytes.length > MAX_FILE_BYTES) throw new Strange(`has a file of more than ${MAX_FILE_BYTES} bytes`);
     try {
       return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
     } catch (error) {

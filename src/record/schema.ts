@@ -16,11 +16,16 @@ export const Digest = z
   .regex(/^[0-9a-f]{64}$/)
   .describe('a SHA-256 in 64 hex digits');
 const name = z.string().min(1).max(128);
-/** As a suite may name its prompts and texts: a record of one that could not have been is no record. */
+/**
+ * As a suite may name its prompts and texts: a record of one that could not have been is no record. `sky@change` is what
+ * a change makes of `sky`, beside what its base branch asks under that id: no suite can have such an id.
+ */
 const promptId = z
   .string()
-  .regex(/^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$/)
+  .regex(/^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?(?:@change)?$/)
   .describe('the id of a prompt, as a suite may have it');
+/** Of what only the base branch's suite asks so: the change takes it away, or makes it ask something else. */
+const leaving = z.literal(true).optional();
 const size = z.number().int().nonnegative();
 
 export type PassKind = (typeof PASS_KINDS)[number];
@@ -125,9 +130,9 @@ export const RecordFile = z.strictObject({
     name,
     /** Of the whole suite as parsed, files included. */
     digest: Digest,
-    prompts: z.array(z.strictObject({ id: promptId, input: Digest, sampling: Sampling })).min(1),
+    prompts: z.array(z.strictObject({ id: promptId, input: Digest, sampling: Sampling, leaving })).min(1),
     /** Texts that are scored beside the prompts. */
-    texts: z.array(z.strictObject({ id: promptId, input: Digest })),
+    texts: z.array(z.strictObject({ id: promptId, input: Digest, leaving })),
   }),
   /**
    * The tokens that force and score were given, by prompt: those of the baseline, and where it had none, what was

@@ -36,3 +36,7 @@ export function lifetimesOf(record: RunRecord): Lifetime[] {
 export function aloneOf(record: RunRecord, lifetime: string, kind: PassKind): Observation[] {
   return observationsOf(record, { lifetime, kind, arrangement: 'alone' });
 }
+
+/** Prompts and texts that only the base branch's suite asks so: the change takes them away or alters them. */
+export const leavingIn = ({ suite }: Pick<RunRecord, 'suite'>): string[] =>
+  [...suite.prompts, ...suite.texts].flatMap(({ id, leaving }) => (leaving ? [id] : []));

@@ -7,11 +7,12 @@ import type { Report } from './schema.ts';
  * `verify` holds it against its record.
  */
 export function contradiction(report: Report): string | undefined {
-  const { relations, health, conclusion, verdict, accepted, acceptances, context, asked, digests } = report;
+  const { relations, health, conclusion, verdict, accepted, acceptances, context, asked, digests, suite } =
+    report;
   const comesTo = (isAccepted: boolean) => {
     const judged = concluded({
       ...{ mode: context.mode, policy: asked.policy, baseline: context.baseline.kind, relations, health },
-      ...{ isCompared: digests.baselineRecord !== null, isAccepted },
+      ...{ leaving: suite.leaving, isCompared: digests.baselineRecord !== null, isAccepted },
     });
     return judged.conclusion === conclusion && judged.verdict === verdict;
   };

@@ -1,7 +1,7 @@
 import type { BaselineMeta } from '../baseline/port.ts';
 import { acceptances, acceptedBy, type Outcomes } from '../compare/acceptance.ts';
 import { compare } from '../compare/compare.ts';
-import { type BaselineState, type Judged, type Judgement, judge } from '../compare/conclusion.ts';
+import { type BaselineState, type Judgement, judge, onlyLeaving } from '../compare/conclusion.ts';
 import type { RelationResult } from '../compare/types.ts';
 import { LIST_DIGEST } from '../issues/index.ts';
 import { likenesses } from '../issues/match.ts';
@@ -9,12 +9,12 @@ import { countOf } from '../record/channels.ts';
 import { healthOf } from '../record/health.ts';
 import { outcomeDigest, outcomeDigests } from '../record/outcome.ts';
 import type { PassKind, RunRecord } from '../record/schema.ts';
-import { passesOf } from '../record/select.ts';
+import { leavingIn, passesOf } from '../record/select.ts';
 import type { Side } from '../record/side.ts';
 import { coverage } from './coverage.ts';
 import { differences, environmentOf } from './environment.ts';
 import { plain } from './plain.ts';
-import type { Asked, BaselineView, Context, Derived } from './schema.ts';
+import type { Asked, BaselineView, Context, Derived, ReportedRelation } from './schema.ts';
 
 /** All that the derived part of a report follows from. */
 export interface Ground {
@@ -55,8 +55,9 @@ export function derive({ mode, asked, baseline, record, before, relations }: Gro
   const standing = acceptances(asked.accept, outcomes);
   const by = acceptedBy(standing, outcomes);
   const health = healthOf(record);
+  const leaving = leavingIn(record);
   const { conclusion, verdict } = concluded({
-    ...{ mode, policy: asked.policy, baseline, relations, health },
+    ...{ mode, policy: asked.policy, baseline, relations, health, leaving },
     ...{ isCompared: before !== undefined, isAccepted: by !== undefined },
   });
   const strange = new Set(outcomes.run.filter((outcome) => !outcomes.baseline.includes(outcome)));
@@ -82,15 +83,21 @@ export function derive({ mode, asked, baseline, record, before, relations }: Gro
       name: suite.name,
       digest: suite.digest,
       sampled: suite.prompts.flatMap(({ id, sampling }) => (sampling.temperature > 0 ? [id] : [])),
+      leaving,
     },
     hardwareClass,
     createdAt: record.createdAt,
     outcome: outcomeDigest(record),
     acceptances: standing,
     accepted,
-    // Where bits may move or there are several outcomes, the one that was seen may never come again.
+    // Where bits may move or there are several outcomes, the one that was seen may never come again; nor will it once
+    // the prompts are gone that leave.
     acceptable:
-      conclusion === 'drift' && accepted === null && strange.size === 1 && held === 'identical'
+      conclusion === 'drift' &&
+      accepted === null &&
+      strange.size === 1 &&
+      held === 'identical' &&
+      leaving.length === 0
         ? (acceptable ?? null)
         : null,
     ...(health === undefined ? {} : { health }),
@@ -120,21 +127,30 @@ export function concluded({
   baseline,
   relations,
   health,
+  leaving,
   isCompared,
   isAccepted,
 }: {
   readonly mode: Context['mode'];
   readonly policy: Asked['policy'];
   readonly baseline: BaselineView['kind'];
-  readonly relations: readonly Judged[];
+  readonly relations: readonly Pick<
+    ReportedRelation,
+    'relation' | 'requirement' | 'status' | 'decision' | 'findings'
+  >[];
   readonly health: Derived['health'];
+  /** Prompts that only the base branch's suite asks so. */
+  readonly leaving: readonly string[];
   readonly isCompared: boolean;
   readonly isAccepted: boolean;
 }): Judgement {
   // An old baseline that a refresh only looks at, since it is about to be replaced, is held to nothing.
-  const judged = relations.filter(
-    ({ relation, requirement }) => mode === 'check' || relation !== 'baseline' || requirement !== 'measure',
-  );
+  const gone = new Set(leaving);
+  const judged = relations
+    .filter(
+      ({ relation, requirement }) => mode === 'check' || relation !== 'baseline' || requirement !== 'measure',
+    )
+    .map((relation) => ({ ...relation, onlyLeaving: onlyLeaving(relation.findings, gone) }));
   const gpus = health?.state === 'unhealthy' ? 'unhealthy' : 'trusted';
   const { conclusion, verdict } = judge(judged, stateOf(baseline, isCompared), policy, isAccepted, gpus);
   // Whoever asked for a baseline and got none must not read that all is well.

@@ -3,6 +3,7 @@ import type { Accepted } from '../compare/acceptance.ts';
 import type { RelationResult } from '../compare/types.ts';
 import type { Sign } from '../health/schema.ts';
 import type { RunRecord } from '../record/schema.ts';
+import { leavingIn } from '../record/select.ts';
 import { counted } from './counted.ts';
 import { isEager } from './coverage.ts';
 import { differences } from './environment.ts';
@@ -27,7 +28,7 @@ export interface Ground {
   readonly proof: Proof | undefined;
   readonly replacedByChange: ReplacedByChange | undefined;
   readonly record: Pick<RunRecord, 'suite' | 'fingerprint' | 'lifetimes'>;
-  readonly relations: readonly Pick<RelationResult, 'relation' | 'status'>[];
+  readonly relations: readonly Pick<RelationResult, 'relation' | 'status' | 'findings'>[];
   /** The baseline's. */
   readonly before: Pick<RunRecord, 'suite' | 'fingerprint' | 'lifetimes'> | undefined;
   readonly warnAfterDays: number;
@@ -46,6 +47,7 @@ export function notices(ground: Ground): Notice[] {
     ...suspectHardware(ground),
     ...changedJudge(ground),
     ...changedBaseline(ground),
+    ...takenAway(ground),
     ...lessCompared(ground),
     ...otherRelations(ground),
     ...unproven(ground),
@@ -152,7 +154,29 @@ function changedBaseline({ replacedByChange }: Ground): Notice[] {
   }
 }
 
-/** A prompt that is taken away or asked otherwise can hide the one that would have drifted. */
+/** What the base branch asks and the change does not: it was measured all the same, and counts until the merge. */
+function takenAway({ record, relations, rules }: Ground): Notice[] {
+  const leaving = leavingIn(record);
+  if (leaving.length === 0 || rules.kind !== 'base') return [];
+  const failing = relations.filter(({ status }) => status === 'broken' || status === 'unmeasured');
+  const strange = new Set(
+    failing.flatMap(({ findings }) => findings.flatMap(({ prompt, holds }) => (holds ? [] : [prompt]))),
+  );
+  const differing = leaving.filter((id) => strange.has(id));
+  const told =
+    differing.length === 0
+      ? 'nothing that they show keeps this change from passing'
+      : `${differing.length === leaving.length ? 'none of them agrees' : `${differing.length} of them ${differing.length === 1 ? 'does' : 'do'} not agree`} as the suite requires: ${some(differing)}`;
+  return [
+    {
+      level: differing.length === 0 ? 'notice' : 'warning',
+      title: 'Taken away by this change',
+      message: `${leaving.length} of the prompts and texts that ${rules.ref} asks are gone here or ask something else (or the change is behind that branch: update it): ${some(leaving)}. Until the merge they were measured all the same, and ${told}.`,
+    },
+  ];
+}
+
+/** Of what the baseline knows, nothing may quietly stay uncompared. */
 function lessCompared({ record, before }: Ground): Notice[] {
   if (before === undefined) return [];
   const entries = ({ suite }: Pick<RunRecord, 'suite'>) =>

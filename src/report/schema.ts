@@ -6,7 +6,7 @@ import { EngineSettings, Fingerprint } from '../fingerprint/schema.ts';
 import { HealthView } from '../health/schema.ts';
 import { PASS_KINDS } from '../record/names.ts';
 import { Digest } from '../record/schema.ts';
-import { Acceptance, REQUIREMENTS, SuiteName } from '../suite/schema.ts';
+import { Acceptance, REMOVED_LEVELS, REQUIREMENTS, SuiteName } from '../suite/schema.ts';
 
 /*
  * One run as every surface shows it, and as `<record>.report.json` keeps it: plain JSON. Text in it may come from a
@@ -258,7 +258,12 @@ const Asked = z.strictObject({
   claims: z
     .array(z.strictObject({ relation: relationName, requirement: z.enum(REQUIREMENTS) }))
     .max(relations.length),
-  policy: z.strictObject({ 'no-baseline': level, incomparable: level, confirm: count }),
+  policy: z.strictObject({
+    'no-baseline': level,
+    incomparable: level,
+    removed: z.enum(REMOVED_LEVELS),
+    confirm: count,
+  }),
   depth: z.enum(['full', 'score']),
   accept: z.array(Acceptance),
 });
@@ -307,6 +312,8 @@ const derived = {
     digest: Digest,
     /** Prompts whose tokens are drawn, and not the most probable ones. */
     sampled: z.array(text),
+    /** Prompts and texts that only the base branch's suite asks so: the change takes them away or alters them. */
+    leaving: z.array(text),
   }),
   hardwareClass: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,127}$/),
   /** When the run began. */

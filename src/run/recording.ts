@@ -138,8 +138,14 @@ export class Recording implements AsyncDisposable {
       createdAt: this.#createdAt,
       suite: {
         ...suite,
-        prompts: prompts.map(({ id, digest, sampling }) => ({ id, input: digest, sampling })),
-        texts: texts.map(({ id, content }) => ({ id, input: knownInput('score', content, null) })),
+        prompts: prompts.map(({ id, digest, sampling, leaving }) => ({
+          ...{ id, input: digest, sampling },
+          ...(leaving && { leaving }),
+        })),
+        texts: texts.map(({ id, content, leaving }) => ({
+          ...{ id, input: knownInput('score', content, null) },
+          ...(leaving && { leaving }),
+        })),
       },
       known: prompts.flatMap(({ id }) => {
         const tokens = this.#known.get(id);

@@ -15,6 +15,8 @@ export interface LoadedSuite {
 export interface LoadedText {
   readonly id: string;
   readonly content: PromptContent;
+  /** Only the base branch's suite asks it so: the change takes it away, or makes it ask something else. */
+  readonly leaving?: true;
 }
 
 export interface LoadedPrompt extends LoadedText {

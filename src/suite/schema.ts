@@ -181,6 +181,7 @@ export const Acceptance = z.strictObject({
 export type Acceptance = z.infer<typeof Acceptance>;
 
 const POLICY_LEVELS = ['fail', 'warn'] as const;
+export const REMOVED_LEVELS = ['fail', 'warn', 'pass'] as const;
 
 export const SuiteName = identifier('a suite name').describe(
   "the suite's identity: baselines are kept under it",
@@ -269,6 +270,12 @@ export const suiteSchema = ({ engines, relations: known, stores, variables }: Vo
         .strictObject({
           'no-baseline': z.enum(POLICY_LEVELS).default('fail'),
           incomparable: z.enum(POLICY_LEVELS).default('fail'),
+          removed: z
+            .enum(REMOVED_LEVELS)
+            .default('fail')
+            .describe(
+              'what comes of a difference that only prompts show which a pull request takes away or alters: `fail` counts them until the merge',
+            ),
           confirm: z
             .number()
             .int()
@@ -279,8 +286,8 @@ export const suiteSchema = ({ engines, relations: known, stores, variables }: Vo
               'engine starts more that separate drift from an unstable engine, after a first difference; 0 leaves it open',
             ),
         })
-        .default({ 'no-baseline': 'fail', incomparable: 'fail', confirm: 2 })
-        .describe('which conclusions fail the job; all but these two always do, except `reproduced`'),
+        .default({ 'no-baseline': 'fail', incomparable: 'fail', removed: 'fail', confirm: 2 })
+        .describe('which conclusions fail the job; all but these always do, except `reproduced`'),
       accept: z
         .array(Acceptance)
         .max(100)

@@ -13,6 +13,8 @@ export interface Ruled {
   readonly loaded: LoadedSuite;
   readonly permission: Permission;
   readonly rules: Rules;
+  /** The base branch's own, where that judges and has one that can be read. */
+  readonly baseSuite: Suite | undefined;
 }
 
 /** What a change cannot decide about itself: these keys are the base branch's. */
@@ -38,7 +40,7 @@ export async function loadRuled(
   const permission = permit(mode, situation, tools.open.store(loaded.suite.baseline).branches);
   const { base } = situation;
   if (permission.judge === 'checkout' || base === undefined)
-    return { loaded, permission, rules: { kind: 'checkout' } };
+    return { loaded, permission, rules: { kind: 'checkout' }, baseSuite: undefined };
 
   const { found, sha } = await tools.console.section('Suite of the base branch', () =>
     suiteOf(base, loaded, tools),
@@ -51,6 +53,7 @@ export async function loadRuled(
   return {
     loaded: { ...loaded, suite: { ...loaded.suite, ...judging } },
     permission,
+    baseSuite: found,
     rules: {
       kind: 'base',
       ref: base,

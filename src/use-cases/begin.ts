@@ -5,6 +5,7 @@ import { makePlan, type Plan, type Purpose } from '../run/plan.ts';
 import { type Lifetimes, type Run, startRun } from '../run/start.ts';
 import { type FoundTrusted, findTrusted, knownTokens, type Trusted } from '../trust/baseline.ts';
 import { loadRuled, type Ruled } from '../trust/judge.ts';
+import { besideBase, refuseMovedAndCut } from '../trust/leaving.ts';
 
 /** All that is known before anything is started. */
 export interface Prepared extends Ruled {
@@ -18,8 +19,9 @@ export async function prepare(
   tools: Pick<Tools, 'console' | 'open' | 'suiteSchema'>,
 ): Promise<Prepared> {
   const ruled = await loadRuled(settings, tools);
-  const plan = makePlan(ruled.loaded, purpose);
-  return { ...ruled, plan, store: tools.open.store(ruled.loaded.suite.baseline) };
+  const loaded = await besideBase(ruled, tools);
+  const plan = makePlan(loaded, purpose);
+  return { ...ruled, loaded, plan, store: tools.open.store(loaded.suite.baseline) };
 }
 
 /** An engine that runs, beside the baseline that it is compared with. Disposing gives back both. */
@@ -35,7 +37,7 @@ export interface Begun extends AsyncDisposable {
 
 /** Starts the engine, whose fingerprint chooses the baseline; a store that does not answer ends the run here. */
 export async function begin(
-  { loaded, plan, store }: Prepared,
+  { loaded, rules, plan, store }: Prepared,
   settings: CheckSettings,
   tools: Tools,
 ): Promise<Begun> {
@@ -46,6 +48,7 @@ export async function begin(
     ? await tools.console.section('Baseline', () => findTrusted(store, query, tools.records, owned))
     : { kind: 'not-asked' };
   const before = trusted.kind === 'found' ? trusted : undefined;
+  if (before !== undefined) refuseMovedAndCut(rules, before.side.record, plan);
   const known = before === undefined ? new Map() : await knownTokens(before.side, plan.prompts);
   const lifetimes = owned.use(await run.begin(known));
   const kept = owned.move();

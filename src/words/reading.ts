@@ -15,7 +15,7 @@ export interface Reading {
   readonly relations: readonly ReadRelation[];
   /** That of the baseline; undefined where the suite asks for none. */
   readonly baseline: ReadRelation | undefined;
-  /** Prompts that broke a requirement, worst first. */
+  /** Prompts that broke a requirement, worst first; without those that a change takes away where the policy lets them. */
   readonly drifted: readonly Drifted[];
   /** Upstream problems that it looks like, most alike first. */
   readonly issues: readonly ReadIssue[];
@@ -59,9 +59,12 @@ export function read(report: Report): Reading {
     }),
   );
   const words = conclusionWords(report);
-  const drifted = driftedOf(relations);
+  const leaving = new Set(report.suite.leaving);
+  const all = driftedOf(relations);
+  const counts = ({ prompt }: Drifted) => report.asked.policy.removed !== 'pass' || !leaving.has(prompt);
+  const drifted = all.filter(counts);
   const reading: Reading = {
-    line: lineOf(words.title, report, drifted),
+    line: lineOf(words.title, report, drifted, all.length - drifted.length),
     words,
     relations,
     baseline: relations.find(({ relation }) => relation.relation === 'baseline'),
@@ -87,26 +90,43 @@ function driftedOf(relations: readonly ReadRelation[]): Drifted[] {
     .sort((a, b) => worstFirst(a.worst, b.worst));
 }
 
-function lineOf(title: string, report: Report, drifted: readonly Drifted[]): string {
+/** @param letOff prompts that broke a requirement and do not count */
+function lineOf(title: string, report: Report, drifted: readonly Drifted[], letOff: number): string {
   const { prompts, texts } = report.work;
   const total = prompts + texts;
   const what = texts === 0 ? 'prompts' : 'prompts and texts';
   const count =
     drifted.length === 0
-      ? agreeing(total, what, report)
-      : `${drifted.length} of ${total} ${what} (${textHash(drifted)})`;
+      ? agreeing(total, what, report, letOff)
+      : `${drifted.length} of ${total} ${what} (${textHash(drifted)})${takenAway(drifted, report)}`;
   const stored = report.context.mode === 'refresh' ? refreshSuffix(report) : '';
   return `${title}: ${count} on ${report.hardwareClass}${stored}`;
 }
 
 /** What was compared with the baseline, where that is not all that the suite has. */
-function agreeing(total: number, what: string, { relations }: Pick<Report, 'relations'>): string {
+function agreeing(total: number, what: string, { relations, suite }: Report, letOff: number): string {
   const baseline = relations.find(({ relation }) => relation === 'baseline');
   const added = new Set(
     baseline?.findings.flatMap(({ prompt, agreement }) => (agreement === 'added' ? [prompt] : [])),
   );
-  if (added.size > 0) return `${total - added.size} of ${total} ${what}, the others are not in the baseline,`;
-  return total === 1 ? '1 prompt' : `${total} ${what}`;
+  const left = suite.leaving.filter((id) => !added.has(id)).length - letOff;
+  const all = total === 1 ? '1 prompt' : `${total} ${what}`;
+  const asides = [
+    ...(left > 0 ? [`${left} of them taken away by this change`] : []),
+    ...(letOff > 0 ? [`${letOff} that this change takes away not counted`] : []),
+    ...(added.size > 0 ? ['the others are not in the baseline'] : []),
+  ];
+  const counted = total - added.size - letOff;
+  return asides.length === 0
+    ? all
+    : `${counted === total ? all : `${counted} of ${total} ${what}`}, ${asides.join(', ')},`;
+}
+
+/** Of those that drifted, how many only the base branch asks so. */
+function takenAway(drifted: readonly Drifted[], { suite }: Report): string {
+  const leaving = new Set(suite.leaving);
+  const count = drifted.filter(({ prompt }) => leaving.has(prompt)).length;
+  return count === 0 ? '' : `, ${count} of them taken away by this change,`;
 }
 
 function textHash(prompts: readonly Drifted[]): string {

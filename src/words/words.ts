@@ -1,6 +1,7 @@
 import type { Provenance } from '../baseline/port.ts';
 import { relationNamed } from '../compare/relations/index.ts';
 import type { Agreement, Decision } from '../compare/types.ts';
+import { isBroken } from '../report/finding.ts';
 import { daysBetween } from '../report/notices.ts';
 import type { BaselineView, Coverage, Report, ReportedRelation } from '../report/schema.ts';
 import { counted, percentUp } from './figures.ts';
@@ -17,16 +18,20 @@ export interface Words {
 
 /** What the words depend on. */
 export type Told = Pick<Report, 'conclusion' | 'relations' | 'accepted' | 'health'> & {
+  readonly suite: Pick<Report['suite'], 'leaving'>;
   readonly context: Pick<Report['context'], 'mode' | 'baseline'>;
 };
 
-export function conclusionWords({ conclusion, relations, context, accepted, health }: Told): Words {
+export function conclusionWords({ conclusion, relations, context, accepted, health, suite }: Told): Words {
   switch (conclusion) {
     case 'reproduced':
       return context.mode === 'check'
         ? {
             title: 'Reproduced',
-            meaning: 'Every compared prompt agrees as the suite requires.',
+            meaning:
+              suite.leaving.length === 0
+                ? 'Every compared prompt agrees as the suite requires.'
+                : 'Every compared prompt that counts agrees as the suite requires.',
             next: 'Nothing to do.',
           }
         : {
@@ -39,7 +44,9 @@ export function conclusionWords({ conclusion, relations, context, accepted, heal
         ? {
             title: 'Drift',
             meaning: driftMeaning(relations),
-            next: 'If it is not meant, look at the changed facts of the environment first. If it is, accept exactly this record in the suite, or refresh the baseline once it is merged.',
+            next: onlyLeavingDiffers(relations, suite.leaving)
+              ? LEAVING_NEXT
+              : 'If it is not meant, look at the changed facts of the environment first. If it is, accept exactly this record in the suite, or refresh the baseline once it is merged.',
           }
         : {
             title: 'Drift (accepted)',
@@ -116,6 +123,15 @@ function acceptedNext(baseline: BaselineView): string {
   return baseline.inCheckout
     ? 'The files of the new baseline lie in the checkout: it counts once they are committed and merged.'
     : 'It is the baseline now: the acceptance can go from the suite.';
+}
+
+const LEAVING_NEXT =
+  'Only prompts that this change takes away or alters show it, and until the merge they count: look at what else the change does. If it is meant, bring the prompts and the drift in two changes, or let the base branch’s `policy: { removed }` decide otherwise.';
+
+function onlyLeavingDiffers(relations: readonly ReportedRelation[], leaving: readonly string[]): boolean {
+  const gone = new Set(leaving);
+  const broken = relations.flatMap(({ findings }) => findings.filter(isBroken));
+  return broken.length > 0 && broken.every(({ prompt }) => gone.has(prompt));
 }
 
 function driftMeaning(relations: readonly ReportedRelation[]): string {
@@ -261,9 +277,9 @@ function provenanceWords(provenance: Provenance, now: string): string {
  * stands in them is of our own making: digests, names of a narrow grammar.
  */
 export function acceptWords(
-  report: Pick<Report, 'conclusion' | 'accepted' | 'acceptable' | 'hardwareClass' | 'context'>,
+  report: Pick<Report, 'conclusion' | 'accepted' | 'acceptable' | 'hardwareClass' | 'context' | 'suite'>,
 ): AcceptWords | undefined {
-  const { conclusion, accepted, acceptable, hardwareClass, context } = report;
+  const { conclusion, accepted, acceptable, hardwareClass, context, suite } = report;
   const { rules, places } = context;
   if (conclusion !== 'drift' || accepted !== null) return undefined;
   // The push is judged by the merged suite: another depth or name gives another record there.
@@ -280,11 +296,13 @@ export function acceptWords(
             '    reason: "why these bits are meant"',
           ],
     intro:
-      acceptable === null
-        ? 'No single record can be accepted: the engine has several outcomes, or the suite lets bits move. Once the change is merged:'
-        : isNamed
-          ? 'The change alters what judges it, and its record will be another one after the merge: merge that apart. Or, once all of it is merged:'
-          : `To accept exactly this record, add to ${places.file} (one more entry, if it has \`accept\` already) and commit:`,
+      suite.leaving.length > 0
+        ? 'The change takes prompts away or alters them, and its record will be another one after the merge: merge that apart. Or, once all of it is merged:'
+        : acceptable === null
+          ? 'No single record can be accepted: the engine has several outcomes, or the suite lets bits move. Once the change is merged:'
+          : isNamed
+            ? 'The change alters what judges it, and its record will be another one after the merge: merge that apart. Or, once all of it is merged:'
+            : `To accept exactly this record, add to ${places.file} (one more entry, if it has \`accept\` already) and commit:`,
     between: 'Or, once it is merged:',
     refresh: 'gh workflow run refresh.yml -f reason="why these bits are to be trusted"',
   };

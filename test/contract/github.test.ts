@@ -28,7 +28,7 @@ async function start(options: Partial<GitHubServerOptions> = {}) {
           'determinism.yml': SUITE,
           'suites/my suite#1.yml': 'b',
           latin1: Buffer.from([0xe9]),
-          large: 'x'.repeat(2 ** 20 + 1),
+          large: 'x'.repeat(2 ** 22 + 1),
         },
       },
     },
@@ -119,7 +119,7 @@ describe('a file at a commit', () => {
 
   for (const [path, says] of [
     ['latin1', /no UTF-8/],
-    ['large', /more than 1048576 bytes/],
+    ['large', /more than 4194304 bytes/],
   ] as const)
     test(`that is ${path} is an error`, async () => {
       await using github = await start();

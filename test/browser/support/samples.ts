@@ -52,7 +52,7 @@ const digest = (letter: string) => letter.repeat(64);
 function base(from: Report, more: Partial<Report>, context: Partial<Report['context']> = {}): Report {
   return {
     ...from,
-    suite: { name: 'smollm2-serving', digest: digest('5'), sampled: ['poem'] },
+    suite: { name: 'smollm2-serving', digest: digest('5'), sampled: ['poem'], leaving: [] },
     hardwareClass: CLASS,
     createdAt: '2026-11-23T10:00:00.000Z',
     outcome: '85b0a817d9120a74eda79b72661aa9b42adf450478289b9844bf8a4b2455193e',

@@ -32,7 +32,7 @@ async function against(
 const told = ({ findings }: RelationResult) =>
   findings.map(({ prompt, kind, agreement }) => `${prompt} ${kind} ${agreement}`);
 const concludes = (result: RelationResult) =>
-  judge([result], 'found', { 'no-baseline': 'fail', incomparable: 'fail' });
+  judge([result], 'found', { 'no-baseline': 'fail', incomparable: 'fail', removed: 'fail' });
 
 /** Each start gives prompt `a` the bits of one mode. */
 const mode = (nats: number): Body => body({ logprobs: [-0.5, -nats] });

@@ -7,8 +7,8 @@ import { result } from '../support/records.ts';
 const STATUSES = ['held', 'broken', 'unmeasured', 'measured'] as const;
 type Status = (typeof STATUSES)[number];
 const STATES: readonly BaselineState[] = ['found', 'incomparable', 'absent', 'not-asked'];
-const STRICT = { 'no-baseline': 'fail', incomparable: 'fail' } as const;
-const LENIENT = { 'no-baseline': 'warn', incomparable: 'warn' } as const;
+const STRICT = { 'no-baseline': 'fail', incomparable: 'fail', removed: 'fail' } as const;
+const LENIENT = { 'no-baseline': 'warn', incomparable: 'warn', removed: 'fail' } as const;
 
 const judged = (
   rerun: Status | undefined,
@@ -84,7 +84,7 @@ describe('conclusion and verdict', () => {
     });
 
   test('each level of the policy counts for its own conclusion only', () => {
-    const policy = { 'no-baseline': 'warn', incomparable: 'fail' } as const;
+    const policy = { 'no-baseline': 'warn', incomparable: 'fail', removed: 'fail' } as const;
     assert.equal(judged('held', 'unmeasured', 'absent', policy).verdict, 'warn');
     assert.equal(judged('held', 'unmeasured', 'incomparable', policy).verdict, 'fail');
   });

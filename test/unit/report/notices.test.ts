@@ -35,7 +35,7 @@ describe('a notice', () => {
   });
 
   test('suspects the hardware where an eager engine on a GPU does not repeat itself', () => {
-    const broken = [{ relation: 'rerun', status: 'broken' }] as const;
+    const broken = [{ relation: 'rerun', status: 'broken', findings: [] }] as const;
     const on = (gpus: number, compiled: boolean): Ground['record'] => ({
       ...RUN.record,
       fingerprint: {
@@ -51,7 +51,7 @@ describe('a notice', () => {
     assert.deepEqual(titles({ relations: broken, record: on(1, true) }), [], 'compilation may choose');
     assert.deepEqual(titles({ relations: broken, record: on(0, false) }), [], 'no GPU');
     assert.deepEqual(
-      titles({ relations: [{ relation: 'restart', status: 'broken' }], record: on(1, false) }),
+      titles({ relations: [{ relation: 'restart', status: 'broken', findings: [] }], record: on(1, false) }),
       [],
       'another process',
     );

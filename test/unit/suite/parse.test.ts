@@ -33,7 +33,12 @@ describe('a suite that is right', () => {
       stop: [],
       stop_token_ids: [],
     });
-    assert.deepEqual(suite.policy, { 'no-baseline': 'fail', incomparable: 'fail', confirm: 2 });
+    assert.deepEqual(suite.policy, {
+      'no-baseline': 'fail',
+      incomparable: 'fail',
+      removed: 'fail',
+      confirm: 2,
+    });
     assert.equal(places.file, 'determinism.yml');
     assert.deepEqual([...places.prompts.keys()], ['capital', 'sky', 'essay']);
     assert.deepEqual(places.prompts.get('sky'), { line: 9, column: 5 });
@@ -151,7 +156,7 @@ const wrong: readonly (readonly [string, string, readonly string[]])[] = [
   [
     'a merge key',
     `${SAMPLE}policy: { <<: { no-baseline: warn } }\n`,
-    ['12:11  `<<` is not a key of `policy`: known are `no-baseline`, `incomparable`, `confirm`'],
+    ['12:11  `<<` is not a key of `policy`: known are `no-baseline`, `incomparable`, `removed`, `confirm`'],
   ],
   [
     'types that are not those of the schema',

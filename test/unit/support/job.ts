@@ -4,6 +4,7 @@ import type { CheckSettings, RefreshSettings } from '../../../src/job/settings.t
 import type { Situation } from '../../../src/job/situation.ts';
 import type { Tools } from '../../../src/job/tools.ts';
 import type { Report } from '../../../src/report/schema.ts';
+import { readAsked } from '../../../src/suite/asked.ts';
 import { parseSuite } from '../../../src/suite/parse.ts';
 import { check } from '../../../src/use-cases/check.ts';
 import { refresh } from '../../../src/use-cases/refresh.ts';
@@ -50,6 +51,8 @@ export class Job {
   /** What was told, one line each; a section by its title. */
   readonly lines: string[] = [];
   readonly abort = new AbortController();
+  /** Texts of the checkout that prompts name. */
+  readonly files = new Map<string, string>();
   /** Files of the base branch at `TIP`. */
   readonly base = new Map<string, string>();
   /** Number of the pull request that brought what is refreshed; an error is thrown. */
@@ -102,11 +105,9 @@ export class Job {
       suiteSchema: SUITE_SCHEMA,
       open: {
         suite: async (path) => {
-          const { suite } = parseSuite(this.suite, path, SUITE_SCHEMA);
-          return loaded(
-            this.suite,
-            suite.prompts.map(({ id, text = '' }) => ({ id, text })),
-          );
+          const { suite, places } = parseSuite(this.suite, path, SUITE_SCHEMA);
+          const asked = await readAsked(suite, async (file) => this.files.get(file) ?? '');
+          return { ...loaded(this.suite, []), places, ...asked };
         },
         store: ({ store: kind }) => {
           this.store.kind = kind;

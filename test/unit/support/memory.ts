@@ -40,9 +40,8 @@ export class MemoryDisk implements Records, Reports {
     return new MemoryRecord(this, folder);
   }
 
-  async missing(folder: string): Promise<string | undefined> {
-    return this.folders.get(folder)?.record === undefined ? 'ENOENT' : undefined;
-  }
+  readonly missing = async (folder: string): Promise<string | undefined> =>
+    this.folders.get(folder)?.record === undefined ? 'ENOENT' : undefined;
 
   async open(folder: string): Promise<OpenedRecord> {
     const record = this.folders.get(folder)?.record;

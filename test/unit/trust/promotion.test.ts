@@ -47,7 +47,7 @@ function decided(change: Partial<Candidate> & { readonly accept?: readonly (type
     stores: 'reasoned',
     suite: {
       accept: [...accept],
-      policy: { 'no-baseline': 'fail', incomparable: 'fail', confirm: 2 },
+      policy: { 'no-baseline': 'fail', incomparable: 'fail', removed: 'fail', confirm: 2 },
     },
     store: 'cache',
     request: { reason: 'a new driver', storeUnchanged: false },

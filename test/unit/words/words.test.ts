@@ -37,6 +37,7 @@ const one = (conclusion: Told['conclusion'], relations: Told['relations'] = []) 
   conclusionWords({
     conclusion,
     relations,
+    suite: { leaving: [] },
     context: { mode: 'check', baseline: { kind: 'not-asked' } },
     accepted: null,
   });
@@ -173,6 +174,7 @@ describe('conclusions', () => {
       conclusionWords({
         conclusion: 'reproduced',
         relations: [],
+        suite: { leaving: [] },
         context: { mode: 'refresh', baseline: { kind: 'not-asked' } },
         accepted: null,
       }).title,
@@ -187,6 +189,7 @@ test('an unhealthy GPU is named with what it shows and what to do', () => {
   });
   const { meaning, next } = conclusionWords({
     ...{ conclusion: 'unhealthy-gpu', relations: [], accepted: null },
+    suite: { leaving: [] },
     context: { mode: 'check', baseline: { kind: 'not-asked' } },
     health: {
       state: 'unhealthy',

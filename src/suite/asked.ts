@@ -1,0 +1,53 @@
+import { UserError } from '../errors.ts';
+import type { LoadedPrompt, LoadedText } from './loaded.ts';
+import type { PromptContent, PromptEntry, Sampling, Suite } from './schema.ts';
+
+/** What a suite asks, its files read in. */
+export interface Asked {
+  readonly prompts: readonly LoadedPrompt[];
+  /** Texts that are scored beside the prompts. */
+  readonly texts: readonly LoadedText[];
+  /** Prompts and texts whose file could not be read, and why. */
+  readonly problems: readonly { readonly id: string; readonly message: string }[];
+}
+
+/** @param readText of a `file`, as the suite names it: what it throws is a problem of that entry, but for a `UserError` */
+export async function readAsked(
+  suite: Pick<Suite, 'prompts' | 'score' | 'sampling'>,
+  readText: (file: string) => Promise<string>,
+): Promise<Asked> {
+  const problems: { id: string; message: string }[] = [];
+  const read = async (entry: Entry): Promise<LoadedText[]> => {
+    try {
+      return [{ id: entry.id, content: await contentOf(entry, readText) }];
+    } catch (error) {
+      if (error instanceof UserError) throw error;
+      problems.push({ id: entry.id, message: error instanceof Error ? error.message : String(error) });
+      return [];
+    }
+  };
+  const prompts: LoadedPrompt[] = [];
+  for (const entry of suite.prompts)
+    for (const loaded of await read(entry))
+      prompts.push({ ...loaded, sampling: { ...suite.sampling, ...defined(entry.sampling) } });
+  const texts: LoadedText[] = [];
+  for (const entry of suite.score) texts.push(...(await read(entry)));
+  return { prompts, texts, problems };
+}
+
+type Entry = Pick<PromptEntry, 'id' | 'text' | 'messages' | 'file'>;
+
+async function contentOf(
+  { id, text, messages, file }: Entry,
+  readText: (file: string) => Promise<string>,
+): Promise<PromptContent> {
+  if (text !== undefined) return { text };
+  if (messages !== undefined) return { messages };
+  if (file === undefined) throw new Error(`\`${id}\` is empty`);
+  return { text: await readText(file) };
+}
+
+/** Without the keys that are not given: spread over others, an undefined would hide theirs. */
+function defined(sampling: PromptEntry['sampling'] = {}): Partial<Sampling> {
+  return Object.fromEntries(Object.entries(sampling).filter(([, value]) => value !== undefined));
+}
