@@ -59,8 +59,9 @@ export function judge(
   for (const result of judged) {
     const one = concluded(result, baseline);
     const level = verdict(one, policy, accepted);
-    // What prompts that leave show is let off; what any other shows as well is not.
-    const weight = result.onlyLeaving && level === 'fail' ? policy.removed : level;
+    // What only prompts that leave show is let off; that there is no baseline is not shown by them.
+    const isShown = one !== 'no-baseline' && one !== 'incomparable';
+    const weight = result.onlyLeaving && isShown && level === 'fail' ? policy.removed : level;
     if (reached.get(one) !== 'fail') reached.set(one, weight);
   }
   // Where nothing was held to a requirement, nothing could have failed.

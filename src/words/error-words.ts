@@ -32,9 +32,9 @@ export const ERROR_WORDS: Readonly<Record<ToldCode, ErrorWords>> = {
     next: 'Correct these lines; docs/suite.md has every key.',
   },
   'prompt-file-invalid': {
-    what: 'A prompt’s `file` is missing, too large, outside the repository or not UTF-8.',
+    what: 'A prompt’s `file` is missing, too large, outside the repository or not UTF-8; on a pull request perhaps on its base branch, whose prompts are measured too.',
     meaning: 'This prompt has no text, so nothing was started.',
-    next: 'Correct the file, or its path, which is relative to the suite.',
+    next: 'Correct the file, or its path, which is relative to the suite, on the branch that the message names.',
   },
   'model-missing': {
     what: 'The folder that `model.path` names holds no model.',
@@ -180,8 +180,9 @@ export const ERROR_WORDS: Readonly<Record<ToldCode, ErrorWords>> = {
     next: 'Use `on: pull_request`.',
   },
   'pull-request-limited': {
-    what: 'A pull request wants what only its base branch may decide: a folder of the runner; from a fork, also image and model.',
-    meaning: 'A proposal must not choose what runs on your machine, so nothing was started.',
+    what: 'A pull request wants what only its base branch may decide: a folder of the runner; from a fork, also image and model; where it moves the suite, also which prompts are taken away.',
+    meaning:
+      'A proposal must not choose what runs on your machine, nor what it is compared by, so no model was loaded.',
     next: 'Merge that first, or bring the change into a branch of the repository.',
   },
   'github-unavailable': {

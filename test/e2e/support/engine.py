@@ -3,7 +3,7 @@
 `engine.args` of the suite hold Python: `on_load` runs as the engine loads and may change `args`, `on_step` at each
 token, `on_pass` at the end of each pass, whose `witness` it may change, `on_close` at the end; VLLM_CPU_CACHE_ON_IMPORT
 of `engine.env` (deflated, in base64) runs first of all. `text`, `logprob`, `prompt_tokens`, `dropped` and `effective` are what it claims,
-`shift` is added to each token that it chooses,
+`shift` is added to each token that it chooses, of prompts that hold `where`,
 `trace` is mixed into the digests of its modules from number `trace_from` on, and `unavailable` tells for a kind of pass
 why there is none.
 """
@@ -105,7 +105,8 @@ class Scripted:
         if kind == "force" and request["observed"]:
             return unpack_ids(request["tokens"])
         steps = request["sampling"]["max_tokens"] if kind in ("generate", "force") else 1
-        shift: int = self._args.get("shift", 0) if kind == "generate" else 0
+        shifted = kind == "generate" and self._args.get("where", "") in str(request["input"])
+        shift: int = self._args.get("shift", 0) if shifted else 0
         return [_token(str(request["input"]), step) + shift for step in range(steps)]
 
     def _observe(

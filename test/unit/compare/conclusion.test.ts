@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type BaselineState, type Conclusion, judge, type Verdict } from '../../../src/compare/conclusion.ts';
+import {
+  type BaselineState,
+  type Conclusion,
+  judge,
+  onlyLeaving,
+  type Verdict,
+} from '../../../src/compare/conclusion.ts';
 import type { RelationResult } from '../../../src/compare/types.ts';
 import { result } from '../support/records.ts';
 
@@ -207,4 +213,47 @@ describe('an accepted drift', () => {
   ] as const)
     test(`hides no \`${conclusion}\`, and does not name the run that fails for it`, () =>
       assert.deepEqual(accepted(other, drift), { conclusion, verdict: 'fail' }));
+});
+
+describe('what prompts alone show that leave', () => {
+  const broken = { ...result('baseline', 'broken'), onlyLeaving: true };
+  const batch = { ...result('batch', 'broken'), onlyLeaving: true };
+  const under = (removed: Verdict, ...results: Parameters<typeof judge>[0]) =>
+    judge([result('rerun', 'held'), ...results], 'found', { ...STRICT, removed });
+
+  for (const [removed, conclusion] of [
+    ['fail', 'drift'],
+    ['warn', 'drift'],
+    ['pass', 'reproduced'],
+  ] as const)
+    test(`counts as the policy says: ${removed}`, () => {
+      assert.deepEqual(under(removed, broken), { conclusion, verdict: removed });
+      assert.deepEqual(judge([broken], 'found', { ...STRICT, removed }), { conclusion, verdict: removed });
+    });
+
+  test('lets nothing else pass, of any relation', () => {
+    for (const removed of ['warn', 'pass'] as const) {
+      for (const status of ['broken', 'unmeasured'] as const)
+        assert.equal(under(removed, batch, result('baseline', status)).verdict, 'fail');
+      assert.equal(under(removed, batch, broken).verdict, removed);
+      assert.equal(under(removed, { ...batch, onlyLeaving: false }, broken).verdict, 'fail');
+      assert.equal(judge([broken], 'absent', { ...STRICT, removed }).verdict, 'fail');
+    }
+  });
+
+  test('is told from what others show too, and from all that there is', () => {
+    const found = (prompt: string, agreement: 'identical' | 'tokens-differ' | 'unmeasured' | 'added') => ({
+      ...{ prompt, agreement },
+      holds: agreement === 'identical' || agreement === 'added',
+    });
+    const leaving = new Set(['gone']);
+    const stays = found('stays', 'identical');
+    for (const agreement of ['tokens-differ', 'unmeasured'] as const) {
+      assert.equal(onlyLeaving([stays, found('gone', agreement)], leaving), true);
+      assert.equal(onlyLeaving([stays, found('gone', agreement)], new Set()), false);
+      assert.equal(onlyLeaving([stays, found('other', agreement), found('gone', agreement)], leaving), false);
+      assert.equal(onlyLeaving([found('stays', 'added'), found('gone', agreement)], leaving), false);
+    }
+    assert.equal(onlyLeaving([stays, found('gone', 'identical')], leaving), false);
+  });
 });

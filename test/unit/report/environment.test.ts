@@ -68,7 +68,7 @@ describe('an argument that follows from the relations', () => {
         rules: { kind: 'checkout' },
         acceptances: [],
         health: undefined,
-        relations: [{ relation: 'baseline', status }],
+        relations: [{ relation: 'baseline', status, findings: [] }],
         replaced: [],
         record: run(WITHOUT, false),
         before: REFRESH,

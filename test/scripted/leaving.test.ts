@@ -1,0 +1,224 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { execa } from 'execa';
+import { type Action, builtAction } from '../e2e/support/action.ts';
+import { reportOf } from '../e2e/support/reports.ts';
+import type { Runner } from '../e2e/support/spawn.ts';
+import { checkout, type SuiteOptions } from '../e2e/support/suites.ts';
+import {
+  annotated,
+  assertConcluded,
+  assertFailed,
+  assertWarned,
+  cached,
+  type Hosted,
+  hosted,
+  type Stepped,
+} from '../e2e/support/trust.ts';
+
+/*
+ * A pull request that makes some prompts compute something else, and takes them away, or asks something else in their
+ * place: whatever it does, they are measured, and count.
+ */
+
+let action: Action;
+before(async () => {
+  action = await builtAction('scripted');
+});
+after(() => action[Symbol.asyncDispose]());
+
+type Prompt = NonNullable<SuiteOptions['prompts']>[number];
+
+const KEPT: Prompt = { id: 'p0', text: 'Short' };
+const TEN: readonly Prompt[] = [
+  KEPT,
+  ...Array.from({ length: 9 }, (_, i) => ({ id: `p${i + 1}`, text: `Question ${i + 1}` })),
+];
+/** The engine computes something else of all but the first. */
+const DRIFT: SuiteOptions = { args: { shift: 1, where: 'Question' } };
+const TAKEN = /Taken away by this change/;
+
+/** A base branch with a baseline of what it asks. */
+async function based(base: SuiteOptions, files: Readonly<Record<string, string>> = {}): Promise<Hosted> {
+  const repository = await hosted(action, { base });
+  Object.assign(repository.base, files);
+  const runner = await checkout();
+  await using _ = runner;
+  for (const [path, text] of Object.entries(files)) await runner.write(path, text);
+  assertConcluded(await repository.refresh({ suite: base, runner }), 'reproduced', 'pass');
+  return repository;
+}
+
+/** Its own report follows from the files that it left. */
+async function assertVerified({ outputs }: Stepped): Promise<void> {
+  const cli = join(action.path, 'dist/cli.js');
+  const told = await execa(process.execPath, [cli, 'verify', outputs['report-path'] ?? ''], {
+    reject: false,
+  });
+  assert.equal(told.exitCode, 0, `${told.stdout}\n${told.stderr}`);
+}
+
+describe('a change that takes nine of ten drifting prompts away', { concurrency: 2 }, () => {
+  test('drifts as it does with them, in its first line, on the suite’s lines and in the summary', async () => {
+    await using repository = await based({ prompts: TEN });
+    const whole = await repository.step({ suite: { ...DRIFT, prompts: TEN } });
+    assertConcluded(whole, 'drift', 'fail');
+    const cut = await repository.step({ suite: { ...DRIFT, prompts: [KEPT] } });
+    assertConcluded(cut, 'drift', 'fail');
+    const line = /Drift: 9 of 10 prompts .*, 9 of them taken away by this change, on /;
+    assert.match(cut.log, line);
+    assert.match(cut.summary.split('\n')[0] ?? '', line);
+    assert.equal(cut.outputs['drift-count'], '9');
+    assertWarned(
+      cut,
+      /Taken away by this change: 9 of the prompts and texts that refs\/heads\/main asks .*: p1, p2/,
+    );
+    assert.match(annotated(cut, 'error').join('\n'), /Drift: prompt p1: /);
+    assert.match(
+      cut.log,
+      /takes away or alters 9 prompts and texts of refs\/heads\/main: p1, .*They are measured too until it is merged: 10 prompts and texts instead of 1\./,
+    );
+    assert.doesNotMatch(cut.log, /^accept:/m, 'no record to accept that would never come again');
+    await assertVerified(cut);
+  });
+
+  test('and passes where they reproduce, with a notice', async () => {
+    await using repository = await based({ prompts: TEN });
+    const honest = await repository.step({ suite: { prompts: [KEPT] } });
+    assertConcluded(honest, 'reproduced', 'pass');
+    assert.match(honest.log, /\nReproduced: 10 prompts, 9 of them taken away by this change, on /);
+    assert.match(honest.log, /::notice .*Taken away by this change/);
+    assert.deepEqual(annotated(honest, 'warning'), []);
+    await assertVerified(honest);
+    // What is merged is compared as it is.
+    assertConcluded(
+      await repository.step({ event: 'push', suite: { prompts: [KEPT] } }),
+      'reproduced',
+      'pass',
+    );
+  });
+
+  for (const [level, conclusion, line] of [
+    ['warn', 'drift', /\nDrift: 9 of 10 prompts .*, 9 of them taken away by this change, on /],
+    ['pass', 'reproduced', /\nReproduced: 1 of 10 prompts, 9 that this change takes away not counted, on /],
+  ] as const)
+    test(`comes to what the base’s policy says, \`${level}\`, and not to what its own says`, async () => {
+      const policy = { removed: level };
+      await using repository = await based({ prompts: TEN });
+      const own = await repository.step({ suite: { ...DRIFT, prompts: [KEPT], policy } });
+      assertConcluded(own, 'drift', 'fail');
+      repository.base['determinism.yml'] = cached({ prompts: TEN, policy });
+      const eased = await repository.step({ suite: { ...DRIFT, prompts: [KEPT], policy } });
+      assertConcluded(eased, conclusion, level);
+      assert.match(eased.log, line);
+      assertWarned(eased, TAKEN, /none of them agrees as the suite requires: p1/);
+      await assertVerified(eased);
+      const all = await repository.step({ suite: { args: { shift: 1 }, prompts: [KEPT], policy } });
+      assertConcluded(all, 'drift', 'fail');
+    });
+});
+
+describe('whatever a change does to a prompt that drifts, it counts:', { concurrency: 2 }, () => {
+  const [FIRST, SECOND] = [KEPT, { id: 'two', text: 'Question' }];
+  const base: SuiteOptions = { prompts: [FIRST, SECOND], maxTokens: 4 };
+  const own: Readonly<Record<string, SuiteOptions>> = {
+    'another text': { prompts: [FIRST, { id: 'two', text: 'Harmless' }] },
+    'another name': { prompts: [FIRST, { id: 'harmless', text: 'Question' }] },
+    'messages in place of a text': {
+      prompts: [FIRST, { id: 'two', messages: [{ role: 'user', content: 'Harmless' }] }],
+    },
+    'one token instead of four': { prompts: [FIRST, { ...SECOND, sampling: { max_tokens: 1 } }] },
+    'one token instead of four, for all': { prompts: [FIRST, SECOND], maxTokens: 1 },
+    'another seed': { prompts: [FIRST, { ...SECOND, sampling: { temperature: 1, seed: 7 } }] },
+    'a text that is scored only': { prompts: [FIRST], score: [SECOND] },
+    'the name of the other': { prompts: [{ id: 'two', text: 'Short' }] },
+    'its name for all': { prompts: [{ id: 'p0', text: 'Harmless' }] },
+  };
+  for (const [what, differs] of Object.entries(own))
+    test(what, async () => {
+      await using repository = await based(base);
+      const outcome = await repository.step({ suite: { ...DRIFT, ...differs } });
+      assertConcluded(outcome, 'drift', 'fail');
+      assert.match(outcome.log, /\nDrift: 1 of \d prompts.*, 1 of them taken away by this change, on /);
+      assertWarned(outcome, TAKEN);
+      const report = await reportOf(outcome);
+      assert.ok(report.suite.leaving.includes('two'));
+      await assertVerified(outcome);
+    });
+
+  test('relations that it cuts', async () => {
+    await using repository = await based(base);
+    const outcome = await repository.step({ suite: { ...DRIFT, prompts: [FIRST], relations: ['rerun'] } });
+    assertConcluded(outcome, 'drift', 'fail');
+  });
+
+  test('a text that was scored, and its bits', async () => {
+    const scored = { ...base, score: [{ id: 'prose', text: 'A dark and stormy night' }] };
+    await using repository = await based(scored);
+    const outcome = await repository.step({ suite: { ...base, args: { trace: 'another' } } });
+    assertConcluded(outcome, 'drift', 'fail');
+    const { relations, suite } = await reportOf(outcome);
+    assert.deepEqual(suite.leaving, ['prose']);
+    const broken = relations.flatMap(({ findings }) => findings.filter(({ holds }) => !holds));
+    assert.ok(broken.some(({ prompt }) => prompt === 'prose'));
+  });
+
+  test('another text in its file, where the suite stays as it is', async () => {
+    const filed = { ...base, prompts: [FIRST, { id: 'two', file: 'prompts/two.txt' }] };
+    await using repository = await based(filed, { 'prompts/two.txt': 'Question' });
+    await using runner = await checkout();
+    await runner.write('prompts/two.txt', 'Question');
+    const honest = await repository.step({ suite: filed, runner });
+    assertConcluded(honest, 'reproduced', 'pass');
+    assert.doesNotMatch(honest.log, TAKEN);
+    await runner.write('prompts/two.txt', 'Harmless');
+    const outcome = await repository.step({ suite: { ...filed, ...DRIFT }, runner });
+    assertConcluded(outcome, 'drift', 'fail');
+    assert.match(outcome.log, /\nDrift: 1 of 3 prompts .*, 1 of them taken away by this change, on /);
+  });
+
+  for (const [what, differs] of [
+    ['still asks it', {}],
+    ['no longer asks it', { prompts: [FIRST] }],
+  ] as const)
+    test(`a file that the base branch itself has lost, where the change ${what}: an error, and no verdict`, async () => {
+      const filed = { ...base, prompts: [FIRST, { id: 'two', file: 'prompts/two.txt' }] };
+      await using repository = await based(filed, { 'prompts/two.txt': 'Question' });
+      delete repository.base['prompts/two.txt'];
+      await using runner = await checkout();
+      await runner.write('prompts/two.txt', 'Question');
+      const outcome = await repository.step({ suite: { ...filed, ...differs }, runner });
+      await assertFailed(repository, repository.stored(), outcome, {
+        code: 'prompt-file-invalid',
+        says: /refs\/heads\/main .* can be read:\n? *.*two: `prompts\/two\.txt` is no file there/s,
+        advises: /Repair the suite or its files on that branch/,
+      });
+    });
+});
+
+describe('a suite that a change moves', { concurrency: 2 }, () => {
+  const moved = async (repository: Hosted, suite: SuiteOptions, runner: Runner) => {
+    await runner.write('other.yml', cached(suite));
+    return await repository.step({ runner, with: { suite: 'other.yml' } });
+  };
+
+  test('is compared where it asks all that the baseline knows', async () => {
+    await using repository = await based({ prompts: TEN });
+    await using runner = await checkout();
+    assertConcluded(await moved(repository, { prompts: TEN }, runner), 'reproduced', 'pass');
+    assertConcluded(await moved(repository, { ...DRIFT, prompts: TEN }, runner), 'drift', 'fail');
+  });
+
+  test('and cuts is refused before a model is loaded', async () => {
+    await using repository = await based({ prompts: TEN });
+    await using runner = await checkout();
+    const outcome = await moved(repository, { ...DRIFT, prompts: [KEPT] }, runner);
+    await assertFailed(repository, repository.stored(), outcome, {
+      code: 'pull-request-limited',
+      says: /has no suite at `other\.yml`.*no longer asks 9 of the baseline’s prompts and texts as they were: p1, p2/,
+      advises: /Keep them as they are until the suite has its new place/,
+    });
+    assert.doesNotMatch(outcome.log, /Engine, lifetime-1/);
+  });
+});
