@@ -2,6 +2,7 @@ import type { Change } from '../fingerprint/diff.ts';
 import { markdown } from '../inert.ts';
 import { isBroken } from '../report/finding.ts';
 import type { Report, ReportedRelation } from '../report/schema.ts';
+import { answerOf } from '../words/answer.ts';
 import { issueList } from '../words/brief.ts';
 import { counted } from '../words/figures.ts';
 import { type Frame, findingWords } from '../words/findings.ts';
@@ -183,6 +184,7 @@ function render(plan: Plan, rung: Rung, max: number): string | undefined {
   const first = rung.strips ? sections.find((part) => hasStrip(part, rung)) : undefined;
   const made: readonly (() => string)[] = [
     () => head,
+    () => markdown(answerOf(report)),
     () => words.meaning,
     () => `**Next:** ${words.next}`,
     () => (left.length === 0 ? '' : cutNote(report, left)),

@@ -1,5 +1,6 @@
 import { excerpt, within } from '../inert.ts';
 import type { Report } from '../report/schema.ts';
+import { answerOf } from '../words/answer.ts';
 import { textHashWords } from '../words/findings.ts';
 import { type Group, isDifferent, isIdentical, kindWords, textOf } from '../words/groups.ts';
 import { issueLines } from '../words/issues.ts';
@@ -63,6 +64,7 @@ function closingLines(report: Report): string[] {
     ...baselineWords(baseline, report.createdAt),
     ...notices.map(({ level, title, message }) => `${level}: ${title}. ${message}`),
     read(report).line,
+    ...[answerOf(report)].filter((line) => line !== ''),
     `${meaning} ${next}`,
     ...issueLines(read(report).issues),
     ...acceptLines(report),

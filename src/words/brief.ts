@@ -1,6 +1,7 @@
 import { CONCLUSIONS, type Conclusion } from '../compare/conclusion.ts';
 import { markdown } from '../inert.ts';
 import type { Report } from '../report/schema.ts';
+import { answerOf } from './answer.ts';
 import { counted } from './figures.ts';
 import { textHashWords } from './findings.ts';
 import { kindWords, textOf } from './groups.ts';
@@ -104,6 +105,7 @@ function several(reports: readonly Report[], whence: Whence, room: Room): readon
 function body(report: Report, { isUnverified }: Whence, room: Room): readonly string[] {
   const { meaning, next } = read(report).words;
   return [
+    markdown(answerOf(report)),
     // What is accepted has its reason in it.
     markdown(meaning, 2500),
     `**Next:** ${next}`,

@@ -39,6 +39,15 @@ export function sizeWords(
   ];
 }
 
+/** The same in three words, for whoever reads one sentence; empty where no scale of rounding is known. */
+export function shortSize(size: ReportedSize | null): string {
+  const rms = size === null ? undefined : finite(size.distance.rmsNats);
+  const floor = size === null || size.floorNats === null ? undefined : finite(size.floorNats);
+  if (rms === undefined || floor === undefined || floor === 0) return '';
+  const ratio = rms / floor;
+  return ratio <= ROUNDING ? 'the size of rounding' : `${times(ratio)} the size of rounding`;
+}
+
 function isLarge(rms: number, floorNats: ReportedSize['floorNats']): boolean {
   const floor = floorNats === null ? undefined : finite(floorNats);
   return floor !== undefined && floor > 0 && rms > LARGE * floor;

@@ -52,6 +52,7 @@ h1 .title,.leg h2 .title{display:block;font-size:clamp(2.4rem,7vw,4rem);letter-s
 .leg h2 .title{font-size:clamp(1.9rem,5vw,2.8rem)}
 h1 .title.tally{font-size:clamp(1.9rem,5vw,2.8rem)}
 h1 .rest,.leg h2 .rest{display:block;font-size:clamp(1.1rem,2.6vw,1.4rem);font-weight:450;margin-top:.55rem;line-height:1.35;letter-spacing:0}
+.answer{font-size:1.2rem;font-weight:600;line-height:1.35;margin:1.1rem 0 0;max-width:44rem}
 .meaning{font-size:1.0625rem;margin:1.1rem 0 0}
 .causes{margin:.9rem 0 0}
 .figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(9.2rem,1fr));gap:1.2rem 1.6rem;margin:2rem 0 0;padding:1.2rem 0;border:solid var(--line);border-width:1px 0}

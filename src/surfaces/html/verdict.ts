@@ -1,4 +1,5 @@
 import type { Report } from '../../report/schema.ts';
+import { answerOf } from '../../words/answer.ts';
 import { counted, finite, nats, times } from '../../words/figures.ts';
 import { firstModule, textOf } from '../../words/groups.ts';
 import { type Drifted, read } from '../../words/reading.ts';
@@ -16,6 +17,7 @@ export function verdictPart(report: Report, { id, heading }: Level): Html {
   const { verdict, context, suite, createdAt, hardwareClass } = report;
   const { line, words: told } = read(report);
   const { title, meaning, next } = told;
+  const answer = answerOf(report);
   // The same words as everywhere; only the title is set larger.
   const rest = line.startsWith(`${title}: `) ? line.slice(title.length + 2) : undefined;
   const words =
@@ -26,6 +28,7 @@ export function verdictPart(report: Report, { id, heading }: Level): Html {
 <p class="eyebrow"><b>${suite.name}</b> <span>${context.run.repository}</span> <span>${hardwareClass}</span> <time datetime="${createdAt}">${createdAt.slice(0, 16).replace('T', ' ')} UTC</time></p>
 <p class="badge"><span aria-hidden="true">${GLYPH[verdict]}</span> The ${context.mode} ${JOB[verdict]}</p>
 ${heading(1, words, id('verdict'))}
+${answer === '' ? undefined : html`<p class="answer">${answer}</p>`}
 <p class="meaning">${prose(meaning)}</p>
 ${causes(report, id)}
 ${figures(report)}

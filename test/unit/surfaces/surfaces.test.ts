@@ -5,6 +5,7 @@ import { annotations } from '../../../src/surfaces/annotations.ts';
 import { outputs } from '../../../src/surfaces/outputs.ts';
 import { summary } from '../../../src/surfaces/summary.ts';
 import { terminalLines } from '../../../src/surfaces/terminal.ts';
+import { answerOf } from '../../../src/words/answer.ts';
 import { read } from '../../../src/words/reading.ts';
 import { HOSTILE } from '../support/hostile.ts';
 import { body, FINGERPRINT, modules, side } from '../support/records.ts';
@@ -477,9 +478,10 @@ describe('the terminal', () => {
     );
     assert.ok(lines.some((line) => /^ {2}capital {2}same tokens, .*\[hash of the text: same\]$/.test(line)));
     const verdict = lines.findIndex((line) => /^Drift: 3 of 3 prompts/.test(line));
-    assert.match(lines[verdict + 1] ?? '', /If it is, accept exactly this record/);
+    assert.equal(lines[verdict + 1], answerOf(DRIFT));
+    assert.match(lines[verdict + 2] ?? '', /If it is, accept exactly this record/);
     assert.equal(lines.filter((line) => line === read(DRIFT).line).length, 1);
-    assert.deepEqual(lines.slice(verdict + 3), [
+    assert.deepEqual(lines.slice(verdict + 4), [
       'accept:',
       `  - record: ${DRIFT.outcome}`,
       `    hardware-class: ${DRIFT.hardwareClass}`,

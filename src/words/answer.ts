@@ -1,0 +1,108 @@
+import type { Change } from '../fingerprint/diff.ts';
+import { excerpt } from '../inert.ts';
+import type { Report } from '../report/schema.ts';
+import { firstModule, seesModules, seesNoModule, textOf } from './groups.ts';
+import { type Drifted, type ReadRelation, read } from './reading.ts';
+import { shortSize } from './sizes.ts';
+
+/** Characters of the sentence that a reader sees first. */
+const MAX_ANSWER = 120;
+const MAX_MODULE = 70;
+const MAX_VALUE = 24;
+
+/**
+ * What changed, where it shows first, how large it is and what it did to the text, in one sentence of at most 120
+ * characters: `Weights changed (model.safetensors): first at layers.15.mlp.down_proj, the size of rounding, no text
+ * changed`. What changed is told as a fact beside the drift, not as its cause. Empty where nothing drifted. Not yet inert.
+ */
+export function answerOf(report: Report): string {
+  const { changes, conclusion } = report;
+  const { baseline, drifted } = read(report);
+  if (conclusion !== 'drift' || baseline === undefined || drifted.length === 0) return '';
+  const place = placeOf(baseline);
+  const size = shortSize(baseline.relation.size);
+  const harm = harmOf(drifted);
+  const [whole, short] = causeOf(changes);
+  const told = [
+    [whole, place, size, harm],
+    [short, place, size, harm],
+    [short, size, harm],
+    [short, harm],
+  ].map(([cause = '', ...rest]) => {
+    const found = rest.filter((part) => part !== '').join(', ');
+    return found === '' ? cause : `${cause}: ${found}`;
+  });
+  return told.find((text) => text.length <= MAX_ANSWER) ?? excerpt(told.at(-1) ?? '', MAX_ANSWER);
+}
+
+/** Of all texts that were traced, the module that differs first. */
+function placeOf({ relation }: ReadRelation): string {
+  const [first] = relation.findings.filter(seesModules).toSorted(firstModule);
+  const name = first?.trace?.first ?? null;
+  if (name !== null) return `first at ${moduleOf(name)}`;
+  return seesNoModule(relation) ? 'no traced module differs' : '';
+}
+
+const moduleOf = (name: string) => excerpt(name.replace(/^model\./, ''), MAX_MODULE);
+
+function harmOf(drifted: readonly Drifted[]): string {
+  const texts = drifted
+    .map(({ broken }) => broken.flatMap(({ group }) => textOf(group) ?? []))
+    .filter((told) => told.length > 0);
+  if (texts.length === 0) return 'no text was compared';
+  const changed = texts.filter((told) => told.includes(false)).length;
+  return changed === 0 ? 'no text changed' : `${changed} of ${texts.length} texts changed`;
+}
+
+/** What changed, with its values and without them. */
+function causeOf(changes: readonly Change[]): readonly [string, string] {
+  if (changes.length === 0) return ['No recorded fact changed', 'No recorded fact changed'];
+  const asked = changes.filter(
+    ({ half, field }) => half === 'declared' && !field.startsWith('engine.effective.'),
+  );
+  // What the engine made of it follows from what was asked, and a label is a name for files that tell more.
+  const causes = asked.length > 0 ? asked : changes;
+  const telling = causes.filter(({ field }) => field !== 'model.label');
+  const named = new Map<string, string>();
+  for (const change of telling.length > 0 ? telling : causes) {
+    const [what, detail] = nameOf(change);
+    if (!named.has(what)) named.set(what, detail);
+  }
+  const [[first, detail] = ['', ''], ...others] = [...named];
+  const rest =
+    others.length === 0 ? '' : others.length === 1 ? ` and ${others[0]?.[0]}` : ` and ${others.length} more`;
+  return [capital(`${first}${rest} changed (${detail})`), capital(`${first}${rest} changed`)];
+}
+
+/** A changed fact in a word or two, and what is worth telling of it. */
+function nameOf({ field, before, after }: Change): readonly [string, string] {
+  const values = `${excerpt(before, MAX_VALUE)} → ${excerpt(after, MAX_VALUE)}`;
+  const file = /^model\.files\.(.+)$/.exec(field)?.[1];
+  if (file !== undefined)
+    return [FILES.find(([pattern]) => pattern.test(file))?.[1] ?? 'model files', excerpt(file, 40)];
+  const setting = /^engine\.(?:requested|effective)\.(.+)$/.exec(field)?.[1];
+  if (setting !== undefined) return [excerpt(setting, 40), values];
+  const known = FIELDS.find(([pattern]) => pattern.test(field))?.[1];
+  return [known ?? excerpt(field.replace(/^(?:libraries|environment)\./, ''), 40), values];
+}
+
+const FILES: readonly (readonly [RegExp, string])[] = [
+  [/\.(?:safetensors|bin|pt|pth|gguf)$/, 'weights'],
+  [/chat_template/, 'chat template'],
+  [/tokenizer|vocab|merges|special_tokens|added_tokens/, 'tokenizer'],
+  [/generation_config/, 'generation config'],
+  [/config\.json$/, 'model config'],
+];
+
+const FIELDS: readonly (readonly [RegExp, string])[] = [
+  [/^model\.revision$/, 'model revision'],
+  [/^model\.label$/, 'model'],
+  [/^image\b/, 'image'],
+  [/^engine\.version$/, 'engine version'],
+  [/^engine\.name$/, 'engine'],
+  [/^driver$/, 'driver'],
+  [/^gpus?\b/, 'GPU'],
+  [/^cpu\b/, 'CPU'],
+];
+
+const capital = (text: string) => `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`;

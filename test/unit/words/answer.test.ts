@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Change } from '../../../src/fingerprint/diff.ts';
+import type { Report, ReportedFinding } from '../../../src/report/schema.ts';
+import { answerOf } from '../../../src/words/answer.ts';
+import { body } from '../support/records.ts';
+import { checkReport, finding, relation } from '../support/reports.ts';
+
+const SAME = await checkReport({ one: body() }, { one: body() });
+const MODULE = 'model.layers.15.mlp.down_proj';
+const trace = (first: string | null) => ({
+  ...{
+    modules: 335,
+    differing: first === null ? 0 : 160,
+    first,
+    firstIndex: 175,
+    onlyLeft: [],
+    onlyRight: [],
+    map: { parts: [], layers: [], omitted: 0 },
+  },
+});
+const declared = (field: string, before: string, after: string): Change => ({
+  ...{ half: 'declared', field, before, after },
+});
+const WEIGHTS = declared(
+  'model.files.model.safetensors',
+  `sha256:${'a'.repeat(64)}`,
+  `sha256:${'b'.repeat(64)}`,
+);
+
+function drifted(
+  changes: readonly Change[],
+  findings: readonly ReportedFinding[],
+  rmsNats: number | null = null,
+): Report {
+  const distance = {
+    ...{ positions: 60, rmsNats: rmsNats ?? 0, largestNats: 0.01, argmaxChanges: 0, crossEntropyNats: 0 },
+    normaliserOnly: false,
+  };
+  const size = rmsNats === null ? null : { distance, floorNats: 0.01, boundNats: null };
+  return {
+    ...SAME,
+    conclusion: 'drift',
+    changes: [...changes],
+    relations: [relation('baseline', 'broken', { findings: [...findings], size })],
+  };
+}
+
+describe('one sentence says', () => {
+  test('what changed, where it shows first, how large it is and that no text did', () =>
+    assert.equal(
+      answerOf(
+        drifted(
+          [WEIGHTS, declared('model.label', 'here', 'there')],
+          [finding('a', { textIdentical: true, trace: trace(MODULE) })],
+          0.011,
+        ),
+      ),
+      'Weights changed (model.safetensors): first at layers.15.mlp.down_proj, the size of rounding, no text changed',
+    ));
+
+  test('the values of a setting, and how many texts changed', () =>
+    assert.equal(
+      answerOf(
+        drifted(
+          [
+            declared('engine.requested.dtype', 'float32', 'bfloat16'),
+            declared('engine.effective.dtype', 'float32', 'bfloat16'),
+          ],
+          [finding('a'), finding('b', { textIdentical: true })],
+          0.4,
+        ),
+      ),
+      'Dtype changed (float32 → bfloat16): 40x the size of rounding, 1 of 2 texts changed',
+    ));
+
+  test('two causes by name, of more how many', () => {
+    const image = declared('image.reference', 'a', 'b');
+    const torch = declared('libraries.torch', '2.8', '2.9');
+    const one = [finding('a', { textIdentical: null })];
+    assert.equal(
+      answerOf(drifted([image, torch], one)),
+      'Image and torch changed (a → b): no text was compared',
+    );
+    assert.match(answerOf(drifted([image, torch, WEIGHTS], one)), /^Image and 2 more changed/);
+  });
+
+  test('that nothing recorded changed, or only on the runner', () => {
+    assert.equal(answerOf(drifted([], [finding('a')])), 'No recorded fact changed: 1 of 1 texts changed');
+    const driver: Change = { half: 'ambient', field: 'driver', before: '550.1', after: '580.2' };
+    assert.match(answerOf(drifted([driver], [finding('a')])), /^Driver changed \(550\.1 → 580\.2\):/);
+  });
+
+  test('that no traced module differs, and no size where there is no scale', () =>
+    assert.equal(
+      answerOf(drifted([WEIGHTS], [finding('a', { modules: 335, textIdentical: true })])),
+      'Weights changed (model.safetensors): no traced module differs, no text changed',
+    ));
+
+  test('nothing of a run that did not drift', () => assert.equal(answerOf(SAME), ''));
+
+  test('no more than 120 characters, whatever names and values there are', () => {
+    const long = 'x'.repeat(500);
+    for (const changes of [[declared(long, long, long)], [declared(`model.files.${long}`, long, long)], []])
+      for (const first of [null, long, MODULE]) {
+        const text = answerOf(drifted(changes, [finding('a', { trace: trace(first) })], 0.4));
+        assert.ok(text.length <= 120 && text.length > 20, text);
+        assert.match(text, /1 of 1 texts changed$/);
+      }
+  });
+});
