@@ -1,9 +1,10 @@
-import type { Change } from '../fingerprint/diff.ts';
 import { excerpt } from '../inert.ts';
 import type { Report } from '../report/schema.ts';
 import { firstModule, seesModules, seesNoModule, textOf } from './groups.ts';
 import { type Drifted, type ReadRelation, read } from './reading.ts';
 import { shortSize } from './sizes.ts';
+
+type Change = Report['changes'][number];
 
 /** Characters of the sentence that a reader sees first. */
 const MAX_ANSWER = 120;
