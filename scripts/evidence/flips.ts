@@ -179,6 +179,7 @@ async function runOnce({ session, plan, fingerprint, lifetime, known, number }: 
     health: { state: 'not-told', reasons: [] },
     lifetimes,
     observations,
+    software: new Map(),
     digest: recordDigest(lifetimes),
     vocabulary: '0'.repeat(64),
   };

@@ -73,8 +73,8 @@ export class RecordWriter implements AsyncDisposable {
 
   /** Puts the folder in its place, over an older one, and opens it. */
   async commit(record: RunRecord): Promise<OpenedRecord> {
-    const { text, passes } = packRecord(record);
-    for (const bytes of passes) await this.#add(bytes);
+    const { text, passes, software } = packRecord(record);
+    for (const bytes of [...passes, ...software]) await this.#add(bytes);
     await this.#write('record.json', Buffer.from(text));
     await this.#guarded(async () => {
       await mkdir(dirname(this.#folder), { recursive: true });

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { EngineSettings, HarnessFingerprint } from '../fingerprint/schema.ts';
+import { EngineSettings, HarnessFingerprint, SoftwareTold } from '../fingerprint/schema.ts';
 import { HealthReading } from '../health/schema.ts';
 import { type PassKind, TensorDigest } from '../record/schema.ts';
 import { FinishReason, Witness } from '../record/witness.ts';
@@ -203,6 +203,8 @@ export const Event = z.discriminatedUnion('event', [
     event: z.literal('lifetime'),
     seconds: z.number(),
     settings: EngineSettings,
+    /** What is installed, and what the engine's processes have loaded. */
+    software: SoftwareTold.optional(),
     /** What the perturbation really changed, in words; null without one. */
     perturbed: z.string().max(1024).nullable(),
   }),

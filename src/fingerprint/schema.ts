@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PARTS, SOFTWARE_LIMITS } from './software.ts';
 
 /**
  * What the numbers may depend on, in two halves. The split answers "whose change is it?": *declared* is what
@@ -87,6 +88,14 @@ export const HarnessFingerprint = z.strictObject({
   kernel: fact,
 });
 export type HarnessFingerprint = z.infer<typeof HarnessFingerprint>;
+
+/** `Software`, as the harness tells it. */
+export const SoftwareTold = z.partialRecord(
+  z.enum(PARTS),
+  z
+    .record(z.string().min(1).max(SOFTWARE_LIMITS.name), z.string().min(1).max(SOFTWARE_LIMITS.version))
+    .refine((list) => Object.keys(list).length <= SOFTWARE_LIMITS.entries, 'has too many names'),
+);
 
 /** The part of an environment that the engine only knows once it has loaded. */
 export const EngineSettings = z.strictObject({

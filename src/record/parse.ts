@@ -1,11 +1,13 @@
 import passSchema from '../../schema/pass.json' with { type: 'json' };
 import recordSchema from '../../schema/record.json' with { type: 'json' };
 import { UserError } from '../errors.ts';
+import type { Software } from '../fingerprint/software.ts';
 import { channelOf, countOf } from './channels.ts';
 import { sha256 } from './digest.ts';
 import { healthOf } from './health.ts';
 import { PASS_KINDS, RECORD_SCHEMA } from './names.ts';
 import type { Given, Observation, Pass, RecordFile, RunRecord } from './schema.ts';
+import { packSoftware, unpackSoftware } from './software.ts';
 import { inPass, packPass, wrongDigest } from './tree.ts';
 import { type Validate, validator } from './validate.ts';
 
@@ -30,17 +32,26 @@ export function parseRecord(text: string, where: string, readPass: ReadFile): Ru
       return inPass(lifetime, pass, given);
     }),
   );
-  const record = { ...head, observations };
+  const software = new Map(
+    head.lifetimes.flatMap((one) =>
+      one.software === undefined
+        ? []
+        : [[one.software, parseSoftware(one.software, where, readPass)] as const],
+    ),
+  );
+  const record = { ...head, observations, software };
   const problem = contradictionBelow(record);
   if (problem !== undefined) throw invalid(where, problem);
   return record;
 }
 
 /** A record as its files hold it. */
-export function packRecord({ observations, ...head }: RunRecord): {
+export function packRecord({ observations, software, ...head }: RunRecord): {
   readonly text: string;
   /** One for each pass; equal ones are one file. */
   readonly passes: readonly Buffer[];
+  /** One for each list of software. */
+  readonly software: readonly Buffer[];
 } {
   const of = Map.groupBy(observations, ({ lifetime, pass }) => `${lifetime}/${pass}`);
   return {
@@ -48,6 +59,7 @@ export function packRecord({ observations, ...head }: RunRecord): {
     passes: head.lifetimes.flatMap(({ lifetime, passes }) =>
       passes.map(({ pass }) => packPass(of.get(`${lifetime}/${pass}`) ?? [])),
     ),
+    software: [...software.values()].map(packSoftware),
   };
 }
 
@@ -65,6 +77,13 @@ function parsePass(digest: string, where: string, place: string, readPass: ReadF
   const given = checked<readonly Given[]>(parsed(bytes.toString('utf8'), whole), ofPassFile, whole);
   read.set(digest, new WeakRef(given));
   return given;
+}
+
+function parseSoftware(digest: string, where: string, readFile: ReadFile): Software {
+  const bytes = readFile(digest);
+  if (sha256(bytes) !== digest)
+    throw invalid(where, `names a list of software whose body ${digest} has other bytes than its name says`);
+  return unpackSoftware(bytes, digest);
 }
 
 /**

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
 import { EngineSettings, Fingerprint } from '../fingerprint/schema.ts';
+import type { Software } from '../fingerprint/software.ts';
 import { RecordedHealth } from '../health/schema.ts';
 import { Sampling } from '../suite/schema.ts';
 import { ARRANGEMENTS, PASS_KINDS, RECORD_SCHEMA } from './names.ts';
@@ -106,6 +107,8 @@ export const Lifetime = z.strictObject({
   settings: EngineSettings,
   /** What `power` changed in the model on purpose; such a record never becomes a baseline. */
   perturbed: z.string().max(1024).nullable(),
+  /** Body that lists what was installed, and what the engine's processes had loaded; absent where nobody looked. */
+  software: Digest.optional(),
   passes: z.array(Pass).min(1),
   /** Over its passes. */
   digest: Digest,
@@ -153,7 +156,9 @@ export const RecordFile = z.strictObject({
 });
 export type RecordFile = z.infer<typeof RecordFile>;
 
-/** A whole record: `record.json`, and what lies in the files of its passes. */
+/** A whole record: `record.json`, and what lies in the files of its passes and its lists of software. */
 export interface RunRecord extends RecordFile {
   observations: Observation[];
+  /** By their digests. */
+  software: ReadonlyMap<string, Software>;
 }

@@ -1,8 +1,10 @@
 import { engines, ownArguments } from '../engine/engines/index.ts';
 import { type Change, diffEnvironments, type Environment } from '../fingerprint/diff.ts';
+import { diffSoftware } from '../fingerprint/software.ts';
 import type { RunRecord } from '../record/schema.ts';
+import { softwareOf } from '../record/software.ts';
 
-type Told = Pick<RunRecord, 'fingerprint' | 'lifetimes'>;
+type Told = Pick<RunRecord, 'fingerprint' | 'lifetimes' | 'software'>;
 
 /** The first lifetime's settings stand for the record: all lifetimes of a run ask for the same. */
 export function environmentOf({ fingerprint, lifetimes }: Told): Environment {
@@ -23,11 +25,27 @@ export function differences(before: Told, after: Told): Differences {
     [...left].filter((name) => right.has(name)).map((name) => `engine.requested.${name}`),
   );
   const all = diffEnvironments(environmentOf(before), environmentOf(after));
+  const told = all.filter(({ field }) => !following.has(field));
+  const isAmbient = ({ half }: Change) => half === 'ambient';
   return {
-    changes: all.filter(({ field }) => !following.has(field)),
+    // What was installed is the repository's doing too; it explains less than what the suite says itself.
+    changes: [
+      ...told.filter((one) => !isAmbient(one)),
+      ...diffSoftware(softwareOf(before), softwareOf(after)).filter((one) => !isTold(one, told)),
+      ...told.filter(isAmbient),
+    ],
     byRelations: all.filter(({ field }) => following.has(field)),
   };
 }
+
+/** Of what computes, the fingerprint knows the version already. */
+const isTold = ({ field, before, after }: Change, told: readonly Change[]) =>
+  told.some(
+    (one) =>
+      one.before === before &&
+      one.after === after &&
+      one.field.replace(/^libraries\./, 'packages.python.') === field,
+  );
 
 /** Arguments that a record's passes decide, and that have just the value which those give: no suite set another. */
 function givenByPasses(record: Told): ReadonlySet<string> {

@@ -27,10 +27,10 @@ export interface Ground {
   readonly baseline: BaselineView;
   readonly proof: Proof | undefined;
   readonly replacedByChange: ReplacedByChange | undefined;
-  readonly record: Pick<RunRecord, 'suite' | 'fingerprint' | 'lifetimes'>;
+  readonly record: Pick<RunRecord, 'suite' | 'fingerprint' | 'lifetimes' | 'software'>;
   readonly relations: readonly Pick<RelationResult, 'relation' | 'status' | 'findings'>[];
   /** The baseline's. */
-  readonly before: Pick<RunRecord, 'suite' | 'fingerprint' | 'lifetimes'> | undefined;
+  readonly before: Pick<RunRecord, 'suite' | 'fingerprint' | 'lifetimes' | 'software'> | undefined;
   readonly warnAfterDays: number;
   readonly rules: Rules;
   readonly acceptances: Derived['acceptances'];

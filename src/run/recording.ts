@@ -1,6 +1,7 @@
 import type { Session } from '../engine/session.ts';
 import { hardwareClass } from '../fingerprint/hardware-class.ts';
 import type { Fingerprint } from '../fingerprint/schema.ts';
+import type { Software } from '../fingerprint/software.ts';
 import type { HealthReading, HealthView, RecordedHealth } from '../health/schema.ts';
 import type { NewRecord } from '../job/tools.ts';
 import { packVocabulary } from '../record/body.ts';
@@ -10,6 +11,7 @@ import { healthOf } from '../record/health.ts';
 import { RECORD_SCHEMA } from '../record/names.ts';
 import type { Health, Lifetime, Observation, RunRecord } from '../record/schema.ts';
 import type { OpenedRecord, Side } from '../record/side.ts';
+import { packSoftware } from '../record/software.ts';
 import { lifetimeDigest, recordDigest } from '../record/tree.ts';
 import { littleEndian } from '../record/words.ts';
 import { VERSION } from '../version.ts';
@@ -29,6 +31,7 @@ export class Recording implements AsyncDisposable {
   readonly #readings: RecordedHealth[] = [];
   readonly #lifetimes: Lifetime[] = [];
   readonly #observations: Observation[] = [];
+  readonly #software = new Map<string, Software>();
   readonly #vocabulary = new Map<number, string>();
   readonly #unnamed = new Set<number>();
 
@@ -64,7 +67,8 @@ export class Recording implements AsyncDisposable {
   ): Promise<void> {
     const { defaults, perturbation } = this.#plan;
     session.send({ command: 'load', args, defaults, perturbation });
-    const { seconds, settings, perturbed } = await session.expect('lifetime');
+    const { seconds, settings, software, perturbed } = await session.expect('lifetime');
+    const listed = software === undefined ? {} : { software: this.#list(software) };
     const done: Lifetime['passes'] = [];
     for (const planned of passes) {
       const ready = readyPass(this.#plan, lifetime, planned, this.#known, this.#unknown);
@@ -78,7 +82,10 @@ export class Recording implements AsyncDisposable {
     const { health } = await session.end();
     if (health !== null) this.note(lifetime, health);
     const digest = lifetimeDigest(done);
-    this.#lifetimes.push({ lifetime, loadSeconds: seconds, settings, perturbed, passes: done, digest });
+    this.#lifetimes.push({
+      ...{ lifetime, loadSeconds: seconds, settings, perturbed, passes: done, digest },
+      ...listed,
+    });
   }
 
   /** What there is until now. */
@@ -95,6 +102,12 @@ export class Recording implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#writer[Symbol.asyncDispose]();
+  }
+
+  #list(software: Software): string {
+    const digest = sha256(packSoftware(software));
+    this.#software.set(digest, software);
+    return digest;
   }
 
   async #addBody(channels: readonly Channel[]): Promise<string> {
@@ -159,6 +172,7 @@ export class Recording implements AsyncDisposable {
       health: this.#health(),
       lifetimes: [...this.#lifetimes],
       observations: [...this.#observations],
+      software: new Map(this.#software),
       digest: recordDigest(this.#lifetimes),
       vocabulary: sha256(packVocabulary(this.#vocabulary)),
     };

@@ -145,8 +145,9 @@ async function opened(
   }
   found.files += 1;
   found.compare(`digests.${name}`, digest, side.sha256);
-  const { observations, vocabulary } = side.record;
-  found.bodies += new Set([...observations.map(({ body }) => body), vocabulary]).size;
+  const { observations, vocabulary, software } = side.record;
+  const bodies = [...observations.map(({ body }) => body), vocabulary, ...software.keys()];
+  found.bodies += new Set(bodies).size;
   for await (const problem of damage(side)) found.add(`${name}.bodies`, 'as its record says', problem);
   return side;
 }

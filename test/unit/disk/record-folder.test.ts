@@ -6,6 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { BASELINE_SCHEMA, type BaselineMeta } from '../../../src/baseline/port.ts';
 import { openRecord, RecordWriter, writeBaselineMeta } from '../../../src/disk/record-folder.ts';
+import { sha256 } from '../../../src/record/digest.ts';
+import { packSoftware } from '../../../src/record/software.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { body, channelsOf, side } from '../support/records.ts';
 import { rejectedBy } from '../support/suites.ts';
@@ -30,6 +32,28 @@ describe('a record that was written', () => {
     assert.deepEqual(opened.record, record);
     for (const [i, bits] of Object.values(bodies).entries())
       assert.deepEqual(await opened.readBody(record.observations[i]?.body ?? ''), channelsOf(bits));
+  });
+
+  test('keeps what was installed as a body, which every lifetime that has the same names', async () => {
+    await using temporary = await temporaryFolder();
+    const folder = join(temporary.path, 'record');
+    const list = { python: { torch: '2.11.0' } };
+    const digest = sha256(packSoftware(list));
+    const both = side({ lifetimes: { a: { 'generate-1': bodies }, b: { 'generate-1': bodies } } }).record;
+    const whole = {
+      ...both,
+      lifetimes: both.lifetimes.map((one) => ({ ...one, software: digest })),
+      software: new Map([[digest, list]]),
+    };
+    {
+      await using writer = await RecordWriter.create(folder);
+      await writer.commit(whole);
+    }
+    assert.deepEqual((await openRecord(folder)).record, whole);
+    await writeFile(join(folder, 'bodies', digest), '{"python":{"torch":"2.12.0"}}');
+    const error = await rejectedBy(openRecord(folder));
+    assert.equal(error.code, 'record-invalid');
+    assert.match(error.message, /list of software whose body .* has other bytes than its name says/);
   });
 
   test('keeps equal bits once', async () => {

@@ -55,6 +55,25 @@ class Growing {
 const base64 = (...ids: readonly number[]) => Buffer.from(Uint32Array.from(ids).buffer).toString('base64');
 
 describe('a record that grows', () => {
+  test('names what was installed in each start, and holds a list once', async () => {
+    const lists = [{ python: { torch: '2.11.0' } }, { python: { torch: '2.11.0' } }, { python: {} }];
+    const growing = new Growing({ software: (start) => lists[start - 1] });
+    await using recording = await growing.begin();
+    for (const name of ['one', 'two', 'three']) await growing.add(recording, name);
+    const { lifetimes, software } = reread((await recording.commit()).record);
+    assert.deepEqual(
+      lifetimes.map((one) => software.get(one.software ?? '')),
+      lists,
+    );
+    assert.equal(software.size, 2);
+  });
+
+  test('breaks off where the harness lists what no image can have', async () => {
+    const growing = new Growing({ software: () => ({ python: { torch: 2 } }) });
+    await using recording = await growing.begin();
+    assert.equal((await rejectedBy(growing.add(recording, 'one'))).code, 'protocol-violation');
+  });
+
   test('is one that can be read again, with all that was planned', async () => {
     const growing = new Growing();
     await using recording = await growing.begin();

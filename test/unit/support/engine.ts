@@ -54,6 +54,8 @@ export interface EngineOptions {
   /** Told by the engine, not by what it was asked. */
   readonly effective?: Readonly<Record<string, string>>;
   readonly fingerprint?: Partial<HarnessFingerprint>;
+  /** What is installed beside it, by the number of the start; without it, nobody looks. */
+  readonly software?: (start: number) => unknown;
   /** What its GPUs say, by the number of the start; without it there are none. */
   readonly health?: (at: HealthReading['at'], start: number) => Partial<HealthReading>;
   /** Called as a start is asked for. */
@@ -125,7 +127,7 @@ export class ScriptedEngine implements Runtime {
 
   async #play(stdin: PassThrough, stdout: PassThrough): Promise<void> {
     const { effective = { dtype: 'bfloat16' }, fingerprint = {}, computes = () => ({}) } = this.#options;
-    const { health = () => ({}) } = this.#options;
+    const { health = () => ({}), software = () => undefined } = this.#options;
     const messages = framesOf(stdin);
     const start = (await messages.next()).value as Start;
     const number = this.starts.push(start);
@@ -153,7 +155,7 @@ export class ScriptedEngine implements Runtime {
           if (computed.error !== undefined) return emit({ event: 'error', ...computed.error });
           const perturbed = perturbation === null ? null : `${perturbation.kind}, as told`;
           const settings = { requested: args, dropped: [], effective };
-          emit({ event: 'lifetime', seconds: 1, settings, perturbed });
+          emit({ event: 'lifetime', seconds: 1, settings, software: software(number), perturbed });
           break;
         }
         case 'pass':

@@ -156,9 +156,10 @@ export function pass(
 
 /** Reads a record as its files hold it, whatever it is worth; a file of a pass lies under the digest that the pass tells. */
 export function reread(record: RunRecord, where = 'record.json'): RunRecord {
-  const { text, passes } = packRecord(record);
+  const { text, passes, software } = packRecord(record);
   const names = record.lifetimes.flatMap((lifetime) => lifetime.passes.map(({ digest }) => digest));
   const files = new Map(names.map((name, at) => [name, passes[at]]));
+  for (const bytes of software) files.set(sha256(bytes), bytes);
   return parseRecord(text, where, (digest) => files.get(digest) ?? Buffer.alloc(0));
 }
 
@@ -295,6 +296,7 @@ export function side({
     source: 'engine',
     health: { state: 'not-told', reasons: [] },
     observations,
+    software: new Map(),
     digest: recordDigest([]),
     // Of all that is in it: two sides with one vocabulary may read it once.
     vocabulary: digestJson([...bodies.keys()].sort()),

@@ -7,6 +7,7 @@ import { writeReport } from '../../../src/disk/report-file.ts';
 import { records, reports } from '../../../src/front/wiring.ts';
 import { sha256 } from '../../../src/record/digest.ts';
 import type { Side } from '../../../src/record/side.ts';
+import { packSoftware } from '../../../src/record/software.ts';
 import { type Evidence, reportDigest, reportPathOf } from '../../../src/report/make.ts';
 import type { Report } from '../../../src/report/schema.ts';
 import { verify } from '../../../src/use-cases/verify.ts';
@@ -106,6 +107,29 @@ describe('an honest report agrees', () => {
       assert.equal(found.checked.relations, 2);
       assert.match(found.lines.at(-1) ?? '', /^The report agrees/);
     });
+
+  test('of other packages, which it looks up in both records', async () => {
+    const withPackage = (of: Side, version: string): Side => {
+      const list = { python: { xgrammar: version } };
+      const software = sha256(packSoftware(list));
+      const { record } = of;
+      const lifetimes = record.lifetimes.map((one) => ({ ...one, software }));
+      return { ...of, record: { ...record, lifetimes, software: new Map([[software, list]]) } };
+    };
+    await using left = await ran(withPackage(RUN, '0.1.21'), withPackage(TRUSTED, '0.1.20'));
+    assert.deepEqual((await check(left)).disagreements, []);
+    await forge(left, (report) => {
+      assert.deepEqual(
+        report.changes.map(({ field, before, after }) => [field, before, after]),
+        [['packages.python.xgrammar', '0.1.20', '0.1.21']],
+      );
+      return { ...report, changes: [] };
+    });
+    assert.deepEqual(pathsOf(await check(left)), ['changes[0]']);
+    const name = sha256(packSoftware({ python: { xgrammar: '0.1.21' } }));
+    await flipBit(join(left.record, 'bodies', name), 5);
+    assert.ok(pathsOf(await check(left)).includes('digests.record'));
+  });
 
   test('of a refresh, whose record is the new baseline', async () => {
     const now = { 'lifetime-1': lifetime(NOW, '3') };

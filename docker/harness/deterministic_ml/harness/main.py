@@ -19,6 +19,7 @@ from .fetch import fetch_model
 from .fingerprint import Facts, fingerprint
 from .health import Reading, Watch
 from .lifeline import DONE, FAILED, STOPPED, Lifeline, activity
+from .software import Software
 
 PROTOCOL = 2
 PASS_KINDS = ("generate", "force", "score", "trace")
@@ -53,12 +54,13 @@ def _run_engine(task: dict[str, Any], channel: Channel, scratch: Path) -> Readin
     """@return the health of the GPUs once the engine has ended"""
     engine = engines.find(task["engine"])
     watch = Watch()
+    software = Software()
     _say_what_is_here(engine, task, channel, watch)
 
     running = None
     while (command := channel.next_command())["command"] != "end":
         if command["command"] == "load" and running is None:
-            running = _load(engine, task["model"], command, scratch, channel)
+            running = _load(engine, task["model"], command, scratch, software, channel)
         elif command["command"] == "pass" and running is not None:
             _run_pass(running, command, channel)
         elif command["command"] == "vocabulary" and running is not None:
@@ -88,7 +90,9 @@ def _say_what_is_here(engine: engines.Module, task: dict[str, Any], channel: Cha
     )
 
 
-def _load(engine: engines.Module, model: str, command: Command, scratch: Path, channel: Channel) -> engines.Running:
+def _load(
+    engine: engines.Module, model: str, command: Command, scratch: Path, software: Software, channel: Channel
+) -> engines.Running:
     began = time.monotonic()
     loaded = threading.Event()
     threading.Thread(target=_signs_of_life, args=(channel, loaded), name="signs of life", daemon=True).start()
@@ -99,6 +103,7 @@ def _load(engine: engines.Module, model: str, command: Command, scratch: Path, c
     channel.emit(
         "lifetime",
         seconds=time.monotonic() - began,
+        software=software.told(),
         settings={"requested": command["args"], "dropped": running.dropped, "effective": running.effective},
         perturbed=running.perturbed,
     )

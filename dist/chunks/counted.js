@@ -1,1 +1,0 @@
-const counted=(count,one)=>`${count} ${one}${count===1?``:`s`}`;export{counted as t};
