@@ -1,4 +1,4 @@
-import{n as __exportAll}from"./rolldown-runtime.js";import{A as isDifferent,B as findingWords,C as relationLines,F as seesNoModule,H as textHashWords,I as textOf,J as times,K as finite,O as byKind,P as seesModules,R as worstFirst,S as coverageWords,T as NO_VERDICT,U as tieWords,V as frameOf,W as traceWords,_ as agreementName,b as baselineWords,d as mergedLine,g as acceptWords,j as isIdentical,k as firstModule,l as worstVerdict,m as read,q as nats,v as agreementWords,w as isBroken,z as OUTSIDE_MODULES}from"./brief.js";import{d as cellEnd,s as relationNamed}from"./software.js";import{t as excerpt}from"./inert.js";import{i as counted}from"./software2.js";import{t as AGREEMENTS}from"./schema2.js";
+import{n as __exportAll}from"./rolldown-runtime.js";import{A as firstModule,B as OUTSIDE_MODULES,C as coverageWords,F as seesModules,G as traceWords,H as frameOf,I as seesNoModule,J as nats,L as textOf,M as isIdentical,O as isBroken,T as NO_VERDICT,U as textHashWords,V as findingWords,W as tieWords,Y as times,_ as acceptWords,d as mergedLine,h as read,j as isDifferent,k as byKind,l as worstVerdict,m as answerOf,q as finite,v as agreementName,w as relationLines,x as baselineWords,y as agreementWords,z as worstFirst}from"./brief.js";import{o as relationNamed,u as cellEnd}from"./software.js";import{t as excerpt}from"./inert.js";import{i as counted}from"./software2.js";import{t as AGREEMENTS}from"./schema2.js";
 /*! *****************************************************************************
 Copyright (c) Microsoft Corporation.
 
@@ -112,10 +112,11 @@ ${kinds.map(finding=>kindLine(finding,frame,isClose))}${isClose&&isWorst?closest
 ${heading(2,`Relations`,id(`relations-h`))}
 <ul class="relations">${read(report).relations.map(relation=>relationPart(relation,report))}</ul>
 </section>`}function relationPart({relation,groups,sizes:told},report){let{requirement,status,evidence}=relation,{glyph,className}=STATUS[status],sizes=new Set(told),lines=relationLines(relation,report).filter(line=>!sizes.has(line)),counts=countsOf(groups);return html`<li><p class="head"><span class="glyph ${className}" aria-hidden="true">${glyph}</span> <b>${relation.relation}</b> <span class="came ${className}">${status}</span> <span class="quiet">requires ${requirement}</span></p>
-${counts===``?void 0:html`<p>${counts}</p>`}<p class="quiet">Proof: ${prose(evidence)}</p>${lines.map(line=>html`<p>${prose(line)}</p>`)}</li>`}function countsOf(groups){let counts=/* @__PURE__ */ new Map;for(let{worst}of groups)counts.set(worst.agreement,(counts.get(worst.agreement)??0)+1);return AGREEMENTS.flatMap(agreement=>{let count=counts.get(agreement);return count===void 0?[]:[`${count} ${agreementName(agreement)}`]}).join(`, `)}const GLYPH={pass:`✓`,warn:`!`,fail:`✕`},JOB={pass:`passes`,warn:`warns`,fail:`fails`};function verdictPart(report,{id,heading}){let{verdict,context,suite,createdAt,hardwareClass}=report,{line,words:told}=read(report),{title,meaning,next}=told,rest=line.startsWith(`${title}: `)?line.slice(title.length+2):void 0,words=rest===void 0?html`${line}`:html`<span class="title">${title}<span class="vh">: </span></span> <span class="rest">${rest}</span>`;return html`<header class="verdict v-${verdict}">
+${counts===``?void 0:html`<p>${counts}</p>`}<p class="quiet">Proof: ${prose(evidence)}</p>${lines.map(line=>html`<p>${prose(line)}</p>`)}</li>`}function countsOf(groups){let counts=/* @__PURE__ */ new Map;for(let{worst}of groups)counts.set(worst.agreement,(counts.get(worst.agreement)??0)+1);return AGREEMENTS.flatMap(agreement=>{let count=counts.get(agreement);return count===void 0?[]:[`${count} ${agreementName(agreement)}`]}).join(`, `)}const GLYPH={pass:`✓`,warn:`!`,fail:`✕`},JOB={pass:`passes`,warn:`warns`,fail:`fails`};function verdictPart(report,{id,heading}){let{verdict,context,suite,createdAt,hardwareClass}=report,{line,words:told}=read(report),{title,meaning,next}=told,answer=answerOf(report),rest=line.startsWith(`${title}: `)?line.slice(title.length+2):void 0,words=rest===void 0?html`${line}`:html`<span class="title">${title}<span class="vh">: </span></span> <span class="rest">${rest}</span>`;return html`<header class="verdict v-${verdict}">
 <p class="eyebrow"><b>${suite.name}</b> <span>${context.run.repository}</span> <span>${hardwareClass}</span> <time datetime="${createdAt}">${createdAt.slice(0,16).replace(`T`,` `)} UTC</time></p>
 <p class="badge"><span aria-hidden="true">${GLYPH[verdict]}</span> The ${context.mode} ${JOB[verdict]}</p>
 ${heading(1,words,id(`verdict`))}
+${answer===``?void 0:html`<p class="answer">${answer}</p>`}
 <p class="meaning">${prose(meaning)}</p>
 ${causes(report,id)}
 ${figures(report)}
@@ -190,6 +191,7 @@ h1 .title,.leg h2 .title{display:block;font-size:clamp(2.4rem,7vw,4rem);letter-s
 .leg h2 .title{font-size:clamp(1.9rem,5vw,2.8rem)}
 h1 .title.tally{font-size:clamp(1.9rem,5vw,2.8rem)}
 h1 .rest,.leg h2 .rest{display:block;font-size:clamp(1.1rem,2.6vw,1.4rem);font-weight:450;margin-top:.55rem;line-height:1.35;letter-spacing:0}
+.answer{font-size:1.2rem;font-weight:600;line-height:1.35;margin:1.1rem 0 0;max-width:44rem}
 .meaning{font-size:1.0625rem;margin:1.1rem 0 0}
 .causes{margin:.9rem 0 0}
 .figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(9.2rem,1fr));gap:1.2rem 1.6rem;margin:2rem 0 0;padding:1.2rem 0;border:solid var(--line);border-width:1px 0}

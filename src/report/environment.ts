@@ -1,6 +1,6 @@
 import { engines, ownArguments } from '../engine/engines/index.ts';
 import { type Change, diffEnvironments, type Environment } from '../fingerprint/diff.ts';
-import { diffSoftware } from '../fingerprint/software.ts';
+import { diffSoftware } from '../fingerprint/software-diff.ts';
 import type { RunRecord } from '../record/schema.ts';
 import { softwareOf } from '../record/software.ts';
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { SoftwareTold } from '../../../src/fingerprint/schema.ts';
-import { diffSoftware, type Software } from '../../../src/fingerprint/software.ts';
+import type { Software } from '../../../src/fingerprint/software.ts';
+import { diffSoftware } from '../../../src/fingerprint/software-diff.ts';
 import { packSoftware, unpackSoftware } from '../../../src/record/software.ts';
 import { thrownBy } from '../support/suites.ts';
 
