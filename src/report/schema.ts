@@ -220,6 +220,8 @@ const Rules = z.discriminatedUnion('kind', [
     path: text,
     /** The base branch has no suite there, or none that can be read: then the strict defaults judge. */
     missing: z.boolean(),
+    /** Prompts and texts that it asks; null where it is missing. */
+    asks: count.nullable(),
     /** How the change's own suite differs from it. */
     changes: z.array(SuiteChange).max(MAX_FACTS),
   }),

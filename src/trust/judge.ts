@@ -60,6 +60,7 @@ export async function loadRuled(
       sha,
       path: loaded.places.file,
       missing: found === undefined,
+      asks: found === undefined ? null : found.prompts.length + found.score.length,
       changes: found === undefined ? [] : changesOf(found, loaded.suite),
     },
   };

@@ -98,35 +98,30 @@ function lineOf(title: string, report: Report, drifted: readonly Drifted[], letO
   const count =
     drifted.length === 0
       ? agreeing(total, what, report, letOff)
-      : `${drifted.length} of ${total} ${what} (${textHash(drifted)})${takenAway(drifted, report)}`;
+      : [`${drifted.length} of ${total} ${what} (${textHash(drifted)})`];
+  const told = [...count, ...kept(report)].join(', ');
   const stored = report.context.mode === 'refresh' ? refreshSuffix(report) : '';
-  return `${title}: ${count} on ${report.hardwareClass}${stored}`;
+  return `${title}: ${told}${told.includes(', ') ? ',' : ''} on ${report.hardwareClass}${stored}`;
 }
 
 /** What was compared with the baseline, where that is not all that the suite has. */
-function agreeing(total: number, what: string, { relations, suite }: Report, letOff: number): string {
+function agreeing(total: number, what: string, { relations }: Report, letOff: number): string[] {
   const baseline = relations.find(({ relation }) => relation === 'baseline');
   const added = new Set(
     baseline?.findings.flatMap(({ prompt, agreement }) => (agreement === 'added' ? [prompt] : [])),
   );
-  const left = suite.leaving.filter((id) => !added.has(id)).length - letOff;
-  const all = total === 1 ? '1 prompt' : `${total} ${what}`;
-  const asides = [
-    ...(left > 0 ? [`${left} of them taken away by this change`] : []),
+  const counted = total - added.size - letOff;
+  return [
+    counted < total ? `${counted} of ${total} ${what}` : total === 1 ? '1 prompt' : `${total} ${what}`,
     ...(letOff > 0 ? [`${letOff} that this change takes away not counted`] : []),
     ...(added.size > 0 ? ['the others are not in the baseline'] : []),
   ];
-  const counted = total - added.size - letOff;
-  return asides.length === 0
-    ? all
-    : `${counted === total ? all : `${counted} of ${total} ${what}`}, ${asides.join(', ')},`;
 }
 
-/** Of those that drifted, how many only the base branch asks so. */
-function takenAway(drifted: readonly Drifted[], { suite }: Report): string {
-  const leaving = new Set(suite.leaving);
-  const count = drifted.filter(({ prompt }) => leaving.has(prompt)).length;
-  return count === 0 ? '' : `, ${count} of them taken away by this change,`;
+/** Of what the base branch's suite asks, how much the change asks too, where that is not all. */
+function kept({ suite, context: { rules } }: Report): string[] {
+  if (rules.kind !== 'base' || rules.asks === null || suite.leaving.length === 0) return [];
+  return [`${rules.asks - suite.leaving.length} of ${rules.asks} kept by this change`];
 }
 
 function textHash(prompts: readonly Drifted[]): string {

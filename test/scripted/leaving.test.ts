@@ -66,7 +66,7 @@ describe('a change that takes nine of ten drifting prompts away', { concurrency:
     assertConcluded(whole, 'drift', 'fail');
     const cut = await repository.step({ suite: { ...DRIFT, prompts: [KEPT] } });
     assertConcluded(cut, 'drift', 'fail');
-    const line = /Drift: 9 of 10 prompts .*, 9 of them taken away by this change, on /;
+    const line = /Drift: 9 of 10 prompts .*, 1 of 10 kept by this change, on /;
     assert.match(cut.log, line);
     assert.match(cut.summary.split('\n')[0] ?? '', line);
     assert.equal(cut.outputs['drift-count'], '9');
@@ -87,7 +87,7 @@ describe('a change that takes nine of ten drifting prompts away', { concurrency:
     await using repository = await based({ prompts: TEN });
     const honest = await repository.step({ suite: { prompts: [KEPT] } });
     assertConcluded(honest, 'reproduced', 'pass');
-    assert.match(honest.log, /\nReproduced: 10 prompts, 9 of them taken away by this change, on /);
+    assert.match(honest.log, /\nReproduced: 10 prompts, 1 of 10 kept by this change, on /);
     assert.match(honest.log, /::notice .*Taken away by this change/);
     assert.deepEqual(annotated(honest, 'warning'), []);
     await assertVerified(honest);
@@ -100,8 +100,12 @@ describe('a change that takes nine of ten drifting prompts away', { concurrency:
   });
 
   for (const [level, conclusion, line] of [
-    ['warn', 'drift', /\nDrift: 9 of 10 prompts .*, 9 of them taken away by this change, on /],
-    ['pass', 'reproduced', /\nReproduced: 1 of 10 prompts, 9 that this change takes away not counted, on /],
+    ['warn', 'drift', /\nDrift: 9 of 10 prompts .*, 1 of 10 kept by this change, on /],
+    [
+      'pass',
+      'reproduced',
+      /\nReproduced: 1 of 10 prompts, 9 that this change takes away not counted, 1 of 10 kept by this change, on /,
+    ],
   ] as const)
     test(`comes to what the base’s policy says, \`${level}\`, and not to what its own says`, async () => {
       const policy = { removed: level };
@@ -140,7 +144,7 @@ describe('whatever a change does to a prompt that drifts, it counts:', { concurr
       await using repository = await based(base);
       const outcome = await repository.step({ suite: { ...DRIFT, ...differs } });
       assertConcluded(outcome, 'drift', 'fail');
-      assert.match(outcome.log, /\nDrift: 1 of \d prompts.*, 1 of them taken away by this change, on /);
+      assert.match(outcome.log, /\nDrift: 1 of \d prompts.*, [01] of 2 kept by this change, on /);
       assertWarned(outcome, TAKEN);
       const report = await reportOf(outcome);
       assert.ok(report.suite.leaving.includes('two'));
@@ -175,7 +179,7 @@ describe('whatever a change does to a prompt that drifts, it counts:', { concurr
     await runner.write('prompts/two.txt', 'Harmless');
     const outcome = await repository.step({ suite: { ...filed, ...DRIFT }, runner });
     assertConcluded(outcome, 'drift', 'fail');
-    assert.match(outcome.log, /\nDrift: 1 of 3 prompts .*, 1 of them taken away by this change, on /);
+    assert.match(outcome.log, /\nDrift: 1 of 3 prompts .*, 1 of 2 kept by this change, on /);
   });
 
   for (const [what, differs] of [

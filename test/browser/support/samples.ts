@@ -374,6 +374,7 @@ export function driftReport(): Report {
         sha: 'ab12'.repeat(10),
         path: 'determinism.yml',
         missing: false,
+        asks: 3,
         changes: [
           {
             field: 'runtime.image',

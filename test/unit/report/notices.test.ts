@@ -97,6 +97,7 @@ describe('a notice', () => {
       sha: 'c0ffee',
       path: 'determinism.yml',
       missing: false,
+      asks: 3,
     } as const;
     const change = (field: string, inForce: boolean) => ({ field, before: 'fail', after: 'warn', inForce });
     assert.deepEqual(titles({ rules: { ...base, changes: [change('engine.args.dtype', true)] } }), []);
@@ -131,7 +132,7 @@ describe('a notice', () => {
   test('tells of a change that chooses hardware without a baseline', () => {
     const rules = {
       kind: 'base',
-      ...{ ref: 'refs/heads/main', sha: 'c0ffee', path: 'determinism.yml', missing: false },
+      ...{ ref: 'refs/heads/main', sha: 'c0ffee', path: 'determinism.yml', missing: false, asks: 3 },
       changes: [{ field: 'runtime.gpus', before: '1', after: '8', inForce: true }],
     } as const;
     assert.deepEqual(titles({ rules }), []);

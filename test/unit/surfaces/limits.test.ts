@@ -99,7 +99,7 @@ function hostile(text: string, more: Partial<Report> = {}): Report {
         { level: 'notice', title: text, message: text },
       ],
       rules: {
-        ...{ kind: 'base', ref: text, sha: text, path: text, missing: false },
+        ...{ kind: 'base', ref: text, sha: text, path: text, missing: false, asks: 3 },
         changes: [{ field: text, before: text, after: text, inForce: true }],
       },
       baseline: {
@@ -268,7 +268,7 @@ describe('the job summary', () => {
       ...drifted(prompts(2_600), {
         notices: notices(120, 'notice'),
         rules: {
-          ...{ kind: 'base', ref: 'main', sha: 'a', path: 's.yml', missing: false },
+          ...{ kind: 'base', ref: 'main', sha: 'a', path: 's.yml', missing: false, asks: 3 },
           changes: [{ ...change, inForce: true }],
         },
       }),

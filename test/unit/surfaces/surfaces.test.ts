@@ -588,6 +588,7 @@ describe('hostile text in every field', () => {
             sha: text,
             path: text,
             missing: true,
+            asks: null,
             changes: [{ field: text, before: text, after: text, inForce: false }],
           },
           baseline: {

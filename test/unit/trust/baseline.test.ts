@@ -231,7 +231,15 @@ describe('a baseline in files that a change brings', () => {
   const FILES = SUITE.concat('baseline: { store: files, path: baselines/ }\n');
   const PLACE = `baselines/suite/${CLASS}/baseline.json`;
   const JUDGED: Rules = {
-    ...{ kind: 'base', ref: 'refs/heads/main', sha: TIP, path: 'suite.yml', missing: false, changes: [] },
+    ...{
+      kind: 'base',
+      ref: 'refs/heads/main',
+      sha: TIP,
+      path: 'suite.yml',
+      missing: false,
+      asks: 3,
+      changes: [],
+    },
   };
 
   /** @param base text of the base branch's `baseline.json`; undefined where it has none */

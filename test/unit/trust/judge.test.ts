@@ -253,7 +253,7 @@ describe('what a stranger sent', () => {
       {
         own: FOR_STRANGERS.replace('b2b2', 'c3c3')
           .replace('acme/model', 'evil/model')
-          .replace('{ name: vllm }', '{ name: vllm, env: { A: "1" } }'),
+          .replace('{ name: vllm }', '{ name: vllm, env: { VLLM_BATCH_INVARIANT: "1" } }'),
       },
       /changes `runtime` and `model` and `engine`/,
     ],
