@@ -94,6 +94,9 @@ export function createFilesStore(options: FilesStoreOptions): BaselineStore {
       }
     },
 
+    // Whoever took one away had it merged; a change that does so is seen by its base branch.
+    remembers: async () => ({ kind: 'never' }),
+
     assertWritable() {
       // A checkout that cannot be written to is told by the system, in the place where it matters.
     },

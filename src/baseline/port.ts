@@ -119,6 +119,31 @@ export interface CacheListing {
   >;
 }
 
+/** What the repository remembers of a name: on which branches runs left their mark. */
+export interface Marks {
+  /** @throws UserError `github-unavailable` when GitHub did not answer */
+  marks(
+    name: string,
+  ): Promise<
+    | { readonly kind: 'listed'; readonly marks: readonly Mark[] }
+    | { readonly kind: 'denied'; readonly why: string; readonly remedy: string }
+  >;
+}
+
+export interface Mark {
+  /** That its run was of, in this very repository. */
+  readonly branch: string;
+  readonly createdAt: string;
+}
+
+/** Whether there ever was a baseline, by what no pull request can write or push out. */
+export type Memory =
+  | { readonly kind: 'never' }
+  /** `what` is a sentence. */
+  | { readonly kind: 'once'; readonly what: string }
+  /** `why` is a sentence, and `remedy` another. */
+  | { readonly kind: 'unknown'; readonly why: string; readonly remedy: string };
+
 export type Lookup =
   | FoundBaseline
   | {
@@ -149,6 +174,7 @@ export interface StoreOptions {
   readonly tempFolder: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly listing: CacheListing;
+  readonly marks: Marks;
   /** Of the default and the base branch, e.g. `refs/heads/main`; empty where they are unknown. */
   readonly trustedRefs: readonly string[];
   /** `GITHUB_REF` of this run. */
@@ -172,6 +198,8 @@ export interface BaselineStore {
   find(query: BaselineQuery): Promise<Lookup>;
   /** Hardware classes that have a baseline of the suite, sorted. @throws UserError `store-unavailable` */
   classes(suite: string): Promise<readonly string[]>;
+  /** Whether it ever had one for this. Asked where it has none, and a policy would let that pass. */
+  remembers(query: BaselineQuery): Promise<Memory>;
   /** Before an engine is started for nothing. @throws UserError `store-refused` where this run may not store */
   assertWritable(): void;
   /**

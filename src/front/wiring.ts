@@ -109,7 +109,7 @@ function openStore(
     ...(base === undefined ? [] : [base]),
   ]);
   return kind.open({
-    ...{ path, workspace, tempFolder, environment, listing, ownRef, signal },
+    ...{ path, workspace, tempFolder, environment, listing, marks: listing, ownRef, signal },
     trustedRefs: [...trustedRefs],
     log: (line) => console.info(line),
   });

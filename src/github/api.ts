@@ -1,7 +1,7 @@
 import { buffer } from 'node:stream/consumers';
 import { ReadableStream } from 'node:stream/web';
 import { z } from 'zod';
-import type { CacheListing, ListedEntry } from '../baseline/port.ts';
+import type { CacheListing, ListedEntry, Mark, Marks } from '../baseline/port.ts';
 import { UserError } from '../errors.ts';
 import { logLine } from '../inert.ts';
 import { type Answer, type GitHubApiOptions, type Octokit, openClient, PER_PAGE } from './client.ts';
@@ -9,7 +9,7 @@ import type { GitHubReader } from './port.ts';
 import { Strange } from './transport.ts';
 
 /** What this action asks GitHub's REST API. It only reads. */
-export interface GitHubApi extends CacheListing, GitHubReader {}
+export interface GitHubApi extends CacheListing, Marks, GitHubReader {}
 
 export type { GitHubApiOptions } from './client.ts';
 
@@ -71,6 +71,18 @@ export function githubApi(options: GitHubApiOptions): GitHubApi {
             kind: 'denied',
             why: `GitHub does not tell this job on which branches the cache entries lie (${answer.why}).`,
             remedy: `Give the job, beside the permissions that it has, ${MAY_LIST}`,
+          };
+    },
+
+    async marks(name) {
+      const remedy = `Give the action the job's token, ${MAY_LIST}`;
+      const what = `the artifacts called ${logLine(name, 300)}`;
+      const answer = await ask(what, (octokit, inTime) => allMarks(octokit, name, inTime));
+      return answer.kind === 'answered'
+        ? { kind: 'listed', marks: answer.value }
+        : {
+            ...{ kind: 'denied', remedy },
+            why: `GitHub does not tell this job whether there ever was a baseline (${answer.why}).`,
           };
     },
 
@@ -143,6 +155,26 @@ export function githubApi(options: GitHubApiOptions): GitHubApi {
     );
   }
 
+  /** Newest first. An expired one is listed too. */
+  async function allMarks(octokit: Octokit, name: string, inTime: AbortSignal): Promise<readonly Mark[]> {
+    const marks: Mark[] = [];
+    for (let page = 1; page <= MAX_PAGES; page++) {
+      const { data } = await octokit.rest.actions.listArtifactsForRepo({
+        ...{ owner, repo, name, per_page: PER_PAGE, page },
+        request: { signal: inTime },
+      });
+      const { artifacts } = Artifacts.parse(data);
+      // A fork may call its branch as it likes.
+      for (const { created_at, workflow_run: run } of artifacts)
+        if (run?.head_branch && run.repository_id === run.head_repository_id)
+          marks.push({ branch: run.head_branch, createdAt: created_at ?? '' });
+      if (artifacts.length < PER_PAGE) return marks;
+    }
+    throw new Strange(
+      `lists more than ${PER_PAGE * MAX_PAGES} artifacts called ${logLine(name, 300)}, which no refresh makes: find out who does, and delete them`,
+    );
+  }
+
   /** Of what is only read, GitHub has no reason to say these. */
   async function ask<T>(
     what: string,
@@ -184,6 +216,22 @@ const Caches = z.object({
         ref: z.string().min(1).max(1024),
         version: z.string().max(256),
         created_at: Time,
+      }),
+    )
+    .max(PER_PAGE),
+});
+const Artifacts = z.object({
+  artifacts: z
+    .array(
+      z.object({
+        created_at: Time.nullable(),
+        workflow_run: z
+          .object({
+            repository_id: z.number().optional(),
+            head_repository_id: z.number().optional(),
+            head_branch: z.string().max(1024).nullish(),
+          })
+          .nullish(),
       }),
     )
     .max(PER_PAGE),

@@ -5,7 +5,7 @@ import type { Side } from '../record/side.ts';
 import type { SuitePlaces } from '../suite/parse.ts';
 import type { Suite } from '../suite/schema.ts';
 import { derive } from './derive.ts';
-import { notices, type ReplacedByChange } from './notices.ts';
+import { type LostBaseline, notices, type ReplacedByChange } from './notices.ts';
 import { plain } from './plain.ts';
 import {
   type BaselineView,
@@ -38,6 +38,7 @@ export interface Evidence {
     | undefined;
   /** As `notices.ts` has it. */
   readonly replacedByChange?: ReplacedByChange | undefined;
+  readonly lostBaseline?: LostBaseline | undefined;
   /** As `compareAsked` gives them. */
   readonly relations: readonly RelationResult[];
   readonly baseline: BaselineView;
@@ -50,7 +51,7 @@ export const htmlPathOf = (recordPath: string) => `${recordPath}.report.html`;
 
 export function makeReport(evidence: Evidence): Report {
   const { mode, run, suite, places, claims, defaults, runtime, logPath, recordPath } = evidence;
-  const { side, before, relations, baseline, digests, rules, replacedByChange } = evidence;
+  const { side, before, relations, baseline, digests, rules, replacedByChange, lostBaseline } = evidence;
   const asked = { claims, policy: suite.policy, depth: suite.depth, accept: suite.accept };
   const derived = derive({
     mode,
@@ -77,6 +78,7 @@ export function makeReport(evidence: Evidence): Report {
       baseline,
       proof: before?.proof,
       replacedByChange,
+      lostBaseline,
       record: side.record,
       before: before?.side.record,
       warnAfterDays: suite.baseline['warn-after-days'],

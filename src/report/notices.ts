@@ -1,4 +1,4 @@
-import type { Proof, Provenance } from '../baseline/port.ts';
+import type { Memory, Proof, Provenance } from '../baseline/port.ts';
 import type { Accepted } from '../compare/acceptance.ts';
 import type { RelationResult } from '../compare/types.ts';
 import type { Sign } from '../health/schema.ts';
@@ -21,12 +21,16 @@ export interface ReplacedByChange {
   readonly before: Provenance | null;
 }
 
+/** A baseline that is missing, and not because there never was one. */
+export type LostBaseline = Exclude<Memory, { readonly kind: 'never' }>;
+
 /** What the notices follow from. */
 export interface Ground {
   readonly now: string;
   readonly baseline: BaselineView;
   readonly proof: Proof | undefined;
   readonly replacedByChange: ReplacedByChange | undefined;
+  readonly lostBaseline: LostBaseline | undefined;
   readonly record: Pick<RunRecord, 'suite' | 'fingerprint' | 'lifetimes' | 'software'>;
   readonly relations: readonly Pick<RelationResult, 'relation' | 'status' | 'findings'>[];
   /** The baseline's. */
@@ -47,6 +51,7 @@ export function notices(ground: Ground): Notice[] {
     ...suspectHardware(ground),
     ...changedJudge(ground),
     ...changedBaseline(ground),
+    ...lostIts(ground),
     ...takenAway(ground),
     ...lessCompared(ground),
     ...otherRelations(ground),
@@ -149,6 +154,27 @@ function changedBaseline({ replacedByChange }: Ground): Notice[] {
         warning(
           'This change takes its baseline away',
           `Nothing was compared, and ${old}: the policy lets no such change pass. Bring the folder back from the base branch.`,
+        ),
+      ];
+  }
+}
+
+/** Why a policy of `warn` let nothing pass. */
+function lostIts({ lostBaseline }: Ground): Notice[] {
+  if (lostBaseline === undefined) return [];
+  switch (lostBaseline.kind) {
+    case 'once':
+      return [
+        warning(
+          'The baseline was lost',
+          `${lostBaseline.what} A policy of \`warn\` lets pass what never had a baseline, and not this: refresh it.`,
+        ),
+      ];
+    case 'unknown':
+      return [
+        warning(
+          'Whether there ever was a baseline is unknown',
+          `${lostBaseline.why} A policy of \`warn\` lets pass only what is known never to have had one. ${lostBaseline.remedy}`,
         ),
       ];
   }

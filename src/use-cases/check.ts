@@ -6,10 +6,10 @@ import type { Tools } from '../job/tools.ts';
 import { outcomeDigests } from '../record/outcome.ts';
 import { makeReport } from '../report/make.ts';
 import type { Report } from '../report/schema.ts';
-import type { Suite } from '../suite/schema.ts';
 import { files } from '../tell/files.ts';
 import { tell } from '../tell/tell.ts';
 import { digestsOf, replacedByChange, view } from '../trust/baseline.ts';
+import { lostBaseline, withoutMercy } from '../trust/memory.ts';
 import { begin, prepare } from './begin.ts';
 
 /** Does the model still compute the same thing? */
@@ -19,6 +19,7 @@ export async function check(settings: CheckSettings & Asks<'look'>, tools: Tools
   await using begun = await begin(prepared, settings, tools);
   const { run, query, trusted, before, lifetimes } = begun;
   const brought = await replacedByChange(trusted, loaded, store, query, rules, tools);
+  const lost = await lostBaseline(trusted, loaded.suite, store, query);
 
   const compared = () => compare(lifetimes.side(), before?.side, plan.claims);
   await lifetimes.planned();
@@ -37,13 +38,14 @@ export async function check(settings: CheckSettings & Asks<'look'>, tools: Tools
   if (before !== undefined) await tools.records.keepCopy(before.folder, `${settings.recordPath}.baseline`);
   const report = makeReport({
     ...run.facts,
-    suite: brought?.how === 'removed' ? withoutMercy(loaded.suite) : loaded.suite,
+    suite: brought?.how === 'removed' || lost !== undefined ? withoutMercy(loaded.suite) : loaded.suite,
     mode: 'check',
     rules,
     claims: plan.claims,
     side,
     before,
     replacedByChange: brought,
+    lostBaseline: lost,
     relations,
     baseline: view(trusted, store),
     digests: digestsOf(side, before),
@@ -60,12 +62,6 @@ export async function check(settings: CheckSettings & Asks<'look'>, tools: Tools
     return acceptedBy(acceptances(loaded.suite.accept, outcomes), outcomes) !== undefined;
   }
 }
-
-/** A policy lets a baseline be missing that never was, and not one that the change itself takes away. */
-const withoutMercy = (suite: Suite): Suite => ({
-  ...suite,
-  policy: { ...suite.policy, 'no-baseline': 'fail', incomparable: 'fail' },
-});
 
 const drifted = (relations: readonly RelationResult[]) =>
   relations.some(({ relation, status }) => relation === 'baseline' && status === 'broken');

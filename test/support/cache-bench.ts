@@ -27,7 +27,7 @@ export interface Bench extends AsyncDisposable {
   readonly store: BaselineStore;
   /** GitHub's API of the same repository, and its list of the server's entries. */
   readonly github: GitHubServer;
-  readonly listing: NonNullable<CacheStoreOptions['listing']>;
+  readonly listing: NonNullable<CacheStoreOptions['listing'] & CacheStoreOptions['marks']>;
   /** Where the test may write; `temp` below it is the store's temporary folder. */
   readonly folder: string;
   readonly lines: string[];
@@ -73,6 +73,7 @@ export async function bench(): Promise<Bench> {
         env: { ...server.job({ ref: PULL, base: MAIN, default: MAIN, permission }), ...env },
         ownRef: PULL,
         listing,
+        marks: listing,
         ...rest,
       }),
     async put(ref, differs, body) {

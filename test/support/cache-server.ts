@@ -8,7 +8,9 @@ const CREATE = 'CreateCacheEntry';
 const FINALIZE = 'FinalizeCacheEntryUpload';
 const LOOK_UP = 'GetCacheEntryDownloadURL';
 type Method = typeof CREATE | typeof FINALIZE | typeof LOOK_UP;
-type Step = Method | 'download';
+const MAKE = 'CreateArtifact';
+const END = 'FinalizeArtifact';
+type Step = Method | typeof MAKE | typeof END | 'download';
 
 /** What goes wrong at one step; `times` is how often, for ever if left out. */
 export type Fault = { readonly at: Step; times?: number } & (
@@ -28,6 +30,14 @@ export interface StoredEntry {
   readonly ref: string;
   readonly createdAt: string;
   readonly archive: Buffer;
+}
+
+export interface StoredArtifact {
+  readonly id: number;
+  readonly name: string;
+  /** Of the run that made it. */
+  readonly ref: string;
+  readonly size: number;
 }
 
 /** On the default branch unless told otherwise. */
@@ -56,6 +66,8 @@ export interface CacheServer extends AsyncDisposable {
   put(entry: Put): StoredEntry;
   /** As after 7 days without use, or as `gh cache delete`: everything with this key, or what lies on one ref. */
   evict(key: string, ref?: string): void;
+  /** Whole artifacts, oldest first: what a cache that is full does not push out. */
+  readonly artifacts: readonly StoredArtifact[];
   readonly faults: Fault[];
   /** `CreateCacheEntry`, `PUT block`, `download`, …, in the order of arrival. */
   readonly calls: string[];
@@ -76,7 +88,7 @@ const READ = 1;
 const WRITE = 2;
 
 /** The claim `ac` of a job's token: a JSON text in the JSON of its payload. */
-const Claim = z.object({ ac: z.string() });
+const Claim = z.object({ ac: z.string(), scp: z.string() });
 const Scopes = z.array(z.strictObject({ Scope: z.string(), Permission: z.number().int().min(0).max(3) }));
 type Scopes = z.infer<typeof Scopes>;
 
@@ -96,7 +108,11 @@ export async function startCacheServer(): Promise<CacheServer> {
   const faults: Fault[] = [];
   const calls: string[] = [];
   const uploads = new Map<string, Upload>();
+  const artifacts: StoredArtifact[] = [];
+  /** By run and name. */
+  const begun = new Map<string, { readonly ref: string; size: number }>();
   let made = 0;
+  let tokens = 0;
 
   const server = createServer((request, response) => {
     answer(request, response).catch((error: unknown) => {
@@ -125,6 +141,26 @@ export async function startCacheServer(): Promise<CacheServer> {
       const fault = take(method);
       if (fault !== undefined && misbehave(fault, response)) return;
       return reply(response, 200, twirp(method, body, scopes, fault?.kind === 'lost'));
+    }
+    const told = /^\/twirp\/github\.actions\.results\.api\.v1\.ArtifactService\/(\w+)$/.exec(
+      url.pathname,
+    )?.[1];
+    if (told === MAKE || told === END) {
+      const body: unknown = JSON.parse((await buffer(request)).toString('utf8'));
+      const fault = take(told);
+      if (fault !== undefined && misbehave(fault, response)) return;
+      return reply(response, 200, artifact(body, request.headers.authorization));
+    }
+    const artifactName = /^\/account\/artifacts\/(.+)$/.exec(url.pathname)?.[1];
+    if (artifactName !== undefined) {
+      const upload = begun.get(decodeURIComponent(artifactName));
+      if (upload === undefined || url.searchParams.get('sig') !== signature)
+        throw new Refusal(403, 'AuthenticationFailed', 'wrong signature');
+      if (request.headers['x-ms-blob-type'] !== 'BlockBlob')
+        throw new Refusal(400, 'MissingRequiredHeader', 'x-ms-blob-type');
+      upload.size = (await buffer(request)).length;
+      response.writeHead(201).end();
+      return;
     }
     const name = /^\/account\/caches\/([0-9a-f-]+)$/.exec(url.pathname)?.[1];
     if (name === undefined) throw new Refusal(404, 'bad_route', `no handler for ${url.pathname}`);
@@ -175,6 +211,30 @@ export async function startCacheServer(): Promise<CacheServer> {
       default:
         throw new Refusal(400, 'InvalidQueryParameterValue', operation);
     }
+  }
+
+  /** After the generated client of @actions/artifact 4: a name once in a run, and only for one's own run and job. */
+  function artifact(body: unknown, authorization: string | undefined): object {
+    const [scope] = scopesIn(authorization);
+    const asked = parse(Artifact, body);
+    const own = `Actions.Results:${asked.workflow_run_backend_id}:${asked.workflow_job_run_backend_id}`;
+    if (scope === undefined || claimsIn(authorization).scp !== `Actions.GenericRead:x ${own}`)
+      throw new Refusal(403, 'permission_denied', 'of another run');
+    const id = `${asked.workflow_run_backend_id}/${asked.name}`;
+    if ('version' in asked) {
+      if (begun.has(id))
+        throw new Refusal(409, 'already_exists', 'an artifact with this name already exists');
+      begun.set(id, { ref: scope.Scope, size: -1 });
+      return {
+        ok: true,
+        signed_upload_url: `http://${host}/account/artifacts/${encodeURIComponent(id)}?sig=${signature}`,
+      };
+    }
+    const upload = begun.get(id);
+    if (upload === undefined || String(upload.size) !== asked.size)
+      throw new Refusal(400, 'invalid_argument', `${upload?.size} bytes are not ${asked.size}`);
+    artifacts.push({ id: artifacts.length + 1, name: asked.name, ...upload });
+    return { ok: true, artifact_id: String(artifacts.length) };
   }
 
   function twirp(method: Method, body: unknown, scopes: Scopes, isLost: boolean): object {
@@ -245,19 +305,28 @@ export async function startCacheServer(): Promise<CacheServer> {
       { Scope: ref, Permission: own },
       ...others.map((Scope) => ({ Scope, Permission: own & READ })),
     ];
-    const parts = [{ alg: 'HS256', typ: 'JWT' }, { ac: JSON.stringify(scopes) }];
+    tokens += 1;
+    const scp = `Actions.GenericRead:x Actions.Results:run-${tokens}:job-${tokens}`;
+    const parts = [
+      { alg: 'HS256', typ: 'JWT' },
+      { ac: JSON.stringify(scopes), scp },
+    ];
     const unsigned = parts.map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
     return `${unsigned}.${sign(unsigned)}`;
   }
 
   function scopesIn(authorization: string | undefined): Scopes {
-    const [, unsigned = '', payload = '', signed = ''] =
-      /^Bearer ([\w-]+\.([\w-]+))\.([\w-]+)$/.exec(authorization ?? '') ?? [];
+    const [, unsigned = '', signed = ''] =
+      /^Bearer ([\w-]+\.[\w-]+)\.([\w-]+)$/.exec(authorization ?? '') ?? [];
     const expected = Buffer.from(sign(unsigned));
     if (signed.length !== expected.length || !timingSafeEqual(Buffer.from(signed), expected))
       throw new Refusal(401, 'unauthenticated', 'no valid token');
-    const { ac } = Claim.parse(JSON.parse(Buffer.from(payload, 'base64url').toString('utf8')));
-    return Scopes.parse(JSON.parse(ac));
+    return Scopes.parse(JSON.parse(claimsIn(authorization).ac));
+  }
+
+  function claimsIn(authorization: string | undefined): z.infer<typeof Claim> {
+    const payload = authorization?.split('.')[1] ?? '';
+    return Claim.parse(JSON.parse(Buffer.from(payload, 'base64url').toString('utf8')));
   }
 
   function sign(unsigned: string): string {
@@ -287,7 +356,7 @@ export async function startCacheServer(): Promise<CacheServer> {
   const self: CacheServer = {
     env: jobEnv({ ref: MAIN }),
     job: jobEnv,
-    ...{ host, entries, faults, calls, put },
+    ...{ host, entries, artifacts, faults, calls, put },
     evict(key, ref) {
       for (const entry of entries.filter((one) => one.key === key && (ref ?? one.ref) === one.ref))
         entries.splice(entries.indexOf(entry), 1);
@@ -350,6 +419,15 @@ const key = z
 const version = z.string().regex(/^[0-9a-f]{64}$/);
 const Create = z.strictObject({ key, version });
 const Finalize = z.strictObject({ key, version, size_bytes: z.string() });
+const ofRun = {
+  workflow_run_backend_id: z.string(),
+  workflow_job_run_backend_id: z.string(),
+  name: z.string(),
+};
+const Artifact = z.union([
+  z.strictObject({ ...ofRun, version: z.literal(4) }),
+  z.strictObject({ ...ofRun, size: z.string(), hash: z.string().regex(/^sha256:[0-9a-f]{64}$/) }),
+]);
 const LookUp = z.strictObject({ key, version, restore_keys: z.array(key).max(9).default([]) });
 
 function parse<T>(schema: z.ZodType<T>, body: unknown): T {

@@ -19,6 +19,7 @@ import { type Asked, answerProblem, asked as askedOf, type Routed, route, whole 
 /** The endpoints that this action asks, by GitHub's names for them. */
 const ENDPOINTS = {
   'actions/get-actions-cache-list': 'caches',
+  'actions/list-artifacts-for-repo': 'artifacts',
   'repos/get-content': 'contents',
   'git/get-commit': 'commit',
   'git/get-ref': 'ref',
@@ -188,6 +189,9 @@ export async function startGitHubServer(options: GitHubServerOptions): Promise<G
       case 'caches':
         demand(bearer, 'actions');
         return { list: entries(told), within: 'actions_caches' };
+      case 'artifacts':
+        demand(bearer, 'actions');
+        return { list: marks(told), within: 'artifacts' };
       case 'commit': {
         const sha = path['commit_sha'] ?? '';
         if (!bearer.rights.includes('contents') || !(await isCommit(sha)))
@@ -230,6 +234,25 @@ export async function startGitHubServer(options: GitHubServerOptions): Promise<G
         ...{ last_accessed_at: entry.createdAt, created_at: entry.createdAt },
         size_in_bytes: entry.archive.length,
       }));
+  }
+
+  /** Newest first. A fork's lie beside those of the repository. */
+  function marks({ query }: Asked): readonly unknown[] {
+    return [...(caches?.artifacts ?? [])]
+      .reverse()
+      .filter(({ name }) => name === query['name'])
+      .map(({ id, name, ref, size }) =>
+        whole('artifact', {
+          ...{ id, name, size_in_bytes: size, expired: true, created_at: '2026-11-23T00:00:00Z' },
+          workflow_run: {
+            ...{ id, head_sha: SHAS.head, repository_id: 1 },
+            // The branch of a stranger's pull request is called as its author likes.
+            ...(ref.startsWith('refs/pull/')
+              ? { head_branch: 'main', head_repository_id: 2 }
+              : { head_branch: ref.replace('refs/heads/', ''), head_repository_id: 1 }),
+          },
+        }),
+      );
   }
 
   function send(routed: Routed, reply: Reply, url: URL, told: Asked, response: ServerResponse): void {

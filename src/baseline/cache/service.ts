@@ -324,7 +324,7 @@ function messageIn(body: string): string {
   return plain(said ?? body.replace(/<[^>]*>/g, ' '), 200);
 }
 
-function json(body: string): unknown {
+export function json(body: string): unknown {
   try {
     return JSON.parse(body);
   } catch {
@@ -335,12 +335,12 @@ function json(body: string): unknown {
 interface Request {
   readonly method?: string;
   readonly headers?: http.OutgoingHttpHeaders;
-  readonly body?: string;
+  readonly body?: string | Buffer;
   readonly signal: AbortSignal;
 }
 
 /** Follows no redirect, and takes the proxy from the job's environment, as @actions/http-client does. */
-async function send(service: CacheService, url: URL, request: Request): Promise<http.IncomingMessage> {
+export async function send(service: CacheService, url: URL, request: Request): Promise<http.IncomingMessage> {
   const { method = 'GET', headers = {}, body, signal } = request;
   const library = url.protocol === 'https:' ? https : http;
   const agent = new library.Agent({ keepAlive: false, proxyEnv: { ...service.env } });
@@ -352,7 +352,7 @@ async function send(service: CacheService, url: URL, request: Request): Promise<
   return promise;
 }
 
-async function textOf(reply: http.IncomingMessage, limit: number): Promise<string> {
+export async function textOf(reply: http.IncomingMessage, limit: number): Promise<string> {
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of reply) {

@@ -11,6 +11,8 @@ import {
   keyPrefix,
   type ListedEntry,
   type Lookup,
+  type Marks,
+  type Memory,
   type ParsedKey,
   type Proof,
   parseKey,
@@ -29,6 +31,7 @@ import {
   withheld,
   writable,
 } from './errors.ts';
+import { leaveMark, markName } from './mark.ts';
 import { isOf, isSame, newerRun, passedOver, shadows, type TrustedEntry, trustedEntries } from './scopes.ts';
 import {
   type CacheEntry,
@@ -58,6 +61,8 @@ export interface CacheStoreOptions {
   readonly log: (line: string) => void;
   /** Tells on which branch each entry lies; undefined where nobody can be asked. */
   readonly listing?: CacheListing | undefined;
+  /** Tells on which branches a refresh left its mark; undefined where nobody can be asked. */
+  readonly marks?: Marks | undefined;
   /** Of the default and the base branch, e.g. `refs/heads/main`; empty where they are unknown. */
   readonly trustedRefs: readonly string[];
   /** `GITHUB_REF` of this run, whose entries the service gives before all others. */
@@ -116,6 +121,24 @@ export function createCacheStore(options: CacheStoreOptions): BaselineStore {
       return classesOf(newest.filter(({ parsed }) => parsed !== undefined && isSame(parsed.suite, suite)));
     },
 
+    async remembers(query: BaselineQuery): Promise<Memory> {
+      const answer = await options.marks?.marks(markName(query));
+      if (answer === undefined || trustedRefs.length === 0 || cacheService(options.env).protocol === 'v1')
+        return {
+          kind: 'unknown',
+          why: 'This server, or this run, has no memory of baselines that the cache has lost.',
+          remedy: 'Keep baselines in the repository: `baseline: { store: files }` in the suite.',
+        };
+      if (answer.kind === 'denied') return { kind: 'unknown', why: answer.why, remedy: answer.remedy };
+      const mark = answer.marks.find(({ branch }) => trustedRefs.includes(`refs/heads/${branch}`));
+      return mark === undefined
+        ? { kind: 'never' }
+        : {
+            kind: 'once',
+            what: `A refresh on ${plain(mark.branch)} stored one at ${plain(mark.createdAt)}, and the cache has lost it.`,
+          };
+    },
+
     assertWritable() {
       writable(cacheService(options.env));
     },
@@ -143,6 +166,7 @@ export function createCacheStore(options: CacheStoreOptions): BaselineStore {
           const after = await newestKey(service, key, patience);
           if (after === undefined) throw notStored(service, name, 'took it, but does not have it any more');
           if (after !== name) throw superseded(name, after);
+          await mark(service, key);
           return name;
         }
         case 'exists':
@@ -170,6 +194,14 @@ export function createCacheStore(options: CacheStoreOptions): BaselineStore {
       }
     },
   };
+
+  async function mark(service: CacheService, query: BaselineQuery): Promise<void> {
+    const failed = await leaveMark(service, query, patience);
+    if (failed !== undefined)
+      options.log(
+        `That there is a baseline now could not be written down beside the cache (${failed}): should it be evicted, a policy of \`warn\` would not know that there was one.`,
+      );
+  }
 
   /** How it can be known that nobody but a trusted branch made an entry under this prefix. */
   async function trustIn(prefix: string): Promise<Trust> {

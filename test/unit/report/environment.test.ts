@@ -114,6 +114,7 @@ describe('an argument that follows from the relations', () => {
         baseline: foundView({ record }),
         proof: undefined,
         replacedByChange: undefined,
+        lostBaseline: undefined,
         warnAfterDays: 1000,
         rules: { kind: 'checkout' },
         acceptances: [],

@@ -14,6 +14,7 @@ const QUIET: Ground = {
   baseline: foundView(RUN),
   proof: PROVEN,
   replacedByChange: undefined,
+  lostBaseline: undefined,
   warnAfterDays: 90,
   rules: { kind: 'checkout' },
   acceptances: [],

@@ -4,6 +4,7 @@ import {
   type BaselineStore,
   formatKey,
   type Lookup,
+  type Memory,
   type Proof,
 } from '../../../src/baseline/port.ts';
 import { UserError } from '../../../src/errors.ts';
@@ -156,6 +157,8 @@ export class MemoryStore implements BaselineStore {
   /** Asked before an engine is started. */
   writable: () => void = () => {};
   proof: Proof = PROVEN;
+  /** What the repository knows of baselines that are not there. */
+  memory: Memory = { kind: 'never' };
   readonly #disk: MemoryDisk;
 
   constructor(disk: MemoryDisk, kind: 'cache' | 'files' = 'cache') {
@@ -190,6 +193,10 @@ export class MemoryStore implements BaselineStore {
 
   async classes(): Promise<readonly string[]> {
     return [...this.baselines.keys()].sort();
+  }
+
+  async remembers(): Promise<Memory> {
+    return this.memory;
   }
 
   assertWritable(): void {

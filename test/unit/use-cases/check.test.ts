@@ -162,6 +162,28 @@ describe('a check', () => {
     assert.equal((await job.checked()).verdict, 'warn');
   });
 
+  test('of which nobody knows that there never was one passes by no policy', async () => {
+    const job = new Job();
+    job.suite = `${SUITE}policy: { no-baseline: warn, incomparable: warn }\n`;
+    job.store.memory = { kind: 'once', what: 'There was one.' };
+    const lost = await job.checked();
+    assert.deepEqual([lost.conclusion, lost.verdict], ['no-baseline', 'fail']);
+    assert.deepEqual(
+      lost.context.notices.map(({ title, message }) => `${title}: ${message.slice(0, 15)}`),
+      ['The baseline was lost: There was one. '],
+    );
+    job.store.memory = { kind: 'unknown', why: 'Nobody says.', remedy: 'Ask.' };
+    const unknown = await job.checked();
+    assert.deepEqual([unknown.conclusion, unknown.verdict], ['no-baseline', 'fail']);
+    job.store.baselines.set('other-hardware', { key: 'k', folder: 'f' });
+    const other = await job.checked();
+    assert.deepEqual([other.conclusion, other.verdict], ['incomparable', 'fail']);
+    // It is not even asked where the policy is strict.
+    job.store.remembers = () => Promise.reject(new Error('asked'));
+    job.suite = SUITE;
+    assert.equal((await job.checked()).verdict, 'fail');
+  });
+
   test('on other hardware than the baseline’s is incomparable', async () => {
     const job = await trusting();
     const [kept] = job.store.baselines.values();

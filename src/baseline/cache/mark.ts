@@ -1,0 +1,85 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { plain } from '../foreign.ts';
+import type { BaselineQuery } from '../port.ts';
+import { type CacheService, json, type Patience, seconds, send, textOf } from './service.ts';
+
+/*
+ * A cache forgets: what is unused for a week, and whatever somebody's 10 GB push out. That there was a baseline must
+ * outlive it, else whoever can fill the cache turns a drift into a `no-baseline` that a policy lets pass. So a refresh
+ * leaves an empty artifact of this name on its run. Artifacts are pushed out by nothing, a run can make them for itself
+ * alone, and GitHub lists each with the branch that its run was of.
+ */
+
+export const markName = ({ suite, hardwareClass }: BaselineQuery) =>
+  `deterministic-ml-baseline.${suite}.${hardwareClass}`;
+
+/** A ZIP archive of nothing: its end record alone. */
+const EMPTY_ZIP = Buffer.from(`504b0506${'00'.repeat(18)}`, 'hex');
+
+/** Why the mark could not be left; undefined where it is there. */
+export async function leaveMark(
+  service: CacheService,
+  query: BaselineQuery,
+  { lookupMs, signal }: Patience,
+): Promise<string | undefined> {
+  const [, run, job] = /(?:^| )Actions\.Results:([\w-]+):([\w-]+)(?: |$)/.exec(scopesOf(service.token)) ?? [];
+  if (service.protocol === 'v1' || run === undefined || job === undefined)
+    return 'this server has no artifacts of the fourth version';
+  const deadline = AbortSignal.timeout(lookupMs);
+  const inTime = signal === undefined ? deadline : AbortSignal.any([deadline, signal]);
+  const whole = {
+    workflow_run_backend_id: run,
+    workflow_job_run_backend_id: job,
+    name: markName(query),
+  };
+  try {
+    const created = await ask(service, 'CreateArtifact', { ...whole, version: 4 }, inTime);
+    // Another attempt or another job of this run has left it.
+    if (created === 'exists') return undefined;
+    const stored = await send(service, new URL(created.signed_upload_url ?? ''), {
+      method: 'PUT',
+      headers: {
+        'content-type': 'application/zip',
+        'content-length': EMPTY_ZIP.length,
+        'x-ms-blob-type': 'BlockBlob',
+      },
+      body: EMPTY_ZIP,
+      signal: inTime,
+    });
+    stored.resume();
+    if (stored.statusCode !== 201) return `the store of artifacts answered ${stored.statusCode}`;
+    const hash = `sha256:${createHash('sha256').update(EMPTY_ZIP).digest('hex')}`;
+    await ask(service, 'FinalizeArtifact', { ...whole, size: String(EMPTY_ZIP.length), hash }, inTime);
+    return undefined;
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (deadline.aborted) return `the store of artifacts did not answer within ${seconds(lookupMs)}`;
+    return plain(error instanceof Error ? error.message : String(error), 200);
+  }
+}
+
+const Answer = z.object({ ok: z.literal(true), signed_upload_url: z.url().optional() });
+
+async function ask(
+  service: CacheService,
+  method: 'CreateArtifact' | 'FinalizeArtifact',
+  asked: object,
+  signal: AbortSignal,
+): Promise<z.infer<typeof Answer> | 'exists'> {
+  const url = new URL(`/twirp/github.actions.results.api.v1.ArtifactService/${method}`, service.base);
+  const headers = { authorization: `Bearer ${service.token}`, 'content-type': 'application/json' };
+  const reply = await send(service, url, { method: 'POST', headers, body: JSON.stringify(asked), signal });
+  const text = await textOf(reply, 64 * 1024);
+  if (reply.statusCode === 409) return 'exists';
+  if (reply.statusCode !== 200)
+    throw new Error(`the store of artifacts answered ${reply.statusCode} to ${method}`);
+  return Answer.parse(json(text));
+}
+
+/** The claim of a job's token that names its run and job; it is the service that checks the token, and not this. */
+function scopesOf(token: string): string {
+  const payload = Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8');
+  const claims = z.object({ scp: z.string() }).safeParse(json(payload));
+  return claims.success ? claims.data.scp : '';
+}
