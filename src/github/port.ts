@@ -15,7 +15,7 @@ export interface CheckRunRequest {
   readonly details_url?: string;
   readonly external_id: string;
   readonly status: 'completed';
-  readonly conclusion: 'success' | 'failure' | 'neutral';
+  readonly conclusion: 'success' | 'failure' | 'neutral' | 'action_required';
   readonly output: { readonly title: string; readonly summary: string };
 }
 

@@ -16,6 +16,8 @@ const MAX_PATH = 4096;
 const MAX_MESSAGE = 64 * 1024;
 
 const CONCLUSION = { pass: 'success', warn: 'neutral', fail: 'failure' } as const;
+/** Of what nobody vouches for. Not `neutral`: GitHub takes that for a required check that has passed. */
+const UNVERIFIED = { conclusion: 'action_required', title: 'Not verified: ' } as const;
 const LEVEL = { error: 'failure', warning: 'warning', notice: 'notice' } as const;
 
 export const checkRun: Surface = {
@@ -43,7 +45,8 @@ export function checkRunLadder(
   whence: Whence,
 ): readonly CheckRun[] {
   const { suite, hardwareClass } = thread;
-  const title = clip(visible(mergedLine(reports)), MAX_TITLE);
+  const { isUnverified } = whence;
+  const title = clip(`${isUnverified ? UNVERIFIED.title : ''}${visible(mergedLine(reports))}`, MAX_TITLE);
   const made: Omit<CheckRun, 'output'> = {
     name: `deterministic-ml / ${suite}${hardwareClass === '*' ? '' : ` (${hardwareClass})`}`,
     head_sha: whence.headSha,
@@ -51,7 +54,7 @@ export function checkRunLadder(
     ...(URL.canParse(run.url) ? { details_url: run.url } : {}),
     external_id: threadLine(thread, run),
     status: 'completed',
-    conclusion: whence.isUnverified ? 'neutral' : CONCLUSION[worstVerdict(reports)],
+    conclusion: isUnverified ? UNVERIFIED.conclusion : CONCLUSION[worstVerdict(reports)],
     annotations: reports.flatMap((report) => annotationsOf(report, reports.length > 1)),
   };
   return shorter(

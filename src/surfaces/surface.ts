@@ -137,7 +137,7 @@ export interface CheckRun {
   /** Tells the thread and the run: what was posted twice is found by it. */
   readonly external_id: string;
   readonly status: 'completed';
-  readonly conclusion: 'success' | 'failure' | 'neutral';
+  readonly conclusion: 'success' | 'failure' | 'neutral' | 'action_required';
   readonly output: { readonly title: string; readonly summary: string };
   /** More than one request takes, perhaps. */
   readonly annotations: readonly CheckAnnotation[];

@@ -256,8 +256,8 @@ test('a fork’s pair: the one without rights measures, the one with rights post
   );
   assert.match(comments[0]?.body ?? '', /Drift/);
   const [run] = checkRuns;
-  // A stranger's job is not believed: no green and no red.
-  assert.deepEqual([run?.headSha, run?.conclusion], [SHAS.head, 'neutral']);
+  // A stranger's job is not believed: no green, no red, and nothing that a required check takes for green.
+  assert.deepEqual([run?.headSha, run?.conclusion], [SHAS.head, 'action_required']);
   assert.match(comments[0]?.body ?? '', /not verified/);
   assert.ok(run?.detailsUrl?.endsWith(`/actions/runs/${measured.runId}/attempts/1`), 'the run that measured');
 });

@@ -39,6 +39,7 @@ import { payloadOf, REPOSITORY, SHAS } from '../support/events.ts';
 import type { CommentState } from '../support/github-conversation.ts';
 import { ALL_RIGHTS } from '../support/github-rules.ts';
 import type { GitHubFault, GitHubServer } from '../support/github-server.ts';
+import { tried } from '../support/tried.ts';
 import { filledReport } from '../unit/support/briefs.ts';
 import { HOSTILE } from '../unit/support/hostile.ts';
 import { body } from '../unit/support/records.ts';
@@ -838,32 +839,36 @@ engine.MODULES = tuple(name + words[0] for name in engine.MODULES)`;
     const AFTER: Showing = { event: 'workflow_run', with: { 'check-run': 'true' } };
     const other = { number: 8, headSha: 'bad0'.repeat(10) };
 
-    test('mode report after another workflow tells of the event’s commit, pull request and run, and stays green', async () => {
-      await using place = await desk(action, { pullRequests: [other, FORK] });
-      const step = await place.show([claiming(DRIFT)], AFTER);
-      assert.deepEqual(
-        [step.exitCode, step.outputs['conclusion'], step.outputs['verdict']],
-        [0, 'drift', 'fail'],
-        step.log,
-      );
-      assert.deepEqual(noticesOf(step), []);
-      assert.ok(!step.commands.some(({ command }) => command === 'error'));
-      const comment = only(place.github.comments);
-      assert.equal(comment.pullRequest, 7);
-      assert.match(comment.body, / run=2\.1 state=drift -->/);
-      assert.ok(comment.body.includes(`at <code>${SHAS.head.slice(0, 12)}</code>`));
-      assert.ok(comment.body.includes(`](https://github.com/${REPOSITORY}/actions/runs/2/attempts/1)`));
-      const run = only(place.github.checkRuns);
-      assert.deepEqual(
-        [run.headSha, run.conclusion, run.detailsUrl],
-        [SHAS.head, 'neutral', `https://github.com/${REPOSITORY}/actions/runs/2/attempts/1`],
-      );
-      for (const shown of [comment.body, run.output.summary]) {
-        assert.doesNotMatch(shown, /evil|999999|bad0bad0/);
-        assert.match(shown, /this is what its own job reports, and it is not verified/);
-        assert.doesNotMatch(shown, /^accept:/m);
-      }
-    });
+    tried(
+      'a report of a fork’s own making that claims to be green, or to be of another commit or pull request',
+      'commit, pull request and run are the event’s; its check run is `action_required`, which satisfies no required check',
+      async () => {
+        await using place = await desk(action, { pullRequests: [other, FORK] });
+        const step = await place.show([claiming(DRIFT)], AFTER);
+        assert.deepEqual(
+          [step.exitCode, step.outputs['conclusion'], step.outputs['verdict']],
+          [0, 'drift', 'fail'],
+          step.log,
+        );
+        assert.deepEqual(noticesOf(step), []);
+        assert.ok(!step.commands.some(({ command }) => command === 'error'));
+        const comment = only(place.github.comments);
+        assert.equal(comment.pullRequest, 7);
+        assert.match(comment.body, / run=2\.1 state=drift -->/);
+        assert.ok(comment.body.includes(`at <code>${SHAS.head.slice(0, 12)}</code>`));
+        assert.ok(comment.body.includes(`](https://github.com/${REPOSITORY}/actions/runs/2/attempts/1)`));
+        const run = only(place.github.checkRuns);
+        assert.deepEqual(
+          [run.headSha, run.conclusion, run.detailsUrl],
+          [SHAS.head, 'action_required', `https://github.com/${REPOSITORY}/actions/runs/2/attempts/1`],
+        );
+        for (const shown of [comment.body, run.output.summary]) {
+          assert.doesNotMatch(shown, /evil|999999|bad0bad0/);
+          assert.match(shown, /this is what its own job reports, and it is not verified/);
+          assert.doesNotMatch(shown, /^accept:/m);
+        }
+      },
+    );
 
     test('mode report after a workflow of the repository’s own takes the pull request that the event names', async () => {
       await using place = await desk(action, { pullRequests: [other, { number: 7, headSha: SHAS.head }] });

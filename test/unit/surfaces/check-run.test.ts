@@ -72,10 +72,11 @@ describe('a check run', () => {
     assert.ok(run !== undefined && !('details_url' in run));
   });
 
-  test('of a stranger’s job is neutral, says so, and hands nobody lines to accept', () => {
+  test('of a stranger’s job passes no required check, says why, and hands nobody lines to accept', () => {
     for (const reports of [[WELL], [DRIFT]]) {
       const [run] = checkRunLadder(reports, THREAD, RUN, { ...WHENCE, isUnverified: true });
-      assert.equal(run?.conclusion, 'neutral');
+      assert.equal(run?.conclusion, 'action_required');
+      assert.match(run.output.title, /^Not verified: /);
       assert.match(run.output.summary, /its own job reports, and it is not verified/);
       assert.doesNotMatch(run.output.summary, /accept:/);
     }
