@@ -1,13 +1,9 @@
 import { excerpt, within } from '../inert.ts';
-import { isBroken } from '../report/finding.ts';
 import type { Report } from '../report/schema.ts';
+import { answerOf, promptLine } from '../words/answer.ts';
 import { counted } from '../words/figures.ts';
-import { findingWords } from '../words/findings.ts';
-import { byKind, type Group, isDifferent, seenWords, textOf, traceHint } from '../words/groups.ts';
 import { issueLine } from '../words/issues.ts';
 import { type Drifted, read } from '../words/reading.ts';
-import { distanceWords } from '../words/sizes.ts';
-import { agreementWords } from '../words/words.ts';
 import type { Annotation, Surface } from './surface.ts';
 
 export const onLines: Surface = { name: 'annotations', report: { annotations } };
@@ -19,8 +15,6 @@ const MAX_NOTICES = 3;
 /** The runner cuts at 4096 characters what it has unescaped, and GitHub a title at 255. */
 const MAX_MESSAGE = 4000;
 const MAX_TITLE = 250;
-/** So that what caused it is not cut off by what it did. */
-const MAX_PART = 1500;
 
 /**
  * One for each prompt, worst first, then what to know beside the verdict. Of a kind there are nine at most, and where
@@ -48,17 +42,30 @@ const LEVELS = ['error', 'warning', 'notice'] as const;
 /** Made only where it is shown: of 100,000 prompts, nine. */
 type Later = () => Annotation;
 
+/** A line for each prompt; what is common to all stands once, with the worst. */
 function drifts(report: Report, level: Annotation['level'], found: readonly Drifted[]): Later[] {
-  const { places } = report.context;
+  const { places, run } = report.context;
   const { title } = read(report).words;
   const positions = new Map(places.prompts.map(({ id, ...position }) => [id, position]));
-  const cause = causes(report);
+  const common = () => {
+    const answer = answerOf(report);
+    return [
+      answer,
+      answer !== '' && report.changes.length === 0 ? '' : causes(report),
+      `All of it: ${run.url}`,
+    ];
+  };
+  const issue = looksLike(report, found);
   return found.map(
-    (drifted) => () =>
+    (drifted, index) => () =>
       inert({
         level,
         title: `${title}: prompt ${drifted.prompt}`,
-        message: sentences([message(drifted), looksLike(report, drifted), cause]),
+        message: sentences([
+          promptLine(drifted),
+          drifted === issue?.drifted ? issue.words : '',
+          ...(index === 0 ? common() : []),
+        ]),
         file: places.file,
         ...(positions.get(drifted.prompt) ?? places.relations),
       }),
@@ -116,48 +123,26 @@ const inert = ({ title, message, ...place }: Annotation): Annotation => ({
   ...place,
 });
 
-const sentences = (parts: readonly string[]) => parts.filter((part) => part !== '').join(' ');
-
-/** What was found, worst first: how it differs, which passes saw it, where it begins, by how much. */
-function message({ broken, worst }: Drifted): string {
-  return broken
-    .map(({ relation, frame, group }, index) => {
-      const own = group.findings.find(isBroken) ?? worst;
-      const where = findingWords(own, frame);
-      // With one relation alone its name says nothing that the title does not say.
-      const name = broken.length === 1 ? '' : `${relation.relation}: `;
-      const trace = traceHint(relation, group);
-      const text = index === 0 && textOf(group) === true ? 'A hash of the text saw nothing.' : '';
-      return excerpt(
-        sentences([
-          `${name}${agreementWords(own.agreement)}${where === '' ? '' : `: ${where}`}.`,
-          sentence(seenWords(group)),
-          trace === '' ? '' : `Trace: ${trace}.`,
-          text,
-          own.distance === null ? distances(group) : '',
-        ]),
-        MAX_PART,
-      );
-    })
-    .join(' ');
-}
-
-/** Where the worst finding has no distance, as a generated one has none: those of the others. */
-const distances = (group: Group) =>
-  byKind(group)
-    .filter((finding) => isDifferent(finding) && finding.distance !== null)
-    .map(({ kind, distance }) => (distance === null ? '' : `By ${kind}: ${distanceWords(distance)}.`))
+/** Each with a full stop, but for an address, which would take it for a part of itself. */
+const sentences = (parts: readonly string[]) =>
+  parts
+    .filter((part) => part !== '')
+    .map((part) => (/[.!?]$|:\/\/\S+$/.test(part) ? part : `${part}.`))
     .join(' ');
 
-const sentence = (text: string) => (text === '' ? '' : `${text.slice(0, 1).toUpperCase()}${text.slice(1)}.`);
-
-/** The known issue that fits this prompt's relations best. */
-function looksLike(report: Report, { broken }: Drifted): string {
-  const names = broken.map(({ relation }) => relation.relation);
-  const issue = read(report).issues.find(({ relations }) =>
-    relations.some((one) => names.some((name) => name === one)),
-  );
-  return issue === undefined ? '' : `${issueLine(issue)} A link, never a verdict: ${issue.url}`;
+/** The known issue that fits best, and the worst of the prompts that it may be about: those of its own relations. */
+function looksLike(
+  report: Report,
+  found: readonly Drifted[],
+): { readonly drifted: Drifted; readonly words: string } | undefined {
+  for (const issue of read(report).issues) {
+    const drifted = found.find(({ broken }) =>
+      broken.some(({ relation }) => issue.relations.some((one) => one === relation.relation)),
+    );
+    if (drifted !== undefined)
+      return { drifted, words: `${issueLine(issue)} A link, never a verdict: ${issue.url}` };
+  }
+  return undefined;
 }
 
 /** The repository's own changes first: they are what the pull request can explain. */

@@ -1,13 +1,17 @@
-import { excerpt } from '../inert.ts';
-import type { Report } from '../report/schema.ts';
+import { excerpt, within } from '../inert.ts';
+import { isBroken } from '../report/finding.ts';
+import type { Report, ReportedFinding } from '../report/schema.ts';
+import { counted } from './figures.ts';
 import { firstModule, seesModules, seesNoModule, textOf } from './groups.ts';
 import { type Drifted, type ReadRelation, read } from './reading.ts';
 import { shortSize } from './sizes.ts';
+import { agreementWords } from './words.ts';
 
 type Change = Report['changes'][number];
 
-/** Characters of the sentence that a reader sees first. */
+/** Characters of the sentence that a reader sees first, and of the line of one prompt. */
 const MAX_ANSWER = 120;
+const MAX_LINE = 160;
 const MAX_MODULE = 70;
 const MAX_VALUE = 24;
 
@@ -33,7 +37,42 @@ export function answerOf(report: Report): string {
     const found = rest.filter((part) => part !== '').join(', ');
     return found === '' ? cause : `${cause}: ${found}`;
   });
-  return told.find((text) => text.length <= MAX_ANSWER) ?? excerpt(told.at(-1) ?? '', MAX_ANSWER);
+  return told.find((text) => text.length <= MAX_ANSWER) ?? within(told.at(-1) ?? '', MAX_ANSWER);
+}
+
+/** One prompt: how it differs, from where on, in which module first, and what a hash of its text says. Not yet inert. */
+export function promptLine({ broken, worst }: Drifted): string {
+  const [first] = broken;
+  if (first === undefined) return '';
+  const { group } = first;
+  const own = group.findings.find(isBroken) ?? worst;
+  const module = group.findings.find(seesModules)?.trace?.first ?? null;
+  const [name, ...others] = broken.map(({ relation, group: { worst: other } }) => ({
+    ...{ relation: relation.relation, agreement: other.agreement },
+  }));
+  const text = textOf(group);
+  const parts = [
+    agreementWords(own.agreement),
+    whereOf(own),
+    module === null ? '' : `first module ${moduleOf(module)}`,
+    own.reason ?? '',
+    text === null ? '' : text ? 'same text' : 'another text',
+    ...others.map(({ relation, agreement }) => `${relation}: ${agreementWords(agreement)}`),
+  ].filter((part) => part !== '');
+  // With the baseline alone its name says nothing that the title does not say.
+  const told = others.length === 0 && name?.relation === 'baseline' ? '' : `${name?.relation}: `;
+  return within(`${told}${parts.join('; ')}`, MAX_LINE);
+}
+
+/** Steps are told from 1. */
+function whereOf({ kind, divergence }: ReportedFinding): string {
+  if (divergence === null) return '';
+  const { logprobStep, logprobSteps, tokenStep, steps } = divergence;
+  const unit = kind === 'score' ? 'position' : 'step';
+  if (tokenStep !== null) return `tokens part at ${unit} ${tokenStep + 1}`;
+  return logprobStep === null
+    ? ''
+    : `bits differ at ${logprobSteps} of ${counted(steps, unit)}, first at ${logprobStep + 1}`;
 }
 
 /** Of all texts that were traced, the module that differs first. */

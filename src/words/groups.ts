@@ -90,42 +90,6 @@ export function byKind({ findings }: Group): ReportedFinding[] {
   return PASS_KINDS.flatMap((kind) => findings.filter((finding) => finding.kind === kind));
 }
 
-/** `seen by generate at step 4, force at 31 of 32 steps; not by score`. Of a kind that was compared twice, the worse. */
-export function seenWords(group: Group): string {
-  const worst = PASS_KINDS.flatMap((kind) => group.findings.find((finding) => finding.kind === kind) ?? []);
-  const seen = worst.filter(isDifferent).map(seenBy);
-  const kindsOf = (agreement: Agreement) =>
-    worst
-      .filter((finding) => finding.agreement === agreement)
-      .map(({ kind }) => kind)
-      .join(', ');
-  return [
-    ['seen by', seen.join(', ')],
-    ['not by', kindsOf('identical')],
-    ['unmeasured by', kindsOf('unmeasured')],
-  ]
-    .filter(([, told]) => told !== '')
-    .map((part) => part.join(' '))
-    .join('; ');
-}
-
-function seenBy({ kind, agreement, divergence, trace }: ReportedFinding): string {
-  if (trace !== null && agreement === 'modules-differ')
-    return `${kind} in ${trace.differing} of ${trace.modules} modules`;
-  if (divergence === null) return kind;
-  const { logprobStep, logprobSteps, tokenStep, steps } = divergence;
-  switch (kind) {
-    case 'generate':
-    case 'trace': {
-      const first = logprobStep ?? tokenStep;
-      return first === null ? kind : `${kind} at step ${first + 1}`;
-    }
-    case 'force':
-    case 'score':
-      return `${kind} at ${logprobSteps} of ${steps} ${kind === 'score' ? 'positions' : 'steps'}`;
-  }
-}
-
 /** Each kind's own words, e.g. `score: bits differ at …`; kinds without words are left out. */
 export function kindWords(group: Group, frame: Frame): string[] {
   return byKind(group).flatMap((finding) => {

@@ -80,50 +80,36 @@ describe('annotations', () => {
         'error determinism.yml:8:5 Drift: prompt capital',
       ],
     );
-    assert.match(found[0]?.message ?? '', /^the prompt itself tokenises differently\. Seen by generate\./);
-    assert.match(found[1]?.message ?? '', /^other tokens: .*tokens part at step 3/);
-    assert.match(
-      found[2]?.message ?? '',
-      /^same tokens, other log-probability bits: bits differ at step 2 of 2 only; largest difference 0\.250 nats\. Seen by generate at step 2\. A hash of the text saw nothing\./,
+    assert.match(found[0]?.message ?? '', /^the prompt itself tokenises differently; same text\. /);
+    assert.equal(found[1]?.message, 'other tokens; tokens part at step 3; another text.');
+    assert.equal(
+      found[2]?.message,
+      'same tokens, other log-probability bits; bits differ at 1 of 2 steps, first at 2; same text.',
     );
   });
 
-  test('are one for each prompt, whatever saw it, and name the passes and the first different module', () => {
+  test('say once, with the worst prompt, what is common to all', () => {
+    const [worst, ...others] = annotations(FULL).map(({ message }) => message);
+    assert.ok(worst?.includes(answerOf(FULL)), worst);
+    assert.match(worst ?? '', /All of it: https:\/\/github\.com\/\S+$/);
+    for (const message of others) assert.ok(message.length <= 161, message);
+  });
+
+  test('are one for each prompt, whatever saw it, and name the first different module', () => {
     const found = annotations(FULL);
     assert.deepEqual(
       found.map(({ title }) => title),
       ['Drift: prompt essay', 'Drift: prompt sky', 'Drift: prompt capital', 'Drift: prompt text'],
     );
-    assert.match(
-      found[2]?.message ?? '',
-      /Seen by generate at step 2, force at 1 of 2 steps, score at 2 of 4 positions\. Trace: first different module: layers\.1 \(2 of 3 differ; 1 ran before it and agree\)\./,
-    );
-    assert.match(found[1]?.message ?? '', /Seen by generate at step 3; not by score\./);
-    assert.doesNotMatch(found[3]?.message ?? '', /hash of the text/);
+    assert.match(found[2]?.message ?? '', /; first module layers\.1; same text\.$/);
+    assert.doesNotMatch(found[3]?.message ?? '', /same text|another text/);
   });
 
-  test('tell the distance, also where the worst pass has none', async () => {
-    const now = { ...BEFORE, capital: body({ tokens: [10, 99], text: 'other' }) };
-    const [first] = annotations(await fullReport(now, 0.25));
-    assert.equal(first?.title, 'Drift: prompt capital');
-    assert.match(first?.message ?? '', /^other tokens: /);
-    assert.match(
-      first?.message ?? '',
-      /By score: distance 0\.\d+ nats rms over 4 positions, largest 0\.250 nats/,
-    );
-    // Told once where it is the worst itself.
-    const [text] = annotations(await fullReport(BEFORE, 0.25)).filter(({ title }) => title.endsWith('text'));
-    assert.equal(text?.message.split('distance ').length, 2);
-  });
-
-  test('say where to look when no module differs', async () => {
+  test('say that no module differs', async () => {
     const found = annotations(await fullReport({ ...BEFORE, capital: NOW.capital }, 0));
-    assert.match(
-      found[0]?.message ?? '',
-      /Trace: in the traced texts no module differs: what changed lies outside of modules/,
-    );
+    assert.match(found[0]?.message ?? '', /no traced module differs/);
     const inputs = annotations(await fullReport({ ...BEFORE, essay: NOW.essay }, 0));
-    assert.doesNotMatch(inputs[0]?.message ?? '', /no module differs/);
+    assert.doesNotMatch(inputs[0]?.message ?? '', /no traced module differs/);
   });
 
   test('of modules alone stand on the texts that were traced', async () => {
@@ -137,7 +123,7 @@ describe('annotations', () => {
     );
     assert.match(
       found[0]?.message ?? '',
-      /^modules compute something else: first different module: head \(1 of 3 differ; 2 ran before it and agree\)\. Seen by score in 1 of 3 modules; not by generate, force\. A hash of the text saw nothing\. No/,
+      /^modules compute something else; first module head; same text\. No recorded fact changed: first at head, no text/,
     );
   });
 
@@ -149,12 +135,12 @@ describe('annotations', () => {
       ),
     );
     assert.deepEqual(rest, []);
-    assert.match(only?.message ?? '', /^baseline: other tokens: .*batch: same tokens, other/);
+    assert.match(only?.message ?? '', /^baseline: other tokens; .*batch: same tokens, other/);
   });
 
   test('name what changed in the environment', async () => {
     const report = await checkReport(BEFORE, { ...BEFORE, capital: body({ logprobs: [-1, -2] }) });
-    assert.match(annotations(report)[0]?.message ?? '', /No recorded fact of the environment differs/);
+    assert.match(annotations(report)[0]?.message ?? '', /No recorded fact changed: no text changed\./);
     const changes = Array.from({ length: 7 }, (_, i) => ({
       half: 'declared' as const,
       field: `f${i}`,
@@ -163,7 +149,7 @@ describe('annotations', () => {
     }));
     assert.match(
       annotations({ ...report, changes })[0]?.message ?? '',
-      /Changed since the baseline: f0: 1 → 2; .*f4: 1 → 2; and 2 more\.$/,
+      /Changed since the baseline: f0: 1 → 2; .*f4: 1 → 2; and 2 more\. All of it/,
     );
   });
 

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Change } from '../../../src/fingerprint/diff.ts';
 import type { Report, ReportedFinding } from '../../../src/report/schema.ts';
-import { answerOf } from '../../../src/words/answer.ts';
+import { answerOf, promptLine } from '../../../src/words/answer.ts';
+import { read } from '../../../src/words/reading.ts';
 import { body } from '../support/records.ts';
-import { checkReport, finding, relation } from '../support/reports.ts';
+import { checkReport, divergence, finding, relation } from '../support/reports.ts';
 
 const SAME = await checkReport({ one: body() }, { one: body() });
 const MODULE = 'model.layers.15.mlp.down_proj';
@@ -107,5 +108,31 @@ describe('one sentence says', () => {
         assert.ok(text.length <= 120 && text.length > 20, text);
         assert.match(text, /1 of 1 texts changed$/);
       }
+  });
+});
+
+describe('the line of a prompt', () => {
+  const lineOf = (...findings: ReportedFinding[]) => {
+    const [first] = read(drifted([], findings)).drifted;
+    assert.ok(first);
+    return promptLine(first);
+  };
+
+  test('says how it differs, from where on, in which module first, and what its text says', () => {
+    assert.equal(lineOf(finding('a')), 'other tokens; tokens part at step 4; another text');
+    assert.equal(
+      lineOf(
+        finding('a', {
+          ...{ kind: 'score', agreement: 'logprobs-differ', textIdentical: true, trace: trace(MODULE) },
+          divergence: divergence({ tokenStep: null, logprobSteps: 59, steps: 60 }),
+        }),
+      ),
+      'same tokens, other log-probability bits; bits differ at 59 of 60 positions, first at 2; first module layers.15.mlp.down_proj; same text',
+    );
+  });
+
+  test('has no more than 160 characters', () => {
+    const reason = 'why '.repeat(500);
+    assert.ok(lineOf(finding('a', { reason, trace: trace('m'.repeat(400)) })).length <= 160);
   });
 });

@@ -19,7 +19,7 @@ import {
   tieWords,
   traceWords,
 } from '../../../src/words/findings.ts';
-import { groupsOf, seenWords, seesNoModule, textOf } from '../../../src/words/groups.ts';
+import { groupsOf, seesNoModule, textOf } from '../../../src/words/groups.ts';
 import { SIZE_CAVEAT, sizeWords, yardstickWords } from '../../../src/words/sizes.ts';
 import {
   agreementWords,
@@ -531,17 +531,7 @@ describe('groups', () => {
     );
     const a = groups[1];
     assert.ok(a);
-    assert.equal(seenWords(a), 'seen by score at 473 of 511 positions; not by generate; unmeasured by force');
     assert.equal(textOf(a), true);
-  });
-
-  test('tell of a kind that was compared twice the worse', () => {
-    const [group] = groupsOf([
-      finding('a', { agreement: 'identical', holds: true, reason: 'together', divergence: null }),
-      finding('a', { agreement: 'logprobs-differ', reason: 'strangers' }),
-    ]);
-    assert.ok(group);
-    assert.equal(seenWords(group), 'seen by generate at step 2');
   });
 });
 
