@@ -121,12 +121,15 @@ describe('the line of a prompt', () => {
   test('says how it differs, from where on, in which module first, and what its text says', () => {
     assert.equal(lineOf(finding('a')), 'other tokens; tokens part at step 4; another text');
     assert.equal(
-      lineOf(
-        finding('a', {
-          ...{ kind: 'score', agreement: 'logprobs-differ', textIdentical: true, trace: trace(MODULE) },
-          divergence: divergence({ tokenStep: null, logprobSteps: 59, steps: 60 }),
+      lineOf({
+        ...finding('a', {
+          kind: 'score',
+          agreement: 'logprobs-differ',
+          textIdentical: true,
+          trace: trace(MODULE),
         }),
-      ),
+        divergence: divergence({ tokenStep: null, logprobSteps: 59, steps: 60 }),
+      }),
       'same tokens, other log-probability bits; bits differ at 59 of 60 positions, first at 2; first module layers.15.mlp.down_proj; same text',
     );
   });
