@@ -22,6 +22,7 @@ Options
   --store-unchanged          refresh: store a new entry even if nothing changed
   --runtime auto|docker|process
   --python PATH              Python of the process runtime
+  --isolation auto|required|none  of its engine from this shell (auto)
   --gpu-devices LIST         indices or UUIDs, separated by commas
   --timeout-minutes N        until the engine is stopped (60)
   --inactivity-minutes N     without a sign of life until it counts as hung (20)
@@ -48,6 +49,7 @@ const OPTIONS = {
   'store-unchanged': { type: 'boolean' },
   runtime: { type: 'string' },
   python: { type: 'string' },
+  isolation: { type: 'string' },
   'gpu-devices': { type: 'string' },
   'timeout-minutes': { type: 'string' },
   'inactivity-minutes': { type: 'string' },

@@ -12,6 +12,7 @@ export const ERROR_CODES = [
   'model-unreadable',
   'model-fetch-failed',
   'runtime-unavailable',
+  'isolation-unavailable',
   'docker-unavailable',
   'image-not-pinned',
   'image-pull-failed',

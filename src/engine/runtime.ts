@@ -7,6 +7,8 @@ export interface Runtime extends AsyncDisposable {
   /** One sentence for the log: what was chosen and why. */
   readonly description: string;
   readonly image: Declared['image'];
+  /** Why nothing keeps the engine from what the job knows; undefined where something does. */
+  readonly exposed: string | undefined;
   /**
    * Makes the model readable for the harness and gives its folder as the harness sees it. A hub model is
    * fetched first by a process of its own that has the network and the token but no GPU.

@@ -64,6 +64,7 @@ export function parseInputs(
       inputModes.map((one) => [one.name, one]),
     );
   const runtime = oneOf('runtime', ['auto', 'docker', 'process']);
+  const isolation = oneOf('isolation', ['auto', 'required', 'none']);
   const timeoutSeconds = minutes('timeout-minutes', 60);
   const inactivitySeconds = minutes('inactivity-minutes', 20);
   const gpuDevices = input('gpu-devices')
@@ -135,6 +136,7 @@ export function parseInputs(
       hubToken: input('hub-token') || undefined,
       runtime,
       python: input('python') || 'python3',
+      isolation,
       gpuDevices,
       timeoutSeconds,
       inactivitySeconds,

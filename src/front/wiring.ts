@@ -21,6 +21,7 @@ import type { Situation } from '../job/situation.ts';
 import type { Records, Reports, Tools } from '../job/tools.ts';
 import { ProgressLine } from '../run/progress.ts';
 import { chooseRuntime, type RuntimeChoice } from '../runtime/choose.ts';
+import type { IsolationChoice } from '../runtime/options.ts';
 import type { Suite } from '../suite/schema.ts';
 import { stores } from './stores.ts';
 import { SUITE_SCHEMA } from './suites.ts';
@@ -34,6 +35,7 @@ export interface Connections {
   readonly hubToken: string | undefined;
   readonly runtime: RuntimeChoice;
   readonly python: string;
+  readonly isolation: IsolationChoice;
   readonly gpuDevices: readonly string[];
   readonly timeoutSeconds: number;
   readonly inactivitySeconds: number;
@@ -127,6 +129,7 @@ async function openRuntime(
     runtime,
     devices: given.gpuDevices,
     python: given.python,
+    isolation: given.isolation,
     workspace: given.workspace,
     stateDir: given.statePath,
     job: given.job,

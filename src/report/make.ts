@@ -29,6 +29,8 @@ export interface Evidence {
   /** Engine arguments that are deterministic defaults of ours. */
   readonly defaults: readonly string[];
   readonly runtime: string;
+  /** Why nothing keeps the engine from what the job knows; undefined where something does. */
+  readonly exposed: string | undefined;
   readonly logPath: string;
   readonly recordPath: string;
   readonly side: Pick<Side, 'record'>;
@@ -50,7 +52,7 @@ export const reportPathOf = (recordPath: string) => `${recordPath}.report.json`;
 export const htmlPathOf = (recordPath: string) => `${recordPath}.report.html`;
 
 export function makeReport(evidence: Evidence): Report {
-  const { mode, run, suite, places, claims, defaults, runtime, logPath, recordPath } = evidence;
+  const { mode, run, suite, places, claims, defaults, runtime, exposed, logPath, recordPath } = evidence;
   const { side, before, relations, baseline, digests, rules, replacedByChange, lostBaseline } = evidence;
   const asked = { claims, policy: suite.policy, depth: suite.depth, accept: suite.accept };
   const derived = derive({
@@ -86,6 +88,7 @@ export function makeReport(evidence: Evidence): Report {
       acceptances: derived.acceptances,
       health: derived.health,
       relations,
+      exposed,
       replaced: before?.meta.chain.map(({ record }) => record) ?? [],
     }),
   };

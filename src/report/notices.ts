@@ -40,6 +40,8 @@ export interface Ground {
   readonly acceptances: Derived['acceptances'];
   /** Of the GPUs; undefined where nobody looked. */
   readonly health: Derived['health'];
+  /** Why nothing keeps the engine from what the job knows; undefined where something does. */
+  readonly exposed: string | undefined;
   /** Records that the baseline, or one before it, has replaced. */
   readonly replaced: readonly string[];
 }
@@ -58,6 +60,7 @@ export function notices(ground: Ground): Notice[] {
     ...unproven(ground),
     ...age(ground),
     ...stale(ground),
+    ...notIsolated(ground),
   ];
 }
 
@@ -268,6 +271,17 @@ function age({ baseline, warnAfterDays, now }: Ground): Notice[] {
         ),
       ]
     : [];
+}
+
+function notIsolated({ exposed }: Ground): Notice[] {
+  if (exposed === undefined) return [];
+  return [
+    {
+      level: 'notice',
+      title: 'The engine was not isolated',
+      message: `It ran as the job’s user among the job’s processes, and could read the job’s tokens and files: ${exposed}. docs/security.md says what helps.`,
+    },
+  ];
 }
 
 const stale = ({ acceptances, replaced }: Ground) =>

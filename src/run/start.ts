@@ -27,7 +27,7 @@ export interface Run extends AsyncDisposable {
   /** What a report tells of the run beside its record. */
   readonly facts: Pick<
     Evidence,
-    'run' | 'suite' | 'places' | 'defaults' | 'runtime' | 'logPath' | 'recordPath'
+    'run' | 'suite' | 'places' | 'defaults' | 'runtime' | 'exposed' | 'logPath' | 'recordPath'
   >;
   /** @param known tokens of the baseline by prompt: what force and score are given */
   begin(known: KnownTokens): Promise<Lifetimes>;
@@ -77,6 +77,7 @@ export async function startRun(
       places: loaded.places,
       defaults: plan.defaults,
       runtime: runtime.description,
+      exposed: runtime.exposed,
       logPath: log.path,
       recordPath: settings.recordPath,
     },

@@ -9,7 +9,7 @@ import { connect } from './docker/daemon.ts';
 import { DockerRuntime } from './docker/docker.ts';
 import { parseImage } from './docker/images.ts';
 import { sweep } from './docker/sweep.ts';
-import type { CommonOptions, Environment } from './options.ts';
+import type { CommonOptions, Environment, IsolationChoice } from './options.ts';
 import { ProcessRuntime } from './process.ts';
 import { bytesOf } from './sizes.ts';
 
@@ -21,6 +21,8 @@ export interface RuntimeOptions extends Omit<CommonOptions, 'gpus'> {
   readonly runtime: Suite['runtime'];
   /** For the process runtime: a name on PATH, or a path, relative to `workspace`. */
   readonly python: string;
+  /** For the process runtime: how far the engine must be kept from the job. */
+  readonly isolation: IsolationChoice;
   /** Absolute. */
   readonly workspace: string;
   /** Absolute folder that outlives the job. */
@@ -41,7 +43,7 @@ const NOBODY_SPECIAL = { uid: 1000, gid: 1000 };
  * Docker is missing. Opening Docker also sweeps what killed runs left behind.
  *
  * @throws UserError `docker-unavailable`, `image-not-pinned`, `image-pull-failed`, `image-mismatch`, `disk-full`,
- *   `input-invalid`
+ *   `input-invalid`, `isolation-unavailable`
  */
 export async function chooseRuntime(options: RuntimeOptions): Promise<Runtime> {
   const { choice, runtime, devices } = options;
@@ -54,7 +56,7 @@ export async function chooseRuntime(options: RuntimeOptions): Promise<Runtime> {
     );
   switch (choice) {
     case 'process':
-      return openProcess(options, await statedImage(options), '`runtime: process` was asked for');
+      return await openProcess(options, await statedImage(options), '`runtime: process` was asked for');
     case 'docker':
       if (runtime.image === undefined)
         throw new UserError(
@@ -65,7 +67,7 @@ export async function chooseRuntime(options: RuntimeOptions): Promise<Runtime> {
       return await openDocker(options, runtime.image, '`runtime: docker` was asked for');
     case 'auto':
       return runtime.image === undefined
-        ? openProcess(options, NO_IMAGE, 'the suite names no image')
+        ? await openProcess(options, NO_IMAGE, 'the suite names no image')
         : await openDocker(options, runtime.image, 'the suite names an image');
   }
 }
@@ -88,7 +90,7 @@ async function openDocker(options: RuntimeOptions, image: string, why: string): 
   });
 }
 
-function openProcess(options: RuntimeOptions, image: Declared['image'], why: string): Runtime {
+async function openProcess(options: RuntimeOptions, image: Declared['image'], why: string): Promise<Runtime> {
   // A name is looked up on PATH, a path is the workflow's, so relative to its checkout.
   const python =
     options.python.includes('/') && !isAbsolute(options.python)
@@ -98,7 +100,7 @@ function openProcess(options: RuntimeOptions, image: Declared['image'], why: str
     image.certainty === 'declared'
       ? `this container, which is taken unchecked for the suite's ${image.reference}`
       : 'this machine';
-  return new ProcessRuntime({
+  return await ProcessRuntime.open({
     ...options,
     python,
     image,

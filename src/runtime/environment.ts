@@ -75,6 +75,15 @@ export function cachesBelow(folder: string): Record<string, string> {
   };
 }
 
+/** A home that goes with its process; what the user has installed there for a Python stays where it is. */
+export function homeBelow(
+  folder: string,
+  { HOME: home, PYTHONUSERBASE: base }: Environment,
+): Record<string, string> {
+  const packages = base ?? (home === undefined ? undefined : join(home, '.local'));
+  return { HOME: folder, ...(packages === undefined ? {} : { PYTHONUSERBASE: packages }) };
+}
+
 /**
  * `CUDA_VISIBLE_DEVICES` of a process that may use `gpus` of them: of those named by the runner's owner, else
  * of those that this process itself may use, else of all.

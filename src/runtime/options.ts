@@ -26,6 +26,9 @@ export type FetchModel = (
   },
 ) => Promise<void>;
 
+/** `auto`: the most that this machine lets us have; `required`: nothing runs without; `none`: not even tried. */
+export type IsolationChoice = 'auto' | 'required' | 'none';
+
 /** What both runtimes need. */
 export interface CommonOptions {
   readonly gpus: 'none' | number;

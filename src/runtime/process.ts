@@ -1,6 +1,6 @@
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { access, constants, mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
+import { delimiter, isAbsolute, join } from 'node:path';
 import { PassThrough, type Readable, type Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Exit, ModelSource, Peer, Runtime } from '../engine/runtime.ts';
@@ -10,18 +10,23 @@ import {
   cachesBelow,
   ENGINE_ENVIRONMENT,
   fetchEnvironment,
+  homeBelow,
   inherited,
   visibleDevices,
 } from './environment.ts';
 import { exitOf, watchOomKills } from './exit.ts';
+import { type Isolation, NONE, openIsolation } from './isolation/isolation.ts';
 import { checkModelFolder } from './model-folder.ts';
-import type { CommonOptions } from './options.ts';
+import type { CommonOptions, IsolationChoice } from './options.ts';
 
 export interface ProcessOptions extends CommonOptions {
   /** A name to look up on PATH, or an absolute path. */
   readonly python: string;
   /** Absolute folder that outlives the job: fetched models are kept there. */
   readonly stateDir: string;
+  /** Whom this runner runs as. */
+  readonly user: { readonly uid: number; readonly gid: number };
+  readonly isolation: IsolationChoice;
   readonly description: string;
   readonly image: Declared['image'];
 }
@@ -31,30 +36,63 @@ export class ProcessRuntime implements Runtime {
   readonly kind = 'process';
   readonly description: string;
   readonly image: Declared['image'];
+  readonly exposed: string | undefined;
   readonly #options: ProcessOptions;
+  readonly #python: Found;
+  readonly #isolation: Isolation;
+  /** What an engine reads beside its Python. */
+  #model: string | undefined;
 
-  constructor(options: ProcessOptions) {
+  private constructor(options: ProcessOptions, python: Found, isolation: Isolation) {
     this.#options = options;
-    this.description = options.description;
+    this.#python = python;
+    this.#isolation = isolation;
+    this.description = `${options.description} ${ISOLATED[isolation.level]}`;
+    this.exposed = isolation.level === 'none' ? isolation.reasons.join('; ') : undefined;
     this.image = options.image;
+  }
+
+  /**
+   * Tries how far the engine can be kept from the job.
+   *
+   * @throws UserError `isolation-unavailable`
+   */
+  static async open(options: ProcessOptions): Promise<ProcessRuntime> {
+    const { environment, hub, log, user } = options;
+    const python = await findPython(options.python, environment['PATH']);
+    const isolation =
+      options.isolation === 'none'
+        ? NONE('`isolation: none` was asked for')
+        : await openIsolation({ environment, python: python.path, user });
+    for (const reason of isolation.reasons)
+      log(`The engine is not isolated from the job as it could be: ${reason}.`);
+    const why = isolation.reasons.join('; ');
+    if (isolation.level === 'none' && options.isolation === 'required')
+      throw notIsolated(`\`isolation: required\` was asked for, and this machine has none: ${why}.`);
+    if (isolation.level === 'none' && options.isolation === 'auto' && hub.token !== undefined)
+      throw notIsolated(`The engine could read the \`hub-token\` out of the job's processes: ${why}.`);
+    return new ProcessRuntime(options, python, isolation);
   }
 
   async provideModel(model: ModelSource): Promise<string> {
     switch (model.kind) {
       case 'path':
         await checkModelFolder(model.path);
-        return model.path;
+        this.#model = model.path;
+        break;
       case 'hub':
-        return await this.#fetch(model.id, model.revision);
+        this.#model = await this.#fetch(model.id, model.revision);
     }
+    return this.#model;
   }
 
   async start(boot: string): Promise<Peer> {
     const { environment, gpus, devices } = this.#options;
-    return await this.#start(boot, {
+    const extra = {
       ...ENGINE_ENVIRONMENT,
       CUDA_VISIBLE_DEVICES: visibleDevices(gpus, devices, environment['CUDA_VISIBLE_DEVICES']),
-    });
+    };
+    return await this.#start(boot, extra, { readable: this.#model === undefined ? [] : [this.#model] });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -66,16 +104,23 @@ export class ProcessRuntime implements Runtime {
       this.#options;
     const folder = join(stateDir, 'models', id.replace('/', '--'), revision);
     await mkdir(folder, { recursive: true });
+    await this.#isolation.give(folder);
     await fetchModel(
-      (boot) => this.#start(boot, fetchEnvironment(hub, environment)),
+      (boot) => this.#start(boot, fetchEnvironment(hub, environment), { writable: [folder] }),
       { model: id, revision, folder },
       { log, onProgress, deadlineSeconds, signal },
     );
     return folder;
   }
 
-  async #start(boot: string, extra: Readonly<Record<string, string>>): Promise<Peer> {
-    const { environment, python, log } = this.#options;
+  async #start(
+    boot: string,
+    extra: Readonly<Record<string, string>>,
+    { readable = [], writable = [] }: { readonly readable?: string[]; readonly writable?: string[] },
+  ): Promise<Peer> {
+    const { environment, log } = this.#options;
+    const { path, problem } = this.#python;
+    if (problem !== undefined) throw cannotStart(path, problem);
     const scratch = await mkdtemp(join(environment['TMPDIR'] ?? '/tmp', 'deterministic-ml-'));
     const giveBack = async () => {
       try {
@@ -87,8 +132,16 @@ export class ProcessRuntime implements Runtime {
       }
     };
     try {
-      const env = { ...inherited(environment), ...cachesBelow(scratch), ...extra };
-      return await ProcessPeer.start({ python, boot, cwd: scratch, env }, giveBack);
+      await this.#isolation.give(scratch);
+      const env = {
+        ...inherited(environment),
+        ...homeBelow(scratch, environment),
+        ...cachesBelow(scratch),
+        ...extra,
+      };
+      const reach = { scratch, readable, writable };
+      const command = await this.#isolation.command([path, '-c', boot], env, reach);
+      return await ProcessPeer.start({ python: path, command, cwd: scratch, env }, giveBack);
     } catch (error) {
       await giveBack();
       throw error;
@@ -101,7 +154,7 @@ const VANISH_MS = 5_000;
 
 interface Program {
   readonly python: string;
-  readonly boot: string;
+  readonly command: readonly string[];
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
 }
@@ -122,10 +175,11 @@ class ProcessPeer implements Peer {
   }
 
   /** Starts a Python in a process group of its own; `giveBack` is called when all of it has gone. */
-  static async start({ python, boot, cwd, env }: Program, giveBack: () => Promise<void>): Promise<Peer> {
+  static async start({ python, command, cwd, env }: Program, giveBack: () => Promise<void>): Promise<Peer> {
     const { execa } = await import('execa');
     const rose = watchOomKills();
-    const child = execa(python, ['-c', boot], {
+    const [file = '', ...args] = command;
+    const child = execa(file, args, {
       // `python3 -c` imports from its working directory first: an empty one, not the checkout.
       cwd,
       env,
@@ -188,6 +242,45 @@ function killGroup(group: number): void {
   } catch {
     // ESRCH: all of it is gone already.
   }
+}
+
+/** Told beside where the engine runs. */
+const ISOLATED: Readonly<Record<Isolation['level'], string>> = {
+  namespaces: 'It sees no process and none of the files of the job.',
+  user: 'It is another user than the job, whose processes it cannot look into.',
+  none: 'Nothing keeps it from what the job knows.',
+};
+
+function notIsolated(what: string): UserError {
+  return new UserError(
+    'isolation-unavailable',
+    what,
+    'Let this user make namespaces (docs/security.md says how), run the engine in Docker, or fetch the model in an earlier step. Who trusts the engine and its packages with the tokens of the job sets `isolation: none`.',
+  );
+}
+
+/** An absolute path, and why it cannot be started. */
+interface Found {
+  readonly path: string;
+  readonly problem?: string;
+}
+
+async function findPython(python: string, path = ''): Promise<Found> {
+  const candidates = isAbsolute(python)
+    ? [python]
+    : path.split(delimiter).map((folder) => join(folder, python));
+  let problem = 'ENOENT';
+  for (const candidate of candidates) {
+    const found = await stat(candidate).catch(() => undefined);
+    if (found === undefined) continue;
+    const isProgram = await access(candidate, constants.X_OK).then(
+      () => found.isFile(),
+      () => false,
+    );
+    if (isProgram) return { path: candidate };
+    problem = 'EACCES';
+  }
+  return { path: python, problem };
 }
 
 function cannotStart(python: string, code: string | undefined): UserError {

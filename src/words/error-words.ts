@@ -56,6 +56,12 @@ export const ERROR_WORDS: Readonly<Record<ToldCode, ErrorWords>> = {
     meaning: 'The engine has no place to run in; this says nothing of the model.',
     next: 'Set the `python` input, or see what Docker itself says.',
   },
+  'isolation-unavailable': {
+    what: 'The process runtime cannot keep the engine from what the job knows, and that was asked for or a `hub-token` is at stake.',
+    meaning:
+      'An engine could read tokens out of the processes and files of its own user, so it was not started.',
+    next: 'Do what the message says, or use Docker; docs/security.md tells what isolation takes.',
+  },
   'docker-unavailable': {
     what: 'No Docker daemon answers, or this user may not talk to it.',
     meaning: 'A container was asked for, and nothing else was started in its place.',

@@ -18,6 +18,7 @@ export function runtimeOptions(overrides: Partial<RuntimeOptions> = {}): Runtime
     runtime: { gpus: 'none', shm: '64MiB' },
     devices: [],
     python: 'python3',
+    isolation: 'auto',
     workspace: process.cwd(),
     stateDir: join(tmpdir(), 'dml-test-state'),
     job: { repository: 'test/test', run: randomUUID(), attempt: '1', runner: 'test' },

@@ -93,13 +93,14 @@ const ROOMS: Readonly<Record<string, Law>> = {
   'engine/engines': { rooms: ['record'], packages: [] },
   // Adapters: each knows its port, and none another.
   runtime: {
-    rooms: ['runtime/docker', 'engine', 'engine/engines', 'fingerprint', 'suite'],
+    rooms: ['runtime/docker', 'runtime/isolation', 'engine', 'engine/engines', 'fingerprint', 'suite'],
     packages: ['dockerode', 'execa', 'node:*'],
   },
   'runtime/docker': {
     rooms: ['runtime', 'engine', 'fingerprint'],
     packages: ['zod', 'dockerode', 'execa', 'node:*'],
   },
+  'runtime/isolation': { rooms: ['runtime'], packages: ['execa', 'node:*'] },
   baseline: { rooms: ['record'], packages: ['zod', 'node:*'] },
   'baseline/cache': { rooms: ['baseline'], packages: ['zod', '@actions/cache', 'node:*'] },
   github: {
@@ -212,7 +213,7 @@ const PORTS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Rooms of adapters: what they do, others ask a port for. */
-const ADAPTERS = ['runtime', 'runtime/docker', 'github', 'disk', 'baseline/cache'];
+const ADAPTERS = ['runtime', 'runtime/docker', 'runtime/isolation', 'github', 'disk', 'baseline/cache'];
 
 test('no file lies loose in src but the doors and the ground', () => {
   assert.deepEqual(

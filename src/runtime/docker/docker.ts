@@ -35,6 +35,7 @@ export class DockerRuntime implements Runtime {
   readonly kind = 'docker';
   readonly description: string;
   readonly image: Declared['image'];
+  readonly exposed = undefined;
   readonly #options: DockerOptions;
   /** What to start containers by. */
   readonly #name: string;

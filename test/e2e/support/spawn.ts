@@ -1,7 +1,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { randomInt, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { payloadOf, REPOSITORY, refOf, SHAS } from '../../support/events.ts';
@@ -32,6 +32,9 @@ export async function aRunner(name = `runner-${randomInt(1e9)}`): Promise<Runner
     'home',
   ].map((part) => join(folder.path, part)) as [string, string, string, string];
   for (const path of [workspace, temp, toolCache, home]) await mkdir(path, { recursive: true });
+  // An engine is another user where this one is root: it comes here, and leaves in the home what a test wants to see.
+  await chmod(folder.path, 0o755);
+  await chmod(home, 0o777);
   return {
     name,
     runId: String(randomInt(1e12, 9e12)),

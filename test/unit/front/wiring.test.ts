@@ -13,6 +13,7 @@ const connections = (workspace: string): Connections => ({
   githubToken: undefined,
   hubToken: undefined,
   runtime: 'auto',
+  isolation: 'auto',
   python: 'python3',
   gpuDevices: [],
   timeoutSeconds: 60,

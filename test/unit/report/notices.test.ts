@@ -15,6 +15,7 @@ const QUIET: Ground = {
   proof: PROVEN,
   replacedByChange: undefined,
   lostBaseline: undefined,
+  exposed: undefined,
   warnAfterDays: 90,
   rules: { kind: 'checkout' },
   acceptances: [],
@@ -28,6 +29,13 @@ const titles = (change: Partial<Ground>) => notices({ ...QUIET, ...change }).map
 
 describe('a notice', () => {
   test('is not given where there is nothing to say', () => assert.deepEqual(titles({}), []));
+
+  test('tells that nothing kept the engine from the job, and why', () => {
+    const [notice, ...more] = notices({ ...QUIET, exposed: 'unshare failed' });
+    assert.deepEqual(more, []);
+    assert.equal(notice?.level, 'notice');
+    assert.match(notice.message, /could read the job’s tokens and files: unshare failed/);
+  });
 
   test('tells of a baseline that is older than the suite wants, from the day after', () => {
     assert.deepEqual(titles({ warnAfterDays: 21 }), []);

@@ -69,6 +69,7 @@ export class ScriptedEngine implements Runtime {
   readonly kind = 'process';
   readonly description = 'The engine runs in this test.';
   readonly image = FINGERPRINT.declared.image;
+  readonly exposed = undefined;
   /** Of each start, in their order. */
   readonly starts: Start[] = [];
   readonly loads: Load[] = [];

@@ -112,6 +112,7 @@ export async function reportOf(
     claims,
     defaults: ['seed'],
     runtime: 'Runs in a Python of this machine.',
+    exposed: undefined,
     logPath: '/tmp/record.log',
     recordPath: '/tmp/record',
     side: run,
