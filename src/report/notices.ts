@@ -194,7 +194,7 @@ function takenAway({ record, relations, rules }: Ground): Notice[] {
   const differing = leaving.filter((id) => strange.has(id));
   const told =
     differing.length === 0
-      ? 'nothing that they show keeps this change from passing'
+      ? 'what was compared of them agrees as the suite requires'
       : `${differing.length === leaving.length ? 'none of them agrees' : `${differing.length} of them ${differing.length === 1 ? 'does' : 'do'} not agree`} as the suite requires: ${some(differing)}`;
   return [
     {

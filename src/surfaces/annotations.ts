@@ -56,6 +56,7 @@ function drifts(report: Report, level: Annotation['level'], found: readonly Drif
     ];
   };
   const issue = looksLike(report, found);
+  const leaving = new Set(report.suite.leaving);
   return found.map(
     (drifted, index) => () =>
       inert({
@@ -63,6 +64,7 @@ function drifts(report: Report, level: Annotation['level'], found: readonly Drif
         title: `${title}: prompt ${drifted.prompt}`,
         message: sentences([
           promptLine(drifted),
+          leaving.has(drifted.prompt) ? LEAVES : '',
           drifted === issue?.drifted ? issue.words : '',
           ...(index === 0 ? common() : []),
         ]),
@@ -71,6 +73,8 @@ function drifts(report: Report, level: Annotation['level'], found: readonly Drif
       }),
   );
 }
+
+const LEAVES = 'This change takes the prompt away or alters it; until the merge it counts.';
 
 /** Of a run in which no prompt drifted. */
 function whole(report: Report, level: Annotation['level']): Later[] {

@@ -32,7 +32,7 @@ export async function besideBase(
   if (leaving.length === 0) return loaded;
   const count = ({ prompts, texts }: Pick<LoadedSuite, 'prompts' | 'texts'>) => prompts.length + texts.length;
   console.info(
-    `This change takes away or alters ${leaving.length} prompts and texts of ${rules.ref}: ${some(leaving)}. They are measured too until it is merged: ${count(both)} prompts and texts instead of ${count(loaded)}.`,
+    `This change takes away or alters ${leaving.length} prompts and texts of ${rules.ref}, or is behind it: ${some(leaving)}. They are measured too until it is merged: ${count(both)} prompts and texts instead of ${count(loaded)}.`,
   );
   return both;
 }

@@ -119,7 +119,7 @@ describe('beside what a change asks', () => {
     const { lines } = await measured({ own: SUITE.replace(SKY, '').replace('The capital', 'A capital') });
     assert.equal(
       lines.at(-1),
-      'This change takes away or alters 2 prompts and texts of refs/heads/main: capital, sky. They are measured too until it is merged: 4 prompts and texts instead of 2.',
+      'This change takes away or alters 2 prompts and texts of refs/heads/main, or is behind it: capital, sky. They are measured too until it is merged: 4 prompts and texts instead of 2.',
     );
   });
 
