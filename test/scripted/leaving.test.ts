@@ -74,7 +74,10 @@ describe('a change that takes nine of ten drifting prompts away', { concurrency:
       cut,
       /Taken away by this change: 9 of the prompts and texts that refs\/heads\/main asks .*: p1, p2/,
     );
-    assert.match(annotated(cut, 'error').join('\n'), /Drift: prompt p1: .* This change takes the prompt away or alters it; until the merge it counts\./);
+    assert.match(
+      annotated(cut, 'error').join('\n'),
+      /Drift: prompt p1: .* This change takes the prompt away or alters it; until the merge it counts\./,
+    );
     assert.match(
       cut.log,
       /takes away or alters 9 prompts and texts of refs\/heads\/main, or is behind it: p1, .*They are measured too until it is merged: 10 prompts and texts instead of 1\./,
