@@ -30,6 +30,7 @@ export const ERROR_CODES = [
   'cancelled',
   'disk-full',
   'record-invalid',
+  'record-too-large',
   'baseline-invalid',
   'report-invalid',
   'reports-missing',

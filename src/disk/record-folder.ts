@@ -18,6 +18,9 @@ import { finishReplace, replaceFolder } from './replace.ts';
 /** Largest accepted `record.json` in bytes. */
 const MAX_RECORD_BYTES = 256 * 1024 * 1024;
 
+/** Bodies of a record in bytes: an engine that tells without end must not fill the disk. */
+const MAX_BODIES_BYTES = 4 * 1024 ** 3;
+
 /**
  * Writes a record's folder so that it is whole or absent: bodies go into a sibling `….partial-…` folder,
  * `record.json` comes last, then one rename. Disposing without `commit` removes what was written.
@@ -26,15 +29,18 @@ export class RecordWriter implements AsyncDisposable {
   readonly #folder: string;
   readonly #partial: string;
   readonly #written = new Set<string>();
+  readonly #maxBytes: number;
+  #bytes = 0;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, maxBytes: number) {
     this.#folder = folder;
+    this.#maxBytes = maxBytes;
     this.#partial = `${folder}.partial-${randomBytes(4).toString('hex')}`;
   }
 
   /** @throws UserError `input-invalid` when `folder` holds anything but an older record */
-  static async create(folder: string): Promise<RecordWriter> {
-    const writer = new RecordWriter(folder);
+  static async create(folder: string, maxBytes = MAX_BODIES_BYTES): Promise<RecordWriter> {
+    const writer = new RecordWriter(folder, maxBytes);
     await writer.#guarded(async () => {
       await finishReplace(folder);
       await refuseForeign(folder);
@@ -65,6 +71,8 @@ export class RecordWriter implements AsyncDisposable {
   async #add(bytes: Buffer): Promise<string> {
     const digest = sha256(bytes);
     if (!this.#written.has(digest)) {
+      this.#bytes += bytes.length;
+      if (this.#bytes > this.#maxBytes) throw tooLarge(`its bodies have more than ${this.#maxBytes} bytes`);
       await this.#write(join('bodies', digest), bytes);
       this.#written.add(digest);
     }
@@ -75,7 +83,10 @@ export class RecordWriter implements AsyncDisposable {
   async commit(record: RunRecord): Promise<OpenedRecord> {
     const { text, passes, software } = packRecord(record);
     for (const bytes of [...passes, ...software]) await this.#add(bytes);
-    await this.#write('record.json', Buffer.from(text));
+    const bytes = Buffer.from(text);
+    if (bytes.length > MAX_RECORD_BYTES)
+      throw tooLarge(`its record.json has more than the ${MAX_RECORD_BYTES} bytes that are read`);
+    await this.#write('record.json', bytes);
     await this.#guarded(async () => {
       await mkdir(dirname(this.#folder), { recursive: true });
       await refuseForeign(this.#folder);
@@ -105,6 +116,13 @@ export class RecordWriter implements AsyncDisposable {
     }
   }
 }
+
+const tooLarge = (why: string) =>
+  new UserError(
+    'record-too-large',
+    `The record was not kept: ${why}.`,
+    'Ask for fewer prompts, tokens or relations, or part the suite into several. A suite that asks for little has an engine that says more than it was asked.',
+  );
 
 /** What a record's folder may hold. */
 const OWN = new Set(['record.json', 'baseline.json', 'bodies']);

@@ -29,6 +29,9 @@ export const PROTOCOL = 2;
 /** Longest accepted event line in bytes: 32 k steps with top-5 in base64 are about 5 MB. */
 export const MAX_EVENT_BYTES = 64 * 1024 * 1024;
 
+/** Longest command that the harness reads, as docker/harness/deterministic_ml/harness/channel.py has it. */
+export const MAX_COMMAND_BYTES = 64 * 1024 * 1024;
+
 // ---------------------------------------------------------------------------------------------- commands
 
 /**

@@ -5,15 +5,21 @@ import type { Console } from '../job/console.ts';
 /** Milliseconds between two progress lines where each one stays in the log. */
 const LOG_INTERVAL_MS = 10_000;
 
+/** Lines of progress in a minute, whatever an engine calls its work: it may call it something new each time. */
+const MAX_PROGRESS = 60;
+const MINUTE_MS = 60_000;
+
 export interface ConsoleOptions {
   readonly write: (text: string) => void;
   readonly now: () => number;
 }
 
-/** GitHub's log: sections fold, progress is a line every 10 s. */
+/** GitHub's log: sections fold, progress is a line every 10 s and for each new work, up to one a second. */
 export function actionsConsole({ write, now }: ConsoleOptions): Console {
   let last = now();
   let current = '';
+  let minute = now();
+  let told = 0;
   const info = (text: string) => {
     for (const line of text.split('\n')) write(`${logLine(line)}\n`);
   };
@@ -31,6 +37,12 @@ export function actionsConsole({ write, now }: ConsoleOptions): Console {
     },
     progress(what, line) {
       if (what === current && now() - last < LOG_INTERVAL_MS) return;
+      if (now() - minute >= MINUTE_MS) {
+        minute = now();
+        told = 0;
+      }
+      if (told >= MAX_PROGRESS) return;
+      told += 1;
       current = what;
       last = now();
       info(line);

@@ -1,9 +1,9 @@
-import type { ChannelEvent, Command } from '../engine/protocol.ts';
+import type { ChannelEvent, Command, Request } from '../engine/protocol.ts';
 import type { Runtime } from '../engine/runtime.ts';
 import type { Session } from '../engine/session.ts';
 import { UserError } from '../errors.ts';
 import type { Fingerprint, HarnessFingerprint } from '../fingerprint/schema.ts';
-import { type Channel, describeChannel } from '../record/channels.ts';
+import { type Channel, describeChannel, stepsOf } from '../record/channels.ts';
 import type { Arrangement, Observation, Pass } from '../record/schema.ts';
 import { passDigest } from '../record/tree.ts';
 import { float32, uint32 } from '../record/words.ts';
@@ -36,19 +36,25 @@ export async function runPass(
 ): Promise<PassResult> {
   const { pass, kind, requests, groups } = command;
   const observations: Observation[] = [];
+  const given = new Set<string>();
+  const steps = new Map(requests.map((request) => [request.id, mostSteps(kind, request)]));
   session.send(command);
   const { witness, seconds, unavailable, sampling } = await session.expect('pass', async (event) => {
     const { prompt, finishReason } = event;
     const input = inputs.get(prompt);
     if (event.pass !== pass || input === undefined) throw violated(`${pass} gave what nobody asked for`);
+    if (given.has(prompt)) throw violated(`${pass} gave \`${prompt}\` twice`);
+    given.add(prompt);
     const channels = event.channels.map(channelOf);
+    const most = steps.get(prompt) ?? 0;
+    if (stepsOf(channels).tokens.length > most)
+      throw violated(`${pass} gave more than the ${most} tokens that \`${prompt}\` was asked for`);
     observations.push({
       ...{ lifetime, pass, prompt, input, finishReason },
       channels: channels.map(describeChannel),
       body: await addBody(channels),
     });
   });
-  const given = new Set(observations.map(({ prompt }) => prompt));
   const missing = requests.filter(({ id, observed }) => observed && !given.has(id));
   if (unavailable === null && missing.length > 0)
     throw violated(`${pass} ended without ${missing.map(({ id }) => `\`${id}\``).join(', ')}`);
@@ -60,6 +66,19 @@ export async function runPass(
     },
     observations,
   };
+}
+
+/** Tokens that a request can give. */
+function mostSteps(kind: PassCommand['kind'], { sampling, tokens, limit }: Request): number {
+  switch (kind) {
+    case 'generate':
+      return sampling.max_tokens;
+    case 'force':
+      return bytes(tokens ?? '').length / 4;
+    case 'score':
+    case 'trace':
+      return limit ?? 0;
+  }
 }
 
 function channelOf(event: ChannelEvent): Channel {

@@ -133,7 +133,9 @@ export class Recording implements AsyncDisposable {
     const ids = Uint32Array.from(this.#unnamed);
     session.send({ command: 'vocabulary', ids: base64(ids) });
     const { texts } = await session.expect('vocabulary');
-    for (const [id, text] of Object.entries(texts)) this.#vocabulary.set(Number(id), text);
+    // Of others nobody asked: they would only fill the record.
+    for (const [id, text] of Object.entries(texts))
+      if (this.#unnamed.has(Number(id))) this.#vocabulary.set(Number(id), text);
     this.#unnamed.clear();
   }
 

@@ -85,7 +85,7 @@ const free = ({ id, content, sampling, digest }: PlannedPrompt): Asked => ({
 });
 
 /** How the known tokens were chosen does not matter for what they are given: no sampling of the suite's takes part. */
-const GREEDY = Sampling.parse({ max_tokens: 1 });
+export const GREEDY = Sampling.parse({ max_tokens: 1 });
 
 function given(kind: 'force' | 'score', { id, content }: LoadedText, tokens: Uint32Array | undefined): Asked {
   return {

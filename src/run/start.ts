@@ -14,6 +14,7 @@ import type { Evidence } from '../report/make.ts';
 import type { RunView } from '../report/schema.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
 import { counted } from '../words/figures.ts';
+import { refuseTooMuch } from './limits.ts';
 import { completeFingerprint } from './pass.ts';
 import { type Plan, type PlannedPass, TRACE } from './plan.ts';
 import { ProgressLine } from './progress.ts';
@@ -41,6 +42,7 @@ export async function startRun(
   tools: Tools,
 ): Promise<Run> {
   const { console, open } = tools;
+  refuseTooMuch(plan, loaded.places);
   await using owned = new AsyncDisposableStack();
   const log = owned.use(await open.log(`${settings.recordPath}.log`));
   const runtime = owned.use(await open.runtime(loaded.suite.runtime));

@@ -11,15 +11,26 @@ export interface Asked {
   readonly problems: readonly { readonly id: string; readonly message: string }[];
 }
 
+/** Characters of all files together: a suite of 256 KiB can name one large file ten thousand times. */
+const MAX_CHARACTERS = 48 * 1024 * 1024;
+
 /** @param readText of a `file`, as the suite names it: what it throws is a problem of that entry, but for a `UserError` */
 export async function readAsked(
   suite: Pick<Suite, 'prompts' | 'score' | 'sampling'>,
   readText: (file: string) => Promise<string>,
 ): Promise<Asked> {
   const problems: { id: string; message: string }[] = [];
+  let characters = 0;
+  const readBounded = async (file: string) => {
+    if (characters > MAX_CHARACTERS)
+      throw new Error(`the files before \`${file}\` hold more than ${MAX_CHARACTERS} characters together`);
+    const text = await readText(file);
+    characters += text.length;
+    return text;
+  };
   const read = async (entry: Entry): Promise<LoadedText[]> => {
     try {
-      return [{ id: entry.id, content: await contentOf(entry, readText) }];
+      return [{ id: entry.id, content: await contentOf(entry, readBounded) }];
     } catch (error) {
       if (error instanceof UserError) throw error;
       problems.push({ id: entry.id, message: error instanceof Error ? error.message : String(error) });

@@ -148,6 +148,11 @@ export const ERROR_WORDS: Readonly<Record<ToldCode, ErrorWords>> = {
     meaning: 'It proves nothing any more, so it is neither compared nor stored.',
     next: 'Make it again.',
   },
+  'record-too-large': {
+    what: 'What the engine told is more than a record may hold.',
+    meaning: 'Nothing of it is kept: neither a disk nor a reader is to be filled by an engine.',
+    next: 'Ask for fewer prompts, tokens or relations in one suite.',
+  },
   'baseline-invalid': {
     what: 'A baseline is damaged, or is not what its key says.',
     meaning: 'It cannot be trusted, and no older one is taken silently in its place.',

@@ -3,7 +3,7 @@ import { MAX_SUITE_BYTES } from '../../src/suite/parse.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
 import { assertFault, type Fault } from '../e2e/support/faults.ts';
 import { type Runner, runStep } from '../e2e/support/spawn.ts';
-import { checkout } from '../e2e/support/suites.ts';
+import { checkout, suite } from '../e2e/support/suites.ts';
 import { tried } from '../support/tried.ts';
 
 let action: Action;
@@ -57,6 +57,31 @@ describe('a suite of a pull request', () => {
         code: 'suite-invalid',
         says: /a value that names a place is refused/,
         advises: /docs\/suite\.md/,
+      });
+    },
+  );
+
+  tried(
+    'gigabytes of prompts, by naming one large file again and again',
+    'at most 48 Mi characters of files and 64 MiB a command, counted before an engine is started',
+    async () => {
+      await using runner = await checkout();
+      await runner.write('big.txt', 'x'.repeat(4 * 1024 * 1024));
+      const named = (count: number) =>
+        suite({ prompts: Array.from({ length: count }, (_, i) => ({ id: `p${i}`, file: 'big.txt' })) });
+      await runner.write('determinism.yml', named(20));
+      await refused(runner, {
+        code: 'prompt-file-invalid',
+        says: /the files before `big\.txt` hold more than \d+ characters together/,
+        advises: /inside the repository/,
+      });
+      // As JSON writes it, six times as long.
+      await runner.write('big.txt', '\u0001'.repeat(2 * 1024 * 1024));
+      await runner.write('determinism.yml', named(8));
+      await refused(runner, {
+        code: 'suite-invalid',
+        says: /come to more than 64 MiB/,
+        advises: /part them into several suites/,
       });
     },
   );

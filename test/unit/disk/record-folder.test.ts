@@ -23,6 +23,21 @@ async function write(folder: string): Promise<string[]> {
   return digests;
 }
 
+describe('a record that grows', () => {
+  test('beyond what a disk is to hold is refused, and leaves nothing; equal bodies count once', async () => {
+    await using temporary = await temporaryFolder();
+    {
+      await using writer = await RecordWriter.create(join(temporary.path, 'record'), 600);
+      for (let i = 0; i < 100; i++) await writer.addTokens(Buffer.alloc(400));
+      const error = await rejectedBy(writer.addTokens(Buffer.alloc(400, 1)));
+      assert.equal(error.code, 'record-too-large');
+      assert.match(error.message, /more than 600 bytes/);
+      assert.match(error.hint, /fewer prompts/);
+    }
+    assert.deepEqual(await readdir(temporary.path), []);
+  });
+});
+
 describe('a record that was written', () => {
   test('is read back, bits included', async () => {
     await using temporary = await temporaryFolder();

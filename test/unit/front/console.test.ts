@@ -60,6 +60,17 @@ describe('the log of a job', () => {
     console.progress('b', 'b 0');
     assert.equal(written(), 'a 0\na 10\na 20\nb 0\n');
   });
+
+  test('has sixty lines of progress a minute at most, whatever is new about them', () => {
+    const { console, written, pass } = recorded(actionsConsole);
+    for (let minute = 0; minute < 3; minute++) {
+      for (let i = 0; i < 10_000; i++) console.progress(`${i}`, `${minute}: ${i}`);
+      pass(60_000);
+    }
+    const lines = written().trimEnd().split('\n');
+    assert.equal(lines.length, 180);
+    assert.equal(lines[60], '1: 0');
+  });
 });
 
 const CLEAR = '\r\u001b[K';

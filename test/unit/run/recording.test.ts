@@ -208,6 +208,19 @@ describe('a pass', () => {
     assert.equal(recording.lifetimes, 0, 'nothing of this lifetime is used');
   });
 
+  test('that gives a prompt twice, or more tokens than it was asked for, breaks the protocol', async () => {
+    for (const [computes, says] of [
+      [{ repeats: 'sky' }, /generate-alone gave `sky` twice/],
+      [{ babbles: 1 }, /generate-alone gave more than the \d+ tokens that `capital` was asked for/],
+    ] as const) {
+      const growing = new Growing({ computes: () => computes });
+      await using recording = await growing.begin();
+      const error = await rejectedBy(growing.add(recording, 'lifetime-1'));
+      assert.equal(error.code, 'protocol-violation');
+      assert.match(error.message, says);
+    }
+  });
+
   test('that gives what nobody asked for breaks the protocol', async () => {
     const growing = new Growing({ computes: () => ({ invents: 'moon' }) });
     await using recording = await growing.begin();

@@ -33,6 +33,43 @@ async function started(
   return { job, plan, run, [Symbol.asyncDispose]: () => run[Symbol.asyncDispose]() };
 }
 
+describe('a suite that asks for more than one command holds', () => {
+  /** Told before anything is opened: no log, no runtime, no engine. */
+  const toldOf = async (
+    prompts: readonly { readonly id: string; readonly text: string }[],
+    suite = SUITE,
+  ) => {
+    const held = loaded(suite, prompts);
+    const nothing = new Proxy({} as Tools, {
+      get: (_, name) => {
+        if (name !== 'console' && name !== 'open') throw new Error(`asked for ${String(name)}`);
+        return undefined;
+      },
+    });
+    return await rejectedBy(startRun(held, makePlan(held, 'refresh'), new Job().settings(), nothing));
+  };
+  const MIB = 1024 ** 2;
+
+  test('by its texts, as JSON writes them', async () => {
+    const error = await toldOf([
+      { id: 'capital', text: 'x' },
+      { id: 'sky', text: '\u0001'.repeat(11 * MIB) },
+    ]);
+    assert.equal(error.code, 'suite-invalid');
+    assert.match(error.message, /with `sky`, prompts, texts and their tokens come to more than 64 MiB/);
+    assert.match(error.hint, /part them into several suites/);
+    assert.equal(error.places.length, 1);
+  });
+
+  test('by the tokens that it may come to', async () => {
+    const many = Array.from({ length: 500 }, (_, i) => ({ id: `p${i}`, text: 'x' }));
+    const suite = SUITE.replace(/max_tokens: \d+/, 'max_tokens: 32768');
+    assert.notEqual(suite, SUITE);
+    const error = await toldOf(many, suite);
+    assert.match(error.message, /with `p3\d\d`/);
+  });
+});
+
 describe('a run', () => {
   test('is fingerprinted before any model is loaded', async () => {
     await using begun = await started();

@@ -38,6 +38,10 @@ export interface Computes {
   readonly forgets?: string;
   /** Tells a prompt that nobody asked. */
   readonly invents?: string;
+  /** Tells a prompt once more. */
+  readonly repeats?: string;
+  /** Tells so many tokens more than it was asked for. */
+  readonly babbles?: number;
 }
 
 /** A command to load, with the environment that this start was given. */
@@ -252,6 +256,9 @@ function answers(command: PassCommand, computes: Computes, process: string): obj
   return [
     ...invented.map((request) => resultOf(command, { ...request, id: computes.invents ?? '' }, computes)),
     ...observed.map((request) => resultOf(command, request, computes)),
+    ...observed
+      .filter(({ id }) => id === computes.repeats)
+      .map((request) => resultOf(command, request, computes)),
     { event: 'pass', pass, seconds: 0.5, unavailable: why ?? null, witness, sampling: { temperature: 0 } },
   ];
 }
@@ -262,7 +269,10 @@ const MODULES = ['model.layers.0.mlp', 'model.norm'];
 /** What one request gave: the only place that knows how it looks on the wire. */
 function resultOf({ pass, kind, topK, trace }: PassCommand, request: Request, computes: Computes): object {
   const { promptTokens = PROMPT, nats = -0.25 } = computes;
-  const tokens = tokensOf(kind, request, computes);
+  const tokens = [
+    ...tokensOf(kind, request, computes),
+    ...Array.from<number>({ length: computes.babbles ?? 0 }).fill(1),
+  ];
   // Decoding and prefill give a token the same; of the prompt's own tokens each place gives another.
   const logprobs = tokens.map((_, at) =>
     kind === 'score' && at < promptTokens.length - 1 ? nats - at : nats,
