@@ -67,20 +67,27 @@ const toLeave = <T extends LoadedPrompt | LoadedText>(one: T): T => ({ ...one, l
 /** All that one asks but its id: a prompt has its sampling, a text has none. */
 const question = ({ id: _, ...rest }: LoadedText): string => digestJson({ ...rest });
 
+/** Files that are asked for at once. */
+const AT_ONCE = 8;
+
 /** Files as git keeps them at that commit: a checkout that converts them asks something else. */
 async function askedAt(
   { ref, sha, path }: Extract<Rules, { kind: 'base' }>,
   suite: Suite,
   github: Tools['open']['github'],
 ): Promise<Asked> {
-  const known = new Map<string, string>();
+  const named = [...suite.prompts, ...suite.score].flatMap(({ file }) => file ?? []);
+  const files = [...new Set(named.flatMap((name) => inRepository(path, name) ?? []))];
+  const texts = new Map<string, string | undefined>();
+  const { fileAt } = github();
+  while (files.length > 0)
+    await Promise.all(files.splice(0, AT_ONCE).map(async (file) => texts.set(file, await fileAt(file, sha))));
   const read = async (name: string): Promise<string> => {
     const file = inRepository(path, name);
     if (file === undefined) throw new Error(`\`${name}\` lies outside the repository`);
-    const text = known.get(file) ?? (await github().fileAt(file, sha));
+    const text = texts.get(file);
     if (text === undefined) throw new Error(`\`${name}\` is no file there`);
     if (text === '') throw new Error(`\`${name}\` is empty`);
-    known.set(file, text);
     return text;
   };
   const asked = await readAsked(suite, read);
