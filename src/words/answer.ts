@@ -1,4 +1,4 @@
-import { excerpt, within } from '../inert.ts';
+import { excerpt, visible, within } from '../inert.ts';
 import { isBroken } from '../report/finding.ts';
 import type { Report, ReportedFinding } from '../report/schema.ts';
 import { counted } from './figures.ts';
@@ -111,12 +111,14 @@ function causeOf(changes: readonly Change[]): readonly [string, string] {
   const [[first, detail] = ['', ''], ...others] = [...named];
   const rest =
     others.length === 0 ? '' : others.length === 1 ? ` and ${others[0]?.[0]}` : ` and ${others.length} more`;
-  return [capital(`${first}${rest} changed (${detail})`), capital(`${first}${rest} changed`)];
+  const short = capital(`${first}${rest} changed`);
+  // Of many the values of one would look like the cause.
+  return [others.length > 1 ? short : `${short} (${detail})`, short];
 }
 
 /** A changed fact in a word or two, and what is worth telling of it. */
 function nameOf({ field, before, after }: Change): readonly [string, string] {
-  const values = `${excerpt(before, MAX_VALUE)} → ${excerpt(after, MAX_VALUE)}`;
+  const values = `${brief(before)} → ${brief(after)}`;
   const file = /^model\.files\.(.+)$/.exec(field)?.[1];
   if (file !== undefined)
     return [FILES.find(([pattern]) => pattern.test(file))?.[1] ?? 'model files', excerpt(file, 40)];
@@ -144,5 +146,11 @@ const FIELDS: readonly (readonly [RegExp, string])[] = [
   [/^gpus?\b/, 'GPU'],
   [/^cpu\b/, 'CPU'],
 ];
+
+/** `(absent)` as a word, and of what is long its beginning. */
+function brief(value: string): string {
+  const shown = [...visible(value.slice(0, 4 * MAX_VALUE).replace(/^\((\w+)\)$/, '$1'))];
+  return shown.length <= MAX_VALUE ? shown.join('') : `${shown.slice(0, MAX_VALUE - 1).join('')}…`;
+}
 
 const capital = (text: string) => `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`;

@@ -116,8 +116,8 @@ test('the example workflows, run by act', { timeout: 20 * 60_000 }, async (t) =>
       );
       const baseline = job.log.slice(job.log.findIndex((line) => line.startsWith('baseline: broken')));
       assert.ok(baseline.some((line) => line.startsWith('  ocean ') && line.includes('new prompt')));
-      for (const { message } of placed)
-        assert.match(message, new RegExp(`ATEN_CPU_CAPABILITY: .* → ${OTHER_CAPABILITY}`));
+      // With the worst, once.
+      assert.match(placed[0]?.message ?? '', new RegExp(`ATEN_CPU_CAPABILITY: .* → ${OTHER_CAPABILITY}`));
       for (const id of drifted) {
         assert.ok(
           job.log.some((line) => line.includes(id) && line.includes('[hash of the text: same]')),

@@ -407,7 +407,7 @@ engine._token = token`,
         for (const [at, { properties, data }] of told.entries()) {
           assert.equal(properties['file'], 'determinism.yml');
           assert.ok(lines[Number(properties['line']) - 1]?.includes(`"${id(order[at] ?? -1)}"`));
-          assert.match(data, new RegExp(`tokens part at step ${stepOf(order[at] ?? -1) + 1}:`));
+          assert.match(data, new RegExp(`tokens part at step ${stepOf(order[at] ?? -1) + 1};`));
         }
         const rest = placed[shown];
         assert.equal(rest?.properties['title'], drifted > 9 ? `${drifted - 8} more` : undefined);
@@ -817,7 +817,7 @@ engine.MODULES = tuple(name + words[0] for name in engine.MODULES)`;
           /^Baseline$/,
           /^Engine, lifetime-1$/,
         ].flatMap(group),
-        ...prompts.map(() => ['error', /^other tokens: /] as const),
+        ...prompts.map(() => ['error', /^other tokens; /] as const),
         ['warning', /Nothing here gives the accepted record/],
         ['error', /^Drift: 5 of 5 prompts/],
       ]);

@@ -251,7 +251,10 @@ export function toldBy({ exitCode, outputs, commands, summary, runner }: Stepped
     outputs: Object.fromEntries(
       Object.entries(outputs).map(([name, value]) => [name, value.replaceAll(machine, '')]),
     ),
-    annotations: commands.filter((one) => SHOWN.has(one.command) && !isAboutSurface(one)),
+    annotations: commands
+      .filter((one) => SHOWN.has(one.command) && !isAboutSurface(one))
+      // The address of its own run.
+      .map((one) => ({ ...one, data: one.data.replaceAll(/\/runs\/\d+/g, '/runs/1') })),
     summary: summary.replaceAll(/\b\d+\.\d s\b/g, 's'),
   };
 }
