@@ -31,7 +31,18 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** The rooms of src/, lowest first: a room imports none above it. `test/unit/architecture.test.ts` keeps the rest of the law. */
 export const FLOORS: readonly string[] = [
-  ...['suite', 'fingerprint', 'health', 'record', 'engine', 'runtime', 'compare', 'baseline', 'issues'],
+  ...[
+    'suite',
+    'fingerprint',
+    'health',
+    'record',
+    'engine',
+    'model',
+    'runtime',
+    'compare',
+    'baseline',
+    'issues',
+  ],
   ...['report', 'words'],
   ...['surfaces', 'github', 'disk', 'job', 'run', 'trust', 'changes', 'tell', 'use-cases', 'front'],
 ];

@@ -86,6 +86,7 @@ function parseCommandLine(): Invocation | undefined {
     'record-path': `.deterministic-ml/records/${new Date().toISOString().replaceAll(':', '-')}`,
     ...values,
     'github-token': process.env['GITHUB_TOKEN'],
+    'hub-token': process.env['HF_TOKEN'],
     [mode.takes]: file,
   };
   const input = (flag: string) => String(flags[flag] ?? '').trim();
@@ -108,7 +109,6 @@ function localEnvironment(): NodeJS.ProcessEnv {
     GITHUB_RUN_ID: started,
     GITHUB_REPOSITORY: 'local',
     GITHUB_WORKFLOW: 'deterministic-ml',
-    HUB_TOKEN: process.env['HF_TOKEN'],
     GITHUB_WORKSPACE: resolve('.'),
     ...process.env,
   };

@@ -10,6 +10,7 @@ export const ERROR_CODES = [
   'prompt-file-invalid',
   'model-missing',
   'model-unreadable',
+  'model-changed',
   'model-fetch-failed',
   'runtime-unavailable',
   'isolation-unavailable',

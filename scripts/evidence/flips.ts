@@ -82,7 +82,7 @@ export async function flippedBits(options: FlipOptions): Promise<Flipped[]> {
   await using runtime = await tools.open.runtime(loaded.suite.runtime);
   await using log = await tools.open.log(join(folder, 'engine.log'));
 
-  const task: Task = { kind: 'engine', engine: 'flips', model, knownDigests: {} };
+  const task: Task = { engine: 'flips', model, knownDigests: {} };
   await using session = await Session.open(
     {
       harness: await withFlips(await tools.open.harness()),

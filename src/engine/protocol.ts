@@ -51,23 +51,14 @@ export interface Start {
   readonly deadlineSeconds: number;
 }
 
-export type Task =
-  | {
-      readonly kind: 'engine';
-      /** Name of an engine module in docker/harness/deterministic_ml/engines. */
-      readonly engine: string;
-      /** Folder of the model as the harness sees it. */
-      readonly model: string;
-      /** File identity (`dev:ino:size:mtime_ns:ctime_ns`) -> SHA-256, remembered from earlier runs. */
-      readonly knownDigests: Readonly<Record<string, string>>;
-    }
-  | {
-      /** Fetch a model from the hub into `folder`; needs the network and perhaps HF_TOKEN, never a GPU. */
-      readonly kind: 'fetch';
-      readonly model: string;
-      readonly revision: string;
-      readonly folder: string;
-    };
+export interface Task {
+  /** Name of an engine module in docker/harness/deterministic_ml/engines. */
+  readonly engine: string;
+  /** Folder of the model as the harness sees it. */
+  readonly model: string;
+  /** File identity (`dev:ino:size:mtime_ns:ctime_ns`) -> SHA-256, of this model's files alone, as this machine has them. */
+  readonly knownDigests: Readonly<Record<string, string>>;
+}
 
 export type Command =
   | {
@@ -198,8 +189,6 @@ export const Event = z.discriminatedUnion('event', [
     fingerprint: HarnessFingerprint,
     /** Of the GPUs that the engine can use, read while nothing of ours is on one. */
     health: HealthReading,
-    /** All file identities seen, for the host to remember. */
-    digests: z.record(z.string().max(256), z.string().regex(/^[0-9a-f]{64}$/)),
   }),
   z.strictObject({
     ...base,
@@ -214,9 +203,9 @@ export const Event = z.discriminatedUnion('event', [
   z.strictObject({
     ...base,
     event: z.literal('progress'),
-    /** What is going on: `hash`, `fetch`, `load` or the pass's name. */
+    /** What is going on: `hash`, `load` or the pass's name. */
     what: z.string().max(128),
-    /** Finished units (bytes for hash and fetch, prompts for a pass) of `total`. */
+    /** Finished units (bytes for hash, prompts for a pass) of `total`. */
     done: count,
     total: count,
     /** Tokens generated so far in this pass; 0 elsewhere. */
@@ -243,8 +232,8 @@ export const Event = z.discriminatedUnion('event', [
   z.strictObject({
     ...base,
     event: z.literal('done'),
-    /** Of the same GPUs, read after the engine has ended; null where none ran. */
-    health: HealthReading.nullable(),
+    /** Of the same GPUs, read after the engine has ended. */
+    health: HealthReading,
   }),
   z.strictObject({
     ...base,
@@ -256,7 +245,7 @@ export const Event = z.discriminatedUnion('event', [
       'engine-out-of-memory',
       'model-missing',
       'model-unreadable',
-      'model-fetch-failed',
+      'model-changed',
       'gpu-unavailable',
       'deadline-exceeded',
       'disk-full',

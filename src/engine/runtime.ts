@@ -10,12 +10,12 @@ export interface Runtime extends AsyncDisposable {
   /** Why nothing keeps the engine from what the job knows; undefined where something does. */
   readonly exposed: string | undefined;
   /**
-   * Makes the model readable for the harness and gives its folder as the harness sees it. A hub model is
-   * fetched first by a process of its own that has the network and the token but no GPU.
+   * Makes the model readable for the harness. A hub's model is fetched first, by this process: no engine and no image
+   * ever has the network or the token.
    *
-   * @throws UserError `model-missing`, `model-unreadable`, `model-fetch-failed`
+   * @throws UserError `model-missing`, `model-unreadable`, `model-changed`, `model-fetch-failed`, `disk-full`
    */
-  provideModel(model: ModelSource): Promise<string>;
+  provideModel(model: ModelSource): Promise<ProvidedModel>;
   /**
    * Starts one Python with `boot` as its program (`python3 -c`) and its stdin open. Disposing the peer stops
    * it, whatever it is doing, and gives everything back: container, process group, GPU.
@@ -27,7 +27,43 @@ export interface Runtime extends AsyncDisposable {
 
 export type ModelSource =
   | { readonly kind: 'path' /** Absolute path on this machine. */; readonly path: string }
-  | { readonly kind: 'hub'; readonly id: string /** 40 hex digits. */; readonly revision: string };
+  | HubModel;
+
+export interface HubModel {
+  readonly kind: 'hub';
+  readonly id: string;
+  /** 40 hex digits. */
+  readonly revision: string;
+}
+
+/** A model in its place, and what it is by this machine's own word. */
+export interface ProvidedModel {
+  /** As the harness sees it. */
+  readonly folder: string;
+  /** All that an engine may read of it: whatever the harness sees must be this. */
+  readonly files: readonly ModelFile[];
+}
+
+export interface ModelFile {
+  /** Below the folder, with `/` between its parts. */
+  readonly path: string;
+  readonly bytes: number;
+  readonly sha256: string;
+  /** `dev:ino:size:mtime:ctime` as this machine sees it: another one may be another content. */
+  readonly identity: string;
+}
+
+/** The models of this machine, where only this program writes. */
+export interface Models {
+  /** @throws UserError `model-missing`, `model-unreadable`, `model-changed` */
+  digest(folder: string): Promise<readonly ModelFile[]>;
+  /**
+   * The folder of a hub's model, which holds its needed files and nothing else; fetched unless it is there whole.
+   *
+   * @throws UserError `model-fetch-failed`, `model-unreadable`, `disk-full`, `deadline-exceeded`, `cancelled`
+   */
+  fetch(model: HubModel): Promise<ProvidedModel>;
+}
 
 export interface Peer extends AsyncDisposable {
   readonly stdin: Writable;

@@ -302,11 +302,11 @@ function reported({ code, message }: EventOf<'error'>, tail: readonly string[]):
         message,
         'Make the files readable for the user that the engine runs as, e.g. `chmod -R a+rX`.',
       );
-    case 'model-fetch-failed':
+    case 'model-changed':
       return new UserError(
         code,
         message,
-        'Check `model.id`, `model.revision`, the network and, for a gated model, the `hub-token` input.',
+        'Let nothing write to the model while a run goes on, and run again.',
       );
     case 'gpu-unavailable':
       return new UserError(

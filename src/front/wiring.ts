@@ -1,5 +1,4 @@
 import type { BaselineStore } from '../baseline/port.ts';
-import { recallDigests, rememberDigests } from '../disk/digest-memory.ts';
 import { readHarness } from '../disk/harness-files.ts';
 import { LogFile } from '../disk/log-file.ts';
 import {
@@ -13,12 +12,12 @@ import {
 import { readReport, writeText } from '../disk/report-file.ts';
 import { findReports } from '../disk/report-folder.ts';
 import { loadSuite } from '../disk/suite-file.ts';
-import { fetchModel } from '../engine/fetch.ts';
 import type { JobIdentity, Runtime } from '../engine/runtime.ts';
 import { githubApi } from '../github/api.ts';
 import { githubPosts } from '../github/posts.ts';
 import type { Situation } from '../job/situation.ts';
 import type { Records, Reports, Tools } from '../job/tools.ts';
+import { openModels } from '../model/store.ts';
 import { ProgressLine } from '../run/progress.ts';
 import { chooseRuntime, type RuntimeChoice } from '../runtime/choose.ts';
 import type { IsolationChoice } from '../runtime/options.ts';
@@ -57,7 +56,7 @@ export function wire(
   { console, signal }: Pick<Tools, 'console' | 'signal'>,
 ): Tools {
   const told = { console, signal };
-  const { environment, statePath, harnessPath, workspace } = given;
+  const { environment, harnessPath, workspace } = given;
   const api = {
     url: environment['GITHUB_API_URL'] ?? 'https://api.github.com',
     repository: given.job.repository,
@@ -73,10 +72,6 @@ export function wire(
       store: (baseline) => openStore(baseline, given, situation, githubApi(api), told),
       runtime: (runtime) => openRuntime(runtime, given, told),
       harness: () => readHarness(harnessPath),
-      digests: () => ({
-        recall: () => recallDigests(statePath),
-        remember: (digests) => rememberDigests(statePath, digests),
-      }),
       log: (path) => LogFile.create(path),
       github: () => githubApi(api),
       posts: () => githubPosts(api),
@@ -122,38 +117,34 @@ async function openRuntime(
   given: Connections,
   { console, signal }: Pick<Tools, 'console' | 'signal'>,
 ): Promise<Runtime> {
-  const { environment, timeoutSeconds, inactivitySeconds } = given;
+  const { environment, timeoutSeconds: deadlineSeconds } = given;
   const line = new ProgressLine(Date.now);
+  const told = {
+    deadlineSeconds,
+    signal,
+    log: (text: string) => console.info(text),
+    onProgress: (what: string, done: number, total: number) =>
+      console.progress(what, line.bytes(what, done, total), total > 0 ? done / total : undefined),
+  };
   return await chooseRuntime({
+    ...told,
     choice: given.runtime,
     runtime,
     devices: given.gpuDevices,
     python: given.python,
     isolation: given.isolation,
+    knowsHubToken: given.hubToken !== undefined,
     workspace: given.workspace,
-    stateDir: given.statePath,
     job: given.job,
     user: { uid: process.getuid?.() ?? 1000, gid: process.getgid?.() ?? 1000 },
     now: () => Date.now() / 1000,
     environment,
-    hub: { token: given.hubToken, endpoint: environment['HF_ENDPOINT'] },
-    fetchModel: async (start, request, { log, onProgress, deadlineSeconds }) =>
-      await fetchModel(
-        {
-          harness: await readHarness(given.harnessPath),
-          start,
-          inactivitySeconds,
-          deadlineSeconds,
-          signal,
-          onOutput: log,
-          onProgress: ({ what, done, total }) => onProgress(what, done, total),
-        },
-        request,
-      ),
-    deadlineSeconds: timeoutSeconds,
-    signal,
-    log: (text) => console.info(text),
-    onProgress: (what, done, total) =>
-      console.progress(what, line.bytes(what, done, total), total > 0 ? done / total : undefined),
+    models: openModels({
+      ...told,
+      stateFolder: given.statePath,
+      repository: given.job.repository,
+      // The token stays in this process: what is fetched is fetched here.
+      hub: { token: given.hubToken, endpoint: environment['HF_ENDPOINT'], environment },
+    }),
   });
 }

@@ -37,20 +37,12 @@ export interface Openers {
   /** With its image in place. @throws UserError what `chooseRuntime` throws */
   runtime(runtime: Suite['runtime']): Promise<Runtime>;
   harness(): Promise<Harness>;
-  /** What is known of the files of models on this machine. */
-  digests(): DigestMemory;
   /** A file of its own for all that the engine prints. @throws UserError `input-invalid` */
   log(path: string): Promise<EngineLog>;
   /** To read, with the job's token. */
   github(): GitHubReader;
   /** To write, with the job's token. */
   posts(): GitHubPosts;
-}
-
-/** File identity -> SHA-256, kept between runs on one machine. Neither throws: to have forgotten costs only time. */
-export interface DigestMemory {
-  recall(): Promise<Readonly<Record<string, string>>>;
-  remember(digests: Readonly<Record<string, string>>): Promise<void>;
 }
 
 export interface EngineLog extends AsyncDisposable {

@@ -80,7 +80,7 @@ export class Recording implements AsyncDisposable {
     }
     await this.#learnTexts(session);
     const { health } = await session.end();
-    if (health !== null) this.note(lifetime, health);
+    this.note(lifetime, health);
     const digest = lifetimeDigest(done);
     this.#lifetimes.push({
       ...{ lifetime, loadSeconds: seconds, settings, perturbed, passes: done, digest },

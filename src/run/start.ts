@@ -1,11 +1,12 @@
-import type { Task } from '../engine/protocol.ts';
-import type { ModelSource, Runtime } from '../engine/runtime.ts';
-import { Session } from '../engine/session.ts';
+import type { EventOf, Task } from '../engine/protocol.ts';
+import type { ModelFile, ModelSource, ProvidedModel, Runtime } from '../engine/runtime.ts';
+import { Session, type SessionOptions } from '../engine/session.ts';
 import { UserError } from '../errors.ts';
 import { hardwareClass } from '../fingerprint/hardware-class.ts';
 import type { Fingerprint } from '../fingerprint/schema.ts';
 import { assess } from '../health/policy.ts';
 import type { HealthReading, HealthView } from '../health/schema.ts';
+import { excerpt } from '../inert.ts';
 import type { Console } from '../job/console.ts';
 import type { EngineSettings, RunSettings } from '../job/settings.ts';
 import type { EngineLog, Tools } from '../job/tools.ts';
@@ -48,19 +49,11 @@ export async function startRun(
   const runtime = owned.use(await open.runtime(loaded.suite.runtime));
   console.info(runtime.description);
   const model = await console.section('Model', () => runtime.provideModel(modelSource(loaded)));
-  const memory = open.digests();
-  const task: Task = {
-    kind: 'engine',
-    engine: plan.engine.name,
-    model,
-    knownDigests: await memory.recall(),
-  };
-  const start = await starter(plan, runtime, task, log, settings, tools);
+  const start = await starter(plan, runtime, model, log, settings, tools);
   const began = performance.now();
   const { session, fingerprint, health } = await console.section('Fingerprint', async () => {
-    const opened = owned.use(await start());
-    const seen = await opened.expect('fingerprint');
-    await memory.remember(seen.digests);
+    const { session: opened, seen } = await start();
+    owned.use(opened);
     refuseOtherGpus(seen.fingerprint.gpus.length, loaded.suite.runtime.gpus, seen.health);
     return {
       session: opened,
@@ -112,31 +105,58 @@ function refuseOtherGpus(seen: number, wanted: 'none' | number, health: HealthRe
   );
 }
 
-/** A way to start one more engine. */
+/** What the harness sees must be the model that this machine has, whatever an image says of it. */
+function refuseOtherModel(own: readonly ModelFile[], seen: readonly SeenFile[]): void {
+  const digests = new Map(seen.map(({ path, sha256 }) => [path, sha256]));
+  const other =
+    own.find(({ path, sha256 }) => digests.get(path) !== sha256)?.path ??
+    seen.find(({ path }) => !own.some((file) => file.path === path))?.path;
+  if (other === undefined) return;
+  throw new UserError(
+    'model-changed',
+    `The engine does not see the model that this machine has: ${excerpt(other, 200)} is not the same there.`,
+    'Let nothing write to the model while a run goes on. If the Docker daemon is on another machine, what it has under this path must be the same files; a copy in a volume that the log names can be removed (`docker volume rm`), the next run makes it anew.',
+  );
+}
+
+type SeenFile = Fingerprint['declared']['model']['files'][number];
+
+/** A way to start one more engine, which has said what it sees and has loaded nothing. */
+type Start = () => Promise<{ readonly session: Session; readonly seen: EventOf<'fingerprint'> }>;
+
 async function starter(
   plan: Plan,
   runtime: Runtime,
-  task: Task,
+  model: ProvidedModel,
   log: EngineLog,
   { inactivitySeconds, timeoutSeconds: deadlineSeconds }: EngineSettings,
   { console, signal, open }: Tools,
-): Promise<() => Promise<Session>> {
+): Promise<Start> {
   const harness = await open.harness();
   const line = new ProgressLine(Date.now);
-  return () =>
-    Session.open(
-      {
-        harness,
-        start: (boot) => runtime.start(boot),
-        inactivitySeconds,
-        deadlineSeconds,
-        signal,
-        onOutput: (text) => log.add(text),
-        onProgress: (event) => console.progress(event.what, line.next(event)),
-      },
-      task,
-      plan.environment,
-    );
+  const options: SessionOptions = {
+    harness,
+    start: (boot) => runtime.start(boot),
+    inactivitySeconds,
+    deadlineSeconds,
+    signal,
+    onOutput: (text) => log.add(text),
+    onProgress: (event) => console.progress(event.what, line.next(event)),
+  };
+  const task: Task = {
+    engine: plan.engine.name,
+    model: model.folder,
+    // Of this model alone: an image learns nothing of what else lies on the machine.
+    knownDigests: Object.fromEntries(model.files.map(({ identity, sha256 }) => [identity, sha256])),
+  };
+  return async () => {
+    await using owned = new AsyncDisposableStack();
+    const session = owned.use(await Session.open(options, task, plan.environment));
+    const seen = await session.expect('fingerprint');
+    refuseOtherModel(model.files, seen.fingerprint.files);
+    owned.move();
+    return { session, seen };
+  };
 }
 
 /** A harness that has loaded nothing yet, and what it saw of the GPUs. */
@@ -152,7 +172,7 @@ interface Opened {
 export class Lifetimes implements AsyncDisposable {
   readonly #plan: Plan;
   readonly #recording: Recording;
-  readonly #start: () => Promise<Session>;
+  readonly #start: Start;
   readonly #console: Console;
   #first: Session | undefined;
   /** Seconds that the last start took, from the start of its process to its end. */
@@ -163,7 +183,7 @@ export class Lifetimes implements AsyncDisposable {
     recording: Recording,
     first: Opened,
     firstSeconds: number,
-    start: () => Promise<Session>,
+    start: Start,
     console: Console,
   ) {
     this.#plan = plan;
@@ -250,9 +270,8 @@ export class Lifetimes implements AsyncDisposable {
     const first = this.#first;
     this.#first = undefined;
     if (first !== undefined) return first;
-    const session = await this.#start();
-    const { health } = await session.expect('fingerprint');
-    this.#recording.note(name, health);
+    const { session, seen } = await this.#start();
+    this.#recording.note(name, seen.health);
     return session;
   }
 }

@@ -23,10 +23,10 @@ export interface RuntimeOptions extends Omit<CommonOptions, 'gpus'> {
   readonly python: string;
   /** For the process runtime: how far the engine must be kept from the job. */
   readonly isolation: IsolationChoice;
+  /** Whether this process knows a `hub-token`, which an engine beside it could find. */
+  readonly knowsHubToken: boolean;
   /** Absolute. */
   readonly workspace: string;
-  /** Absolute folder that outlives the job. */
-  readonly stateDir: string;
   readonly job: JobIdentity;
   /** Whom this runner runs as. */
   readonly user: { readonly uid: number; readonly gid: number };

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { engines } from '../engine/engines/index.ts';
-import type { Environment, Hub } from './options.ts';
+import type { Environment } from './options.ts';
 
 /**
  * What a Python of this machine may inherit: what finds programs, libraries and devices, and what tunes the
@@ -18,8 +18,6 @@ const INHERITED_PREFIXES = [
   ...['TORCH', 'PYTORCH_', 'TRITON_', 'OMP_', 'MKL_', 'KMP_', 'ATEN_', 'ONEDNN_', 'DNNL_'],
 ];
 const SECRET = /TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_?KEY/i;
-
-const PROXY = /^(https?|no|all)_proxy$/i;
 
 /** The part of this process's environment that an engine may see. */
 export function inherited(environment: Environment): Record<string, string> {
@@ -41,17 +39,6 @@ export const ENGINE_ENVIRONMENT: Readonly<Record<string, string>> = {
   GLOO_SOCKET_IFNAME: 'lo',
   NCCL_SOCKET_IFNAME: 'lo',
 };
-
-/** What the fetching process gets besides the engine's own Python: the way to the hub, and no GPU. */
-export function fetchEnvironment(hub: Hub, environment: Environment): Record<string, string> {
-  return {
-    ...pick(environment, (name) => PROXY.test(name)),
-    ...(hub.token === undefined ? {} : { HF_TOKEN: hub.token }),
-    ...(hub.endpoint === undefined ? {} : { HF_ENDPOINT: hub.endpoint }),
-    HF_HUB_DISABLE_TELEMETRY: '1',
-    CUDA_VISIBLE_DEVICES: '',
-  };
-}
 
 /**
  * Every cache that an engine keeps, below a folder that lives as long as its process. Compiled kernels are

@@ -1,32 +1,24 @@
 import { once } from 'node:events';
-import { access, constants, mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
+import { access, constants, mkdtemp, rm, stat } from 'node:fs/promises';
 import { delimiter, isAbsolute, join } from 'node:path';
 import { PassThrough, type Readable, type Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Exit, ModelSource, Peer, Runtime } from '../engine/runtime.ts';
+import type { Exit, ModelSource, Peer, ProvidedModel, Runtime } from '../engine/runtime.ts';
 import { UserError } from '../errors.ts';
 import type { Declared } from '../fingerprint/schema.ts';
-import {
-  cachesBelow,
-  ENGINE_ENVIRONMENT,
-  fetchEnvironment,
-  homeBelow,
-  inherited,
-  visibleDevices,
-} from './environment.ts';
+import { cachesBelow, ENGINE_ENVIRONMENT, homeBelow, inherited, visibleDevices } from './environment.ts';
 import { exitOf, watchOomKills } from './exit.ts';
 import { type Isolation, NONE, openIsolation } from './isolation/isolation.ts';
-import { checkModelFolder } from './model-folder.ts';
 import type { CommonOptions, IsolationChoice } from './options.ts';
 
 export interface ProcessOptions extends CommonOptions {
   /** A name to look up on PATH, or an absolute path. */
   readonly python: string;
-  /** Absolute folder that outlives the job: fetched models are kept there. */
-  readonly stateDir: string;
   /** Whom this runner runs as. */
   readonly user: { readonly uid: number; readonly gid: number };
   readonly isolation: IsolationChoice;
+  /** Whether this process knows a `hub-token`, which an engine beside it could find. */
+  readonly knowsHubToken: boolean;
   readonly description: string;
   readonly image: Declared['image'];
 }
@@ -58,7 +50,7 @@ export class ProcessRuntime implements Runtime {
    * @throws UserError `isolation-unavailable`
    */
   static async open(options: ProcessOptions): Promise<ProcessRuntime> {
-    const { environment, hub, log, user } = options;
+    const { environment, log, user } = options;
     const python = await findPython(options.python, environment['PATH']);
     const isolation =
       options.isolation === 'none'
@@ -69,56 +61,23 @@ export class ProcessRuntime implements Runtime {
     const why = isolation.reasons.join('; ');
     if (isolation.level === 'none' && options.isolation === 'required')
       throw notIsolated(`\`isolation: required\` was asked for, and this machine has none: ${why}.`);
-    if (isolation.level === 'none' && options.isolation === 'auto' && hub.token !== undefined)
+    if (isolation.level === 'none' && options.isolation === 'auto' && options.knowsHubToken)
       throw notIsolated(`The engine could read the \`hub-token\` out of the job's processes: ${why}.`);
     return new ProcessRuntime(options, python, isolation);
   }
 
-  async provideModel(model: ModelSource): Promise<string> {
-    switch (model.kind) {
-      case 'path':
-        await checkModelFolder(model.path);
-        this.#model = model.path;
-        break;
-      case 'hub':
-        this.#model = await this.#fetch(model.id, model.revision);
-    }
-    return this.#model;
+  async provideModel(model: ModelSource): Promise<ProvidedModel> {
+    const { models } = this.#options;
+    const provided =
+      model.kind === 'hub'
+        ? await models.fetch(model)
+        : { folder: model.path, files: await models.digest(model.path) };
+    this.#model = provided.folder;
+    return provided;
   }
 
   async start(boot: string): Promise<Peer> {
-    const { environment, gpus, devices } = this.#options;
-    const extra = {
-      ...ENGINE_ENVIRONMENT,
-      CUDA_VISIBLE_DEVICES: visibleDevices(gpus, devices, environment['CUDA_VISIBLE_DEVICES']),
-    };
-    return await this.#start(boot, extra, { readable: this.#model === undefined ? [] : [this.#model] });
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    // Nothing outlives its peer.
-  }
-
-  async #fetch(id: string, revision: string): Promise<string> {
-    const { fetchModel, stateDir, hub, environment, log, onProgress, deadlineSeconds, signal } =
-      this.#options;
-    const folder = join(stateDir, 'models', id.replace('/', '--'), revision);
-    await mkdir(folder, { recursive: true });
-    await this.#isolation.give(folder);
-    await fetchModel(
-      (boot) => this.#start(boot, fetchEnvironment(hub, environment), { writable: [folder] }),
-      { model: id, revision, folder },
-      { log, onProgress, deadlineSeconds, signal },
-    );
-    return folder;
-  }
-
-  async #start(
-    boot: string,
-    extra: Readonly<Record<string, string>>,
-    { readable = [], writable = [] }: { readonly readable?: string[]; readonly writable?: string[] },
-  ): Promise<Peer> {
-    const { environment, log } = this.#options;
+    const { environment, gpus, devices, log } = this.#options;
     const { path, problem } = this.#python;
     if (problem !== undefined) throw cannotStart(path, problem);
     const scratch = await mkdtemp(join(environment['TMPDIR'] ?? '/tmp', 'deterministic-ml-'));
@@ -137,15 +96,20 @@ export class ProcessRuntime implements Runtime {
         ...inherited(environment),
         ...homeBelow(scratch, environment),
         ...cachesBelow(scratch),
-        ...extra,
+        ...ENGINE_ENVIRONMENT,
+        CUDA_VISIBLE_DEVICES: visibleDevices(gpus, devices, environment['CUDA_VISIBLE_DEVICES']),
       };
-      const reach = { scratch, readable, writable };
+      const reach = { scratch, readable: this.#model === undefined ? [] : [this.#model] };
       const command = await this.#isolation.command([path, '-c', boot], env, reach);
       return await ProcessPeer.start({ python: path, command, cwd: scratch, env }, giveBack);
     } catch (error) {
       await giveBack();
       throw error;
     }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Nothing outlives its peer.
   }
 }
 

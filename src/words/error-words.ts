@@ -46,6 +46,11 @@ export const ERROR_WORDS: Readonly<Record<ToldCode, ErrorWords>> = {
     meaning: 'The engine runs with few rights, and these files are closed to it.',
     next: 'Open them: `chmod -R a+rX <folder>`.',
   },
+  'model-changed': {
+    what: 'The engine sees, or has loaded, other files than those that were digested as the model.',
+    meaning: 'What it would compute is not the model that the fingerprint names, so nothing of it is used.',
+    next: 'Let nothing write to the model during a run; if a remote Docker daemon has a folder of its own under this path, put the same files there.',
+  },
   'model-fetch-failed': {
     what: 'The hub did not give the model, or a file has another digest than the hub states.',
     meaning: 'The pinned model is not here whole, and no other was used in its place.',
@@ -129,7 +134,7 @@ export const ERROR_WORDS: Readonly<Record<ToldCode, ErrorWords>> = {
     next: 'Report it with the engine’s log.',
   },
   'deadline-exceeded': {
-    what: 'The engine was not done after `timeout-minutes`.',
+    what: 'The engine, or the fetch of its model, was not done after `timeout-minutes`.',
     meaning: 'It was stopped, and half of its work is not compared.',
     next: 'Raise the input, or ask for fewer prompts or tokens.',
   },
@@ -139,7 +144,7 @@ export const ERROR_WORDS: Readonly<Record<ToldCode, ErrorWords>> = {
     next: 'Start it again.',
   },
   'disk-full': {
-    what: 'The record, the image or the container’s `/tmp` found no space.',
+    what: 'The record, the model, the image or the container’s `/tmp` found no space.',
     meaning: 'Nothing half-written was kept.',
     next: 'Free space on the runner.',
   },

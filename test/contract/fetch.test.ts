@@ -1,270 +1,310 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
-import { describe, type TestContext, test } from 'node:test';
-import type Docker from 'dockerode';
-import { repository } from '../../scripts/setup/cache.ts';
-import { ensureCpuImage } from '../../scripts/setup/image.ts';
-import { ensureEngine } from '../../scripts/setup/python.ts';
-import { readHarness } from '../../src/disk/harness-files.ts';
-import { fetchModel } from '../../src/engine/fetch.ts';
-import { chooseRuntime, type RuntimeOptions } from '../../src/runtime/choose.ts';
-import { connect } from '../../src/runtime/docker/daemon.ts';
-import { LABEL } from '../../src/runtime/docker/labels.ts';
-import type { FetchModel } from '../../src/runtime/options.ts';
-import { dockerOrSkip } from '../support/docker.ts';
-import { runtimeOptions, temporaryFolder } from '../support/runtimes.ts';
+import { afterEach, beforeEach, describe, test } from 'node:test';
+import type { ProvidedModel } from '../../src/engine/runtime.ts';
+import { UserError } from '../../src/errors.ts';
+import type { ModelsOptions } from '../../src/model/store.ts';
+import { aHubModel, type HubModel, type HubServerOptions, startHub } from '../support/hub-server.ts';
+import { models, temporaryFolder } from '../support/runtimes.ts';
 
-/** A model that nobody else has: each test fetches into a volume or folder of its own. */
-interface Model {
-  readonly kind: 'hub';
-  readonly id: string;
-  readonly revision: string;
-  readonly folder: string;
-  readonly weights: string;
+/** What an engine may read of the model that the tests' hub has. */
+const NEEDED = ['config.json', 'empty.txt', 'model.safetensors', 'sub/chat template.jinja', 'tokenizer.json'];
+
+let owned: AsyncDisposableStack;
+let state: string;
+let model: HubModel;
+beforeEach(async () => {
+  owned = new AsyncDisposableStack();
+  state = join(owned.use(await temporaryFolder()).path, 'state');
+  model = aHubModel();
+});
+afterEach(() => owned.disposeAsync());
+
+const hubOf = async (options?: HubServerOptions, of = model) => owned.use(await startHub(of, options));
+const wanted = () => ({ kind: 'hub', id: model.id, revision: model.revision }) as const;
+
+function fetch(endpoint: string, more: Partial<ModelsOptions> = {}, token?: string): Promise<ProvidedModel> {
+  return models({ stateFolder: state, hub: { endpoint, token, environment: {} }, ...more }).fetch(wanted());
 }
 
-async function makeModel(folder: string): Promise<Model> {
-  const path = join(folder, 'hub');
-  await mkdir(path);
-  const weights = randomBytes(2 * 1024 * 1024);
-  await writeFile(join(path, 'config.json'), '{"model_type": "tiny"}');
-  await writeFile(join(path, 'model.safetensors'), weights);
-  return {
-    kind: 'hub',
-    id: 'org/tiny',
-    revision: randomBytes(20).toString('hex'),
-    folder: path,
-    weights: createHash('sha256').update(weights).digest('hex'),
-  };
+/** Paths of all files below a folder. */
+async function filesIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
+  return entries
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
+    .sort();
 }
 
-interface Hub extends AsyncDisposable {
-  readonly endpoint: string;
-  /** What was asked of it so far, one line each. */
-  readonly requests: string[];
-}
-
-/** A real server of the hub's file API on one address of this machine. */
-async function startHub(model: Model, address: string, ...options: readonly string[]): Promise<Hub> {
-  const program = join(repository, 'test/fixtures/hub.py');
-  const server = spawn(
-    'python3',
-    [program, model.folder, '--address', address, '--revision', model.revision, ...options],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
-  );
-  const requests: string[] = [];
-  server.stderr.on('data', (chunk: Buffer) => requests.push(...chunk.toString().trim().split('\n')));
-  const [port] = (await once(server.stdout, 'data')) as [Buffer];
-  return {
-    endpoint: `http://${address}:${port.toString().trim()}`,
-    requests,
-    [Symbol.asyncDispose]: async () => {
-      server.kill();
-      await once(server, 'exit');
-    },
-  };
-}
-
-const throughHarness: FetchModel = async (start, request, { deadlineSeconds, signal, onProgress }) => {
-  const harness = await readHarness(join(repository, 'docker/harness'));
-  await fetchModel(
-    {
-      harness,
-      start,
-      inactivitySeconds: 60,
-      deadlineSeconds,
-      signal,
-      onOutput: () => {},
-      onProgress: ({ what, done, total }) => onProgress(what, done, total),
-    },
-    request,
-  );
-};
-
-/** Where a runtime finds the hub, and how it is opened. */
-interface Bench {
-  readonly address: string;
-  readonly options: Partial<RuntimeOptions>;
-}
-
-function fetchContract(name: string, bench: (t: TestContext, state: string) => Promise<Bench | undefined>) {
-  const setUp = async (t: TestContext) => {
-    await using owned = new AsyncDisposableStack();
-    const folder = owned.use(await temporaryFolder());
-    const given = await bench(t, join(folder.path, 'state'));
-    if (given === undefined) return undefined;
-    const model = await makeModel(folder.path);
-    const kept = owned.move();
-    const open = (hub: Hub, more: Partial<RuntimeOptions> = {}) =>
-      chooseRuntime(
-        runtimeOptions({
-          ...given.options,
-          fetchModel: throughHarness,
-          hub: { endpoint: hub.endpoint },
-          ...more,
-        }),
-      );
-    return { ...given, model, open, [Symbol.asyncDispose]: () => kept.disposeAsync() };
-  };
-
-  describe(`${name} runtime: a model from the hub`, () => {
-    test('is fetched with the token, which the engine never sees; the second time nothing is fetched', async (t) => {
-      await using given = await setUp(t);
-      if (given === undefined) return;
-      const { model, address, open } = given;
-      await using hub = await startHub(model, address, '--token', 'hf_secret');
-      const told: string[] = [];
-      {
-        await using runtime = await open(hub, {
-          hub: { endpoint: hub.endpoint, token: 'hf_secret' },
-          onProgress: (what) => told.push(what),
-        });
-        const folder = await runtime.provideModel(model);
-        await using peer = await runtime.start(`import hashlib, os
-print(hashlib.sha256(open("${folder}/model.safetensors", "rb").read()).hexdigest())
-print(os.environ.get("HF_TOKEN"), os.environ["HF_HUB_OFFLINE"])`);
-        assert.equal(await text(peer.stdout), `${model.weights}\nNone 1\n`);
-      }
-      assert.ok(told.includes('fetch'));
-
-      const asked = hub.requests.length;
-      await using runtime = await open(hub);
-      await runtime.provideModel(model);
-      assert.equal(hub.requests.length, asked);
-    });
-
-    test('that is refused is told with the hub’s words', async (t) => {
-      await using given = await setUp(t);
-      if (given === undefined) return;
-      await using hub = await startHub(given.model, given.address, '--token', 'hf_secret');
-      await using runtime = await given.open(hub);
-      await assert.rejects(runtime.provideModel(given.model), {
-        code: 'model-fetch-failed',
-        message: /org\/tiny/,
-        hint: /hub-token/,
-      });
-    });
-
-    test('that arrives corrupted is refused, and fetched anew the next time', async (t) => {
-      await using given = await setUp(t);
-      if (given === undefined) return;
-      const { model, address, open } = given;
-      {
-        await using hub = await startHub(model, address, '--fault', 'corrupt');
-        await using runtime = await open(hub);
-        await assert.rejects(runtime.provideModel(model), {
-          code: 'model-fetch-failed',
-          message: /model\.safetensors/,
-        });
-      }
-      await using hub = await startHub(model, address);
-      await using runtime = await open(hub);
-      const folder = await runtime.provideModel(model);
-      await using peer = await runtime.start(`import hashlib
-print(hashlib.sha256(open("${folder}/model.safetensors", "rb").read()).hexdigest())`);
-      assert.equal(await text(peer.stdout), `${model.weights}\n`);
-    });
-
-    test('whose download breaks off is completed', async (t) => {
-      await using given = await setUp(t);
-      if (given === undefined) return;
-      await using hub = await startHub(given.model, given.address, '--fault', 'truncate-once');
-      await using runtime = await given.open(hub);
-      await runtime.provideModel(given.model);
-    });
-
-    test('is fetched no further when the run is cancelled', async (t) => {
-      await using given = await setUp(t);
-      if (given === undefined) return;
-      await using hub = await startHub(given.model, given.address, '--fault', 'stall');
-      const cancel = new AbortController();
-      await using runtime = await given.open(hub, {
-        signal: cancel.signal,
-        onProgress: (what, done) => {
-          if (what === 'fetch' && done > 0) cancel.abort();
-        },
-      });
-      await assert.rejects(runtime.provideModel(given.model), { code: 'cancelled' });
-    });
-  });
-}
-
-fetchContract('process', async (_t, state) => ({
-  address: '127.0.0.1',
-  options: { choice: 'process', python: (await ensureEngine()).python, stateDir: state },
-}));
-
-async function dockerBench(t: TestContext): Promise<(Bench & { readonly docker: Docker }) | undefined> {
-  const daemon = await dockerOrSkip(t);
-  if (daemon === undefined) return undefined;
-  if (daemon.gateway === undefined) {
-    t.skip('the Docker network has no gateway that a server of this machine could listen on');
-    return undefined;
+async function assertWhole({ folder, files }: ProvidedModel): Promise<void> {
+  assert.deepEqual(await filesIn(folder), NEEDED, 'the needed files and nothing else');
+  for (const path of NEEDED) {
+    const content = model.files[path];
+    assert.ok(content?.equals(await readFile(join(folder, path))), path);
+    assert.equal((await stat(join(folder, path))).mode & 0o777, 0o644, 'the engine is another user');
   }
-  const { imageId } = await ensureCpuImage(daemon);
-  const environment = { ...runtimeOptions().environment, DOCKER_HOST: daemon.host };
-  const docker = await connect(environment);
-  t.after(async () => {
-    const { Volumes } = await docker.listVolumes({ filters: JSON.stringify({ label: [LABEL.model] }) });
-    for (const { Name, Labels } of Volumes)
-      if (Labels[LABEL.model]?.startsWith('org/tiny@')) await docker.getVolume(Name).remove();
-  });
-  return {
-    address: daemon.gateway,
-    docker,
-    options: { choice: 'docker', runtime: { gpus: 'none', shm: '64MiB', image: imageId }, environment },
-  };
+  for (const path of [folder, join(folder, 'sub')]) assert.equal((await stat(path)).mode & 0o777, 0o755);
+  assert.deepEqual(
+    files.map(({ path, sha256 }) => [path, sha256]),
+    NEEDED.map((path) => [
+      path,
+      createHash('sha256')
+        .update(model.files[path] ?? '')
+        .digest('hex'),
+    ]),
+  );
 }
 
-fetchContract('docker', dockerBench);
+async function assertRefused(
+  attempt: Promise<unknown>,
+  code: string,
+  message: RegExp,
+  hint = /./,
+): Promise<void> {
+  await assert.rejects(attempt, { code, message, hint });
+  assert.deepEqual(
+    (await filesIn(state)).filter((path) => path.endsWith(`${model.revision}.json`)),
+    [],
+    'it counts for nothing',
+  );
+}
 
-describe('docker runtime: the container that fetches', () => {
-  test('has the network and the token, and no GPU, no capability and nothing else of the host', async (t) => {
-    await using folder = await temporaryFolder();
-    const given = await dockerBench(t);
-    if (given === undefined) return;
-    const { docker } = given;
-    const model = await makeModel(folder.path);
-    await using hub = await startHub(model, given.address, '--fault', 'stall');
-    const cancel = new AbortController();
-    const downloading = Promise.withResolvers<void>();
-    const options = runtimeOptions({
-      ...given.options,
-      fetchModel: throughHarness,
-      hub: { endpoint: hub.endpoint, token: 'hf_secret' },
-      signal: cancel.signal,
-      onProgress: (what, done) => {
-        if (what === 'fetch' && done > 0) downloading.resolve();
-      },
-    });
-    const ours = () =>
-      docker.listContainers({ all: true, filters: { label: [`${LABEL.run}=${options.job.run}`] } });
-    await using runtime = await chooseRuntime(options);
-    const cancelled = assert.rejects(runtime.provideModel(model), { code: 'cancelled' });
-    await Promise.race([downloading.promise, cancelled]);
-    const [fetching] = await Promise.all((await ours()).map(({ Id }) => docker.getContainer(Id).inspect()));
-    cancel.abort();
-    await cancelled;
-
-    assert.ok(fetching);
-    const { Config, HostConfig, Mounts } = fetching;
-    assert.equal(Config.Labels[LABEL.role], 'fetch');
-    assert.equal(HostConfig.NetworkMode, 'bridge');
-    assert.equal(HostConfig.ReadonlyRootfs, true);
-    assert.deepEqual(HostConfig.CapDrop, ['ALL']);
-    assert.deepEqual(HostConfig.SecurityOpt, ['no-new-privileges:true']);
-    assert.ok(!HostConfig.DeviceRequests?.length);
-    assert.ok(Config.Env.includes('HF_TOKEN=hf_secret'));
-    assert.ok(Config.Env.includes('NVIDIA_VISIBLE_DEVICES=void'));
-    assert.deepEqual(
-      Mounts.map(({ Type, Destination }) => [Type, Destination]),
-      [['volume', '/model']],
+describe('a model of the hub', () => {
+  test('is fetched whole with the token; the second time the hub is not asked', async () => {
+    const hub = await hubOf({ token: 'hf_secret' });
+    const told: [string, number, number][] = [];
+    const fetched = await fetch(
+      hub.endpoint,
+      { onProgress: (what, done, total) => told.push([what, done, total]) },
+      'hf_secret',
     );
-    assert.deepEqual(await ours(), [], 'and it is gone at once when the run is cancelled');
+    await assertWhole(fetched);
+    const total = NEEDED.reduce((sum, path) => sum + (model.files[path]?.length ?? 0), 0);
+    assert.deepEqual(told.filter(([what]) => what === 'fetch').at(-1), ['fetch', total, total]);
+    assert.ok(!(await filesIn(state)).some((path) => path.includes('.partial')));
+    const asked = hub.requests.length;
+    assert.deepEqual(await fetch(hub.endpoint), fetched);
+    assert.equal(hub.requests.length, asked);
+  });
+
+  test('is needed to be here only once: then the hub may be away', async () => {
+    const hub = await hubOf();
+    await fetch(hub.endpoint);
+    await assertWhole(await fetch('http://127.0.0.1:1'));
+  });
+
+  test('is fetched for one repository, and no other takes it for its own', async () => {
+    const hub = await hubOf();
+    const mine = await fetch(hub.endpoint);
+    const asked = hub.requests.length;
+    const theirs = await fetch(hub.endpoint, { repository: 'some/one' });
+    assert.notEqual(theirs.folder, mine.folder);
+    assert.ok(hub.requests.length > asked);
+    for (const repository of ['local', '', '../..', 'a/..', 'a/b/c'])
+      assert.match(
+        (await fetch(hub.endpoint, { repository })).folder,
+        /\/state\/models\/@terminal\/org--tiny\//,
+      );
+  });
+
+  test('whose file was changed here is not believed: what changed is fetched anew', async () => {
+    const hub = await hubOf();
+    const { folder } = await fetch(hub.endpoint);
+    const told: string[] = [];
+    await writeFile(join(folder, 'config.json'), '{"poisoned": true}');
+    await writeFile(join(folder, 'modeling.py'), '# code');
+    const asked = hub.requests.length;
+    await assertWhole(await fetch(hub.endpoint, { log: (line) => told.push(line) }));
+    assert.match(told.join('\n'), /not what was fetched from the hub any more/);
+    assert.ok(
+      !hub.requests.slice(asked).some((line) => line.includes('model.safetensors')),
+      'no more than that',
+    );
+  });
+
+  test('whose file was changed here is not believed where the hub gives no other either', async () => {
+    const { folder } = await fetch((await hubOf()).endpoint);
+    await writeFile(join(folder, 'config.json'), '{"poisoned": true}');
+    const refusing = await hubOf({ token: 'hf_secret' });
+    await assert.rejects(fetch(refusing.endpoint), { code: 'model-fetch-failed' });
+  });
+
+  test('comes by the proxy of the job’s environment', async () => {
+    const hub = await hubOf();
+    const environment = { http_proxy: hub.endpoint, no_proxy: '127.0.0.1' };
+    await assertWhole(
+      await fetch('', { hub: { endpoint: 'http://hub.example/', token: undefined, environment } }),
+    );
+  });
+
+  test('is not what a folder calls itself: a marker and sizes make none', async () => {
+    const hub = await hubOf();
+    const { folder } = await fetch(hub.endpoint);
+    // A manifest of another hand: everything in it fits but the digests.
+    const manifest = `${folder}.json`;
+    const content = await readFile(manifest, 'utf8');
+    await writeFile(
+      manifest,
+      content.replaceAll(/"sha256": "[0-9a-f]{64}"/g, `"sha256": "${'0'.repeat(64)}"`),
+    );
+    const asked = hub.requests.length;
+    await assertWhole(await fetch(hub.endpoint));
+    assert.ok(hub.requests.length > asked);
+  });
+
+  test('deletes nothing outside of its own place, whatever lies in it', async () => {
+    const victim = join(state, '../victim.txt');
+    await mkdir(state, { recursive: true });
+    await writeFile(victim, 'precious');
+    const hub = await hubOf();
+    const { folder } = await fetch(hub.endpoint);
+    await rm(folder, { recursive: true });
+    const partial = `${folder}.partial`;
+    await mkdir(partial);
+    await symlink(victim, join(partial, 'config.json'));
+    await symlink(join(state, '..'), join(partial, 'sub'));
+    await assertWhole(await fetch(hub.endpoint));
+    assert.equal(await readFile(victim, 'utf8'), 'precious');
+  });
+
+  for (const fault of ['busy-once', 'limit-once', 'break-once', 'no-ranges'] as const)
+    test(`comes in spite of a passing trouble: ${fault}`, async () => {
+      const hub = await hubOf({ fault });
+      await assertWhole(await fetch(hub.endpoint));
+      if (fault === 'break-once')
+        assert.ok(
+          hub.requests.some((line) => / bytes=[1-9]\d*-$/.test(line)),
+          'the rest, not all of it again',
+        );
+    });
+
+  test('that was interrupted goes on where it ended', async () => {
+    const cancel = new AbortController();
+    const stalling = await hubOf({ fault: 'stall' });
+    await assert.rejects(
+      fetch(stalling.endpoint, {
+        signal: cancel.signal,
+        onProgress: (_what, done) => {
+          if (done > 64 * 1024) cancel.abort(new UserError('cancelled', 'The run was cancelled.', ''));
+        },
+      }),
+      { code: 'cancelled' },
+    );
+    const hub = await hubOf();
+    await assertWhole(await fetch(hub.endpoint));
+    assert.match(hub.requests.filter((line) => / bytes=/.test(line)).join(), /bytes=[1-9]\d*-/);
+  });
+
+  test('of which a crash left a file of zeros is fetched in spite of it', async () => {
+    const hub = await hubOf();
+    const { folder } = await fetch(hub.endpoint);
+    await rm(folder, { recursive: true });
+    await mkdir(`${folder}.partial`);
+    for (const [path, bytes] of [
+      ['model.safetensors', 2 * 1024 * 1024],
+      ['config.json', 5],
+      ['tokenizer.json', 5000],
+    ] as const)
+      await writeFile(join(`${folder}.partial`, path), Buffer.alloc(bytes));
+    await assertWhole(await fetch(hub.endpoint));
+  });
+
+  const refusals: readonly [string, HubServerOptions, string | undefined, RegExp, RegExp][] = [
+    ['nobody may see', { token: 'hf_secret' }, undefined, /org\/tiny .*401/, /hub-token/],
+    ['wants another token', { token: 'hf_secret' }, 'hf_wrong', /does not take the token .*401/, /hub-token/],
+    ['is gated', { token: 'hf_secret', gated: true }, 'hf_secret', /403.*restricted/, /conditions/],
+    ['moved', { fault: 'moved' }, undefined, /answered with commit b{40}/, /revision/],
+    ['names a file outside', { fault: 'outside' }, undefined, /outside of the model/, /HF_ENDPOINT/],
+    [
+      'arrives corrupted',
+      { fault: 'corrupt' },
+      undefined,
+      /model\.safetensors arrived corrupted/,
+      /once more/,
+    ],
+    ['arrives with other small files', { fault: 'corrupt-small' }, undefined, /config\.json/, /once more/],
+  ];
+  for (const [what, options, token, message, hint] of refusals)
+    test(`that ${what} is refused`, async () => {
+      const hub = await hubOf(options);
+      await assertRefused(fetch(hub.endpoint, {}, token), 'model-fetch-failed', message, hint);
+      if (/corrupt/.test(options.fault ?? '')) {
+        // What was wrong was deleted: it is not taken for fetched.
+        const right = await hubOf();
+        await assertWhole(await fetch(right.endpoint));
+      }
+    });
+
+  test('that the hub does not know is refused', async () => {
+    const hub = await hubOf({ token: 'hf_secret' });
+    const ask = (asked: { id?: string; revision?: string }) =>
+      models({
+        stateFolder: state,
+        hub: { endpoint: hub.endpoint, token: 'hf_secret', environment: {} },
+      }).fetch({
+        ...wanted(),
+        ...asked,
+      });
+    await assertRefused(ask({ id: 'org/other' }), 'model-fetch-failed', /does not know .*404/, /model\.id/);
+    await assertRefused(ask({ revision: 'd'.repeat(40) }), 'model-fetch-failed', /404.*rev id/, /revision/);
+  });
+
+  test('without config.json is none', async () => {
+    const { 'config.json': _, ...files } = model.files;
+    const hub = await hubOf({}, { ...model, files });
+    await assertRefused(fetch(hub.endpoint), 'model-fetch-failed', /no config\.json/);
+  });
+
+  test('that does not come in time says so, and that it goes on', async () => {
+    const hub = await hubOf({ fault: 'stall' });
+    await assertRefused(
+      fetch(hub.endpoint, { deadlineSeconds: 0.5 }),
+      'deadline-exceeded',
+      /not fetched after 0\.5 s/,
+      /timeout-minutes/,
+    );
+  });
+
+  test('is not looked for at an address that is none', async () => {
+    await assertRefused(fetch('hub.example'), 'model-fetch-failed', /hub\.example/, /HF_ENDPOINT/);
+  });
+});
+
+describe('the digests of a model’s files', () => {
+  const digest = (folder: string, told: string[] = []) =>
+    models({ stateFolder: state, onProgress: (what) => told.push(what) }).digest(folder);
+
+  test('are read once, and again when a file was written again', async () => {
+    const { folder } = await fetch((await hubOf()).endpoint);
+    const first: string[] = [];
+    await digest(folder, first);
+    assert.deepEqual(first, [], 'known since the fetch');
+    const weights = join(folder, 'model.safetensors');
+    const { mtime } = await stat(weights);
+    const content = await readFile(weights);
+    content[0] = (content[0] ?? 0) ^ 1;
+    await writeFile(weights, content);
+    await utimes(weights, mtime, mtime);
+    const again: string[] = [];
+    const files = await digest(folder, again);
+    assert.ok(again.includes('hash'));
+    assert.equal(
+      files.find(({ path }) => path === 'model.safetensors')?.sha256,
+      createHash('sha256').update(content).digest('hex'),
+    );
+  });
+
+  test('are not taken from what earlier versions remembered', async () => {
+    const folder = join(state, '../model');
+    await mkdir(folder);
+    await writeFile(join(folder, 'config.json'), '{}');
+    const [file] = await digest(folder);
+    assert.ok(file);
+    await rm(state, { recursive: true });
+    await mkdir(state);
+    await writeFile(join(state, 'digests.json'), JSON.stringify({ [file.identity]: 'f'.repeat(64) }));
+    assert.deepEqual(await digest(folder), [file]);
   });
 });

@@ -172,7 +172,7 @@ describe('isolation', () => {
     await chmod(bench.folder.path, 0o700);
     const options = { choice: 'process', environment, python: at('_work/_temp/venv/bin/python') } as const;
     await using runtime = await chooseRuntime(runtimeOptions(options));
-    assert.equal(await runtime.provideModel({ kind: 'path', path: model }), model);
+    assert.equal((await runtime.provideModel({ kind: 'path', path: model })).folder, model);
     await using peer = await runtime.start(`import os, sys
 print(sys.prefix, open("${model}/config.json").read(), sorted(os.listdir("${temp}")))`);
     const [out, err] = await Promise.all([text(peer.stdout), text(peer.stderr)]);
@@ -227,9 +227,9 @@ describe('where a machine lacks what isolates', { skip: ROOT ? false : 'only roo
     const required = await answer({ isolation: 'required' });
     assert.match(required.stderr, /isolation-unavailable/);
     assert.match(required.stderr, /unshare failed: Operation not permitted/);
-    const token = await answer({ hub: { token: 'hf_1' } });
+    const token = await answer({ knowsHubToken: true });
     assert.match(token.stderr, /could read the `hub-token`.*unshare failed/s);
-    const insisted = await answer({ hub: { token: 'hf_1' }, isolation: 'none' });
+    const insisted = await answer({ knowsHubToken: true, isolation: 'none' });
     assert.equal(insisted.stdout, 'up', insisted.stderr);
   });
 
@@ -237,7 +237,7 @@ describe('where a machine lacks what isolates', { skip: ROOT ? false : 'only roo
     await using bench = await job(undefined);
     const { environment, wanted } = bench;
     const wrapper = ['setpriv', '--bounding-set=-sys_admin', '--'];
-    const options = { isolation: 'required', python: '/usr/bin/python3', hub: { token: 'hf_1' } } as const;
+    const options = { isolation: 'required', python: '/usr/bin/python3', knowsHubToken: true } as const;
     const { stdout, stderr } = await startHost(
       wrapper,
       environment,

@@ -9,7 +9,7 @@ import { describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Peer } from '../../src/engine/runtime.ts';
 import { chooseRuntime, type RuntimeOptions } from '../../src/runtime/choose.ts';
-import { processesWith, runtimeOptions, temporaryFolder, until } from '../support/runtimes.ts';
+import { models, processesWith, runtimeOptions, temporaryFolder, until } from '../support/runtimes.ts';
 
 /** What a runtime needs on top of a test's own options; undefined when the test is skipped. */
 export type Bench = (t: TestContext) => Promise<Partial<RuntimeOptions> | undefined>;
@@ -123,7 +123,10 @@ for i in range(20000):
           assert.match(seen, /"PATH"/);
           assert.doesNotMatch(seen, /secret-/);
         },
-        { environment, hub: { token: 'hf_secret-12', endpoint: 'https://secret-13' } },
+        {
+          environment,
+          models: models({ hub: { token: 'hf_secret-12', endpoint: 'https://secret-13', environment } }),
+        },
       );
       await run(t);
     });
@@ -206,7 +209,7 @@ sys.stdin.read()`;
       await using runtime = await chooseRuntime(runtimeOptions(options));
       // mkdtemp makes it for its owner alone, and the engine is another user where the runner is root.
       await chmod(folder.path, 0o755);
-      const model = await runtime.provideModel({ kind: 'path', path: folder.path });
+      const { folder: model } = await runtime.provideModel({ kind: 'path', path: folder.path });
       await using peer = await runtime.start(`print(open("${model}/config.json").read())`);
       assert.equal(await text(peer.stdout), '{"a": 1}\n');
     });

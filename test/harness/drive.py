@@ -246,7 +246,7 @@ def main() -> int:
 
     began = time.monotonic()
     args = {name: _value(text) for name, text in _pairs(options.arg).items()}
-    task = {"kind": "engine", "engine": "vllm", "model": options.model, "knownDigests": {}}
+    task = {"engine": "vllm", "model": options.model, "knownDigests": {}}
     host = Host(
         task, python=options.python, environment={**ENVIRONMENT, **_pairs(options.env)}, deadline=options.deadline
     )

@@ -21,7 +21,7 @@ def engine_host(model: Path, body: str = "", **options: Any) -> Host:
     files[name] = listed
     files["deterministic_ml/engines/toy.py"] = _TOY.replace("BODY", body.strip().replace("\n", "\n    ") or "pass")
     # Its package is the standard library's, so that the real torch is neither needed nor loaded.
-    task = {"kind": "engine", "engine": "toy", "model": str(model), "knownDigests": {}}
+    task = {"engine": "toy", "model": str(model), "knownDigests": {}}
     return Host(task, files=files, **options)
 
 

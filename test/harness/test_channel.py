@@ -208,7 +208,7 @@ time.sleep(1000)
                 host.expect("lifetime")
 
     def test_unknown_engine_and_missing_package(self) -> None:
-        host = Host({"kind": "engine", "engine": "nope", "model": str(self.model), "knownDigests": {}})
+        host = Host({"engine": "nope", "model": str(self.model), "knownDigests": {}})
         with self.assertRaisesRegex(RuntimeError, "engine-missing"):
             host.expect("fingerprint")
         host.close()

@@ -28,7 +28,7 @@ def setUpModule() -> None:
 
 
 def loaded(perturbation: dict[str, Any] | None = None, **args: Any) -> tuple[Host, dict[str, Any]]:
-    task = {"kind": "engine", "engine": "vllm", "model": str(MODEL), "knownDigests": {}}
+    task = {"engine": "vllm", "model": str(MODEL), "knownDigests": {}}
     host = Host(task, environment=ENVIRONMENT, stderr=subprocess.DEVNULL)
     host.expect("fingerprint")
     return host, host.load(perturbation, **args)

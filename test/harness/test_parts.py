@@ -10,6 +10,7 @@ import struct
 import tempfile
 import types
 import unittest
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -75,7 +76,24 @@ class DigestsTest(unittest.TestCase):
             (snapshot / file.name).symlink_to(os.path.relpath(file, snapshot))
         expected = self.digest()
         self.model = snapshot
-        self.assertEqual(self.digest(), expected, "same bytes, same identities")
+        linked = self.digest()
+        self.assertEqual((linked.files, linked.identities), (expected.files, expected.identities))
+
+    def test_what_was_digested_is_what_was_loaded(self) -> None:
+        changes: tuple[Callable[[Path], object], ...] = (
+            lambda file: file.write_bytes(file.read_bytes()),
+            lambda file: file.unlink(),
+            lambda file: file.rename(file.with_suffix(".bak")),
+        )
+        for change in changes:
+            support.tiny_model(self.model)
+            digested = self.digest()
+            digested.check_unchanged()
+            change(self.model / "tokenizer.json")
+            with self.assertRaises(HarnessError) as caught:
+                digested.check_unchanged()
+            self.assertEqual(caught.exception.code, "model-changed")
+            self.assertIn("tokenizer.json changed while it was loaded", caught.exception.message)
 
     def test_what_is_missing_or_unreadable(self) -> None:
         (self.model / "model.safetensors").unlink()

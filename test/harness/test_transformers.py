@@ -24,7 +24,7 @@ def setUpModule() -> None:
 
 
 def started() -> Host:
-    task = {"kind": "engine", "engine": "transformers", "model": str(MODEL), "knownDigests": {}}
+    task = {"engine": "transformers", "model": str(MODEL), "knownDigests": {}}
     host = Host(task, environment=ENVIRONMENT, stderr=subprocess.DEVNULL)
     host.expect("fingerprint")
     return host

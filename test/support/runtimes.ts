@@ -3,12 +3,28 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Models } from '../../src/engine/runtime.ts';
+import { type ModelsOptions, openModels } from '../../src/model/store.ts';
 import type { RuntimeOptions } from '../../src/runtime/choose.ts';
 
 /** A folder that is gone when the test is over. */
 export async function temporaryFolder(): Promise<{ readonly path: string } & AsyncDisposable> {
   const path = await mkdtemp(join(tmpdir(), 'dml-test-'));
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
+/** The models of this machine, for a repository's runs; without a state folder nothing outlives a test. */
+export function models(overrides: Partial<ModelsOptions> = {}): Models {
+  return openModels({
+    stateFolder: join(tmpdir(), 'dml-test-state'),
+    repository: 'test/test',
+    hub: { endpoint: 'http://127.0.0.1:1', token: undefined, environment: {} },
+    deadlineSeconds: 600,
+    signal: new AbortController().signal,
+    log: () => {},
+    onProgress: () => {},
+    ...overrides,
+  });
 }
 
 /** Options of a run that nobody else has, on the CPU. */
@@ -19,14 +35,13 @@ export function runtimeOptions(overrides: Partial<RuntimeOptions> = {}): Runtime
     devices: [],
     python: 'python3',
     isolation: 'auto',
+    knowsHubToken: false,
     workspace: process.cwd(),
-    stateDir: join(tmpdir(), 'dml-test-state'),
     job: { repository: 'test/test', run: randomUUID(), attempt: '1', runner: 'test' },
     user: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
     now: () => Date.now() / 1000,
     environment: { PATH: process.env['PATH'], HOME: process.env['HOME'] },
-    hub: {},
-    fetchModel: () => Promise.reject(new Error('this test fetches nothing')),
+    models: models(),
     deadlineSeconds: 600,
     signal: new AbortController().signal,
     log: () => {},

@@ -92,13 +92,14 @@ const ROOMS: Readonly<Record<string, Law>> = {
   },
   'engine/engines': { rooms: ['record'], packages: [] },
   // Adapters: each knows its port, and none another.
+  model: { rooms: ['engine'], packages: ['zod', 'node:*'] },
   runtime: {
     rooms: ['runtime/docker', 'runtime/isolation', 'engine', 'engine/engines', 'fingerprint', 'suite'],
     packages: ['dockerode', 'execa', 'node:*'],
   },
   'runtime/docker': {
     rooms: ['runtime', 'engine', 'fingerprint'],
-    packages: ['zod', 'dockerode', 'execa', 'node:*'],
+    packages: ['zod', 'dockerode', 'execa', 'tar-stream', 'node:*'],
   },
   'runtime/isolation': { rooms: ['runtime'], packages: ['execa', 'node:*'] },
   baseline: { rooms: ['record'], packages: ['zod', 'node:*'] },
@@ -187,6 +188,7 @@ const ROOMS: Readonly<Record<string, Law>> = {
       'engine/engines',
       'github',
       'job',
+      'model',
       'run',
       'runtime',
       'suite',
@@ -213,7 +215,10 @@ const PORTS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Rooms of adapters: what they do, others ask a port for. */
-const ADAPTERS = ['runtime', 'runtime/docker', 'runtime/isolation', 'github', 'disk', 'baseline/cache'];
+const ADAPTERS = [
+  ...['model', 'runtime', 'runtime/docker', 'runtime/isolation'],
+  ...['github', 'disk', 'baseline/cache'],
+];
 
 test('no file lies loose in src but the doors and the ground', () => {
   assert.deepEqual(

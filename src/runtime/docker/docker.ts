@@ -1,16 +1,15 @@
-import { createHash } from 'node:crypto';
 import { posix } from 'node:path';
 import type Docker from 'dockerode';
-import type { JobIdentity, ModelSource, Peer, Runtime } from '../../engine/runtime.ts';
+import type { JobIdentity, ModelSource, Peer, ProvidedModel, Runtime } from '../../engine/runtime.ts';
 import { UserError } from '../../errors.ts';
 import type { Declared } from '../../fingerprint/schema.ts';
-import { ENGINE_ENVIRONMENT, fetchEnvironment } from '../environment.ts';
+import { ENGINE_ENVIRONMENT } from '../environment.ts';
 import { modelMount } from '../model-folder.ts';
 import type { CommonOptions } from '../options.ts';
 import { Container } from './container.ts';
 import { dockerError } from './daemon.ts';
 import { ensureImage, parseImage } from './images.ts';
-import { LABEL } from './labels.ts';
+import { mountFetched } from './model-mount.ts';
 import { type ContainerRequest, containerProfile, MODEL_FOLDER } from './profile.ts';
 
 export interface DockerOptions extends CommonOptions {
@@ -59,27 +58,29 @@ export class DockerRuntime implements Runtime {
     return new DockerRuntime(options, name, reference.digest);
   }
 
-  async provideModel(model: ModelSource): Promise<string> {
+  async provideModel(model: ModelSource): Promise<ProvidedModel> {
+    const { models } = this.#options;
     switch (model.kind) {
       case 'path': {
+        const files = await models.digest(model.path);
         const { source, inside } = await modelMount(model.path);
         // A mount, not a bind: its source must exist, where a bind would make an empty folder for root.
         this.#model = { Type: 'bind', Source: source, Target: MODEL_FOLDER, ReadOnly: true };
-        return posix.join(MODEL_FOLDER, inside);
+        return { folder: posix.join(MODEL_FOLDER, inside), files };
       }
-      case 'hub':
-        this.#model = { ...(await this.#fetch(model.id, model.revision)), ReadOnly: true };
-        return MODEL_FOLDER;
+      case 'hub': {
+        const fetched = await models.fetch(model);
+        this.#model = await this.#mount(fetched);
+        return { folder: MODEL_FOLDER, files: fetched.files };
+      }
     }
   }
 
   async start(boot: string): Promise<Peer> {
     const { gpus, devices, user } = this.#options;
     return await this.#start({
-      role: 'engine',
       boot,
       user,
-      network: 'none',
       gpus,
       devices,
       mounts: this.#model === undefined ? [] : [this.#model],
@@ -88,39 +89,20 @@ export class DockerRuntime implements Runtime {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // Nothing outlives its peer but the volume with a fetched model, which the next run needs.
+    // Nothing outlives its peer but the model's copy in a volume, if there is one, which the next run needs.
   }
 
-  /** Fills the model's own volume in a container that has the network and the token, but no GPU. */
-  async #fetch(id: string, revision: string): Promise<Docker.MountSettings> {
-    const { docker, fetchModel, hub, environment, log, onProgress, deadlineSeconds, signal } = this.#options;
-    const key = `${id}@${revision}`;
-    const name = `deterministic-ml-model-${createHash('sha256').update(key).digest('hex').slice(0, 16)}`;
-    const labels = { [LABEL.model]: key };
-    await docker.createVolume({ Name: name, Labels: labels });
-    const volume: Docker.MountSettings = {
-      Type: 'volume',
-      Source: name,
-      Target: MODEL_FOLDER,
-      VolumeOptions: { NoCopy: true, Labels: labels, DriverConfig: { Name: 'local', Options: {} } },
-    };
-    await fetchModel(
-      (boot) =>
-        this.#start({
-          role: 'fetch',
-          boot,
-          // A fresh volume belongs to root, who without capabilities may write there only because it is its own.
-          user: { uid: 0, gid: 0 },
-          network: 'bridge',
-          gpus: 'none',
-          devices: [],
-          mounts: [volume],
-          environment: fetchEnvironment(hub, environment),
-        }),
-      { model: id, revision, folder: MODEL_FOLDER },
-      { log, onProgress, deadlineSeconds, signal },
-    );
-    return volume;
+  async #mount(model: ProvidedModel): Promise<Docker.MountSettings> {
+    const { now, deadlineSeconds } = this.#options;
+    try {
+      return await mountFetched(model, {
+        ...this.#options,
+        image: this.#name,
+        deadline: now() + deadlineSeconds,
+      });
+    } catch (error) {
+      throw error instanceof UserError ? error : cannotStart(error, { gpus: 'none' });
+    }
   }
 
   async #start(

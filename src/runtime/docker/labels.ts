@@ -1,7 +1,7 @@
 import type { JobIdentity } from '../../engine/runtime.ts';
 
 /** What a container of ours does. */
-export type Role = 'engine' | 'fetch';
+export type Role = 'engine' | 'copy';
 
 /** Labels of every container that this action makes; whatever lacks `role` is not ours to touch. */
 export const LABEL = {
@@ -12,7 +12,7 @@ export const LABEL = {
   runner: 'deterministic-ml.runner',
   /** Seconds since the epoch after which nobody wants the container any more. */
   deadline: 'deterministic-ml.deadline',
-  /** On a volume: which model it holds. */
+  /** On a volume: digest of the model that it holds. */
   model: 'deterministic-ml.model',
 } as const;
 

@@ -6,17 +6,16 @@ import { jobLabels, LABEL, type Role } from './labels.ts';
 /** Where the model is in a container. */
 export const MODEL_FOLDER = '/model';
 
+const ENGINE: Role = 'engine';
 const SCRATCH = '/tmp/deterministic-ml';
 
 export interface ContainerRequest {
   readonly image: string;
-  readonly role: Role;
   readonly boot: string;
   readonly job: JobIdentity;
   /** Seconds since the epoch. */
   readonly deadline: number;
   readonly user: { readonly uid: number; readonly gid: number };
-  readonly network: 'none' | 'bridge';
   readonly gpus: 'none' | number;
   readonly devices: readonly string[];
   /** Bytes; undefined: as much as the machine has. */
@@ -54,7 +53,7 @@ export function containerProfile(request: ContainerRequest): Docker.ContainerCre
     ),
     Labels: {
       ...jobLabels(request.job),
-      [LABEL.role]: request.role,
+      [LABEL.role]: ENGINE,
       [LABEL.deadline]: String(Math.ceil(request.deadline)),
     },
     Healthcheck: { Test: ['NONE'] },
@@ -66,7 +65,7 @@ export function containerProfile(request: ContainerRequest): Docker.ContainerCre
       ReadonlyRootfs: true,
       CapDrop: ['ALL'],
       SecurityOpt: ['no-new-privileges:true'],
-      NetworkMode: request.network,
+      NetworkMode: 'none',
       IpcMode: 'private',
       ShmSize: request.shm,
       // Enough for BLAS and OpenMP threads of several workers on a large machine; a fork bomb meets it.

@@ -1,10 +1,12 @@
 import type Docker from 'dockerode';
 import type { JobIdentity } from '../../engine/runtime.ts';
 import { dockerError } from './daemon.ts';
-import { jobLabels, LABEL } from './labels.ts';
+import { jobLabels, LABEL, type Role } from './labels.ts';
 
 /** A container of this age that was never started may still be on its way: another runner is between the two calls. */
 const STARTING_SECONDS = 120;
+
+const COPY: Role = 'copy';
 
 type Listed = Pick<Docker.ContainerInfo, 'State' | 'Created' | 'Labels'>;
 
@@ -41,7 +43,8 @@ export function isStale({ State, Created, Labels }: Listed, now: number): boolea
     case 'dead':
       return true;
     case 'created':
-      return now - Created > STARTING_SECONDS;
+      // One that copies is never started; it has its deadline.
+      return Labels[LABEL.role] !== COPY && now - Created > STARTING_SECONDS;
     default:
       // running, paused, restarting; and `removing`, which somebody else is busy with.
       return false;

@@ -21,7 +21,6 @@ import { quoted, viewScript } from './script.ts';
 export interface Reach {
   /** Its own folder, where it starts. */
   readonly scratch: string;
-  readonly writable: readonly string[];
   readonly readable: readonly string[];
 }
 
@@ -122,9 +121,9 @@ function inNamespaces(
   return {
     level: 'namespaces',
     reasons,
-    async command(program, programEnvironment, { scratch, writable, readable }) {
+    async command(program, programEnvironment, { scratch, readable }) {
       const mounts = parseMounts(await readFile('/proc/self/mountinfo', 'utf8'));
-      const open = await existing(['/tmp', '/var/tmp', scratch, ...writable]);
+      const open = await existing(['/tmp', '/var/tmp', scratch]);
       const kept = await existing([
         ...open.filter((path) => !isBelow('/var/tmp', path)),
         ...readable,
@@ -214,11 +213,7 @@ async function tryOut(
   try {
     await isolation.give(scratch);
     const program = ['/bin/sh', '-c', `[ -w . ] && [ -x ${quoted(python)} ]`];
-    const [file = '', ...args] = await isolation.command(
-      program,
-      {},
-      { scratch, writable: [], readable: [] },
-    );
+    const [file = '', ...args] = await isolation.command(program, {}, { scratch, readable: [] });
     const { failed, exitCode, stderr, shortMessage } = await execa(file, args, {
       cwd: scratch,
       env: {},

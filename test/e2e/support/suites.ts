@@ -10,6 +10,8 @@ export interface SuiteOptions {
   readonly engine?: string;
   /** Relative to the checkout, or absolute. */
   readonly model?: string;
+  /** In its place: a model of the hub. */
+  readonly hub?: { readonly id: string; readonly revision: string };
   readonly args?: Readonly<Record<string, unknown>>;
   readonly env?: Readonly<Record<string, string>>;
   readonly runtime?: Readonly<Record<string, unknown>>;
@@ -36,7 +38,7 @@ export function suite(options: SuiteOptions = {}): string {
   return [
     'apiVersion: deterministic-ml/v1\n',
     line('name', name),
-    line('model', { path: model }),
+    line('model', options.hub ?? { path: model }),
     line('engine', { name: options.engine ?? 'vllm', args, env }),
     runtime === undefined ? '' : line('runtime', runtime),
     line('sampling', { max_tokens: maxTokens }),

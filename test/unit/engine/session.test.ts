@@ -6,6 +6,7 @@ import type { Start, Task } from '../../../src/engine/protocol.ts';
 import type { Exit, Peer } from '../../../src/engine/runtime.ts';
 import { Session, type SessionOptions } from '../../../src/engine/session.ts';
 import { cancelled } from '../../../src/errors.ts';
+import { healthReading } from '../support/health.ts';
 import { rejectedBy } from '../support/suites.ts';
 
 /*
@@ -13,7 +14,9 @@ import { rejectedBy } from '../support/suites.ts';
  * protocol itself is tested with the real one, in test/contract.
  */
 
-const TASK: Task = { kind: 'engine', engine: 'vllm', model: '/model', knownDigests: {} };
+const HEALTH = healthReading('after');
+
+const TASK: Task = { engine: 'vllm', model: '/model', knownDigests: {} };
 
 /** The other end of a session, played by the test. */
 class FakePeer {
@@ -129,7 +132,7 @@ test('progress is handed on while something else is awaited', async () => {
   const fake = new FakePeer();
   await using session = await fake.open();
   for (const done of [1, 2]) fake.emit({ ...PROGRESS, done });
-  fake.emit({ event: 'done', health: null });
+  fake.emit({ event: 'done', health: HEALTH });
   await session.expect('done');
   assert.deepEqual(fake.progress, [1, 2]);
 });
@@ -138,7 +141,7 @@ test('after `end` the peer is left to end by itself, then stopped, once', async 
   const fake = new FakePeer();
   const session = await fake.open();
   const ended = session.end();
-  fake.emit({ event: 'done', health: null });
+  fake.emit({ event: 'done', health: HEALTH });
   await ended;
   assert.equal(String(fake.stdin.read()), '{"command":"end"}\n');
   fake.exit({});
@@ -149,9 +152,9 @@ test('after `end` the peer is left to end by itself, then stopped, once', async 
 
 describe('what is no event is only printed:', () => {
   const cases: Readonly<Record<string, (nonce: string) => object | string>> = {
-    'an event without a nonce': () => ({ seq: 1, event: 'done', health: null }),
-    'an event with another nonce': () => ({ nonce: 'f'.repeat(32), seq: 1, event: 'done', health: null }),
-    'a nonce in a nested place': (nonce) => ({ body: { nonce, seq: 1, event: 'done', health: null } }),
+    'an event without a nonce': () => ({ seq: 1, event: 'done', health: HEALTH }),
+    'an event with another nonce': () => ({ nonce: 'f'.repeat(32), seq: 1, event: 'done', health: HEALTH }),
+    'a nonce in a nested place': (nonce) => ({ body: { nonce, seq: 1, event: 'done', health: HEALTH } }),
     'a nonce in a list': (nonce) => `[{"nonce":"${nonce}","seq":1,"event":"done","health":null}]`,
     'text before an event': (nonce) => `INFO {"nonce":"${nonce}","seq":1,"event":"done","health":null}`,
     'text after an event': (nonce) => `{"nonce":"${nonce}","seq":1,"event":"done","health":null} INFO`,
@@ -167,7 +170,7 @@ describe('what is no event is only printed:', () => {
       const noise = line(fake.nonce);
       fake.line(noise);
       fake.emit(PROGRESS);
-      fake.emit({ event: 'done', health: null });
+      fake.emit({ event: 'done', health: HEALTH });
       await session.expect('done');
       assert.deepEqual(fake.progress, [1]);
       assert.deepEqual(fake.printed, [typeof noise === 'string' ? noise : JSON.stringify(noise)]);
@@ -177,7 +180,7 @@ describe('what is no event is only printed:', () => {
     const fake = new FakePeer();
     await using session = await fake.open();
     fake.line('');
-    fake.emit({ event: 'done', health: null });
+    fake.emit({ event: 'done', health: HEALTH });
     await session.expect('done');
     assert.deepEqual(fake.printed, []);
   });
@@ -185,7 +188,7 @@ describe('what is no event is only printed:', () => {
   test('an event in pieces is an event', async () => {
     const fake = new FakePeer();
     await using session = await fake.open();
-    for (const character of `{"nonce":"${fake.nonce}","seq":1,"event":"done","health":null}\n`)
+    for (const character of `${JSON.stringify({ nonce: fake.nonce, seq: 1, event: 'done', health: HEALTH })}\n`)
       fake.stdout.write(character);
     await session.expect('done');
   });
@@ -194,15 +197,15 @@ describe('what is no event is only printed:', () => {
 describe('breaking the protocol ends the lifetime:', () => {
   const cases: Readonly<Record<string, readonly [(fake: FakePeer) => void, RegExp]>> = {
     'an event was lost': [
-      (fake) => fake.line({ nonce: fake.nonce, seq: 2, event: 'done', health: null }),
+      (fake) => fake.line({ nonce: fake.nonce, seq: 2, event: 'done', health: HEALTH }),
       /event 2 came where 1 was due/,
     ],
     'an event comes twice': [
-      (fake) => fake.line({ nonce: fake.nonce, seq: 0, event: 'done', health: null }),
+      (fake) => fake.line({ nonce: fake.nonce, seq: 0, event: 'done', health: HEALTH }),
       /event 0 came where 1 was due/,
     ],
     'a number is text': [
-      (fake) => fake.line({ nonce: fake.nonce, seq: '1', event: 'done', health: null }),
+      (fake) => fake.line({ nonce: fake.nonce, seq: '1', event: 'done', health: HEALTH }),
       /event 1 came where 1 was due/,
     ],
     'a field is missing': [
@@ -210,7 +213,7 @@ describe('breaking the protocol ends the lifetime:', () => {
       /event 1 is malformed: done: /,
     ],
     'a field is too much': [
-      (fake) => fake.emit({ event: 'done', health: null, extra: 1 }),
+      (fake) => fake.emit({ event: 'done', health: HEALTH, extra: 1 }),
       /event 1 is malformed: .*extra/,
     ],
     'an event is not known': [(fake) => fake.emit({ event: 'surprise' }), /event 1 is malformed: event/],
@@ -332,7 +335,7 @@ describe('a peer that dies:', () => {
   test('after its events: they count', async () => {
     const fake = new FakePeer();
     await using session = await fake.open();
-    fake.emit({ event: 'done', health: null });
+    fake.emit({ event: 'done', health: HEALTH });
     fake.exit({ code: 0 });
     await session.expect('done');
   });
@@ -373,7 +376,7 @@ describe('a peer that says nothing', () => {
     const work = setInterval(() => fake.emit(PROGRESS), 20);
     setTimeout(() => {
       clearInterval(work);
-      fake.emit({ event: 'done', health: null });
+      fake.emit({ event: 'done', health: HEALTH });
     }, 500);
     await session.expect('done');
   });
@@ -427,7 +430,7 @@ describe('an error that the harness reports', () => {
     ['engine-out-of-memory', /gpu_memory_utilization/, true],
     ['model-missing', /model\.path/, false],
     ['model-unreadable', /chmod/, false],
-    ['model-fetch-failed', /hub-token/, false],
+    ['model-changed', /nothing write/, false],
     ['gpu-unavailable', /nvidia-smi/, false],
     ['deadline-exceeded', /timeout-minutes/, false],
     ['disk-full', /Free space/, false],

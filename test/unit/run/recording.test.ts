@@ -37,7 +37,7 @@ class Growing {
         ...{ inactivitySeconds: 30, deadlineSeconds: 30, signal: new AbortController().signal },
         ...{ onOutput: () => {}, onProgress: () => {} },
       },
-      { kind: 'engine', engine: 'vllm', model: '/model', knownDigests: {} },
+      { engine: 'vllm', model: '/model', knownDigests: {} },
       this.plan.environment,
     );
     await session.expect('fingerprint');

@@ -5,7 +5,7 @@ import type { Tools } from '../../../src/job/tools.ts';
 import { makePlan, type Plan } from '../../../src/run/plan.ts';
 import { type Run, startRun } from '../../../src/run/start.ts';
 import { fingerprint } from '../../../src/use-cases/fingerprint.ts';
-import type { EngineOptions } from '../support/engine.ts';
+import { type EngineOptions, MODEL_FILES } from '../support/engine.ts';
 import { ASKS, Job, SUITE } from '../support/job.ts';
 import { FINGERPRINT } from '../support/records.ts';
 import { loaded, rejectedBy } from '../support/suites.ts';
@@ -103,7 +103,7 @@ describe('a run', () => {
           const opened = await tools.open.runtime(runtime);
           opened.provideModel = async (model) => {
             asked.push(model);
-            return '/model';
+            return { folder: '/model', files: MODEL_FILES };
           };
           return opened;
         },
@@ -119,27 +119,38 @@ describe('a run', () => {
     ]);
   });
 
-  test('tells the engine its environment, and what is remembered of the model’s files', async () => {
-    const remembered: unknown[] = [];
-    await using begun = await started({}, (tools) => ({
-      ...tools,
-      open: {
-        ...tools.open,
-        digests: () => ({
-          recall: async () => ({ '9:9': 'd4'.repeat(32) }),
-          remember: async (digests) => {
-            remembered.push(digests);
-          },
-        }),
-      },
-    }));
+  test('tells the engine its environment, and of this machine’s files those of its model alone', async () => {
+    await using begun = await started();
     const [start] = begun.job.engine.starts;
     assert.deepEqual(start?.task, {
-      ...{ kind: 'engine', engine: 'vllm', model: '/model' },
-      knownDigests: { '9:9': 'd4'.repeat(32) },
+      ...{ engine: 'vllm', model: '/model' },
+      knownDigests: Object.fromEntries(MODEL_FILES.map(({ identity, sha256 }) => [identity, sha256])),
     });
     assert.deepEqual(start?.environment, begun.plan.environment);
-    assert.deepEqual(remembered, [{ '1:2': 'c3'.repeat(32) }], 'for the next run');
+  });
+
+  test('is refused when the engine sees another model than this machine has', async () => {
+    const [first, ...rest] = MODEL_FILES.map(({ path, bytes, sha256 }) => ({ path, bytes, sha256 }));
+    assert.ok(first);
+    const others = {
+      'another content': [{ ...first, sha256: 'd4'.repeat(32) }, ...rest],
+      'a file less': rest,
+      'a file more': [first, ...rest, { ...first, path: 'modeling.py' }],
+    };
+    for (const [what, files] of Object.entries(others)) {
+      const job = new Job();
+      const held = loaded(SUITE, PROMPTS);
+      const run = startRun(
+        held,
+        makePlan(held, 'check'),
+        job.settings(),
+        job.tools({ fingerprint: { files } }),
+      );
+      const error = await rejectedBy(run);
+      assert.equal(error.code, 'model-changed', what);
+      assert.match(error.message, what === 'a file more' ? /modeling\.py/ : new RegExp(first.path), what);
+      assert.deepEqual([job.engine.running, job.engine.loads.length], [0, 0], what);
+    }
   });
 
   test('tells a report which run it is', async () => {

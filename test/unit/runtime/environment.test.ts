@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { fetchEnvironment, inherited, visibleDevices } from '../../../src/runtime/environment.ts';
+import { inherited, visibleDevices } from '../../../src/runtime/environment.ts';
 
 describe('what an engine inherits', () => {
   test('what finds programs and devices, and what tunes the numbers', () => {
@@ -29,19 +29,6 @@ describe('what an engine inherits', () => {
       LD_PRELOAD: 'x',
     };
     assert.deepEqual(inherited(dropped), {});
-  });
-
-  test('the fetch alone gets token, hub and proxies', () => {
-    const fetch = fetchEnvironment(
-      { token: 't', endpoint: 'http://hub' },
-      { https_proxy: 'p', NO_PROXY: 'n', OTHER: 'o' },
-    );
-    assert.equal(fetch['HF_TOKEN'], 't');
-    assert.equal(fetch['HF_ENDPOINT'], 'http://hub');
-    assert.equal(fetch['https_proxy'], 'p');
-    assert.equal(fetch['NO_PROXY'], 'n');
-    assert.equal(fetch['CUDA_VISIBLE_DEVICES'], '');
-    assert.ok(!('OTHER' in fetch));
   });
 });
 

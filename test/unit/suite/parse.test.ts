@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { execa } from 'execa';
 import { SUITE_SCHEMA } from '../../../src/front/suites.ts';
-import { cachesBelow, ENGINE_ENVIRONMENT, fetchEnvironment } from '../../../src/runtime/environment.ts';
+import { cachesBelow, ENGINE_ENVIRONMENT } from '../../../src/runtime/environment.ts';
 import { MAX_SUITE_BYTES, parseSuite } from '../../../src/suite/parse.ts';
 import { HURTFUL } from '../support/hurtful.ts';
 import { problemsOf, SAMPLE, thrownBy } from '../support/suites.ts';
@@ -324,7 +324,7 @@ describe('a suite cannot set', () => {
   const OURS = {
     ...ENGINE_ENVIRONMENT,
     ...cachesBelow('x'),
-    ...fetchEnvironment({ token: 'x', endpoint: 'x' }, { https_proxy: 'x' }),
+    ...{ HF_TOKEN: 'x', HF_ENDPOINT: 'x', https_proxy: 'x', CUDA_VISIBLE_DEVICES: '' },
   };
   /** What loads code, finds it, names files, asks the network, chooses devices, or is a prefix and no more. */
   const NAMES = [

@@ -6,7 +6,7 @@ import {
   type Request,
   type Start,
 } from '../../../src/engine/protocol.ts';
-import type { Exit, Peer, Runtime } from '../../../src/engine/runtime.ts';
+import type { Exit, Peer, ProvidedModel, Runtime } from '../../../src/engine/runtime.ts';
 import type { HarnessFingerprint } from '../../../src/fingerprint/schema.ts';
 import type { HealthReading } from '../../../src/health/schema.ts';
 import { sha256 } from '../../../src/record/digest.ts';
@@ -66,6 +66,12 @@ export interface EngineOptions {
   readonly onStart?: () => void;
 }
 
+/** The model's files as its machine has them. */
+export const MODEL_FILES = FINGERPRINT.declared.model.files.map((file, at) => ({
+  ...file,
+  identity: `1:${at}`,
+}));
+
 type PassCommand = Extract<Command, { command: 'pass' }>;
 
 /** A machine with such an engine: what it was asked, and how it was treated. */
@@ -90,8 +96,8 @@ export class ScriptedEngine implements Runtime {
     this.#options = options;
   }
 
-  async provideModel(): Promise<string> {
-    return '/model';
+  async provideModel(): Promise<ProvidedModel> {
+    return { folder: '/model', files: MODEL_FILES };
   }
 
   async start(): Promise<Peer> {
@@ -146,7 +152,6 @@ export class ScriptedEngine implements Runtime {
       event: 'fingerprint',
       fingerprint: { ...SEEN, ...fingerprint },
       health: healthReading('before', health('before', number)),
-      digests: { '1:2': 'c3'.repeat(32) },
     });
     let computed: Computes = {};
     for await (const message of messages) {

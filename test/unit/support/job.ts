@@ -115,7 +115,6 @@ export class Job {
         },
         runtime: async () => engine,
         harness: async () => ({ boot: 'boot', files: {} }),
-        digests: () => ({ recall: async () => ({}), remember: async () => {} }),
         log: async (path) => ({ path, add: () => {}, [Symbol.asyncDispose]: async () => {} }),
         github: () => this.#github(),
         posts: () => {

@@ -2,9 +2,9 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createFilesStore } from '../../../src/baseline/files.ts';
 import { formatKey } from '../../../src/baseline/port.ts';
-import { recallDigests, rememberDigests } from '../../../src/disk/digest-memory.ts';
 import { keepCopy, openRecord, RecordWriter, writeBaselineMeta } from '../../../src/disk/record-folder.ts';
 import { readReport, writeReport } from '../../../src/disk/report-file.ts';
+import { recallDigests, rememberDigests } from '../../../src/model/memory.ts';
 import { describeChannel } from '../../../src/record/channels.ts';
 import { digestJson } from '../../../src/record/digest.ts';
 import { body, side } from './records.ts';
@@ -82,12 +82,12 @@ const report: Written = {
 const memory: Written = {
   name: 'memory of digests',
   prepare: async (folder, version) => () =>
-    rememberDigests(join(folder, 'place'), { [`file of ${version}`]: digestJson(version) }),
+    rememberDigests(join(folder, 'place'), new Map([[`file of ${version}`, digestJson(version)]])),
   async read(folder) {
     const known = await recallDigests(join(folder, 'place'));
     // One that is torn reads as empty: the older one's digest must not be lost.
-    if (known['file of old'] === undefined) throw new Error('it was lost');
-    return digestJson(known);
+    if (!known.has('file of old')) throw new Error('it was lost');
+    return digestJson(Object.fromEntries(known));
   },
 };
 

@@ -22,15 +22,31 @@ _DUPLICATES = {".bin", ".pt", ".pth"}
 
 
 @dataclass(frozen=True)
-class ModelDigests:
+class Digested:
+    """A model's folder as it was when it was digested."""
+
+    folder: Path
     # Path below the folder, bytes, sha256.
     files: list[dict[str, str | int]]
-    # Identity -> sha256 of all files seen, for the host to remember.
-    known: dict[str, str]
+    # By path below the folder.
+    identities: dict[str, str]
+
+    def check_unchanged(self) -> None:
+        """What was digested is what was loaded.
+
+        @raises HarnessError model-changed, which names the file
+        """
+        for path, before in self.identities.items():
+            try:
+                now = identity((self.folder / path).stat())
+            except OSError as error:
+                raise _changed(self.folder / path, "loaded") from error
+            if now != before:
+                raise _changed(self.folder / path, "loaded")
 
 
-def digest_model(folder: Path, known: Mapping[str, str], channel: Channel) -> ModelDigests:
-    """@raises HarnessError model-missing or model-unreadable, which names the file"""
+def digest_model(folder: Path, known: Mapping[str, str], channel: Channel) -> Digested:
+    """@raises HarnessError model-missing, model-unreadable or model-changed, which name the file"""
     paths = model_files(folder)
     try:
         total = sum(path.stat().st_size for path in paths)
@@ -39,12 +55,11 @@ def digest_model(folder: Path, known: Mapping[str, str], channel: Channel) -> Mo
     progress = channel.progress("hash", total)
     with ThreadPoolExecutor(_THREADS) as pool:
         digests = list(pool.map(lambda path: _digest(path, known, progress), paths))
-    return ModelDigests(
-        files=[
-            {"path": path.relative_to(folder).as_posix(), "bytes": size, "sha256": sha256}
-            for path, (_, size, sha256) in zip(paths, digests)
-        ],
-        known={identity: sha256 for identity, _, sha256 in digests},
+    names = [path.relative_to(folder).as_posix() for path in paths]
+    return Digested(
+        folder=folder,
+        files=[{"path": name, "bytes": size, "sha256": sha256} for name, (_, size, sha256) in zip(names, digests)],
+        identities={name: seen for name, (seen, _, _) in zip(names, digests)},
     )
 
 
@@ -111,8 +126,12 @@ def _digest(path: Path, known: Mapping[str, str], progress: Progress) -> tuple[s
     except OSError as error:
         raise _unreadable(error) from error
     if identity(after) != identity(before):
-        raise HarnessError("model-unreadable", f"{path} changed while it was read")
+        raise _changed(path, "read")
     return identity(after), after.st_size, sha256
+
+
+def _changed(path: Path, done: str) -> HarnessError:
+    return HarnessError("model-changed", f"the model's file {path} changed while it was {done}")
 
 
 def _unreadable(error: OSError) -> HarnessError:

@@ -13,9 +13,8 @@ from typing import Any
 from .. import engines
 from ..engines.observation import unpack_ids
 from .channel import Channel, Command
-from .digests import digest_model
+from .digests import Digested, digest_model
 from .errors import HarnessError, explain
-from .fetch import fetch_model
 from .fingerprint import Facts, fingerprint
 from .health import Reading, Watch
 from .lifeline import DONE, FAILED, STOPPED, Lifeline, activity
@@ -36,13 +35,7 @@ def main(folder: Path) -> None:
         channel.emit("hello", protocol=PROTOCOL, pid=os.getpid(), python=platform.python_version())
         if start["protocol"] != PROTOCOL:
             raise HarnessError("protocol-violation", f"the host speaks protocol {start['protocol']}, not {PROTOCOL}")
-        task = start["task"]
-        health = None
-        if task["kind"] == "fetch":
-            fetch_model(task["model"], task["revision"], Path(task["folder"]), channel)
-        else:
-            health = _run_engine(task, channel, folder)
-        channel.emit("done", health=health)
+        channel.emit("done", health=_run_engine(start["task"], channel, folder))
     except BaseException as error:
         known = explain(error)
         channel.emit("error", code=known.code, message=known.message)
@@ -55,12 +48,12 @@ def _run_engine(task: dict[str, Any], channel: Channel, scratch: Path) -> Readin
     engine = engines.find(task["engine"])
     watch = Watch()
     software = Software()
-    _say_what_is_here(engine, task, channel, watch)
+    model = _say_what_is_here(engine, task, channel, watch)
 
     running = None
     while (command := channel.next_command())["command"] != "end":
         if command["command"] == "load" and running is None:
-            running = _load(engine, task["model"], command, scratch, software, channel)
+            running = _load(engine, model, command, scratch, software, channel)
         elif command["command"] == "pass" and running is not None:
             _run_pass(running, command, channel)
         elif command["command"] == "vocabulary" and running is not None:
@@ -76,30 +69,31 @@ def _run_engine(task: dict[str, Any], channel: Channel, scratch: Path) -> Readin
     return watch.after()
 
 
-def _say_what_is_here(engine: engines.Module, task: dict[str, Any], channel: Channel, watch: Watch) -> None:
+def _say_what_is_here(engine: engines.Module, task: dict[str, Any], channel: Channel, watch: Watch) -> Digested:
     """The fingerprint, before any model is loaded: it chooses the baseline. And whether the GPUs can be trusted."""
     health = watch.before()
     facts = Facts()
-    digests = digest_model(Path(task["model"]), task["knownDigests"], channel)
+    model = digest_model(Path(task["model"]), task["knownDigests"], channel)
     torch = facts.wait()
     channel.emit(
         "fingerprint",
-        fingerprint=fingerprint(engine, digests.files, torch),
+        fingerprint=fingerprint(engine, model.files, torch),
         health=watch.used(health, torch),
-        digests=digests.known,
     )
+    return model
 
 
 def _load(
-    engine: engines.Module, model: str, command: Command, scratch: Path, software: Software, channel: Channel
+    engine: engines.Module, model: Digested, command: Command, scratch: Path, software: Software, channel: Channel
 ) -> engines.Running:
     began = time.monotonic()
     loaded = threading.Event()
     threading.Thread(target=_signs_of_life, args=(channel, loaded), name="signs of life", daemon=True).start()
     try:
-        running = engine.load(model, command, scratch)
+        running = engine.load(str(model.folder), command, scratch)
     finally:
         loaded.set()
+    model.check_unchanged()
     channel.emit(
         "lifetime",
         seconds=time.monotonic() - began,

@@ -5,12 +5,10 @@ import { bytesOf } from '../../../../src/runtime/sizes.ts';
 
 const request: ContainerRequest = {
   image: 'engine',
-  role: 'engine',
   boot: 'pass',
   job: { repository: 'o/r', run: '1', attempt: '2', runner: 'r' },
   deadline: 1000.5,
   user: { uid: 1001, gid: 1002 },
-  network: 'none',
   gpus: 'none',
   devices: [],
   memory: undefined,

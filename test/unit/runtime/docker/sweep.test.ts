@@ -10,6 +10,11 @@ const container = (State: string, age = 10, deadline = NOW + 100) => ({
   Labels: { 'deterministic-ml.role': 'engine', 'deterministic-ml.deadline': String(deadline) },
 });
 
+const copying = (age: number, deadline?: number) => {
+  const created = container('created', age, deadline);
+  return { ...created, Labels: { ...created.Labels, 'deterministic-ml.role': 'copy' } };
+};
+
 describe('what a sweep takes', () => {
   for (const [what, listed, expected] of [
     ['ended', container('exited'), true],
@@ -20,6 +25,8 @@ describe('what a sweep takes', () => {
     ['at work past its deadline', container('running', 10, NOW - 1), true],
     ['created just now', container('created', 10), false],
     ['created and never started', container('created', 121), true],
+    ['created to copy by, and never started', copying(50_000), false],
+    ['created to copy by, past its deadline', copying(50_000, NOW - 1), true],
     ['of a later version, without a deadline, at work', { ...container('running'), Labels: {} }, false],
   ] as const)
     test(`${what}: ${expected ? 'taken' : 'left'}`, () => {

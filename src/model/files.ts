@@ -1,0 +1,97 @@
+import { readdir, stat } from 'node:fs/promises';
+import { extname, join } from 'node:path';
+import { UserError } from '../errors.ts';
+
+/** Weights, configuration, tokenizer, chat template, and code of models that bring their own. */
+const SUFFIXES = new Set([
+  ...['.safetensors', '.json', '.jinja', '.txt', '.model', '.tiktoken', '.py', '.gguf'],
+  ...['.bin', '.pt', '.pth'],
+]);
+/** The same weights in PyTorch's format: no engine reads them where safetensors are. */
+const DUPLICATES = new Set(['.bin', '.pt', '.pth']);
+
+/** Those of a model's files (paths relative to it) that an engine may read; the harness goes by the same rule. */
+export function needed(names: Iterable<string>): string[] {
+  const kept = [...names].filter((name) => !name.split('/').some(isHidden) && SUFFIXES.has(extname(name)));
+  const safetensors = kept.some((name) => name.endsWith('.safetensors'));
+  return kept.filter((name) => !(safetensors && DUPLICATES.has(extname(name)))).sort();
+}
+
+/** Caches and histories of the tools that fetched the model. */
+const isHidden = (name: string) => name.startsWith('.');
+
+/**
+ * What changes when a file does, without reading it. The harness writes it alike, so that a file which it sees as this
+ * machine does need not be hashed again.
+ */
+export async function identityOf(
+  path: string,
+): Promise<{ readonly identity: string; readonly bytes: number }> {
+  const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
+  return { identity: [dev, ino, size, mtimeNs, ctimeNs].join(':'), bytes: Number(size) };
+}
+
+/**
+ * The needed files of a model's folder, as paths relative to it. Links are followed, since the hub client's cache is
+ * made of them.
+ *
+ * @throws UserError `model-missing`, `model-unreadable`
+ */
+export async function modelFiles(folder: string): Promise<string[]> {
+  const kind = await stat(folder).catch((error: unknown) => {
+    throw fileError(folder, error);
+  });
+  if (!kind.isDirectory())
+    throw new UserError(
+      'model-missing',
+      `The model path ${folder} is a file, not a folder.`,
+      'Name the folder that holds config.json, the weights and the tokenizer.',
+    );
+  const all: string[] = [];
+  for await (const name of walk(folder, '')) all.push(name);
+  const names = needed(all);
+  if (!names.includes('config.json'))
+    throw new UserError(
+      'model-missing',
+      `The model is not there: ${folder} has no config.json.`,
+      'Name the folder that holds config.json, the weights and the tokenizer; `model.path` is relative to the suite.',
+    );
+  return names;
+}
+
+async function* walk(folder: string, below: string): AsyncGenerator<string> {
+  const here = join(folder, below);
+  const entries = await readdir(here, { withFileTypes: true }).catch((error: unknown) => {
+    throw fileError(here, error);
+  });
+  for (const entry of entries) {
+    if (isHidden(entry.name)) continue;
+    const path = below === '' ? entry.name : `${below}/${entry.name}`;
+    // A link that leads nowhere is no folder; where it is needed, reading it says so.
+    const isFolder = entry.isSymbolicLink()
+      ? await stat(join(folder, path)).then(
+          (target) => target.isDirectory(),
+          () => false,
+        )
+      : entry.isDirectory();
+    if (isFolder) yield* walk(folder, path);
+    else yield path;
+  }
+}
+
+export function fileError(path: string, cause: unknown): UserError {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
+  if (code === 'ENOENT' || code === 'ENOTDIR')
+    return new UserError(
+      'model-missing',
+      `The model is not there: ${path} does not exist on this machine.`,
+      'Correct `model.path` in the suite (it is relative to the suite), or put the model there in an earlier step.',
+      { cause },
+    );
+  return new UserError(
+    'model-unreadable',
+    `The model cannot be read: ${path}: ${code}.`,
+    `Make it readable for the user of this runner: \`chmod -R a+rX ${path}\`.`,
+    { cause },
+  );
+}

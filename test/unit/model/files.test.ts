@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { execa } from 'execa';
+import { identityOf, modelFiles, needed } from '../../../src/model/files.ts';
+import { recallDigests, rememberDigests } from '../../../src/model/memory.ts';
+import { temporaryFolder } from '../support/folder.ts';
+
+describe('the files of a model', () => {
+  test('are those that an engine may read', () => {
+    const names = [
+      'model.safetensors',
+      'pytorch_model.bin',
+      'README.md',
+      'config.json',
+      '.cache/x.json',
+      'a/tok.model',
+    ];
+    assert.deepEqual(needed(names), ['a/tok.model', 'config.json', 'model.safetensors']);
+    assert.deepEqual(needed(['pytorch_model.bin']), ['pytorch_model.bin']);
+  });
+
+  test('are found through links, which the hub client’s cache is made of', async () => {
+    await using folder = await temporaryFolder();
+    const [blobs, snapshot] = [join(folder.path, 'blobs'), join(folder.path, 'snapshot')];
+    await mkdir(join(blobs, 'deep'), { recursive: true });
+    await mkdir(join(snapshot, '.git'), { recursive: true });
+    await writeFile(join(blobs, 'abc'), '{}');
+    await writeFile(join(blobs, 'deep/code.py'), 'pass');
+    await writeFile(join(snapshot, '.git/config.json'), '{}');
+    await symlink('../blobs/abc', join(snapshot, 'config.json'));
+    await symlink('../blobs/deep', join(snapshot, 'code'));
+    await symlink('nowhere', join(snapshot, 'README.md'));
+    assert.deepEqual(await modelFiles(snapshot), ['code/code.py', 'config.json']);
+    const [link, file] = [
+      await identityOf(join(snapshot, 'config.json')),
+      await identityOf(join(blobs, 'abc')),
+    ];
+    assert.deepEqual(link, file);
+  });
+
+  test('are of another identity when they were written or replaced, and of none that Python does not see', async () => {
+    await using folder = await temporaryFolder();
+    const path = join(folder.path, 'config.json');
+    await writeFile(path, '{}');
+    const first = await identityOf(path);
+    const { stdout } = await execa('python3', [
+      '-c',
+      'import os, sys; s = os.stat(sys.argv[1]); print(f"{s.st_dev}:{s.st_ino}:{s.st_size}:{s.st_mtime_ns}:{s.st_ctime_ns}")',
+      path,
+    ]);
+    assert.equal(first.identity, stdout, 'the harness and this program speak of the same');
+    await writeFile(`${path}.new`, '{}');
+    await rename(`${path}.new`, path);
+    assert.notEqual((await identityOf(path)).identity, first.identity);
+  });
+
+  for (const [what, code, message, make] of [
+    ['no folder', 'model-missing', /does not exist/, async () => {}],
+    ['a file', 'model-missing', /is a file/, (path: string) => writeFile(path, '{}')],
+    ['a folder of something else', 'model-missing', /no config\.json/, (path: string) => mkdir(path)],
+  ] as const)
+    test(`are refused of ${what}`, async () => {
+      await using folder = await temporaryFolder();
+      const path = join(folder.path, 'model');
+      await make(path);
+      await assert.rejects(modelFiles(path), { code, message });
+    });
+});
+
+describe('the memory of digests', () => {
+  test('never changes what it knows of an identity', async () => {
+    await using folder = await temporaryFolder();
+    await rememberDigests(folder.path, new Map([['1:2', 'a1'.repeat(32)]]));
+    await rememberDigests(
+      folder.path,
+      new Map([
+        ['1:2', 'b2'.repeat(32)],
+        ['1:3', 'c3'.repeat(32)],
+      ]),
+    );
+    assert.deepEqual(Object.fromEntries(await recallDigests(folder.path)), {
+      '1:2': 'a1'.repeat(32),
+      '1:3': 'c3'.repeat(32),
+    });
+  });
+
+  test('that is lost is an empty one', async () => {
+    await using folder = await temporaryFolder();
+    await rm(folder.path, { recursive: true });
+    assert.equal((await recallDigests(folder.path)).size, 0);
+    await rememberDigests(join(folder.path, 'state'), new Map([['1:2', 'a1'.repeat(32)]]));
+    assert.equal((await recallDigests(join(folder.path, 'state'))).size, 1);
+  });
+});
