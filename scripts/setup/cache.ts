@@ -1,3 +1,4 @@
+import { realpathSync } from 'node:fs';
 import { access, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,8 +8,19 @@ import { type Note, step } from './step.ts';
 /** The repository's own folder. */
 export const repository = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Everything that setup makes lies below this ignored folder. */
-export const cache = join(repository, '.cache');
+/**
+ * Everything that setup makes lies below this ignored folder. Behind a link, where it really lies: what is made there
+ * is made for that path, and checkouts that share one need not make it in turns.
+ */
+export const cache = realOf(join(repository, '.cache'));
+
+function realOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+}
 
 /** What is to be made, where, and the key that tells one version of it from another. */
 export interface Making {
