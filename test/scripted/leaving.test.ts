@@ -16,6 +16,7 @@ import {
   hosted,
   type Stepped,
 } from '../e2e/support/trust.ts';
+import type { Put } from '../support/cache-server.ts';
 
 /*
  * A pull request that makes some prompts compute something else, and takes them away, or asks something else in their
@@ -39,15 +40,33 @@ const TEN: readonly Prompt[] = [
 const DRIFT: SuiteOptions = { args: { shift: 1, where: 'Question' } };
 const TAKEN = /Taken away by this change/;
 
+type Files = Readonly<Record<string, string>>;
+
 /** A base branch with a baseline of what it asks. */
-async function based(base: SuiteOptions, files: Readonly<Record<string, string>> = {}): Promise<Hosted> {
-  const repository = await hosted(action, { base });
+async function based(base: SuiteOptions, files: Files = {}): Promise<Hosted> {
+  const repository = await hosted(action, { base, seeds: [await baselineOf(base, files)] });
   Object.assign(repository.base, files);
-  const runner = await checkout();
-  await using _ = runner;
+  return repository;
+}
+
+const baselines = new Map<string, Promise<Put>>();
+
+/** What a refresh stores, made once. */
+function baselineOf(base: SuiteOptions, files: Files): Promise<Put> {
+  const key = JSON.stringify([base, files]);
+  const made = baselines.get(key) ?? refreshed(base, files);
+  baselines.set(key, made);
+  return made;
+}
+
+async function refreshed(base: SuiteOptions, files: Files): Promise<Put> {
+  await using repository = await hosted(action, { base });
+  await using runner = await checkout();
   for (const [path, text] of Object.entries(files)) await runner.write(path, text);
   assertConcluded(await repository.refresh({ suite: base, runner }), 'reproduced', 'pass');
-  return repository;
+  const [entry] = repository.cache.entries;
+  assert.ok(entry);
+  return { key: entry.key, version: entry.version, archive: entry.archive };
 }
 
 /** Its own report follows from the files that it left. */

@@ -115,6 +115,14 @@ describe('beside what a change asks', () => {
       );
     });
 
+  for (const event of ['pull_request_review', 'merge_group'])
+    test(`its base’s own is, on ${event} too`, async () =>
+      assert.deepEqual(ids(await measured({ own: SUITE.replace(SKY, ''), event })), [
+        'capital',
+        'prose',
+        'sky!',
+      ]));
+
   test('it is told what that costs', async () => {
     const { lines } = await measured({ own: SUITE.replace(SKY, '').replace('The capital', 'A capital') });
     assert.equal(
