@@ -4,6 +4,7 @@ import type { RelationResult } from '../compare/types.ts';
 import type { Sign } from '../health/schema.ts';
 import type { RunRecord } from '../record/schema.ts';
 import { leavingIn } from '../record/select.ts';
+import { codeInArguments, pickledIn } from '../suite/code.ts';
 import { counted } from './counted.ts';
 import { isEager } from './coverage.ts';
 import { differences } from './environment.ts';
@@ -51,6 +52,7 @@ export function notices(ground: Ground): Notice[] {
   return [
     ...ofGpus(ground),
     ...suspectHardware(ground),
+    ...foreignCode(ground),
     ...changedJudge(ground),
     ...changedBaseline(ground),
     ...lostIts(ground),
@@ -102,6 +104,25 @@ const HEALTH_TITLE: Readonly<Record<Sign['level'], string>> = {
   note: 'Health of the GPUs',
   fact: 'Health of the GPUs',
 };
+
+/** What ran or was read beside the pinned engine and the model's tensors. */
+function foreignCode({ record: { lifetimes, fingerprint } }: Ground): Notice[] {
+  const asked = lifetimes.flatMap(({ settings }) => codeInArguments(settings.requested));
+  const files = pickledIn(fingerprint.declared.model.files);
+  const told = [
+    ...new Set(asked),
+    ...(files.length === 0 ? [] : [`the model’s own files can hold a program: ${some(files)}`]),
+  ];
+  if (told.length === 0) return [];
+  const [shown, left] = [told.slice(0, 10), told.length - 10];
+  return [
+    {
+      level: 'notice',
+      title: 'Code and files beside the pinned engine',
+      message: `${shown.join('; ')}${left > 0 ? `; and ${left} more` : ''}. Digests of a record cover the engine’s image and the model’s folder, not these: review them as code.`,
+    },
+  ];
+}
 
 function changedJudge({ rules, baseline }: Ground): Notice[] {
   if (rules.kind === 'checkout') return [];

@@ -4,6 +4,7 @@ import type { Tools } from '../job/tools.ts';
 import { makePlan, type Plan, type Purpose } from '../run/plan.ts';
 import { type Lifetimes, type Run, startRun } from '../run/start.ts';
 import { type FoundTrusted, findTrusted, knownTokens, type Trusted } from '../trust/baseline.ts';
+import { refuseArguments, refusePickled } from '../trust/code.ts';
 import { loadRuled, type Ruled } from '../trust/judge.ts';
 import { besideBase, refuseMovedAndCut } from '../trust/leaving.ts';
 
@@ -19,6 +20,7 @@ export async function prepare(
   tools: Pick<Tools, 'console' | 'open' | 'suiteSchema'>,
 ): Promise<Prepared> {
   const ruled = await loadRuled(settings, tools);
+  refuseArguments(ruled.permission, ruled.loaded);
   const loaded = await besideBase(ruled, tools);
   const plan = makePlan(loaded, purpose);
   return { ...ruled, loaded, plan, store: tools.open.store(loaded.suite.baseline) };
@@ -37,12 +39,13 @@ export interface Begun extends AsyncDisposable {
 
 /** Starts the engine, whose fingerprint chooses the baseline; a store that does not answer ends the run here. */
 export async function begin(
-  { loaded, rules, plan, store }: Prepared,
+  { loaded, permission, rules, plan, store }: Prepared,
   settings: CheckSettings,
   tools: Tools,
 ): Promise<Begun> {
   await using owned = new AsyncDisposableStack();
   const run = owned.use(await startRun(loaded, plan, settings, tools));
+  refusePickled(permission, run.fingerprint, loaded);
   const query = { suite: plan.suite.name, hardwareClass: run.hardwareClass };
   const trusted: Trusted = plan.baseline
     ? await tools.console.section('Baseline', () => findTrusted(store, query, tools.records, owned))

@@ -1,9 +1,11 @@
+import assert from 'node:assert/strict';
 import { after, before, describe } from 'node:test';
 import { MAX_SUITE_BYTES } from '../../src/suite/parse.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
 import { assertFault, type Fault } from '../e2e/support/faults.ts';
 import { type Runner, runStep } from '../e2e/support/spawn.ts';
-import { checkout, suite } from '../e2e/support/suites.ts';
+import { checkout, type SuiteOptions, suite } from '../e2e/support/suites.ts';
+import { hosted } from '../e2e/support/trust.ts';
 import { tried } from '../support/tried.ts';
 
 let action: Action;
@@ -83,6 +85,34 @@ describe('a suite of a pull request', () => {
         says: /come to more than 64 MiB/,
         advises: /part them into several suites/,
       });
+    },
+  );
+
+  tried(
+    'remote code, pickled weights, or a path outside of the model, on a fork’s pull request',
+    'refused before the model is loaded, also where the base branch asks for it; elsewhere a notice beside the verdict',
+    async () => {
+      const asked: SuiteOptions = {
+        model: '/opt/models/m',
+        runtime: { image: `sha256:${'b2'.repeat(32)}` },
+        args: { trust_remote_code: true },
+      };
+      await using repository = await hosted(action, { base: asked });
+      const outcome = await repository.step({ fork: true, suite: asked, with: { runtime: 'docker' } });
+      await assertFault(outcome, outcome.runner, {
+        code: 'pull-request-limited',
+        says: /comes from another repository, and `trust_remote_code` runs Python that comes with the model/,
+        advises: /bring it into a branch of this repository/,
+      });
+
+      await using runner = await checkout({ args: { trust_remote_code: true } });
+      await runner.write('model/pytorch_model.bin', 'weights');
+      const { commands } = await runStep(action, runner, { with: { runtime: 'process' } });
+      const [notice] = commands.filter(({ properties }) =>
+        properties['title']?.startsWith('Code and files beside the pinned engine'),
+      );
+      assert.equal(notice?.command, 'notice');
+      assert.match(notice.data, /`trust_remote_code` runs Python .* pytorch_model\.bin/);
     },
   );
 });

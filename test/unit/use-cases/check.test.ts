@@ -255,6 +255,59 @@ describe('a check that cannot be done ends', () => {
   });
 });
 
+describe('code that a suite or a model brings along', () => {
+  const PINNED = SUITE.replace(
+    'sampling:',
+    `runtime: { image: r/i@sha256:${'b2'.repeat(32)} }\nsampling:`,
+  ).replace('{ path: model }', `{ id: o/m, revision: ${'a1'.repeat(20)} }`);
+  const REMOTE = PINNED.replace('{ name: vllm }', '{ name: vllm, args: { trust_remote_code: true } }');
+  const PICKLED = [{ path: 'pytorch_model.bin', bytes: 10, sha256: 'c3'.repeat(32) }];
+  const NOTICE = 'Code and files beside the pinned engine';
+
+  test('is noticed beside the verdict', async () => {
+    const job = new Job();
+    job.suite = REMOTE;
+    const report = await check(
+      { ...job.settings(), ...ASKS.check },
+      job.tools({ fingerprint: { files: PICKLED } }),
+    );
+    const [notice] = report.context.notices.filter(({ title }) => title === NOTICE);
+    assert.equal(notice?.level, 'notice');
+    assert.match(notice.message, /`trust_remote_code` runs Python .*can hold a program: pytorch_model\.bin/);
+    job.suite = PINNED;
+    assert.deepEqual(
+      (await job.checked()).context.notices.filter(({ title }) => title === NOTICE),
+      [],
+    );
+  });
+
+  test('is refused of a stranger, the base branch asking for the same or not', async () => {
+    const fork = (job: Job) => ({
+      ...job.settings('pull_request', { ref: 'refs/pull/7/merge', base: 'refs/heads/main', fork: true }),
+      ...ASKS.check,
+    });
+    const job = new Job();
+    for (const [suite, files, says, line] of [
+      [REMOTE, [], /another repository, and `trust_remote_code` runs Python/, 4],
+      [PINNED, PICKLED, /another repository, and the model has pickled weights.*pytorch_model\.bin/, 3],
+    ] as const) {
+      job.suite = suite;
+      job.base.set('suite.yml', suite);
+      const error = await rejectedBy(check(fork(job), job.tools({ fingerprint: { files: [...files] } })));
+      assert.equal(error.code, 'pull-request-limited');
+      assert.match(error.message, says);
+      assert.equal(error.places[0]?.line, line);
+      assert.deepEqual(job.engine.loads, [], 'no model is loaded');
+      // Arguments are looked at before anything is opened.
+      if (files.length > 0) assertAllGivenBack(job);
+      else assert.equal(job.engine.starts.length, 0);
+    }
+    job.suite = PINNED;
+    const { conclusion } = await check(fork(job), job.tools());
+    assert.equal(conclusion, 'no-baseline');
+  });
+});
+
 describe('a pull request', () => {
   const onPullRequest = (job: Job) =>
     job.settings('pull_request', { ref: 'refs/pull/7/merge', base: 'refs/heads/main' });
