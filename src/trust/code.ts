@@ -1,5 +1,5 @@
 import { UserError } from '../errors.ts';
-import type { Fingerprint } from '../fingerprint/schema.ts';
+import type { Run } from '../run/start.ts';
 import { codeInArguments, pickledIn } from '../suite/code.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
 import type { Permission } from './events.ts';
@@ -24,7 +24,7 @@ export function refuseArguments({ limits }: Permission, { suite, places }: Loade
 /** @throws UserError `pull-request-limited`, before the model is loaded */
 export function refusePickled(
   { limits }: Permission,
-  { declared }: Fingerprint,
+  { fingerprint: { declared } }: Pick<Run, 'fingerprint'>,
   { places }: LoadedSuite,
 ): void {
   const [first] = limits === 'fork' ? pickledIn(declared.model.files) : [];

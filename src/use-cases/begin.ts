@@ -45,7 +45,7 @@ export async function begin(
 ): Promise<Begun> {
   await using owned = new AsyncDisposableStack();
   const run = owned.use(await startRun(loaded, plan, settings, tools));
-  refusePickled(permission, run.fingerprint, loaded);
+  refusePickled(permission, run, loaded);
   const query = { suite: plan.suite.name, hardwareClass: run.hardwareClass };
   const trusted: Trusted = plan.baseline
     ? await tools.console.section('Baseline', () => findTrusted(store, query, tools.records, owned))

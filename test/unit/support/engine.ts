@@ -58,6 +58,8 @@ export interface EngineOptions {
   /** Told by the engine, not by what it was asked. */
   readonly effective?: Readonly<Record<string, string>>;
   readonly fingerprint?: Partial<HarnessFingerprint>;
+  /** The model's files, as its machine has them and it sees them. */
+  readonly model?: HarnessFingerprint['files'];
   /** What is installed beside it, by the number of the start; without it, nobody looks. */
   readonly software?: (start: number) => unknown;
   /** What its GPUs say, by the number of the start; without it there are none. */
@@ -66,11 +68,11 @@ export interface EngineOptions {
   readonly onStart?: () => void;
 }
 
-/** The model's files as its machine has them. */
-export const MODEL_FILES = FINGERPRINT.declared.model.files.map((file, at) => ({
-  ...file,
-  identity: `1:${at}`,
-}));
+const identified = (files: HarnessFingerprint['files']) =>
+  files.map((file, at) => ({ ...file, identity: `1:${at}` }));
+
+/** The model's files as its machine has them, unless told otherwise. */
+export const MODEL_FILES = identified(FINGERPRINT.declared.model.files);
 
 type PassCommand = Extract<Command, { command: 'pass' }>;
 
@@ -97,7 +99,8 @@ export class ScriptedEngine implements Runtime {
   }
 
   async provideModel(): Promise<ProvidedModel> {
-    return { folder: '/model', files: MODEL_FILES };
+    const { model } = this.#options;
+    return { folder: '/model', files: model === undefined ? MODEL_FILES : identified(model) };
   }
 
   async start(): Promise<Peer> {
@@ -138,7 +141,7 @@ export class ScriptedEngine implements Runtime {
 
   async #play(stdin: PassThrough, stdout: PassThrough): Promise<void> {
     const { effective = { dtype: 'bfloat16' }, fingerprint = {}, computes = () => ({}) } = this.#options;
-    const { health = () => ({}), software = () => undefined } = this.#options;
+    const { health = () => ({}), software = () => undefined, model } = this.#options;
     const messages = framesOf(stdin);
     const start = (await messages.next()).value as Start;
     const number = this.starts.push(start);
@@ -150,7 +153,7 @@ export class ScriptedEngine implements Runtime {
     emit({ event: 'hello', protocol: PROTOCOL, pid: number, python: '3.11.2' });
     emit({
       event: 'fingerprint',
-      fingerprint: { ...SEEN, ...fingerprint },
+      fingerprint: { ...SEEN, files: model ?? SEEN.files, ...fingerprint },
       health: healthReading('before', health('before', number)),
     });
     let computed: Computes = {};

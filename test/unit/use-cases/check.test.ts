@@ -267,10 +267,7 @@ describe('code that a suite or a model brings along', () => {
   test('is noticed beside the verdict', async () => {
     const job = new Job();
     job.suite = REMOTE;
-    const report = await check(
-      { ...job.settings(), ...ASKS.check },
-      job.tools({ fingerprint: { files: PICKLED } }),
-    );
+    const report = await check({ ...job.settings(), ...ASKS.check }, job.tools({ model: PICKLED }));
     const [notice] = report.context.notices.filter(({ title }) => title === NOTICE);
     assert.equal(notice?.level, 'notice');
     assert.match(notice.message, /`trust_remote_code` runs Python .*can hold a program: pytorch_model\.bin/);
@@ -293,7 +290,7 @@ describe('code that a suite or a model brings along', () => {
     ] as const) {
       job.suite = suite;
       job.base.set('suite.yml', suite);
-      const error = await rejectedBy(check(fork(job), job.tools({ fingerprint: { files: [...files] } })));
+      const error = await rejectedBy(check(fork(job), job.tools({ model: [...files] })));
       assert.equal(error.code, 'pull-request-limited');
       assert.match(error.message, says);
       assert.equal(error.places[0]?.line, line);
