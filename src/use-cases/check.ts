@@ -1,9 +1,11 @@
 import { acceptances, acceptedBy } from '../compare/acceptance.ts';
 import { compare } from '../compare/compare.ts';
+import { onlyLeaving } from '../compare/conclusion.ts';
 import type { RelationResult } from '../compare/types.ts';
 import type { Asks, CheckSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
 import { outcomeDigests } from '../record/outcome.ts';
+import { leavingIn } from '../record/select.ts';
 import { makeReport } from '../report/make.ts';
 import type { Report } from '../report/schema.ts';
 import { files } from '../tell/files.ts';
@@ -24,8 +26,9 @@ export async function check(settings: CheckSettings & Asks<'look'>, tools: Tools
   const compared = () => compare(lifetimes.side(), before?.side, plan.claims);
   await lifetimes.planned();
   let relations = await compared();
+  const letOff = new Set(loaded.suite.policy.removed === 'pass' ? leavingIn(lifetimes.side().record) : []);
   // What the suite accepts was confirmed by the run that named it.
-  const doubted = () => drifted(relations) && !isAccepted();
+  const doubted = () => drifted(relations, letOff) && !isAccepted();
   if (doubted() && plan.confirm > 0) {
     await lifetimes.more(plan.confirm);
     relations = await compared();
@@ -63,5 +66,9 @@ export async function check(settings: CheckSettings & Asks<'look'>, tools: Tools
   }
 }
 
-const drifted = (relations: readonly RelationResult[]) =>
-  relations.some(({ relation, status }) => relation === 'baseline' && status === 'broken');
+/** @param letOff prompts that do not count where they alone drift */
+const drifted = (relations: readonly RelationResult[], letOff: ReadonlySet<string>) =>
+  relations.some(
+    ({ relation, status, findings }) =>
+      relation === 'baseline' && status === 'broken' && !onlyLeaving(findings, letOff),
+  );
