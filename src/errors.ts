@@ -26,6 +26,7 @@ export const ERROR_CODES = [
   'engine-hung',
   'engine-out-of-memory',
   'engine-failed',
+  'engine-not-as-asked',
   'protocol-violation',
   'deadline-exceeded',
   'cancelled',

@@ -29,7 +29,7 @@ while not count.endswith(b"\n"):
         sys.exit("boot: stdin does not begin with a byte count")
 start = json.loads(read(int(count)))
 
-os.environ.update(start.pop("environment"))
+os.environ.update(start["environment"])
 # Private to this user (mode 0700), below TMPDIR if it is set: the harness removes it when it ends. Only SIGKILL
 # leaves it behind, and in a container it lies in a tmpfs.
 folder = tempfile.mkdtemp(prefix="deterministic-ml-")

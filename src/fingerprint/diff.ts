@@ -58,7 +58,9 @@ function facts({ fingerprint, settings }: Environment): Map<string, string> {
   flatten('declared', { ...rest, model: { label: model.label, revision: model.revision } }, found);
   for (const file of model.files) found.set(`declared.model.files.${file.path}`, `sha256:${file.sha256}`);
   flatten('declared.engine.requested', settings.requested, found);
-  flatten('declared.engine.effective', settings.effective, found);
+  // What an engine says nothing of is not there: another version may have a name for it.
+  const effective = Object.entries(settings.effective).filter(([, value]) => value !== null);
+  flatten('declared.engine.effective', Object.fromEntries(effective), found);
   flatten('ambient', ambient, found);
   return found;
 }

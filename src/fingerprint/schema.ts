@@ -103,7 +103,10 @@ export const EngineSettings = z.strictObject({
   requested: z.record(z.string(), z.json()),
   /** Names the engine does not know; refused unless they are defaults of ours. */
   dropped: z.array(z.string()),
-  /** Read back from the running engine: dtype, attention implementation, batch size… */
+  /**
+   * Read back from the running engine: dtype, attention implementation, batch size…; and as `environment.NAME` what a
+   * variable is that was asked for otherwise.
+   */
   effective: z.record(z.string().max(128), scalar),
 });
 export type EngineSettings = z.infer<typeof EngineSettings>;

@@ -28,6 +28,8 @@ export interface Evidence {
   readonly claims: readonly Claim[];
   /** Engine arguments that are deterministic defaults of ours. */
   readonly defaults: readonly string[];
+  /** Variables that the engine was given: its deterministic defaults and the suite's own. */
+  readonly environment: Readonly<Record<string, string>>;
   readonly runtime: string;
   /** Why nothing keeps the engine from what the job knows; undefined where something does. */
   readonly exposed: string | undefined;
@@ -89,6 +91,8 @@ export function makeReport(evidence: Evidence): Report {
       health: derived.health,
       relations,
       exposed,
+      defaults,
+      environment: evidence.environment,
       replaced: before?.meta.chain.map(({ record }) => record) ?? [],
     }),
   };

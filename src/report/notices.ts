@@ -1,6 +1,8 @@
 import type { Memory, Proof, Provenance } from '../baseline/port.ts';
 import type { Accepted } from '../compare/acceptance.ts';
 import type { RelationResult } from '../compare/types.ts';
+import { engines } from '../engine/engines/index.ts';
+import { type NotInForce, notInForce } from '../engine/in-force.ts';
 import type { Sign } from '../health/schema.ts';
 import type { RunRecord } from '../record/schema.ts';
 import { leavingIn } from '../record/select.ts';
@@ -43,6 +45,10 @@ export interface Ground {
   readonly health: Derived['health'];
   /** Why nothing keeps the engine from what the job knows; undefined where something does. */
   readonly exposed: string | undefined;
+  /** Engine arguments that are deterministic defaults of ours. */
+  readonly defaults: readonly string[];
+  /** Variables that the engine was given. */
+  readonly environment: Readonly<Record<string, string>>;
   /** Records that the baseline, or one before it, has replaced. */
   readonly replaced: readonly string[];
 }
@@ -59,6 +65,7 @@ export function notices(ground: Ground): Notice[] {
     ...takenAway(ground),
     ...lessCompared(ground),
     ...otherRelations(ground),
+    ...notAsAsked(ground),
     ...unproven(ground),
     ...age(ground),
     ...stale(ground),
@@ -255,8 +262,37 @@ function lessCompared({ record, before }: Ground): Notice[] {
   ];
 }
 
-const some = (ids: readonly string[]) =>
-  `${ids.slice(0, 10).join(', ')}${ids.length > 10 ? ` and ${ids.length - 10} more` : ''}`;
+const some = (ids: readonly string[], between = ', ') =>
+  `${ids.slice(0, 10).join(between)}${ids.length > 10 ? ` and ${ids.length - 10} more` : ''}`;
+
+/** What somebody asked for and did not get; the deterministic defaults apart, which the suite did not choose. */
+function notAsAsked({ record, defaults, environment }: Ground): Notice[] {
+  const engine = engines.find(({ name }) => name === record.fingerprint.declared.engine.name);
+  const isOurs = ({ name, kind, asked }: NotInForce) =>
+    kind === 'argument' ? defaults.includes(name) : engine?.environment[name] === asked;
+  const all = record.lifetimes.flatMap(({ settings }) => notInForce(settings, environment));
+  const told = (ones: readonly NotInForce[]) => [
+    ...new Set(
+      ones.map(
+        ({ name, asked, inForce }) =>
+          `\`${name}\` was asked for as \`${asked}\`, and is \`${inForce}\` in the running engine`,
+      ),
+    ),
+  ];
+  const [own, ours] = [told(all.filter((one) => !isOurs(one))), told(all.filter(isOurs))];
+  return [
+    ...(own.length > 0 ? [warning('Asked for, not in force', `${some(own, '; ')}.`)] : []),
+    ...(ours.length > 0
+      ? [
+          {
+            level: 'notice' as const,
+            title: 'Deterministic defaults that are not in force',
+            message: `${some(ours, '; ')}.`,
+          },
+        ]
+      : []),
+  ];
+}
 
 /** No change of anybody's, and yet another way of the engine: where bits differ, a reader must know of it. */
 function otherRelations({ record, before, relations }: Ground): Notice[] {

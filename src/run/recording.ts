@@ -1,4 +1,6 @@
+import { missingFoundation } from '../engine/in-force.ts';
 import type { Session } from '../engine/session.ts';
+import { UserError } from '../errors.ts';
 import { hardwareClass } from '../fingerprint/hardware-class.ts';
 import type { Fingerprint } from '../fingerprint/schema.ts';
 import type { Software } from '../fingerprint/software.ts';
@@ -68,6 +70,7 @@ export class Recording implements AsyncDisposable {
     const { defaults, perturbation } = this.#plan;
     session.send({ command: 'load', args, defaults, perturbation });
     const { seconds, settings, software, perturbed } = await session.expect('lifetime');
+    refuseWithout(missingFoundation(this.#plan.engine, settings, this.#plan.environment));
     const listed = software === undefined ? {} : { software: this.#list(software) };
     const done: Lifetime['passes'] = [];
     for (const planned of passes) {
@@ -179,4 +182,14 @@ export class Recording implements AsyncDisposable {
       vocabulary: sha256(packVocabulary(this.#vocabulary)),
     };
   }
+}
+
+/** @throws UserError `engine-not-as-asked` */
+function refuseWithout(foundation: string | undefined): void {
+  if (foundation === undefined) return;
+  throw new UserError(
+    'engine-not-as-asked',
+    `\`${foundation}\` was asked for, and the running engine says that it is not in force.`,
+    'Take it out of the suite, or use a version and a device of the engine that have it: its log may say why it has not.',
+  );
 }

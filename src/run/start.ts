@@ -29,7 +29,7 @@ export interface Run extends AsyncDisposable {
   /** What a report tells of the run beside its record. */
   readonly facts: Pick<
     Evidence,
-    'run' | 'suite' | 'places' | 'defaults' | 'runtime' | 'exposed' | 'logPath' | 'recordPath'
+    'run' | 'suite' | 'places' | 'defaults' | 'environment' | 'runtime' | 'exposed' | 'logPath' | 'recordPath'
   >;
   /** @param known tokens of the baseline by prompt: what force and score are given */
   begin(known: KnownTokens): Promise<Lifetimes>;
@@ -71,6 +71,7 @@ export async function startRun(
       suite: loaded.suite,
       places: loaded.places,
       defaults: plan.defaults,
+      environment: plan.environment,
       runtime: runtime.description,
       exposed: runtime.exposed,
       logPath: log.path,

@@ -128,6 +128,11 @@ export const ERROR_WORDS: Readonly<Record<ToldCode, ErrorWords>> = {
     meaning: 'It did not finish its work, and half of it is not compared.',
     next: 'Read its message and its log.',
   },
+  'engine-not-as-asked': {
+    what: 'The running engine says that something is not in force which was asked for and which a verdict stands on: eager mode, deterministic algorithms, batch invariance.',
+    meaning: 'What it computes would be held to a promise that nobody made; nothing was measured.',
+    next: 'Take it out of the suite, or use a version and a device of the engine that have it.',
+  },
   'protocol-violation': {
     what: 'The harness broke its protocol.',
     meaning: 'What it said cannot be trusted, so nothing of the run is used.',

@@ -17,10 +17,12 @@ from unittest import mock
 
 import support
 from deterministic_ml import engines
+from deterministic_ml.engines.common import variables
 from deterministic_ml.engines.observation import Observation, decoded, digests, ids, pack_ids
 from deterministic_ml.harness.digests import digest_model, identity, needed
 from deterministic_ml.harness.errors import HarnessError
 from deterministic_ml.harness.fingerprint import Facts, _gpu, cpu_level, environment
+from deterministic_ml.harness.main import _settings
 
 
 class Progress:
@@ -36,6 +38,29 @@ class Progress:
 
     def add(self, units: int) -> None:
         self.done += units
+
+
+class VariablesTest(unittest.TestCase):
+    def settings(self, *processes: dict[str, str]) -> dict[str, Any]:
+        running: Any = types.SimpleNamespace(
+            dropped=["y"], effective={"dtype": "float32"}, variables=lambda names: list(processes)
+        )
+        return _settings(running, {"x": 1}, {"SEED": "0", "THREADS": "2"})
+
+    def test_that_are_as_asked_for_are_not_told(self) -> None:
+        told = self.settings({"SEED": "0", "THREADS": "2"}, {})
+        self.assertEqual(told, {"requested": {"x": 1}, "dropped": ["y"], "effective": {"dtype": "float32"}})
+
+    def test_that_are_other_in_any_process_are(self) -> None:
+        told = self.settings({"SEED": "0", "THREADS": "2"}, {"THREADS": "4", "SEED": variables.UNSET}, {"THREADS": "8"})
+        self.assertEqual(
+            told["effective"],
+            {"dtype": "float32", "environment.SEED": "(not set)", "environment.THREADS": "4"},
+        )
+
+    def test_of_this_process_are_what_it_has_now(self) -> None:
+        with mock.patch.dict(os.environ, {"SEED": "7"}):
+            self.assertEqual(variables.here(["SEED", "NONE"]), {"SEED": "7", "NONE": "(not set)"})
 
 
 class DigestsTest(unittest.TestCase):

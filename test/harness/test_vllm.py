@@ -5,20 +5,23 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import sys
 import tempfile
 import unittest
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import support  # noqa: F401
 from deterministic_ml.engines.common import files, weights
 from deterministic_ml.engines.observation import Digest
-from deterministic_ml.engines.vllm import memory, tracing
+from deterministic_ml.engines.vllm import determinism, memory, tracing
 from deterministic_ml.engines.vllm.passes import force, trace
 from deterministic_ml.engines.vllm.perturb import perturbing
 from deterministic_ml.engines.vllm.perturb import weights as loader
+from deterministic_ml.engines.vllm.settings import effective_settings
 from deterministic_ml.engines.vllm.watch import Watch
 from deterministic_ml.harness.errors import HarnessError
 
@@ -89,6 +92,50 @@ class MemoryTest(unittest.TestCase):
         self.assertEqual(memory.pinned(auto, None), {"seed": 0}, "vLLM is about to refuse the arguments")
         for own in ({"seed": 0}, {memory.ARGUMENT: 7}):
             self.assertEqual(memory.pinned(own, sized()), own)
+
+
+class DeterminismTest(unittest.TestCase):
+    def told(self, value: str, cpu: bool = False, **modules: Any) -> bool | None:
+        names = {
+            "old": "vllm.model_executor.layers.batch_invariant",
+            "new": "vllm.model_executor.determinism.batch_invariant",
+        }
+        loaded: dict[str, Any] = {
+            "vllm": SimpleNamespace(),
+            "vllm.platforms": SimpleNamespace(current_platform=SimpleNamespace(is_cpu=lambda: cpu)),
+            **{names[name]: SimpleNamespace(_batch_invariant_MODE=flag) for name, flag in modules.items()},
+        }
+        with (
+            mock.patch.dict(os.environ, {determinism.VARIABLE: value}),
+            mock.patch.dict(sys.modules, {**dict.fromkeys(names.values()), **loaded}),
+        ):
+            return determinism.batch_invariant()
+
+    def test_is_what_the_kernels_say_and_not_what_was_asked_for(self) -> None:
+        self.assertIs(self.told("1", new=True), True)
+        self.assertIs(self.told("1", new=False), False)
+        self.assertIs(self.told("1", old=True), True)
+        self.assertIsNone(self.told("0", new=True), "nobody asked")
+
+    def test_is_not_known_where_a_version_has_another_flag(self) -> None:
+        self.assertIsNone(self.told("1"))
+
+    def test_is_not_on_a_cpu_whatever_the_flag_says(self) -> None:
+        self.assertIs(self.told("1", cpu=True, new=True), False)
+        self.assertIs(self.told("1", cpu=True), False)
+
+    def test_of_all_workers_is_that_of_each(self) -> None:
+        def settings(*flags: bool | None) -> Any:
+            workers: list[dict[str, Any]] = [{"backends": [], "batch_invariant": flag} for flag in flags]
+            with mock.patch.dict(os.environ, {determinism.VARIABLE: "1"}):
+                return effective_settings(None, workers)["batch_invariant"]
+
+        self.assertIs(settings(True, True), True)
+        self.assertIs(settings(True, False), False)
+        self.assertEqual(settings(True, None), "unknown")
+        self.assertEqual(settings(), "unknown")
+        with mock.patch.dict(os.environ, {determinism.VARIABLE: ""}):
+            self.assertNotIn("batch_invariant", effective_settings(None, []))
 
 
 class ForceTest(unittest.TestCase):

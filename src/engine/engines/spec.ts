@@ -37,6 +37,8 @@ export interface EngineSpec {
   readonly caches: Readonly<Record<string, string>>;
   /** Does this environment promise that a batch changes no bits? */
   batchInvariant(environment: Environment): boolean;
+  /** What verdicts stand on: where one is asked for and the running engine says that it is not in force, a run ends. */
+  readonly foundations: readonly Foundation[];
   /** Kinds of pass that it can do; of another kind it says why not. */
   readonly kinds: readonly PassKind[];
   /** What a report tells of a running one, by the settings that it is in force with. */
@@ -52,6 +54,15 @@ export interface EngineSpec {
   readonly memory: readonly string[];
   /** Arguments and variables that make known changes of it; what is left out it cannot do. */
   readonly changes: EngineChanges;
+}
+
+/** Something that makes an engine repeat itself, as it is asked for and as the running engine tells it. */
+export interface Foundation {
+  /** As a suite would write it. */
+  readonly name: string;
+  isAsked(args: Readonly<Record<string, unknown>>, environment: Environment): boolean;
+  /** Undefined where the engine does not tell. */
+  isInForce(effective: Readonly<Record<string, unknown>>): boolean | undefined;
 }
 
 /** An argument to change, or why that is impossible here. */
@@ -70,3 +81,6 @@ export interface EngineChanges {
   /** Variables that make it log everything. */
   readonly logging: Environment;
 }
+
+/** A setting that is on or off; undefined where the engine does not tell. */
+export const flag = (told: unknown): boolean | undefined => (typeof told === 'boolean' ? told : undefined);

@@ -1,4 +1,4 @@
-import type { EngineSpec } from './spec.ts';
+import { type EngineSpec, flag } from './spec.ts';
 
 /** Each default with its reason; names as in docker/harness/deterministic_ml/engines/transformers/arguments.py. */
 export const transformers: EngineSpec = {
@@ -28,6 +28,13 @@ export const transformers: EngineSpec = {
   offline: {},
   caches: {},
   batchInvariant: () => false,
+  foundations: [
+    {
+      name: 'deterministic_algorithms: true',
+      isAsked: ({ deterministic_algorithms: asked }) => asked === true,
+      isInForce: ({ deterministic_algorithms: told }) => flag(told),
+    },
+  ],
   kinds: ['generate', 'force', 'score', 'trace'],
   facts: {
     compiled: () => ({ is: false, by: 'the engine compiles nothing' }),

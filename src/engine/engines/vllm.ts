@@ -1,6 +1,8 @@
-import type { EngineSpec } from './spec.ts';
+import { type EngineSpec, flag } from './spec.ts';
 
 /** Each default with its reason; names as in vLLM's EngineArgs and vllm/envs.py. */
+const BATCH_INVARIANT = 'VLLM_BATCH_INVARIANT';
+
 export const vllm: EngineSpec = {
   name: 'vllm',
   what: 'vLLM through its offline API, on a GPU or a CPU',
@@ -67,7 +69,21 @@ export const vllm: EngineSpec = {
     VLLM_HOST_IP: '127.0.0.1',
   },
   caches: { VLLM_CACHE_ROOT: 'vllm', VLLM_CONFIG_ROOT: 'vllm-config' },
-  batchInvariant: (environment) => environment['VLLM_BATCH_INVARIANT'] === '1',
+  batchInvariant: (environment) => environment[BATCH_INVARIANT] === '1',
+  foundations: [
+    {
+      name: `${BATCH_INVARIANT}: "1"`,
+      isAsked: (_args, environment) => environment[BATCH_INVARIANT] === '1',
+      // Told by its workers, once their kernels have taken the place of PyTorch's.
+      isInForce: ({ batch_invariant: told, [`environment.${BATCH_INVARIANT}`]: otherwise }) =>
+        otherwise === undefined ? flag(told) : false,
+    },
+    {
+      name: 'enforce_eager: true',
+      isAsked: ({ enforce_eager: eager }) => eager === true,
+      isInForce: ({ enforce_eager: told }) => flag(told),
+    },
+  ],
   kinds: ['generate', 'force', 'score', 'trace'],
   facts: {
     compiled: ({ enforce_eager: eager }) =>

@@ -2,10 +2,10 @@
 
 `engine.args` of the suite hold Python: `on_load` runs as the engine loads and may change `args`, `on_step` at each
 token, `on_pass` at the end of each pass, whose `witness` it may change, `on_close` at the end; VLLM_CPU_CACHE_ON_IMPORT
-of `engine.env` (deflated, in base64) runs first of all. `text`, `logprob`, `prompt_tokens`, `dropped` and `effective` are what it claims,
-`shift` is added to each token that it chooses, of prompts that hold `where`,
-`trace` is mixed into the digests of its modules from number `trace_from` on, and `unavailable` tells for a kind of pass
-why there is none.
+of `engine.env` (deflated, in base64) runs first of all. `text`, `logprob`, `prompt_tokens`, `dropped` and `effective`
+are what it claims, `variables` what it claims of the environment; `shift` is added to each token that it chooses, of
+prompts that hold `where`, `trace` is mixed into the digests of its modules from number `trace_from` on, and
+`unavailable` tells for a kind of pass why there is none.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from deterministic_ml.engines.common import variables
 from deterministic_ml.engines.observation import Observation, Pass, decoded, digests, ids, unpack_ids
 from deterministic_ml.harness.channel import Command, Progress
 from deterministic_ml.harness.lifeline import identity
@@ -91,6 +92,9 @@ class Scripted:
 
     def vocabulary(self, ids: Sequence[int]) -> dict[int, str]:
         return {token: f" w{token}" for token in ids}
+
+    def variables(self, names: Sequence[str]) -> list[Mapping[str, str]]:
+        return [variables.here(names), self._args.get("variables", {})]
 
     def close(self) -> None:
         _play(self._args.get("on_close", ""))

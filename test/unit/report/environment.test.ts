@@ -122,6 +122,8 @@ describe('an argument that follows from the relations', () => {
         health: undefined,
         relations: [{ relation: 'baseline', status, findings: [] }],
         replaced: [],
+        defaults: [],
+        environment: {},
         record: run(WITHOUT, false),
         before: REFRESH,
       }).map(({ title, message }) => `${title}: ${message}`);

@@ -22,6 +22,8 @@ const QUIET: Ground = {
   health: undefined,
   relations: [],
   replaced: [],
+  defaults: ['seed'],
+  environment: {},
   record: RUN.record,
   before: RUN.record,
 };
@@ -41,6 +43,36 @@ describe('a notice', () => {
     assert.deepEqual(titles({ warnAfterDays: 21 }), []);
     assert.deepEqual(titles({ warnAfterDays: 20 }), ['Old baseline']);
     assert.deepEqual(titles({ warnAfterDays: 20, baseline: { kind: 'not-asked' } }), []);
+  });
+
+  test('tells what was asked for and is not in force, and what we asked for apart', () => {
+    const record = (requested: object, effective: object): Ground['record'] => ({
+      ...RUN.record,
+      // Of all starts alike: told once.
+      lifetimes: [...RUN.record.lifetimes, ...RUN.record.lifetimes].map((one) => ({
+        ...one,
+        settings: { dropped: [], requested: { ...requested }, effective: { ...effective } },
+      })),
+    });
+    const told = (one: Partial<Ground>) =>
+      notices({ ...QUIET, ...one }).map(({ level, title, message }) => `${level} ${title}: ${message}`);
+    const settings = record({ seed: 0, block_size: 16 }, { seed: 1, block_size: 128 });
+    assert.deepEqual(told({ record: settings }), [
+      'warning Asked for, not in force: `block_size` was asked for as `16`, and is `128` in the running engine.',
+      'notice Deterministic defaults that are not in force: `seed` was asked for as `0`, and is `1` in the running engine.',
+    ]);
+    const effective = { 'environment.PYTHONHASHSEED': '7', 'environment.OMP_NUM_THREADS': '4' };
+    assert.deepEqual(
+      told({
+        record: record({}, effective),
+        environment: { PYTHONHASHSEED: '0', OMP_NUM_THREADS: '2' },
+      }),
+      [
+        'warning Asked for, not in force: `OMP_NUM_THREADS` was asked for as `2`, and is `4` in the running engine.',
+        'notice Deterministic defaults that are not in force: `PYTHONHASHSEED` was asked for as `0`, and is `7` in the running engine.',
+      ],
+    );
+    assert.deepEqual(told({ record: record({ seed: 0 }, { seed: 0 }) }), []);
   });
 
   test('suspects the hardware where an eager engine on a GPU does not repeat itself', () => {

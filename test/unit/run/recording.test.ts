@@ -68,6 +68,18 @@ describe('a record that grows', () => {
     assert.equal(software.size, 2);
   });
 
+  test('breaks off before it measures anything where what a verdict stands on is not in force', async () => {
+    const growing = new Growing({ effective: { enforce_eager: false } });
+    await using recording = await growing.begin();
+    const error = await rejectedBy(growing.add(recording, 'one'));
+    assert.equal(error.code, 'engine-not-as-asked');
+    assert.match(
+      error.message,
+      /`enforce_eager: true` was asked for, and the running engine says that it is not/,
+    );
+    assert.deepEqual(growing.engine.passes, []);
+  });
+
   test('breaks off where the harness lists what no image can have', async () => {
     const growing = new Growing({ software: () => ({ python: { torch: 2 } }) });
     await using recording = await growing.begin();

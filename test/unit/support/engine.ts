@@ -56,7 +56,7 @@ export interface EngineOptions {
   /** @param load what this start was asked to load */
   readonly computes?: (load: Load) => Computes;
   /** Told by the engine, not by what it was asked. */
-  readonly effective?: Readonly<Record<string, string>>;
+  readonly effective?: Readonly<Record<string, string | boolean>>;
   readonly fingerprint?: Partial<HarnessFingerprint>;
   /** The model's files, as its machine has them and it sees them. */
   readonly model?: HarnessFingerprint['files'];

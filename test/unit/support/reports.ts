@@ -111,6 +111,7 @@ export async function reportOf(
     places,
     claims,
     defaults: ['seed'],
+    environment: {},
     runtime: 'Runs in a Python of this machine.',
     exposed: undefined,
     logPath: '/tmp/record.log',

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -30,6 +30,10 @@ class Running(Protocol):
 
     def vocabulary(self, ids: Sequence[int]) -> dict[int, str]:
         """Texts of single tokens; ids that the tokenizer does not have are left out."""
+        ...
+
+    def variables(self, names: Sequence[str]) -> list[Mapping[str, str]]:
+        """What has become of these variables in each process that computes; common/variables.py has the words."""
         ...
 
     def close(self) -> None: ...

@@ -7,6 +7,7 @@ import os
 import platform
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def main(folder: Path) -> None:
         channel.emit("hello", protocol=PROTOCOL, pid=os.getpid(), python=platform.python_version())
         if start["protocol"] != PROTOCOL:
             raise HarnessError("protocol-violation", f"the host speaks protocol {start['protocol']}, not {PROTOCOL}")
-        channel.emit("done", health=_run_engine(start["task"], channel, folder))
+        channel.emit("done", health=_run_engine(start["task"], start["environment"], channel, folder))
     except BaseException as error:
         known = explain(error)
         channel.emit("error", code=known.code, message=known.message)
@@ -43,8 +44,9 @@ def main(folder: Path) -> None:
     lifeline.end(DONE)
 
 
-def _run_engine(task: dict[str, Any], channel: Channel, scratch: Path) -> Reading:
-    """@return the health of the GPUs once the engine has ended"""
+def _run_engine(task: dict[str, Any], asked: Mapping[str, str], channel: Channel, scratch: Path) -> Reading:
+    """@param asked variables that the host set
+    @return the health of the GPUs once the engine has ended"""
     engine = engines.find(task["engine"])
     watch = Watch()
     software = Software()
@@ -53,7 +55,10 @@ def _run_engine(task: dict[str, Any], channel: Channel, scratch: Path) -> Readin
     running = None
     while (command := channel.next_command())["command"] != "end":
         if command["command"] == "load" and running is None:
-            running = _load(engine, model, command, scratch, software, channel)
+            running, seconds = _load(engine, model, command, scratch, channel)
+            settings = _settings(running, command["args"], asked)
+            told = {"settings": settings, "software": software.told(), "perturbed": running.perturbed}
+            channel.emit("lifetime", seconds=seconds, **told)
         elif command["command"] == "pass" and running is not None:
             _run_pass(running, command, channel)
         elif command["command"] == "vocabulary" and running is not None:
@@ -84,8 +89,8 @@ def _say_what_is_here(engine: engines.Module, task: dict[str, Any], channel: Cha
 
 
 def _load(
-    engine: engines.Module, model: Digested, command: Command, scratch: Path, software: Software, channel: Channel
-) -> engines.Running:
+    engine: engines.Module, model: Digested, command: Command, scratch: Path, channel: Channel
+) -> tuple[engines.Running, float]:
     began = time.monotonic()
     loaded = threading.Event()
     threading.Thread(target=_signs_of_life, args=(channel, loaded), name="signs of life", daemon=True).start()
@@ -94,14 +99,18 @@ def _load(
     finally:
         loaded.set()
     model.check_unchanged()
-    channel.emit(
-        "lifetime",
-        seconds=time.monotonic() - began,
-        software=software.told(),
-        settings={"requested": command["args"], "dropped": running.dropped, "effective": running.effective},
-        perturbed=running.perturbed,
-    )
-    return running
+    return running, time.monotonic() - began
+
+
+def _settings(running: engines.Running, args: Mapping[str, Any], asked: Mapping[str, str]) -> dict[str, Any]:
+    """With those of the variables which are not what was asked for, in any process that computes."""
+    others: dict[str, str] = {}
+    for process in running.variables(list(asked)):
+        for name, value in process.items():
+            if asked.get(name, value) != value:
+                others.setdefault(f"environment.{name}", value[:4096])
+    effective = {**running.effective, **dict(sorted(others.items()))}
+    return {"requested": args, "dropped": running.dropped, "effective": effective}
 
 
 def _signs_of_life(channel: Channel, loaded: threading.Event) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from ...harness.channel import Command, Progress
 from ...harness.errors import HarnessError, explain
 from ...harness.lifeline import identity
+from ..common import variables
 from ..common.clock import frozen
 from ..observation import Pass, unpack_ids
 from .arguments import Arguments
@@ -41,6 +42,9 @@ class Transformers:
     def vocabulary(self, ids: Sequence[int]) -> dict[int, str]:
         last = max(self.tokenizer.get_vocab().values())
         return {token: self.tokenizer.decode([token], skip_special_tokens=False) for token in ids if token <= last}
+
+    def variables(self, names: Sequence[str]) -> list[Mapping[str, str]]:
+        return [variables.here(names)]
 
     def close(self) -> None:
         """Its memory goes with the process."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...harness.channel import Command, Progress
 from ...harness.errors import describe, explain
+from ..common import variables
 from ..observation import Pass
 from .passes import PASSES
 from .passes.force import Means
@@ -39,6 +40,14 @@ class Vllm:
         last = max(tokenizer.get_vocab().values())
         known = [token for token in ids if token <= last]
         return {token: tokenizer.decode([token], skip_special_tokens=False) for token in known}
+
+    def variables(self, names: Sequence[str]) -> list[Mapping[str, str]]:
+        import vllm.envs
+
+        # A variable of its own that this version does not have does nothing at all.
+        own = [name for name in names if name.startswith("VLLM_")]
+        unknown = {name: variables.UNKNOWN for name in own if name not in vllm.envs.environment_variables}
+        return [unknown, variables.here(names), *self._asked("tell_variables", list(names))]
 
     def close(self) -> None:
         self.core.engine_core.shutdown()
@@ -72,9 +81,13 @@ class Vllm:
         return f"{names[0]} and {len(names) - 1} others, sha256 {sha256(joined.encode()).hexdigest()}"
 
     def _workers(self) -> list[dict[str, Any]]:
-        """What each worker says of itself; empty where they cannot be asked."""
+        """What each worker says of itself."""
+        return self._asked("describe_worker")
+
+    def _asked(self, method: str, *args: Any) -> list[dict[str, Any]]:
+        """What each worker answers; empty where they cannot be asked."""
         try:
-            told: list[dict[str, Any]] = self.llm.collective_rpc("describe_worker")
+            told: list[dict[str, Any]] = self.llm.collective_rpc(method, args=args)
             return told
         except Exception as error:
             print(f"the workers cannot be asked: {describe(error)}")

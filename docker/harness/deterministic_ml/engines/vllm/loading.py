@@ -64,8 +64,10 @@ def _fields() -> set[str]:
 
 
 def _bring_classes() -> None:
-    """What an installation brings of what vLLM finds out about a model's class in 8 s at each start with an empty cache.
-    vLLM itself looks whether it fits the class's code."""
+    """What an installation brings of what vLLM finds out about a model's class, in 8 s with an empty cache.
+
+    vLLM itself looks whether it fits the class's code.
+    """
     cache = os.environ.get("VLLM_CACHE_ROOT")
     for prefix in (sys.prefix, "/usr/local"):
         brought = Path(prefix, "share/vllm/modelinfos")

@@ -6,6 +6,8 @@ import enum
 import json
 from typing import Any
 
+from . import determinism
+
 # Effective settings and where the running engine's VllmConfig holds them.
 _EFFECTIVE = {
     "architecture": "model_config.architecture",
@@ -58,6 +60,9 @@ def effective_settings(config: Any, workers: list[dict[str, Any]]) -> dict[str, 
     settings = {name: _flat(_follow(config, path)) for name, path in _EFFECTIVE.items()}
     backends = sorted({backend for worker in workers for backend in worker["backends"]})
     settings["attention_backend"] = ",".join(backends) or "unknown"
+    if determinism.is_asked():
+        told = [worker["batch_invariant"] for worker in workers]
+        settings["batch_invariant"] = "unknown" if None in told or not told else all(told)
     return settings
 
 

@@ -10,6 +10,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ...harness.lifeline import identity
+from ..common import variables
+from . import determinism
 from .perturb import weights
 
 if TYPE_CHECKING:
@@ -27,10 +29,18 @@ class Extension:
     model_runner: Any
 
     def describe_worker(self) -> dict[str, Any]:
-        """Its process, and the attention backends of its layers."""
+        """Its process, the attention backends of its layers, and whether its kernels are batch-invariant."""
         layers = self.vllm_config.compilation_config.static_forward_context.values()
         backends = {layer.get_attn_backend().get_name() for layer in layers if hasattr(layer, "get_attn_backend")}
-        return {"process": identity(os.getpid()), "backends": sorted(backends)}
+        return {
+            "process": identity(os.getpid()),
+            "backends": sorted(backends),
+            "batch_invariant": determinism.batch_invariant(),
+        }
+
+    def tell_variables(self, names: list[str]) -> dict[str, str]:
+        """Of the environment, as the worker has them."""
+        return variables.here(names)
 
     def weight_changes(self) -> str | None:
         """What the perturbation changed in the weights as they were loaded, in words."""
