@@ -16,13 +16,16 @@ export interface Environment {
 
 const ABSENT = '(absent)';
 
+/** Facts that records have not always had: that one of two lacks such a fact is no difference of their machines. */
+const LATER = /^ambient\.(?:topology|gpus\[\d+\]\.(?:vendor|vbios|mig))$/;
+
 /** Every fact that differs: what was asked for first, then what came of it, then the runner's; by name within. */
 export function diffEnvironments(before: Environment, after: Environment): Change[] {
   const [left, right] = [facts(before), facts(after)];
   const fields = [...new Set([...left.keys(), ...right.keys()])].sort();
   const changes = fields.flatMap((field): Change[] => {
     const [a = ABSENT, b = ABSENT] = [left.get(field), right.get(field)];
-    return a === b
+    return a === b || (LATER.test(field) && (a === ABSENT || b === ABSENT))
       ? []
       : [
           {

@@ -11,8 +11,10 @@ export function hardwareClass(ambient: Pick<Ambient, 'gpus' | 'cpu'>): string {
   if (ambient.gpus.length === 0) return slug(`cpu-${ambient.cpu.vendor}-${ambient.cpu.level}`);
   const kinds = new Set(
     ambient.gpus.map(({ name, computeCapability, smCount }) => {
-      // AMD has names of architectures instead of numbers.
-      const architecture = computeCapability.startsWith('gfx') ? computeCapability : `cc${computeCapability}`;
+      // AMD and Intel have names of architectures instead of NVIDIA's numbers.
+      const architecture = /^(?:gfx|xe)/.test(computeCapability)
+        ? computeCapability
+        : `cc${computeCapability}`;
       return `${name}-${architecture}-sm${smCount}`;
     }),
   );

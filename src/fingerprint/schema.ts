@@ -27,6 +27,13 @@ export const Gpu = z.strictObject({
   /** Streaming multiprocessors that this engine sees (a MIG slice has fewer). */
   smCount: count,
   memoryBytes: count,
+  // Facts that records have not always had.
+  /** `nvidia`, `amd`, `intel`. */
+  vendor: fact.optional(),
+  /** Version of the card's own BIOS. */
+  vbios: fact.optional(),
+  /** Profile of a MIG slice, e.g. `1g.10gb`. */
+  mig: fact.optional(),
 });
 export type Gpu = z.infer<typeof Gpu>;
 
@@ -54,6 +61,8 @@ export type Declared = z.infer<typeof Declared>;
 
 export const Ambient = z.strictObject({
   gpus: z.array(Gpu).max(64),
+  /** How several are linked, e.g. `NV18: all`; `none` of one. Records have not always had it. */
+  topology: fact.optional(),
   driver: fact,
   cpu: z.strictObject({
     vendor: fact,
@@ -81,6 +90,7 @@ export const HarnessFingerprint = z.strictObject({
   files: z.array(FileDigest).max(10_000),
   environment: Declared.shape.environment,
   gpus: Ambient.shape.gpus,
+  topology: Ambient.shape.topology,
   driver: fact,
   cpu: Ambient.shape.cpu,
   memoryBytes: count,

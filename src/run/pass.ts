@@ -116,9 +116,19 @@ export function completeFingerprint(
   runtime: Pick<Runtime, 'kind' | 'image'>,
   model: { readonly label: string; readonly revision: string },
 ): Fingerprint {
-  const { engine, libraries, files, environment, gpus, driver, cpu, memoryBytes, os, kernel } = seen;
+  const { engine, libraries, files, environment, gpus, topology, driver, cpu, memoryBytes, os, kernel } =
+    seen;
   return {
     declared: { image: runtime.image, engine, libraries, model: { ...model, files }, environment },
-    ambient: { gpus, driver, cpu, memoryBytes, os, kernel, runtime: runtime.kind },
+    ambient: {
+      gpus,
+      ...(topology === undefined ? {} : { topology }),
+      driver,
+      cpu,
+      memoryBytes,
+      os,
+      kernel,
+      runtime: runtime.kind,
+    },
   };
 }

@@ -19,6 +19,7 @@ import support
 from deterministic_ml import engines
 from deterministic_ml.engines.common import variables
 from deterministic_ml.engines.observation import Observation, decoded, digests, ids, pack_ids
+from deterministic_ml.harness.devices import Devices
 from deterministic_ml.harness.digests import digest_model, identity, needed
 from deterministic_ml.harness.errors import HarnessError
 from deterministic_ml.harness.fingerprint import Facts, _gpu, cpu_level, environment
@@ -264,7 +265,7 @@ class PublicApiTest(unittest.TestCase):
 class GpuTest(unittest.TestCase):
     """What torch tells of a GPU, by a torch that says what the real one said on it."""
 
-    def told(self, properties: str, version: str) -> dict[str, Any]:
+    def told(self, properties: str, version: str, of: str = "cuda") -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             Path(folder, "torch.py").write_text(
                 "from types import SimpleNamespace as N\n"
@@ -272,11 +273,12 @@ class GpuTest(unittest.TestCase):
                 f"version = N({version})\n"
                 "__config__ = N(show=lambda: '')\n"
                 "backends = N(cpu=N(get_cpu_capability=lambda: ''), cudnn=N(version=lambda: 1))\n"
-                "cuda = N(is_available=lambda: True, device_count=lambda: 1, get_device_properties=lambda _: gpu)\n"
+                f"{of} = N(is_available=lambda: True, device_count=lambda: 1, get_device_properties=lambda _: gpu)\n"
+                + ("" if of == "cuda" else "cuda = N(is_available=lambda: False)\n")
             )
             with mock.patch.dict(os.environ, {"PYTHONPATH": folder}):
                 (gpu,) = Facts().wait()["gpus"]
-                return _gpu(gpu)
+                return _gpu(gpu, Devices())
 
     def test_of_nvidia_the_compute_capability_is_a_number_though_torch_gives_its_name_as_architecture(self) -> None:
         # As torch 2.11.0+cu130 tells it of an H100.
@@ -286,6 +288,7 @@ class GpuTest(unittest.TestCase):
             "cuda='13.0', hip=None",
         )
         self.assertEqual((gpu["computeCapability"], gpu["smCount"]), ("9.0", 132))
+        self.assertEqual((gpu["vendor"], gpu["vbios"], gpu["mig"]), ("nvidia", "unknown", "none"))
 
     def test_a_torch_that_does_not_tell_is_no_machine_without_a_gpu(self) -> None:
         with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, {"PYTHONPATH": folder}):
@@ -300,7 +303,16 @@ class GpuTest(unittest.TestCase):
             " multi_processor_count=304, total_memory=206141652992",
             "cuda=None, hip='6.4'",
         )
-        self.assertEqual(gpu["computeCapability"], "gfx942")
+        self.assertEqual((gpu["computeCapability"], gpu["vendor"]), ("gfx942", "amd"))
+
+    def test_of_intel_torch_tells_under_another_name(self) -> None:
+        gpu = self.told(
+            "name='Intel(R) Data Center GPU Max 1550', uuid='x', architecture=0x3000000, max_compute_units=512,"
+            " total_memory=68719476736, driver_version='1.6.33578'",
+            "cuda=None, hip=None",
+            of="xpu",
+        )
+        self.assertEqual((gpu["computeCapability"], gpu["vendor"], gpu["smCount"]), ("xe-3000000", "intel", 512))
 
 
 class EnginesTest(unittest.TestCase):

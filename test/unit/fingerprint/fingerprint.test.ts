@@ -49,6 +49,11 @@ describe('the hardware class', () => {
       'amd-instinct-mi300x-gfx942-sm304-x1',
     ],
     [
+      'of Intel',
+      { gpus: [gpu('xe-3000000', 512, 'Intel(R) Data Center GPU Max 1550')], cpu },
+      'intel-r-data-center-gpu-max-1550-xe-3000000-sm512-x1',
+    ],
+    [
       'of a GPU that tells nothing',
       { gpus: [gpu('unknown', 'unknown', 'unknown')], cpu },
       'unknown-ccunknown-smunknown-x1',
@@ -123,6 +128,31 @@ describe('what changed between two environments', () => {
         'ambient gpus[0].computeCapability: (absent) -> 9.0',
       ),
     );
+  });
+
+  test('is not that a record from before some facts were told lacks them', () => {
+    const old = gpu('9.0', 132);
+    const told = { ...old, vendor: 'nvidia', vbios: '96.00', mig: 'none' };
+    const between = (
+      before: readonly (typeof told | typeof old)[],
+      after: readonly (typeof told | typeof old)[],
+      topology?: string,
+    ) =>
+      diffEnvironments(
+        ambient({ gpus: [...before] }),
+        ambient({ gpus: [...after], ...(topology === undefined ? {} : { topology }) }),
+      ).map(({ field, before: was, after: is }) => `${field}: ${was} -> ${is}`);
+    assert.deepEqual(between([old], [told], 'none'), []);
+    assert.deepEqual(between([told], [{ ...told, vbios: '97.00', mig: '1g.10gb' }]), [
+      'gpus[0].mig: none -> 1g.10gb',
+      'gpus[0].vbios: 96.00 -> 97.00',
+    ]);
+    assert.equal(hardwareClass({ gpus: [told], cpu }), hardwareClass({ gpus: [old], cpu }));
+  });
+
+  test('is nothing that the engine says nothing of', () => {
+    const silent = { ...settings, effective: { ...settings.effective, kv_cache_memory_bytes: null } };
+    assert.deepEqual(diff({ fingerprint: FINGERPRINT, settings: silent }), []);
   });
 
   test('can be one file of the model', () => {

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .devices import Devices
 from .errors import HarnessError
 
 if TYPE_CHECKING:
@@ -64,7 +65,10 @@ if torch.cuda.is_available():
     except Exception: pass
     for i in range(torch.cuda.device_count()):
         p = torch.cuda.get_device_properties(i)
+        place = [getattr(p, name, None) for name in ("pci_domain_id", "pci_bus_id", "pci_device_id")]
         facts["gpus"].append({"name": p.name, "uuid": str(getattr(p, "uuid", "")), "major": p.major, "minor": p.minor,
+            "vendor": "amd" if torch.version.hip else "nvidia",
+            "pci": None if None in place else "%04x:%02x:%02x.0" % tuple(place),
             # Of AMD only: on NVIDIA torch fills it with the name of the GPU.
             "arch": getattr(p, "gcnArchName", "") if torch.version.hip else "",
             "sms": p.multi_processor_count, "memory": p.total_memory})
@@ -74,6 +78,13 @@ if torch.cuda.is_available():
         from deterministic_ml.harness.selftest import self_test
         facts["selfTest"] = self_test(torch, [f"cuda:{i}" for i in range(torch.cuda.device_count())])
     except Exception as error: facts["selfTest"] = {"why": f"{type(error).__name__}: {error}"[:512]}
+elif getattr(torch, "xpu", None) is not None and torch.xpu.is_available():
+    for i in range(torch.xpu.device_count()):
+        p = torch.xpu.get_device_properties(i)
+        facts["gpus"].append({"name": p.name, "uuid": str(getattr(p, "uuid", "")), "major": 0, "minor": 0,
+            "vendor": "intel", "pci": None, "arch": "xe-%x" % getattr(p, "architecture", 0),
+            "sms": getattr(p, "max_compute_units", "unknown"), "memory": p.total_memory,
+            "driver": getattr(p, "driver_version", "")})
 json.dump(facts, out)
 """
 
@@ -113,17 +124,23 @@ class Facts:
         raise HarnessError("engine-failed", f"torch does not tell what this machine has: {why}")
 
 
-def fingerprint(engine: Module, files: list[dict[str, str | int]], torch: Mapping[str, Any]) -> dict[str, Any]:
+def fingerprint(
+    engine: Module, files: list[dict[str, str | int]], torch: Mapping[str, Any], devices: Devices
+) -> dict[str, Any]:
     """@param engine module of the engine, which knows its package and distributions
-    @param torch what `Facts` read"""
+    @param torch what `Facts` read
+    @param devices what nvidia-smi told
+    """
     cpuinfo = _read("/proc/cpuinfo")
+    gpus = [_gpu(gpu, devices) for gpu in torch.get("gpus", [])]
     return {
         "engine": {"name": engine.NAME, "version": version_of(engine.PACKAGE, engine.DISTRIBUTIONS)},
         "libraries": _libraries(torch),
         "files": files,
         "environment": environment(os.environ, engine.VARIABLES),
-        "gpus": [_gpu(gpu) for gpu in torch.get("gpus", [])],
-        "driver": _driver(bool(torch.get("gpus"))),
+        "gpus": gpus,
+        "topology": devices.topology([gpu["uuidHash"] for gpu in gpus]),
+        "driver": _driver(torch.get("gpus", [])),
         "cpu": {
             "vendor": fact(_field(cpuinfo, "vendor_id", "CPU implementer")),
             "model": fact(_field(cpuinfo, "model name", "CPU part")),
@@ -235,22 +252,26 @@ def _version(distribution: str) -> str:
         return NONE
 
 
-def _gpu(gpu: Mapping[str, Any]) -> dict[str, Any]:
+def _gpu(gpu: Mapping[str, Any], devices: Devices) -> dict[str, Any]:
     # torch leaves out the prefix that nvidia-smi shows.
     uuid = gpu["uuid"].lower()
     if uuid and not uuid.startswith(("gpu-", "mig-")):
         uuid = f"gpu-{uuid}"
+    uuid_hash = hashlib.sha256(uuid.encode()).hexdigest()[:16] if uuid else UNKNOWN
     return {
         "name": fact(gpu["name"]),
-        "uuidHash": hashlib.sha256(uuid.encode()).hexdigest()[:16] if uuid else UNKNOWN,
+        "uuidHash": uuid_hash,
+        **devices.of(gpu, uuid_hash),
         "computeCapability": gpu["arch"].partition(":")[0] or f"{gpu['major']}.{gpu['minor']}",
         "smCount": gpu["sms"],
         "memoryBytes": gpu["memory"],
     }
 
 
-def _driver(has_gpu: bool) -> str:
+def _driver(gpus: Sequence[Mapping[str, Any]]) -> str:
     """nvidia-smi can hang on a lost GPU, so it gets little time; the kernel module tells the same."""
+    if told := next((gpu["driver"] for gpu in gpus if gpu.get("driver")), None):
+        return fact(told)
     try:
         query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
         out = subprocess.run(query, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
@@ -262,7 +283,7 @@ def _driver(has_gpu: bool) -> str:
     if match:
         return match[1]
     amd = _read("/sys/module/amdgpu/version").strip()
-    return amd or (UNKNOWN if has_gpu else NONE)
+    return amd or (UNKNOWN if gpus else NONE)
 
 
 def _memory() -> int | str:

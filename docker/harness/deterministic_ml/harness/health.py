@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from xml.sax.saxutils import escape
 
+from .devices import Devices, look
 from .lifeline import descendants
 
 At = Literal["before", "after"]
@@ -172,13 +173,22 @@ class Watch:
     _since: float = field(init=False)
     _used: frozenset[str] | None = field(init=False, default=None)
     _is_asked: bool = field(init=False, default=True)
+    # What they are, as told in the same answer.
+    devices: Devices = field(init=False, default_factory=Devices)
 
     def __post_init__(self) -> None:
         self._since = self.machine.now()
 
     def before(self) -> Reading:
         """To be read while nothing of ours is on a GPU: what is there then is somebody else's."""
-        return read("before", self._since, self.machine)
+        return read("before", self._since, self.machine, self._see)
+
+    def _see(self, root: ET.Element) -> None:
+        def matrix() -> str:
+            answer = self.machine.ask(["topo", "-m"], SECONDS)
+            return answer.out if answer is not None and answer.exit == 0 else ""
+
+        self.devices = look(root, uuid_hash, matrix)
 
     def used(self, reading: Reading, torch: Mapping[str, Any]) -> Reading:
         """The same, of what the engine can use alone, with what the self-test found.
@@ -201,8 +211,10 @@ class Watch:
         )
 
 
-def read(at: At, since: float, machine: Machine = HERE) -> Reading:
-    """@param since when the harness began, in seconds of `machine.now`"""
+def read(at: At, since: float, machine: Machine = HERE, seen: Callable[[ET.Element], None] = lambda _: None) -> Reading:
+    """@param since when the harness began, in seconds of `machine.now`
+    @param seen is given the whole answer
+    """
     answer = machine.ask(["-q", "-x"], SECONDS)
     devices = machine.has_device()
     if answer is None:
@@ -217,6 +229,7 @@ def read(at: At, since: float, machine: Machine = HERE) -> Reading:
     elements = root.findall("gpu")[:MAX_GPUS]
     if not elements:
         return _nothing(at, "unreadable", "nvidia-smi names no GPU", answer.exit) if devices else _nothing(at, "no-gpu")
+    seen(root)
     roms = _info_roms(machine)
     own = machine.own()
     gpus = [_gpu(index, element, roms.get(index), at, own, machine.is_here) for index, element in enumerate(elements)]

@@ -82,7 +82,7 @@ def _say_what_is_here(engine: engines.Module, task: dict[str, Any], channel: Cha
     torch = facts.wait()
     channel.emit(
         "fingerprint",
-        fingerprint=fingerprint(engine, model.files, torch),
+        fingerprint=fingerprint(engine, model.files, torch, watch.devices),
         health=watch.used(health, torch),
     )
     return model
