@@ -2,7 +2,7 @@ import type { Memory, Proof, Provenance } from '../baseline/port.ts';
 import type { Accepted } from '../compare/acceptance.ts';
 import type { RelationResult } from '../compare/types.ts';
 import { engines } from '../engine/engines/index.ts';
-import { type NotInForce, notInForce } from '../engine/in-force.ts';
+import { type NotInForce, notInForce } from '../fingerprint/in-force.ts';
 import type { Sign } from '../health/schema.ts';
 import type { RunRecord } from '../record/schema.ts';
 import { leavingIn } from '../record/select.ts';

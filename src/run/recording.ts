@@ -1,4 +1,4 @@
-import { missingFoundation } from '../engine/in-force.ts';
+import { missingFoundation } from '../engine/engines/index.ts';
 import type { Session } from '../engine/session.ts';
 import { UserError } from '../errors.ts';
 import { hardwareClass } from '../fingerprint/hardware-class.ts';

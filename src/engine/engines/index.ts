@@ -24,3 +24,13 @@ export function ownArguments(
 ): EngineSpec['args'] {
   return passes.some(({ arrangement }) => arrangement === 'warm') ? { ...args, ...prefixCaching } : args;
 }
+
+/** The first thing that a verdict stands on, was asked for, and is not in force. */
+export function missingFoundation(
+  { foundations }: Pick<EngineSpec, 'foundations'>,
+  { requested, effective }: Readonly<Record<'requested' | 'effective', Readonly<Record<string, unknown>>>>,
+  environment: Readonly<Record<string, string>>,
+): string | undefined {
+  return foundations.find((one) => one.isAsked(requested, environment) && one.isInForce(effective) === false)
+    ?.name;
+}

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { engines } from '../../../src/engine/engines/index.ts';
+import { engines, missingFoundation } from '../../../src/engine/engines/index.ts';
 import { transformers } from '../../../src/engine/engines/transformers.ts';
 import { vllm } from '../../../src/engine/engines/vllm.ts';
-import { missingFoundation, notInForce } from '../../../src/engine/in-force.ts';
+import { notInForce } from '../../../src/fingerprint/in-force.ts';
 import type { EngineSettings } from '../../../src/fingerprint/schema.ts';
 
 const settings = (

@@ -1,5 +1,4 @@
-import type { EngineSettings } from '../fingerprint/schema.ts';
-import type { EngineSpec } from './engines/spec.ts';
+import type { EngineSettings } from './schema.ts';
 
 /** Something that was asked for, and what the running engine says of it. */
 export interface NotInForce {
@@ -55,14 +54,4 @@ function isMet(asked: Scalar, told: Scalar): boolean {
   return String(told)
     .toLowerCase()
     .startsWith(OTHER_NAMES[name] ?? name);
-}
-
-/** The first thing that a verdict stands on, was asked for, and is not in force. */
-export function missingFoundation(
-  { foundations }: Pick<EngineSpec, 'foundations'>,
-  { requested, effective }: EngineSettings,
-  environment: Readonly<Record<string, string>>,
-): string | undefined {
-  return foundations.find((one) => one.isAsked(requested, environment) && one.isInForce(effective) === false)
-    ?.name;
 }
