@@ -80,6 +80,8 @@ export interface Exit {
   readonly signal: string | null;
   /** The kernel's OOM killer took it, as far as the runtime can prove. */
   readonly outOfMemory: boolean;
+  /** What stood between us and it and is gone, in a sentence: nothing is known of how it ended then. */
+  readonly lost?: string;
 }
 
 /** Whose work this is. A runner does one job at a time, so this tells the legs of a matrix apart too. */

@@ -327,7 +327,17 @@ function reported({ code, message }: EventOf<'error'>, tail: readonly string[]):
   }
 }
 
-function died({ code, signal, outOfMemory }: Exit, greeted: boolean, tail: readonly string[]): UserError {
+function died(
+  { code, signal, outOfMemory, lost }: Exit,
+  greeted: boolean,
+  tail: readonly string[],
+): UserError {
+  if (lost !== undefined)
+    return new UserError(
+      'docker-unavailable',
+      `The engine was cut off in the middle of its work. ${lost}`,
+      'See `journalctl -u docker` on the runner, and run again: nothing of this engine start is used. A container that is left over ends by itself, and the next run removes it.',
+    );
   // What a container's init and a shell give for a program that is not there.
   if (code === COMMAND_NOT_FOUND && !greeted)
     return new UserError(

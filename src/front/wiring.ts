@@ -146,5 +146,6 @@ async function openRuntime(
       // The token stays in this process: what is fetched is fetched here.
       hub: { token: given.hubToken, endpoint: environment['HF_ENDPOINT'], environment },
     }),
+    inactivitySeconds: given.inactivitySeconds,
   });
 }

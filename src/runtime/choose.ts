@@ -75,8 +75,8 @@ export async function chooseRuntime(options: RuntimeOptions): Promise<Runtime> {
 async function openDocker(options: RuntimeOptions, image: string, why: string): Promise<Runtime> {
   // What is wrong with the suite is told even where there is no daemon.
   parseImage(image);
-  const docker: Docker = await connect(options.environment);
-  await sweep(docker, { log: options.log, now: options.now() });
+  const docker: Docker = await connect(options.environment, options.signal);
+  await sweep(docker, { log: options.log, now: options.now(), signal: options.signal });
   return await DockerRuntime.open({
     ...options,
     docker,

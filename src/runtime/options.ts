@@ -14,6 +14,8 @@ export interface CommonOptions {
   /** Environment of this process: the runtimes pick from it by name, and hand on nothing else. */
   readonly environment: Environment;
   readonly models: Models;
+  /** Seconds without progress until a pull counts as stuck. */
+  readonly inactivitySeconds: number;
   /** Seconds that one peer may live at most. */
   readonly deadlineSeconds: number;
   /** Stops a pull or a copy. What runs is stopped by disposing it. */

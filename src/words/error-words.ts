@@ -68,8 +68,9 @@ export const ERROR_WORDS: Readonly<Record<ToldCode, ErrorWords>> = {
     next: 'Do what the message says, or use Docker; docs/security.md tells what isolation takes.',
   },
   'docker-unavailable': {
-    what: 'No Docker daemon answers, or this user may not talk to it.',
-    meaning: 'A container was asked for, and nothing else was started in its place.',
+    what: 'No Docker daemon answers, it was lost in the middle of the run, or this user may not talk to it.',
+    meaning:
+      'A container was asked for, and nothing else was started in its place; what an engine had computed until then does not count.',
     next: 'Start the daemon, or add the runner’s user to the `docker` group; on ARC without a daemon run the job in the pinned image and set `runtime: process`.',
   },
   'image-not-pinned': {

@@ -42,6 +42,7 @@ export function runtimeOptions(overrides: Partial<RuntimeOptions> = {}): Runtime
     now: () => Date.now() / 1000,
     environment: { PATH: process.env['PATH'], HOME: process.env['HOME'] },
     models: models(),
+    inactivitySeconds: 60,
     deadlineSeconds: 600,
     signal: new AbortController().signal,
     log: () => {},

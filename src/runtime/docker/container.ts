@@ -2,9 +2,14 @@ import { PassThrough, type Readable, Writable } from 'node:stream';
 import type Docker from 'dockerode';
 import type { Exit, Peer } from '../../engine/runtime.ts';
 import { exitOf, watchOomKills } from '../exit.ts';
+import { ask, START_SECONDS } from './calls.ts';
 import { dockerError } from './daemon.ts';
 import { demux } from './demux.ts';
 import { removeContainer } from './sweep.ts';
+import { Watcher } from './watcher.ts';
+
+/** What the harness exits with when its host has hung up (docker/harness/README.md). */
+const STOPPED = 75;
 
 /** One container from its start until it is removed. Disposing it takes it away whatever it does. */
 export class Container implements Peer {
@@ -24,10 +29,10 @@ export class Container implements Peer {
     giveBack: () => Promise<void>,
   ) {
     this.stdin = stdinOver(connection);
-    this.exit = exitOfContainer(container, oomKillsRose, () => this.#killed);
     this.#connection = connection;
     this.#giveBack = giveBack;
-    void demux(connection, this.#stdout, this.#stderr);
+    const silent = demux(connection, this.#stdout, this.#stderr);
+    this.exit = this.#end(new Watcher(container, silent), oomKillsRose);
   }
 
   get stdout(): Readable {
@@ -42,13 +47,14 @@ export class Container implements Peer {
   static async start(
     docker: Docker,
     profile: Docker.ContainerCreateOptions,
-    log: (line: string) => void,
+    { log, signal }: { readonly log: (line: string) => void; readonly signal: AbortSignal },
   ): Promise<Container> {
     const oomKillsRose = watchOomKills();
-    const container = await docker.createContainer(profile);
+    const limits = { signal, seconds: START_SECONDS };
+    const container = await ask('create a container', docker.createContainer(profile), limits);
     const giveBack = async () => {
       try {
-        await removeContainer(docker, container.id);
+        await removeContainer(docker, container.id, signal);
       } catch (error) {
         // An error of a disposal would hide the one that the user has to see.
         const { message } = dockerError(error);
@@ -58,8 +64,9 @@ export class Container implements Peer {
     try {
       // Without `hijack`, what is written to stdin is lost silently.
       const options = { stream: true, hijack: true, stdin: true, stdout: true, stderr: true };
-      const connection = (await container.attach(options)) as Readable & Writable;
-      await container.start();
+      const attached = ask('attach to a container', container.attach(options), limits);
+      const connection = (await attached) as Readable & Writable;
+      await ask('start a container', container.start(), limits);
       return new Container(container, connection, oomKillsRose, giveBack);
     } catch (error) {
       await giveBack();
@@ -72,6 +79,25 @@ export class Container implements Peer {
     await this.#removal;
   }
 
+  async #end(watcher: Watcher, oomKillsRose: () => boolean): Promise<Exit> {
+    const end = await watcher.end();
+    const lost = end.kind === 'lost' ? end.how : this.#cutOff(end.code);
+    // Who reads on must not wait for a daemon that says no more.
+    if (lost !== undefined) this.#connection.destroy();
+    if (lost !== undefined && !this.#killed) return { code: null, signal: null, outOfMemory: false, lost };
+    if (end.kind === 'lost') return { code: null, signal: null, outOfMemory: false };
+    // The mark is missing now and then under cgroup v2, where the kernel's own counter still tells.
+    const byKernel = (signal: string | null) => end.outOfMemory || (signal === 'SIGKILL' && oomKillsRose());
+    const byUs = this.#killed;
+    return exitOf(end.code, null, (signal) => !byUs && byKernel(signal));
+  }
+
+  /** The harness says that its host hung up, and this host did not. */
+  #cutOff(code: number | null): string | undefined {
+    if (code !== STOPPED || this.#killed || this.stdin.writableEnded) return undefined;
+    return 'Its container was told to stop, and not by this action: the daemon was stopped, or its connection to the container broke.';
+  }
+
   async #remove(): Promise<void> {
     this.#killed = true;
     // First the connection: a daemon that cannot get rid of output, since nobody reads it, waits with the removal
@@ -79,28 +105,6 @@ export class Container implements Peer {
     this.#connection.destroy();
     for (const stream of [this.#stdout, this.#stderr]) stream.end();
     await this.#giveBack();
-  }
-}
-
-/** How a started container ended. Asked for after the start, `wait` cannot miss an exit that was quick. */
-async function exitOfContainer(
-  container: Docker.Container,
-  oomKillsRose: () => boolean,
-  killedByUs: () => boolean,
-): Promise<Exit> {
-  try {
-    const { StatusCode } = (await container.wait({ condition: 'not-running' })) as { StatusCode: number };
-    const byUs = killedByUs();
-    const kernelKilled = oomKillsRose();
-    const marked = await container.inspect().then(
-      ({ State }) => State.OOMKilled,
-      // Another runner's sweep may have taken what has ended.
-      () => false,
-    );
-    // The mark is missing now and then under cgroup v2, where the kernel's own counter still tells.
-    return exitOf(StatusCode, null, (signal) => !byUs && (marked || (signal === 'SIGKILL' && kernelKilled)));
-  } catch {
-    return { code: null, signal: null, outOfMemory: false };
   }
 }
 

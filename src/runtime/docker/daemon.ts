@@ -36,15 +36,17 @@ export function configFolder(environment: Environment): string {
  *
  * @throws UserError `docker-unavailable`
  */
-export async function connect(environment: Environment): Promise<Docker> {
+export async function connect(environment: Environment, signal?: AbortSignal): Promise<Docker> {
   const address = await daemonAddress(environment);
   // dockerode brings ssh and gRPC along: only a run that needs a container pays for them.
   const { default: Client } = await import('dockerode');
   const options = clientOptions(address, environment);
   try {
     // A client of its own: this timeout would cut the connections to a container that is silent for a while.
-    await new Client({ ...options, timeout: PING_MS }).ping();
+    const answer = new Client({ ...options, timeout: PING_MS }).ping();
+    await (signal === undefined ? answer : Promise.race([answer, aborted(signal)]));
   } catch (error) {
+    signal?.throwIfAborted();
     throw daemonUnavailable(error, address, environment);
   }
   return new Client(options);
@@ -163,6 +165,15 @@ function daemonUnavailable(cause: unknown, address: string, environment: Environ
         'Try `docker version` on the runner, and see that DOCKER_HOST is right.',
       );
   }
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  if (signal.aborted) reject(signal.reason);
+  signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  // Where the other one wins, nobody looks at this any more.
+  promise.catch(() => {});
+  return promise;
 }
 
 async function readJson(path: string): Promise<unknown> {

@@ -108,7 +108,7 @@ export class DockerRuntime implements Runtime {
   async #start(
     request: Omit<ContainerRequest, 'image' | 'job' | 'deadline' | 'memory' | 'cpus' | 'shm'>,
   ): Promise<Peer> {
-    const { docker, job, now, deadlineSeconds, memory, cpus, shm, log } = this.#options;
+    const { docker, job, now, deadlineSeconds, memory, cpus, shm, log, signal } = this.#options;
     const profile = containerProfile({
       ...request,
       image: this.#name,
@@ -119,15 +119,16 @@ export class DockerRuntime implements Runtime {
       shm,
     });
     try {
-      return await Container.start(docker, profile, log);
+      return await Container.start(docker, profile, { log, signal });
     } catch (error) {
+      if (error instanceof UserError || signal.aborted) throw error;
       throw cannotStart(error, request);
     }
   }
 }
 
 function cannotStart(cause: unknown, { gpus }: Pick<ContainerRequest, 'gpus'>): UserError {
-  const { message, statusCode } = dockerError(cause);
+  const { message } = dockerError(cause);
   if (gpus !== 'none' && /could not select device driver|nvidia|cdi device|gpu/i.test(message))
     return new UserError(
       'gpu-unavailable',
@@ -147,13 +148,6 @@ function cannotStart(cause: unknown, { gpus }: Pick<ContainerRequest, 'gpus'>): 
       'disk-full',
       `The disk of the Docker daemon is full: ${message}`,
       'Free space there: `docker system df` shows what takes it.',
-      { cause },
-    );
-  if (statusCode === undefined)
-    return new UserError(
-      'docker-unavailable',
-      `The Docker daemon went away: ${message}`,
-      'See `journalctl -u docker` on the runner, and run again.',
       { cause },
     );
   return new UserError(

@@ -10,6 +10,7 @@ import { extract, pack } from 'tar-stream';
 import { z } from 'zod';
 import type { JobIdentity, ModelFile, OnProgress, ProvidedModel } from '../../engine/runtime.ts';
 import { UserError } from '../../errors.ts';
+import { ask, lost, START_SECONDS, Standstill } from './calls.ts';
 import { dockerError } from './daemon.ts';
 import { jobLabels, LABEL } from './labels.ts';
 import { MODEL_FOLDER } from './profile.ts';
@@ -22,6 +23,8 @@ export interface MountContext {
   readonly job: JobIdentity;
   /** Seconds since the epoch. */
   readonly deadline: number;
+  /** Seconds without progress until a copy counts as stuck. */
+  readonly inactivitySeconds: number;
   readonly signal: AbortSignal;
   readonly log: (line: string) => void;
   readonly onProgress: OnProgress;
@@ -73,13 +76,13 @@ async function isSeen(
 const MARKER = '.deterministic-ml';
 
 async function copied(model: ProvidedModel, context: MountContext): Promise<Docker.MountSettings> {
-  const { docker, job, onProgress } = context;
+  const { docker, job, signal, onProgress } = context;
   // All that makes the model what it is: a volume of this name holds this or is not whole.
   const content = JSON.stringify([job.repository, model.files.map(({ path, sha256 }) => [path, sha256])]);
   const digest = createHash('sha256').update(content).digest('hex');
   const name = `deterministic-ml-copy-${digest.slice(0, 32)}`;
   const labels = { [LABEL.model]: digest, [LABEL.repository]: job.repository };
-  await docker.createVolume({ Name: name, Labels: labels });
+  await ask('make a volume', docker.createVolume({ Name: name, Labels: labels }), { signal });
   const volume: Docker.MountSettings = {
     Type: 'volume',
     Source: name,
@@ -113,8 +116,8 @@ class Still implements AsyncDisposable {
   }
 
   static async create(mount: Docker.MountSettings, context: MountContext): Promise<Still> {
-    const { docker, image, job, deadline } = context;
-    const container = await docker.createContainer({
+    const { docker, image, job, deadline, signal } = context;
+    const created = docker.createContainer({
       Image: image,
       Entrypoint: ['/never-started'],
       Cmd: [],
@@ -125,13 +128,16 @@ class Still implements AsyncDisposable {
       },
       HostConfig: { NetworkMode: 'none', Mounts: [mount] },
     });
+    const container = await ask('create a container', created, { signal, seconds: START_SECONDS });
     return new Still(container, context);
   }
 
   /** Of a file; undefined where there is none. */
   async stat(path: string): Promise<{ readonly size: number; readonly mtimeMs: number } | undefined> {
     try {
-      const { headers } = Headed.parse(await this.#container.infoArchive({ path }));
+      const { signal } = this.#context;
+      const answer = await ask('look at a file', this.#container.infoArchive({ path }), { signal });
+      const { headers } = Headed.parse(answer);
       const told = Buffer.from(headers['x-docker-container-path-stat'], 'base64').toString('utf8');
       const { size, mtime } = PathStat.parse(JSON.parse(told));
       return { size, mtimeMs: Date.parse(mtime) };
@@ -152,7 +158,9 @@ class Still implements AsyncDisposable {
           next();
         }, next);
       });
-      await pipeline(await this.#container.getArchive({ path }), archive);
+      const { signal } = this.#context;
+      const file = await ask('read a file', this.#container.getArchive({ path }), { signal });
+      await pipeline(file, archive, { signal });
       content.resolve(undefined);
       return await content.promise;
     } catch (error) {
@@ -168,14 +176,19 @@ class Still implements AsyncDisposable {
     marker: string,
     onBytes: (count: number) => void,
   ): Promise<void> {
-    const { signal } = this.#context;
+    const { inactivitySeconds } = this.#context;
+    using standstill = new Standstill(inactivitySeconds, this.#context.signal);
+    const { signal } = standstill;
     const archive = pack();
     const write = async () => {
       for (const parent of parentsOf(files)) archive.entry({ name: parent, type: 'directory', mode: 0o755 });
       for (const { path, bytes } of files) {
         const entry = archive.entry({ name: path, size: bytes, mode: 0o644 });
         const source = createReadStream(join(folder, path), { highWaterMark: 1024 * 1024, signal });
-        source.on('data', (chunk) => onBytes(chunk.length));
+        source.on('data', (chunk) => {
+          standstill.progress();
+          onBytes(chunk.length);
+        });
         await pipeline(source, entry);
       }
       archive.entry({ name: MARKER, mode: 0o644 }, marker);
@@ -192,14 +205,16 @@ class Still implements AsyncDisposable {
       ]);
     } catch (error) {
       archive.destroy();
-      signal.throwIfAborted();
+      this.#context.signal.throwIfAborted();
+      if (standstill.isStuck)
+        throw lost(`the copy of the model made no progress for ${inactivitySeconds} s`, error);
       throw copyFailed(error);
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     try {
-      await removeContainer(this.#context.docker, this.#container.id);
+      await removeContainer(this.#context.docker, this.#container.id, this.#context.signal);
     } catch (error) {
       // An error of a disposal would hide the one that the user has to see.
       const { message } = dockerError(error);

@@ -1,5 +1,6 @@
 import type Docker from 'dockerode';
 import type { JobIdentity } from '../../engine/runtime.ts';
+import { ask } from './calls.ts';
 import { dockerError } from './daemon.ts';
 import { jobLabels, LABEL, type Role } from './labels.ts';
 
@@ -21,12 +22,19 @@ export async function sweep(
   {
     log,
     now,
-  }: { readonly log: (line: string) => void /** Seconds since the epoch. */; readonly now: number },
+    signal,
+  }: {
+    readonly log: (line: string) => void;
+    /** Seconds since the epoch. */
+    readonly now: number;
+    readonly signal?: AbortSignal;
+  },
 ): Promise<number> {
-  const ours = await docker.listContainers({ all: true, filters: { label: [LABEL.role] } });
+  const listed = docker.listContainers({ all: true, filters: { label: [LABEL.role] } });
+  const ours = await ask('list its containers', listed, { signal });
   const stale = ours.filter((container) => isStale(container, now));
   for (const { Id, Labels } of stale) {
-    await removeContainer(docker, Id);
+    await removeContainer(docker, Id, signal);
     log(
       `Removed the container ${Id.slice(0, 12)} that run ${Labels[LABEL.run]} of ${Labels[LABEL.repository]} left behind.`,
     );
@@ -59,15 +67,16 @@ export function isStale({ State, Created, Labels }: Listed, now: number): boolea
  */
 export async function removeRun(docker: Docker, job: JobIdentity): Promise<number> {
   const label = [LABEL.role, ...Object.entries(jobLabels(job)).map(([name, value]) => `${name}=${value}`)];
-  const ours = await docker.listContainers({ all: true, filters: { label } });
+  const ours = await ask('list its containers', docker.listContainers({ all: true, filters: { label } }));
   await Promise.all(ours.map(({ Id }) => removeContainer(docker, Id)));
   return ours.length;
 }
 
 /** Kills and removes a container with its anonymous volumes; one that is gone or going is fine. */
-export async function removeContainer(docker: Docker, id: string): Promise<void> {
+export async function removeContainer(docker: Docker, id: string, signal?: AbortSignal): Promise<void> {
   try {
-    await docker.getContainer(id).remove({ force: true, v: true });
+    const removal = docker.getContainer(id).remove({ force: true, v: true });
+    await ask('remove a container', removal, { signal });
   } catch (error) {
     const { statusCode } = dockerError(error);
     // 304 stopped already, 404 removed already, 409 somebody else is removing it.
