@@ -210,7 +210,7 @@ const PUBLISHED = /^\.\.\/schema\//;
 /** Of a room with adapters, what a room that is none may import: the port and its values. */
 const PORTS: Readonly<Record<string, readonly string[]>> = {
   baseline: ['baseline/port.ts'],
-  engine: ['engine/protocol.ts', 'engine/runtime.ts', 'engine/session.ts'],
+  engine: ['engine/lines.ts', 'engine/protocol.ts', 'engine/runtime.ts', 'engine/session.ts'],
   github: ['github/port.ts'],
 };
 
