@@ -8,14 +8,15 @@ import { logLine } from './inert.ts';
  */
 const log = (line: string) => core.info(logLine(line));
 try {
-  const [{ connect }, { removeRun, sweep }] = await Promise.all([
+  const [{ connect }, { removeRun, sweep }, { thisMoment }] = await Promise.all([
     import('./runtime/docker/daemon.ts'),
     import('./runtime/docker/sweep.ts'),
+    import('./runtime/clock.ts'),
   ]);
   const docker = await connect(process.env);
   const removed = await removeRun(docker, jobIdentity(process.env));
   if (removed > 0) log(`Removed ${removed} container(s) of this run.`);
-  await sweep(docker, { log, now: Date.now() / 1000 });
+  await sweep(docker, { log, now: thisMoment() });
 } catch (error) {
   // The process runtime needs no Docker, and has nothing to clean up.
   core.debug(`Nothing was cleaned up: ${String(error)}`);

@@ -20,6 +20,7 @@ import type { Records, Reports, Tools } from '../job/tools.ts';
 import { openModels } from '../model/store.ts';
 import { ProgressLine } from '../run/progress.ts';
 import { chooseRuntime, type RuntimeChoice } from '../runtime/choose.ts';
+import { thisMoment } from '../runtime/clock.ts';
 import type { IsolationChoice } from '../runtime/options.ts';
 import type { Suite } from '../suite/schema.ts';
 import { stores } from './stores.ts';
@@ -137,7 +138,7 @@ async function openRuntime(
     workspace: given.workspace,
     job: given.job,
     user: { uid: process.getuid?.() ?? 1000, gid: process.getgid?.() ?? 1000 },
-    now: () => Date.now() / 1000,
+    now: thisMoment,
     environment,
     models: openModels({
       ...told,

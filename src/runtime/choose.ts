@@ -5,6 +5,7 @@ import type { JobIdentity, Runtime } from '../engine/runtime.ts';
 import { UserError } from '../errors.ts';
 import type { Declared } from '../fingerprint/schema.ts';
 import type { Suite } from '../suite/schema.ts';
+import type { Moment } from './clock.ts';
 import { connect } from './docker/daemon.ts';
 import { DockerRuntime } from './docker/docker.ts';
 import { parseImage } from './docker/images.ts';
@@ -30,8 +31,7 @@ export interface RuntimeOptions extends Omit<CommonOptions, 'gpus'> {
   readonly job: JobIdentity;
   /** Whom this runner runs as. */
   readonly user: { readonly uid: number; readonly gid: number };
-  /** Seconds since the epoch. */
-  readonly now: () => number;
+  readonly now: () => Moment;
 }
 
 /** Where an engine runs as the runner itself must not, being root. */

@@ -5,8 +5,9 @@ import { describe, type TestContext, test } from 'node:test';
 import type Docker from 'dockerode';
 import { ensureTinyImage } from '../../scripts/setup/image.ts';
 import { chooseRuntime, type RuntimeOptions } from '../../src/runtime/choose.ts';
+import { later } from '../../src/runtime/clock.ts';
 import { connect } from '../../src/runtime/docker/daemon.ts';
-import { jobLabels, LABEL } from '../../src/runtime/docker/labels.ts';
+import { jobLabels, LABEL, spanLabels } from '../../src/runtime/docker/labels.ts';
 import { removeRun, sweep } from '../../src/runtime/docker/sweep.ts';
 import { dockerOrSkip } from '../support/docker.ts';
 import { runtimeOptions, until } from '../support/runtimes.ts';
@@ -38,7 +39,7 @@ async function leave(
   const labels = how.labels ?? {
     ...jobLabels(options.job),
     [LABEL.role]: 'engine',
-    [LABEL.deadline]: String(options.now() + hour),
+    ...spanLabels({ made: options.now(), deadline: later(options.now(), hour) }),
   };
   const container = await docker.createContainer({
     Image: image,
@@ -87,11 +88,23 @@ describe('sweeping after killed runs', () => {
     const labels = {
       ...jobLabels(given.options.job),
       [LABEL.role]: 'engine',
-      [LABEL.deadline]: String(given.options.now() - 1),
+      ...spanLabels({ made: given.options.now(), deadline: later(given.options.now(), -2) }),
     };
     await using late = await leave(given, { run: true, labels });
     await sweep(given.docker, { log: () => {}, now: given.options.now() });
     assert.equal(await isThere(given.docker, late.id), false);
+  });
+
+  test('takes nothing that is wanted where the time of day is hours off', async (t) => {
+    const given = await bench(t);
+    if (given === undefined) return;
+    await using alive = await leave(given, { run: true });
+    await using starting = await leave(given, { run: false });
+    t.mock.timers.enable({ apis: ['Date'], now: Date.now() + 5 * 3_600_000 });
+    await sweep(given.docker, { log: () => {}, now: given.options.now() });
+    t.mock.timers.reset();
+    assert.equal(await isThere(given.docker, alive.id), true);
+    assert.equal(await isThere(given.docker, starting.id), true);
   });
 
   test('leaves what another runner is just about to start', async (t) => {

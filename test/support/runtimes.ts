@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Models } from '../../src/engine/runtime.ts';
 import { type ModelsOptions, openModels } from '../../src/model/store.ts';
 import type { RuntimeOptions } from '../../src/runtime/choose.ts';
+import { thisMoment } from '../../src/runtime/clock.ts';
 
 /** A folder that is gone when the test is over. */
 export async function temporaryFolder(): Promise<{ readonly path: string } & AsyncDisposable> {
@@ -39,7 +40,7 @@ export function runtimeOptions(overrides: Partial<RuntimeOptions> = {}): Runtime
     workspace: process.cwd(),
     job: { repository: 'test/test', run: randomUUID(), attempt: '1', runner: 'test' },
     user: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
-    now: () => Date.now() / 1000,
+    now: thisMoment,
     environment: { PATH: process.env['PATH'], HOME: process.env['HOME'] },
     models: models(),
     inactivitySeconds: 60,

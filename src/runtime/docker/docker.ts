@@ -3,12 +3,14 @@ import type Docker from 'dockerode';
 import type { JobIdentity, ModelSource, Peer, ProvidedModel, Runtime } from '../../engine/runtime.ts';
 import { UserError } from '../../errors.ts';
 import type { Declared } from '../../fingerprint/schema.ts';
+import { later, type Moment } from '../clock.ts';
 import { ENGINE_ENVIRONMENT } from '../environment.ts';
 import { modelMount } from '../model-folder.ts';
 import type { CommonOptions } from '../options.ts';
 import { Container } from './container.ts';
 import { dockerError } from './daemon.ts';
 import { ensureImage, parseImage } from './images.ts';
+import type { Span } from './labels.ts';
 import { mountFetched } from './model-mount.ts';
 import { type ContainerRequest, containerProfile, MODEL_FOLDER } from './profile.ts';
 
@@ -24,8 +26,7 @@ export interface DockerOptions extends CommonOptions {
   /** Whom the engine runs as. */
   readonly user: { readonly uid: number; readonly gid: number };
   readonly job: JobIdentity;
-  /** Seconds since the epoch. */
-  readonly now: () => number;
+  readonly now: () => Moment;
   readonly description: string;
 }
 
@@ -93,27 +94,32 @@ export class DockerRuntime implements Runtime {
   }
 
   async #mount(model: ProvidedModel): Promise<Docker.MountSettings> {
-    const { now, deadlineSeconds } = this.#options;
     try {
       return await mountFetched(model, {
         ...this.#options,
         image: this.#name,
-        deadline: now() + deadlineSeconds,
+        span: this.#span(),
       });
     } catch (error) {
       throw error instanceof UserError ? error : cannotStart(error, { gpus: 'none' });
     }
   }
 
+  /** Of a container that is made now. */
+  #span(): Span {
+    const made = this.#options.now();
+    return { made, deadline: later(made, this.#options.deadlineSeconds) };
+  }
+
   async #start(
-    request: Omit<ContainerRequest, 'image' | 'job' | 'deadline' | 'memory' | 'cpus' | 'shm'>,
+    request: Omit<ContainerRequest, 'image' | 'job' | 'span' | 'memory' | 'cpus' | 'shm'>,
   ): Promise<Peer> {
-    const { docker, job, now, deadlineSeconds, memory, cpus, shm, log, signal } = this.#options;
+    const { docker, job, memory, cpus, shm, log, signal } = this.#options;
     const profile = containerProfile({
       ...request,
       image: this.#name,
       job,
-      deadline: now() + deadlineSeconds,
+      span: this.#span(),
       memory,
       cpus,
       shm,

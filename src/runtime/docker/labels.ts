@@ -1,4 +1,5 @@
 import type { JobIdentity } from '../../engine/runtime.ts';
+import { type Moment, momentText } from '../clock.ts';
 
 /** What a container of ours does. */
 export type Role = 'engine' | 'copy';
@@ -10,7 +11,8 @@ export const LABEL = {
   run: 'deterministic-ml.run',
   attempt: 'deterministic-ml.attempt',
   runner: 'deterministic-ml.runner',
-  /** Seconds since the epoch after which nobody wants the container any more. */
+  /** When it was made, and after which moment nobody wants it any more: `clock.ts` writes and reads both. */
+  made: 'deterministic-ml.made',
   deadline: 'deterministic-ml.deadline',
   /** On a volume: digest of the model that it holds. */
   model: 'deterministic-ml.model',
@@ -23,4 +25,14 @@ export function jobLabels(job: JobIdentity): Record<string, string> {
     [LABEL.attempt]: job.attempt,
     [LABEL.runner]: job.runner,
   };
+}
+
+/** How long a container of ours may be there, by the clock of the machine that made it. */
+export interface Span {
+  readonly made: Moment;
+  readonly deadline: Moment;
+}
+
+export function spanLabels({ made, deadline }: Span): Record<string, string> {
+  return { [LABEL.made]: momentText(made), [LABEL.deadline]: momentText(deadline) };
 }

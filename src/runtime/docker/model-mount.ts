@@ -12,7 +12,7 @@ import type { JobIdentity, ModelFile, OnProgress, ProvidedModel } from '../../en
 import { UserError } from '../../errors.ts';
 import { ask, lost, START_SECONDS, Standstill } from './calls.ts';
 import { dockerError } from './daemon.ts';
-import { jobLabels, LABEL } from './labels.ts';
+import { jobLabels, LABEL, type Span, spanLabels } from './labels.ts';
 import { MODEL_FOLDER } from './profile.ts';
 import { removeContainer } from './sweep.ts';
 
@@ -21,8 +21,7 @@ export interface MountContext {
   /** An image that the daemon has: nothing of it is ever run here. */
   readonly image: string;
   readonly job: JobIdentity;
-  /** Seconds since the epoch. */
-  readonly deadline: number;
+  readonly span: Span;
   /** Seconds without progress until a copy counts as stuck. */
   readonly inactivitySeconds: number;
   readonly signal: AbortSignal;
@@ -116,7 +115,7 @@ class Still implements AsyncDisposable {
   }
 
   static async create(mount: Docker.MountSettings, context: MountContext): Promise<Still> {
-    const { docker, image, job, deadline, signal } = context;
+    const { docker, image, job, span, signal } = context;
     const created = docker.createContainer({
       Image: image,
       Entrypoint: ['/never-started'],
@@ -124,7 +123,7 @@ class Still implements AsyncDisposable {
       Labels: {
         ...jobLabels(job),
         [LABEL.role]: 'copy',
-        [LABEL.deadline]: String(Math.ceil(deadline)),
+        ...spanLabels(span),
       },
       HostConfig: { NetworkMode: 'none', Mounts: [mount] },
     });

@@ -1,7 +1,7 @@
 import type Docker from 'dockerode';
 import type { JobIdentity } from '../../engine/runtime.ts';
 import { cachesBelow } from '../environment.ts';
-import { jobLabels, LABEL, type Role } from './labels.ts';
+import { jobLabels, LABEL, type Role, type Span, spanLabels } from './labels.ts';
 
 /** Where the model is in a container. */
 export const MODEL_FOLDER = '/model';
@@ -13,8 +13,7 @@ export interface ContainerRequest {
   readonly image: string;
   readonly boot: string;
   readonly job: JobIdentity;
-  /** Seconds since the epoch. */
-  readonly deadline: number;
+  readonly span: Span;
   readonly user: { readonly uid: number; readonly gid: number };
   readonly gpus: 'none' | number;
   readonly devices: readonly string[];
@@ -54,7 +53,7 @@ export function containerProfile(request: ContainerRequest): Docker.ContainerCre
     Labels: {
       ...jobLabels(request.job),
       [LABEL.role]: ENGINE,
-      [LABEL.deadline]: String(Math.ceil(request.deadline)),
+      ...spanLabels(request.span),
     },
     Healthcheck: { Test: ['NONE'] },
     HostConfig: {

@@ -1,11 +1,14 @@
 import type Docker from 'dockerode';
 import type { JobIdentity } from '../../engine/runtime.ts';
+import { type Moment, secondsSince } from '../clock.ts';
 import { ask } from './calls.ts';
 import { dockerError } from './daemon.ts';
 import { jobLabels, LABEL, type Role } from './labels.ts';
 
 /** A container of this age that was never started may still be on its way: another runner is between the two calls. */
 const STARTING_SECONDS = 120;
+/** The same for one of another machine, or from before this one was restarted: more than any clock is off. */
+const FORGOTTEN_SECONDS = 7 * 24 * 3600;
 
 const COPY: Role = 'copy';
 
@@ -25,8 +28,7 @@ export async function sweep(
     signal,
   }: {
     readonly log: (line: string) => void;
-    /** Seconds since the epoch. */
-    readonly now: number;
+    readonly now: Moment;
     readonly signal?: AbortSignal;
   },
 ): Promise<number> {
@@ -42,17 +44,23 @@ export async function sweep(
   return stale.length;
 }
 
-/** Whether nobody can want a container of ours any more, at `now` in seconds since the epoch. */
-export function isStale({ State, Created, Labels }: Listed, now: number): boolean {
-  const deadline = Number(Labels[LABEL.deadline]);
-  if (Number.isFinite(deadline) && now > deadline) return true;
+/**
+ * Whether nobody can want a container of ours any more. One that runs has the clock of the machine that made it to go by,
+ * and no other: the time of day of this one may be hours off.
+ */
+export function isStale({ State, Created, Labels }: Listed, now: Moment): boolean {
+  const late = secondsSince(Labels[LABEL.deadline], now);
+  if (late !== undefined && late > 0) return true;
   switch (State) {
     case 'exited':
     case 'dead':
       return true;
-    case 'created':
+    case 'created': {
+      const age = secondsSince(Labels[LABEL.made], now);
+      if (age === undefined) return Date.now() / 1000 - Created > FORGOTTEN_SECONDS;
       // One that copies is never started; it has its deadline.
-      return Labels[LABEL.role] !== COPY && now - Created > STARTING_SECONDS;
+      return Labels[LABEL.role] !== COPY && age > STARTING_SECONDS;
+    }
     default:
       // running, paused, restarting; and `removing`, which somebody else is busy with.
       return false;

@@ -7,7 +7,7 @@ const request: ContainerRequest = {
   image: 'engine',
   boot: 'pass',
   job: { repository: 'o/r', run: '1', attempt: '2', runner: 'r' },
-  deadline: 1000.5,
+  span: { made: { boot: 'b', seconds: 10 }, deadline: { boot: 'b', seconds: 1000.5 } },
   user: { uid: 1001, gid: 1002 },
   gpus: 'none',
   devices: [],
@@ -59,7 +59,8 @@ describe('the container', () => {
       'deterministic-ml.run': '1',
       'deterministic-ml.attempt': '2',
       'deterministic-ml.runner': 'r',
-      'deterministic-ml.deadline': '1001',
+      'deterministic-ml.made': '10@b',
+      'deterministic-ml.deadline': '1001@b',
     });
   });
 });

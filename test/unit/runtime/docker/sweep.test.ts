@@ -1,19 +1,22 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type Docker from 'dockerode';
+import { later, type Moment } from '../../../../src/runtime/clock.ts';
+import { LABEL, type Role, spanLabels } from '../../../../src/runtime/docker/labels.ts';
 import { isStale, sweep } from '../../../../src/runtime/docker/sweep.ts';
 
-const NOW = 1_000_000;
-const container = (State: string, age = 10, deadline = NOW + 100) => ({
-  State,
-  Created: NOW - age,
-  Labels: { 'deterministic-ml.role': 'engine', 'deterministic-ml.deadline': String(deadline) },
-});
+const NOW: Moment = { boot: 'this-start', seconds: 1_000_000 };
+const ELSEWHERE: Moment = { boot: 'another', seconds: 5 };
 
-const copying = (age: number, deadline?: number) => {
-  const created = container('created', age, deadline);
-  return { ...created, Labels: { ...created.Labels, 'deterministic-ml.role': 'copy' } };
-};
+const container = (State: string, age = 10, left = 100, now = NOW, role: Role = 'engine') => ({
+  State,
+  // What the daemon's time of day says is nobody's business here.
+  Created: Date.now() / 1000 + 7200,
+  Labels: {
+    [LABEL.role]: role,
+    ...spanLabels({ made: later(now, -age), deadline: later(now, left) }),
+  },
+});
 
 describe('what a sweep takes', () => {
   for (const [what, listed, expected] of [
@@ -22,12 +25,20 @@ describe('what a sweep takes', () => {
     ['at work', container('running', 50_000), false],
     ['paused by somebody', container('paused', 50_000), false],
     ['being removed by somebody', container('removing'), false],
-    ['at work past its deadline', container('running', 10, NOW - 1), true],
+    ['at work past its deadline', container('running', 10, -1), true],
+    ['at work by the clock of another machine', container('running', 1, 2, ELSEWHERE), false],
     ['created just now', container('created', 10), false],
     ['created and never started', container('created', 121), true],
-    ['created to copy by, and never started', copying(50_000), false],
-    ['created to copy by, past its deadline', copying(50_000, NOW - 1), true],
+    ['created elsewhere', container('created', 1, 2, ELSEWHERE), false],
+    ['created elsewhere long ago', { ...container('created', 1, 2, ELSEWHERE), Created: 1 }, true],
+    ['created to copy by, and never started', container('created', 50_000, 100, NOW, 'copy'), false],
+    ['created to copy by, past its deadline', container('created', 50_000, -1, NOW, 'copy'), true],
     ['of a later version, without a deadline, at work', { ...container('running'), Labels: {} }, false],
+    [
+      'of an older version, with a time of day that has passed, at work',
+      { ...container('running'), Labels: { [LABEL.deadline]: '1' } },
+      false,
+    ],
   ] as const)
     test(`${what}: ${expected ? 'taken' : 'left'}`, () => {
       assert.equal(isStale(listed, NOW), expected);

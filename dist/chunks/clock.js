@@ -1,0 +1,1 @@
+export{t as later,n as momentText,r as secondsSince,i as thisMoment}from"./clock2.js";
