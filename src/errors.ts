@@ -12,6 +12,7 @@ export const ERROR_CODES = [
   'model-unreadable',
   'model-changed',
   'model-fetch-failed',
+  'platform-unsupported',
   'runtime-unavailable',
   'isolation-unavailable',
   'docker-unavailable',

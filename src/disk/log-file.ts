@@ -1,8 +1,9 @@
-import { createWriteStream, type WriteStream } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import type { WriteStream } from 'node:fs';
+import { mkdir, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { UserError } from '../errors.ts';
-import { systemCode } from './errors.ts';
+import { refuseLinks } from './confined.ts';
+import { diskError, systemCode } from './errors.ts';
 
 /** A chatty engine must not fill the disk. */
 const MAX_BYTES = 64 * 1024 * 1024;
@@ -20,17 +21,25 @@ export class LogFile implements AsyncDisposable {
     stream.on('error', () => {});
   }
 
-  static async create(path: string): Promise<LogFile> {
-    await mkdir(dirname(path), { recursive: true }).catch((cause: Error) => {
-      if (!['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST'].includes(systemCode(cause) ?? '')) throw cause;
+  /** @param workspace the checkout: a change can bring links, and none of them is followed */
+  static async create(path: string, workspace: string): Promise<LogFile> {
+    try {
+      await refuseLinks(path, workspace);
+      await mkdir(dirname(path), { recursive: true });
+      // An older one, or a link that waits there, is replaced and never written through.
+      await rm(path, { force: true });
+      const file = await open(path, 'wx');
+      return new LogFile(path, file.createWriteStream());
+    } catch (cause) {
+      if (!['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ERR_FS_EISDIR'].includes(systemCode(cause) ?? ''))
+        throw diskError(cause, path);
       throw new UserError(
         'input-invalid',
-        `The folder ${dirname(path)} for this run's record cannot be made (${systemCode(cause)}).`,
+        `The folder ${dirname(path)} for this run's record cannot be made or written to (${systemCode(cause)}).`,
         'Give the `record-path` input a path that this runner may write to.',
         { cause },
       );
-    });
-    return new LogFile(path, createWriteStream(path));
+    }
   }
 
   add(line: string): void {

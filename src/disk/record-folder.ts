@@ -151,7 +151,9 @@ export async function writeBaselineMeta(folder: string, meta: BaselineMeta): Pro
   // Beside the folder: in it, what a killed run leaves would be no part of a record.
   const partial = `${folder}.baseline.json.partial`;
   try {
-    await writeFile(partial, json(meta), { flush: true });
+    // A link that waits there would be written through.
+    await rm(partial, { force: true });
+    await writeFile(partial, json(meta), { flush: true, flag: 'wx' });
     await rename(partial, path);
   } catch (error) {
     throw diskError(error, path);

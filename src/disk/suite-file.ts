@@ -1,10 +1,11 @@
 import { readFile, realpath, stat } from 'node:fs/promises';
-import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { dirname, join, relative, resolve, sep } from 'node:path';
 import { type Place, UserError } from '../errors.ts';
 import { readAsked } from '../suite/asked.ts';
 import type { LoadedSuite, ModelFolder } from '../suite/loaded.ts';
-import { MAX_SUITE_BYTES, parseSuite } from '../suite/parse.ts';
+import { MAX_SUITE_BYTES, parseSuite, type SuitePlaces } from '../suite/parse.ts';
 import type { Suite, SuiteSchema } from '../suite/schema.ts';
+import { confined, isBelow, isOfGit } from './confined.ts';
 import { systemCode } from './errors.ts';
 
 /** Largest accepted prompt file in bytes. */
@@ -16,7 +17,7 @@ const MAX_PROMPT_BYTES = 4 * 1024 * 1024;
  */
 export async function loadSuite(path: string, workspace: string, schema: SuiteSchema): Promise<LoadedSuite> {
   const absolute = resolve(workspace, path);
-  const source = await readSuite(absolute, path);
+  const source = await readSuite(absolute, path, workspace);
   const file = relative(workspace, absolute).split(sep).join('/');
   const { suite, places } = parseSuite(source, file, schema);
   const folder = dirname(absolute);
@@ -32,11 +33,30 @@ export async function loadSuite(path: string, workspace: string, schema: SuiteSc
       'A `file` is UTF-8 text inside the repository, named relative to the suite.',
       { places: told },
     );
-  return { suite, places, prompts, texts, modelFolder: await modelFolderOf(suite, folder, workspace) };
+  return {
+    suite,
+    places,
+    prompts,
+    texts,
+    modelFolder: await modelFolderOf(suite, places, folder, workspace),
+  };
 }
+
+const inGit = (path: string, { file, model }: SuitePlaces) => {
+  const message = `the model ${path} lies in \`.git\`, which is no part of the repository’s content`;
+  return new UserError(
+    'suite-invalid',
+    `${file}:${model.line}:${model.column}  ${message}.`,
+    'Name a folder of its own.',
+    {
+      places: [{ file, ...model, message }],
+    },
+  );
+};
 
 async function modelFolderOf(
   { model }: Suite,
+  places: SuitePlaces,
   folder: string,
   workspace: string,
 ): Promise<ModelFolder | undefined> {
@@ -47,15 +67,11 @@ async function modelFolderOf(
   const [root = workspace, real = path] = await Promise.all(
     [workspace, path].map((one) => realpath(one).catch(() => one)),
   );
+  if (isOfGit(root, real)) throw inGit(model.path, places);
   return { path, lies: isBelow(root, real) ? 'inside' : 'behind-a-link' };
 }
 
-function isBelow(folder: string, path: string): boolean {
-  const way = relative(folder, path);
-  return !way.startsWith('..') && !isAbsolute(way);
-}
-
-async function readSuite(absolute: string, path: string): Promise<string> {
+async function readSuite(absolute: string, path: string, workspace: string): Promise<string> {
   const missing = (why: string, cause?: unknown) =>
     new UserError(
       'suite-missing',
@@ -64,28 +80,30 @@ async function readSuite(absolute: string, path: string): Promise<string> {
       { cause },
     );
   try {
-    const found = await stat(absolute);
+    // Before it is read: what a parser says of a file tells what is in it.
+    const real = await confined(absolute, workspace);
+    const found = await stat(real);
     if (!found.isFile()) throw missing('is not a file');
     if (found.size > MAX_SUITE_BYTES) throw missing(`is larger than ${MAX_SUITE_BYTES} bytes`);
-    const text = utf8(await readFile(absolute));
+    const text = utf8(await readFile(real));
     if (text === undefined)
       throw new UserError('suite-invalid', `The suite ${path} is not valid UTF-8.`, 'Save it as UTF-8.');
     return text;
   } catch (cause) {
     if (cause instanceof UserError) throw cause;
-    throw missing(
-      systemCode(cause) === 'ENOENT' ? 'does not exist' : `cannot be read (${systemCode(cause)})`,
-      cause,
-    );
+    const code = systemCode(cause);
+    if (code === undefined) throw missing(cause instanceof Error ? cause.message : String(cause), cause);
+    throw missing(code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`, cause);
   }
 }
 
 async function readPrompt(file: string, folder: string, workspace: string): Promise<string> {
   let bytes: Buffer;
   try {
-    // A link may lead anywhere: what counts is where the file really is.
-    const [real, root] = await Promise.all([realpath(join(folder, file)), realpath(workspace)]);
-    if (!isBelow(root, real)) throw new Error(`\`${file}\` lies outside the repository`);
+    const real = await confined(join(folder, file), workspace).catch((error: unknown) => {
+      if (systemCode(error) !== undefined || !(error instanceof Error)) throw error;
+      throw new Error(`\`${file}\` ${error.message}`, { cause: error });
+    });
     const found = await stat(real);
     // Reading a pipe could take forever.
     if (!found.isFile()) throw new Error(`\`${file}\` is not a file`);

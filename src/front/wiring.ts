@@ -23,6 +23,7 @@ import { chooseRuntime, type RuntimeChoice } from '../runtime/choose.ts';
 import { thisMoment } from '../runtime/clock.ts';
 import type { IsolationChoice } from '../runtime/options.ts';
 import type { Suite } from '../suite/schema.ts';
+import { refusePlatform } from './platform.ts';
 import { stores } from './stores.ts';
 import { SUITE_SCHEMA } from './suites.ts';
 
@@ -73,7 +74,7 @@ export function wire(
       store: (baseline) => openStore(baseline, given, situation, githubApi(api), told),
       runtime: (runtime) => openRuntime(runtime, given, told),
       harness: () => readHarness(harnessPath),
-      log: (path) => LogFile.create(path),
+      log: (path) => LogFile.create(path, workspace),
       github: () => githubApi(api),
       posts: () => githubPosts(api),
     },
@@ -118,6 +119,7 @@ async function openRuntime(
   given: Connections,
   { console, signal }: Pick<Tools, 'console' | 'signal'>,
 ): Promise<Runtime> {
+  refusePlatform(process.platform);
   const { environment, timeoutSeconds: deadlineSeconds } = given;
   const line = new ProgressLine(Date.now);
   const told = {

@@ -21,7 +21,6 @@ export interface Permission {
 const JUDGES: ReadonlyMap<string, Permission['judge']> = new Map([
   ['pull_request', 'base'],
   ['pull_request_review', 'base'],
-  ['pull_request_review_comment', 'base'],
   ['merge_group', 'base'],
   ['push', 'checkout'],
   ['schedule', 'checkout'],
@@ -64,6 +63,7 @@ const REFUSED: ReadonlyMap<string, string> = new Map([
     'issue_comment',
     'whoever may comment starts it, with the rights of the default branch, and the change may be another one than that which was commented on',
   ],
+  ['pull_request_review_comment', 'whoever may comment starts it, as often as they like'],
 ]);
 
 /**

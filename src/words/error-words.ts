@@ -56,6 +56,11 @@ export const ERROR_WORDS: Readonly<Record<ToldCode, ErrorWords>> = {
     meaning: 'The pinned model is not here whole, and no other was used in its place.',
     next: 'Check id, revision and network; for a gated model set `hub-token`.',
   },
+  'platform-unsupported': {
+    what: 'An engine was to be started on Windows, macOS or another system than Linux.',
+    meaning: 'Nothing was started: the isolation of an engine, and what a fingerprint tells, are Linux’s.',
+    next: 'Use a runner with Linux. Reports and records can be read anywhere.',
+  },
   'runtime-unavailable': {
     what: 'The Python of the process runtime could not be started, or Docker refused the container.',
     meaning: 'The engine has no place to run in; this says nothing of the model.',

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { after, before, describe } from 'node:test';
+import { readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
 import { MAX_SUITE_BYTES } from '../../src/suite/parse.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
 import { assertFault, type Fault } from '../e2e/support/faults.ts';
@@ -115,4 +117,81 @@ describe('a suite of a pull request', () => {
       assert.match(notice.data, /`trust_remote_code` runs Python .* pytorch_model\.bin/);
     },
   );
+
+  tried(
+    'a suite that is a link to a file of the runner, whose lines the errors would quote',
+    'the suite and its prompts’ files lie in the checkout by their real path; of others nothing is read',
+    async () => {
+      await using runner = await checkout();
+      const secret = join(runner.home, 'credentials');
+      await writeFile(secret, 'apiVersion: deterministic-ml/v1\nname: SECRET VALUE\nSECRET: "\\SECRET"\n');
+      await runner.write('../../../home/outside.yml', suite());
+      await rm(join(runner.workspace, 'determinism.yml'));
+      await symlink(secret, join(runner.workspace, 'determinism.yml'));
+      for (const path of ['determinism.yml', '../../../home/outside.yml', secret]) {
+        const outcome = await runStep(action, runner, { with: { runtime: 'process', suite: path } });
+        await assertFault(outcome, runner, {
+          code: 'suite-missing',
+          says: /lies outside the repository/,
+          advises: /relative to the repository/,
+        });
+        assert.doesNotMatch(outcome.log + outcome.summary, /SECRET/);
+      }
+    },
+  );
+
+  tried(
+    'a prompt, or a suite, from `.git`, where a checkout may have left the job’s token',
+    '`.git` is no part of the repository’s content: nothing is read there',
+    async () => {
+      await using runner = await checkout();
+      await runner.write('.git/config', '[http]\n extraheader = AUTHORIZATION: basic c2VjcmV0\n');
+      await runner.write('determinism.yml', suite({ prompts: [{ id: 'a', file: '.git/config' }] }));
+      const outcome = await runStep(action, runner, { with: { runtime: 'process' } });
+      await assertFault(outcome, runner, {
+        code: 'prompt-file-invalid',
+        says: /`\.git\/config` lies in `\.git`/,
+        advises: /inside the repository/,
+      });
+      assert.doesNotMatch(outcome.log + outcome.summary, /c2VjcmV0|AUTHORIZATION/);
+    },
+  );
+
+  tried(
+    'a link in the checkout where the record’s log will be, to a file of the runner’s user',
+    'what lies there is replaced and never written through; a folder on the way that is a link is refused',
+    async () => {
+      await using runner = await checkout({ args: { on_load: 'print("ENGINE SAYS: a key of mine")' } });
+      const victim = join(runner.home, 'authorized_keys');
+      await writeFile(victim, 'ssh-ed25519 the owner\n');
+      await symlink(victim, join(runner.workspace, 'record.log'));
+      await symlink(runner.home, join(runner.workspace, 'out'));
+      const named = (path: string) => ({ with: { runtime: 'process', 'record-path': path } });
+      const written = await runStep(action, runner, named('record'));
+      assert.equal(written.outputs['conclusion'], 'no-baseline', written.log);
+      assert.match(await readFile(join(runner.workspace, 'record.log'), 'utf8'), /a key of mine/);
+      await assertFault(await runStep(action, runner, named('out/authorized')), runner, {
+        code: 'input-invalid',
+        says: /out is a link of the checkout/,
+        advises: /record-path/,
+      });
+      assert.equal(await readFile(victim, 'utf8'), 'ssh-ed25519 the owner\n');
+      assert.deepEqual((await readdir(runner.home)).sort(), ['authorized_keys']);
+    },
+  );
+
+  test('on Windows or macOS no engine is started, and the error says where one could be', async () => {
+    await using runner = await checkout();
+    const pretend = join(runner.home, 'pretend.mjs');
+    await writeFile(pretend, 'Object.defineProperty(process, "platform", { value: "darwin" });');
+    const outcome = await runStep(action, runner, {
+      with: { runtime: 'process' },
+      env: { NODE_OPTIONS: `--import=${pretend}` },
+    });
+    await assertFault(outcome, runner, {
+      code: 'platform-unsupported',
+      says: /Linux only, and this machine runs macOS/,
+      advises: /runner with Linux/,
+    });
+  });
 });

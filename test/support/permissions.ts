@@ -10,10 +10,8 @@ const TABLE = `
 event                              look      power     report  cache: default branch tag   files: default  branch    tag
 pull_request                       base      base      yes     -              -      -     -               -         -
 pull_request_review                base      base      yes     -              -      -     -               -         -
-pull_request_review_comment        base      base      yes     -              -      -     -               -         -
 fork/pull_request                  base/fork -         yes     -              -      -     -               -         -
 fork/pull_request_review           base/fork -         yes     -              -      -     -               -         -
-fork/pull_request_review_comment   base/fork -         yes     -              -      -     -               -         -
 merge_group                        base      base      yes     -              -      -     -               -         -
 push                               checkout  checkout  yes     accepted       -      -     accepted        -         -
 schedule                           checkout  checkout  yes     unchanged      -      -     unchanged       -         -
@@ -24,6 +22,8 @@ cli                                checkout  checkout  yes     reasoned       re
 pull_request_target                -         -         -       -              -      -     -               -         -
 fork/pull_request_target           -         -         -       -              -      -     -               -         -
 workflow_run                       -         -         yes     -              -      -     -               -         -
+pull_request_review_comment        -         -         -       -              -      -     -               -         -
+fork/pull_request_review_comment   -         -         -       -              -      -     -               -         -
 issue_comment                      -         -         -       -              -      -     -               -         -
 issues                             -         -         -       -              -      -     -               -         -
 discussion_comment                 -         -         -       -              -      -     -               -         -

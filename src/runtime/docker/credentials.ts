@@ -77,6 +77,20 @@ function fromFile({ auths }: Config, server: string): Credentials | undefined {
 /** Old clients wrote keys as URLs. */
 const hostOf = (key: string) => key.replace(/^https?:\/\//, '').replace(/\/.*$/, '');
 
+/**
+ * What a helper needs to find its store, its cloud and the way there. It is a program of the machine's, and the job's
+ * tokens and inputs are none of its business.
+ */
+const FOR_HELPERS =
+  /^(?:PATH|HOME|USER|LOGNAME|LANG|LC_\w+|TMPDIR|XDG_\w+|DOCKER_CONFIG|DBUS_SESSION_BUS_ADDRESS|DISPLAY|GNUPGHOME|GPG_TTY|PASSWORD_STORE_\w+|AWS_\w+|GOOGLE_APPLICATION_CREDENTIALS|CLOUDSDK_\w+|AZURE_\w+|KUBERNETES_SERVICE_\w+|(?:https?|no|all)_proxy|(?:HTTPS?|NO|ALL)_PROXY)$/;
+
+const forHelper = (environment: Environment) =>
+  Object.fromEntries(
+    Object.entries(environment).filter(
+      (entry): entry is [string, string] => entry[1] !== undefined && FOR_HELPERS.test(entry[0]),
+    ),
+  );
+
 async function askHelper(
   name: string,
   server: string,
@@ -91,7 +105,7 @@ async function askHelper(
   const { execa } = await import('execa');
   const answer = await execa(program, ['get'], {
     input: server,
-    env: environment,
+    env: forHelper(environment),
     extendEnv: false,
     reject: false,
     timeout: 30_000,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
+import { execa } from 'execa';
 import { loadSuite } from '../../../src/disk/suite-file.ts';
 import { SUITE_SCHEMA } from '../../../src/front/suites.ts';
 import { temporaryFolder } from '../support/folder.ts';
@@ -111,7 +112,42 @@ describe('a suite that is not there is told with its path:', () => {
   test('a device is not read', async () => {
     await using at = await repository({});
     await symlink('/dev/zero', join(at.root, 'zero.yml'));
-    assert.match((await rejectedBy(loadSuite('zero.yml', at.root, SUITE_SCHEMA))).message, /is not a file/);
+    const { message } = await rejectedBy(loadSuite('zero.yml', at.root, SUITE_SCHEMA));
+    assert.match(message, /lies outside the repository/);
+    await execa('mkfifo', [join(at.root, 'fifo.yml')]);
+    const pipe = await rejectedBy(loadSuite('fifo.yml', at.root, SUITE_SCHEMA));
+    assert.match(pipe.message, /is not a file/);
+  });
+
+  for (const [what, path] of [
+    ['by its path', '../secret.txt'],
+    ['by an absolute path', '/etc/hostname'],
+    ['by a link', 'ml/link.yml'],
+    ['by a link to a folder', 'ml/folder/secret.txt'],
+    ['in git’s own folder', '.git/config'],
+    ['in git’s own folder, by a link', 'ml/git.yml'],
+    ['in git’s own folder of another case', 'sub/.GIT/config'],
+  ] as const)
+    test(`outside of the repository, ${what}: nothing of it is told`, async () => {
+      await using at = await repository({ '.git/config': 'secret: x', 'sub/.GIT/config': 'secret: x' });
+      await symlink('../../secret.txt', join(at.root, 'ml/link.yml'));
+      await symlink('../..', join(at.root, 'ml/folder'));
+      await symlink('../.git/config', join(at.root, 'ml/git.yml'));
+      const error = await rejectedBy(loadSuite(path, at.root, SUITE_SCHEMA));
+      assert.equal(error.code, 'suite-missing');
+      assert.match(error.message, /lies (?:outside the repository|in `\.git`)/);
+      assert.doesNotMatch(`${error.message.replace(path, '')}${error.hint}`, /secret/);
+      assert.deepEqual(error.places, []);
+    });
+
+  test('whose model lies in git’s own folder', async () => {
+    await using at = await repository(
+      { 'ml/prompts/essay.txt': 'Once', '.git/config.json': '{}' },
+      withModel('../.git'),
+    );
+    const error = await rejectedBy(at.load());
+    assert.equal(error.code, 'suite-invalid');
+    assert.match(error.message, /ml\/suite\.yml:3:1 {2}the model \.\.\/\.git lies in `\.git`/);
   });
 
   test('bytes that are no UTF-8', async () => {
@@ -127,6 +163,8 @@ describe('a prompt file is refused at its line of the suite:', () => {
     ['missing', 'nowhere.txt', '`nowhere.txt` does not exist'],
     ['outside the repository', '../../secret.txt', '`../../secret.txt` lies outside the repository'],
     ['absolute', '/etc/hostname', '`/etc/hostname` does not exist'],
+    ['of git’s own', '../.git/config', '`../.git/config` lies in `.git`'],
+    ['a link into git’s own folder', 'git.txt', '`git.txt` lies in `.git`'],
     ['a link out of the repository', 'out.txt', '`out.txt` lies outside the repository'],
     [
       'through a linked folder out of the repository',
@@ -149,16 +187,15 @@ describe('a prompt file is refused at its line of the suite:', () => {
           'ml/latin1.txt': Buffer.from('Gr\xfc\xdfe', 'latin1'),
           'ml/large.txt': Buffer.alloc(4 * 1024 * 1024 + 1, 'x'),
           'ml/empty.txt': '',
+          '.git/config': 'AUTHORIZATION: basic x',
         },
         withPromptFile(path),
       );
       await symlink('../../secret.txt', join(at.root, 'ml/out.txt'));
       await symlink('../..', join(at.root, 'ml/folder'));
+      await symlink('../.git/config', join(at.root, 'ml/git.txt'));
       await symlink('circle.txt', join(at.root, 'ml/circle.txt'));
-      if (path === 'fifo') {
-        const { execa } = await import('execa');
-        await execa('mkfifo', [join(at.root, 'ml/fifo')]);
-      }
+      if (path === 'fifo') await execa('mkfifo', [join(at.root, 'ml/fifo')]);
       const error = await rejectedBy(at.load());
       assert.equal(error.code, 'prompt-file-invalid');
       assert.deepEqual(

@@ -88,7 +88,7 @@ describe('which event may do what', () => {
 });
 
 describe('what is not known is no permission', () => {
-  for (const event of ['pull_request', 'pull_request_review', 'pull_request_review_comment', 'merge_group'])
+  for (const event of ['pull_request', 'pull_request_review', 'merge_group'])
     for (const mode of ['check', 'log', 'power'] as const)
       test(`${mode} on ${event} without a base`, () => {
         const error = thrownBy(() => permit(ASKS[mode].mode, situation(event, { base: undefined }), 'any'));

@@ -16,7 +16,10 @@ async function found(registry: string, config: string, helper?: string) {
     await chmod(program, 0o755);
   }
   const lines: string[] = [];
-  const environment = { DOCKER_CONFIG: folder.path, PATH: `${folder.path}:${process.env['PATH']}` };
+  const environment = {
+    ...{ DOCKER_CONFIG: folder.path, PATH: `${folder.path}:${process.env['PATH']}`, AWS_PROFILE: 'gpu' },
+    ...{ GITHUB_TOKEN: 'x', 'INPUT_HUB-TOKEN': 'x', HF_TOKEN: 'x', ACTIONS_RUNTIME_TOKEN: 'x', OTHER: 'x' },
+  };
   const credentials = await credentialsFor(registry, environment, (line) => lines.push(line));
   return { credentials, lines };
 }
@@ -63,6 +66,15 @@ describe('credentials that `docker login` left', () => {
     assert.match(broken.lines.join(), /docker-credential-helper/);
     const missing = await found('ghcr.io', config);
     assert.match(missing.lines.join(), /docker-credential-helper/);
+  });
+
+  test('a helper sees what finds its store, and nothing of the job', async () => {
+    const tell = `echo "{\\"Username\\":\\"me\\",\\"Secret\\":\\"$(env | cut -d= -f1 | sort | tr '\\n' ' ')\\"}"`;
+    const { credentials } = await found('ghcr.io', JSON.stringify({ credsStore: 'helper' }), tell);
+    assert.ok(credentials !== undefined && 'password' in credentials);
+    // `_`, `PWD` and the like are the shell's own.
+    const names = credentials.password.split(' ').filter((name) => !/^(?:_|PWD|OLDPWD|SHLVL|)$/.test(name));
+    assert.deepEqual(names, ['AWS_PROFILE', 'DOCKER_CONFIG', 'PATH']);
   });
 
   test('a helper’s name cannot be a path', async () => {
