@@ -31,7 +31,9 @@ export class LogFile implements AsyncDisposable {
       const file = await open(path, 'wx');
       return new LogFile(path, file.createWriteStream());
     } catch (cause) {
-      if (!['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ERR_FS_EISDIR'].includes(systemCode(cause) ?? ''))
+      if (
+        !['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ERR_FS_EISDIR'].includes(systemCode(cause) ?? '')
+      )
         throw diskError(cause, path);
       throw new UserError(
         'input-invalid',
