@@ -10,6 +10,8 @@ import { connect } from './docker/daemon.ts';
 import { DockerRuntime } from './docker/docker.ts';
 import { parseImage } from './docker/images.ts';
 import { sweep } from './docker/sweep.ts';
+import { usableDevices } from './environment.ts';
+import { lockGpus } from './gpu-lock.ts';
 import type { CommonOptions, Environment, IsolationChoice } from './options.ts';
 import { ProcessRuntime } from './process.ts';
 import { bytesOf } from './sizes.ts';
@@ -40,12 +42,37 @@ const NOBODY_SPECIAL = { uid: 1000, gid: 1000 };
 /**
  * The runtime of this run, ready to start engines. `auto` takes Docker when the suite names an image and a
  * Python of this machine when it names none; it never measures something else than the pinned image because
- * Docker is missing. Opening Docker also sweeps what killed runs left behind.
+ * Docker is missing. Opening Docker also sweeps what killed runs left behind. Its GPUs are its own until it is disposed of.
  *
  * @throws UserError `docker-unavailable`, `image-not-pinned`, `image-pull-failed`, `image-mismatch`, `disk-full`,
- *   `input-invalid`, `isolation-unavailable`
+ *   `input-invalid`, `isolation-unavailable`, `gpu-unavailable`
  */
 export async function chooseRuntime(options: RuntimeOptions): Promise<Runtime> {
+  await using owned = new AsyncDisposableStack();
+  const runtime = owned.use(await open(options));
+  const { environment, inactivitySeconds, devices } = options;
+  owned.use(
+    await lockGpus({
+      ...options,
+      gpus: options.runtime.gpus,
+      devices:
+        runtime.kind === 'process' ? usableDevices(devices, environment['CUDA_VISIBLE_DEVICES']) : devices,
+      limitSeconds: inactivitySeconds,
+    }),
+  );
+  const kept = owned.move();
+  return {
+    kind: runtime.kind,
+    description: runtime.description,
+    image: runtime.image,
+    exposed: runtime.exposed,
+    provideModel: (model) => runtime.provideModel(model),
+    start: (boot) => runtime.start(boot),
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+}
+
+async function open(options: RuntimeOptions): Promise<Runtime> {
   const { choice, runtime, devices } = options;
   const { gpus } = runtime;
   if (gpus !== 'none' && devices.length > 0 && devices.length < gpus)

@@ -81,11 +81,15 @@ export function visibleDevices(
   inheritedValue: string | undefined,
 ): string {
   if (gpus === 'none') return '';
-  const usable = devices.length > 0 ? devices : split(inheritedValue);
+  const usable = usableDevices(devices, inheritedValue);
   const chosen =
     usable.length > 0 ? usable.slice(0, gpus) : Array.from({ length: gpus }, (_, index) => index);
   return chosen.join(',');
 }
+
+/** Empty: the machine's first ones. */
+export const usableDevices = (devices: readonly string[], inheritedValue: string | undefined) =>
+  devices.length > 0 ? devices : split(inheritedValue);
 
 const split = (list: string | undefined) => (list ?? '').split(',').filter((item) => item.trim() !== '');
 

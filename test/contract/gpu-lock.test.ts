@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { type GpuRequest, lockGpus } from '../../src/runtime/gpu-lock.ts';
+import { temporaryFolder } from '../support/runtimes.ts';
+
+const UUIDS = [
+  'GPU-aaaaaaaa-0000-0000-0000-000000000000',
+  'GPU-bbbbbbbb-0000-0000-0000-000000000000',
+] as const;
+
+/** A machine with two cards, as its driver shows them. */
+async function machine() {
+  const folder = await temporaryFolder();
+  const places = { driver: join(folder.path, 'gpus'), locks: join(folder.path, 'locks') };
+  for (const [index, uuid] of UUIDS.entries()) {
+    const card = join(places.driver, `0000:0${index + 1}:00.0`);
+    await mkdir(card, { recursive: true });
+    await writeFile(join(card, 'information'), `Model: \t\t NVIDIA H100\nIRQ: 1\nGPU UUID: \t ${uuid}\n`);
+  }
+  const lines: string[] = [];
+  const take = (change: Partial<GpuRequest> = {}) =>
+    lockGpus(
+      {
+        ...{ gpus: 1, devices: [], limitSeconds: 0.05, log: (line) => lines.push(line) },
+        signal: new AbortController().signal,
+        ...change,
+      },
+      places,
+    );
+  return { places, lines, take, [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose]() };
+}
+
+const TAKEN = { code: 'gpu-unavailable', message: new RegExp(`Another run .* ${UUIDS[0]}`) } as const;
+
+describe('a card', () => {
+  test('is one run’s, however the next one names it, and free when that is over', async () => {
+    await using given = await machine();
+    const { take, lines } = given;
+    {
+      await using _first = await take();
+      for (const name of [[], ['0'], [UUIDS[0]], ['GPU-aaaa']])
+        await assert.rejects(take({ devices: name }), TAKEN);
+      assert.match(lines[0] ?? '', /uses GPU-aaaaaaaa.*waiting for it, 0\.05 s at most/);
+      await using _other = await take({ devices: ['1'] });
+    }
+    await using _again = await take({ gpus: 2 });
+  });
+
+  test('is waited for', async () => {
+    await using given = await machine();
+    const first = await given.take();
+    const { promise: told, resolve } = Promise.withResolvers<void>();
+    const second = given.take({ limitSeconds: 60, log: () => resolve() });
+    await told;
+    await first[Symbol.asyncDispose]();
+    await using _second = await second;
+  });
+
+  test('is not waited for by a run that is cancelled', async () => {
+    await using given = await machine();
+    await using _first = await given.take();
+    const abort = new AbortController();
+    const reason = new Error('cancelled by the user');
+    const log = () => abort.abort(reason);
+    await assert.rejects(given.take({ limitSeconds: 60, signal: abort.signal, log }), reason);
+  });
+
+  test('of two is not kept by who does not get the other', async () => {
+    await using given = await machine();
+    {
+      await using _second = await given.take({ devices: ['1'] });
+      await assert.rejects(given.take({ gpus: 2 }), { code: 'gpu-unavailable' });
+      await using _first = await given.take();
+    }
+  });
+
+  test('is free again when its run was killed', async () => {
+    await using given = await machine();
+    const lock = new URL('../../src/runtime/gpu-lock.ts', import.meta.url);
+    const program = `const { lockGpus } = await import(${JSON.stringify(String(lock))});
+const signal = new AbortController().signal;
+await lockGpus({ gpus: 1, devices: [], limitSeconds: 1, signal, log: () => {} }, ${JSON.stringify(given.places)});
+console.log('held');
+setInterval(() => {}, 1000);`;
+    const holder = spawn(process.execPath, ['--input-type=module', '-e', program], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    await once(holder.stdout, 'data');
+    await assert.rejects(given.take(), TAKEN);
+    holder.kill('SIGKILL');
+    await once(holder, 'exit');
+    await using _next = await given.take();
+  });
+
+  test('that cannot be locked is used all the same, and that is told', async () => {
+    await using given = await machine();
+    await writeFile(given.places.locks, 'a file');
+    await using _one = await given.take();
+    assert.match(given.lines.join(), /could use GPU-aaaaaaaa.* too, it cannot be locked/);
+  });
+
+  test('of a machine whose driver does not tell is nobody’s', async () => {
+    await using given = await machine();
+    const nowhere = { ...given.places, driver: '/nowhere' };
+    const request = { gpus: 1, devices: [], limitSeconds: 0.05, log: () => {} };
+    const { signal } = new AbortController();
+    await using _one = await lockGpus({ ...request, signal }, nowhere);
+    await using _two = await lockGpus({ ...request, signal }, nowhere);
+    await using _none = await lockGpus({ ...request, gpus: 'none', signal }, nowhere);
+  });
+});
