@@ -26,6 +26,7 @@ import { PassFile, RecordFile } from '../src/record/schema.ts';
 import { type ReportedRelation, ReportSchema } from '../src/report/schema.ts';
 import { ERROR_WORDS } from '../src/words/error-words.ts';
 import { conclusionWords } from '../src/words/words.ts';
+import { allTried } from './tried.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -144,6 +145,19 @@ export const variableTable = (): string =>
         .map(({ name, tuning: names }) => ({ names, what: `\`${name}\` itself` })),
     ].map(({ names, what }) => [names.map((name) => `\`${name}\``).join(', '), what]),
   );
+
+/** What is tried against all this, and which test tries it. */
+export async function triedTable(): Promise<string> {
+  const all = await allTried(root);
+  return table(
+    ['what is tried', 'what holds it', 'the test'],
+    all.map(({ what, holds, file }) => [
+      what,
+      holds,
+      `[${file.replace(/^.*\//, '').replace(/\.test\.ts$/, '')}](../${file})`,
+    ]),
+  );
+}
 
 /** What each sign of a GPU means. */
 export function policyTable(): string {
@@ -448,6 +462,7 @@ async function generated(): Promise<Map<string, string>> {
     'docs/suite.md': { relations: relationTable(), variables: variableTable() },
     'docs/known-issues.md': { issues: knownIssues() },
     'docs/health.md': { policy: policyTable(), captures: await captureTable() },
+    'docs/security.md': { tried: await triedTable() },
     'docs/troubleshooting.md': { errors: errorTable(), conclusions: conclusionTable() },
     'docs/verdicts.md': { relations: witnessTable(), 'known-changes': knownChangeTable() },
   };

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { ensureTinyImage } from '../../scripts/setup/image.ts';
 import { dockerOrSkip } from '../support/docker.ts';
+import { tried } from '../support/tried.ts';
 import { type Action, builtAction } from './support/action.ts';
 import { type Outcome, type Runner, runStep, type StepOptions } from './support/spawn.ts';
 import { checkout, onImport, type SuiteOptions, suite } from './support/suites.ts';
@@ -126,36 +127,44 @@ describe('what a library prints on the harness’s standard output', () => {
     for (const mark of ['import', 'load', 'step']) assert.ok(log.includes(`forged  <${mark}>`), mark);
   });
 
-  test('before the harness is there, without a last line break, and by a child that lives on', async () => {
-    await using runner = await checkout();
-    const site = join(runner.home, 'site');
-    const child = `while :; do echo '${FORGED[0]}'; printf 'half ##[error]forged'; sleep 0.01; done`;
-    // The interpreter runs it before its first line: twice, since the boot code starts another one.
-    const early = `import ctypes, os, subprocess, sys
+  tried(
+    'events and workflow commands printed before the harness is there, or by a child that lives on',
+    'an event counts by its nonce alone; what is printed goes to a file, and reaches no log as a command',
+    async () => {
+      await using runner = await checkout();
+      const site = join(runner.home, 'site');
+      const child = `while :; do echo '${FORGED[0]}'; printf 'half ##[error]forged'; sleep 0.01; done`;
+      // The interpreter runs it before its first line: twice, since the boot code starts another one.
+      const early = `import ctypes, os, subprocess, sys
 ${sprayed('boot')}
 if not os.environ.get("FORGED_CHILD"):
     os.environ["FORGED_CHILD"] = "1"
     subprocess.Popen(["sh", "-c", ${JSON.stringify(child)}])
 os.write(1, b'no line break: {"nonce":"')
 `;
-    await runner.write(
-      '../../../home/site/sitecustomize.py',
-      early.replaceAll('sys.executable, "-c"', 'sys.executable, "-I", "-S", "-c"'),
-    );
-    const outcome = await refreshedAndChecked(runner, { env: { PYTHONPATH: site } });
-    assert.deepEqual(outcome.commands, OWN);
-    assertInert(outcome);
-    const log = await engineLog(runner, outcome);
-    assert.ok(log.includes('##[set-env name=NODE_OPTIONS]'), log);
-  });
+      await runner.write(
+        '../../../home/site/sitecustomize.py',
+        early.replaceAll('sys.executable, "-c"', 'sys.executable, "-I", "-S", "-c"'),
+      );
+      const outcome = await refreshedAndChecked(runner, { env: { PYTHONPATH: site } });
+      assert.deepEqual(outcome.commands, OWN);
+      assertInert(outcome);
+      const log = await engineLog(runner, outcome);
+      assert.ok(log.includes('##[set-env name=NODE_OPTIONS]'), log);
+    },
+  );
 
-  test('a flood without a line break is not kept in memory', async () => {
-    await using runner = await checkout({
-      args: { on_load: 'for _ in range(200): os.write(1, b"::error::" * 2**17)' },
-    });
-    const outcome = await refreshedAndChecked(runner);
-    assert.deepEqual(outcome.commands, OWN);
-  });
+  tried(
+    'a flood without a line break, to fill the memory',
+    'no more than the longest event is kept of a line',
+    async () => {
+      await using runner = await checkout({
+        args: { on_load: 'for _ in range(200): os.write(1, b"::error::" * 2**17)' },
+      });
+      const outcome = await refreshedAndChecked(runner);
+      assert.deepEqual(outcome.commands, OWN);
+    },
+  );
 });
 
 describe('an error', () => {

@@ -27,6 +27,7 @@ import {
 } from '../e2e/support/trust.ts';
 import { bytesBelow } from '../support/cache-baseline.ts';
 import type { Put } from '../support/cache-server.ts';
+import { tried } from '../support/tried.ts';
 
 let action: Action;
 /** The baseline of the suite `a`, as a refresh on the default branch stored it. */
@@ -80,13 +81,17 @@ describe('a baseline in the cache', { concurrency: 3 }, () => {
     assert.deepEqual(repository.stored(), stored, 'a check stores nothing');
   });
 
-  test('of a newer name on the pull request’s own branch is passed over, and that is told', async () => {
-    await using repository = await withBaseline();
-    repository.cache.put({ ...seed, key: newerKey(), ref: PULL });
-    const outcome = await repository.step();
-    assertConcluded(outcome, 'reproduced', 'pass', seed.key);
-    assert.ok(outcome.log.includes(`Near, but not taken: "${newerKey()}", since it lies on ${PULL}.`));
-  });
+  tried(
+    'a baseline of a newer name on the pull request’s own branch',
+    'only entries that the repository’s list places on the default or base branch count',
+    async () => {
+      await using repository = await withBaseline();
+      repository.cache.put({ ...seed, key: newerKey(), ref: PULL });
+      const outcome = await repository.step();
+      assertConcluded(outcome, 'reproduced', 'pass', seed.key);
+      assert.ok(outcome.log.includes(`Near, but not taken: "${newerKey()}", since it lies on ${PULL}.`));
+    },
+  );
 
   test('on the pull request’s own branch alone is none', async () => {
     await using repository = await hosted(action);
@@ -166,30 +171,38 @@ describe('an entry that a stranger put there is refused', { concurrency: 3 }, ()
       assert.ok(!repository.cache.calls.includes('download'), 'before anything is downloaded');
     });
 
-  test('under the same key, between the look at the list and the download', async () => {
-    await using repository = await withBaseline({ base: LAX });
-    repository.cache.onCall = (call) => {
-      if (call !== LOOKUP) return;
-      repository.cache.onCall = () => undefined;
-      repository.cache.put({ ...seed, ref: PULL });
-    };
-    const outcome = await repository.step();
-    assert.ok(repository.cache.calls.includes('download'));
-    await assertFailed(repository, repository.stored(), outcome, shadowed(PULL));
-  });
+  tried(
+    'an entry of the same key, put there between the look at the list and the download',
+    'the list is asked again after the download',
+    async () => {
+      await using repository = await withBaseline({ base: LAX });
+      repository.cache.onCall = (call) => {
+        if (call !== LOOKUP) return;
+        repository.cache.onCall = () => undefined;
+        repository.cache.put({ ...seed, ref: PULL });
+      };
+      const outcome = await repository.step();
+      assert.ok(repository.cache.calls.includes('download'));
+      await assertFailed(repository, repository.stored(), outcome, shadowed(PULL));
+    },
+  );
 
-  test('that is an older baseline, saved again under a newer key', async () => {
-    await using repository = await withBaseline({ base: LAX });
-    repository.cache.put({ ...seed, key: newerKey() });
-    const before = repository.stored();
-    const [, run] = /\/(\d+)-1-[0-9a-f]{16}$/.exec(seed.key) ?? [];
-    for (const outcome of [await repository.step(), await repository.step({ event: 'push' })])
-      await assertFailed(repository, before, outcome, {
-        code: 'baseline-invalid',
-        says: new RegExp(`${newerKey()} was made by run ${run}, attempt 1, and not .*Nothing was compared`),
-        advises: /find out who can write to the store/,
-      });
-  });
+  tried(
+    'an older baseline, saved again under a newer key',
+    'a baseline names the run that made it, and its key must name the same',
+    async () => {
+      await using repository = await withBaseline({ base: LAX });
+      repository.cache.put({ ...seed, key: newerKey() });
+      const before = repository.stored();
+      const [, run] = /\/(\d+)-1-[0-9a-f]{16}$/.exec(seed.key) ?? [];
+      for (const outcome of [await repository.step(), await repository.step({ event: 'push' })])
+        await assertFailed(repository, before, outcome, {
+          code: 'baseline-invalid',
+          says: new RegExp(`${newerKey()} was made by run ${run}, attempt 1, and not .*Nothing was compared`),
+          advises: /find out who can write to the store/,
+        });
+    },
+  );
 
   test('and the refresh, which meets it too, says which entry has to be deleted', async () => {
     await using repository = await withBaseline();
@@ -269,12 +282,16 @@ describe('nobody approves a change of its own', { concurrency: 3 }, () => {
       assert.deepEqual([repository.cache.calls, repository.github.calls], [[], []]);
     });
 
-  test('by a policy that lets a missing baseline pass', async () => {
-    await using repository = await hosted(action);
-    const outcome = await repository.step({ suite: LAX });
-    assertConcluded(outcome, 'no-baseline', 'fail', '');
-    assertWarned(outcome, ALTERED, /policy\.no-baseline: fail → warn/);
-  });
+  tried(
+    'a change that eases the policy by which it is judged',
+    'name, policy, relations, depth and store are the base branch’s',
+    async () => {
+      await using repository = await hosted(action);
+      const outcome = await repository.step({ suite: LAX });
+      assertConcluded(outcome, 'no-baseline', 'fail', '');
+      assertWarned(outcome, ALTERED, /policy\.no-baseline: fail → warn/);
+    },
+  );
 
   const switchedOff: readonly [string, SuiteOptions, RegExp][] = [
     ['relations without the baseline', { relations: ['rerun'] }, /relations\S*: .*baseline.* → \(absent\)/],
@@ -306,18 +323,22 @@ describe('nobody approves a change of its own', { concurrency: 3 }, () => {
     assert.deepEqual(repository.cache.calls, []);
   });
 
-  test('by a link in the repository, which leads out of it', async () => {
-    await using repository = await withBaseline();
-    await using runner = await checkout();
-    const model = join(runner.workspace, 'model');
-    await rm(model, { recursive: true });
-    await symlink('/etc', model);
-    await assertFailed(repository, repository.stored(), await repository.step({ runner }), {
-      code: 'pull-request-limited',
-      says: /a folder of the runner outside of the repository/,
-      advises: /a folder of the repository/,
-    });
-  });
+  tried(
+    'a model behind a link of the repository, to mount a folder of the runner',
+    'which folders of the runner are mounted, the base branch’s suite says; through a link none is',
+    async () => {
+      await using repository = await withBaseline();
+      await using runner = await checkout();
+      const model = join(runner.workspace, 'model');
+      await rm(model, { recursive: true });
+      await symlink('/etc', model);
+      await assertFailed(repository, repository.stored(), await repository.step({ runner }), {
+        code: 'pull-request-limited',
+        says: /a folder of the runner outside of the repository/,
+        advises: /a folder of the repository/,
+      });
+    },
+  );
 
   test('by a promise that it takes back: what the base holds to it stays held', async () => {
     const promised = { relations: ['rerun', 'baseline', 'batch'], env: { VLLM_BATCH_INVARIANT: '1' } };
@@ -593,13 +614,17 @@ describe('a pull request that brings its own baseline in files', { concurrency: 
     assertWarned(outcome, ALTERED, /baseline\.path: determinism-baselines → mine/);
   });
 
-  test('or takes the base’s away fails, also where the policy lets a missing one pass', async () => {
-    await using repository = await hosted(action, { base: { ...FILES, ...LAX } });
-    const honest = await repository.refresh({ suite: FILES });
-    repository.base[place()] = await textIn(honest);
-    await rm(join(honest.runner.workspace, BASELINES), { recursive: true });
-    const outcome = await repository.step({ suite: { ...FILES, ...LAX, ...DRIFT }, runner: honest.runner });
-    assertConcluded(outcome, 'no-baseline', 'fail', '');
-    assertWarned(outcome, /takes its baseline away: .*“first one”/);
-  });
+  tried(
+    'a pull request that takes the files of its baseline away',
+    'its base branch still has them: that fails, whatever the policy says',
+    async () => {
+      await using repository = await hosted(action, { base: { ...FILES, ...LAX } });
+      const honest = await repository.refresh({ suite: FILES });
+      repository.base[place()] = await textIn(honest);
+      await rm(join(honest.runner.workspace, BASELINES), { recursive: true });
+      const outcome = await repository.step({ suite: { ...FILES, ...LAX, ...DRIFT }, runner: honest.runner });
+      assertConcluded(outcome, 'no-baseline', 'fail', '');
+      assertWarned(outcome, /takes its baseline away: .*“first one”/);
+    },
+  );
 });

@@ -14,6 +14,7 @@ import {
   tables,
   witnessTable,
 } from '../../scripts/generate.ts';
+import { triedIn } from '../../scripts/tried.ts';
 import { knownChanges } from '../../src/changes/known/index.ts';
 import { CONCLUSIONS } from '../../src/compare/conclusion.ts';
 import { relations } from '../../src/compare/relations/index.ts';
@@ -26,6 +27,28 @@ const schema = async (name: string): Promise<Readonly<Record<string, unknown>>> 
   JSON.parse(await readFile(new URL(`../../schema/${name}.json`, import.meta.url), 'utf8')) as Readonly<
     Record<string, unknown>
   >;
+
+describe('what is tried', () => {
+  test('is read from the tests that try it, in their own words', () => {
+    assert.deepEqual(
+      triedIn(`
+tried('one \\'way\\'', "what \`holds\` it", async () => {});
+  tried(
+    'another',
+    'what holds that, too',
+    () => {},
+  );
+`),
+      [
+        { what: "one 'way'", holds: 'what `holds` it' },
+        { what: 'another', holds: 'what holds that, too' },
+      ],
+    );
+  });
+
+  test('is missed by no table: without literals it cannot be told', () =>
+    assert.throws(() => triedIn('tried(`a`, HOLDS, () => {});'), /1 calls of tried\(\), and 0/));
+});
 
 describe('the tables of the README', () => {
   test('have a row for each input and output', () => {
