@@ -60,6 +60,8 @@ async function ensureClasses(path: string, python: string): Promise<void> {
       const inspect =
         "from vllm.model_executor.models.registry import ModelRegistry; ModelRegistry.models['LlamaForCausalLM'].inspect_model_cls()";
       await run(note, python, ['-c', inspect], { lock, env: { VLLM_CACHE_ROOT: root } });
+      // vLLM closes it to everybody else, and the engine of root's job is another user.
+      await execa('chmod', ['-R', 'a+rX', root]);
     },
   });
 }

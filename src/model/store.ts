@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { HubModel, ModelFile, Models, OnProgress, ProvidedModel } from '../engine/runtime.ts';
 import { UserError } from '../errors.ts';
+import { alone } from './alone.ts';
 import { type DigestContext, digestFolder } from './digest.ts';
 import { download } from './download.ts';
 import { needed } from './files.ts';
@@ -42,6 +43,10 @@ export function openModels(options: ModelsOptions): Models {
     digest: (folder) => digestFolder(folder, options),
     async fetch(model) {
       const place = placeOf(stateFolder, options.repository, model);
+      // Two would write to the same files.
+      await using _ = await alone(place.folder, options.signal, () =>
+        options.log(`Another run on this machine is at ${nameOf(model)}: waiting for it.`),
+      );
       const kept = await whatIsKept(place, model, options);
       if (kept !== undefined) return kept;
       await fetchInto(place, model, options, onProgress);

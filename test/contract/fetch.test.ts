@@ -3,6 +3,8 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { execa } from 'execa';
 import type { ProvidedModel } from '../../src/engine/runtime.ts';
 import { UserError } from '../../src/errors.ts';
 import type { ModelsOptions } from '../../src/model/store.ts';
@@ -27,6 +29,28 @@ const wanted = () => ({ kind: 'hub', id: model.id, revision: model.revision }) a
 
 function fetch(endpoint: string, more: Partial<ModelsOptions> = {}, token?: string): Promise<ProvidedModel> {
   return models({ stateFolder: state, hub: { endpoint, token, environment: {} }, ...more }).fetch(wanted());
+}
+
+/** A fetch onto a disk of that kind, whose mount is seen by nobody else and goes with the process that fetches. */
+async function onSmallDisk(
+  disk: string,
+  endpoint: string,
+): Promise<{ readonly code: string; readonly message: string } | undefined> {
+  const program = fileURLToPath(new URL('../support/fetch.ts', import.meta.url));
+  await mkdir(state, { recursive: true });
+  const { stdout, stderr, exitCode } = await execa(
+    'unshare',
+    [
+      ...['--mount', '--map-root-user', 'sh', '-c'],
+      'mount -t tmpfs -o "$1" none "$0" && shift && exec "$@"',
+      ...[state, disk, process.execPath, program],
+      JSON.stringify({ state, endpoint, model: wanted() }),
+    ],
+    { reject: false },
+  );
+  if (exitCode === 32 || exitCode === undefined || /unshare/.test(stderr)) return undefined;
+  assert.equal(exitCode, 0, stderr);
+  return JSON.parse(stdout) as { code: string; message: string };
 }
 
 /** Paths of all files below a folder. */
@@ -107,6 +131,45 @@ describe('a model of the hub', () => {
         (await fetch(hub.endpoint, { repository })).folder,
         /\/state\/models\/@terminal\/org--tiny\//,
       );
+  });
+
+  test('that several runs want at once is fetched by one, and the others take it', async () => {
+    const hub = await hubOf();
+    const told: string[] = [];
+    const log = (line: string) => told.push(line);
+    const [first, ...others] = await Promise.all([1, 2, 3].map(() => fetch(hub.endpoint, { log })));
+    assert.ok(first);
+    await assertWhole(first);
+    assert.deepEqual(others, [first, first]);
+    assert.match(told.join('\n'), /Another run on this machine is at org\/tiny/);
+    const files = hub.requests.filter((line) => line.includes('/resolve/'));
+    assert.equal(new Set(files).size, files.length, 'each file once');
+  });
+
+  test('that another run is at can be waited for in vain: the end of the run ends it', async () => {
+    const stalling = await hubOf({ fault: 'stall' });
+    const [busy, waits] = [new AbortController(), new AbortController()];
+    const cancelled = () => new UserError('cancelled', 'The run was cancelled.', '');
+    const begun = Promise.withResolvers<void>();
+    const first = fetch(stalling.endpoint, { signal: busy.signal, onProgress: () => begun.resolve() });
+    const rejected = assert.rejects(first, { code: 'cancelled' });
+    await begun.promise;
+    const log = () => waits.abort(cancelled());
+    await assert.rejects(fetch(stalling.endpoint, { signal: waits.signal, log }), { code: 'cancelled' });
+    busy.abort(cancelled());
+    await rejected;
+  });
+
+  test('that does not fit the disk is refused before it is fetched, and a disk that is full at once says so', async (t) => {
+    const hub = await hubOf();
+    const mounted = await onSmallDisk('size=1m', hub.endpoint);
+    if (mounted === undefined) return t.skip('no small file system can be mounted here');
+    assert.equal(mounted.code, 'disk-full');
+    assert.match(mounted.message, /needs 20971\d\d bytes more, and the disk of .* has \d+ free/);
+    assert.ok(!hub.requests.some((line) => line.includes('/resolve/')), 'nothing came');
+    const full = await onSmallDisk('size=4m,nr_inodes=10', hub.endpoint);
+    assert.equal(full?.code, 'disk-full');
+    assert.match(full?.message ?? '', /The disk is full: org\/tiny/);
   });
 
   test('whose file was changed here is not believed: what changed is fetched anew', async () => {

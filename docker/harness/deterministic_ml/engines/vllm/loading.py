@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import inspect
@@ -72,7 +73,9 @@ def _bring_classes() -> None:
     for prefix in (sys.prefix, "/usr/local"):
         brought = Path(prefix, "share/vllm/modelinfos")
         if cache is not None and brought.is_dir():
-            shutil.copytree(brought, Path(cache, "modelinfos"), dirs_exist_ok=True)
+            # What this user may not read costs 8 s, and no more.
+            with contextlib.suppress(OSError):
+                shutil.copytree(brought, Path(cache, "modelinfos"), dirs_exist_ok=True)
             return
 
 
