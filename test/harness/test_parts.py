@@ -305,6 +305,15 @@ class GpuTest(unittest.TestCase):
         )
         self.assertEqual((gpu["computeCapability"], gpu["vendor"]), ("gfx942", "amd"))
 
+    def test_a_place_on_the_bus_that_torch_does_not_tell_costs_nothing(self) -> None:
+        for place in ("pci_domain_id=None, pci_bus_id=1, pci_device_id=0,", ""):
+            gpu = self.told(
+                f"name='AMD Instinct MI300X', gcnArchName='gfx942', uuid='x', major=9, minor=4, {place}"
+                " multi_processor_count=304, total_memory=206141652992",
+                "cuda=None, hip='6.4'",
+            )
+            self.assertEqual(gpu["vbios"], "unknown")
+
     def test_of_intel_torch_tells_under_another_name(self) -> None:
         gpu = self.told(
             "name='Intel(R) Data Center GPU Max 1550', uuid='x', architecture=0x3000000, max_compute_units=512,"

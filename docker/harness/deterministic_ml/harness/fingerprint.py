@@ -65,10 +65,12 @@ if torch.cuda.is_available():
     except Exception: pass
     for i in range(torch.cuda.device_count()):
         p = torch.cuda.get_device_properties(i)
-        place = [getattr(p, name, None) for name in ("pci_domain_id", "pci_bus_id", "pci_device_id")]
+        # Not every version tells it, nor every build; without it the card is the same card.
+        try: place = "%04x:%02x:%02x.0" % (p.pci_domain_id, p.pci_bus_id, p.pci_device_id)
+        except Exception: place = None
         facts["gpus"].append({"name": p.name, "uuid": str(getattr(p, "uuid", "")), "major": p.major, "minor": p.minor,
             "vendor": "amd" if torch.version.hip else "nvidia",
-            "pci": None if None in place else "%04x:%02x:%02x.0" % tuple(place),
+            "pci": place,
             # Of AMD only: on NVIDIA torch fills it with the name of the GPU.
             "arch": getattr(p, "gcnArchName", "") if torch.version.hip else "",
             "sms": p.multi_processor_count, "memory": p.total_memory})
@@ -81,8 +83,10 @@ if torch.cuda.is_available():
 elif getattr(torch, "xpu", None) is not None and torch.xpu.is_available():
     for i in range(torch.xpu.device_count()):
         p = torch.xpu.get_device_properties(i)
+        try: arch = "xe-%x" % p.architecture
+        except Exception: arch = "xe"
         facts["gpus"].append({"name": p.name, "uuid": str(getattr(p, "uuid", "")), "major": 0, "minor": 0,
-            "vendor": "intel", "pci": None, "arch": "xe-%x" % getattr(p, "architecture", 0),
+            "vendor": "intel", "pci": None, "arch": arch,
             "sms": getattr(p, "max_compute_units", "unknown"), "memory": p.total_memory,
             "driver": getattr(p, "driver_version", "")})
 json.dump(facts, out)
