@@ -320,7 +320,7 @@ function reported({ code, message }: EventOf<'error'>, tail: readonly string[]):
       return new UserError(
         code,
         message,
-        'Free space on the runner, or raise the size of the container’s /tmp.',
+        'Free space on the runner; of a container’s /tmp, raise `runtime.memory`, which it has a quarter of.',
       );
     case 'protocol-violation':
       return violation(message);

@@ -213,7 +213,7 @@ export const suiteSchema = ({ engines, relations: known, stores, variables }: Vo
             .string()
             .regex(/^[1-9][0-9]*[KMG]iB$/, 'a size such as 16GiB')
             .optional()
-            .describe("limit of the container's memory"),
+            .describe("limit of the container's memory; nine tenths of its machine's unless told otherwise"),
           cpus: z
             .number()
             .min(0.1)

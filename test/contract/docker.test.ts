@@ -67,6 +67,28 @@ describe('docker runtime', () => {
     assert.ok((secondsSince(Config.Labels[LABEL.deadline], mine.now()) ?? 0) < 0, 'it is wanted for a while');
   });
 
+  test('whose suite names no limit leaves the machine some of its memory, and says so', async (t) => {
+    const options = await bench(t);
+    if (options === undefined) return;
+    const lines: string[] = [];
+    const mine = runtimeOptions({ ...options, log: (line) => lines.push(line) });
+    const docker = await connect(options.environment);
+    await using runtime = await chooseRuntime(mine);
+    await using peer = await runtime.start(`import os, sys
+s = os.statvfs("/tmp")
+print(s.f_frsize * s.f_blocks, flush=True)
+sys.stdin.read()`);
+    const [told] = (await once(peer.stdout, 'data')) as [Buffer];
+    const [listed] = await containersOf(docker, mine);
+    assert.ok(listed);
+    const { HostConfig } = await docker.getContainer(listed.Id).inspect();
+    const { MemTotal } = (await docker.info()) as { MemTotal: number };
+    assert.ok(HostConfig.Memory !== undefined && HostConfig.Memory > 0 && HostConfig.Memory < MemTotal);
+    // In whole pages.
+    assert.ok(Number(told) < HostConfig.Memory / 4 + 4096);
+    assert.match(lines.join('\n'), /The container may use \d+\.\d GiB of memory/);
+  });
+
   test('what it may not do fails from inside', async (t) => {
     const options = await bench(t);
     if (options === undefined) return;

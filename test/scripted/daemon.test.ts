@@ -25,6 +25,7 @@ describe('a daemon that falls silent', () => {
     /GET \/containers\/json/,
     /GET \/images\/.*\/json/,
     /GET \/version/,
+    /GET \/info/,
     /POST \/containers\/create/,
     /POST \/containers\/.*\/attach/,
     /POST \/containers\/.*\/start/,

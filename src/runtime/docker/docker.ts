@@ -7,6 +7,7 @@ import { later, type Moment } from '../clock.ts';
 import { ENGINE_ENVIRONMENT } from '../environment.ts';
 import { modelMount } from '../model-folder.ts';
 import type { CommonOptions } from '../options.ts';
+import { type Bounds, boundsOf } from './bounds.ts';
 import { Container } from './container.ts';
 import { dockerError } from './daemon.ts';
 import { ensureImage, parseImage } from './images.ts';
@@ -18,7 +19,7 @@ export interface DockerOptions extends CommonOptions {
   readonly docker: Docker;
   /** As the suite wrote it. */
   readonly image: string;
-  /** Bytes; undefined: as much as the machine has. */
+  /** Bytes; undefined: most of what the daemon's machine has. */
   readonly memory: number | undefined;
   readonly cpus: number | undefined;
   /** Bytes. */
@@ -39,10 +40,12 @@ export class DockerRuntime implements Runtime {
   readonly #options: DockerOptions;
   /** What to start containers by. */
   readonly #name: string;
+  readonly #bounds: Bounds;
   #model: Docker.MountSettings | undefined;
 
-  private constructor(options: DockerOptions, name: string, digest: string) {
+  private constructor(options: DockerOptions, name: string, digest: string, bounds: Bounds) {
     this.#options = options;
+    this.#bounds = bounds;
     this.#name = name;
     this.description = options.description;
     this.image = { reference: options.image, digest, certainty: 'verified' };
@@ -56,7 +59,8 @@ export class DockerRuntime implements Runtime {
   static async open(options: DockerOptions): Promise<DockerRuntime> {
     const reference = parseImage(options.image);
     const name = await ensureImage(options.docker, reference, options);
-    return new DockerRuntime(options, name, reference.digest);
+    const bounds = await boundsOf(options.docker, options.memory, options);
+    return new DockerRuntime(options, name, reference.digest, bounds);
   }
 
   async provideModel(model: ModelSource): Promise<ProvidedModel> {
@@ -112,15 +116,15 @@ export class DockerRuntime implements Runtime {
   }
 
   async #start(
-    request: Omit<ContainerRequest, 'image' | 'job' | 'span' | 'memory' | 'cpus' | 'shm'>,
+    request: Omit<ContainerRequest, 'image' | 'job' | 'span' | keyof Bounds | 'cpus' | 'shm'>,
   ): Promise<Peer> {
-    const { docker, job, memory, cpus, shm, log, signal } = this.#options;
+    const { docker, job, cpus, shm, log, signal } = this.#options;
     const profile = containerProfile({
       ...request,
       image: this.#name,
       job,
       span: this.#span(),
-      memory,
+      ...this.#bounds,
       cpus,
       shm,
     });

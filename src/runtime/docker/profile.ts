@@ -19,6 +19,8 @@ export interface ContainerRequest {
   readonly devices: readonly string[];
   /** Bytes; undefined: as much as the machine has. */
   readonly memory: number | undefined;
+  /** Bytes of its /tmp. */
+  readonly tmp: number;
   /** How many CPUs' time it may use; undefined: all. */
   readonly cpus: number | undefined;
   /** Bytes. */
@@ -79,7 +81,7 @@ export function containerProfile(request: ContainerRequest): Docker.ContainerCre
         { Name: 'core', Soft: 0, Hard: 0 },
       ],
       // Triton and Inductor load the libraries that they compile from their caches: `exec` is needed.
-      Tmpfs: { '/tmp': 'rw,exec,nosuid,nodev,mode=1777' },
+      Tmpfs: { '/tmp': `rw,exec,nosuid,nodev,mode=1777,size=${request.tmp}` },
       Mounts: [...request.mounts],
       // What goes through stdout is model output by the megabyte: it is read here and kept nowhere else.
       LogConfig: { Type: 'none', Config: {} },

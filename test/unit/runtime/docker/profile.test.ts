@@ -12,6 +12,7 @@ const request: ContainerRequest = {
   gpus: 'none',
   devices: [],
   memory: undefined,
+  tmp: 4096,
   cpus: undefined,
   shm: 1,
   mounts: [],
@@ -44,12 +45,13 @@ describe('the container', () => {
     assert.ok(!environmentOf({ gpus: 1 }).includes('NVIDIA_VISIBLE_DEVICES=void'));
   });
 
-  test('neither swaps nor is limited unless the suite says so', () => {
+  test('does not swap, and has a /tmp that ends', () => {
     const memory = bytesOf('2GiB');
     const limited = containerProfile({ ...request, memory }).HostConfig;
     assert.equal(limited?.Memory, 2 * 1024 ** 3);
     assert.equal(limited?.MemorySwap, limited?.Memory);
     assert.equal(containerProfile(request).HostConfig?.Memory, undefined);
+    assert.match(containerProfile(request).HostConfig?.Tmpfs?.['/tmp'] ?? '', /,size=4096$/);
   });
 
   test('carries the labels that a later sweep goes by', () => {
