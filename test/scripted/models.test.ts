@@ -17,6 +17,7 @@ import { checkout, type SuiteOptions, suite } from '../e2e/support/suites.ts';
 import { hosted } from '../e2e/support/trust.ts';
 import { dockerOrSkip } from '../support/docker.ts';
 import { aHubModel, type HubModel, startHub } from '../support/hub-server.ts';
+import { tried } from '../support/tried.ts';
 
 let action: Action;
 before(async () => {
@@ -163,81 +164,93 @@ describe('a model of the hub', () => {
 });
 
 describe('an image', () => {
-  test('that is run for another repository, or by a pull request, gets no token, no network and no model to change', async (t) => {
-    const given = await docker(t);
-    if (given === undefined) return;
-    const { env, honest, thief } = given;
-    const model = aHubModel();
-    await using hub = await startHub(model, { token: TOKEN });
-    const asked = { env: { ...env, HF_ENDPOINT: hub.endpoint }, with: { 'hub-token': TOKEN } };
-    const found = { net: ['lo'], secret: [], uid: 1000, wrote: false };
-    const assertNothingFound = ({ log }: Outcome) => {
-      const [, told = '{}'] = /FOUND (\{.*?\})/.exec(log) ?? [];
-      const { uid, ...rest } = JSON.parse(told) as Record<string, unknown>;
-      const { uid: _, ...none } = found;
-      assert.notEqual(uid, 0, log);
-      assert.deepEqual(rest, none, log);
-      assert.ok(!log.includes(TOKEN));
-    };
-    const inImage = (image: string): SuiteOptions => ({
-      hub: sourceOf(model),
-      runtime: { image, shm: '8MiB' },
-    });
+  tried(
+    'the hub’s token taken, or the model of other runs changed, by an image that a pull request or another repository names',
+    'the action itself fetches, for each repository apart; no image has the network, a token, or a model that it can write to',
+    async (t) => {
+      const given = await docker(t);
+      if (given === undefined) return;
+      const { env, honest, thief } = given;
+      const model = aHubModel();
+      await using hub = await startHub(model, { token: TOKEN });
+      const asked = { env: { ...env, HF_ENDPOINT: hub.endpoint }, with: { 'hub-token': TOKEN } };
+      const found = { net: ['lo'], secret: [], uid: 1000, wrote: false };
+      const assertNothingFound = ({ log }: Outcome) => {
+        const [, told = '{}'] = /FOUND (\{.*?\})/.exec(log) ?? [];
+        const { uid, ...rest } = JSON.parse(told) as Record<string, unknown>;
+        const { uid: _, ...none } = found;
+        assert.notEqual(uid, 0, log);
+        assert.deepEqual(rest, none, log);
+        assert.ok(!log.includes(TOKEN));
+      };
+      const inImage = (image: string): SuiteOptions => ({
+        hub: sourceOf(model),
+        runtime: { image, shm: '8MiB' },
+      });
 
-    await using pull = await hosted(action, { base: inImage(honest) });
-    assertNothingFound(
-      await pull.step({ ...asked, suite: inImage(thief), with: { ...asked.with, runtime: 'docker' } }),
-    );
+      await using pull = await hosted(action, { base: inImage(honest) });
+      assertNothingFound(
+        await pull.step({ ...asked, suite: inImage(thief), with: { ...asked.with, runtime: 'docker' } }),
+      );
 
-    // One machine, whose state outlives its jobs.
-    await using runner = await checkout(inImage(thief));
-    const stranger = { event: 'push', ref: 'refs/heads/feature' };
-    const someone = { ...asked, env: { ...asked.env, GITHUB_REPOSITORY: 'some/one' } };
-    assertNothingFound(await runStep(action, runner, { ...someone, ...stranger }));
-    assertNothingFound(await runStep(action, runner, { ...asked, ...stranger }));
+      // One machine, whose state outlives its jobs.
+      await using runner = await checkout(inImage(thief));
+      const stranger = { event: 'push', ref: 'refs/heads/feature' };
+      const someone = { ...asked, env: { ...asked.env, GITHUB_REPOSITORY: 'some/one' } };
+      assertNothingFound(await runStep(action, runner, { ...someone, ...stranger }));
+      assertNothingFound(await runStep(action, runner, { ...asked, ...stranger }));
 
-    await runner.write('determinism.yml', suite(inImage(honest)));
-    const refresh = { event: 'workflow_dispatch', with: { mode: 'refresh', reason: 'first' } };
-    const trusted = await runStep(action, runner, { ...refresh, env: { ...env, HF_ENDPOINT: AWAY } });
-    assert.deepEqual(await filesOf(trusted), expected(model), 'what this machine itself fetched');
-  });
+      await runner.write('determinism.yml', suite(inImage(honest)));
+      const refresh = { event: 'workflow_dispatch', with: { mode: 'refresh', reason: 'first' } };
+      const trusted = await runStep(action, runner, { ...refresh, env: { ...env, HF_ENDPOINT: AWAY } });
+      assert.deepEqual(await filesOf(trusted), expected(model), 'what this machine itself fetched');
+    },
+  );
 });
 
 describe('the digests of a model', () => {
-  test('are this machine’s own: what an engine claims is refused, and never remembered', async () => {
-    await using runner = await checkout();
-    const forging = await pythonOf(runner, FORGER);
-    const forged = await runStep(action, runner, {
-      event: 'push',
-      ref: 'refs/heads/feature',
-      with: { ...PROCESS, python: forging },
-    });
-    await assertFault(forged, runner, {
-      code: 'model-changed',
-      says: /does not see the model that this machine has: config\.json/,
-      advises: /nothing write/,
-    });
-    const next = await runStep(action, runner, {
-      event: 'workflow_dispatch',
-      with: { ...PROCESS, mode: 'refresh', reason: 'x' },
-    });
-    assert.deepEqual(await filesOf(next), { 'config.json': sha256('{}\n') });
-  });
+  tried(
+    'digests of the weights forged by an engine, for itself or for later runs',
+    'this machine digests the files itself; what an engine tells must be equal, and is never remembered',
+    async () => {
+      await using runner = await checkout();
+      const forging = await pythonOf(runner, FORGER);
+      const forged = await runStep(action, runner, {
+        event: 'push',
+        ref: 'refs/heads/feature',
+        with: { ...PROCESS, python: forging },
+      });
+      await assertFault(forged, runner, {
+        code: 'model-changed',
+        says: /does not see the model that this machine has: config\.json/,
+        advises: /nothing write/,
+      });
+      const next = await runStep(action, runner, {
+        event: 'workflow_dispatch',
+        with: { ...PROCESS, mode: 'refresh', reason: 'x' },
+      });
+      assert.deepEqual(await filesOf(next), { 'config.json': sha256('{}\n') });
+    },
+  );
 
-  test('are those of what was loaded: a file that is written meanwhile ends the run', async () => {
-    await using runner = await checkout();
-    const file = join(runner.workspace, 'model/config.json');
-    await runner.write(
-      'determinism.yml',
-      suite({ args: { on_load: `open(${JSON.stringify(file)}, "a").write(" ")` } }),
-    );
-    const outcome = await runStep(action, runner, { with: BESIDE });
-    await assertFault(outcome, runner, {
-      code: 'model-changed',
-      says: /config\.json changed while it was loaded/,
-      advises: /run again/,
-    });
-  });
+  tried(
+    'weights changed after they were digested, and before they are loaded',
+    'files must be the same after the load as when they were digested',
+    async () => {
+      await using runner = await checkout();
+      const file = join(runner.workspace, 'model/config.json');
+      await runner.write(
+        'determinism.yml',
+        suite({ args: { on_load: `open(${JSON.stringify(file)}, "a").write(" ")` } }),
+      );
+      const outcome = await runStep(action, runner, { with: BESIDE });
+      await assertFault(outcome, runner, {
+        code: 'model-changed',
+        says: /config\.json changed while it was loaded/,
+        advises: /run again/,
+      });
+    },
+  );
 
   test('are the same at each engine start', async () => {
     await using runner = await checkout();

@@ -1,4 +1,4 @@
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 
 /**
  * A test of something that somebody tries who means harm. The table in docs/security.md is made of these, so both
@@ -7,6 +7,6 @@ import { test } from 'node:test';
  * @param what is tried
  * @param holds what holds it
  */
-export function tried(what: string, holds: string, work: () => Promise<void> | void): void {
+export function tried(what: string, holds: string, work: (t: TestContext) => Promise<void> | void): void {
   test(`${what}: ${holds}`, work);
 }
