@@ -29,6 +29,7 @@ async function job(owner: number | undefined) {
     '_work/_temp/_github_workflow/event.json',
     '_work/models/models/.git/config',
     '_work/models/models/other/.git/config',
+    '_work/models/models/owner/third/.git/config',
     'home/.netrc',
     'home/.aws/credentials',
     '.credentials_rsaparams',
@@ -209,6 +210,28 @@ os.kill(os.getpid(), signal.SIGSTOP)`;
     await using peer = await runtime.start('print("up")');
     assert.equal(await text(peer.stdout), 'up\n');
     await assert.rejects(readFile(join(folder.path, 'called')), { code: 'ENOENT' });
+  });
+});
+
+describe('a machine that shows its processes at another place too', {
+  skip: ROOT ? false : 'only root can make one',
+}, () => {
+  test('does not show them there to an engine', async () => {
+    const uid = RUNNER ?? 0;
+    await using bench = await job(uid);
+    const { environment, wanted, at } = bench;
+    await mkdir(at('root/proc'), { recursive: true });
+    const inside = 'mount -t proc proc "$1" && shift && exec "$@"';
+    const wrapper = [
+      ...['unshare', '--mount', 'sh', '-c', inside, 'sh', at('root/proc')],
+      ...['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--'],
+    ];
+    const boot = await hunter({ ...wanted, hidden: [at('root/proc/HOST_PID/environ')] }, 'HOST_PID');
+    const options = { user: { uid, gid: uid } };
+    const open = await startHost(wrapper, environment, { ...options, isolation: 'none' }, boot);
+    assert.match(hunted(open.stdout).found.join('\n'), /root\/proc\/\d+\/environ/);
+    const isolated = await startHost(wrapper, environment, { ...options, isolation: 'required' }, boot);
+    assert.deepEqual(hunted(isolated.stdout).found, [], isolated.stderr);
   });
 });
 

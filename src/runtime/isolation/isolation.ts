@@ -139,6 +139,10 @@ function inNamespaces(
           ),
           covered: [
             ...(await jobFolders(environment)),
+            // Another view of the machine's processes, as a changed root has one.
+            ...(await existing(
+              mounts.filter(({ type, at }) => type === 'proc' && !isBelow(at, '/proc')).map(({ at }) => at),
+            )),
             ...(user === undefined ? [] : await closedAbove(kept, user)),
           ],
           kept,

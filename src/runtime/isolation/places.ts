@@ -44,10 +44,14 @@ const CREDENTIALS = {
   files: ['.netrc', '.git-credentials', '.npmrc', '.pypirc', '.cache/huggingface/token'],
 };
 
-/** A workflow checks others out beside its own. */
-async function checkouts(workspace: string): Promise<string[]> {
-  const entries = await readdir(workspace, { withFileTypes: true }).catch(() => []);
-  return [workspace, ...entries.filter((one) => one.isDirectory()).map(({ name }) => join(workspace, name))];
+/** A workflow checks others out beside its own, as `path: name` or `path: owner/name`. */
+async function checkouts(folder: string, depth = 2): Promise<string[]> {
+  if (depth === 0) return [folder];
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  const below = entries
+    .filter((one) => one.isDirectory() && one.name !== '.git')
+    .map(({ name }) => checkouts(join(folder, name), depth - 1));
+  return [folder, ...(await Promise.all(below)).flat()];
 }
 
 /** What the job will run or read after the engine, where it could lie in a folder that everybody writes to. */
