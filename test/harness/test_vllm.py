@@ -17,7 +17,7 @@ from unittest import mock
 import support  # noqa: F401
 from deterministic_ml.engines.common import files, weights
 from deterministic_ml.engines.observation import Digest
-from deterministic_ml.engines.vllm import determinism, memory, tracing
+from deterministic_ml.engines.vllm import determinism, loading, memory, tracing
 from deterministic_ml.engines.vllm.passes import force, trace
 from deterministic_ml.engines.vllm.perturb import perturbing
 from deterministic_ml.engines.vllm.perturb import weights as loader
@@ -61,6 +61,18 @@ def sized(**change: Any) -> Any:
             get_head_size=lambda: 128,
         ),
     )
+
+
+class ClassesTest(unittest.TestCase):
+    def test_what_cannot_be_read_of_what_an_installation_brings_is_left(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            brought, cache = Path(folder, "share/vllm/modelinfos"), Path(folder, "cache")
+            brought.mkdir(parents=True)
+            (brought / "one.json").write_text("{}")
+            (brought / "other.json").symlink_to("nowhere")
+            with mock.patch.object(sys, "prefix", folder), mock.patch.dict(os.environ, VLLM_CACHE_ROOT=str(cache)):
+                loading._bring_classes()
+            self.assertEqual(os.listdir(cache / "modelinfos"), ["one.json"])
 
 
 class MemoryTest(unittest.TestCase):
