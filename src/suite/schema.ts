@@ -155,7 +155,7 @@ const engineFields = (variables: readonly string[]) => ({
         ),
       z
         .string()
-        .max(1024)
+        .max(4096)
         .regex(/^[\x20-\x7e]*$/, 'the value is plain text of one line')
         .refine((value) => !/[/\\]/.test(value), { message: 'a value that names a place is refused' }),
     )
