@@ -1,7 +1,6 @@
 import { resolve } from 'node:path';
 import type { JobIdentity } from '../engine/runtime.ts';
 import { UserError } from '../errors.ts';
-import type { VerifySettings } from '../job/settings.ts';
 import type { Door } from '../job/situation.ts';
 import { type Given, inputModes, type Mode } from './modes.ts';
 import type { Connections } from './wiring.ts';
@@ -20,7 +19,7 @@ export interface Inputs {
 /** What a command line says beside the inputs that it has in common with the action. */
 export interface Command {
   readonly mode: Mode;
-  readonly named: VerifySettings;
+  readonly named: Given['named'];
 }
 
 /**

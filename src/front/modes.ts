@@ -1,5 +1,6 @@
 import type {
   Asks,
+  CleanSettings,
   HistorySettings,
   MergeSettings,
   Need,
@@ -19,7 +20,7 @@ import type { Kind, Results } from '../surfaces/surface.ts';
 /** What there is to take for any use-case: each says by its type which part it takes. */
 export interface Given extends RefreshSettings, HistorySettings, MergeSettings, TellSettings {
   /** Paths as a command line has them: no input of the action names them. */
-  readonly named: VerifySettings;
+  readonly named: VerifySettings & CleanSettings;
 }
 
 /** What the word behind the name of a command is, and how an error asks for it; a suite has a usual place. */
@@ -27,6 +28,7 @@ export const ARGUMENTS = {
   suite: { shown: '[suite]', what: undefined },
   reports: { shown: '<folder>', what: 'the folder of the reports' },
   report: { shown: '<report>', what: 'the path of a report' },
+  days: { shown: '[days]', what: undefined },
 } as const;
 
 /** How a use-case is asked for and told. */
@@ -147,6 +149,18 @@ export const modes: readonly Mode[] = [
     async load() {
       const { verify } = await import('../use-cases/verify.ts');
       return ({ named }, tools) => verify(named, tools);
+    },
+  }),
+  mode({
+    name: 'clean',
+    what: 'shows what earlier runs keep on this machine, and deletes what was not used for so many days',
+    needs: 'nothing',
+    takes: 'days',
+    told: 'answer',
+    onlyCommand: true,
+    async load() {
+      const { clean } = await import('../use-cases/clean.ts');
+      return ({ named }, tools) => clean(named, tools);
     },
   }),
 ];

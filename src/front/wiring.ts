@@ -1,5 +1,6 @@
 import type { BaselineStore } from '../baseline/port.ts';
 import { readHarness } from '../disk/harness-files.ts';
+import { findLeftovers } from '../disk/leftovers.ts';
 import { LogFile } from '../disk/log-file.ts';
 import {
   keepCopy,
@@ -75,6 +76,7 @@ export function wire(
       runtime: (runtime) => openRuntime(runtime, given, told),
       harness: () => readHarness(harnessPath),
       log: (path) => LogFile.create(path, workspace),
+      leftovers: () => findLeftovers(given.statePath, [environment['TMPDIR'] ?? '/tmp', given.temporary]),
       github: () => githubApi(api),
       posts: () => githubPosts(api),
     },

@@ -91,6 +91,11 @@ export interface TellSettings extends RunSettings, PostInputs {
   readonly server: string;
 }
 
+export interface CleanSettings {
+  /** What was not used for as many days is deleted; undefined where nothing is to be. As it was typed. */
+  readonly days?: string | undefined;
+}
+
 export interface VerifySettings {
   readonly reportPath: string;
   /** Folder of the run's record; else the report's sibling without `.report.json`. */

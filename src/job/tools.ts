@@ -39,10 +39,21 @@ export interface Openers {
   harness(): Promise<Harness>;
   /** A file of its own for all that the engine prints. @throws UserError `input-invalid` */
   log(path: string): Promise<EngineLog>;
+  /** What earlier runs keep on this machine, or left there. */
+  leftovers(): Promise<readonly Leftover[]>;
   /** To read, with the job's token. */
   github(): GitHubReader;
   /** To write, with the job's token. */
   posts(): GitHubPosts;
+}
+
+export interface Leftover {
+  readonly what: string;
+  readonly path: string;
+  readonly bytes: number;
+  readonly usedAt: Date;
+  /** @throws Error with the system's code */
+  remove(): Promise<void>;
 }
 
 export interface EngineLog extends AsyncDisposable {

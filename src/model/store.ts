@@ -217,7 +217,7 @@ async function makePartial({ folder, partial, manifest }: Place, files: readonly
     throw new UserError(
       'disk-full',
       `The model needs ${missing} bytes more, and the disk of ${partial} has ${bavail * bsize} free.`,
-      `Free space there; what earlier runs have fetched lies below ${join(partial, '../../../..')}, and may be deleted while nothing runs.`,
+      `Free space there; what earlier runs have fetched lies below ${join(partial, '../../../..')}, and \`deterministic-ml clean 30\` deletes what was not used for 30 days.`,
     );
 }
 

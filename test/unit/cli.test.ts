@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -153,4 +153,23 @@ test('an older Node is told so, and nothing else is tried', async () => {
     stderr,
     /^deterministic-ml needs Node 24 or newer, and this is 20\.20\.2\.\n.*npx --yes node@24/,
   );
+});
+
+describe('clean', () => {
+  test('shows the models that were fetched, and deletes those that nobody uses', async () => {
+    await using folder = await temporaryFolder();
+    const model = join(folder.path, 'deterministic-ml/models/@terminal/org--tiny/0123abc');
+    await mkdir(model, { recursive: true });
+    await writeFile(join(model, 'config.json'), '{}');
+    await writeFile(`${model}.json`, '{}');
+    const old = new Date('2020-01-01T00:00:00Z');
+    await utimes(`${model}.json`, old, old);
+    const env = { XDG_CACHE_HOME: folder.path, TMPDIR: folder.path };
+    const shown = await cli(['clean'], env);
+    assert.equal(shown.exitCode, 0, shown.stderr);
+    assert.match(shown.stdout, /^kept: model, 0\.0 MB, last used 2020-01-01: .*0123abc\n1 folder/);
+    const removed = await cli(['clean', '365'], env);
+    assert.match(removed.stdout, /^removed: model,.*\nRemoved 1 folder, 0\.0 MB; kept 0 folders/);
+    await assert.rejects(readFile(join(model, 'config.json')), { code: 'ENOENT' });
+  });
 });

@@ -116,6 +116,7 @@ export class Job {
         runtime: async () => engine,
         harness: async () => ({ boot: 'boot', files: {} }),
         log: async (path) => ({ path, add: () => {}, [Symbol.asyncDispose]: async () => {} }),
+        leftovers: async () => [],
         github: () => this.#github(),
         posts: () => {
           throw new Error('a use-case tells nobody');

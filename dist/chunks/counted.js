@@ -1,0 +1,1 @@
+const counted=(count,one)=>`${count} ${one}${count===1?``:`s`}`;export{counted as t};
