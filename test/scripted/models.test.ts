@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { chmod, readFile } from 'node:fs/promises';
+import { chmod, readFile, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { after, before, describe, type TestContext, test } from 'node:test';
@@ -145,21 +145,34 @@ describe('a model of the hub', () => {
     assert.ok(!outcome.log.includes(TOKEN));
   });
 
-  test('is fetched from a terminal with HF_TOKEN', async () => {
+  test('is fetched from a terminal with HF_TOKEN, shown by `clean`, and deleted once nobody uses it', async () => {
     const model = aHubModel();
     await using hub = await startHub(model, { token: TOKEN });
     await using runner = await checkout({ hub: sourceOf(model) });
-    const { stdout, stderr } = await execa(
-      process.execPath,
-      [join(action.path, 'dist/cli.js'), 'fingerprint', 'determinism.yml', '--runtime', 'process', '--json'],
-      {
+    const cli = async (...words: string[]) =>
+      await execa(process.execPath, [join(action.path, 'dist/cli.js'), ...words], {
         reject: false,
         cwd: runner.workspace,
         extendEnv: false,
-        env: { HF_TOKEN: TOKEN, HF_ENDPOINT: hub.endpoint, HOME: runner.home, PATH: process.env['PATH'] },
-      },
-    );
+        env: {
+          ...{ HF_TOKEN: TOKEN, HF_ENDPOINT: hub.endpoint, HOME: runner.home, TMPDIR: runner.temp },
+          PATH: process.env['PATH'],
+        },
+      });
+    const { stdout, stderr } = await cli('fingerprint', 'determinism.yml', '--runtime', 'process', '--json');
     assert.match(stdout, new RegExp(sha256(model.files['model.safetensors'] ?? '')), stderr);
+
+    const shown = await cli('clean');
+    const [, folder = ''] = /^kept: model, .*: (\/.*)$/m.exec(shown.stdout) ?? [];
+    assert.match(folder, new RegExp(`${model.revision}$`), shown.stdout);
+    // What was just used is no day old.
+    assert.match((await cli('clean', '1')).stdout, /^Removed 0 folders, .*; kept 1 folder/m);
+    const old = new Date('2020-01-01');
+    await utimes(`${folder}.json`, old, old);
+    assert.match((await cli('clean', '30')).stdout, /^Removed 1 folder, .*; kept 0 folders/m);
+    await assert.rejects(readFile(join(folder, 'config.json')), { code: 'ENOENT' });
+    const wrong = await cli('clean', 'all');
+    assert.deepEqual([wrong.exitCode, /^input-invalid: /.test(wrong.stderr)], [2, true], wrong.stderr);
   });
 });
 
