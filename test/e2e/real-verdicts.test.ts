@@ -63,7 +63,11 @@ function ofVllm(place: () => Place): void {
     assert.deepEqual(decision, { of: 2, known: 1, distinct: 2, baselineLifetimes: 1, falseAlarm: null });
     assert.match(outcome.log, /1 of 2 engine starts gave outcomes that the baseline knows, 1 did not/);
     assert.notEqual(differing(report, 'score').length, 0);
-    assert.match(outcome.log, /first different module: /);
+    // Which kernels change with the instruction set is up to the CPU: on some it is the log-softmax alone.
+    const traces = [...findingsOf(report, 'baseline').values()].flatMap(({ trace }) => trace ?? []);
+    const isNamed = traces.some(({ first }) => first !== null);
+    t.diagnostic(isNamed ? 'a module changes with the instruction set' : 'no module does');
+    assert.match(outcome.log, isNamed ? /first different module: / : /in the traced texts no module differs/);
     assert.match(outcome.log, /changed \(ambient\): cpu\.capability: \w+ → \w+/);
   });
 
