@@ -7,7 +7,7 @@ import type { Sign } from '../health/schema.ts';
 import type { RunRecord } from '../record/schema.ts';
 import { leavingIn } from '../record/select.ts';
 import { codeInArguments, pickledIn } from '../suite/code.ts';
-import { counted } from './counted.ts';
+import { counted, some } from './counted.ts';
 import { isEager } from './coverage.ts';
 import { differences } from './environment.ts';
 import type { BaselineView, Derived, Notice, Rules } from './schema.ts';
@@ -261,9 +261,6 @@ function lessCompared({ record, before }: Ground): Notice[] {
       : []),
   ];
 }
-
-const some = (ids: readonly string[], between = ', ') =>
-  `${ids.slice(0, 10).join(between)}${ids.length > 10 ? ` and ${ids.length - 10} more` : ''}`;
 
 /** What somebody asked for and did not get; the deterministic defaults apart, which the suite did not choose. */
 function notAsAsked({ record, defaults, environment }: Ground): Notice[] {

@@ -2,6 +2,7 @@ import { UserError } from '../errors.ts';
 import type { Tools } from '../job/tools.ts';
 import { digestJson } from '../record/digest.ts';
 import type { RunRecord } from '../record/schema.ts';
+import { some } from '../report/counted.ts';
 import type { Rules } from '../report/schema.ts';
 import type { Plan } from '../run/plan.ts';
 import { knownInput } from '../run/requests.ts';
@@ -133,6 +134,3 @@ export function refuseMovedAndCut(rules: Rules, before: Pick<RunRecord, 'suite'>
     'Keep them as they are until the suite has its new place on that branch; take them away or alter them after that.',
   );
 }
-
-const some = (ids: readonly string[]) =>
-  `${ids.slice(0, 10).join(', ')}${ids.length > 10 ? ` and ${ids.length - 10} more` : ''}`;

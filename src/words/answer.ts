@@ -3,7 +3,7 @@ import { isBroken } from '../report/finding.ts';
 import type { Report, ReportedFinding } from '../report/schema.ts';
 import { counted } from './figures.ts';
 import { firstModule, seesModules, seesNoModule, textOf } from './groups.ts';
-import { type Drifted, type ReadRelation, read } from './reading.ts';
+import { type Drifted, type ReadRelation, read, textsOf } from './reading.ts';
 import { shortSize } from './sizes.ts';
 import { agreementWords } from './words.ts';
 
@@ -86,11 +86,9 @@ function placeOf({ relation }: ReadRelation): string {
 const moduleOf = (name: string) => excerpt(name.replace(/^model\./, ''), MAX_MODULE);
 
 function harmOf(drifted: readonly Drifted[]): string {
-  const texts = drifted
-    .map(({ broken }) => broken.flatMap(({ group }) => textOf(group) ?? []))
-    .filter((told) => told.length > 0);
+  const texts = textsOf(drifted);
   if (texts.length === 0) return 'no text was compared';
-  const changed = texts.filter((told) => told.includes(false)).length;
+  const changed = texts.filter((same) => !same).length;
   return changed === 0 ? 'no text changed' : `${changed} of ${texts.length} texts changed`;
 }
 

@@ -124,10 +124,17 @@ function kept({ suite, context: { rules } }: Report): string[] {
   return [`${rules.asks - suite.leaving.length} of ${rules.asks} kept by this change`];
 }
 
+/** Of each that drifted and had a text: is it the same? */
+export const textsOf = (drifted: readonly Drifted[]): boolean[] =>
+  drifted
+    .map(({ broken }) => broken.flatMap(({ group }) => textOf(group) ?? []))
+    .filter((told) => told.length > 0)
+    .map((told) => !told.includes(false));
+
 function textHash(prompts: readonly Drifted[]): string {
-  const texts = prompts.map(({ broken }) => broken.map(({ group }) => textOf(group)));
-  if (!texts.flat().some((same) => same !== null)) return 'no text was compared';
-  const differ = texts.filter((told) => told.includes(false)).length;
+  const texts = textsOf(prompts);
+  if (texts.length === 0) return 'no text was compared';
+  const differ = texts.filter((same) => !same).length;
   return `a hash of the text sees ${differ === 0 ? 'none of them' : differ}`;
 }
 

@@ -93,18 +93,24 @@ test('a fetched model is the folder itself, read-only, where the daemon sees it'
   assert.deepEqual(seen, expected(model));
 });
 
+/** A state folder by a path that leads each process somewhere else, and the daemon nowhere. */
+async function hiddenState(): Promise<AsyncDisposable> {
+  await using owned = new AsyncDisposableStack();
+  const folder = owned.use(await temporaryFolder());
+  const before = process.cwd();
+  owned.defer(() => process.chdir(before));
+  process.chdir(folder.path);
+  await mkdir('state');
+  return owned.move();
+}
+
 test('a daemon that does not see the folder gets a copy, once, without running an image for it', async (t) => {
   const given = await bench(t);
   if (given === undefined) return;
-  await using folder = await temporaryFolder();
-  const before = process.cwd();
-  t.after(() => process.chdir(before));
-  process.chdir(folder.path);
-  await mkdir('state');
+  await using _hidden = await hiddenState();
   const long = `${'deep/'.repeat(30)}${'name'.repeat(30)}.json`;
   const model = aHubModel({ [long]: Buffer.from('far below') });
   await using hub = await startHub(model);
-  // A path that leads each process somewhere else, and the daemon nowhere.
   const own = models({
     stateFolder: '/proc/self/cwd/state',
     hub: { endpoint: hub.endpoint, token: undefined, environment: {} },
@@ -131,11 +137,7 @@ test('a daemon that does not see the folder gets a copy, once, without running a
 test('a copy that was cut off is made anew', async (t) => {
   const given = await bench(t);
   if (given === undefined) return;
-  await using folder = await temporaryFolder();
-  const before = process.cwd();
-  t.after(() => process.chdir(before));
-  process.chdir(folder.path);
-  await mkdir('state');
+  await using _hidden = await hiddenState();
   const model = aHubModel();
   await using hub = await startHub(model);
   const cancel = new AbortController();

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { plain } from '../foreign.ts';
 import type { BaselineQuery } from '../port.ts';
-import { type CacheService, json, type Patience, seconds, send, textOf } from './service.ts';
+import { any, type CacheService, json, type Patience, seconds, send, textOf } from './service.ts';
 
 /*
  * A cache forgets: what is unused for a week, and whatever somebody's 10 GB push out. That there was a baseline must
@@ -27,7 +27,7 @@ export async function leaveMark(
   if (service.protocol === 'v1' || run === undefined || job === undefined)
     return 'this server has no artifacts of the fourth version';
   const deadline = AbortSignal.timeout(lookupMs);
-  const inTime = signal === undefined ? deadline : AbortSignal.any([deadline, signal]);
+  const inTime = any(deadline, signal);
   const whole = {
     workflow_run_backend_id: run,
     workflow_job_run_backend_id: job,

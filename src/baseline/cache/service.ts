@@ -412,6 +412,7 @@ export function seconds(ms: number): string {
   return `${ms / 1000} s`;
 }
 
-function any(...signals: readonly (AbortSignal | undefined)[]): AbortSignal {
+/** What aborts as soon as one of them does. */
+export function any(...signals: readonly (AbortSignal | undefined)[]): AbortSignal {
   return AbortSignal.any(signals.filter((signal) => signal !== undefined));
 }

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { plain } from '../foreign.ts';
 import { copyError, copyTree, type TreeLimits } from '../tree.ts';
-import { CACHED_PATH, type Environment } from './service.ts';
+import { any, CACHED_PATH, type Environment } from './service.ts';
 
 /** What became of a save, as far as the library tells. */
 export type Upload =
@@ -51,7 +51,7 @@ export async function upload(key: string, folder: string, options: UploadOptions
     }
   };
   const deadline = AbortSignal.timeout(options.deadlineMs);
-  const stop = AbortSignal.any([deadline, ...(options.signal === undefined ? [] : [options.signal])]);
+  const stop = any(deadline, options.signal);
   stop.addEventListener('abort', kill, { once: true });
   if (stop.aborted) kill();
   // It may end before it was told to.

@@ -89,12 +89,12 @@ interface Entry {
   readonly objections: ReadonlyMap<string, string>;
 }
 
-type Making = Omit<Entry, 'objections'> & {
+interface Making {
+  readonly kind: PassKind;
+  readonly prompt: string;
   readonly given: Map<string, Observation>;
-  objections: Entry['objections'];
-};
-
-const NONE: Entry['objections'] = new Map();
+  readonly objections: Map<string, string>;
+}
 
 const keyOf = (kind: PassKind, prompt: string) => `${kind}/${prompt}`;
 
@@ -106,14 +106,11 @@ function catalogue(record: RunRecord): Catalogue {
     const wrong = objection(alone);
     for (const prompt of groups.flat()) {
       const key = keyOf(kind, prompt);
-      let entry = entries.get(key);
-      if (entry === undefined) {
-        entry = { kind, prompt, given: new Map(), objections: NONE };
-        entries.set(key, entry);
-      }
+      const entry = entries.get(key) ?? { kind, prompt, given: new Map(), objections: new Map() };
+      entries.set(key, entry);
       const given = alone.observations.get(prompt);
       if (given !== undefined) entry.given.set(lifetime, given);
-      if (wrong !== undefined) entry.objections = new Map([...entry.objections, [lifetime, wrong]]);
+      if (wrong !== undefined) entry.objections.set(lifetime, wrong);
     }
   }
   const questions = new Map([

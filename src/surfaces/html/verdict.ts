@@ -1,8 +1,8 @@
 import type { Report } from '../../report/schema.ts';
 import { answerOf } from '../../words/answer.ts';
 import { counted, finite, nats, times } from '../../words/figures.ts';
-import { firstModule, textOf } from '../../words/groups.ts';
-import { type Drifted, read } from '../../words/reading.ts';
+import { firstModule } from '../../words/groups.ts';
+import { type Drifted, read, textsOf } from '../../words/reading.ts';
 import { acceptWords } from '../../words/words.ts';
 import { capped, dotted, type Html, html, join, prose } from './escape.ts';
 import type { Level } from './level.ts';
@@ -87,10 +87,8 @@ function compared({ work }: Report): Figure[] {
 }
 
 function drift({ work }: Report, found: readonly Drifted[]): Figure[] {
-  const texts = found
-    .map(({ broken }) => broken.flatMap(({ group }) => textOf(group) ?? []))
-    .filter((told) => told.length > 0);
-  const seen = texts.filter((told) => told.includes(false)).length;
+  const texts = textsOf(found);
+  const seen = texts.filter((same) => !same).length;
   const total = work.prompts + work.texts;
   return [
     {

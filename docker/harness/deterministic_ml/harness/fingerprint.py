@@ -5,7 +5,6 @@ A fact that could not be read is `unknown`; one that cannot exist here, such as 
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import importlib.util
 import json
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from .devices import Devices
 from .errors import HarnessError
+from .health import uuid_hash
 
 if TYPE_CHECKING:
     from ..engines import Module
@@ -257,15 +257,11 @@ def _version(distribution: str) -> str:
 
 
 def _gpu(gpu: Mapping[str, Any], devices: Devices) -> dict[str, Any]:
-    # torch leaves out the prefix that nvidia-smi shows.
-    uuid = gpu["uuid"].lower()
-    if uuid and not uuid.startswith(("gpu-", "mig-")):
-        uuid = f"gpu-{uuid}"
-    uuid_hash = hashlib.sha256(uuid.encode()).hexdigest()[:16] if uuid else UNKNOWN
+    card = uuid_hash(gpu["uuid"]) or UNKNOWN
     return {
         "name": fact(gpu["name"]),
-        "uuidHash": uuid_hash,
-        **devices.of(gpu, uuid_hash),
+        "uuidHash": card,
+        **devices.of(gpu, card),
         "computeCapability": gpu["arch"].partition(":")[0] or f"{gpu['major']}.{gpu['minor']}",
         "smCount": gpu["sms"],
         "memoryBytes": gpu["memory"],
