@@ -11,6 +11,7 @@ import { run } from 'node:test';
 import { execa } from 'execa';
 import { Reporter } from '../test/support/reporter.ts';
 import { cache, repository } from './setup/cache.ts';
+import { ensureEverything } from './setup/everything.ts';
 import { ensureModel } from './setup/model.ts';
 import { ensureEngine } from './setup/python.ts';
 
@@ -75,12 +76,16 @@ if ([...chosen.values()].every((files) => files.length === 0)) {
   console.error(`No test file matches ${words.map((word) => `\`${word}\``).join(' ')}.`);
   process.exit(1);
 }
+// What later groups need is made while the first ones run; what fails is told by whoever needs it.
+const needed = groups.length === 0 && filters.length === 0;
+const made = needed ? ensureEverything(() => {}).catch(() => {}) : undefined;
 for (const lanes of STAGES)
   await Promise.all(
     lanes.map(async (lane) => {
       for (const group of lane) await runGroup(group);
     }),
   );
+await made;
 reporter.end();
 
 const { failed, skipped } = reporter.counts;
