@@ -23,6 +23,7 @@ export const ERROR_CODES = [
   'gpu-in-doubt',
   'engine-missing',
   'engine-rejected',
+  'prompt-rejected',
   'engine-died',
   'engine-hung',
   'engine-out-of-memory',

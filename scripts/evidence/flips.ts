@@ -92,6 +92,7 @@ export async function flippedBits(options: FlipOptions): Promise<Flipped[]> {
       signal,
       onOutput: (text) => log.add(text),
       onProgress: () => {},
+      placeOf: () => ({ file: 'determinism.yml', line: 1, column: 1 }),
     },
     task,
     plan.environment,
@@ -100,6 +101,7 @@ export async function flippedBits(options: FlipOptions): Promise<Flipped[]> {
   const fingerprint = completeFingerprint(seen.fingerprint, runtime, { label: model, revision: 'none' });
   session.send({
     command: 'load',
+    ...{ prompts: [], clock: 0 },
     args: { ...plan.args, flips },
     defaults: plan.defaults,
     perturbation: null,

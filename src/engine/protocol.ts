@@ -69,6 +69,13 @@ export type Command =
       readonly defaults: readonly string[];
       /** A deliberate change of the model, made as it is loaded; null but for `power` and the yardstick. */
       readonly perturbation: Perturbation | null;
+      /**
+       * Looked at before any weight is read, by the model's tokenizer and template alone: the first lifetime's prompts
+       * and texts. Empty for those that follow, which ask the same.
+       */
+      readonly prompts: readonly Asked[];
+      /** As a pass has it. */
+      readonly clock: number;
     }
   | {
       readonly command: 'pass';
@@ -120,6 +127,13 @@ export type Perturbation =
   | { readonly kind: 'tokenizer-merge' }
   | { readonly kind: 'rope-theta' }
   | { readonly kind: 'file-times' };
+
+export interface Asked {
+  readonly id: string;
+  readonly input: PromptContent;
+  /** A text to be scored is cut off where it is too long for the model. */
+  readonly isScored: boolean;
+}
 
 export interface Request {
   readonly id: string;
@@ -241,6 +255,7 @@ export const Event = z.discriminatedUnion('event', [
     code: z.enum([
       'engine-missing',
       'engine-rejected',
+      'prompt-rejected',
       'engine-failed',
       'engine-out-of-memory',
       'model-missing',
@@ -252,6 +267,8 @@ export const Event = z.discriminatedUnion('event', [
       'protocol-violation',
     ]),
     message: z.string().max(16_384),
+    /** Of `prompt-rejected`: which, and why. */
+    prompts: z.array(z.strictObject({ id: z.string().max(128), message: z.string().max(1024) })).optional(),
   }),
 ]);
 export type Event = z.infer<typeof Event>;

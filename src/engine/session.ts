@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:os';
-import { cancelled, UserError } from '../errors.ts';
+import { cancelled, type Place, UserError } from '../errors.ts';
 import { engines } from './engines/index.ts';
 import { lines } from './lines.ts';
 import {
@@ -34,6 +34,8 @@ export interface SessionOptions {
   /** One line that the engine or a library printed: hostile. */
   readonly onOutput: (line: string) => void;
   readonly onProgress: (progress: EventOf<'progress'>) => void;
+  /** Where the suite has a prompt. */
+  readonly placeOf: (prompt: string) => Omit<Place, 'message'>;
 }
 
 /** Lines of the engine's log that an error quotes. */
@@ -117,7 +119,7 @@ export class Session implements AsyncDisposable {
           await onResult(event);
           break;
         case 'error':
-          throw reported(event, this.#tail);
+          throw reported(event, this.#tail, this.#options.placeOf);
         case 'hello':
         case 'fingerprint':
         case 'lifetime':
@@ -264,8 +266,21 @@ function violation(what: string): UserError {
   );
 }
 
-function reported({ code, message }: EventOf<'error'>, tail: readonly string[]): UserError {
+function reported(
+  { code, message, prompts = [] }: EventOf<'error'>,
+  tail: readonly string[],
+  placeOf: SessionOptions['placeOf'],
+): UserError {
   switch (code) {
+    case 'prompt-rejected': {
+      const places = prompts.map((one) => ({ ...placeOf(one.id), message: `${one.id}: ${one.message}` }));
+      return new UserError(
+        code,
+        [`${message}:`, ...places.map((p) => `${p.file}:${p.line}:${p.column}  ${p.message}`)].join('\n'),
+        'Change the prompts, or take a model that can be asked them. `text` in place of `messages` needs no template; `max_model_len` under `engine.args` bounds the tokens.',
+        { places },
+      );
+    }
     case 'engine-missing':
       return new UserError(
         code,

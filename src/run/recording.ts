@@ -18,8 +18,8 @@ import { lifetimeDigest, recordDigest } from '../record/tree.ts';
 import { littleEndian } from '../record/words.ts';
 import { VERSION } from '../version.ts';
 import { runPass } from './pass.ts';
-import type { Plan, PlannedPass } from './plan.ts';
-import { base64, type KnownTokens, knownInput, readyPass } from './requests.ts';
+import { FROZEN_CLOCK, type Plan, type PlannedPass } from './plan.ts';
+import { askedOf, base64, type KnownTokens, knownInput, readyPass } from './requests.ts';
 
 /** A record while it grows, lifetime by lifetime. Disposing without `commit` leaves nothing behind. */
 export class Recording implements AsyncDisposable {
@@ -68,7 +68,9 @@ export class Recording implements AsyncDisposable {
     args: Plan['args'],
   ): Promise<void> {
     const { defaults, perturbation } = this.#plan;
-    session.send({ command: 'load', args, defaults, perturbation });
+    // Every lifetime asks the same.
+    const prompts = this.#lifetimes.length === 0 ? askedOf(this.#plan) : [];
+    session.send({ command: 'load', args, defaults, perturbation, prompts, clock: FROZEN_CLOCK });
     const { seconds, settings, software, perturbed } = await session.expect('lifetime');
     refuseWithout(missingFoundation(this.#plan.engine, settings, this.#plan.environment));
     const listed = software === undefined ? {} : { software: this.#list(software) };

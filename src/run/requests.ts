@@ -1,4 +1,4 @@
-import type { Request } from '../engine/protocol.ts';
+import type { Asked, Request } from '../engine/protocol.ts';
 import { digestJson, sha256 } from '../record/digest.ts';
 import type { Arrangement } from '../record/schema.ts';
 import { littleEndian } from '../record/words.ts';
@@ -11,11 +11,17 @@ import { FROZEN_CLOCK, type Plan, type PlannedPass, type PlannedPrompt, TOP_K } 
 /** Prompt -> the tokens that force and score are given: the baseline's, so that both sides compute the same. */
 export type KnownTokens = ReadonlyMap<string, Uint32Array>;
 
+/** All that the passes will ask, by what tokenizer and template have to say of it. */
+export const askedOf = ({ prompts, texts }: Pick<Plan, 'prompts' | 'texts'>): Asked[] => [
+  ...prompts.map(({ id, content }) => ({ id, input: content, isScored: false })),
+  ...texts.map(({ id, content }) => ({ id, input: content, isScored: true })),
+];
+
 /** Tokens of a scored sequence at most: up to there a prefill repeats exactly in any lifetime (measured). */
 const SCORE_LIMIT = 1024;
 
 /** One request, and the digest of what it asks. */
-interface Asked {
+interface Digested {
   readonly request: Request;
   readonly input: string;
 }
@@ -63,7 +69,7 @@ function requestsOf(
   kind: PlannedPass['kind'],
   known: KnownTokens,
   unknown: ReadonlySet<string>,
-): Asked[] {
+): Digested[] {
   switch (kind) {
     case 'generate':
       // At depth `score` nothing is generated but the tokens that are to be scored.
@@ -79,7 +85,7 @@ function requestsOf(
   }
 }
 
-const free = ({ id, content, sampling, digest }: PlannedPrompt): Asked => ({
+const free = ({ id, content, sampling, digest }: PlannedPrompt): Digested => ({
   request: { id, input: content, sampling, tokens: null, observed: true, limit: null },
   input: digest,
 });
@@ -87,7 +93,11 @@ const free = ({ id, content, sampling, digest }: PlannedPrompt): Asked => ({
 /** How the known tokens were chosen does not matter for what they are given: no sampling of the suite's takes part. */
 export const GREEDY = Sampling.parse({ max_tokens: 1 });
 
-function given(kind: 'force' | 'score', { id, content }: LoadedText, tokens: Uint32Array | undefined): Asked {
+function given(
+  kind: 'force' | 'score',
+  { id, content }: LoadedText,
+  tokens: Uint32Array | undefined,
+): Digested {
   return {
     request: {
       id,

@@ -14,6 +14,7 @@ import type { OpenedRecord, Side } from '../record/side.ts';
 import type { Evidence } from '../report/make.ts';
 import type { RunView } from '../report/schema.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
+import type { SuitePlaces } from '../suite/parse.ts';
 import { counted } from '../words/figures.ts';
 import { refuseTooMuch } from './limits.ts';
 import { completeFingerprint } from './pass.ts';
@@ -49,7 +50,7 @@ export async function startRun(
   const runtime = owned.use(await open.runtime(loaded.suite.runtime));
   console.info(runtime.description);
   const model = await console.section('Model', () => runtime.provideModel(modelSource(loaded)));
-  const start = await starter(plan, runtime, model, log, settings, tools);
+  const start = await starter(plan, loaded.places, runtime, model, log, settings, tools);
   const began = performance.now();
   const { session, fingerprint, health } = await console.section('Fingerprint', async () => {
     const { session: opened, seen } = await start();
@@ -127,6 +128,7 @@ type Start = () => Promise<{ readonly session: Session; readonly seen: EventOf<'
 
 async function starter(
   plan: Plan,
+  { file, prompts }: SuitePlaces,
   runtime: Runtime,
   model: ProvidedModel,
   log: EngineLog,
@@ -143,6 +145,8 @@ async function starter(
     signal,
     onOutput: (text) => log.add(text),
     onProgress: (event) => console.progress(event.what, line.next(event)),
+    // What the base branch's suite asks and this one does not has no line here.
+    placeOf: (id) => ({ file, ...(prompts.get(id) ?? { line: 1, column: 1 }) }),
   };
   const task: Task = {
     engine: plan.engine.name,

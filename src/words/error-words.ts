@@ -114,6 +114,11 @@ export const ERROR_WORDS: Readonly<Record<ToldCode, ErrorWords>> = {
     meaning: 'This version of the engine cannot do what the suite asks for.',
     next: 'Correct `engine.args` or `sampling`.',
   },
+  'prompt-rejected': {
+    what: 'The model’s tokenizer or chat template cannot take a prompt: no template, a template that refuses the messages or does not end, no token at all, or more tokens than the model takes. Each such prompt is told with its line.',
+    meaning: 'It was found before any weights were read; nothing was measured.',
+    next: 'Change the prompts, or the model.',
+  },
   'engine-died': {
     what: 'The engine’s process ended of a signal or with an exit code; its last lines are shown.',
     meaning: 'It had not answered, so nothing is known of its bits.',

@@ -50,6 +50,7 @@ class FakePeer {
       signal: new AbortController().signal,
       onOutput: (line) => this.printed.push(line),
       onProgress: ({ done }) => this.progress.push(done),
+      placeOf: (prompt) => ({ file: 'suite.yml', line: prompt.length, column: 5 }),
       ...more,
     };
   }
@@ -446,6 +447,30 @@ describe('an error that the harness reports', () => {
       assert.equal(error.message, quotes ? 'what happened\nIts last lines:\nTraceback' : 'what happened');
       assert.match(error.hint, hint);
     });
+
+  test('prompt-rejected tells each prompt with its line', async () => {
+    const fake = new FakePeer();
+    await using session = await fake.open();
+    const prompts = [
+      { id: 'sky', message: 'the model brings no chat template' },
+      { id: 'story', message: 'it has 9000 tokens' },
+    ];
+    fake.emit({ event: 'error', code: 'prompt-rejected', message: '2 prompts cannot be asked', prompts });
+    const error = await rejectedBy(session.expect('lifetime'));
+    assert.equal(error.code, 'prompt-rejected');
+    assert.equal(
+      error.message,
+      [
+        '2 prompts cannot be asked:',
+        'suite.yml:3:5  sky: the model brings no chat template',
+        'suite.yml:5:5  story: it has 9000 tokens',
+      ].join('\n'),
+    );
+    assert.deepEqual(
+      error.places.map(({ line }) => line),
+      [3, 5],
+    );
+  });
 });
 
 const WITNESS = {

@@ -36,6 +36,7 @@ class Growing {
         ...{ harness: { boot: '', files: {} }, start: () => this.engine.start() },
         ...{ inactivitySeconds: 30, deadlineSeconds: 30, signal: new AbortController().signal },
         ...{ onOutput: () => {}, onProgress: () => {} },
+        placeOf: () => ({ file: 'suite.yml', line: 1, column: 1 }),
       },
       { engine: 'vllm', model: '/model', knownDigests: {} },
       this.plan.environment,

@@ -276,6 +276,26 @@ describe('whatever happens, all is given back', () => {
     assert.deepEqual([job.engine.running, job.disk.unfinished, job.disk.folders.size], [0, 0, 0]);
   });
 
+  test('when the model cannot be asked a prompt: its line is told, and the first load alone was given prompts', async () => {
+    const prompts = [
+      { id: 'sky', message: 'no template' },
+      { id: 'of-the-base', message: 'too long' },
+    ];
+    await using begun = await started({
+      computes: () => ({ error: { code: 'prompt-rejected', message: '2 prompts', prompts } }),
+    });
+    await using lifetimes = await begun.run.begin(new Map());
+    const error = await rejectedBy(lifetimes.planned());
+    assert.equal(error.code, 'prompt-rejected');
+    assert.deepEqual(
+      error.places.map(({ message }) => message),
+      ['sky: no template', 'of-the-base: too long'],
+    );
+    assert.ok((error.places[0]?.line ?? 0) > 1, 'the entry of `sky`');
+    assert.equal(error.places[1]?.line, 1);
+    assert.ok(begun.job.engine.loads[0]?.prompts.some(({ id }) => id === 'sky'));
+  });
+
   test('when it is cancelled before anything is started', async () => {
     const job = new Job();
     const held = loaded(SUITE, PROMPTS);

@@ -33,7 +33,11 @@ export interface Computes {
   /** Why it does no pass of a kind. */
   readonly unavailable?: Partial<Record<PassKind, string>>;
   /** What it says in place of loading. */
-  readonly error?: { readonly code: string; readonly message: string };
+  readonly error?: {
+    readonly code: string;
+    readonly message: string;
+    readonly prompts?: readonly { readonly id: string; readonly message: string }[];
+  };
   /** Leaves out what a prompt gave. */
   readonly forgets?: string;
   /** Tells a prompt that nobody asked. */
@@ -44,12 +48,15 @@ export interface Computes {
   readonly babbles?: number;
 }
 
+type LoadCommand = Extract<Command, { command: 'load' }>;
+
 /** A command to load, with the environment that this start was given. */
 export interface Load {
   readonly start: number;
   readonly args: Readonly<Record<string, unknown>>;
   readonly environment: Readonly<Record<string, string>>;
-  readonly perturbation: Extract<Command, { command: 'load' }>['perturbation'];
+  readonly perturbation: LoadCommand['perturbation'];
+  readonly prompts: LoadCommand['prompts'];
 }
 
 export interface EngineOptions {
@@ -161,8 +168,8 @@ export class ScriptedEngine implements Runtime {
       const command = message as Command;
       switch (command.command) {
         case 'load': {
-          const { args, perturbation } = command;
-          const load = { start: number, args, perturbation, environment: start.environment };
+          const { args, perturbation, prompts } = command;
+          const load = { start: number, args, perturbation, prompts, environment: start.environment };
           this.loads.push(load);
           computed = { compiled: load.args['enforce_eager'] === false, ...computes(load) };
           if (computed.error !== undefined) return emit({ event: 'error', ...computed.error });

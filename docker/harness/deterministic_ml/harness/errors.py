@@ -41,6 +41,8 @@ class HarnessError(Exception):
         super().__init__(message)
         self.code = code
         self.message = cap(message)
+        # Each prompt of the suite that is the cause, as `{id, message}`.
+        self.prompts: list[dict[str, str]] = []
 
 
 def cap(message: str) -> str:

@@ -39,7 +39,7 @@ def main(folder: Path) -> None:
         channel.emit("done", health=_run_engine(start["task"], start["environment"], channel, folder))
     except BaseException as error:
         known = explain(error)
-        channel.emit("error", code=known.code, message=known.message)
+        channel.emit("error", code=known.code, message=known.message, prompts=known.prompts)
         lifeline.end(FAILED)
     lifeline.end(DONE)
 

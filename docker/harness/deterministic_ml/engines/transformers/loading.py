@@ -9,6 +9,7 @@ from typing import Any
 from ...harness.channel import Command
 from ...harness.errors import HarnessError, explain
 from ..common import files
+from ..common.prompts import refuse_prompts
 from ..common.weights import CHANGES
 from .arguments import Arguments, parse
 from .engine import Transformers
@@ -16,6 +17,8 @@ from .engine import Transformers
 
 def load_engine(model: str, command: Command, scratch: Path) -> Transformers:
     args, dropped = parse(command["args"], command["defaults"])
+    # How long a prompt may be it does not say: positions go on where the weights have seen none.
+    refuse_prompts(model, command, limit=None)
     perturbation: Mapping[str, Any] | None = command["perturbation"]
     edit = None if perturbation is None else _edit(perturbation, Path(model))
     folder = Path(model) if edit is None else files.overlay(Path(model), edit, scratch)

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import difflib
 import inspect
+import json
 import os
 import shutil
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 from ...harness.channel import Command
 from ...harness.errors import HarnessError, describe, explain
+from ..common.prompts import context_length, refuse_prompts
 from . import memory
 from .engine import Vllm
 from .passes import force
@@ -33,6 +35,7 @@ def load_engine(model: str, command: Command, scratch: Path) -> Vllm:
         raise HarnessError("engine-rejected", "`worker_extension_cls` is taken: the harness extends the workers itself")
     dropped = _unknown(command["args"], command["defaults"])
     asked = {name: value for name, value in command["args"].items() if name not in dropped}
+    refuse_prompts(model, command, context_length(model, asked.get("max_model_len")), _has_template(model))
     try:
         with perturbing(command["perturbation"], model, scratch) as perturbation:
             config, why = _configured(perturbation.model, memory.without(asked))
@@ -44,6 +47,18 @@ def load_engine(model: str, command: Command, scratch: Path) -> Vllm:
             return Vllm(llm, dropped, means.installed(llm), perturbation.told(llm))
     except Exception as error:
         raise refusal(error) or worker_death() or explain(error) from error
+
+
+def _has_template(model: str) -> bool:
+    """vLLM has templates of its own for some kinds of models that bring none."""
+    try:
+        from vllm.transformers_utils.chat_templates import get_chat_template_fallback_path
+
+        config = json.loads(Path(model, "config.json").read_text(encoding="utf-8"))
+        return get_chat_template_fallback_path(config["model_type"], model) is not None
+    except Exception:
+        # Of a version that keeps them elsewhere nothing is known.
+        return True
 
 
 def _configured(model: str, args: Mapping[str, Any]) -> tuple[Any, str | None]:
