@@ -1,11 +1,17 @@
 import { countOf, stepsOf } from '../record/channels.ts';
-import type { Observation } from '../record/schema.ts';
+import type { Arrangement, Observation } from '../record/schema.ts';
 import { aloneOf, lifetimesOf } from '../record/select.ts';
 import type { Side } from '../record/side.ts';
 import { compareChannels } from './channels.ts';
 import { Gauge } from './distance.ts';
 import { find } from './relations/witness.ts';
 import type { Size } from './types.ts';
+
+/** How far rounding alone moves a model, and how that was measured. */
+export interface Floor {
+  readonly nats: number;
+  readonly by: 'noise' | 'batching';
+}
 
 /** Kinds of pass whose tokens are known, so that there is a distance. */
 export type KnownKind = 'force' | 'score';
@@ -23,16 +29,26 @@ const SLACK = 1.5;
 export class Envelope {
   readonly #side: Side;
   readonly #bounds = new Map<KnownKind, Promise<number | null>>();
-  #floor: Promise<number | null> | undefined;
+  readonly #floors = new Map<Floor['by'], Promise<number | null>>();
 
   constructor(side: Side) {
     this.#side = side;
   }
 
-  /** Distance between texts scored alone and beside strangers; null where that was not measured. */
-  floorNats(): Promise<number | null> {
-    this.#floor ??= floorOf(this.#side);
-    return this.#floor;
+  /** Distance between texts scored alone and in another arrangement; null where that was not measured. */
+  floorNats(by: Floor['by']): Promise<number | null> {
+    const floor = this.#floors.get(by) ?? floorOf(this.#side, FLOORS[by]);
+    this.#floors.set(by, floor);
+    return floor;
+  }
+
+  /** What rounding alone makes of the model: of neighbours nothing is known where they change no bit. */
+  async floor(): Promise<Floor | null> {
+    for (const by of ['noise', 'batching'] as const) {
+      const nats = await this.floorNats(by);
+      if (nats !== null && (nats > 0 || by === 'batching')) return { nats, by };
+    }
+    return null;
   }
 
   /** 1.5 x the largest distance between two lifetimes; null with fewer than three. */
@@ -43,18 +59,28 @@ export class Envelope {
   }
 }
 
-async function floorOf(side: Side): Promise<number | null> {
+interface FloorPass {
+  readonly arrangement: Arrangement;
+  readonly isExercised: (together: number) => boolean;
+}
+
+const FLOORS: Readonly<Record<Floor['by'], FloorPass>> = {
+  noise: { arrangement: 'noise', isExercised: (together) => together === 1 },
+  batching: { arrangement: 'strangers', isExercised: (together) => together > 1 },
+};
+
+async function floorOf(side: Side, { arrangement, isExercised }: FloorPass): Promise<number | null> {
   const { record } = side;
   for (const lifetime of record.lifetimes) {
     const alone = find(record, lifetime, 'score', 'alone');
-    const beside = find(record, lifetime, 'score', 'strangers');
+    const beside = find(record, lifetime, 'score', arrangement);
     if (alone === undefined || beside === undefined) continue;
     const gauge = new Gauge();
     for (const [prompt, left] of alone.observations) {
       const right = beside.observations.get(prompt);
       const apart = alone.requests?.get(prompt)?.together === 1;
-      const shared = (beside.requests?.get(prompt)?.together ?? 0) > 1;
-      if (right !== undefined && apart && shared) await gaugePair(gauge, left, right, side);
+      const exercised = isExercised(beside.requests?.get(prompt)?.together ?? 0);
+      if (right !== undefined && apart && exercised) await gaugePair(gauge, left, right, side);
     }
     const distance = gauge.distance();
     if (distance !== null) return distance.rmsNats;
@@ -106,9 +132,12 @@ export type Gauges = Readonly<Record<KnownKind, Gauge>>;
 export async function sizeOf({ score }: Gauges, envelope: Envelope, bound: boolean): Promise<Size | null> {
   const distance = score.differs ? score.distance() : null;
   if (distance === null) return null;
+  const floor = await envelope.floor();
   return {
     distance,
-    floorNats: await envelope.floorNats(),
+    floorNats: floor?.nats ?? null,
+    floorBy: floor?.by ?? null,
+    batchingNats: await envelope.floorNats('batching'),
     boundNats: bound ? await envelope.boundNats('score') : null,
   };
 }

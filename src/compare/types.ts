@@ -175,8 +175,12 @@ export interface Decision {
 /** The size of a drift, and what to measure it with. All in nats; null where it was not measured. */
 export interface Size {
   readonly distance: Distance;
-  /** What rounding alone makes of the baseline's model: scored alone and beside strangers. */
+  /** What rounding alone makes of the baseline's model: the first of the two that was measured and is more than 0. */
   readonly floorNats: number | null;
+  /** `noise`: each module's numbers rounded once more. `batching`: scored beside strangers. */
+  readonly floorBy: 'noise' | 'batching' | null;
+  /** What neighbours in a batch make of it; 0 where they change no bit. */
+  readonly batchingNats: number | null;
   /** 1.5 x the largest distance between the baseline's honest lifetimes; null with fewer than three. */
   readonly boundNats: number | null;
 }

@@ -97,6 +97,11 @@ export type Command =
        * prefill is cut or batched changes nothing. An engine whose modules do not run one by one leaves them out.
        */
       readonly trace: boolean;
+      /**
+       * Rounds what each module gives once more, by chance, with this seed: what rounding alone makes of the model. Null
+       * in all passes but one that is made for it.
+       */
+      readonly noise: number | null;
       /** How many top log-probabilities are kept for each step. */
       readonly topK: number;
       /** Seconds since the epoch that chat templates see as "now". */

@@ -118,7 +118,13 @@ const Decision = z.strictObject({
   falseAlarm: z.number().min(0).max(1).nullable(),
 });
 
-const Size = z.strictObject({ distance: Distance, floorNats: nats.nullable(), boundNats: nats.nullable() });
+const Size = z.strictObject({
+  distance: Distance,
+  floorNats: nats.nullable(),
+  floorBy: z.enum(['noise', 'batching']).nullable(),
+  batchingNats: nats.nullable(),
+  boundNats: nats.nullable(),
+});
 
 const RelationResult = z.strictObject({
   relation: relationName,

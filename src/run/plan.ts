@@ -66,8 +66,8 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
   const measured = purpose === 'refresh' ? [...needed, baseline] : needed;
   const passes = inOrder([
     ...measured.flatMap((relation) => relation.needs(suite.depth)),
-    // The floor: what rounding alone makes of this model here.
-    ...(purpose === 'refresh' ? [{ kind: 'score', arrangement: 'strangers' } as const] : []),
+    // The floors: what neighbours in a batch and what rounding alone make of this model here.
+    ...(purpose === 'refresh' ? FLOORS : []),
     // The tokens that a baseline's comparisons are made on must be generated once.
     ...(measured.includes(baseline) ? [{ kind: 'generate', arrangement: 'alone' } as const] : []),
   ]);
@@ -104,6 +104,11 @@ function gpuMemory(
 ): EngineSpec['args'] {
   return runtime.gpus === 'none' || unless.some((name) => name in engine.args) ? {} : args;
 }
+
+const FLOORS = [
+  { kind: 'score', arrangement: 'strangers' },
+  { kind: 'score', arrangement: 'noise' },
+] as const satisfies readonly PassNeed[];
 
 /** Of a start that only traces. */
 export const TRACE: PlannedPass = {

@@ -115,7 +115,7 @@ export const ERROR_WORDS: Readonly<Record<ToldCode, ErrorWords>> = {
     next: 'Correct `engine.args` or `sampling`.',
   },
   'prompt-rejected': {
-    what: 'The model’s tokenizer or chat template cannot take a prompt: no template, a template that refuses the messages or does not end, no token at all, or more tokens than the model takes. Each such prompt is told with its line.',
+    what: 'The model’s tokenizer or chat template cannot take some prompts: no template, one that refuses the messages or does not end, no token, or too many. Each is told with its line.',
     meaning: 'It was found before any weights were read; nothing was measured.',
     next: 'Change the prompts, or the model.',
   },

@@ -32,7 +32,7 @@ export function sizeWords(
     ];
   const marks = yardstickWords(rms, yardstick);
   return [
-    `Size: ${floorWords(rms, floorNats)} (${distanceWords(distance)}).`,
+    `Size: ${floorWords(rms, size)} (${distanceWords(distance)}).`,
     ...(boundNats === null ? [] : [boundWords(rms, boundNats)]),
     ...(marks === '' ? [] : [`By the yardstick: ${marks}.`]),
     ...(isLarge(rms, floorNats) ? [] : [SIZE_CAVEAT]),
@@ -53,7 +53,7 @@ function isLarge(rms: number, floorNats: ReportedSize['floorNats']): boolean {
   return floor !== undefined && floor > 0 && rms > LARGE * floor;
 }
 
-function floorWords(rms: number, floorNats: ReportedSize['floorNats']): string {
+function floorWords(rms: number, { floorNats, floorBy, batchingNats }: ReportedSize): string {
   const floor = floorNats === null ? undefined : finite(floorNats);
   if (floor === undefined) return `${nats(rms)}, and no floor of rounding is known to measure it with`;
   if (floor === 0)
@@ -61,7 +61,21 @@ function floorWords(rms: number, floorNats: ReportedSize['floorNats']): string {
       ? '0 nats'
       : `${nats(rms)}; at the refresh a text kept its bits whatever was beside it in the batch, so that there is no scale of rounding here`;
   const ratio = rms / floor;
-  return `${times(ratio)} the floor${ratio <= ROUNDING ? ': the size of rounding' : ': more than rounding makes of this model'}; floor ${nats(floor)}`;
+  const size = ratio <= ROUNDING ? 'the size of rounding' : 'more than rounding makes of this model';
+  const by =
+    floorBy === 'noise'
+      ? `, made by rounding each number of each module once more${besideWords(batchingNats)}`
+      : '';
+  return `${times(ratio)} the floor: ${size}; floor ${nats(floor)}${by}`;
+}
+
+/** What batching makes, where it is not the floor itself. */
+function besideWords(batchingNats: ReportedSize['batchingNats']): string {
+  const batching = batchingNats === null ? undefined : finite(batchingNats);
+  if (batching === undefined) return '';
+  return batching === 0
+    ? '; neighbours in a batch change no bit here'
+    : `; neighbours in a batch make ${nats(batching)}`;
 }
 
 function boundWords(rms: number, boundNats: NonNullable<ReportedSize['boundNats']>): string {

@@ -41,6 +41,7 @@ function marksOf({ size }: ReportedRelation, { yardstick }: Pick<Report, 'yardst
   };
   return [
     ...mark('floor', 'floor of rounding', size?.floorNats),
+    ...(size?.floorBy === 'noise' ? mark('floor', 'neighbours in a batch', size.batchingNats) : []),
     ...mark('bound', 'honest repeats, bound', size?.boundNats),
     ...yardstick.flatMap(({ what, rmsNats }) => mark('yardstick', what, rmsNats)),
   ].slice(0, MAX_MARKS);

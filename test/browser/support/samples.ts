@@ -361,7 +361,13 @@ export function driftReport(): Report {
         relation('baseline', 'broken', {
           evidence: 'the same inputs, sampling and top k as the baseline’s, for 8 prompts and texts',
           findings,
-          size: { distance: distance(0.037, 4084), floorNats: 0.004, boundNats: 0.006 },
+          size: {
+            distance: distance(0.037, 4084),
+            floorNats: 0.004,
+            floorBy: 'batching' as const,
+            batchingNats: 0.004,
+            boundNats: 0.006,
+          },
           decision: { of: 3, known: 0, distinct: 1, baselineLifetimes: 5, falseAlarm: 0.0132 },
         }),
       ],

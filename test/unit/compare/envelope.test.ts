@@ -249,6 +249,22 @@ describe('the size of a difference', () => {
     assert.equal(same.size?.floorNats, 0);
   });
 
+  test('is told by what rounding once more makes, where that was measured; batching stands beside it', async () => {
+    const noisy = (by: number, batching: Passes): Passes => ({
+      ...batching,
+      'score-noise': { a: sequence(by) },
+    });
+    const sizeOf = async (passes: Passes) => {
+      const { size } = await check(now(1), side({ passes }), 'measure');
+      return [size?.floorNats, size?.floorBy, size?.batchingNats];
+    };
+    assert.deepEqual(await sizeOf(noisy(0.5, strangers(0.25))), [0.5, 'noise', 0.25]);
+    assert.deepEqual(await sizeOf(noisy(0.5, strangers(0))), [0.5, 'noise', 0]);
+    assert.deepEqual(await sizeOf(noisy(0.5, scored(0))), [0.5, 'noise', null]);
+    // Noise that moved nothing was none.
+    assert.deepEqual(await sizeOf(noisy(0, strangers(0.25))), [0.25, 'batching', 0.25]);
+  });
+
   test('has no floor where the strangers shared no step, or were not there', async () => {
     const lonely = side({
       passes: strangers(0.25),

@@ -128,8 +128,8 @@ describe('a record that grows', () => {
     assert.deepEqual([known?.count, tokens.length], [4, 4]);
     const told = base64(...tokens);
     assert.deepEqual(growing.given('force', 'sky'), [told, told]);
-    // A score alone and one among strangers in the first start, one alone in the second.
-    assert.deepEqual(growing.given('score', 'sky'), [told, told, told]);
+    // A score alone, one among strangers and one with noise in the first start, one alone in the second.
+    assert.deepEqual(growing.given('score', 'sky'), [told, told, told, told]);
   });
 
   test('keeps the baseline’s tokens, whatever is generated now', async () => {

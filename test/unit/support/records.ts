@@ -182,6 +182,7 @@ function groupsOf(arrangement: Arrangement, ids: readonly string[]): string[][] 
     case 'alone':
     case 'again':
     case 'warm':
+    case 'noise':
       return ids.map((id) => [id]);
     case 'together':
       return [[...ids]];

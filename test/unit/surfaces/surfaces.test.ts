@@ -550,7 +550,13 @@ describe('hostile text in every field', () => {
           relation('baseline', 'broken', {
             evidence: text,
             findings: [prompt, traced, finding('b', { agreement: 'unmeasured', reason: text })],
-            size: { distance, floorNats: 0.5, boundNats: 0.5 },
+            size: {
+              distance,
+              floorNats: 0.5,
+              floorBy: 'batching' as const,
+              batchingNats: 0.5,
+              boundNats: 0.5,
+            },
           }),
           relation('batch', 'unmeasured', { evidence: text }),
         ),

@@ -38,7 +38,10 @@ function drifted(
     ...{ positions: 60, rmsNats: rmsNats ?? 0, largestNats: 0.01, argmaxChanges: 0, crossEntropyNats: 0 },
     normaliserOnly: false,
   };
-  const size = rmsNats === null ? null : { distance, floorNats: 0.01, boundNats: null };
+  const size =
+    rmsNats === null
+      ? null
+      : { distance, floorNats: 0.01, floorBy: 'batching' as const, batchingNats: 0.01, boundNats: null };
   return {
     ...SAME,
     conclusion: 'drift',

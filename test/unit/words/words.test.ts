@@ -377,7 +377,13 @@ describe('sizes', () => {
     crossEntropyNats: 0.0012,
     normaliserOnly: false,
   };
-  const size = { distance, floorNats: 0.0404, boundNats: null };
+  const size = {
+    distance,
+    floorNats: 0.0404,
+    floorBy: 'batching' as const,
+    batchingNats: 0.0404,
+    boundNats: null,
+  };
   const told = (of: ReportedSize, yardstick: readonly YardstickMark[] = []) =>
     sizeWords({ relation: 'baseline', requirement: 'identical', size: of }, yardstick);
 
@@ -386,6 +392,17 @@ describe('sizes', () => {
       'Size: 0.94x the floor: the size of rounding; floor 0.0404 nats (distance 0.0380 nats rms over 2900 positions, largest 1.50 nats; another most probable token at 12 positions; the known tokens are 0.00120 nats less likely on average).',
       SIZE_CAVEAT,
     ]);
+  });
+
+  test('say how the floor was made, and what batching makes beside it', () => {
+    const noisy = { ...size, floorBy: 'noise' as const };
+    const first = (batchingNats: number | null) => told({ ...noisy, batchingNats })[0] ?? '';
+    assert.match(
+      first(0),
+      /floor 0\.0404 nats, made by rounding each number .* once more; neighbours in a batch change no bit/,
+    );
+    assert.match(first(0.01), /; neighbours in a batch make 0\.0100 nats \(/);
+    assert.match(first(null), /once more \(distance/);
   });
 
   test('of what is only measured within a run are a distance: nothing has drifted', () => {

@@ -15,6 +15,7 @@ import torch
 
 from ...harness.channel import Command, Progress
 from ..common.hooks import Hooks, Rows
+from ..common.noise import rounded_again
 from ..observation import Channel, Digest, Observation, Pass, decoded, digests, ids
 from .sampler import Sampler, told
 from .witness import Seen, Watch
@@ -60,7 +61,7 @@ def run_pass(engine: Transformers, command: Command, progress: Progress) -> Pass
     observations: list[Observation] = []
     compute = _COMPUTE[command["kind"]]
     finished = 0
-    with torch.inference_mode():
+    with torch.inference_mode(), rounded_again(engine.model, command.get("noise")):
         for group in command["groups"]:
             for batch in _batches([jobs[name] for name in group], engine.args.max_batch_size):
                 sign = partial(_sign, progress, finished, watch)

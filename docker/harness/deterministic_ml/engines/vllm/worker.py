@@ -15,6 +15,7 @@ from . import determinism
 from .perturb import weights
 
 if TYPE_CHECKING:
+    from ..common.noise import Noise
     from ..observation import Digest
     from .rows import Tracing
 
@@ -23,6 +24,7 @@ _change = weights.install()
 
 class Extension:
     _tracing: Tracing
+    _noise: Noise
 
     # Of vLLM's worker.
     vllm_config: Any
@@ -53,6 +55,14 @@ class Extension:
         # Only the last stage of a pipeline samples.
         mine = self.model_runner.sampler
         return None if mine is None else sampler.install(mine)
+
+    def begin_noise(self, seed: int) -> None:
+        from ..common.noise import Noise
+
+        self._noise = Noise(self.model_runner.get_model(), seed)
+
+    def end_noise(self) -> None:
+        self._noise.remove()
 
     def begin_trace(self) -> None:
         from .rows import Tracing

@@ -33,9 +33,25 @@ def run(engine: Vllm, command: Command, progress: Progress) -> Pass:
         )
         return Observation(job.id, "given", channels)
 
+    seed = command.get("noise")
+    if seed is not None:
+        return _noisy(engine, command, progress, seed, observe)
     with_modules = command["trace"] and is_traceable(engine)
     run_all = arrange_traced if with_modules else arrange
     return run_all(engine, command, progress, prefilled(engine, command), observe)
+
+
+def _noisy(
+    engine: Vllm, command: Command, progress: Progress, seed: int, observe: Callable[[Job, Any], Observation]
+) -> Pass:
+    """With what the modules give rounded once more, as common/noise.py has it."""
+    if not is_traceable(engine):
+        return Pass(nothing_seen(engine.processes), unavailable="compiled modules do not run one by one")
+    engine.llm.collective_rpc("begin_noise", args=(seed,))
+    try:
+        return arrange(engine, command, progress, prefilled(engine, command), observe)
+    finally:
+        engine.llm.collective_rpc("end_noise")
 
 
 def prefilled(engine: Vllm, command: Command) -> Callable[[Request], Job]:
