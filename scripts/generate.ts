@@ -10,7 +10,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { BaselineMeta } from '../src/baseline/port.ts';
 import { knownChanges } from '../src/changes/known/index.ts';
-import { CONCLUSIONS, type Conclusion } from '../src/compare/conclusion.ts';
+import { CONCLUSIONS } from '../src/compare/conclusion.ts';
 import { relations } from '../src/compare/relations/index.ts';
 import { engines } from '../src/engine/engines/index.ts';
 import { TUNING } from '../src/engine/engines/variables.ts';
@@ -23,9 +23,10 @@ import { HealthReading } from '../src/health/schema.ts';
 import { lists, shortName, urlOf } from '../src/issues/index.ts';
 import type { IssueList, KnownIssue, Versions, Wanted } from '../src/issues/issue.ts';
 import { PassFile, RecordFile } from '../src/record/schema.ts';
-import { type ReportedRelation, ReportSchema } from '../src/report/schema.ts';
+import { WhyAnswer } from '../src/report/answers.ts';
+import { ReportSchema } from '../src/report/schema.ts';
 import { ERROR_WORDS } from '../src/words/error-words.ts';
-import { conclusionWords } from '../src/words/words.ts';
+import { plainWords } from '../src/words/plain-words.ts';
 import { allTried } from './tried.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -79,6 +80,11 @@ const SCHEMAS = {
     schema: Fingerprint,
     title: 'Fingerprint of deterministic-ml',
     description: 'What the numbers may depend on: declared by the repository, or ambient on the runner.',
+  },
+  why: {
+    schema: WhyAnswer,
+    title: '`why --json` of deterministic-ml',
+    description: 'What a code means: of an error, or a conclusion.',
   },
 } as const;
 
@@ -203,47 +209,10 @@ export function conclusionTable(): string {
   return table(
     ['conclusion', 'called', 'what it means', 'what to do'],
     CONCLUSIONS.map((conclusion) => {
-      const { title, meaning, next } = conclusionWords({
-        conclusion,
-        relations: examples(conclusion),
-        accepted: null,
-        suite: { leaving: [] },
-        context: { mode: 'check', baseline: { kind: 'not-asked' } },
-      });
+      const { title, meaning, next } = plainWords(conclusion);
       return [`\`${conclusion}\``, title, ...[meaning, next].map(linked)];
     }),
   );
-}
-
-/** What the words of a conclusion tell, where they tell more than the conclusion itself. */
-function examples(conclusion: Conclusion): readonly ReportedRelation[] {
-  const example = (
-    relation: ReportedRelation['relation'],
-    status: ReportedRelation['status'],
-  ): ReportedRelation => ({
-    relation,
-    requirement: 'identical',
-    status,
-    evidence: '',
-    findings: [],
-    decision: null,
-    size: null,
-    atRefresh: null,
-  });
-  switch (conclusion) {
-    case 'unstable':
-      return [example('rerun', 'broken')];
-    case 'drift':
-      return [example('rerun', 'held')];
-    case 'relation-broken':
-      return [example('batch', 'broken')];
-    case 'unhealthy-gpu':
-    case 'incomparable':
-    case 'no-baseline':
-    case 'unmeasured':
-    case 'reproduced':
-      return [];
-  }
 }
 
 /** Every known issue: what is wrong, what is looked for, what the thread says and what to try. */

@@ -91,7 +91,7 @@ function parseCommandLine(): Invocation | undefined {
   };
   const input = (flag: string) => String(flags[flag] ?? '').trim();
   const harness = fileURLToPath(new URL('../docker/harness', import.meta.url));
-  const named = { reportPath: file ?? '', days: file, recordPath, baselinePath };
+  const named = { reportPath: file ?? '', days: file, code: file, recordPath, baselinePath };
   const inputs = parseInputs(input, door(), localEnvironment(), harness, { mode, named });
   return { inputs, json: values.json === true };
 }

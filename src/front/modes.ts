@@ -7,6 +7,7 @@ import type {
   RefreshSettings,
   TellSettings,
   VerifySettings,
+  WhySettings,
 } from '../job/settings.ts';
 import type { Door } from '../job/situation.ts';
 import type { Tools } from '../job/tools.ts';
@@ -20,7 +21,7 @@ import type { Kind, Results } from '../surfaces/surface.ts';
 /** What there is to take for any use-case: each says by its type which part it takes. */
 export interface Given extends RefreshSettings, HistorySettings, MergeSettings, TellSettings {
   /** Paths as a command line has them: no input of the action names them. */
-  readonly named: VerifySettings & CleanSettings;
+  readonly named: VerifySettings & CleanSettings & WhySettings;
 }
 
 /** What the word behind the name of a command is, and how an error asks for it; a suite has a usual place. */
@@ -29,6 +30,7 @@ export const ARGUMENTS = {
   reports: { shown: '<folder>', what: 'the folder of the reports' },
   report: { shown: '<report>', what: 'the path of a report' },
   days: { shown: '[days]', what: undefined },
+  code: { shown: '[code]', what: undefined },
 } as const;
 
 /** How a use-case is asked for and told. */
@@ -161,6 +163,18 @@ export const modes: readonly Mode[] = [
     async load() {
       const { clean } = await import('../use-cases/clean.ts');
       return ({ named }, tools) => clean(named, tools);
+    },
+  }),
+  mode({
+    name: 'why',
+    what: 'explains the code of an error, or a conclusion',
+    needs: 'nothing',
+    takes: 'code',
+    told: 'answer',
+    onlyCommand: true,
+    async load() {
+      const { why } = await import('../use-cases/why.ts');
+      return ({ named }) => why(named);
     },
   }),
 ];

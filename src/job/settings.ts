@@ -96,6 +96,11 @@ export interface CleanSettings {
   readonly days?: string | undefined;
 }
 
+export interface WhySettings {
+  /** Of an error, or a conclusion; undefined for a list of all. */
+  readonly code?: string | undefined;
+}
+
 export interface VerifySettings {
   readonly reportPath: string;
   /** Folder of the run's record; else the report's sibling without `.report.json`. */
