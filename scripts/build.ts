@@ -1,5 +1,5 @@
 /** Builds dist/: `node scripts/build.ts`; with `--check`, fails if the committed dist/ is not what the source gives. */
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -82,6 +82,8 @@ export async function build(folder: string): Promise<void> {
     },
     folder,
   );
+  // A pre-commit hook starts it by its path.
+  await chmod(join(folder, 'cli.js'), 0o755);
   await writeFile(join(folder, 'licenses.txt'), await licences(packages));
   // Node takes .js as ESM by the nearest package.json.
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }\n');

@@ -29,6 +29,7 @@ Options
   --record-path FOLDER       where the record goes (.deterministic-ml/…)
   --expected-reports N       report: how many there must be at least (1)
   --baseline-path FOLDER     verify: the baseline, where it is not beside the record; log: a baseline's folder
+  --records FOLDER           validate: earlier records, by which it tells what runs cost (.deterministic-ml/records)
   --json                     the report as JSON on stdout; everything else goes to stderr
   --help
 
@@ -56,6 +57,7 @@ const OPTIONS = {
   'record-path': { type: 'string' },
   'baseline-path': { type: 'string' },
   'expected-reports': { type: 'string' },
+  records: { type: 'string' },
   json: { type: 'boolean' },
   help: { type: 'boolean' },
 } as const;
@@ -91,7 +93,14 @@ function parseCommandLine(): Invocation | undefined {
   };
   const input = (flag: string) => String(flags[flag] ?? '').trim();
   const harness = fileURLToPath(new URL('../docker/harness', import.meta.url));
-  const named = { reportPath: file ?? '', days: file, code: file, recordPath, baselinePath };
+  const named = {
+    reportPath: file ?? '',
+    days: file,
+    code: file,
+    recordsPath: values.records,
+    recordPath,
+    baselinePath,
+  };
   const inputs = parseInputs(input, door(), localEnvironment(), harness, { mode, named });
   return { inputs, json: values.json === true };
 }

@@ -6,6 +6,7 @@ import type {
   Need,
   RefreshSettings,
   TellSettings,
+  ValidateSettings,
   VerifySettings,
   WhySettings,
 } from '../job/settings.ts';
@@ -21,7 +22,7 @@ import type { Kind, Results } from '../surfaces/surface.ts';
 /** What there is to take for any use-case: each says by its type which part it takes. */
 export interface Given extends RefreshSettings, HistorySettings, MergeSettings, TellSettings {
   /** Paths as a command line has them: no input of the action names them. */
-  readonly named: VerifySettings & CleanSettings & WhySettings;
+  readonly named: VerifySettings & CleanSettings & WhySettings & Pick<ValidateSettings, 'recordsPath'>;
 }
 
 /** What the word behind the name of a command is, and how an error asks for it; a suite has a usual place. */
@@ -163,6 +164,18 @@ export const modes: readonly Mode[] = [
     async load() {
       const { clean } = await import('../use-cases/clean.ts');
       return ({ named }, tools) => clean(named, tools);
+    },
+  }),
+  mode({
+    name: 'validate',
+    what: 'checks a suite without an engine, and tells what it costs to run',
+    needs: 'nothing',
+    takes: 'suite',
+    told: 'answer',
+    onlyCommand: true,
+    async load() {
+      const { validate } = await import('../use-cases/validate.ts');
+      return ({ suite, named }, tools) => validate({ suite, recordsPath: named.recordsPath }, tools);
     },
   }),
   mode({

@@ -20,7 +20,7 @@ import type { Situation } from '../job/situation.ts';
 import type { Records, Reports, Tools } from '../job/tools.ts';
 import { openModels } from '../model/store.ts';
 import { ProgressLine } from '../run/progress.ts';
-import { chooseRuntime, type RuntimeChoice } from '../runtime/choose.ts';
+import { chooseRuntime, type RuntimeChoice, refuseUnpinned } from '../runtime/choose.ts';
 import { thisMoment } from '../runtime/clock.ts';
 import type { IsolationChoice } from '../runtime/options.ts';
 import type { Suite } from '../suite/schema.ts';
@@ -73,6 +73,7 @@ export function wire(
     open: {
       suite: (path) => loadSuite(path, workspace, SUITE_SCHEMA),
       store: (baseline) => openStore(baseline, given, situation, githubApi(api), told),
+      image: refuseUnpinned,
       runtime: (runtime) => openRuntime(runtime, given, told),
       harness: () => readHarness(harnessPath),
       log: (path) => LogFile.create(path, workspace),

@@ -96,6 +96,13 @@ export interface CleanSettings {
   readonly days?: string | undefined;
 }
 
+export interface ValidateSettings {
+  /** Path of the suite, relative to the checkout. */
+  readonly suite: string;
+  /** Folder below which earlier records lie beside their reports; else where a terminal's runs leave theirs. */
+  readonly recordsPath?: string | undefined;
+}
+
 export interface WhySettings {
   /** Of an error, or a conclusion; undefined for a list of all. */
   readonly code?: string | undefined;

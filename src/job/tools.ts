@@ -34,6 +34,8 @@ export interface Openers {
   suite(path: string): Promise<LoadedSuite>;
   /** @throws UserError `suite-invalid` for a place that cannot be one */
   store(baseline: Suite['baseline']): BaselineStore;
+  /** Looks at nothing but its name. @throws UserError `image-not-pinned` */
+  image(reference: string): void;
   /** With its image in place. @throws UserError what `chooseRuntime` throws */
   runtime(runtime: Suite['runtime']): Promise<Runtime>;
   harness(): Promise<Harness>;

@@ -20,3 +20,36 @@ export const WhyAnswer = z.strictObject({
   codes: z.array(Explained).min(1),
 });
 export type WhyAnswer = z.infer<typeof WhyAnswer>;
+
+const Estimate = z.strictObject({
+  what: z.enum(['check', 'refresh', 'power']),
+  /** Engine starts: at least, and more after a first difference from the baseline. */
+  starts: z.int().nonnegative(),
+  perhaps: z.int().nonnegative(),
+  /** Loading and passes of the starts; null where no earlier record tells. */
+  seconds: z.number().nonnegative().nullable(),
+  /** The same times the GPUs that the suite asks for. */
+  minutes: z.number().nonnegative().nullable(),
+  /** Passes that no earlier record has, which the seconds leave out. */
+  unknown: z.array(z.string()),
+});
+export type Estimate = z.infer<typeof Estimate>;
+
+/** Of `validate`, where the suite has no problem: problems are an error. */
+export const ValidateAnswer = z.strictObject({
+  schema: z.literal('deterministic-ml/validate/v1'),
+  suite: z.string(),
+  /** Of the suite, relative to the repository. */
+  file: z.string(),
+  prompts: z.int().nonnegative(),
+  texts: z.int().nonnegative(),
+  gpus: z.int().nonnegative(),
+  estimates: z.array(Estimate),
+  /** Earlier ones that the estimates rest on. */
+  records: z.int().nonnegative(),
+  /** `policy: { budget-minutes }`; null without one. */
+  budget: z.number().nullable(),
+  /** What takes longer than that. */
+  over: z.array(z.enum(['check', 'refresh', 'power'])),
+});
+export type ValidateAnswer = z.infer<typeof ValidateAnswer>;

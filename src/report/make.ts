@@ -56,7 +56,9 @@ export const htmlPathOf = (recordPath: string) => `${recordPath}.report.html`;
 export function makeReport(evidence: Evidence): Report {
   const { mode, run, suite, places, claims, defaults, runtime, exposed, logPath, recordPath } = evidence;
   const { side, before, relations, baseline, digests, rules, replacedByChange, lostBaseline } = evidence;
-  const asked = { claims, policy: suite.policy, depth: suite.depth, accept: suite.accept };
+  // What a run may cost judges nothing that it showed.
+  const { 'budget-minutes': _, ...policy } = suite.policy;
+  const asked = { claims, policy, depth: suite.depth, accept: suite.accept };
   const derived = derive({
     mode,
     asked,

@@ -36,6 +36,9 @@ export interface RuntimeOptions extends Omit<CommonOptions, 'gpus'> {
   readonly now: () => Moment;
 }
 
+/** @throws UserError `image-not-pinned` for an image that is not named by its content */
+export const refuseUnpinned = (image: string): void => void parseImage(image);
+
 /** Where an engine runs as the runner itself must not, being root. */
 const NOBODY_SPECIAL = { uid: 1000, gid: 1000 };
 

@@ -88,6 +88,10 @@ const ScoreText = z
   })
   .meta({ oneOf: [{ required: ['text'] }, { required: ['file'] }] });
 
+/** What `init` leaves where it could not look something up. */
+export const OPEN = 'FILL-IN';
+const isOpen = (value: unknown) => typeof value === 'string' && value.includes(OPEN);
+
 const Model = z
   .strictObject({
     id: z
@@ -97,7 +101,12 @@ const Model = z
       .optional(),
     revision: z
       .string()
-      .regex(/^[0-9a-f]{40}$/, 'a revision is a commit of 40 hex digits: a branch or a tag can move')
+      .regex(/^[0-9a-f]{40}$/, {
+        error: ({ input }) =>
+          isOpen(input)
+            ? 'fill in the commit of the model, 40 hex digits: its page on the hub shows it under “Files”, “History”'
+            : 'a revision is a commit of 40 hex digits: a branch or a tag can move',
+      })
       .optional(),
     path: z.string().min(1).max(1024).optional().describe('a folder on the runner, relative to the suite'),
   })
@@ -206,6 +215,9 @@ export const suiteSchema = ({ engines, relations: known, stores, variables }: Vo
             .string()
             .min(1)
             .max(512)
+            .refine((image) => !isOpen(image), {
+              message: 'fill in the digest: `docker buildx imagetools inspect <image>` shows it',
+            })
             .optional()
             .describe('repository@sha256:… or a local image id sha256:…'),
           gpus: z.union([z.literal('none'), z.number().int().min(1).max(64)]).default('none'),
@@ -285,6 +297,12 @@ export const suiteSchema = ({ engines, relations: known, stores, variables }: Vo
             .describe(
               'engine starts more that separate drift from an unstable engine, after a first difference; 0 leaves it open',
             ),
+          'budget-minutes': z
+            .number()
+            .positive()
+            .max(100_000)
+            .optional()
+            .describe('GPU minutes that a check and a refresh may take each, by what `validate` estimates'),
         })
         .default({ 'no-baseline': 'fail', incomparable: 'fail', removed: 'fail', confirm: 2 })
         .describe('which conclusions fail the job; all but these always do, except `reproduced`'),

@@ -4,6 +4,7 @@ import type { CheckSettings, RefreshSettings } from '../../../src/job/settings.t
 import type { Situation } from '../../../src/job/situation.ts';
 import type { Tools } from '../../../src/job/tools.ts';
 import type { Report } from '../../../src/report/schema.ts';
+import { refuseUnpinned } from '../../../src/runtime/choose.ts';
 import { readAsked } from '../../../src/suite/asked.ts';
 import { parseSuite } from '../../../src/suite/parse.ts';
 import { check } from '../../../src/use-cases/check.ts';
@@ -113,6 +114,7 @@ export class Job {
           this.store.kind = kind;
           return this.store;
         },
+        image: refuseUnpinned,
         runtime: async () => engine,
         harness: async () => ({ boot: 'boot', files: {} }),
         log: async (path) => ({ path, add: () => {}, [Symbol.asyncDispose]: async () => {} }),

@@ -1,0 +1,112 @@
+import { knownChanges } from '../changes/known/index.ts';
+import { UserError } from '../errors.ts';
+import type { ValidateSettings } from '../job/settings.ts';
+import type { Tools } from '../job/tools.ts';
+import type { RunRecord } from '../record/schema.ts';
+import type { Answer } from '../report/answer.ts';
+import type { Estimate, ValidateAnswer } from '../report/answers.ts';
+import { counted } from '../report/counted.ts';
+import { type Cost, costOf, costOfPlan, paidBy } from '../run/cost.ts';
+import { makePlan } from '../run/plan.ts';
+import type { LoadedSuite } from '../suite/loaded.ts';
+import { earlierRecords } from './earlier.ts';
+
+type Asked = Pick<Tools, 'open' | 'reports' | 'records'>;
+
+/**
+ * Whether a suite could be asked, without an engine: every problem at once, and what a check, a refresh and `power` would
+ * take by what earlier records of it took. `policy: { budget-minutes }` fails what takes longer.
+ *
+ * @throws UserError what `open.suite` throws, `image-not-pinned`
+ */
+export async function validate(settings: ValidateSettings, tools: Asked): Promise<Answer> {
+  const loaded = await tools.open.suite(settings.suite);
+  const { suite, places, prompts, texts } = loaded;
+  tools.open.store(suite.baseline);
+  const { image } = suite.runtime;
+  if (image !== undefined) demandPinned(image, loaded, tools);
+
+  const { found, untold } = await earlierRecords(settings, suite, tools);
+  const gpus = suite.runtime.gpus === 'none' ? 0 : suite.runtime.gpus;
+  const estimates = estimatesOf(loaded, found).map(([what, cost]): Estimate => {
+    const minutes = cost.seconds === null ? null : (cost.seconds / 60) * Math.max(1, gpus);
+    return { what, ...cost, unknown: [...cost.unknown], minutes };
+  });
+  const budget = suite.policy['budget-minutes'] ?? null;
+  const held = estimates.filter(({ what }) => what !== 'power');
+  const over = held.filter(({ minutes }) => budget !== null && minutes !== null && minutes > budget);
+  const isOpen =
+    budget !== null && held.some(({ minutes, unknown }) => minutes === null || unknown.length > 0);
+  const verdict = over.length > 0 ? 'fail' : isOpen ? 'warn' : 'pass';
+  const value: ValidateAnswer = {
+    schema: 'deterministic-ml/validate/v1',
+    ...{ suite: suite.name, file: places.file, prompts: prompts.length, texts: texts.length },
+    ...{ gpus, estimates, records: found.length, budget },
+    over: over.map(({ what }) => what),
+  };
+  const unit = gpus > 0 ? 'GPU minutes' : 'minutes';
+  return {
+    verdict,
+    value,
+    lines: [
+      ...untold,
+      basisOf(found),
+      ...estimates.map((estimate) => lineOf(estimate, unit)),
+      ...(budget === null ? [] : [budgetLine(budget, unit, value.over, isOpen)]),
+      `${places.file} is a suite: ${counted(prompts.length, 'prompt')}${texts.length === 0 ? '' : ` and ${counted(texts.length, 'text')}`}. Whether the model and the engine take them is seen when they run.`,
+    ],
+  };
+}
+
+/** With its place in the suite. */
+function demandPinned(image: string, { places }: LoadedSuite, { open }: Pick<Tools, 'open'>): void {
+  try {
+    open.image(image);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    const { line, column } = places.runtime;
+    throw new UserError(error.code, `${places.file}:${line}:${column}  ${error.message}`, error.hint, {
+      cause: error,
+      places: [{ file: places.file, line, column, message: error.message }],
+    });
+  }
+}
+
+function estimatesOf(
+  loaded: LoadedSuite,
+  found: readonly RunRecord[],
+): (readonly [Estimate['what'], Cost])[] {
+  const paid = paidBy(found);
+  const check = makePlan(loaded, 'check');
+  const { repeats } = makePlan({ ...loaded, suite: { ...loaded.suite, relations: ['baseline'] } }, 'check');
+  return [
+    ['check', costOfPlan(check, paid)],
+    ['refresh', { ...costOfPlan(makePlan(loaded, 'refresh'), paid), perhaps: 0 }],
+    ['power', costOf([repeats, ...knownChanges.map(() => repeats)], 0, paid)],
+  ];
+}
+
+function basisOf(found: readonly RunRecord[]): string {
+  const [newest] = found;
+  if (newest === undefined)
+    return 'No earlier record of this suite is here: how long anything takes is unknown. `--records` names a folder that holds some.';
+  return `By ${counted(found.length, 'earlier record')} of this suite on ${newest.hardwareClass}, the newest of ${newest.createdAt.slice(0, 10)}:`;
+}
+
+function lineOf({ what, starts, perhaps, minutes, unknown }: Estimate, unit: string): string {
+  const upTo = what === 'power' ? 'up to ' : '';
+  const more = perhaps === 0 ? '' : `, ${perhaps} more after a first difference`;
+  const time =
+    minutes === null
+      ? 'how long is unknown'
+      : `${unknown.length > 0 ? 'at least ' : 'about '}${minutes.toFixed(1)} ${unit}${unknown.length > 0 ? `, without ${unknown.join(', ')}, which no record has` : ''}`;
+  return `  ${what}: ${upTo}${counted(starts, 'engine start')}${more}; ${time}`;
+}
+
+function budgetLine(budget: number, unit: string, over: readonly string[], isOpen: boolean): string {
+  if (over.length > 0)
+    return `Over the budget of ${budget} ${unit}: ${over.join(' and ')}. Ask for fewer prompts, tokens, relations or lifetimes, or raise \`policy: { budget-minutes }\`.`;
+  return isOpen
+    ? `Whether the budget of ${budget} ${unit} holds is unknown.`
+    : `Within the budget of ${budget} ${unit}, as far as no difference asks for more starts.`;
+}
