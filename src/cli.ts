@@ -26,7 +26,7 @@ Options
   --gpu-devices LIST         indices or UUIDs, separated by commas
   --timeout-minutes N        until the engine is stopped (60)
   --inactivity-minutes N     without a sign of life until it counts as hung (20)
-  --record-path FOLDER       where the record goes (.deterministic-ml/…)
+  --record-path FOLDER       where the record goes; of import the records, of explain the page (.deterministic-ml/…)
   --expected-reports N       report: how many there must be at least (1)
   --baseline-path FOLDER     verify: the baseline, where it is not beside the record; log: a baseline's folder
   --records FOLDER           validate: earlier records, by which it tells what runs cost (.deterministic-ml/records)
@@ -80,8 +80,8 @@ function parseCommandLine(): Invocation | undefined {
   const mode = modes.find((candidate) => candidate.name === name);
   if (mode === undefined)
     throw usage(name === '' ? 'A command is missing.' : `\`${name}\` is not a command.`);
-  if (rest.length > 0) throw usage(`\`${rest[0]}\` is one argument too many.`);
-  const { what } = ARGUMENTS[mode.takes];
+  const { what, ...argument } = ARGUMENTS[mode.takes];
+  if (rest.length > 0 && !('several' in argument)) throw usage(`\`${rest[0]}\` is one argument too many.`);
   if (file === undefined && what !== undefined) throw usage(`\`${name}\` needs ${what}.`);
   const { 'record-path': recordPath, 'baseline-path': baselinePath } = values;
   const flags: Readonly<Record<string, string | boolean | undefined>> = {
@@ -93,6 +93,7 @@ function parseCommandLine(): Invocation | undefined {
   };
   const input = (flag: string) => String(flags[flag] ?? '').trim();
   const harness = fileURLToPath(new URL('../docker/harness', import.meta.url));
+  const paths = positionals.slice(1).map((path) => resolve(path));
   const named = {
     reportPath: file ?? '',
     days: file,
@@ -100,6 +101,7 @@ function parseCommandLine(): Invocation | undefined {
     recordsPath: values.records,
     recordPath,
     baselinePath,
+    paths,
   };
   const inputs = parseInputs(input, door(), localEnvironment(), harness, { mode, named });
   return { inputs, json: values.json === true };

@@ -38,6 +38,8 @@ export const ERROR_CODES = [
   'baseline-invalid',
   'report-invalid',
   'reports-missing',
+  'import-invalid',
+  'records-missing',
   'store-unavailable',
   'store-refused',
   'refresh-not-allowed',

@@ -127,7 +127,7 @@ export function parseInputs(
       checkRun,
       reports: resolve(workspace, input('reports') || 'reports'),
       expected,
-      named: command?.named ?? { reportPath: '' },
+      named: command?.named ?? { reportPath: '', paths: [] },
     },
     connections: {
       environment,

@@ -1,6 +1,7 @@
 import type {
   Asks,
   CleanSettings,
+  ExplainSettings,
   HistorySettings,
   MergeSettings,
   Need,
@@ -22,7 +23,11 @@ import type { Kind, Results } from '../surfaces/surface.ts';
 /** What there is to take for any use-case: each says by its type which part it takes. */
 export interface Given extends RefreshSettings, HistorySettings, MergeSettings, TellSettings {
   /** Paths as a command line has them: no input of the action names them. */
-  readonly named: VerifySettings & CleanSettings & WhySettings & Pick<ValidateSettings, 'recordsPath'>;
+  readonly named: VerifySettings &
+    CleanSettings &
+    WhySettings &
+    Pick<ValidateSettings, 'recordsPath'> &
+    Pick<ExplainSettings, 'paths'>;
 }
 
 /** What the word behind the name of a command is, and how an error asks for it; a suite has a usual place. */
@@ -32,7 +37,11 @@ export const ARGUMENTS = {
   report: { shown: '<report>', what: 'the path of a report' },
   days: { shown: '[days]', what: undefined },
   code: { shown: '[code]', what: undefined },
-} as const;
+  records: { shown: '<folder>…', what: 'a folder of records', several: true },
+  results: { shown: '<folder>', what: 'the folder of the results' },
+} as const satisfies Readonly<
+  Record<string, { readonly shown: string; readonly what: string | undefined; readonly several?: true }>
+>;
 
 /** How a use-case is asked for and told. */
 interface Row<K extends Kind> {
@@ -141,6 +150,30 @@ export const modes: readonly Mode[] = [
         ? '`expected-reports` is empty, but mode `report` needs the number of legs: one that died leaves no report'
         : undefined,
     load: async () => (await import('../use-cases/merge.ts')).mergeReports,
+  }),
+  mode({
+    name: 'explain',
+    what: 'says which records computed the same bits, and which parts of their environments explain it',
+    needs: 'nothing',
+    takes: 'records',
+    told: 'explained',
+    onlyCommand: true,
+    async load() {
+      const { explainRecords } = await import('../use-cases/explain.ts');
+      return ({ named: { paths }, recordPath }, tools) => explainRecords({ paths, recordPath }, tools);
+    },
+  }),
+  mode({
+    name: 'import',
+    what: 'makes records of what other programs left: folders of results, of which nothing is assumed',
+    needs: 'nothing',
+    takes: 'results',
+    told: 'answer',
+    onlyCommand: true,
+    async load() {
+      const { importResults } = await import('../use-cases/import.ts');
+      return ({ named: { paths }, recordPath }, tools) => importResults({ paths, recordPath }, tools);
+    },
   }),
   mode({
     name: 'verify',

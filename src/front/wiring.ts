@@ -1,7 +1,9 @@
 import type { BaselineStore } from '../baseline/port.ts';
+import { foreignFolders } from '../disk/foreign.ts';
 import { readHarness } from '../disk/harness-files.ts';
 import { findLeftovers } from '../disk/leftovers.ts';
 import { LogFile } from '../disk/log-file.ts';
+import { findRecords, recordBatch } from '../disk/record-batch.ts';
 import {
   keepCopy,
   missingRecord,
@@ -83,6 +85,7 @@ export function wire(
     },
     records,
     reports,
+    many: { results: foreignFolders, records: findRecords, place: recordBatch },
   };
 }
 

@@ -108,6 +108,21 @@ export interface WhySettings {
   readonly code?: string | undefined;
 }
 
+/** Records that are to be explained, and where their page goes. */
+export interface ExplainSettings {
+  /** Absolute folders that hold records or reports, at any depth. */
+  readonly paths: readonly string[];
+  /** Absolute folder: the page goes into it. */
+  readonly recordPath: string;
+}
+
+export interface ImportSettings {
+  /** One absolute folder, or file. */
+  readonly paths: readonly string[];
+  /** Absolute folder: the records go into it. */
+  readonly recordPath: string;
+}
+
 export interface VerifySettings {
   readonly reportPath: string;
   /** Folder of the run's record; else the report's sibling without `.report.json`. */

@@ -23,6 +23,42 @@ export interface Tools {
   readonly open: Openers;
   readonly records: Records;
   readonly reports: Reports;
+  readonly many: Many;
+}
+
+/** Folders of many records, and of what other programs left. */
+export interface Many {
+  /**
+   * A folder and all below it, those that hold files.
+   * @throws UserError `records-missing` for what is not there, `import-invalid` for more than can be read
+   */
+  results(path: string): Promise<readonly ForeignFolder[]>;
+  /** Records at or below folders, by name. @throws UserError `records-missing` for a folder that is not there */
+  records(paths: readonly string[]): Promise<readonly FoundRecord[]>;
+  /** A place for records that come all or not at all. @throws UserError `input-invalid` for one that is not empty */
+  place(folder: string): Promise<RecordBatch>;
+}
+
+export interface ForeignFolder {
+  /** Below the one that was named; empty for that itself. */
+  readonly path: string;
+  /** Names, sorted. */
+  readonly files: readonly string[];
+  /** The text of one; or why there is none. */
+  read(name: string): Promise<{ readonly text: string } | { readonly failed: string }>;
+}
+
+export interface FoundRecord {
+  readonly folder: string;
+  /** What a reader calls it: its path below the folder that was named. */
+  readonly name: string;
+}
+
+/** Disposing without `commit` leaves nothing. */
+export interface RecordBatch extends AsyncDisposable {
+  /** Where the records are to be created until then. */
+  readonly folder: string;
+  commit(): Promise<void>;
 }
 
 /** Each opens what it names when it is called: who needs none pays for none, and needs no right to it. */

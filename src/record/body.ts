@@ -12,12 +12,14 @@ const HEADER_BYTES = MAGIC.length + 4;
 const ENTRY_BYTES = 4 * 4;
 /** More than any engine has; a count beyond it is damage. */
 const MAX_CHANNELS = 64;
+const BLAKE2B_BYTES = 64;
 const REMEDY = 'The record is damaged: make it again.';
 
 /**
  * Packed form: `DMLBODY2`, uint32 number of channels, then for each: uint32 kind (place in `KINDS`), k (0 unless
  * ranked), bytes of its name and of its data, the name in UTF-8 and the data, each filled with zeros to a multiple of
- * 4. All numbers little-endian, 4 bytes each; of ranked entries the ids come before the nats; digests are JSON.
+ * 4. All numbers little-endian, 4 bytes each; of ranked entries the ids come before the nats; digests of tensors are JSON,
+ * and that of a text is its 64 bytes.
  *
  * @throws UserError `record-invalid` for channels that contradict one another
  */
@@ -54,6 +56,8 @@ function dataOf(channel: Channel): Buffer {
       return Buffer.from(channel.text, 'utf8');
     case 'digests':
       return Buffer.from(JSON.stringify(channel.digests));
+    case 'digest':
+      return Buffer.from(channel.blake2b, 'hex');
   }
 }
 
@@ -110,6 +114,9 @@ function unpacked(kind: (typeof KINDS)[number] | undefined, name: string, k: num
       return { name, kind, text: data.toString('utf8') };
     case 'digests':
       return { name, kind, digests: tensorDigests(JSON.parse(data.toString('utf8'))) };
+    case 'digest':
+      if (data.length !== BLAKE2B_BYTES) throw new Error('no BLAKE2b-512');
+      return { name, kind, blake2b: data.toString('hex') };
     case undefined:
       throw new Error('of an unknown kind');
   }

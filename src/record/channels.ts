@@ -6,7 +6,8 @@ import { bitsOf, littleEndian } from './words.ts';
 /**
  * One thing that an engine gave for a prompt, as bits. What a name means: `prompt-tokens`, `tokens` (one a step; of a
  * score every token but the first), `logprobs` (nats of those tokens), `top-k` (the k best of each step), `text`,
- * `modules` (what each module of the model gave, in the order in which they ran).
+ * `text-digest` (a text of which a source told nothing but its BLAKE2b-512), `modules` (what each module of the model gave,
+ * in the order in which they ran).
  */
 export type Channel = { readonly name: string } & (
   | { readonly kind: 'ids'; readonly ids: Uint32Array }
@@ -20,6 +21,8 @@ export type Channel = { readonly name: string } & (
     }
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'digests'; readonly digests: readonly TensorDigest[] }
+  /** 128 hex digits. */
+  | { readonly kind: 'digest'; readonly blake2b: string }
 );
 
 export const KINDS = [
@@ -28,6 +31,7 @@ export const KINDS = [
   'ranked',
   'text',
   'digests',
+  'digest',
 ] as const satisfies readonly Channel['kind'][];
 
 /**
@@ -65,6 +69,10 @@ export function describeChannel(channel: Channel): ChannelDigest {
         sha256: digestJson(digests.map((one) => [one.name, one.sha256])),
         nans: digests.reduce((sum, { nans }) => sum + nans, 0),
       };
+    }
+    case 'digest': {
+      const { blake2b } = channel;
+      return { ...base, count: 1, sha256: sha256(Buffer.from(blake2b, 'hex')), blake2b };
     }
   }
 }

@@ -9,3 +9,6 @@ export const PASS_KINDS = ['generate', 'force', 'score', 'trace'] as const;
  * `warm`: alone, its prompt in the prefix cache. `noise`: alone, and what each module gives is rounded once more.
  */
 export const ARRANGEMENTS = ['alone', 'again', 'together', 'reversed', 'strangers', 'warm', 'noise'] as const;
+
+/** As another program arranged them, which did not say how. No pass of ours is so. */
+export const UNTOLD = 'untold';

@@ -233,7 +233,8 @@ function ofObservation(
   if (!prompts.has(prompt) && texts.get(prompt) !== input) return 'with another input than its suite';
   const given = kind !== 'generate';
   if (given !== (finishReason === 'given')) return `that ended by \`${finishReason}\` in a ${kind} pass`;
-  if (given && has('text')) return `with a text in a ${kind} pass`;
+  if (has('text') && has('text-digest')) return 'with a text and with its digest alone';
+  if (given && (has('text') || has('text-digest'))) return `with a text in a ${kind} pass`;
   if (kind === 'trace' && has('tokens')) return 'with tokens in a pass that only traces';
   if (kind === 'trace' && countOf(observation, 'modules') === 0) return 'without a single module';
   if (countOf(observation, 'tokens') > 0 && has('logprobs') && countOf(observation, 'top-k') === 0)

@@ -4,7 +4,7 @@ import { EngineSettings, Fingerprint } from '../fingerprint/schema.ts';
 import type { Software } from '../fingerprint/software.ts';
 import { RecordedHealth } from '../health/schema.ts';
 import { Sampling } from '../suite/schema.ts';
-import { ARRANGEMENTS, PASS_KINDS, RECORD_SCHEMA } from './names.ts';
+import { ARRANGEMENTS, PASS_KINDS, RECORD_SCHEMA, UNTOLD } from './names.ts';
 import { FinishReason, Witness } from './witness.ts';
 
 /*
@@ -47,13 +47,19 @@ export const ChannelDigest = z.strictObject({
     .string()
     .regex(/^[a-z][a-z0-9-]{0,63}$/)
     .describe('the name of a channel'),
-  /** Ids, nats and tensors: how many. Ranked: k. Text: bytes of UTF-8. */
+  /** Ids, nats and tensors: how many. Ranked: k. Text: bytes of UTF-8. Of a text that is known by its digest: 1. */
   count: z.number().int().nonnegative(),
-  /** Of numbers as 4 bytes little-endian, ranked ids before their nats; of UTF-8; of names and digests as RFC 8785 JSON. */
+  /**
+   * Of numbers as 4 bytes little-endian, ranked ids before their nats; of UTF-8; of names and digests as RFC 8785 JSON; of
+   * a text that is known by its digest, of the 64 bytes of that.
+   */
   sha256: Digest,
   /** NaNs among what can be one; null for what cannot. */
   nans: z.number().int().nonnegative().nullable(),
-  /** BLAKE2b-512 of a text, which is what the predecessor `deterministic-ml` published; null for all else. */
+  /**
+   * BLAKE2b-512 of a text, which is what the predecessor `deterministic-ml` published, and all that is known of a text in
+   * the channel `text-digest`; null for all else.
+   */
   blake2b: z
     .string()
     .regex(/^[0-9a-f]{128}$/)
@@ -88,7 +94,7 @@ export interface Observation extends Given {
 export const Pass = z.strictObject({
   pass: name,
   kind: z.enum(PASS_KINDS),
-  arrangement: z.enum(ARRANGEMENTS),
+  arrangement: z.enum([...ARRANGEMENTS, UNTOLD]),
   groups: z.array(z.array(name).min(1)).min(1),
   seconds: z.number().nonnegative(),
   /** Why this engine cannot do a pass of this kind; then it gave nothing. */
@@ -133,7 +139,17 @@ export const RecordFile = z.strictObject({
     name,
     /** Of the whole suite as parsed, files included. */
     digest: Digest,
-    prompts: z.array(z.strictObject({ id: promptId, input: Digest, sampling: Sampling, leaving })).min(1),
+    prompts: z
+      .array(
+        z.strictObject({
+          id: promptId,
+          input: Digest,
+          /** Null where nobody told: of a run that was imported. */
+          sampling: Sampling.nullable(),
+          leaving,
+        }),
+      )
+      .min(1),
     /** Texts that are scored beside the prompts. */
     texts: z.array(z.strictObject({ id: promptId, input: Digest, leaving })),
   }),

@@ -71,7 +71,9 @@ function decode(record: RunRecord): Coverage {
 
 function sampling(record: RunRecord): Coverage[] {
   const ran = new Set(observationsOf(record, { kind: 'generate' }).map(({ prompt }) => prompt));
-  const asked = record.suite.prompts.filter(({ id }) => ran.has(id)).map((prompt) => prompt.sampling);
+  const asked = record.suite.prompts
+    .filter(({ id }) => ran.has(id))
+    .flatMap(({ sampling }) => sampling ?? []);
   const line = (what: string, uses: (sampling: Sampling) => boolean): Coverage => {
     const count = asked.filter(uses).length;
     if (count > 0) return yes(what, `generate: ${counted(count, 'prompt')}`);

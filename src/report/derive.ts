@@ -82,7 +82,7 @@ export function derive({ mode, asked, baseline, record, before, relations }: Gro
     suite: {
       name: suite.name,
       digest: suite.digest,
-      sampled: suite.prompts.flatMap(({ id, sampling }) => (sampling.temperature > 0 ? [id] : [])),
+      sampled: suite.prompts.flatMap(({ id, sampling }) => ((sampling?.temperature ?? 0) > 0 ? [id] : [])),
       leaving,
     },
     hardwareClass,

@@ -1,15 +1,12 @@
 import { distance } from 'fastest-levenshtein';
-import { type Document, isScalar, LineCounter, parseDocument, visit, type YAMLError } from 'yaml';
 import type { core } from 'zod';
 import { type Place, UserError } from '../errors.ts';
-import { offsets, type Path, start } from './offsets.ts';
+import type { Path } from './offsets.ts';
 import type { Suite, SuiteSchema } from './schema.ts';
+import { type Position, type Problem, readYaml } from './yaml.ts';
 
 /** Largest accepted suite file in bytes. Whatever stands in it is read in time and memory that grow with it alone. */
 export const MAX_SUITE_BYTES = 256 * 1024;
-
-/** Nodes above a list or mapping: what reads them later, here and in the engine, does so recursively. */
-const MAX_DEPTH = 128;
 
 /** Problems told at once, and characters of each: what a generated file gets wrong it may get wrong 10,000 times. */
 const MAX_PROBLEMS = 100;
@@ -28,19 +25,11 @@ export interface SuitePlaces {
   readonly accept: Position;
 }
 
-/** Both count from 1. */
-export interface Position {
-  readonly line: number;
-  readonly column: number;
-}
+export type { Position } from './yaml.ts';
 
 export interface ParsedSuite {
   readonly suite: Suite;
   readonly places: SuitePlaces;
-}
-
-interface Problem extends Position {
-  readonly message: string;
 }
 
 /**
@@ -59,37 +48,12 @@ export function parseSuite(source: string, file: string, schema: SuiteSchema): P
         message: `the file is larger than ${MAX_SUITE_BYTES} bytes: move long prompts into files`,
       },
     ]);
-  const lines = new LineCounter();
-  const document = withoutStacks(() =>
-    parseDocument(source, {
-      lineCounter: lines,
-      // Looked for below: the library's own search is quadratic, and so is quoting the line of each error.
-      uniqueKeys: false,
-      prettyErrors: false,
-      strict: true,
-      merge: false,
-      // Else it prints keys, which are hostile text, as process warnings.
-      logLevel: 'error',
-    }),
-  );
-  const at = (offset: number): Position => {
-    const { line, col } = lines.linePos(offset);
-    return { line: Math.max(1, line), column: Math.max(1, col) };
-  };
-  const offsetOf = offsets(document.contents);
-  const place = (path: Path): Position => at(offsetOf(path));
+  const yaml = readYaml(source, 'a suite');
+  const { place, structure } = yaml;
+  if (yaml.syntax.length > 0) throw invalid(file, yaml.syntax);
+  if (!yaml.isMade) throw invalid(file, structure);
 
-  const syntax = [...document.errors, ...document.warnings].map((error) => ({
-    ...at(error.pos[0]),
-    message: syntaxMessage(error),
-  }));
-  if (syntax.length > 0) throw invalid(file, syntax);
-  const structure = unsupported(document).map(({ offset, message }) => ({ ...at(offset), message }));
-  // Such a value is not made: a few lines of aliases can stand for billions, and deep ones end in the stack's limit.
-  if (structure.some(({ message }) => message === ALIAS || message === TOO_DEEP))
-    throw invalid(file, structure);
-
-  const value: unknown = document.toJS();
+  const value = yaml.value();
   const result = schema.safeParse(value, { reportInput: true });
   const problems = result.success
     ? []
@@ -133,17 +97,6 @@ export function parseSuite(source: string, file: string, schema: SuiteSchema): P
   };
 }
 
-/** The library makes an error of every wrong character, each with a stack that nobody reads: most of the memory. */
-function withoutStacks<T>(work: () => T): T {
-  const { stackTraceLimit } = Error;
-  Error.stackTraceLimit = 0;
-  try {
-    return work();
-  } finally {
-    Error.stackTraceLimit = stackTraceLimit;
-  }
-}
-
 function invalid(file: string, problems: readonly Problem[]): UserError {
   const sorted = [...problems].sort((a, b) => a.line - b.line || a.column - b.column);
   const places: Place[] = sorted
@@ -161,56 +114,6 @@ function invalid(file: string, problems: readonly Problem[]): UserError {
 }
 
 const shorten = (text: string) => (text.length <= MAX_MESSAGE ? text : `${text.slice(0, MAX_MESSAGE)}…`);
-
-/** The library speaks to programmers in two places. */
-function syntaxMessage({ code, message }: YAMLError): string {
-  if (code === 'MULTIPLE_DOCS') return 'a second document begins here: a suite is one';
-  if (message.includes('call stack')) return TOO_DEEP;
-  return message.split('\n')[0] ?? code;
-}
-
-const ALIAS = 'aliases are not supported: write the value out';
-const TOO_DEEP = 'this is nested too deeply';
-
-/** What is valid YAML and would be lost, merged or changed on the way to a value, so that no schema could see it. */
-function unsupported(document: Document.Parsed): { readonly offset: number; readonly message: string }[] {
-  const found: { offset: number; message: string }[] = [];
-  const problem = (node: unknown, message: string) => {
-    found.push({ offset: start(node) ?? 0, message });
-  };
-  if (document.directives.yaml.version !== '1.2')
-    problem(undefined, 'a suite is YAML 1.2: remove the %YAML line');
-  const tooDeep = (node: unknown, above: readonly unknown[]) => {
-    if (above.length <= MAX_DEPTH) return false;
-    problem(node, TOO_DEEP);
-    return true;
-  };
-  visit(document, {
-    Alias(_, node) {
-      problem(node, ALIAS);
-    },
-    Seq(_, seq, above) {
-      return tooDeep(seq, above) ? visit.SKIP : undefined;
-    },
-    Map(_, map, above) {
-      if (tooDeep(map, above)) return visit.SKIP;
-      const seen = new Set<string>();
-      for (const { key } of map.items) {
-        const name = isScalar(key) ? key.value : undefined;
-        if (typeof name !== 'string') problem(key ?? map, 'a key must be text: put it in quotes');
-        else if (name === '__proto__') problem(key, '`__proto__` cannot be a key');
-        else if (seen.has(name)) problem(key, `\`${name}\` stands here twice`);
-        else seen.add(name);
-      }
-      return undefined;
-    },
-    Scalar(_, node) {
-      if (typeof node.value === 'string' && !node.value.isWellFormed())
-        problem(node, 'this text holds half of a surrogate pair, which has no UTF-8 form');
-    },
-  });
-  return found;
-}
 
 /** One line a problem, in words of the file rather than of the schema library. */
 function describe(issue: core.$ZodIssue, place: (path: Path) => Position, schema: SuiteSchema): Problem[] {

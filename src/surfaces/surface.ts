@@ -1,6 +1,7 @@
 import type { Verdict } from '../compare/conclusion.ts';
 import type { Fingerprint } from '../fingerprint/schema.ts';
 import type { Answer } from '../report/answer.ts';
+import type { Explanations } from '../report/explained.ts';
 import type { History } from '../report/history.ts';
 import type { Merged } from '../report/merged.ts';
 import type { Power } from '../report/power.ts';
@@ -22,6 +23,8 @@ export interface Results {
   readonly history: readonly History[];
   readonly verification: Verification;
   readonly fingerprint: { readonly hardwareClass: string; readonly fingerprint: Fingerprint };
+  /** Of records: who agrees with whom, and why. */
+  readonly explained: Explanations;
   /** Of whatever needs no kind of its own. */
   readonly answer: Answer;
 }

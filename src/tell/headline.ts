@@ -20,6 +20,8 @@ const HEADLINES: Headlines = {
       : { verdict: 'pass', line: undefined },
   verification: ({ agrees, lines }) => ({ verdict: agrees ? 'pass' : 'fail', line: lines.at(-1) }),
   fingerprint: () => ({ verdict: 'pass', line: undefined }),
+  // Nothing was held to anything.
+  explained: () => ({ verdict: 'pass', line: undefined }),
   answer: (answer) => ({ verdict: answer.verdict, line: answerLines(answer).at(-1) }),
 };
 

@@ -2,6 +2,7 @@ import { onLines } from '../surfaces/annotations.ts';
 import { answer } from '../surfaces/answer.ts';
 import { checkRun } from '../surfaces/check-run.ts';
 import { comment } from '../surfaces/comment.ts';
+import { explained } from '../surfaces/explained.ts';
 import { fingerprint } from '../surfaces/fingerprint.ts';
 import { history } from '../surfaces/history.ts';
 import { merged } from '../surfaces/merged.ts';
@@ -29,5 +30,6 @@ export const SURFACES: readonly Surface[] = [
   history,
   verification,
   fingerprint,
+  explained,
   answer,
 ];

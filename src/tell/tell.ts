@@ -87,5 +87,6 @@ const CHANGES: { readonly [K in Kind]: (value: Results[K]) => Change | undefined
   history: () => undefined,
   verification: () => undefined,
   fingerprint: () => undefined,
+  explained: () => undefined,
   answer: () => undefined,
 };

@@ -189,6 +189,16 @@ export const ERROR_WORDS: Readonly<Record<ToldCode, ErrorWords>> = {
     meaning: 'What is missing was not measured, or not handed over: the others must not stand for it.',
     next: 'See the log of the job that left none, and that what the jobs upload is what this one downloads.',
   },
+  'import-invalid': {
+    what: 'A file that was to be imported is broken, too large, half, or nobody’s.',
+    meaning: 'Nothing of the folder was imported: half of it would be explained as if it were all.',
+    next: 'Correct the lines that the message names, or take the files out of the folder.',
+  },
+  'records-missing': {
+    what: 'There is no record where `explain` was to look, or nothing that `import` can read.',
+    meaning: 'Nothing was looked at, so that nothing is explained.',
+    next: 'Name folders that hold records, at any depth: `import` makes such of other programs’ results.',
+  },
   'store-unavailable': {
     what: 'The store of baselines did not answer, or the runner offers no cache service.',
     meaning: 'Whether there is a baseline is not known, and an outage is not `no-baseline`.',

@@ -55,6 +55,9 @@ const ROOMS: Readonly<Record<string, Law>> = {
   },
   compare: { rooms: ['compare/relations', 'record', 'suite'], packages: [] },
   'compare/relations': { rooms: ['compare', 'record', 'suite'], packages: [] },
+  // What other programs left, read: a folder's files are handed in.
+  import: { rooms: ['fingerprint', 'record', 'suite'], packages: ['zod'] },
+  explain: { rooms: ['fingerprint', 'record'], packages: [] },
   issues: {
     rooms: ['compare', 'compare/relations', 'engine/engines', 'fingerprint', 'record'],
     packages: [],
@@ -65,6 +68,7 @@ const ROOMS: Readonly<Record<string, Law>> = {
       'compare',
       'compare/relations',
       'engine/engines',
+      'explain',
       'fingerprint',
       'health',
       'issues',
@@ -74,15 +78,15 @@ const ROOMS: Readonly<Record<string, Law>> = {
     packages: ['zod'],
   },
   words: {
-    rooms: ['baseline', 'compare', 'compare/relations', 'issues', 'record', 'report', 'suite'],
+    rooms: ['baseline', 'compare', 'compare/relations', 'explain', 'issues', 'record', 'report', 'suite'],
     packages: [],
   },
   surfaces: {
-    rooms: ['compare', 'fingerprint', 'report', 'surfaces/html', 'words'],
+    rooms: ['compare', 'explain', 'fingerprint', 'report', 'surfaces/html', 'words'],
     packages: [],
   },
   'surfaces/html': {
-    rooms: ['compare', 'compare/relations', 'report', 'words'],
+    rooms: ['compare', 'compare/relations', 'explain', 'report', 'words'],
     packages: ['echarts/core', 'echarts/charts', 'echarts/components', 'echarts/renderers'],
   },
   // The engine's protocol and session: a peer's streams are all that they touch.
@@ -164,7 +168,9 @@ const ROOMS: Readonly<Record<string, Law>> = {
       'changes',
       'changes/known',
       'compare',
+      'explain',
       'fingerprint',
+      'import',
       'job',
       'record',
       'report',
@@ -322,7 +328,8 @@ test('what is pure reaches no disk, network, process or Actions, through whateve
   const outside =
     /^(node:(fs|net|http|https|child_process|dgram|tls|worker_threads)|dockerode|execa|@actions\/)/;
   for (const file of files.keys()) {
-    if (!/^(suite|fingerprint|record|compare|issues|report|words|surfaces|inert)\b/.test(file)) continue;
+    if (!/^(suite|fingerprint|record|import|compare|explain|issues|report|words|surfaces|inert)\b/.test(file))
+      continue;
     const reached = [...closure(file, ['static', 'dynamic'])].filter((name) => outside.test(name));
     assert.deepEqual(reached, [], file);
   }
@@ -406,7 +413,8 @@ test('an engine is named in its own two homes and in the lists, and nowhere else
   const name = /vllm/i;
   assert.deepEqual(
     [...files]
-      .filter(([, { text }]) => name.test(text))
+      // A source is another program, and known by its name.
+      .filter(([file, { text }]) => name.test(text) && !file.startsWith('import/'))
       .map(([file]) => file)
       .sort(),
     ['engine/engines/index.ts', 'engine/engines/vllm.ts', 'issues/index.ts', 'issues/vllm.ts'],

@@ -1,4 +1,4 @@
-import type { Arrangement } from '../../record/schema.ts';
+import type { Pass } from '../../record/schema.ts';
 import type { EngineSpec } from './spec.ts';
 import { transformers } from './transformers.ts';
 import { vllm } from './vllm.ts';
@@ -20,7 +20,7 @@ export function engineNamed(name: string): EngineSpec {
 /** The deterministic arguments of an engine that is to do these passes. */
 export function ownArguments(
   { args, prefixCaching }: Pick<EngineSpec, 'args' | 'prefixCaching'>,
-  passes: readonly { readonly arrangement: Arrangement }[],
+  passes: readonly Pick<Pass, 'arrangement'>[],
 ): EngineSpec['args'] {
   return passes.some(({ arrangement }) => arrangement === 'warm') ? { ...args, ...prefixCaching } : args;
 }

@@ -9,7 +9,7 @@ import { rejectedBy } from '../support/suites.ts';
 const given = (job: Job, baselinePath?: string) => ({
   ...job.settings('issue_comment'),
   ...{ comment: 'never' as const, checkRun: false, server: '', reports: '/reports', expected: 1 },
-  named: { reportPath: '', baselinePath },
+  named: { reportPath: '', baselinePath, paths: [] },
 });
 
 describe('a mode', () => {
@@ -44,7 +44,7 @@ describe('a mode', () => {
   test('is one of the action unless its row says otherwise', () => {
     assert.deepEqual(
       modes.filter((one) => !inputModes.includes(one)).map(({ name }) => name),
-      ['fingerprint', 'verify', 'clean', 'validate', 'why'],
+      ['fingerprint', 'explain', 'import', 'verify', 'clean', 'validate', 'why'],
     );
   });
 });

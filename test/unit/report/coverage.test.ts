@@ -16,7 +16,7 @@ const sampled =
       ...record.suite,
       prompts: record.suite.prompts.map((prompt) => ({
         ...prompt,
-        sampling: { ...prompt.sampling, ...sampling },
+        sampling: prompt.sampling && { ...prompt.sampling, ...sampling },
       })),
     },
   });

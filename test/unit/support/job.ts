@@ -126,6 +126,12 @@ export class Job {
       },
       records: this.disk,
       reports: this.disk,
+      // Whoever needs folders of many is tried on a disk.
+      many: {
+        results: async () => [],
+        records: async () => [],
+        place: async (folder) => ({ folder, commit: async () => {}, [Symbol.asyncDispose]: async () => {} }),
+      },
     };
   }
 

@@ -77,7 +77,7 @@ export function body({
 export const inputDigest = (prompt: string) => digestJson({ prompt });
 
 /** What a pass is by its name: `score-strangers`, or `generate-1` and `generate-2` for one alone and once more. */
-export function roleOf(name: string): Pick<Pass, 'kind' | 'arrangement'> {
+export function roleOf(name: string): { readonly kind: Pass['kind']; readonly arrangement: Arrangement } {
   const [kind, arrangement] = name.split('-');
   return {
     kind: PASS_KINDS.find((one) => one === kind) ?? 'generate',

@@ -30,6 +30,7 @@ const RESULTS: Results = {
     checked: { files: 1, bodies: 1, relations: 1, findings: 1 },
   },
   fingerprint: { hardwareClass: 'cpu-x', fingerprint: FINGERPRINT },
+  explained: { explained: { families: [] }, htmlPath: '/record/explanation.html' },
   answer: { verdict: 'warn', lines: ['None.'], value: [] },
 };
 const KINDS = Object.keys(RESULTS) as readonly Kind[];
@@ -127,7 +128,7 @@ describe('whoever is there is told', () => {
     );
     assert.deepEqual(Object.fromEntries(verdicts), {
       ...{ report: 'fail', found: 'pass', merged: 'fail', power: 'pass', history: 'fail' },
-      ...{ verification: 'pass', fingerprint: 'pass', answer: 'warn' },
+      ...{ verification: 'pass', fingerprint: 'pass', explained: 'pass', answer: 'warn' },
     });
   });
 });

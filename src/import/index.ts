@@ -1,0 +1,8 @@
+import { predecessor } from './predecessor.ts';
+import type { ImportSource } from './source.ts';
+
+/** Every program whose results can be imported; in a folder each takes its own files, in this order. */
+export const sources: readonly ImportSource[] = [
+  // In the order in which the documents list them.
+  predecessor,
+];

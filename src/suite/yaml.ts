@@ -1,0 +1,132 @@
+import { type Document, isScalar, LineCounter, parseDocument, visit, type YAMLError } from 'yaml';
+import { offsets, type Path, start } from './offsets.ts';
+
+/** Nodes above a list or mapping: what reads them later, here and in the engine, does so recursively. */
+const MAX_DEPTH = 128;
+
+/** Both count from 1. */
+export interface Position {
+  readonly line: number;
+  readonly column: number;
+}
+
+export interface Problem extends Position {
+  readonly message: string;
+}
+
+/** A file of YAML, before its value is made. */
+export interface Yaml {
+  /** What is no YAML; where there is something, nothing else is told. */
+  readonly syntax: readonly Problem[];
+  /** What is YAML and would be lost, merged or changed on the way to a value. */
+  readonly structure: readonly Problem[];
+  /** Whether the value can be made: a few lines of aliases can stand for billions, and deep ones end in the stack's limit. */
+  readonly isMade: boolean;
+  value(): unknown;
+  place(path: Path): Position;
+}
+
+/**
+ * Reads whatever anybody may have written, in time and memory that grow with it alone.
+ *
+ * @param what the file is, e.g. `a suite`
+ */
+export function readYaml(source: string, what: string): Yaml {
+  const lines = new LineCounter();
+  const document = withoutStacks(() =>
+    parseDocument(source, {
+      lineCounter: lines,
+      // Looked for below: the library's own search is quadratic, and so is quoting the line of each error.
+      uniqueKeys: false,
+      prettyErrors: false,
+      strict: true,
+      merge: false,
+      // Else it prints keys, which are hostile text, as process warnings.
+      logLevel: 'error',
+    }),
+  );
+  const at = (offset: number): Position => {
+    const { line, col } = lines.linePos(offset);
+    return { line: Math.max(1, line), column: Math.max(1, col) };
+  };
+  const offsetOf = offsets(document.contents);
+  const syntax = [...document.errors, ...document.warnings].map((error) => ({
+    ...at(error.pos[0]),
+    message: syntaxMessage(error, what),
+  }));
+  const structure =
+    syntax.length > 0
+      ? []
+      : unsupported(document, what).map(({ offset, message }) => ({ ...at(offset), message }));
+  return {
+    ...{ syntax, structure },
+    isMade:
+      syntax.length === 0 && !structure.some(({ message }) => message === ALIAS || message === TOO_DEEP),
+    value: (): unknown => document.toJS(),
+    place: (path) => at(offsetOf(path)),
+  };
+}
+
+/** The library makes an error of every wrong character, each with a stack that nobody reads: most of the memory. */
+function withoutStacks<T>(work: () => T): T {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return work();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}
+
+/** The library speaks to programmers in two places. */
+function syntaxMessage({ code, message }: YAMLError, what: string): string {
+  if (code === 'MULTIPLE_DOCS') return `a second document begins here: ${what} is one`;
+  if (message.includes('call stack')) return TOO_DEEP;
+  return message.split('\n')[0] ?? code;
+}
+
+const ALIAS = 'aliases are not supported: write the value out';
+const TOO_DEEP = 'this is nested too deeply';
+
+/** What is valid YAML and would be lost, merged or changed on the way to a value, so that no schema could see it. */
+function unsupported(
+  document: Document.Parsed,
+  what: string,
+): { readonly offset: number; readonly message: string }[] {
+  const found: { offset: number; message: string }[] = [];
+  const problem = (node: unknown, message: string) => {
+    found.push({ offset: start(node) ?? 0, message });
+  };
+  if (document.directives.yaml.version !== '1.2')
+    problem(undefined, `${what} is YAML 1.2: remove the %YAML line`);
+  const tooDeep = (node: unknown, above: readonly unknown[]) => {
+    if (above.length <= MAX_DEPTH) return false;
+    problem(node, TOO_DEEP);
+    return true;
+  };
+  visit(document, {
+    Alias(_, node) {
+      problem(node, ALIAS);
+    },
+    Seq(_, seq, above) {
+      return tooDeep(seq, above) ? visit.SKIP : undefined;
+    },
+    Map(_, map, above) {
+      if (tooDeep(map, above)) return visit.SKIP;
+      const seen = new Set<string>();
+      for (const { key } of map.items) {
+        const name = isScalar(key) ? key.value : undefined;
+        if (typeof name !== 'string') problem(key ?? map, 'a key must be text: put it in quotes');
+        else if (name === '__proto__') problem(key, '`__proto__` cannot be a key');
+        else if (seen.has(name)) problem(key, `\`${name}\` stands here twice`);
+        else seen.add(name);
+      }
+      return undefined;
+    },
+    Scalar(_, node) {
+      if (typeof node.value === 'string' && !node.value.isWellFormed())
+        problem(node, 'this text holds half of a surrogate pair, which has no UTF-8 form');
+    },
+  });
+  return found;
+}

@@ -1,0 +1,23 @@
+import { excerpt, markdown } from '../inert.ts';
+import type { Explanations } from '../report/explained.ts';
+import { explainedLines } from '../words/explained.ts';
+import type { Surface } from './surface.ts';
+
+const MAX_LINE = 600;
+
+const lines = ({ explained }: Explanations): string[] =>
+  explainedLines(explained).map((line) => excerpt(line, MAX_LINE));
+
+/** Who agrees with whom, and why: in words. */
+export const explained: Surface = {
+  name: 'explained',
+  explained: {
+    log: lines,
+    terminal: lines,
+    json: ({ explained }) => explained,
+    summary: (value) =>
+      `${lines(value)
+        .map((line) => markdown(line, MAX_LINE))
+        .join('<br>\n')}\n`,
+  },
+};

@@ -1,0 +1,70 @@
+import { UserError } from '../errors.ts';
+import { casesOf } from '../explain/case-of-record.ts';
+import { explain } from '../explain/explain.ts';
+import type { Case } from '../explain/types.ts';
+import { excerpt } from '../inert.ts';
+import type { ExplainSettings } from '../job/settings.ts';
+import type { Tools } from '../job/tools.ts';
+import { counted } from '../report/counted.ts';
+import type { Explanations } from '../report/explained.ts';
+import { files as filesOf } from '../tell/files.ts';
+import { tell } from '../tell/tell.ts';
+import { caseOfReport } from './legs.ts';
+
+/** Of each the message; a folder that is damaged is so a thousand times. */
+const MAX_TOLD = 20;
+
+/**
+ * Says which records computed the same, and which fields of their environments explain it. Starts no engine. A report whose
+ * record is not there counts by the digest of what it computed.
+ *
+ * @throws UserError `records-missing`, `record-invalid` with all that cannot be read, `report-invalid`
+ */
+export async function explainRecords(
+  { paths, recordPath }: ExplainSettings,
+  {
+    console,
+    signal,
+    records,
+    reports,
+    many,
+  }: Pick<Tools, 'console' | 'signal' | 'records' | 'reports' | 'many'>,
+): Promise<Explanations> {
+  const cases: Case[] = [];
+  const broken: string[] = [];
+  await console.section('Records', async () => {
+    const found = await many.records(paths);
+    for (const [index, { folder, name }] of found.entries()) {
+      signal.throwIfAborted();
+      try {
+        cases.push(...casesOf((await records.open(folder)).record, name));
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        broken.push(error.message);
+      }
+      console.progress('reading', `${index + 1} of ${counted(found.length, 'record')}`, index / found.length);
+    }
+    for (const path of paths)
+      for (const one of await reports.find(path, 0))
+        if ((await records.missing(one.replace(/\.report\.json$/, ''))) !== undefined)
+          cases.push(caseOfReport(await reports.read(one), one));
+  });
+  if (broken.length > 0)
+    throw new UserError(
+      'record-invalid',
+      `${counted(broken.length, 'record')} cannot be read, and nothing is explained without them:\n${broken
+        .slice(0, MAX_TOLD)
+        .map((one) => `  ${excerpt(one, 500)}`)
+        .join('\n')}${broken.length > MAX_TOLD ? `\n  … and ${broken.length - MAX_TOLD} more` : ''}`,
+      'Make them again, or take them out of the folder.',
+    );
+  if (cases.length === 0)
+    throw new UserError(
+      'records-missing',
+      `No record that computed anything lies in ${paths.map((path) => excerpt(path, 300)).join(', ')}.`,
+      'Name folders that hold records, at any depth. `deterministic-ml import` makes records of other programs’ results.',
+    );
+  const explained = { explained: explain(cases), htmlPath: `${recordPath}/explanation.html` };
+  await tell('explained', explained, filesOf(reports));
+  return explained;
+}
