@@ -39,6 +39,8 @@ export const FLOORS: readonly string[] = [
     'health',
     'record',
     'engine',
+    'machine',
+    'caches',
     'model',
     'runtime',
     'import',

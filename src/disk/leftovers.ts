@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 /** What an earlier run keeps on this machine, or left there. */
 export interface Leftover {
-  readonly what: 'model' | 'unfinished model' | 'scratch folder';
+  readonly what: 'model' | 'unfinished model' | 'kept caches' | 'unfinished caches' | 'scratch folder';
   readonly path: string;
   readonly bytes: number;
   /** When it was last used, or changed. */
@@ -12,17 +12,21 @@ export interface Leftover {
   remove(): Promise<void>;
 }
 
-/** Deepest that a fetched model lies: owner, repository, model, revision. */
+/** Deepest that a fetched model lies: owner, repository, model, revision; and kept caches: owner, repository, key. */
 const DEPTH = 4;
+const CACHES_DEPTH = 3;
 
 /**
- * Fetched models below the state folder, and the private folders of runs that were killed. Those of a run that goes on
+ * Fetched models and kept caches below the state folder, and the private folders of runs that were killed. Those of a run that goes on
  * are among them: by their age they are told apart.
  *
  * @param temporary folders that runs make their own in
  */
 export async function findLeftovers(stateFolder: string, temporary: readonly string[]): Promise<Leftover[]> {
-  const found = await models(join(stateFolder, 'models'), DEPTH);
+  const found = [
+    ...(await entries(join(stateFolder, 'models'), DEPTH, ['model', 'unfinished model'])),
+    ...(await entries(join(stateFolder, 'caches'), CACHES_DEPTH, ['kept caches', 'unfinished caches'])),
+  ];
   for (const folder of new Set(temporary))
     for (const name of await namesIn(folder))
       if (/^deterministic-ml-[A-Za-z0-9_]{6,8}$/.test(name)) {
@@ -32,20 +36,25 @@ export async function findLeftovers(stateFolder: string, temporary: readonly str
   return found;
 }
 
-/** A model is a folder with its manifest beside it, which each use touches; one that is not whole has none. */
-async function models(folder: string, depth: number): Promise<Leftover[]> {
+/** An entry is a folder with its manifest beside it, which each use touches; one that is not whole has none. */
+async function entries(
+  folder: string,
+  depth: number,
+  kinds: readonly [Leftover['what'], Leftover['what']],
+): Promise<Leftover[]> {
+  const [whole, unfinished] = kinds;
   const names = await namesIn(folder);
   const found: Leftover[] = [];
   for (const name of names) {
     const path = join(folder, name);
     const manifest = `${name}.json`;
     const one = name.endsWith('.partial')
-      ? await leftover('unfinished model', path)
+      ? await leftover(unfinished, path)
       : names.includes(manifest)
-        ? await leftover('model', path, join(folder, manifest))
+        ? await leftover(whole, path, join(folder, manifest))
         : undefined;
     if (one !== undefined) found.push(one);
-    else if (depth > 1) found.push(...(await models(path, depth - 1)));
+    else if (depth > 1) found.push(...(await entries(path, depth - 1, kinds)));
   }
   return found;
 }
@@ -63,7 +72,7 @@ async function leftover(
   return {
     ...{ what, path, bytes: await sizeOf(path), usedAt: used.mtime },
     async remove() {
-      // First what says that the model is whole.
+      // First what says that it is whole.
       if (manifest !== undefined) await rm(manifest, { force: true });
       await rm(path, { recursive: true, force: true });
     },

@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import type { Declared } from '../fingerprint/schema.ts';
+import type { CacheFolder } from './caches.ts';
 
 /** Where an engine runs. Two exist: a pinned container (`docker`) and a Python of this machine (`process`). */
 export interface Runtime extends AsyncDisposable {
@@ -9,6 +10,8 @@ export interface Runtime extends AsyncDisposable {
   readonly image: Declared['image'];
   /** Why nothing keeps the engine from what the job knows; undefined where something does. */
   readonly exposed: string | undefined;
+  /** Where its engines have their caches, one after another: only where a suite has them kept. */
+  readonly caches: CacheFolder | undefined;
   /**
    * Makes the model readable for the harness. A hub's model is fetched first, by this process: no engine and no image
    * ever has the network or the token.

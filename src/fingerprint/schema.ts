@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { PARTS, SOFTWARE_LIMITS } from './software.ts';
+import { SOFTWARE_LIMITS, TOLD_PARTS } from './software.ts';
 
 /**
  * What the numbers may depend on, in two halves. The split answers "whose change is it?": *declared* is what
@@ -101,7 +101,7 @@ export type HarnessFingerprint = z.infer<typeof HarnessFingerprint>;
 
 /** `Software`, as the harness tells it. */
 export const SoftwareTold = z.partialRecord(
-  z.enum(PARTS),
+  z.enum(TOLD_PARTS),
   z
     .record(z.string().min(1).max(SOFTWARE_LIMITS.name), z.string().min(1).max(SOFTWARE_LIMITS.version))
     .refine((list) => Object.keys(list).length <= SOFTWARE_LIMITS.entries, 'has too many names'),

@@ -1,5 +1,5 @@
 import type { Change } from './diff.ts';
-import { PARTS, type Software } from './software.ts';
+import { type Software, TOLD_PARTS } from './software.ts';
 
 /** More packages of a part than these are counted, not named: an image was changed, and not a package. */
 const MAX_NAMED = 20;
@@ -7,7 +7,7 @@ const MAX_OBJECTS = 5;
 
 /** How two differ; nothing where one of them tells nothing, or nothing of a part. */
 export function diffSoftware(before: Software | undefined, after: Software | undefined): Change[] {
-  return PARTS.flatMap((part) => {
+  return TOLD_PARTS.flatMap((part) => {
     const [then, now] = [before?.[part], after?.[part]];
     if (then === undefined || now === undefined) return [];
     const [left, right] = [listOf(then), listOf(now)];

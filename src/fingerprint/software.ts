@@ -1,6 +1,11 @@
-/** Who keeps a list of packages; and `objects`, the shared objects that the engine's processes had loaded. */
-export const PARTS = ['python', 'dpkg', 'rpm', 'apk', 'objects'] as const;
+/**
+ * Who keeps a list of packages; `objects`, the shared objects that the engine's processes had loaded; and `caches`, the files
+ * of kept caches that it was given, by this machine's own word.
+ */
+export const PARTS = ['python', 'dpkg', 'rpm', 'apk', 'objects', 'caches'] as const;
 type Part = (typeof PARTS)[number];
+/** What an engine's own environment is asked for. */
+export const TOLD_PARTS = PARTS.filter((part) => part !== 'caches');
 
 /**
  * Everything that is installed where an engine ran, and what it really loaded: name -> version, or what tells an object

@@ -1,4 +1,6 @@
+import { join } from 'node:path';
 import type { BaselineStore } from '../baseline/port.ts';
+import { openCaches } from '../caches/store.ts';
 import { foreignFolders } from '../disk/foreign.ts';
 import { readHarness } from '../disk/harness-files.ts';
 import { findLeftovers } from '../disk/leftovers.ts';
@@ -76,7 +78,14 @@ export function wire(
       suite: (path) => loadSuite(path, workspace, SUITE_SCHEMA),
       store: (baseline) => openStore(baseline, given, situation, githubApi(api), told),
       image: refuseUnpinned,
-      runtime: (runtime) => openRuntime(runtime, given, told),
+      runtime: (runtime, keepsCaches) => openRuntime(runtime, keepsCaches, given, told),
+      caches: () =>
+        openCaches({
+          stateFolder: given.statePath,
+          repository: given.job.repository,
+          signal,
+          log: (line) => console.info(line),
+        }),
       harness: () => readHarness(harnessPath),
       log: (path) => LogFile.create(path, workspace),
       leftovers: () => findLeftovers(given.statePath, [environment['TMPDIR'] ?? '/tmp', given.temporary]),
@@ -122,6 +131,7 @@ function openStore(
 
 async function openRuntime(
   runtime: Suite['runtime'],
+  keepsCaches: boolean,
   given: Connections,
   { console, signal }: Pick<Tools, 'console' | 'signal'>,
 ): Promise<Runtime> {
@@ -137,6 +147,7 @@ async function openRuntime(
   };
   return await chooseRuntime({
     ...told,
+    keptCaches: keepsCaches ? join(given.statePath, 'caches') : undefined,
     choice: given.runtime,
     runtime,
     devices: given.gpuDevices,

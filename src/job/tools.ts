@@ -1,4 +1,5 @@
 import type { BaselineMeta, BaselineStore } from '../baseline/port.ts';
+import type { KeptCaches } from '../engine/caches.ts';
 import type { Runtime } from '../engine/runtime.ts';
 import type { Harness } from '../engine/session.ts';
 import type { GitHubPosts, GitHubReader } from '../github/port.ts';
@@ -73,7 +74,9 @@ export interface Openers {
   /** Looks at nothing but its name. @throws UserError `image-not-pinned` */
   image(reference: string): void;
   /** With its image in place. @throws UserError what `chooseRuntime` throws */
-  runtime(runtime: Suite['runtime']): Promise<Runtime>;
+  runtime(runtime: Suite['runtime'], keepsCaches: boolean): Promise<Runtime>;
+  /** What engines of earlier runs have compiled on this machine, where a suite has it kept. */
+  caches(): KeptCaches;
   harness(): Promise<Harness>;
   /** A file of its own for all that the engine prints. @throws UserError `input-invalid` */
   log(path: string): Promise<EngineLog>;

@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { HubModel, ModelFile, Models, OnProgress, ProvidedModel } from '../engine/runtime.ts';
 import { UserError } from '../errors.ts';
-import { alone } from './alone.ts';
+import { alone } from '../machine/alone.ts';
 import { type DigestContext, digestFolder } from './digest.ts';
 import { download } from './download.ts';
 import { needed } from './files.ts';

@@ -107,6 +107,28 @@ export const Pass = z.strictObject({
 });
 export type Pass = z.infer<typeof Pass>;
 
+const CacheContent = z.strictObject({
+  /** Over the paths and digests of all files. */
+  digest: Digest,
+  files: size,
+  bytes: size,
+});
+
+/** Caches of compiled kernels: an input to the numbers. */
+export const Caches = z.strictObject({
+  /** Whether the engine found something that an earlier one had left. */
+  kind: z.enum(['fresh', 'kept']),
+  /** What it found; the body that lists its software lists the files too. */
+  before: CacheContent,
+  /** What it left; null where that is nothing that could be kept. */
+  after: CacheContent.nullable(),
+  /** `none`: kept ones were asked for and there are none; `refused`: they were not what had been kept; `unfit`: what it left. */
+  notes: z
+    .array(z.strictObject({ kind: z.enum(['none', 'refused', 'unfit']), why: z.string().max(512) }))
+    .max(4),
+});
+export type Caches = z.infer<typeof Caches>;
+
 export const Lifetime = z.strictObject({
   lifetime: name,
   loadSeconds: z.number().nonnegative(),
@@ -115,6 +137,8 @@ export const Lifetime = z.strictObject({
   perturbed: z.string().max(1024).nullable(),
   /** Body that lists what was installed, and what the engine's processes had loaded; absent where nobody looked. */
   software: Digest.optional(),
+  /** Only where the suite asks for kept ones. */
+  caches: Caches.optional(),
   passes: z.array(Pass).min(1),
   /** Over its passes. */
   digest: Digest,

@@ -28,8 +28,8 @@ export function observationsOf(record: RunRecord, which: Which): Observation[] {
 }
 
 /** Lifetimes that computed more than a trace: those whose outcomes count. */
-export function lifetimesOf(record: RunRecord): Lifetime[] {
-  return record.lifetimes.filter(({ passes }) => passes.some(({ kind }) => kind !== 'trace'));
+export function lifetimesOf({ lifetimes }: Pick<RunRecord, 'lifetimes'>): Lifetime[] {
+  return lifetimes.filter(({ passes }) => passes.some(({ kind }) => kind !== 'trace'));
 }
 
 /** What one lifetime gave in its `alone` passes of a kind. */

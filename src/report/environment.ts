@@ -3,6 +3,7 @@ import { type Change, diffEnvironments, type Environment } from '../fingerprint/
 import { diffSoftware } from '../fingerprint/software-diff.ts';
 import type { RunRecord } from '../record/schema.ts';
 import { softwareOf } from '../record/software.ts';
+import { diffCaches } from './caches.ts';
 
 type Told = Pick<RunRecord, 'fingerprint' | 'lifetimes' | 'software'>;
 
@@ -32,6 +33,7 @@ export function differences(before: Told, after: Told): Differences {
     changes: [
       ...told.filter((one) => !isAmbient(one)),
       ...diffSoftware(softwareOf(before), softwareOf(after)).filter((one) => !isTold(one, told)),
+      ...diffCaches(before, after),
       ...told.filter(isAmbient),
     ],
     byRelations: all.filter(({ field }) => following.has(field)),

@@ -7,6 +7,7 @@ import type { Sign } from '../health/schema.ts';
 import type { RunRecord } from '../record/schema.ts';
 import { leavingIn } from '../record/select.ts';
 import { codeInArguments, pickledIn } from '../suite/code.ts';
+import { ofCaches } from './caches.ts';
 import { counted, some } from './counted.ts';
 import { isEager } from './coverage.ts';
 import { differences } from './environment.ts';
@@ -66,6 +67,7 @@ export function notices(ground: Ground): Notice[] {
     ...lessCompared(ground),
     ...otherRelations(ground),
     ...notAsAsked(ground),
+    ...ofCaches(ground.record),
     ...unproven(ground),
     ...age(ground),
     ...stale(ground),

@@ -39,6 +39,8 @@ export interface Plan {
   readonly confirm: number;
   /** A compiled engine cannot be traced: `trace` then takes an eager start of its own. */
   readonly traceApart: boolean;
+  /** What an engine start finds of compiled kernels; `both`: one start nothing, the others what is kept. */
+  readonly caches: Suite['engine']['caches'] | 'both';
   readonly claims: readonly Claim[];
   /** Whether there is anything to compare with a baseline. */
   readonly baseline: boolean;
@@ -73,6 +75,7 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
   ]);
   const ours = { ...ownArguments(engine, passes), ...gpuMemory(engine, suite) };
   const args = { ...ours, ...suite.engine.args };
+  const caches = suite.engine.caches === 'kept' && purpose === 'refresh' ? 'both' : suite.engine.caches;
   const traceApart = Object.entries(engine.tracing).some(([name, value]) => args[name] !== value);
   return {
     suite: { name: suite.name, digest: digestJson({ suite, prompts, texts }) },
@@ -86,16 +89,18 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
     texts,
     passes,
     repeats: passes.filter(({ arrangement }) => arrangement === 'alone'),
-    lifetimes: Math.max(
-      purpose === 'refresh' ? suite.baseline.lifetimes : 1,
-      ...needed.map(({ lifetimes }) => lifetimes),
-    ),
+    lifetimes: Math.max(startsOf(suite, purpose), ...needed.map(({ lifetimes }) => lifetimes)),
     confirm: suite.policy.confirm,
     traceApart,
+    caches,
     claims,
     baseline: measured.includes(baseline),
   };
 }
+
+/** With kept caches a refresh starts the engine twice at least: what compilation gives anew must be what is kept. */
+const startsOf = ({ baseline: { lifetimes }, engine }: Suite, purpose: Purpose) =>
+  purpose === 'check' ? 1 : engine.caches === 'kept' ? Math.max(2, lifetimes) : lifetimes;
 
 /** Whoever says how much memory the engine may take gets that, and nothing of ours beside it. */
 function gpuMemory(
@@ -145,7 +150,7 @@ function claimsOf(suite: Suite, purpose: Purpose): Claim[] {
     purpose === 'check'
       ? []
       : relations.filter(
-          ({ ofRefresh, lifetimes }) => ofRefresh !== 'never' && lifetimes <= suite.baseline.lifetimes,
+          ({ ofRefresh, lifetimes }) => ofRefresh !== 'never' && lifetimes <= startsOf(suite, purpose),
         );
   const claims = new Map<string, Requirement>(required.map(({ name }) => [name, byDefault(name)]));
   for (const entry of suite.relations) {

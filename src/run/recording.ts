@@ -17,6 +17,7 @@ import { packSoftware } from '../record/software.ts';
 import { lifetimeDigest, recordDigest } from '../record/tree.ts';
 import { littleEndian } from '../record/words.ts';
 import { VERSION } from '../version.ts';
+import type { CachesTold } from './caches.ts';
 import { runPass } from './pass.ts';
 import { FROZEN_CLOCK, type Plan, type PlannedPass } from './plan.ts';
 import { askedOf, base64, type KnownTokens, knownInput, readyPass } from './requests.ts';
@@ -91,6 +92,14 @@ export class Recording implements AsyncDisposable {
       ...{ lifetime, loadSeconds: seconds, settings, perturbed, passes: done, digest },
       ...listed,
     });
+  }
+
+  /** Of the lifetime that was added last. */
+  addCaches({ caches, given }: CachesTold): void {
+    const last = this.#lifetimes.pop();
+    if (last === undefined) return;
+    const software = { ...this.#software.get(last.software ?? ''), caches: given };
+    this.#lifetimes.push({ ...last, caches, software: this.#list(software) });
   }
 
   /** What there is until now. */
@@ -179,7 +188,12 @@ export class Recording implements AsyncDisposable {
       health: this.#health(),
       lifetimes: [...this.#lifetimes],
       observations: [...this.#observations],
-      software: new Map(this.#software),
+      software: new Map(
+        this.#lifetimes.flatMap(({ software: name = '' }) => {
+          const listed = this.#software.get(name);
+          return listed === undefined ? [] : [[name, listed]];
+        }),
+      ),
       digest: recordDigest(this.#lifetimes),
       vocabulary: sha256(packVocabulary(this.#vocabulary)),
     };

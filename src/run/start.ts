@@ -1,3 +1,4 @@
+import type { CacheKey } from '../engine/caches.ts';
 import type { EventOf, Task } from '../engine/protocol.ts';
 import type { ModelFile, ModelSource, ProvidedModel, Runtime } from '../engine/runtime.ts';
 import { Session, type SessionOptions } from '../engine/session.ts';
@@ -16,6 +17,7 @@ import type { RunView } from '../report/schema.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
 import type { SuitePlaces } from '../suite/parse.ts';
 import { counted } from '../words/figures.ts';
+import { RunCaches } from './caches.ts';
 import { refuseTooMuch } from './limits.ts';
 import { completeFingerprint } from './pass.ts';
 import { type Plan, type PlannedPass, TRACE } from './plan.ts';
@@ -47,7 +49,7 @@ export async function startRun(
   refuseTooMuch(plan, loaded.places);
   await using owned = new AsyncDisposableStack();
   const log = owned.use(await open.log(`${settings.recordPath}.log`));
-  const runtime = owned.use(await open.runtime(loaded.suite.runtime));
+  const runtime = owned.use(await open.runtime(loaded.suite.runtime, plan.caches !== 'fresh'));
   console.info(runtime.description);
   const model = await console.section('Model', () => runtime.provideModel(modelSource(loaded)));
   const start = await starter(plan, loaded.places, runtime, model, log, settings, tools);
@@ -62,6 +64,8 @@ export async function startRun(
       fingerprint: completeFingerprint(seen.fingerprint, runtime, modelLabel(loaded)),
     };
   });
+  const caches = cachesOf(plan, fingerprint, runtime, tools);
+  if (caches !== undefined) owned.use(caches);
   const openSeconds = (performance.now() - began) / 1000;
   const kept = owned.move();
   return {
@@ -86,9 +90,25 @@ export async function startRun(
         openSeconds,
         start,
         console,
+        caches,
       ),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
+}
+
+function cachesOf(
+  { suite, caches }: Plan,
+  { declared, ambient }: Fingerprint,
+  { caches: folder }: Runtime,
+  { console, open }: Tools,
+): RunCaches | undefined {
+  if (caches === 'fresh' || folder === undefined) return undefined;
+  const { image, engine, libraries } = declared;
+  const key: CacheKey = {
+    ...{ suite: suite.name, image: image.digest, engine, libraries },
+    ...{ hardwareClass: hardwareClass(ambient), place: folder.inside },
+  };
+  return new RunCaches(caches, folder, open.caches().open(key), console);
 }
 
 /** Fewer or more GPUs are another hardware class, whose baseline would be looked for, or made, unasked. */
@@ -164,6 +184,8 @@ async function starter(
   };
 }
 
+const TRACE_LIFETIME = 'trace';
+
 /** A harness that has loaded nothing yet, and what it saw of the GPUs. */
 interface Opened {
   readonly session: Session;
@@ -179,6 +201,7 @@ export class Lifetimes implements AsyncDisposable {
   readonly #recording: Recording;
   readonly #start: Start;
   readonly #console: Console;
+  readonly #caches: RunCaches | undefined;
   #first: Session | undefined;
   /** Seconds that the last start took, from the start of its process to its end. */
   #seconds: number;
@@ -190,7 +213,9 @@ export class Lifetimes implements AsyncDisposable {
     firstSeconds: number,
     start: Start,
     console: Console,
+    caches?: RunCaches,
   ) {
+    this.#caches = caches;
     this.#plan = plan;
     this.#seconds = firstSeconds;
     this.#recording = recording;
@@ -222,7 +247,12 @@ export class Lifetimes implements AsyncDisposable {
     this.#console.info(
       'One eager engine start more traces the modules: compiled ones cannot be looked into.',
     );
-    await this.#run('trace', [TRACE], { ...args, ...engine.tracing });
+    await this.#run(TRACE_LIFETIME, [TRACE], { ...args, ...engine.tracing });
+  }
+
+  /** Lets later runs find what was compiled: only where this run may store, and what it computed is trusted. */
+  async keepCaches(): Promise<void> {
+    await this.#caches?.keep();
   }
 
   side(): Side {
@@ -255,16 +285,26 @@ export class Lifetimes implements AsyncDisposable {
       const before = this.#first === undefined ? 0 : this.#seconds;
       const began = performance.now();
       // One engine at a time: the next starts when this one has given its memory back.
-      await using session = await this.#open(name);
-      if (this.#isStopped()) {
+      if (!(await this.#live(name, passes, args))) {
         this.#console.info(
           'No engine is loaded: a GPU is unhealthy, and nothing that it computes would count.',
         );
         return;
       }
-      await this.#recording.add(session, name, passes, args);
+      // Nobody writes there any more.
+      const told = await this.#caches?.look();
+      if (told !== undefined) this.#recording.addCaches(told);
       this.#seconds = before + (performance.now() - began) / 1000;
     });
+  }
+
+  /** Whether an engine was loaded. It has gone when this returns. */
+  async #live(name: string, passes: readonly PlannedPass[], args: Plan['args']): Promise<boolean> {
+    await using session = await this.#open(name);
+    if (this.#isStopped()) return false;
+    await this.#caches?.give(name === TRACE_LIFETIME);
+    await this.#recording.add(session, name, passes, args);
+    return true;
   }
 
   #isStopped(): boolean {

@@ -69,6 +69,7 @@ export async function chooseRuntime(options: RuntimeOptions): Promise<Runtime> {
     description: runtime.description,
     image: runtime.image,
     exposed: runtime.exposed,
+    caches: runtime.caches,
     provideModel: (model) => runtime.provideModel(model),
     start: (boot) => runtime.start(boot),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),

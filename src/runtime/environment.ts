@@ -41,24 +41,26 @@ export const ENGINE_ENVIRONMENT: Readonly<Record<string, string>> = {
 };
 
 /**
- * Every cache that an engine keeps, below a folder that lives as long as its process. Compiled kernels are
- * never shared between runs: they are unsigned code, and they hide a compilation that does not repeat.
+ * Every cache that an engine keeps, below a folder that lives as long as its process. Compiled kernels are not shared
+ * between runs unawares: they are unsigned code, and they hide a compilation that does not repeat.
+ *
+ * @param compiled where those are that a suite may have kept
  */
-export function cachesBelow(folder: string): Record<string, string> {
+export function cachesBelow(folder: string, compiled = folder): Record<string, string> {
   return {
     TMPDIR: folder,
-    XDG_CACHE_HOME: join(folder, 'cache'),
+    XDG_CACHE_HOME: join(compiled, 'cache'),
     XDG_CONFIG_HOME: join(folder, 'config'),
     HF_HOME: join(folder, 'huggingface'),
     ...Object.fromEntries(
       engines.flatMap(({ caches }) =>
-        Object.entries(caches).map(([variable, name]) => [variable, join(folder, name)]),
+        Object.entries(caches).map(([variable, name]) => [variable, join(compiled, name)]),
       ),
     ),
-    TRITON_CACHE_DIR: join(folder, 'triton'),
-    TORCHINDUCTOR_CACHE_DIR: join(folder, 'inductor'),
-    NUMBA_CACHE_DIR: join(folder, 'numba'),
-    CUDA_CACHE_PATH: join(folder, 'cuda'),
+    TRITON_CACHE_DIR: join(compiled, 'triton'),
+    TORCHINDUCTOR_CACHE_DIR: join(compiled, 'inductor'),
+    NUMBA_CACHE_DIR: join(compiled, 'numba'),
+    CUDA_CACHE_PATH: join(compiled, 'cuda'),
   };
 }
 

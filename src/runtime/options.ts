@@ -21,5 +21,7 @@ export interface CommonOptions {
   /** Stops a pull or a copy. What runs is stopped by disposing it. */
   readonly signal: AbortSignal;
   readonly log: (line: string) => void;
+  /** Absolute folder for the caches that a suite has kept; undefined where each engine start makes its own. */
+  readonly keptCaches: string | undefined;
   readonly onProgress: OnProgress;
 }

@@ -3,9 +3,11 @@ import { access, constants, mkdtemp, rm, stat } from 'node:fs/promises';
 import { delimiter, isAbsolute, join } from 'node:path';
 import { PassThrough, type Readable, type Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { CacheFolder } from '../engine/caches.ts';
 import type { Exit, ModelSource, Peer, ProvidedModel, Runtime } from '../engine/runtime.ts';
 import { UserError } from '../errors.ts';
 import type { Declared } from '../fingerprint/schema.ts';
+import { onePlace } from './cache-place.ts';
 import { cachesBelow, ENGINE_ENVIRONMENT, homeBelow, inherited, visibleDevices } from './environment.ts';
 import { exitOf, watchOomKills } from './exit.ts';
 import { type Isolation, NONE, openIsolation } from './isolation/isolation.ts';
@@ -29,13 +31,23 @@ export class ProcessRuntime implements Runtime {
   readonly description: string;
   readonly image: Declared['image'];
   readonly exposed: string | undefined;
+  readonly caches: CacheFolder | undefined;
+  readonly #owned: AsyncDisposableStack;
   readonly #options: ProcessOptions;
   readonly #python: Found;
   readonly #isolation: Isolation;
   /** What an engine reads beside its Python. */
   #model: string | undefined;
 
-  private constructor(options: ProcessOptions, python: Found, isolation: Isolation) {
+  private constructor(
+    options: ProcessOptions,
+    python: Found,
+    isolation: Isolation,
+    caches: CacheFolder | undefined,
+    owned: AsyncDisposableStack,
+  ) {
+    this.caches = caches;
+    this.#owned = owned;
     this.#options = options;
     this.#python = python;
     this.#isolation = isolation;
@@ -63,7 +75,13 @@ export class ProcessRuntime implements Runtime {
       throw notIsolated(`\`isolation: required\` was asked for, and this machine has none: ${why}.`);
     if (isolation.level === 'none' && options.isolation === 'auto' && options.knowsHubToken)
       throw notIsolated(`The engine could read the \`hub-token\` out of the job's processes: ${why}.`);
-    return new ProcessRuntime(options, python, isolation);
+    await using owned = new AsyncDisposableStack();
+    const caches =
+      options.keptCaches === undefined
+        ? undefined
+        : owned.use(await onePlace(environment['TMPDIR'] ?? '/tmp', options.keptCaches, options));
+    if (caches !== undefined) await isolation.give(caches.host);
+    return new ProcessRuntime(options, python, isolation, caches, owned.move());
   }
 
   async provideModel(model: ModelSource): Promise<ProvidedModel> {
@@ -95,11 +113,15 @@ export class ProcessRuntime implements Runtime {
       const env = {
         ...inherited(environment),
         ...homeBelow(scratch, environment),
-        ...cachesBelow(scratch),
+        ...cachesBelow(scratch, this.caches?.inside),
         ...ENGINE_ENVIRONMENT,
         CUDA_VISIBLE_DEVICES: visibleDevices(gpus, devices, environment['CUDA_VISIBLE_DEVICES']),
       };
-      const reach = { scratch, readable: this.#model === undefined ? [] : [this.#model] };
+      const reach = {
+        scratch,
+        readable: this.#model === undefined ? [] : [this.#model],
+        writable: this.caches === undefined ? [] : [this.caches.host],
+      };
       const command = await this.#isolation.command([path, '-c', boot], env, reach);
       return await ProcessPeer.start({ python: path, command, cwd: scratch, env }, giveBack);
     } catch (error) {
@@ -109,7 +131,8 @@ export class ProcessRuntime implements Runtime {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // Nothing outlives its peer.
+    // Of all else nothing outlives its peer.
+    await this.#owned.disposeAsync();
   }
 }
 

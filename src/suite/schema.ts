@@ -140,6 +140,7 @@ export interface Vocabulary {
   readonly variables: readonly string[];
 }
 
+export const CACHES = ['fresh', 'kept'] as const;
 export const DEPTHS = ['full', 'score'] as const;
 export const REQUIREMENTS = ['identical', 'within-envelope', 'tokens', 'measure'] as const;
 export type Requirement = (typeof REQUIREMENTS)[number];
@@ -170,6 +171,12 @@ const engineFields = (variables: readonly string[]) => ({
     )
     .default({})
     .describe('environment variables that tune the numbers'),
+  caches: z
+    .enum(CACHES)
+    .default('fresh')
+    .describe(
+      'what an engine start finds of compiled kernels: `fresh` nothing; `kept` what the last refresh on this machine left, verified and named in the record',
+    ),
 });
 
 const BASELINE = {

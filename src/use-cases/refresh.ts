@@ -57,7 +57,11 @@ export async function refresh(settings: RefreshSettings & Asks<'store'>, tools: 
   // Before anything is stored: what the old baseline knew otherwise.
   const found = reportOf(decision.view);
   await tell('found', found, logOf(console));
-  if (decision.kind === 'keep') return await told(found);
+  if (decision.kind === 'keep') {
+    // The same bits: what was compiled is what the baseline stands on.
+    if (decision.view.kind === 'unchanged' && !settings.dryRun) await lifetimes.keepCaches();
+    return await told(found);
+  }
 
   // A refresh that was cancelled must not replace what is trusted.
   signal.throwIfAborted();
@@ -73,6 +77,8 @@ export async function refresh(settings: RefreshSettings & Asks<'store'>, tools: 
     yardstick: settings.yardstick ? await measureYardstick(loaded, plan, side, settings, tools) : [],
     now: new Date(),
   });
+  // Before the baseline: kept caches that it does not know are told, a baseline without them only measures anew.
+  await lifetimes.keepCaches();
   await records.addMeta(settings.recordPath, meta);
   const stored = await console.section('Store', () => store.save(key, settings.recordPath, before?.key));
   return await told(

@@ -140,6 +140,7 @@ const FIELDS: readonly (readonly [RegExp, string])[] = [
   [/^image\b/, 'image'],
   [/^engine\.version$/, 'engine version'],
   [/^engine\.name$/, 'engine'],
+  [/^engine\.caches$/, 'the suite’s choice of caches'],
   [/^driver$/, 'driver'],
   [/^gpus?\b/, 'GPU'],
   [/^cpu\b/, 'CPU'],

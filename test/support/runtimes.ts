@@ -31,6 +31,7 @@ export function models(overrides: Partial<ModelsOptions> = {}): Models {
 /** Options of a run that nobody else has, on the CPU. */
 export function runtimeOptions(overrides: Partial<RuntimeOptions> = {}): RuntimeOptions {
   return {
+    keptCaches: undefined,
     choice: 'auto',
     runtime: { gpus: 'none', shm: '64MiB' },
     devices: [],

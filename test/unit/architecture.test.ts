@@ -95,10 +95,21 @@ const ROOMS: Readonly<Record<string, Law>> = {
     packages: ['zod', 'node:crypto', 'node:os', 'node:stream'],
   },
   'engine/engines': { rooms: ['record'], packages: [] },
+  // What the runs of one machine share.
+  machine: { rooms: [], packages: ['node:*'] },
   // Adapters: each knows its port, and none another.
-  model: { rooms: ['engine'], packages: ['zod', 'node:*'] },
+  caches: { rooms: ['engine', 'machine'], packages: ['zod', 'node:*'] },
+  model: { rooms: ['engine', 'machine'], packages: ['zod', 'node:*'] },
   runtime: {
-    rooms: ['runtime/docker', 'runtime/isolation', 'engine', 'engine/engines', 'fingerprint', 'suite'],
+    rooms: [
+      'runtime/docker',
+      'runtime/isolation',
+      'engine',
+      'engine/engines',
+      'fingerprint',
+      'machine',
+      'suite',
+    ],
     packages: ['dockerode', 'execa', 'node:*'],
   },
   'runtime/docker': {
@@ -187,6 +198,7 @@ const ROOMS: Readonly<Record<string, Law>> = {
     rooms: [
       'baseline',
       'baseline/cache',
+      'caches',
       'compare',
       'compare/relations',
       'disk',
@@ -216,13 +228,19 @@ const PUBLISHED = /^\.\.\/schema\//;
 /** Of a room with adapters, what a room that is none may import: the port and its values. */
 const PORTS: Readonly<Record<string, readonly string[]>> = {
   baseline: ['baseline/port.ts'],
-  engine: ['engine/lines.ts', 'engine/protocol.ts', 'engine/runtime.ts', 'engine/session.ts'],
+  engine: [
+    'engine/caches.ts',
+    'engine/lines.ts',
+    'engine/protocol.ts',
+    'engine/runtime.ts',
+    'engine/session.ts',
+  ],
   github: ['github/port.ts'],
 };
 
 /** Rooms of adapters: what they do, others ask a port for. */
 const ADAPTERS = [
-  ...['model', 'runtime', 'runtime/docker', 'runtime/isolation'],
+  ...['caches', 'machine', 'model', 'runtime', 'runtime/docker', 'runtime/isolation'],
   ...['github', 'disk', 'baseline/cache'],
 ];
 

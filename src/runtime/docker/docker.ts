@@ -1,8 +1,11 @@
-import { posix } from 'node:path';
+import { chown, rm, writeFile } from 'node:fs/promises';
+import { join, posix } from 'node:path';
 import type Docker from 'dockerode';
+import type { CacheFolder } from '../../engine/caches.ts';
 import type { JobIdentity, ModelSource, Peer, ProvidedModel, Runtime } from '../../engine/runtime.ts';
 import { UserError } from '../../errors.ts';
 import type { Declared } from '../../fingerprint/schema.ts';
+import { ownPlace } from '../cache-place.ts';
 import { later, type Moment } from '../clock.ts';
 import { ENGINE_ENVIRONMENT } from '../environment.ts';
 import { modelMount } from '../model-folder.ts';
@@ -12,8 +15,14 @@ import { Container } from './container.ts';
 import { dockerError } from './daemon.ts';
 import { ensureImage, parseImage } from './images.ts';
 import type { Span } from './labels.ts';
-import { mountFetched } from './model-mount.ts';
-import { type ContainerRequest, containerProfile, MODEL_FOLDER } from './profile.ts';
+import { mountFetched, seesFolder } from './model-mount.ts';
+import {
+  CACHES_FOLDER,
+  type ContainerRequest,
+  cachesMount,
+  containerProfile,
+  MODEL_FOLDER,
+} from './profile.ts';
 
 export interface DockerOptions extends CommonOptions {
   readonly docker: Docker;
@@ -37,13 +46,24 @@ export class DockerRuntime implements Runtime {
   readonly description: string;
   readonly image: Declared['image'];
   readonly exposed = undefined;
+  readonly caches: CacheFolder | undefined;
+  readonly #owned: AsyncDisposableStack;
   readonly #options: DockerOptions;
   /** What to start containers by. */
   readonly #name: string;
   readonly #bounds: Bounds;
   #model: Docker.MountSettings | undefined;
 
-  private constructor(options: DockerOptions, name: string, digest: string, bounds: Bounds) {
+  private constructor(
+    options: DockerOptions,
+    name: string,
+    digest: string,
+    bounds: Bounds,
+    caches: CacheFolder | undefined,
+    owned: AsyncDisposableStack,
+  ) {
+    this.caches = caches;
+    this.#owned = owned;
     this.#options = options;
     this.#bounds = bounds;
     this.#name = name;
@@ -60,7 +80,13 @@ export class DockerRuntime implements Runtime {
     const reference = parseImage(options.image);
     const name = await ensureImage(options.docker, reference, options);
     const bounds = await boundsOf(options.docker, options.memory, options);
-    return new DockerRuntime(options, name, reference.digest, bounds);
+    await using owned = new AsyncDisposableStack();
+    const caches =
+      options.keptCaches === undefined
+        ? undefined
+        : owned.use(await ownPlace(options.keptCaches, CACHES_FOLDER, options.log));
+    if (caches !== undefined) await prepared(caches, name, options);
+    return new DockerRuntime(options, name, reference.digest, bounds, caches, owned.move());
   }
 
   async provideModel(model: ModelSource): Promise<ProvidedModel> {
@@ -90,11 +116,13 @@ export class DockerRuntime implements Runtime {
       devices,
       mounts: this.#model === undefined ? [] : [this.#model],
       environment: ENGINE_ENVIRONMENT,
+      caches: this.caches?.host,
     });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // Nothing outlives its peer but the model's copy in a volume, if there is one, which the next run needs.
+    // The model's copy in a volume, if there is one, is what the next run needs.
+    await this.#owned.disposeAsync();
   }
 
   async #mount(model: ProvidedModel): Promise<Docker.MountSettings> {
@@ -102,17 +130,11 @@ export class DockerRuntime implements Runtime {
       return await mountFetched(model, {
         ...this.#options,
         image: this.#name,
-        span: this.#span(),
+        span: spanOf(this.#options),
       });
     } catch (error) {
       throw error instanceof UserError ? error : cannotStart(error, { gpus: 'none' });
     }
-  }
-
-  /** Of a container that is made now. */
-  #span(): Span {
-    const made = this.#options.now();
-    return { made, deadline: later(made, this.#options.deadlineSeconds) };
   }
 
   async #start(
@@ -123,7 +145,7 @@ export class DockerRuntime implements Runtime {
       ...request,
       image: this.#name,
       job,
-      span: this.#span(),
+      span: spanOf(this.#options),
       ...this.#bounds,
       cpus,
       shm,
@@ -135,6 +157,31 @@ export class DockerRuntime implements Runtime {
       throw cannotStart(error, request);
     }
   }
+}
+
+/** Of a container that is made now. */
+function spanOf({ now, deadlineSeconds }: Pick<DockerOptions, 'now' | 'deadlineSeconds'>): Span {
+  const made = now();
+  return { made, deadline: later(made, deadlineSeconds) };
+}
+
+/** Gives the folder to the engine's user, once the daemon is known to have it. */
+async function prepared({ host }: CacheFolder, image: string, options: DockerOptions): Promise<void> {
+  const probe = { path: 'probe', bytes: 1 + Math.floor(Math.random() * 65_536) };
+  await writeFile(join(host, probe.path), Buffer.alloc(probe.bytes));
+  const context = { ...options, image, span: spanOf(options) };
+  const seen = await seesFolder(cachesMount(host), probe, context).catch((error: unknown) => {
+    throw error instanceof UserError ? error : cannotStart(error, { gpus: 'none' });
+  });
+  await rm(join(host, probe.path));
+  if (!seen)
+    throw new UserError(
+      'docker-unavailable',
+      `The Docker daemon does not see ${host} of this machine, where the engine's kept caches are.`,
+      'Let the suite start with `engine: { caches: fresh }`; or run the job in the pinned image with `runtime: process`.',
+    );
+  const { uid, gid } = options.user;
+  if (process.getuid?.() === 0) await chown(host, uid, gid);
 }
 
 function cannotStart(cause: unknown, { gpus }: Pick<ContainerRequest, 'gpus'>): UserError {

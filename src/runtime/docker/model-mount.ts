@@ -51,11 +51,25 @@ export async function mountFetched(
   return { ...volume, ReadOnly: true };
 }
 
+/** Whether the daemon has a folder of this machine: a file in it is looked for. */
+export async function seesFolder(
+  mount: Docker.MountSettings,
+  file: { readonly path: string; readonly bytes: number },
+  context: MountContext,
+): Promise<boolean> {
+  const { Source: folder, Target: target } = mount;
+  return await isSeen({ ...mount, ReadOnly: true }, { folder, files: [file] }, context, target);
+}
+
 /** Whether the daemon has this very folder under this path: it may be another machine, or outside of this container. */
 async function isSeen(
   mount: Docker.MountSettings,
-  { folder, files }: ProvidedModel,
+  {
+    folder,
+    files,
+  }: { readonly folder: string; readonly files: readonly Pick<ModelFile, 'path' | 'bytes'>[] },
   context: MountContext,
+  target: string = MODEL_FOLDER,
 ): Promise<boolean> {
   const still = await Still.create(mount, context).catch((error: unknown) => {
     if (/bind source path does not exist/.test(dockerError(error).message)) return undefined;
@@ -65,7 +79,7 @@ async function isSeen(
   await using container = still;
   for (const { path, bytes } of files) {
     const { mtimeMs } = await stat(join(folder, path));
-    const seen = await container.stat(posix.join(MODEL_FOLDER, path));
+    const seen = await container.stat(posix.join(target, path));
     if (seen === undefined || seen.size !== bytes || Math.abs(seen.mtimeMs - mtimeMs) > 1) return false;
   }
   return true;

@@ -5,6 +5,8 @@ import { jobLabels, LABEL, type Role, type Span, spanLabels } from './labels.ts'
 
 /** Where the model is in a container. */
 export const MODEL_FOLDER = '/model';
+/** Where its kept caches are; caches that are not kept are in its own /tmp. */
+export const CACHES_FOLDER = '/caches';
 
 const ENGINE: Role = 'engine';
 const SCRATCH = '/tmp/deterministic-ml';
@@ -26,6 +28,8 @@ export interface ContainerRequest {
   /** Bytes. */
   readonly shm: number;
   readonly mounts: readonly Docker.MountSettings[];
+  /** Folder of this machine that holds its caches; undefined: they go with it. */
+  readonly caches: string | undefined;
   readonly environment: Readonly<Record<string, string>>;
 }
 
@@ -82,7 +86,10 @@ export function containerProfile(request: ContainerRequest): Docker.ContainerCre
       ],
       // Triton and Inductor load the libraries that they compile from their caches: `exec` is needed.
       Tmpfs: { '/tmp': `rw,exec,nosuid,nodev,mode=1777,size=${request.tmp}` },
-      Mounts: [...request.mounts],
+      Mounts: [
+        ...request.mounts,
+        ...(request.caches === undefined ? [] : [{ ...cachesMount(request.caches) }]),
+      ],
       // What goes through stdout is model output by the megabyte: it is read here and kept nowhere else.
       LogConfig: { Type: 'none', Config: {} },
       ...(request.gpus === 'none' ? {} : { DeviceRequests: [deviceRequest(request.gpus, request.devices)] }),
@@ -90,9 +97,17 @@ export function containerProfile(request: ContainerRequest): Docker.ContainerCre
   };
 }
 
-function environmentOf({ gpus }: ContainerRequest): Record<string, string> {
+/** The one folder of this machine that an engine may write to: this run's alone. */
+export const cachesMount = (folder: string): Docker.MountSettings => ({
+  Type: 'bind',
+  Source: folder,
+  Target: CACHES_FOLDER,
+  ReadOnly: false,
+});
+
+function environmentOf({ gpus, caches }: ContainerRequest): Record<string, string> {
   return {
-    ...cachesBelow(SCRATCH),
+    ...cachesBelow(SCRATCH, caches === undefined ? undefined : CACHES_FOLDER),
     // The harness makes its own folder below; the one above exists from the start.
     TMPDIR: '/tmp',
     HOME: '/tmp',

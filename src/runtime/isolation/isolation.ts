@@ -22,6 +22,8 @@ export interface Reach {
   /** Its own folder, where it starts. */
   readonly scratch: string;
   readonly readable: readonly string[];
+  /** Folders of ours beside its own that it writes to. */
+  readonly writable?: readonly string[];
 }
 
 /**
@@ -121,9 +123,9 @@ function inNamespaces(
   return {
     level: 'namespaces',
     reasons,
-    async command(program, programEnvironment, { scratch, readable }) {
+    async command(program, programEnvironment, { scratch, readable, writable = [] }) {
       const mounts = parseMounts(await readFile('/proc/self/mountinfo', 'utf8'));
-      const open = await existing(['/tmp', '/var/tmp', scratch]);
+      const open = await existing(['/tmp', '/var/tmp', scratch, ...writable]);
       const kept = await existing([
         ...open.filter((path) => !isBelow('/var/tmp', path)),
         ...readable,

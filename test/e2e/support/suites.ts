@@ -14,6 +14,7 @@ export interface SuiteOptions {
   readonly hub?: { readonly id: string; readonly revision: string };
   readonly args?: Readonly<Record<string, unknown>>;
   readonly env?: Readonly<Record<string, string>>;
+  readonly caches?: 'fresh' | 'kept';
   readonly runtime?: Readonly<Record<string, unknown>>;
   readonly maxTokens?: number;
   readonly prompts?: readonly Readonly<Record<string, unknown>>[];
@@ -39,7 +40,10 @@ export function suite(options: SuiteOptions = {}): string {
     'apiVersion: deterministic-ml/v1\n',
     line('name', name),
     line('model', options.hub ?? { path: model }),
-    line('engine', { name: options.engine ?? 'vllm', args, env }),
+    line('engine', {
+      ...{ name: options.engine ?? 'vllm', args, env },
+      ...(options.caches === undefined ? {} : { caches: options.caches }),
+    }),
     runtime === undefined ? '' : line('runtime', runtime),
     line('sampling', { max_tokens: maxTokens }),
     'prompts:\n',

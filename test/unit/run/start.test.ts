@@ -99,8 +99,8 @@ describe('a run', () => {
       ...tools,
       open: {
         ...tools.open,
-        runtime: async (runtime) => {
-          const opened = await tools.open.runtime(runtime);
+        runtime: async (runtime, keepsCaches) => {
+          const opened = await tools.open.runtime(runtime, keepsCaches);
           opened.provideModel = async (model) => {
             asked.push(model);
             return { folder: '/model', files: MODEL_FILES };

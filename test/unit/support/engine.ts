@@ -89,6 +89,7 @@ export class ScriptedEngine implements Runtime {
   readonly description = 'The engine runs in this test.';
   readonly image = FINGERPRINT.declared.image;
   readonly exposed = undefined;
+  readonly caches = { host: '/of-the-run', inside: '/caches' };
   /** Of each start, in their order. */
   readonly starts: Start[] = [];
   readonly loads: Load[] = [];

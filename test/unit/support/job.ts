@@ -9,6 +9,7 @@ import { readAsked } from '../../../src/suite/asked.ts';
 import { parseSuite } from '../../../src/suite/parse.ts';
 import { check } from '../../../src/use-cases/check.ts';
 import { refresh } from '../../../src/use-cases/refresh.ts';
+import { MemoryCaches } from './caches.ts';
 import { type Computes, type EngineOptions, type Load, ScriptedEngine } from './engine.ts';
 import { MemoryDisk, MemoryStore } from './memory.ts';
 import { loaded } from './suites.ts';
@@ -58,6 +59,8 @@ export class Job {
   readonly base = new Map<string, string>();
   /** Number of the pull request that brought what is refreshed; an error is thrown. */
   pullRequest: number | undefined | Error;
+  /** Of its machine. */
+  readonly caches = new MemoryCaches();
   #runs = 0;
 
   constructor(kind: 'cache' | 'files' = 'cache') {
@@ -118,6 +121,7 @@ export class Job {
         runtime: async () => engine,
         harness: async () => ({ boot: 'boot', files: {} }),
         log: async (path) => ({ path, add: () => {}, [Symbol.asyncDispose]: async () => {} }),
+        caches: () => this.caches,
         leftovers: async () => [],
         github: () => this.#github(),
         posts: () => {

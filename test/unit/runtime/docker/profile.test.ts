@@ -15,6 +15,7 @@ const request: ContainerRequest = {
   tmp: 4096,
   cpus: undefined,
   shm: 1,
+  caches: undefined,
   mounts: [],
   environment: {},
 };
