@@ -10,6 +10,7 @@ import { compareIdenticalMs } from './bench/compare-identical.ts';
 import { compareMemoryGrowth, compareMemoryMb } from './bench/compare-memory.ts';
 import { Demo } from './bench/demo.ts';
 import { engineStarts } from './bench/engine-starts.ts';
+import { explainGrowth, explainSeconds } from './bench/explain.ts';
 import type { Bench, Figure, Measured } from './bench/figure.ts';
 import { overhead } from './bench/overhead.ts';
 import { sensitivity } from './bench/sensitivity.ts';
@@ -22,6 +23,8 @@ const FIGURES: Readonly<Record<string, Figure>> = {
   compareIdenticalMs,
   compareMemoryMb,
   compareMemoryGrowth,
+  explainSeconds,
+  explainGrowth,
   overhead,
   traceSeconds,
   sensitivity,

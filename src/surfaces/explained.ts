@@ -5,13 +5,19 @@ import type { Surface } from './surface.ts';
 
 const MAX_LINE = 600;
 
-const lines = ({ explained }: Explanations): string[] =>
-  explainedLines(explained).map((line) => excerpt(line, MAX_LINE));
+const lines = ({ explained, htmlPath }: Explanations): string[] => [
+  ...explainedLines(explained).map((line) => excerpt(line, MAX_LINE)),
+  excerpt(`The page with the map: ${htmlPath}`, MAX_LINE),
+];
 
 /** Who agrees with whom, and why: in words. */
 export const explained: Surface = {
   name: 'explained',
   explained: {
+    async file({ explained, htmlPath }) {
+      const { explainedPage } = await import('./html/explained.ts');
+      return { path: htmlPath, text: explainedPage(explained) };
+    },
     log: lines,
     terminal: lines,
     json: ({ explained }) => explained,

@@ -4,22 +4,18 @@ import { mergedLine } from '../../words/merged.ts';
 import { read } from '../../words/reading.ts';
 import { distancePart } from './distance.ts';
 import { baselinePart, coveragePart, environmentPart } from './environment.ts';
-import { type Html, html, markupOf, ours } from './escape.ts';
+import { type Html, html } from './escape.ts';
+import { framed } from './frame.ts';
 import { issuesPart } from './issues.ts';
 import { type Level, levelOf } from './level.ts';
 import { modulesPart } from './modules.ts';
 import { promptsPart } from './prompts.ts';
 import { relationsPart } from './relations.ts';
 import { reproducePart } from './reproduce.ts';
-import { STYLE } from './style.ts';
 import { GLYPH, verdictPart } from './verdict.ts';
 
 /** Bytes for the prompts of all reports: with everything else around them a page stays below 5 MB. */
 const PROMPTS_BYTES = 4 * 1024 * 1024;
-
-/** Nothing is loaded, nothing runs: were anything to slip through the templates, it would still not act. */
-const POLICY =
-  "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 
 /**
  * One or several reports as one page that needs nothing else: no script, no font, no picture from elsewhere. Several are the
@@ -34,26 +30,10 @@ export function htmlReport(reports: readonly Report[]): string {
       : reports.length === 1
         ? onePage(only, budget)
         : html`${overview(reports)}${reports.map((report, index) => leg(report, levelOf(index, reports.length), budget))}`;
-  return markupOf(html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${ours(POLICY)}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="referrer" content="no-referrer">
-<title>${titleOf(reports)}</title>
-<style>${ours(STYLE)}</style>
-</head>
-<body>
-<a class="skip" href="#main">Skip to the verdict</a>
-<main id="main" tabindex="-1">
-${body}
-</main>
-<footer><p>Made by deterministic-ml from <code>report.json</code>. This page runs no script and loads nothing.</p></footer>
-</body>
-</html>
-`);
+  return framed(titleOf(reports), body, {
+    skip: 'Skip to the verdict',
+    madeOf: html`<code>report.json</code>`,
+  });
 }
 
 function titleOf(reports: readonly Report[]): string {

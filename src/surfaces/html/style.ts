@@ -196,6 +196,19 @@ th.n:last-child,td.n:last-child{padding-right:0}
 .ids dd{margin:0}
 footer{padding-top:3rem;padding-bottom:3rem;color:var(--quiet);font-size:.875rem}
 
+.pairs{display:block;max-width:none}
+.pairs text{font-family:var(--sans);font-size:12px;fill:var(--ink)}
+.pairs .letter{font-weight:700}
+.pairs .edge{fill:none;stroke:var(--edge);stroke-width:1.5}
+.a-all{fill:var(--same-fill)}.a-some{fill:var(--bits-fill)}.a-none{fill:none;stroke:var(--tokens-fill);stroke-width:2}
+.tree,.tree ul{list-style:none;margin:0;padding:0}
+.tree ul{margin-left:.55rem;border-left:2px solid var(--line);padding-left:1.3rem}
+.tree li{position:relative;padding:.22rem 0}
+.tree ul>li::before{content:"";position:absolute;left:-1.3rem;top:1rem;width:1rem;border-top:2px solid var(--line)}
+.tree b{font-weight:650}
+.group{display:inline-grid;place-items:center;min-width:1.7em;padding:0 .3em;border:2px solid var(--edge);border-radius:.3em;font-weight:700;font-size:.85em;line-height:1.5;margin-right:.35em}
+.answer+.note{margin-top:1rem}
+
 @media (max-width:48rem){
 .wide{display:none}.narrow{display:block;max-width:30rem}.legend.narrow{display:flex}.tops .cell{grid-template-columns:1fr;gap:.1rem}.tops .cell .quiet{display:block}.figures b{font-size:1.35rem}
 .line{grid-template-columns:1.4rem 1fr auto 1rem;gap:.25rem .5rem}
