@@ -194,18 +194,13 @@ function findingsOf(
   // Those that were repeated most: a set that was tested less may hold anything that a fleet varied little.
   const most = sets.filter(({ repeats }) => repeats === sets[0]?.repeats);
   const parts = new Set(most.flatMap(({ classes }) => classes.flatMap(({ fields }) => fields)));
-  const best = sets[0]?.rules.map(({ cases }) => cases) ?? [];
+  const ruleOf = new Int32Array(table.rows.length).fill(UNTOLD);
   const places = new Map(table.rows.map((row, at) => [row, at]));
+  for (const [rule, { cases }] of (sets[0]?.rules ?? []).entries())
+    for (const row of cases) ruleOf[places.get(row) ?? 0] = rule;
   const varying = table.columns.map((column): FieldFinding => {
     const against = againstOf(column, table.rows, numbers);
-    const varied = Math.max(
-      0,
-      ...best.map(
-        (cases) =>
-          new Set(cases.map((row) => column.codes[places.get(row) ?? 0]).filter((code) => code !== UNTOLD))
-            .size,
-      ),
-    );
+    const varied = variedOn(column, ruleOf);
     return {
       ...classOf(column),
       state: unique.includes(column)
@@ -230,6 +225,23 @@ function findingsOf(
   return [...varying, ...constant].sort(
     (a, b) => rankOfClass(a) - rankOfClass(b) || compared(a.fields[0] ?? '', b.fields[0] ?? ''),
   );
+}
+
+/** Most values that a column took on one rule. */
+function variedOn({ codes, values }: Column, ruleOf: Int32Array): number {
+  const seen = new Set<number>();
+  const counts = new Map<number, number>();
+  for (let i = 0; i < codes.length; i++) {
+    const [code, rule] = [codes[i] ?? UNTOLD, ruleOf[i] ?? UNTOLD];
+    if (code === UNTOLD || rule === UNTOLD) continue;
+    const key = rule * values + code;
+    if (seen.has(key)) continue;
+    seen.add(key);
+    counts.set(rule, (counts.get(rule) ?? 0) + 1);
+  }
+  let most = 0;
+  for (const count of counts.values()) if (count > most) most = count;
+  return most;
 }
 
 const compared = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);

@@ -123,10 +123,16 @@ function shareOf(a: Case, b: Case): number | null {
   for (const [key, { channels }] of a.answers) {
     const other = b.answers.get(key)?.channels;
     if (other === undefined) continue;
-    const common = [...channels].filter(([name]) => other.has(name));
-    if (common.length === 0) continue;
+    let [common, equal] = [false, true];
+    for (const [name, digest] of channels) {
+      const told = other.get(name);
+      if (told === undefined) continue;
+      common = true;
+      if (told !== digest) equal = false;
+    }
+    if (!common) continue;
     both++;
-    if (common.every(([name, digest]) => other.get(name) === digest)) same++;
+    if (equal) same++;
   }
   return both === 0 ? null : same / both;
 }

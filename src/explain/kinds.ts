@@ -29,6 +29,8 @@ export function kindsOf(columns: readonly Column[], groups: Int32Array): Kinds {
       next[i] = id;
     }
     ids = next;
+    // No further column can part them.
+    if (seen.size === rows) break;
   }
   const all: number[][] = [];
   for (let i = 0; i < rows; i++) {

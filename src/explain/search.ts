@@ -5,7 +5,7 @@ import { add, type Budget, has, type Mask, maskOf, meets, sizeOf, violation } fr
 /** Smallest sets of columns that are looked for; more cannot be read. */
 const MAX_SETS = 2000;
 /** Rows and masks looked at: some 0.3 s. */
-const MAX_WORK = 12_000_000;
+const MAX_WORK = 1_000_000;
 /** Columns of a set. */
 const MAX_DEPTH = 12;
 
