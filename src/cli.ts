@@ -16,7 +16,8 @@ ${commandLines()
   .join('\n')}
 
 Options
-  --reason TEXT              why the baseline is refreshed
+  --reason TEXT              why the baseline is refreshed, or a drift accepted
+  --suite PATH               accept: the suite, where it is not where the report says
   --yardstick                measure known changes too at a refresh, one engine start each
   --dry-run                  refresh: measure and show what would change, store nothing
   --store-unchanged          refresh: store a new entry even if nothing changed
@@ -58,6 +59,7 @@ const OPTIONS = {
   'baseline-path': { type: 'string' },
   'expected-reports': { type: 'string' },
   records: { type: 'string' },
+  suite: { type: 'string' },
   json: { type: 'boolean' },
   help: { type: 'boolean' },
 } as const;
@@ -99,6 +101,7 @@ function parseCommandLine(): Invocation | undefined {
     days: file,
     code: file,
     recordsPath: values.records,
+    suitePath: values.suite,
     recordPath,
     baselinePath,
     paths,

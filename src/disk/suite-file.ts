@@ -7,6 +7,7 @@ import { MAX_SUITE_BYTES, parseSuite, type SuitePlaces } from '../suite/parse.ts
 import type { Suite, SuiteSchema } from '../suite/schema.ts';
 import { confined, isBelow, isOfGit } from './confined.ts';
 import { systemCode } from './errors.ts';
+import { writeText } from './report-file.ts';
 
 /** Largest accepted prompt file in bytes. */
 const MAX_PROMPT_BYTES = 4 * 1024 * 1024;
@@ -40,6 +41,20 @@ export async function loadSuite(path: string, workspace: string, schema: SuiteSc
     texts,
     modelFolder: await modelFolderOf(suite, places, folder, workspace),
   };
+}
+
+/**
+ * The same file as text, to be changed in its place.
+ * @throws UserError `suite-missing`, `suite-invalid`
+ */
+export async function openSuiteText(
+  path: string,
+  workspace: string,
+): Promise<{ readonly text: string; write(text: string): Promise<void> }> {
+  const absolute = resolve(workspace, path);
+  const text = await readSuite(absolute, path, workspace);
+  // Where a link leads, which `readSuite` has kept inside: the link itself stays.
+  return { text, write: async (changed) => await writeText(await confined(absolute, workspace), changed) };
 }
 
 const inGit = (path: string, { file, model }: SuitePlaces) => {

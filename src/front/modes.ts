@@ -27,7 +27,7 @@ export interface Given extends RefreshSettings, HistorySettings, MergeSettings, 
     CleanSettings &
     WhySettings &
     Pick<ValidateSettings, 'recordsPath'> &
-    Pick<ExplainSettings, 'paths'>;
+    Pick<ExplainSettings, 'paths'> & { readonly suitePath?: string | undefined };
 }
 
 /** What the word behind the name of a command is, and how an error asks for it; a suite has a usual place. */
@@ -185,6 +185,23 @@ export const modes: readonly Mode[] = [
     async load() {
       const { verify } = await import('../use-cases/verify.ts');
       return ({ named }, tools) => verify(named, tools);
+    },
+  }),
+  mode({
+    name: 'accept',
+    what: 'writes the line into the suite that accepts the drift of a report, with the reason why',
+    needs: 'nothing',
+    takes: 'report',
+    told: 'answer',
+    onlyCommand: true,
+    lacks: ({ input }) =>
+      input('reason') === ''
+        ? '`--reason` is missing: it stands in the suite, and is kept with the baseline'
+        : undefined,
+    async load() {
+      const { accept } = await import('../use-cases/accept.ts');
+      return ({ named: { reportPath, suitePath }, reason }, tools) =>
+        accept({ reportPath, suite: suitePath, reason }, tools);
     },
   }),
   mode({

@@ -16,7 +16,7 @@ import {
 } from '../disk/record-folder.ts';
 import { readReport, writeText } from '../disk/report-file.ts';
 import { findReports } from '../disk/report-folder.ts';
-import { loadSuite } from '../disk/suite-file.ts';
+import { loadSuite, openSuiteText } from '../disk/suite-file.ts';
 import type { JobIdentity, Runtime } from '../engine/runtime.ts';
 import { githubApi } from '../github/api.ts';
 import { githubPosts } from '../github/posts.ts';
@@ -77,6 +77,7 @@ export function wire(
     open: {
       suite: (path) => loadSuite(path, workspace, SUITE_SCHEMA),
       store: (baseline) => openStore(baseline, given, situation, githubApi(api), told),
+      suiteText: (path) => openSuiteText(path, workspace),
       image: refuseUnpinned,
       runtime: (runtime, keepsCaches) => openRuntime(runtime, keepsCaches, given, told),
       caches: () =>

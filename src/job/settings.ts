@@ -96,6 +96,13 @@ export interface CleanSettings {
   readonly days?: string | undefined;
 }
 
+export interface AcceptSettings {
+  readonly reportPath: string;
+  /** Path of the suite, relative to the checkout; else as the report names it. */
+  readonly suite?: string | undefined;
+  readonly reason: string;
+}
+
 export interface ValidateSettings {
   /** Path of the suite, relative to the checkout. */
   readonly suite: string;

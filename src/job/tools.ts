@@ -71,6 +71,11 @@ export interface Openers {
   suite(path: string): Promise<LoadedSuite>;
   /** @throws UserError `suite-invalid` for a place that cannot be one */
   store(baseline: Suite['baseline']): BaselineStore;
+  /**
+   * The suite as it stands in the checkout, to be changed.
+   * @throws UserError `suite-missing`, `suite-invalid`
+   */
+  suiteText(path: string): Promise<SuiteText>;
   /** Looks at nothing but its name. @throws UserError `image-not-pinned` */
   image(reference: string): void;
   /** With its image in place. @throws UserError what `chooseRuntime` throws */
@@ -86,6 +91,12 @@ export interface Openers {
   github(): GitHubReader;
   /** To write, with the job's token. */
   posts(): GitHubPosts;
+}
+
+export interface SuiteText {
+  readonly text: string;
+  /** Over what was there, whole or not at all. @throws UserError `disk-full` */
+  write(text: string): Promise<void>;
 }
 
 export interface Leftover {

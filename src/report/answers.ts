@@ -53,3 +53,20 @@ export const ValidateAnswer = z.strictObject({
   over: z.array(z.enum(['check', 'refresh', 'power'])),
 });
 export type ValidateAnswer = z.infer<typeof ValidateAnswer>;
+
+/** Of `accept`, where the line was written: a refusal is an error. */
+export const AcceptAnswer = z.strictObject({
+  schema: z.literal('deterministic-ml/accept/v1'),
+  suite: z.string(),
+  /** Of the suite, and the line where the new entry begins. */
+  file: z.string(),
+  line: z.int().positive(),
+  record: z.string(),
+  hardwareClass: z.string(),
+  reason: z.string(),
+  /** Whether the report was derived anew from its record; else it was taken at its word. */
+  derived: z.boolean(),
+  /** Whether the suite is known to be the one that was measured. */
+  compared: z.boolean(),
+});
+export type AcceptAnswer = z.infer<typeof AcceptAnswer>;

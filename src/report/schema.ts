@@ -173,6 +173,8 @@ const RunView = z.strictObject({
   commit: text,
   /** Page of the run; empty on a terminal. */
   url: z.string().regex(/^$|^https?:\/\/[^\s"'<>]{1,500}$/),
+  /** Of a change that comes from another repository; reports of earlier versions do not tell. */
+  fork: z.boolean().optional(),
 });
 export type RunView = Frozen<z.infer<typeof RunView>>;
 

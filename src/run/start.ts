@@ -324,7 +324,7 @@ export class Lifetimes implements AsyncDisposable {
 function runView({ job, situation, workflow, runUrl }: RunSettings): RunView {
   const { repository, run: id, attempt } = job;
   const { event, ref, commit } = situation;
-  return { repository, workflow, id, attempt, event, ref, commit, url: runUrl };
+  return { repository, workflow, id, attempt, event, ref, commit, url: runUrl, fork: situation.fork };
 }
 
 function modelSource({ suite, modelFolder }: LoadedSuite): ModelSource {

@@ -2,6 +2,7 @@ import type { Change } from '../fingerprint/diff.ts';
 import { markdown } from '../inert.ts';
 import { isBroken } from '../report/finding.ts';
 import type { Report, ReportedRelation } from '../report/schema.ts';
+import { acceptWords } from '../words/accept.ts';
 import { answerOf } from '../words/answer.ts';
 import { issueList } from '../words/brief.ts';
 import { counted } from '../words/figures.ts';
@@ -12,7 +13,6 @@ import { type Drifted, type ReadRelation, read } from '../words/reading.ts';
 import { STRIP_LEGEND, tellingStrip } from '../words/strip.ts';
 import { ICON } from '../words/verdict.ts';
 import {
-  acceptWords,
   agreementName,
   agreementWords,
   atRefreshWords,
@@ -309,13 +309,15 @@ function section(part: Part, rung: Rung, tellsLegend: boolean): string {
 function acceptBlock(report: Report): string {
   const words = acceptWords(report);
   if (words === undefined) return '';
-  const { intro, accept, between, refresh } = words;
+  const { intro, command, adds, accept, between, refresh } = words;
   const block = (language: string, lines: readonly string[]) =>
     [`\`\`\`${language}`, ...lines, '```'].join('\n');
   return [
     '### If it is meant',
     markdown(intro),
-    ...(accept.length === 0 ? [] : [block('yaml', accept), markdown(between)]),
+    ...(accept.length === 0
+      ? []
+      : [block('console', command), markdown(adds), block('yaml', accept), markdown(between)]),
     block('console', [refresh]),
   ].join('\n\n');
 }

@@ -1,12 +1,13 @@
 import { excerpt, within } from '../inert.ts';
 import type { Report } from '../report/schema.ts';
+import { acceptLines } from '../words/accept.ts';
 import { answerOf } from '../words/answer.ts';
 import { textHashWords } from '../words/findings.ts';
 import { type Group, isDifferent, isIdentical, kindWords, textOf } from '../words/groups.ts';
 import { issueLines } from '../words/issues.ts';
 import { type ReadRelation, read } from '../words/reading.ts';
 import { STRIP_LEGEND, tellingStrip, textStrip } from '../words/strip.ts';
-import { acceptLines, agreementWords, baselineWords, coverageWords, relationLines } from '../words/words.ts';
+import { agreementWords, baselineWords, coverageWords, relationLines } from '../words/words.ts';
 import type { Surface } from './surface.ts';
 
 export const terminal: Surface = {

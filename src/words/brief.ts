@@ -1,6 +1,7 @@
 import { CONCLUSIONS, type Conclusion } from '../compare/conclusion.ts';
 import { markdown } from '../inert.ts';
 import type { Report } from '../report/schema.ts';
+import { acceptWords } from './accept.ts';
 import { answerOf } from './answer.ts';
 import { counted } from './figures.ts';
 import { textHashWords } from './findings.ts';
@@ -9,7 +10,7 @@ import { issueLine, NO_VERDICT, type ReadIssue } from './issues.ts';
 import { legTable, mergedLine } from './merged.ts';
 import { read } from './reading.ts';
 import { ICON } from './verdict.ts';
-import { acceptWords, agreementWords, baselineWords } from './words.ts';
+import { agreementWords, baselineWords } from './words.ts';
 
 /** How much of each thing there is room for. */
 export interface Room {
@@ -123,17 +124,21 @@ function body(report: Report, { isUnverified }: Whence, room: Room): readonly st
 function acceptBlock(report: Report): string {
   const words = acceptWords(report);
   if (words === undefined) return '';
-  const { intro, accept, between, refresh } = words;
+  const { intro, command, adds, accept, between, refresh } = words;
   return paragraphs([
     markdown(intro),
-    ...(accept.length === 0 ? [] : [fenced('yaml', accept), markdown(between)]),
+    ...(accept.length === 0
+      ? []
+      : [fenced('console', command), markdown(adds), fenced('yaml', accept), markdown(between)]),
     fenced('console', [refresh]),
   ]);
 }
 
 /** Of our own making, and so fit to be copied; should a report say otherwise, it is not shown. */
 const fenced = (language: string, lines: readonly string[]) =>
-  lines.every((line) => /^[\w .:"=-]*$/.test(line)) ? [`\`\`\`${language}`, ...lines, '```'].join('\n') : '';
+  lines.every((line) => /^[\w .:"=@+/-]*$/.test(line))
+    ? [`\`\`\`${language}`, ...lines, '```'].join('\n')
+    : '';
 
 /**
  * Known issues as GitHub Markdown. GitHub notes in a thread whoever links to it: a link by way of its redirector does

@@ -199,6 +199,22 @@ export const ERROR_WORDS: Readonly<Record<ToldCode, ErrorWords>> = {
     meaning: 'Nothing was looked at, so that nothing is explained.',
     next: 'Name folders that hold records, at any depth: `import` makes such of other programs’ results.',
   },
+  'report-unverified': {
+    what: 'A report does not follow from its record, was changed, contradicts itself, or comes from a fork and has no record beside it.',
+    meaning: 'Nobody knows that an engine gave these bits, so nothing was accepted.',
+    next: 'Take the report and the record as the run left them; `verify` tells what differs.',
+  },
+  'acceptance-refused': {
+    what: 'What a report shows cannot be accepted by a line in the suite, or is accepted already.',
+    meaning:
+      'An acceptance lets one drift pass, of exactly one record that comes again: the suite was left as it is.',
+    next: 'Do what the message says; docs/baselines.md has both ways to a new baseline.',
+  },
+  'suite-changed': {
+    what: 'The suite of the checkout is another one than the report’s.',
+    meaning: 'It gives another record, which the line would not let pass: nothing was written.',
+    next: 'Check out what was checked, or accept what a new check reports.',
+  },
   'store-unavailable': {
     what: 'The store of baselines did not answer, or the runner offers no cache service.',
     meaning: 'Whether there is a baseline is not known, and an outage is not `no-baseline`.',

@@ -272,57 +272,6 @@ function provenanceWords(provenance: Provenance, now: string): string {
   return `of ${createdAt.slice(0, 16).replace('T', ' ')} UTC${ago}, refreshed by ${actor} for “${reason}” (${source.join(', ')})`;
 }
 
-/**
- * The two ways to make a drift the new baseline, ready to be copied; empty where there is nothing to accept. All that
- * stands in them is of our own making: digests, names of a narrow grammar.
- */
-export function acceptWords(
-  report: Pick<Report, 'conclusion' | 'accepted' | 'acceptable' | 'hardwareClass' | 'context' | 'suite'>,
-): AcceptWords | undefined {
-  const { conclusion, accepted, acceptable, hardwareClass, context, suite } = report;
-  const { rules, places } = context;
-  if (conclusion !== 'drift' || accepted !== null) return undefined;
-  // The push is judged by the merged suite: another depth or name gives another record there.
-  const judge = rules.kind === 'base' ? rules.changes.filter(({ inForce }) => !inForce) : [];
-  const isNamed = judge.some(({ field }) => /^(?:name|depth|relations)\b/.test(field));
-  return {
-    accept:
-      acceptable === null || isNamed
-        ? []
-        : [
-            'accept:',
-            `  - record: ${acceptable}`,
-            `    hardware-class: ${hardwareClass}`,
-            '    reason: "why these bits are meant"',
-          ],
-    intro:
-      suite.leaving.length > 0
-        ? 'The change takes prompts away or alters them, and its record will be another one after the merge: merge that apart. Or, once all of it is merged:'
-        : acceptable === null
-          ? 'No single record can be accepted: the engine has several outcomes, or the suite lets bits move. Once the change is merged:'
-          : isNamed
-            ? 'The change alters what judges it, and its record will be another one after the merge: merge that apart. Or, once all of it is merged:'
-            : `To accept exactly this record, add to ${places.file} (one more entry, if it has \`accept\` already) and commit:`,
-    between: 'Or, once it is merged:',
-    refresh: 'gh workflow run refresh.yml -f reason="why these bits are to be trusted"',
-  };
-}
-
-interface AcceptWords {
-  readonly intro: string;
-  /** Lines of YAML; empty where no acceptance would do. */
-  readonly accept: readonly string[];
-  readonly between: string;
-  readonly refresh: string;
-}
-
-export function acceptLines(report: Parameters<typeof acceptWords>[0]): string[] {
-  const words = acceptWords(report);
-  if (words === undefined) return [];
-  const { intro, accept, between, refresh } = words;
-  return [intro, ...accept, ...(accept.length === 0 ? [] : [between]), refresh];
-}
-
 /** `prefill (score: 511 positions)`, `top_p, min_p (no prompt uses it)`. Not yet inert. */
 export function coverageWords(coverage: readonly Coverage[]): {
   readonly exercised: readonly string[];

@@ -1,9 +1,9 @@
 import type { Report } from '../../report/schema.ts';
+import { acceptWords } from '../../words/accept.ts';
 import { answerOf } from '../../words/answer.ts';
 import { counted, finite, nats, times } from '../../words/figures.ts';
 import { firstModule } from '../../words/groups.ts';
 import { type Drifted, read, textsOf } from '../../words/reading.ts';
-import { acceptWords } from '../../words/words.ts';
 import { capped, dotted, type Html, html, join, prose } from './escape.ts';
 import type { Level } from './level.ts';
 
@@ -180,7 +180,7 @@ ${
     : html`<p><b>If it is meant.</b> ${prose(words.intro)}</p>${
         words.accept.length === 0
           ? undefined
-          : html`${block(words.accept, 'Lines for the suite')}<p>${words.between}</p>`
+          : html`${block(words.command, 'Command')}<p>${prose(words.adds)}</p>${block(words.accept, 'Lines for the suite')}<p>${words.between}</p>`
       }${block([words.refresh], 'Command')}`
 }</section>`;
 }

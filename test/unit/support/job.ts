@@ -117,6 +117,12 @@ export class Job {
           this.store.kind = kind;
           return this.store;
         },
+        suiteText: async () => ({
+          text: this.suite,
+          write: async (text) => {
+            this.suite = text;
+          },
+        }),
         image: refuseUnpinned,
         runtime: async () => engine,
         harness: async () => ({ boot: 'boot', files: {} }),

@@ -163,6 +163,7 @@ describe('a page', () => {
       'step 9',
       '9.3x the floor',
       'model.layers.15.mlp.down_proj',
+      'deterministic-ml accept determinism-77-1.report.json --reason "why',
       'accept:\n  - record: 85b0a817',
       'gh workflow run refresh.yml',
       'deterministic-ml check determinism.yml',

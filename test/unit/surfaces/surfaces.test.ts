@@ -468,6 +468,8 @@ describe('the terminal', () => {
     assert.match(lines[verdict + 2] ?? '', /If it is, accept exactly this record/);
     assert.equal(lines.filter((line) => line === read(DRIFT).line).length, 1);
     assert.deepEqual(lines.slice(verdict + 4), [
+      'deterministic-ml accept record.report.json --reason "why these bits are meant"',
+      'It adds to determinism.yml what can also be added by hand (one more entry, if it has `accept` already):',
       'accept:',
       `  - record: ${DRIFT.outcome}`,
       `    hardware-class: ${DRIFT.hardwareClass}`,
