@@ -16,26 +16,22 @@ const PASSING = /(?:^|\/)__pycache__(?:\/|$)|\.(?:lock|tmp)$|(?:^|\/)(?:locks|tm
 
 /**
  * Reads a folder's files and their digests, and copies them where `to` names a folder. Every digest is of the bytes that
- * were copied. The folder must be nobody's any more, or this program's own.
+ * were copied. Whoever changes the folder meanwhile leads it nowhere else: no link is followed, at any depth.
  *
  * @throws Unfit for a link, a special file, or more than may be kept; Error with the system's code
  */
 export async function contentOf(folder: string, to: string | undefined, copy: Mode): Promise<CacheContent> {
-  const files = (await regularFiles(folder)).sort();
   const list: [string, string][] = [];
   let bytes = 0;
-  for (const path of files) {
-    if (path.length > LIMITS.path) throw new Unfit(`has a path of more than ${LIMITS.path} characters`);
-    await using source = await open(join(folder, path), constants.O_RDONLY | constants.O_NOFOLLOW);
-    const found = await source.stat();
-    if (!found.isFile()) throw new Unfit(`has ${excerpt(path, 80)}, which is no file`);
-    bytes += found.size;
+  await walk(folder, '', async (source, path) => {
+    if (list.length >= LIMITS.files) throw new Unfit(`has more than ${LIMITS.files} files`);
+    if (path.length > LIMITS.path) throw tooLong();
+    const { size } = await source.stat();
+    bytes += size;
     if (bytes > LIMITS.bytes) throw new Unfit(`has more than ${LIMITS.bytes / 1024 ** 3} GiB`);
-    list.push([
-      path,
-      await digested(source, found.size, to === undefined ? undefined : join(to, path), copy),
-    ]);
-  }
+    list.push([path, await digested(source, size, to === undefined ? undefined : join(to, path), copy)]);
+  });
+  list.sort(([a], [b]) => (a < b ? -1 : 1));
   return { digest: digestOf(list), files: list.length, bytes, list: Object.fromEntries(list) };
 }
 
@@ -59,25 +55,41 @@ function digestOf(list: readonly (readonly [string, string])[]): string {
   return createHash('sha256').update(JSON.stringify(list)).digest('hex');
 }
 
-async function regularFiles(folder: string): Promise<string[]> {
-  const found: string[] = [];
-  const waiting = [''];
-  for (let below = waiting.pop(); below !== undefined; below = waiting.pop()) {
-    for (const entry of await readdir(join(folder, below), { withFileTypes: true })) {
-      const path = below === '' ? entry.name : `${below}/${entry.name}`;
-      if (PASSING.test(entry.isDirectory() ? `${path}/` : path)) continue;
-      if (entry.isDirectory()) waiting.push(path);
-      else found.push(ownFile(entry, path));
-      if (found.length + waiting.length > LIMITS.files)
-        throw new Unfit(`has more than ${LIMITS.files} files`);
-    }
+const tooLong = () => new Unfit(`has a path of more than ${LIMITS.path} characters`);
+
+const FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+/** A pipe must not make whoever opens it wait. */
+const FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/** Every file below a folder, opened. Each is reached from its open folder: a path could be turned aside by a link. */
+async function walk(
+  folder: string,
+  below: string,
+  onFile: (file: FileHandle, path: string) => Promise<void>,
+): Promise<void> {
+  if (below.length > LIMITS.path) throw tooLong();
+  await using opened = await open(folder, FOLDER);
+  const here = `/proc/self/fd/${opened.fd}`;
+  for (const entry of await readdir(here, { withFileTypes: true })) {
+    const path = `${below}${entry.name}`;
+    const place = `${here}/${entry.name}`;
+    if (PASSING.test(entry.isDirectory() ? `${path}/` : path)) continue;
+    if (entry.isDirectory()) await walk(place, `${path}/`, onFile);
+    else await withFile(place, entry, path, onFile);
   }
-  return found;
 }
 
-function ownFile(entry: Dirent, path: string): string {
-  if (entry.isFile()) return path;
-  throw new Unfit(`has ${excerpt(path, 80)}, which is ${entry.isSymbolicLink() ? 'a link' : 'no file'}`);
+async function withFile(
+  place: string,
+  entry: Dirent,
+  path: string,
+  onFile: (file: FileHandle, path: string) => Promise<void>,
+): Promise<void> {
+  const is = entry.isSymbolicLink() ? 'a link' : 'no file';
+  if (!entry.isFile()) throw new Unfit(`has ${excerpt(path, 80)}, which is ${is}`);
+  await using file = await open(place, FILE);
+  if (!(await file.stat()).isFile()) throw new Unfit(`has ${excerpt(path, 80)}, which is no file`);
+  await onFile(file, path);
 }
 
 const BLOCK_BYTES = 4 * 1024 * 1024;

@@ -65,7 +65,9 @@ class OfRun implements CachesOfRun {
 
   async give(folder: string, kept: boolean): Promise<Given> {
     return await this.#orFull(folder, async () => {
-      await empty(folder);
+      await empty(folder).catch((error: unknown) => {
+        throw notCleared(folder, error);
+      });
       if (!kept) return { content: EMPTY, refused: undefined };
       if (this.#taken !== undefined)
         return await this.#filled(folder, this.#place.partial, this.#taken, async () => {
@@ -102,6 +104,9 @@ class OfRun implements CachesOfRun {
       });
     } catch (error) {
       if (error instanceof Unfit) return { unfit: error.message };
+      const code = codeOf(error);
+      // As another user's files may be, where a daemon gives its containers other users.
+      if (code !== undefined) return { unfit: `cannot be read (${code})` };
       throw error;
     }
   }
@@ -182,7 +187,7 @@ async function readManifest(path: string): Promise<CacheContent | 'none' | 'brok
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'ENOENT' ? 'none' : 'broken';
+    return codeOf(error) === 'ENOENT' ? 'none' : 'broken';
   }
   try {
     const { digest, files, bytes, list } = Manifest.parse(JSON.parse(text));
@@ -196,8 +201,19 @@ async function empty(folder: string): Promise<void> {
   for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true, force: true });
 }
 
-const isFull = (error: unknown) =>
-  error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
+/** The system's own; undefined for whatever else was thrown. */
+const codeOf = (error: unknown) =>
+  error instanceof Error && !(error instanceof UserError) && 'code' in error ? String(error.code) : undefined;
+
+const isFull = (error: unknown) => ['ENOSPC', 'EDQUOT'].includes(codeOf(error) ?? '');
+
+const notCleared = (folder: string, cause: unknown) =>
+  new UserError(
+    'runtime-unavailable',
+    `The engine's caches in ${folder} cannot be cleared for the next engine start: ${codeOf(cause) ?? String(cause)}.`,
+    'A Docker daemon that gives its containers other users may leave such files. Let the suite start with `engine: { caches: fresh }`.',
+    { cause },
+  );
 
 const full = (folder: string, cause?: unknown) =>
   new UserError(

@@ -47,7 +47,8 @@ export const torch: IssueList = {
       see: ['pytorch/pytorch#174711', 'pytorch/pytorch#99851'],
       what: 'Inductor chooses kernels by timing',
       says: 'Compiled code is tuned by measuring, and what is fastest may be another kernel in the next process, which rounds otherwise. Deterministic algorithms turn the tuning off; since 2023 several settings do so in part. Open.',
-      remedy: 'Keep the compilation’s caches between starts, or set `TORCHINDUCTOR_DETERMINISTIC=1`.',
+      remedy:
+        'Keep the compilation’s caches between starts (`engine: { caches: kept }`), or set `TORCHINDUCTOR_DETERMINISTIC=1`.',
       versions: {},
       device: 'gpu',
       compiled: true,

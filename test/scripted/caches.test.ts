@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { execa } from 'execa';
+import { ensureTinyImage } from '../../scripts/setup/image.ts';
 import { openRecord } from '../../src/disk/record-folder.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
 import { assertFault } from '../e2e/support/faults.ts';
@@ -10,6 +11,7 @@ import { reportOf } from '../e2e/support/reports.ts';
 import { type Outcome, type Runner, runStep } from '../e2e/support/spawn.ts';
 import { checkout, type SuiteOptions, suite } from '../e2e/support/suites.ts';
 import { hosted } from '../e2e/support/trust.ts';
+import { dockerOrSkip } from '../support/docker.ts';
 import { REPOSITORY } from '../support/events.ts';
 import { tried } from '../support/tried.ts';
 
@@ -183,6 +185,30 @@ describe('kept caches', () => {
       says: /kept caches do not fit/,
       advises: /clean 30/,
     });
+  });
+
+  test('of an engine in a container lie in a folder of this machine, its own copy, for as long as it runs', async (t) => {
+    const daemon = await dockerOrSkip(t);
+    if (daemon === undefined) return;
+    const { imageId: image } = await ensureTinyImage(daemon);
+    const env = { DOCKER_HOST: daemon.host };
+    const options = { ...KEPT, runtime: { image } };
+    await using runner = await checkout(options);
+    const stored = await runStep(action, runner, {
+      env,
+      event: 'workflow_dispatch',
+      with: { runtime: 'docker', mode: 'refresh', reason: 'first one' },
+    });
+    assert.equal(stored.outputs['conclusion'], 'reproduced', stored.log);
+    assert.deepEqual(await cachesIn(stored), [
+      ['fresh', 0, 1],
+      ['kept', 1, 1],
+    ]);
+    const checked = await runStep(action, runner, { env, with: { runtime: 'docker' } });
+    assert.equal(checked.outputs['conclusion'], 'reproduced', checked.log);
+    assert.deepEqual(await cachesIn(checked), [['kept', 1, 1]]);
+    const caches = await readdir(join(runner.toolCache, 'deterministic-ml/caches'));
+    assert.deepEqual(caches, [REPOSITORY.split('/')[0]], 'no copy is left');
   });
 
   test('are what `clean` finds, by the day of their last use', async () => {

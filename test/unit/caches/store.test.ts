@@ -142,6 +142,14 @@ describe('kept caches', () => {
     assert.equal((await run.give(one.folder, true)).content.files, 0);
   });
 
+  test('that lie deeper than a path may be long are not taken', async () => {
+    await using one = await machine();
+    await using run = one.open();
+    await run.give(one.folder, true);
+    await one.write(`${'deep/'.repeat(60)}x`, 'x');
+    assert.deepEqual(await run.look(one.folder, true), { unfit: 'has a path of more than 256 characters' });
+  });
+
   test('leave out what Python makes anew, and locks', async () => {
     await using one = await machine();
     await using run = one.open();
