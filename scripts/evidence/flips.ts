@@ -105,6 +105,7 @@ export async function flippedBits(options: FlipOptions): Promise<Flipped[]> {
     args: { ...plan.args, flips },
     defaults: plan.defaults,
     perturbation: null,
+    serve: null,
   });
   const { seconds, settings } = await session.expect('lifetime');
   const lifetime: Omit<Lifetime, 'passes' | 'digest'> = {

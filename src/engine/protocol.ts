@@ -3,7 +3,7 @@ import { EngineSettings, HarnessFingerprint, SoftwareTold } from '../fingerprint
 import { HealthReading } from '../health/schema.ts';
 import { type PassKind, TensorDigest } from '../record/schema.ts';
 import { FinishReason, Witness } from '../record/witness.ts';
-import type { PromptContent, Sampling } from '../suite/schema.ts';
+import type { EngineDefaults, PromptContent, SaidSampling } from '../suite/schema.ts';
 
 /**
  * Harness protocol 2: newline-delimited JSON both ways over stdin and stdout of one process.
@@ -76,6 +76,8 @@ export type Command =
       readonly prompts: readonly Asked[];
       /** As a pass has it. */
       readonly clock: number;
+      /** Measured as it is served, or by a command line; null where neither. */
+      readonly serve: Serve | null;
     }
   | {
       readonly command: 'pass';
@@ -115,6 +117,17 @@ export type Command =
     }
   | { readonly command: 'end' };
 
+export interface Serve {
+  /** `as-served`: what a request does not say of sampling is the model's. */
+  readonly defaults: EngineDefaults;
+  /** Flags of a deployment's command line and their values, for the engine's own parser; `args` win over them. */
+  readonly words: readonly string[];
+  /** Flags that the host kept back: secrets. */
+  readonly dropped: readonly string[];
+  /** Where the command line stands, for errors. */
+  readonly place: string;
+}
+
 /**
  * What `power` changes in a model that it cannot ask the engine for. `weight-bit` flips the lowest mantissa bit of
  * one weight in a down-projection half-way up; `round-weights` rounds every linear weight to the format and back, a scale
@@ -143,7 +156,8 @@ export interface Asked {
 export interface Request {
   readonly id: string;
   readonly input: PromptContent;
-  readonly sampling: Sampling;
+  /** As it is served, what it does not say is the model's. */
+  readonly sampling: SaidSampling;
   /** Known continuation, uint32 little-endian in base64: decoded by force, or scored after the prompt. */
   readonly tokens: string | null;
   /** False for a stranger: it is there to share steps, and nobody looks at what it gave. */

@@ -109,7 +109,7 @@ export const SoftwareTold = z.partialRecord(
 
 /** The part of an environment that the engine only knows once it has loaded. */
 export const EngineSettings = z.strictObject({
-  /** Arguments as sent: the deterministic defaults overlaid with the suite's `engine.args`. */
+  /** Arguments as sent: the defaults overlaid with the command line of `engine.serve`, and with `engine.args`. */
   requested: z.record(z.string(), z.json()),
   /** Names the engine does not know; refused unless they are defaults of ours. */
   dropped: z.array(z.string()),
@@ -118,5 +118,18 @@ export const EngineSettings = z.strictObject({
    * variable is that was asked for otherwise.
    */
   effective: z.record(z.string().max(128), scalar),
+  /** Only where it is measured as it is served, or by a deployment's command line. */
+  served: z
+    .strictObject({
+      /** What held where the suite said nothing. */
+      defaults: z.enum(['deterministic', 'as-served']),
+      /** Flags of it that were left out, since they only concern the server. */
+      dropped: z.array(z.string().max(256)).max(1000),
+      /** Flags of it that gave way to `engine.args`. */
+      overruled: z.array(z.string().max(256)).max(1000),
+    })
+    .optional(),
+  /** File of the model -> what a server reads of it, and this engine did not. */
+  unread: z.record(z.string().max(128), z.record(z.string().max(128), scalar)).optional(),
 });
 export type EngineSettings = z.infer<typeof EngineSettings>;

@@ -7,6 +7,9 @@ import { stores } from './stores.ts';
 /** A suite in the words of this version: its lists say what there is. */
 export const SUITE_SCHEMA = suiteSchema({
   engines: engines.map(({ name }) => name),
+  serving: engines.flatMap(({ name, served }) =>
+    served === undefined ? [] : [{ name, programs: served.programs }],
+  ),
   relations: relations.map(({ name, byDefault, decoding }) => ({ name, byDefault, decoding })),
   stores: stores.map(({ name }) => name),
   variables: [...TUNING.flatMap(({ names }) => names), ...engines.flatMap(({ tuning }) => tuning)],

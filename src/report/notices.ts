@@ -12,6 +12,7 @@ import { counted, some } from './counted.ts';
 import { isEager } from './coverage.ts';
 import { differences } from './environment.ts';
 import type { BaselineView, Derived, Notice, Rules } from './schema.ts';
+import { asServed, unread } from './served.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -68,6 +69,8 @@ export function notices(ground: Ground): Notice[] {
     ...otherRelations(ground),
     ...notAsAsked(ground),
     ...ofCaches(ground.record),
+    ...unread(ground),
+    ...asServed(ground),
     ...unproven(ground),
     ...age(ground),
     ...stale(ground),

@@ -3,12 +3,13 @@ import { relationNamed, relations } from '../compare/relations/index.ts';
 import type { Claim, PassNeed } from '../compare/types.ts';
 import { engineNamed, ownArguments } from '../engine/engines/index.ts';
 import type { EngineSpec } from '../engine/engines/spec.ts';
-import type { Perturbation } from '../engine/protocol.ts';
+import type { Perturbation, Serve } from '../engine/protocol.ts';
 import { digestJson } from '../record/digest.ts';
 import { ARRANGEMENTS, PASS_KINDS } from '../record/names.ts';
 import type { Arrangement, PassKind } from '../record/schema.ts';
 import type { LoadedPrompt, LoadedSuite, LoadedText } from '../suite/loaded.ts';
-import type { Requirement, Suite } from '../suite/schema.ts';
+import { defaultsOf, type Requirement, type Suite, saidOf } from '../suite/schema.ts';
+import { readServe, roughly } from '../suite/serve.ts';
 
 /** Top log-probabilities kept at each step. */
 export const TOP_K = 5;
@@ -27,6 +28,8 @@ export interface Plan {
   readonly defaults: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
   readonly perturbation: Perturbation | null;
+  /** Measured as it is served, or by a command line. */
+  readonly serve: Serve | null;
   readonly prompts: readonly PlannedPrompt[];
   readonly texts: readonly LoadedText[];
   /** Of the first lifetime, in this order. */
@@ -73,18 +76,27 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
     // The tokens that a baseline's comparisons are made on must be generated once.
     ...(measured.includes(baseline) ? [{ kind: 'generate', arrangement: 'alone' } as const] : []),
   ]);
-  const ours = { ...ownArguments(engine, passes), ...gpuMemory(engine, suite) };
+  const serve = serveOf(loaded);
+  const line = roughly(serve?.words ?? []);
+  const own = ownIn(engine, suite);
+  const ours =
+    own === engine
+      ? { ...ownArguments(engine, passes), ...gpuMemory(engine, suite, { ...line, ...suite.engine.args }) }
+      : own.args;
   const args = { ...ours, ...suite.engine.args };
   const caches = suite.engine.caches === 'kept' && purpose === 'refresh' ? 'both' : suite.engine.caches;
-  const traceApart = Object.entries(engine.tracing).some(([name, value]) => args[name] !== value);
+  // What the command line says is the engine's own parser's to read: of this much it is sure.
+  const traced: Readonly<Record<string, unknown>> = { ...ours, ...line, ...suite.engine.args };
+  const traceApart = Object.entries(engine.tracing).some(([name, value]) => traced[name] !== value);
   return {
     suite: { name: suite.name, digest: digestJson({ suite, prompts, texts }) },
     depth: suite.depth,
     engine,
     args,
     defaults: Object.keys(ours).filter((name) => !(name in suite.engine.args)),
-    environment: { ...engine.environment, ...suite.engine.env },
+    environment: { ...own.environment, ...suite.engine.env },
     perturbation: null,
+    serve,
     prompts: prompts.map((prompt) => ({ ...prompt, digest: generateInput(prompt) })),
     texts,
     passes,
@@ -105,9 +117,28 @@ const startsOf = ({ baseline: { lifetimes }, engine }: Suite, purpose: Purpose) 
 /** Whoever says how much memory the engine may take gets that, and nothing of ours beside it. */
 function gpuMemory(
   { gpuMemory: { args, unless } }: EngineSpec,
-  { runtime, engine }: Suite,
+  { runtime }: Suite,
+  said: Readonly<Record<string, unknown>>,
 ): EngineSpec['args'] {
-  return runtime.gpus === 'none' || unless.some((name) => name in engine.args) ? {} : args;
+  return runtime.gpus === 'none' || unless.some((name) => name in said) ? {} : args;
+}
+
+/** What is set where the suite says nothing: all that makes it repeat, or as little as the harness can do with. */
+function ownIn(engine: EngineSpec, suite: Suite): EngineSpec | Pick<EngineSpec, 'args' | 'environment'> {
+  const { served } = engine;
+  // The schema lets no other engine pass.
+  return defaultsOf(suite.engine) === 'as-served' && served !== undefined ? served : engine;
+}
+
+function serveOf({ suite: { engine }, places }: LoadedSuite): Serve | null {
+  const common = { defaults: defaultsOf(engine), place: `${places.file}:${places.engine.line}` };
+  const read = engine.serve === undefined ? undefined : readServe(engine.serve);
+  if (read === undefined)
+    return common.defaults === 'deterministic' ? null : { ...common, words: [], dropped: [] };
+  // The schema let it pass.
+  if ('problem' in read) throw new Error(read.problem);
+  const { words, dropped } = read.ok;
+  return { ...common, words, dropped };
 }
 
 const FLOORS = [
@@ -165,5 +196,5 @@ function claimsOf(suite: Suite, purpose: Purpose): Claim[] {
 }
 
 /** The id is a label: renaming a prompt changes no numbers. */
-const generateInput = ({ content, sampling }: LoadedPrompt) =>
-  digestJson({ prompt: content, sampling, logprobs: 'raw', clock: FROZEN_CLOCK });
+const generateInput = ({ content, sampling, unsaid }: LoadedPrompt) =>
+  digestJson({ prompt: content, sampling: saidOf(sampling, unsaid), logprobs: 'raw', clock: FROZEN_CLOCK });

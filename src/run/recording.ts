@@ -16,6 +16,7 @@ import type { OpenedRecord, Side } from '../record/side.ts';
 import { packSoftware } from '../record/software.ts';
 import { lifetimeDigest, recordDigest } from '../record/tree.ts';
 import { littleEndian } from '../record/words.ts';
+import { Sampling } from '../suite/schema.ts';
 import { VERSION } from '../version.ts';
 import type { CachesTold } from './caches.ts';
 import { runPass } from './pass.ts';
@@ -68,10 +69,10 @@ export class Recording implements AsyncDisposable {
     passes: readonly PlannedPass[],
     args: Plan['args'],
   ): Promise<void> {
-    const { defaults, perturbation } = this.#plan;
+    const { defaults, perturbation, serve } = this.#plan;
     // Every lifetime asks the same.
     const prompts = this.#lifetimes.length === 0 ? askedOf(this.#plan) : [];
-    session.send({ command: 'load', args, defaults, perturbation, prompts, clock: FROZEN_CLOCK });
+    session.send({ command: 'load', args, defaults, perturbation, serve, prompts, clock: FROZEN_CLOCK });
     const { seconds, settings, software, perturbed } = await session.expect('lifetime');
     refuseWithout(missingFoundation(this.#plan.engine, settings, this.#plan.environment));
     const listed = software === undefined ? {} : { software: this.#list(software) };
@@ -153,6 +154,18 @@ export class Recording implements AsyncDisposable {
     this.#unnamed.clear();
   }
 
+  /** What the model said where the suite did not. */
+  #effective(sampling: Sampling, unsaid: readonly string[] = []): Sampling {
+    const told = this.#lifetimes[0]?.settings.effective ?? {};
+    let whole = sampling;
+    for (const name of unsaid) {
+      // A model may ask for what no suite can: the settings have it as it is.
+      const next = Sampling.safeParse({ ...whole, [name]: told[`sampling.${name}`] });
+      if (next.success && told[`sampling.${name}`] !== undefined) whole = next.data;
+    }
+    return whole;
+  }
+
   #health(): Health {
     return this.#readings.length === 0
       ? { state: 'not-told', reasons: [] }
@@ -167,8 +180,8 @@ export class Recording implements AsyncDisposable {
       createdAt: this.#createdAt,
       suite: {
         ...suite,
-        prompts: prompts.map(({ id, digest, sampling, leaving }) => ({
-          ...{ id, input: digest, sampling },
+        prompts: prompts.map(({ id, digest, sampling, unsaid, leaving }) => ({
+          ...{ id, input: digest, sampling: this.#effective(sampling, unsaid) },
           ...(leaving && { leaving }),
         })),
         texts: texts.map(({ id, content, leaving }) => ({

@@ -3,7 +3,7 @@ import { digestJson, sha256 } from '../record/digest.ts';
 import type { Arrangement } from '../record/schema.ts';
 import { littleEndian } from '../record/words.ts';
 import type { LoadedText } from '../suite/loaded.ts';
-import { type PromptContent, Sampling } from '../suite/schema.ts';
+import { type PromptContent, Sampling, saidOf } from '../suite/schema.ts';
 import { STRANGERS } from './own-texts.ts';
 import type { ReadyPass } from './pass.ts';
 import { FROZEN_CLOCK, type Plan, type PlannedPass, type PlannedPrompt, TOP_K } from './plan.ts';
@@ -89,8 +89,15 @@ function requestsOf(
   }
 }
 
-const free = ({ id, content, sampling, digest }: PlannedPrompt): Digested => ({
-  request: { id, input: content, sampling, tokens: null, observed: true, limit: null },
+const free = ({ id, content, sampling, unsaid, digest }: PlannedPrompt): Digested => ({
+  request: {
+    id,
+    input: content,
+    sampling: saidOf(sampling, unsaid),
+    tokens: null,
+    observed: true,
+    limit: null,
+  },
   input: digest,
 });
 

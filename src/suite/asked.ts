@@ -16,7 +16,7 @@ const MAX_CHARACTERS = 48 * 1024 * 1024;
 
 /** @param readText of a `file`, as the suite names it: what it throws is a problem of that entry, but for a `UserError` */
 export async function readAsked(
-  suite: Pick<Suite, 'prompts' | 'score' | 'sampling'>,
+  suite: Pick<Suite, 'prompts' | 'score' | 'sampling' | 'said'>,
   readText: (file: string) => Promise<string>,
 ): Promise<Asked> {
   const problems: { id: string; message: string }[] = [];
@@ -40,10 +40,23 @@ export async function readAsked(
   const prompts: LoadedPrompt[] = [];
   for (const entry of suite.prompts)
     for (const loaded of await read(entry))
-      prompts.push({ ...loaded, sampling: { ...suite.sampling, ...defined(entry.sampling) } });
+      prompts.push({
+        ...loaded,
+        sampling: { ...suite.sampling, ...defined(entry.sampling) },
+        ...unsaid(suite, defined(entry.sampling)),
+      });
   const texts: LoadedText[] = [];
   for (const entry of suite.score) texts.push(...(await read(entry)));
   return { prompts, texts, problems };
+}
+
+/** The length is the suite's to say, and without a seed no draw would repeat. */
+const ALWAYS_SAID = ['max_tokens', 'seed'];
+
+function unsaid({ said, sampling }: Pick<Suite, 'said' | 'sampling'>, own: Partial<Sampling>) {
+  if (said === undefined) return {};
+  const all = new Set([...said, ...Object.keys(own), ...ALWAYS_SAID]);
+  return { unsaid: Object.keys(sampling).filter((name) => !all.has(name)) };
 }
 
 type Entry = Pick<PromptEntry, 'id' | 'text' | 'messages' | 'file'>;

@@ -3,6 +3,8 @@
  * people who may write here: their review decides. But they should see it, and a stranger's change may not bring it.
  */
 
+import { readServe, roughly } from './serve.ts';
+
 type Json = unknown;
 
 /** Formats in which a tensor's file can hold a program. */
@@ -23,6 +25,30 @@ export function codeInArguments(args: Readonly<Record<string, Json>>): readonly 
     if (isPlace(value)) return [`${name} names a place outside of the model: ${clip(value)}`];
     return IMPORTABLE.test(value) ? [`${name} names code to import: ${clip(value)}`] : [];
   });
+}
+
+/** The same of a deployment's command line, before the engine's own parser sees it; its own names for flags. */
+export function codeInServe(line: string | undefined): readonly string[] {
+  const read = line === undefined ? undefined : readServe(line);
+  if (read === undefined || 'problem' in read) return [];
+  const said = Object.entries(roughly(read.ok.words)).filter(([name]) => !NAMES_NOTHING.has(name));
+  return codeInArguments(Object.fromEntries(said.map(([name, value]) => [name, parsed(value)])));
+}
+
+/** Flags of the server that are dropped, and may hold a slash or a dot. */
+const NAMES_NOTHING: ReadonlySet<string> = new Set([
+  ...['served_model_name', 'host', 'root_path', 'download_dir', 'allowed_origins'],
+  ...['ssl_keyfile', 'ssl_certfile', 'ssl_ca_certs', 'otlp_traces_endpoint'],
+]);
+
+/** An argument may be written as JSON. */
+function parsed(value: string | boolean): Json {
+  if (typeof value !== 'string' || !/^[[{]/.test(value)) return value;
+  try {
+    return JSON.parse(value);
+  } catch {
+    return value;
+  }
 }
 
 /** Files of a model that can hold a program. */

@@ -22,6 +22,8 @@ export interface LoadedText {
 export interface LoadedPrompt extends LoadedText {
   /** The suite's, with the prompt's own over it. */
   readonly sampling: Sampling;
+  /** Names in it that neither says: as it is served, they are the model's. */
+  readonly unsaid?: readonly string[];
 }
 
 /** A folder of this machine. */

@@ -2,7 +2,7 @@ import { distance } from 'fastest-levenshtein';
 import type { core } from 'zod';
 import { type Place, UserError } from '../errors.ts';
 import type { Path } from './offsets.ts';
-import type { Suite, SuiteSchema } from './schema.ts';
+import { defaultsOf, type Suite, type SuiteSchema } from './schema.ts';
 import { type Position, type Problem, readYaml } from './yaml.ts';
 
 /** Largest accepted suite file in bytes. Whatever stands in it is read in time and memory that grow with it alone. */
@@ -79,7 +79,7 @@ export function parseSuite(source: string, file: string, schema: SuiteSchema): P
   const all = [...structure, ...problems, ...duplicates];
   if (!result.success || all.length > 0) throw invalid(file, all);
 
-  const suite = result.data;
+  const suite = withSaid(result.data, value);
   return {
     suite,
     places: {
@@ -95,6 +95,13 @@ export function parseSuite(source: string, file: string, schema: SuiteSchema): P
       accept: place(['accept']),
     },
   };
+}
+
+/** Where the model says what the suite does not, it counts what the file itself says: a default says nothing. */
+function withSaid(suite: Suite, value: unknown): Suite {
+  if (defaultsOf(suite.engine) === 'deterministic') return suite;
+  const { sampling } = (value ?? {}) as { readonly sampling?: Readonly<Record<string, unknown>> };
+  return { ...suite, said: Object.keys(sampling ?? {}) };
 }
 
 function invalid(file: string, problems: readonly Problem[]): UserError {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { readServe } from './serve.ts';
 
 /** Of the user's YAML file. */
 export const SUITE_VERSION = 'deterministic-ml/v1';
@@ -53,6 +54,16 @@ export const Sampling = z.strictObject({
 });
 export type Sampling = z.infer<typeof Sampling>;
 
+/** What a request says: as it is served, the rest is the model's. */
+export type SaidSampling = Pick<Sampling, 'max_tokens' | 'seed'> & Partial<Sampling>;
+
+/** Without what is left to the model. */
+export function saidOf(sampling: Sampling, unsaid: readonly string[] = []): SaidSampling {
+  const { max_tokens, seed } = sampling;
+  const said = Object.fromEntries(Object.entries(sampling).filter(([name]) => !unsaid.includes(name)));
+  return { ...said, max_tokens, seed };
+}
+
 export const Message = z.strictObject({
   role: z.enum(['system', 'user', 'assistant', 'tool', 'developer']),
   content: z.string(),
@@ -92,11 +103,13 @@ const ScoreText = z
 export const OPEN = 'FILL-IN';
 const isOpen = (value: unknown) => typeof value === 'string' && value.includes(OPEN);
 
+const HUB_ID = /^[\w.-]{1,96}\/[\w.-]{1,96}$/;
+
 const Model = z
   .strictObject({
     id: z
       .string()
-      .regex(/^[\w.-]{1,96}\/[\w.-]{1,96}$/, 'a hub id has the form owner/name')
+      .regex(HUB_ID, 'a hub id has the form owner/name')
       .refine((id) => !id.includes('..'), 'a hub id has no `..`')
       .optional(),
     revision: z
@@ -128,6 +141,8 @@ const Model = z
 /** What a suite may name: this version's engines, relations and stores, each from its own list. */
 export interface Vocabulary {
   readonly engines: readonly string[];
+  /** Those of them that are measured as they are served, too, and how a command line of theirs begins. */
+  readonly serving: readonly Server[];
   /** `byDefault`: a suite that names none asks for it. `decoding`: it says nothing where nothing is decoded. */
   readonly relations: readonly {
     readonly name: string;
@@ -149,7 +164,68 @@ export type Requirement = (typeof REQUIREMENTS)[number];
 const anyOf = (variables: readonly string[]) =>
   new RegExp(`^(?:${variables.map((name) => name.replace(/\*$/, '[A-Z0-9_]{1,64}')).join('|')})$`);
 
+export const ENGINE_DEFAULTS = ['deterministic', 'as-served'] as const;
+export type EngineDefaults = (typeof ENGINE_DEFAULTS)[number];
+
+/** A command line stands for a deployment: whoever gives one and says no more means that. */
+export const defaultsOf = ({
+  defaults,
+  serve,
+}: Pick<Suite['engine'], 'defaults' | 'serve'>): EngineDefaults =>
+  defaults ?? (serve === undefined ? 'deterministic' : 'as-served');
+
+interface Server {
+  readonly name: string;
+  readonly programs: readonly string[];
+}
+
+function* servingProblems(
+  {
+    name,
+    defaults,
+    serve,
+  }: { name: string; defaults?: EngineDefaults | undefined; serve?: string | undefined },
+  model: z.infer<typeof Model>,
+  serving: readonly Server[],
+): Generator<readonly [key: 'defaults' | 'serve', message: string]> {
+  const server = serving.find((one) => one.name === name);
+  if (server === undefined) {
+    const message = `\`${name}\` is no server here, with defaults or a command line of its own: ${serving.map((one) => `\`${one.name}\``).join(', ')} is`;
+    if (defaults === 'as-served') yield ['defaults', message];
+    if (serve !== undefined) yield ['serve', message];
+    return;
+  }
+  const read = serve === undefined ? undefined : readServe(serve);
+  if (read === undefined || 'problem' in read) return;
+  const { program, model: named } = read.ok;
+  if (program !== '' && !server.programs.includes(program))
+    yield [
+      'serve',
+      `it begins with \`${program}\`: a command line of \`${name}\` begins with ${server.programs.map((one) => `\`${one}\``).join(', with ')} (of a Python: \`python -m\`), or with its first flag; variables before it belong under \`engine.env\``,
+    ];
+  // A path is the deployment's machine's; a name of the hub must be the suite's.
+  else if (named !== undefined && model.id !== undefined && HUB_ID.test(named) && named !== model.id)
+    yield ['serve', `it serves \`${named}\`, and the suite’s model is \`${model.id}\``];
+}
+
 const engineFields = (variables: readonly string[]) => ({
+  defaults: z
+    .enum(ENGINE_DEFAULTS)
+    .optional()
+    .describe(
+      'what holds where the suite says nothing: `deterministic` (default), or `as-served`, the engine’s own defaults with the sampling of `generation_config.json` (default beside `serve`)',
+    ),
+  serve: z
+    .string()
+    .trim()
+    .min(1)
+    .max(8192)
+    .superRefine((line, context) => {
+      const read = readServe(line);
+      if ('problem' in read) context.addIssue({ code: 'custom', message: read.problem });
+    })
+    .optional()
+    .describe('the deployment’s own command line, as its server is started; `args` win over it'),
   args: z
     .record(z.string().regex(/^[a-z][a-z0-9_]*$/, 'an engine argument is a Python name'), z.json())
     .default({})
@@ -204,10 +280,11 @@ export const SuiteName = identifier('a suite name').describe(
 );
 
 /** Which relation an entry of `relations` names. */
-const named = (entry: string | { readonly name: string }) => (typeof entry === 'string' ? entry : entry.name);
+const nameIn = (entry: string | { readonly name: string }) =>
+  typeof entry === 'string' ? entry : entry.name;
 
 /** A suite in the words of a version. Every type of a suite derives from it, and so does `schema/suite.json`. */
-export const suiteSchema = ({ engines, relations: known, stores, variables }: Vocabulary) => {
+export const suiteSchema = ({ engines, serving, relations: known, stores, variables }: Vocabulary) => {
   const relation = z.enum(known.map(({ name }) => name));
   const [store = ''] = stores;
   return z
@@ -319,9 +396,11 @@ export const suiteSchema = ({ engines, relations: known, stores, variables }: Vo
         .default([])
         .describe('records whose drift is meant: each lets exactly one pass'),
     })
-    .superRefine(({ depth, relations }, context) => {
+    .superRefine(({ engine, model, depth, relations }, context) => {
+      for (const [key, message] of servingProblems(engine, model, serving))
+        context.addIssue({ code: 'custom', path: ['engine', key], message });
       for (const [index, entry] of relations.entries()) {
-        const name = named(entry);
+        const name = nameIn(entry);
         if (depth === 'score' && known.some((one) => one.name === name && one.decoding))
           context.addIssue({
             code: 'custom',
@@ -332,7 +411,8 @@ export const suiteSchema = ({ engines, relations: known, stores, variables }: Vo
     });
 };
 export type SuiteSchema = ReturnType<typeof suiteSchema>;
-export type Suite = z.infer<SuiteSchema>;
+/** `said`: which of `sampling` the file itself says; only where the rest is the model's (`as-served`). */
+export type Suite = z.infer<SuiteSchema> & { readonly said?: readonly string[] };
 export type PromptEntry = Suite['prompts'][number];
 
 /** What the engine is asked with: files are already read. */

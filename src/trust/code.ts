@@ -1,6 +1,6 @@
 import { UserError } from '../errors.ts';
 import type { Run } from '../run/start.ts';
-import { codeInArguments, pickledIn } from '../suite/code.ts';
+import { codeInArguments, codeInServe, pickledIn } from '../suite/code.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
 import type { Permission } from './events.ts';
 
@@ -12,7 +12,7 @@ import type { Permission } from './events.ts';
  */
 export function refuseArguments({ limits }: Permission, { suite, places }: LoadedSuite): void {
   if (limits !== 'fork') return;
-  const [first] = codeInArguments(suite.engine.args);
+  const [first] = [...codeInArguments(suite.engine.args), ...codeInServe(suite.engine.serve)];
   if (first === undefined) return;
   const message = `this pull request comes from another repository, and ${first}`;
   throw limited(`${places.file}: ${message}.`, {

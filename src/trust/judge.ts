@@ -67,11 +67,12 @@ export async function loadRuled(
 }
 
 /** Whatever the change leaves out or eases, it is held to the defaults. */
-function strict(own: Suite, schema: SuiteSchema): Suite {
+function strict({ said, ...own }: Suite, schema: SuiteSchema): Suite {
   const defaults = schema.parse({ ...own, ...Object.fromEntries(STRICT.map((key) => [key, undefined])) });
   const named = new Set(defaults.relations.map(nameOfRelation));
   return {
     ...defaults,
+    ...(said && { said }),
     relations: [...defaults.relations, ...own.relations.filter((entry) => !named.has(nameOfRelation(entry)))],
   };
 }

@@ -17,6 +17,21 @@ export interface EngineSpec {
   /** Arguments that make sampling repeatable. The suite's own win, and the record keeps both. */
   readonly args: Arguments;
   /**
+   * All that is set where it is measured as it is served, by its own arguments and variables, each with its reason; what
+   * is not there is its own. Undefined where it is no server.
+   */
+  readonly served:
+    | {
+        /** How a deployment's command line begins: `NAME serve`, or the module that Python runs. */
+        readonly programs: readonly string[];
+        readonly args: Arguments;
+        readonly environment: Environment;
+        readonly reasons: Readonly<Record<string, string>>;
+      }
+    | undefined;
+  /** Files of the model that serving reads, and an engine with these settings does not; and what keeps it from them. */
+  unread(effective: Readonly<Record<string, unknown>>): readonly Unread[];
+  /**
    * Arguments that keep its memory on a GPU the same from run to run, and the suite's own arguments that speak of the
    * same: where the suite has one of these, none of ours is given.
    */
@@ -54,6 +69,14 @@ export interface EngineSpec {
   readonly memory: readonly string[];
   /** Arguments and variables that make known changes of it; what is left out it cannot do. */
   readonly changes: EngineChanges;
+}
+
+/** Files that a server would read; `by`: what of this run it is that does not. */
+export interface Unread {
+  readonly files: readonly string[];
+  readonly by: string;
+  /** What would measure it. */
+  readonly remedy: string;
 }
 
 /** Something that makes an engine repeat itself, as it is asked for and as the running engine tells it. */

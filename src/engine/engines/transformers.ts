@@ -12,6 +12,9 @@ export const transformers: EngineSpec = {
     // Rounds matrix products to 10 bits on some cards and not on others.
     allow_tf32: false,
   },
+  served: undefined,
+  // Its stop tokens are taken from there, and a request's sampling is the suite's.
+  unread: () => [],
   // It takes what a request needs, when it needs it.
   gpuMemory: { args: {}, unless: [] },
   // Nothing is ever compiled.

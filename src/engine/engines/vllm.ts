@@ -21,6 +21,36 @@ export const vllm: EngineSpec = {
     // The witnesses are read from the engine's own counters.
     disable_log_stats: false,
   },
+  served: {
+    programs: ['vllm serve', 'vllm.entrypoints.openai.api_server'],
+    args: { disable_log_stats: false },
+    environment: { VLLM_ENABLE_V1_MULTIPROCESSING: '0' },
+    reasons: {
+      disable_log_stats: 'the witnesses are read from the engine’s own counters',
+      VLLM_ENABLE_V1_MULTIPROCESSING:
+        'the scheduler runs in the harness’s process and is stepped by it: no race decides who is batched with whom',
+    },
+  },
+  unread: ({ generation_config: sampling, chat_template_sha256: template }) => [
+    ...(sampling === 'auto' || sampling === undefined
+      ? []
+      : [
+          {
+            files: ['generation_config.json'],
+            by: sampling === 'vllm' ? '`defaults: deterministic`' : '`generation_config`',
+            remedy: '`engine.defaults: as-served` measures it',
+          },
+        ]),
+    ...(template === undefined
+      ? []
+      : [
+          {
+            files: ['chat_template.jinja', 'chat_template.json'],
+            by: '`--chat-template`',
+            remedy: 'without that flag the model’s own is measured',
+          },
+        ]),
+  ],
   gpuMemory: {
     // By default it takes what is free, so that a neighbour on the card changes how many blocks there are. `auto`: bytes
     // by the model, as docker/harness/deterministic_ml/engines/vllm/memory.py counts them.

@@ -64,6 +64,52 @@ describe('engine arguments', () => {
   });
 });
 
+describe('as it is served', () => {
+  const asServed = (fields: string, args = 'dtype: bfloat16, max_model_len: 1024') =>
+    replaced(
+      'engine: { name: vllm, args: { dtype: bfloat16, max_model_len: 1024 } }',
+      `engine: { name: vllm, ${fields}, args: { ${args} } }`,
+    );
+
+  test('nothing is set but what the harness needs', () => {
+    const { args, defaults, environment, serve, traceApart } = plan(asServed('defaults: as-served'));
+    assert.deepEqual(args, { disable_log_stats: false, dtype: 'bfloat16', max_model_len: 1024 });
+    assert.deepEqual(defaults, ['disable_log_stats']);
+    assert.deepEqual(environment, { VLLM_ENABLE_V1_MULTIPROCESSING: '0' });
+    assert.deepEqual(serve, { defaults: 'as-served', words: [], dropped: [], place: 'suite.yml:4' });
+    assert.ok(traceApart, 'what is compiled is traced by a start of its own');
+  });
+
+  test('a command line means it, unless the suite says otherwise', () => {
+    const line = 'serve: "vllm serve --port 1 --api-key x --gpu-memory-utilization 0.5"';
+    const { serve, args } = plan(asServed(line));
+    assert.deepEqual(serve?.words, ['--port', '1', '--gpu-memory-utilization', '0.5']);
+    assert.deepEqual([serve?.defaults, serve?.dropped], ['as-served', ['--api-key']]);
+    assert.ok(!('enforce_eager' in args));
+    const other = plan(asServed(`${line}, defaults: deterministic`));
+    assert.deepEqual([other.serve?.defaults, other.args['enforce_eager']], ['deterministic', true]);
+    assert.ok(!('kv_cache_memory_bytes' in other.args), 'the command line speaks of the memory');
+  });
+
+  test('an eager one is traced as it scores', () => {
+    assert.ok(!plan(asServed('serve: "--enforce-eager"')).traceApart);
+    assert.ok(plan(asServed('serve: "--enforce-eager"', 'enforce_eager: false')).traceApart);
+  });
+
+  test('what the suite does not say of sampling is the model’s, and no part of the question', () => {
+    const prompt = (unsaid?: readonly string[]) => {
+      const whole = loaded(SAMPLE, PROMPTS);
+      return makePlan(
+        { ...whole, prompts: whole.prompts.map((one) => ({ ...one, ...(unsaid && { unsaid }) })) },
+        'check',
+      ).prompts[0]?.digest;
+    };
+    assert.notEqual(prompt(['temperature']), prompt());
+    assert.notEqual(prompt(['temperature']), prompt(['top_p']));
+    assert.equal(prompt([]), prompt());
+  });
+});
+
 describe('what may be compared with what', () => {
   const digest = digestOf(plan());
 

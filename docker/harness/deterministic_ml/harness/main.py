@@ -110,7 +110,9 @@ def _settings(running: engines.Running, args: Mapping[str, Any], asked: Mapping[
             if asked.get(name, value) != value:
                 others.setdefault(f"environment.{name}", value[:4096])
     effective = {**running.effective, **dict(sorted(others.items()))}
-    return {"requested": args, "dropped": running.dropped, "effective": effective}
+    further = {name: told for name in ("served", "unread") if (told := getattr(running, name, None))}
+    requested = getattr(running, "requested", None) or args
+    return {"requested": requested, "dropped": running.dropped, "effective": effective, **further}
 
 
 def _signs_of_life(channel: Channel, loaded: threading.Event) -> None:

@@ -83,6 +83,9 @@ def _outputs(engine: Vllm) -> Iterator[list[Any]]:
     """Steps the engine until it is idle, and gives what each step finished."""
     while engine.core.has_unfinished_requests():
         yield [output for output in engine.core.step() if output.finished]
+    # Asynchronous scheduling has a step of finished requests on its way: what comes next must not meet it.
+    while getattr(getattr(engine.core.engine_core, "engine_core", None), "batch_queue", None):
+        engine.core.step()
 
 
 def _effective(engine: Vllm, name: str, job: Job) -> Any:

@@ -27,6 +27,13 @@ class Vllm:
         self.dropped = dropped
         self.perturbed = perturbed
         self.effective = effective_settings(self.config, self._workers())
+        # With what a command line asks for; None where it is what the host sent.
+        self.requested: Mapping[str, Any] | None = None
+        self.served: Mapping[str, Any] | None = None
+        self.unread: Mapping[str, Mapping[str, Any]] = {}
+        # What a request gets that says nothing, and how messages are rendered.
+        self.sampling: Mapping[str, Any] = {}
+        self.rendering: Mapping[str, Any] = {}
 
     def run(self, command: Command, progress: Progress) -> Pass:
         try:
@@ -54,7 +61,7 @@ class Vllm:
 
     def tokenise(self, request: Mapping[str, Any], clock: int) -> list[int]:
         try:
-            return token_ids(self.llm, request["input"], clock)
+            return token_ids(self.llm, request["input"], clock, self.rendering)
         except Exception as error:
             raise rejected(error, f"prompt {request['id']}: ") from error
 

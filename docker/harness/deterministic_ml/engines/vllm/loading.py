@@ -11,13 +11,14 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from ...harness.channel import Command
 from ...harness.errors import HarnessError, describe, explain
 from ..common.prompts import context_length, refuse_prompts
-from . import memory
+from . import memory, sampling, served
 from .engine import Vllm
 from .passes import force
 from .perturb import perturbing
@@ -34,8 +35,14 @@ def load_engine(model: str, command: Command, scratch: Path) -> Vllm:
     if "worker_extension_cls" in command["args"]:
         raise HarnessError("engine-rejected", "`worker_extension_cls` is taken: the harness extends the workers itself")
     dropped = _unknown(command["args"], command["defaults"])
-    asked = {name: value for name, value in command["args"].items() if name not in dropped}
-    refuse_prompts(model, command, context_length(model, asked.get("max_model_len")), _has_template(model))
+    serve = command.get("serve")
+    own = {name: value for name, value in command["args"].items() if name not in command["defaults"]}
+    line = served.NOTHING if serve is None else served.parse(serve["words"], serve["place"], own)
+    asked = {name: value for name, value in {**command["args"], **line.args, **own}.items() if name not in dropped}
+    if not line.rendering:
+        # Rendered otherwise than the model's own template does it, nothing is known beforehand.
+        seen = {**command, "args": asked}
+        refuse_prompts(model, seen, context_length(model, asked.get("max_model_len")), _has_template(model))
     try:
         with perturbing(command["perturbation"], model, scratch) as perturbation:
             config, why = _configured(perturbation.model, memory.without(asked))
@@ -44,7 +51,9 @@ def load_engine(model: str, command: Command, scratch: Path) -> Vllm:
             means = force.Means(missing=why) if config is None else force.means(config, _fields())
             args |= {**means.engine_args(args), "worker_extension_cls": _EXTENSION}
             llm = LLM(model=perturbation.model, **args)
-            return Vllm(llm, dropped, means.installed(llm), perturbation.told(llm))
+            engine = Vllm(llm, dropped, means.installed(llm), perturbation.told(llm))
+            _as_served(engine, command, line, own)
+            return engine
     except Exception as error:
         raise refusal(error) or worker_death() or explain(error) from error
 
@@ -59,6 +68,27 @@ def _has_template(model: str) -> bool:
     except Exception:
         # Of a version that keeps them elsewhere nothing is known.
         return True
+
+
+def _as_served(engine: Vllm, command: Command, line: served.Served, own: Mapping[str, Any]) -> None:
+    """What a command line and a model's own defaults make of it, and what of them goes unread."""
+    config = engine.config.model_config
+    engine.rendering = line.rendering
+    if template := line.rendering.get("chat_template"):
+        engine.effective["chat_template_sha256"] = sha256(template.encode()).hexdigest()
+    engine.requested = {**command["args"], **line.told, **own}
+    serve = command.get("serve")
+    if serve is not None:
+        overruled = [served.flag(name) for name in line.told if name in own]
+        engine.served = {
+            "defaults": serve["defaults"],
+            "dropped": sorted({*line.dropped, *serve["dropped"]}),
+            "overruled": sorted(overruled),
+        }
+        if serve["defaults"] == "as-served":
+            engine.sampling = sampling.of_model(config)
+            engine.effective.update(sampling.told(engine.sampling))
+    engine.unread = sampling.unread(config)
 
 
 def _configured(model: str, args: Mapping[str, Any]) -> tuple[Any, str | None]:

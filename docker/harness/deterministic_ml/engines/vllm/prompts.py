@@ -9,13 +9,23 @@ from ..common.clock import frozen
 
 # More than any context: a text to be scored may be longer than the model's, and is cut off afterwards.
 _ANY_LENGTH = {"max_length": 1 << 30}
+# What the server's flags are called there.
+_SERVER = {
+    "chat_template": "chat_template",
+    "default_chat_template_kwargs": "chat_template_kwargs",
+    "chat_template_content_format": "chat_template_content_format",
+}
 
 
-def token_ids(llm: Any, content: Mapping[str, Any], clock: int) -> list[int]:
-    """Renders and tokenises, by the functions that `LLM.generate` and `LLM.chat` call."""
+def token_ids(llm: Any, content: Mapping[str, Any], clock: int, rendering: Mapping[str, Any]) -> list[int]:
+    """Renders and tokenises, by the functions that `LLM.generate` and `LLM.chat` call.
+
+    @param rendering as a server's flags name it
+    """
     if "text" in content:
         prompt = llm._preprocess_cmpl_one(content["text"], dict(_ANY_LENGTH))
     else:
         with frozen(clock):
-            prompt = llm._preprocess_chat_one(content["messages"], tokenization_kwargs=dict(_ANY_LENGTH))
+            further = {_SERVER[name]: value for name, value in rendering.items()}
+            prompt = llm._preprocess_chat_one(content["messages"], tokenization_kwargs=dict(_ANY_LENGTH), **further)
     return list(prompt["prompt_token_ids"])

@@ -7,6 +7,16 @@ from typing import Any
 
 from .refusals import rejected
 
+FILE = "generation_config.json"
+# What a server takes from a model's file where a request does not say it. Its stop tokens are taken from there in any
+# case, and a suite always says the length.
+_OF_MODEL = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
+# What a suite can leave to the model, and to vLLM.
+_TOLD = (
+    *("temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty"),
+    *("min_tokens", "ignore_eos"),
+)
+
 # Of what is given, not chosen. Neutral, since a sampler may take another path for what is not.
 GREEDY: Mapping[str, Any] = {
     "temperature": 0, "top_p": 1, "top_k": 0, "min_p": 0, "presence_penalty": 0, "frequency_penalty": 0,
@@ -33,3 +43,23 @@ def parameters(sampling: Mapping[str, Any], **further: Any) -> Any:
         return SamplingParams(**{**sampling, **explicit, **further})
     except Exception as error:
         raise rejected(error, "sampling: ") from error
+
+
+def of_model(config: Any) -> dict[str, Any]:
+    """What a server gives a request that says nothing: of the model's file, or of what the command line says of it."""
+    return {name: value for name, value in config.get_diff_sampling_param().items() if name in _TOLD}
+
+
+def told(defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """`sampling.NAME`: what a request gets that says nothing, vLLM's own defaults included."""
+    params = parameters({**defaults, "max_tokens": 1})
+    return {f"sampling.{name}": getattr(params, name) for name in _TOLD}
+
+
+def unread(config: Any) -> dict[str, dict[str, Any]]:
+    """File of the model -> what a server would sample by, and this engine does not; nothing where it does."""
+    if config.generation_config != "vllm":
+        return {}
+    found = config.try_get_generation_config()
+    said = {name: found[name] for name in _OF_MODEL if isinstance(found.get(name), (bool, int, float, str))}
+    return {FILE: said}

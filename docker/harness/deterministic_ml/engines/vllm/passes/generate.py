@@ -31,7 +31,7 @@ def run(engine: Vllm, command: Command, progress: Progress) -> Pass:
 
 def free(engine: Vllm, request: Request, command: Command) -> Job:
     prompt = engine.tokenise(request, command["clock"])
-    params = parameters(request["sampling"], logprobs=command["topK"], detokenize=True)
+    params = parameters({**engine.sampling, **request["sampling"]}, logprobs=command["topK"], detokenize=True)
     return Job(request["id"], request["observed"], prompt, prompt, params)
 
 
