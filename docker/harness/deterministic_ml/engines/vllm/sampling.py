@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...harness.errors import describe
 from .refusals import rejected
 
 FILE = "generation_config.json"
@@ -52,14 +53,18 @@ def of_model(config: Any) -> dict[str, Any]:
 
 def told(defaults: Mapping[str, Any]) -> dict[str, Any]:
     """`sampling.NAME`: what a request gets that says nothing, vLLM's own defaults included."""
-    params = parameters({**defaults, "max_tokens": 1})
-    return {f"sampling.{name}": getattr(params, name) for name in _TOLD}
+    own = parameters({"max_tokens": 1})
+    return {f"sampling.{name}": defaults.get(name, getattr(own, name)) for name in _TOLD}
 
 
 def unread(config: Any) -> dict[str, dict[str, Any]]:
     """File of the model -> what a server would sample by, and this engine does not; nothing where it does."""
     if config.generation_config != "vllm":
         return {}
-    found = config.try_get_generation_config()
+    try:
+        found = config.try_get_generation_config()
+    except Exception as error:
+        print(f"{FILE} cannot be read: {describe(error)}")
+        return {}
     said = {name: found[name] for name in _OF_MODEL if isinstance(found.get(name), (bool, int, float, str))}
     return {FILE: said}
