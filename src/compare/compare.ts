@@ -3,7 +3,7 @@ import type { Requirement } from '../suite/schema.ts';
 import { joined, sameTokens, satisfies } from './agreement.ts';
 import { Gauge } from './distance.ts';
 import { Envelope, type Gauges, sizeOf, type Within, withinEnvelope } from './envelope.ts';
-import { examine, type Found, reader } from './examine.ts';
+import { examine, FIRST_NAN, type Found, reader } from './examine.ts';
 import { relationNamed } from './relations/index.ts';
 import type { Agreement, Claim, Finding, Pair, Pairing, RelationResult } from './types.ts';
 
@@ -56,14 +56,24 @@ async function judge(
         (requirement === 'tokens' && tokensAgree(pairing.pairs[index])),
     }),
   );
+  const shown = status(found, findings, pairing.pairs, requirement, within);
+  const cause = shown === 'unmeasured' ? causeOf(findings) : null;
   return {
     ...base,
-    status: status(found, findings, pairing.pairs, requirement, within),
-    evidence: joined(pairing.evidence, lackingIn(pairing, findings), within?.evidence) ?? '',
+    status: shown,
+    evidence: joined(cause, pairing.evidence, lackingIn(pairing, findings), within?.evidence) ?? '',
     findings,
     size,
     decision: pairing.decision ?? null,
   };
+}
+
+/** Why nothing was measured where something was observed: a witness of work that says nothing would come first. */
+function causeOf(findings: readonly Finding[]): string | null {
+  const reasons = findings.flatMap(({ agreement, reason }) =>
+    agreement === 'unmeasured' && reason !== null ? [reason] : [],
+  );
+  return reasons.find((reason) => reason.includes(FIRST_NAN)) ?? reasons[0] ?? null;
 }
 
 /**

@@ -69,6 +69,17 @@ function plain(pair: Pair, found: Agreement, reason: string | null, more: Partia
   };
 }
 
+/** The module that gave the first NaN, where a trace saw one. */
+async function firstNan(observation: Observation, { readBody }: Reader): Promise<string | null> {
+  if ((channelOf(observation, 'modules')?.nans ?? 0) === 0) return null;
+  const modules = digestsOf(await readBody(observation.body), 'modules');
+  const first = modules.find(({ nans }) => nans > 0);
+  return first === undefined ? null : `${FIRST_NAN} \`${first.name}\``;
+}
+
+/** How the most telling reason of a broken model goes on. */
+export const FIRST_NAN = 'the first module that gave NaN is';
+
 type PairOf<K extends string> = Extract<Pair, Readonly<Record<K, unknown>>>;
 
 async function observations(
@@ -89,7 +100,7 @@ async function observations(
   // Equal digests are decided without opening a body, and so is what a body says no more of.
   if (!OPENED.includes(found) || (shallow && !mayTie(pair)))
     return {
-      ...plain(pair, found, reason, facts),
+      ...plain(pair, found, joined(reason, shallow ? null : await firstNan(pair.left, left)), facts),
       gauge: known && found === 'identical' ? equalGauge(pair.right) : null,
     };
   const [before, now] = await Promise.all([left.readBody(pair.left.body), right.readBody(pair.right.body)]);

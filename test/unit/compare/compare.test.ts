@@ -4,7 +4,7 @@ import { compare } from '../../../src/compare/compare.ts';
 import { relationNamed } from '../../../src/compare/relations/index.ts';
 import type { Claim, Pairing, RelationResult } from '../../../src/compare/types.ts';
 import { REQUIREMENTS, type Requirement } from '../../../src/suite/schema.ts';
-import { type Body, body, observation, side } from '../support/records.ts';
+import { type Body, body, modules, observation, side } from '../support/records.ts';
 
 type Prompts = Readonly<Record<string, Body>>;
 const passOf = (prompts: Prompts) => side({ passes: { 'generate-1': prompts } });
@@ -152,6 +152,23 @@ describe('against a baseline', () => {
     assert.equal(found.status, 'unmeasured');
     assert.equal(found.findings[0]?.reason, '4 log-probabilities are NaN: the model is broken');
     assert.equal((await against({ a: broken }, { a: broken }, 'measure')).status, 'unmeasured');
+    assert.match(
+      found.evidence,
+      /^4 log-probabilities are NaN: the model is broken; /,
+      'the cause comes first',
+    );
+  });
+
+  test('of equal NaN the module is named that gave the first one', async () => {
+    const given = modules({ 'layers.0': 'a', 'layers.1': 'b', 'layers.2': 'c' }).map((one, at) => ({
+      ...one,
+      nans: at === 0 ? 0 : 7,
+    }));
+    const broken = { ...body({ logprobs: [Number.NaN, Number.NaN] }), modules: given };
+    const found = await against({ a: broken, b: broken }, { a: broken, b: broken });
+    const cause = /are NaN: the model is broken; the first module that gave NaN is `layers\.1`/;
+    assert.match(found.findings[0]?.reason ?? '', cause);
+    assert.match(found.evidence, cause);
   });
 
   test('NaN where there was a number is drift', async () => {
