@@ -1,12 +1,266 @@
-import{c as groupsWords,d as noneWords,f as runWords,h as viewsWords,i as contradictionWords,l as inseparableWords,m as setName,n as almostWords,o as firstOf,p as searchWords,r as className,s as fitWords,t as againstWords,u as namesOf}from"./explained.js";import{t as counted}from"./counted.js";import{i as html,n as capped,t as framed}from"./frame.js";import{t as excerpt}from"./inert.js";function pairsPart(family){let[whole]=family.groupings,size=family.agreement.length;if(whole===void 0||size<2)return;let letters=new Map(whole.groups.flatMap(({name,cases})=>cases.map(at=>[at,name]))),order=[...whole.groups.flatMap(({cases})=>cases),...whole.unmeasured].filter(at=>at<size),cell=order.length<=60?22:order.length<=120?10:5,isNamed=order.length<=60,[left,top]=isNamed?[300,22]:[6,6],[width,height]=[left+order.length*cell+4,top+order.length*cell+4],cells=order.flatMap((a,y)=>order.map((b,x)=>square(family.agreement[a]?.[b]??null,left+x*cell,top+y*cell,cell))),from=0,edges=whole.groups.map(({cases})=>{let own=cases.filter(at=>at<size).length,at=from*cell;return from+=own,html`<rect class="edge" x="${left+at}" y="${top+at}" width="${own*cell}" height="${own*cell}"/>`}),names=isNamed?order.map((at,index)=>html`<text x="${left-34}" y="${top+index*cell+cell/2}" text-anchor="end" dominant-baseline="central">${short(family.cases[at]?.name??``)}</text><text class="letter" x="${left-16}" y="${top+index*cell+cell/2}" text-anchor="middle" dominant-baseline="central">${letters.get(at)??`–`}</text><text class="letter" x="${left+index*cell+cell/2}" y="${top-10}" text-anchor="middle" dominant-baseline="central">${letters.get(at)??`–`}</text>`):[],rest=family.cases.length-size;return html`<ul class="legend" aria-label="Legend of the map">
+import{c as groupsWords,d as namesOf,f as noneWords,g as viewsWords,h as setName,i as contradictionWords,l as inseparableWords,m as searchWords,n as almostWords,o as firstOf,p as runWords,r as className,s as fitWords,t as againstWords}from"./explained.js";import{t as counted}from"./counted.js";import{t as excerpt}from"./inert.js";const MARKUP=Symbol(`markup`),MAX_TEXT$1=2e3;function html(template,...parts){let text=template[0]??``;for(let[index,part]of parts.entries())text+=rendered(part)+(template[index+1]??``);return{[MARKUP]:text}}function rendered(part){return part===void 0?``:typeof part==`string`?escaped(part):typeof part==`number`?String(part):MARKUP in part?part[MARKUP]:part.map(rendered).join(``)}const escaped=(text,max=MAX_TEXT$1)=>entities(excerpt(text,max)),capped=(text,max)=>({[MARKUP]:escaped(text,max)}),entities=text=>text.replaceAll(/[&<>"'`]/g,character=>`&#${character.charCodeAt(0)};`);function prose(text,max=MAX_TEXT$1){let pieces=excerpt(text,max).split("`"),markup=pieces.map((piece,index)=>index%2==0?entities(piece):index===pieces.length-1?`&#96;${entities(piece)}`:`<code>${entities(piece)}</code>`);return{[MARKUP]:markup.join(``)}}function link(url,text){return isWeb(url)?html`<a href="${url}" rel="noreferrer">${text}</a>`:html`${text}`}const isWeb=url=>/^https?:\/\/[^\s"'<>`\\\p{C}]{1,1500}$/u.test(url),dotted=(name,max)=>join(excerpt(name,max).split(`.`).map(piece=>html`${piece}`),html`.<wbr>`);function join(parts,between){return{[MARKUP]:parts.map(rendered).join(between[MARKUP])}}const ours=markup=>({[MARKUP]:markup}),markupOf=markup=>markup[MARKUP];function framed(title,body,{skip,madeOf}){return markupOf(html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${ours(`default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'`)}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="referrer" content="no-referrer">
+<title>${title}</title>
+<style>${ours(`
+:root{color-scheme:light dark;
+--bg:#fff;--raised:#f6f6f4;--ink:#191a1d;--quiet:#595d66;--line:#dedfe2;--edge:#858993;
+--same:#0b6e63;--bits:#94510a;--tokens:#b3201f;--none:#5d626c;--focus:#1f5fd0;--link:#1b4fae;
+--same-fill:#2a9d8f;--bits-fill:#e09f3e;--tokens-fill:#c7362f;--none-fill:#a3a7af;
+--mark-bits:#fbe6c4;--mark-tokens:#fad7d3;
+--line-1:#6d3fa8;--line-2:#94510a;--line-3:#3457a8;--bundle:#a3a7af;
+--sans:system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;
+--mono:ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mono","DejaVu Sans Mono",monospace}
+@media (prefers-color-scheme:dark){:root{
+--bg:#131417;--raised:#1c1e22;--ink:#ececee;--quiet:#a4a8b1;--line:#33363c;--edge:#7b808a;
+--same:#63cdbd;--bits:#eab567;--tokens:#ff9087;--none:#a8acb5;--focus:#8db4ff;--link:#9dbdff;
+--same-fill:#3aa596;--bits-fill:#d39a41;--tokens-fill:#ee6a5f;--none-fill:#6d727c;
+--mark-bits:#4a3614;--mark-tokens:#57211d;
+--line-1:#c9a5ff;--line-2:#eab567;--line-3:#9dbdff;--bundle:#5e636d}}
+*{box-sizing:border-box}
+html{-webkit-text-size-adjust:100%;scroll-padding-top:1rem}
+body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.55 var(--sans);font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
+main,footer{max-width:66rem;margin:0 auto;padding:0 clamp(1rem,4vw,2.5rem)}
+main{padding-top:clamp(1.5rem,5vw,3.5rem)}
+main:focus{outline:none}
+:focus-visible{outline:3px solid var(--focus);outline-offset:2px;border-radius:3px}
+a{color:var(--link);text-underline-offset:.18em}
+code,pre{font-family:var(--mono);font-size:.88em}
+p{margin:0 0 .7em;max-width:72ch}
+h1,h2,h3,h4{line-height:1.2;text-wrap:balance;margin:0;font-weight:650;letter-spacing:-.01em}
+section{padding:2.4rem 0 .4rem}
+section>h2,section>h3{font-size:1.35rem;margin-bottom:1rem}
+.leg{border-top:2px solid var(--ink);margin-top:3.5rem;padding-top:2.5rem}
+small{font-size:.62em;font-weight:500;color:var(--quiet)}
+.vh{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
+.skip{position:absolute;left:1rem;top:-5rem;background:var(--bg);padding:.6rem 1rem;border:2px solid var(--focus);border-radius:6px;z-index:9}
+.skip:focus{top:1rem}
+.quiet,.note{color:var(--quiet)}
+.quiet,.note,caption,figcaption,.legend,.eyebrow,.hash{font-size:.875rem}
+.note{border-left:3px solid var(--line);padding-left:.8rem}
+.s-same,.v-pass .badge{color:var(--same)}
+.s-bits,.s-allowed,.v-warn .badge{color:var(--bits)}
+.s-tokens,.v-fail .badge{color:var(--tokens)}
+.s-unmeasured,.s-new{color:var(--none)}
+.glyph{display:inline-block;width:1.2em;text-align:center;font-weight:700;font-family:var(--mono)}
+
+.eyebrow{display:flex;flex-wrap:wrap;gap:.1rem .9rem;color:var(--quiet);margin-bottom:1.6rem;max-width:none}
+.eyebrow b{color:var(--ink)}
+.badge{font-weight:650;margin:0 0 .5rem}
+.badge span{display:inline-grid;place-items:center;width:1.5em;height:1.5em;border:2px solid;border-radius:50%;margin-right:.35em;font-size:.85em;line-height:1}
+h1 .title,.leg h2 .title{display:block;font-size:clamp(2.4rem,7vw,4rem);letter-spacing:-.03em;line-height:1.04}
+.leg h2 .title{font-size:clamp(1.9rem,5vw,2.8rem)}
+h1 .title.tally{font-size:clamp(1.9rem,5vw,2.8rem)}
+h1 .rest,.leg h2 .rest{display:block;font-size:clamp(1.1rem,2.6vw,1.4rem);font-weight:450;margin-top:.55rem;line-height:1.35;letter-spacing:0}
+.answer{font-size:1.2rem;font-weight:600;line-height:1.35;margin:1.1rem 0 0;max-width:44rem}
+.meaning{font-size:1.0625rem;margin:1.1rem 0 0}
+.causes{margin:.9rem 0 0}
+.figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(9.2rem,1fr));gap:1.2rem 1.6rem;margin:2rem 0 0;padding:1.2rem 0;border:solid var(--line);border-width:1px 0}
+.figures dt{font-size:.875rem;color:var(--quiet)}
+.figures dd{margin:0}
+.figures b{display:block;font-size:1.65rem;font-weight:600;letter-spacing:-.02em;line-height:1.25;margin:.1rem 0}
+.figures b code{font-size:.95rem;letter-spacing:0;line-height:1.3;display:block;padding:.28rem 0}
+.figures dd>span{font-size:.875rem;color:var(--quiet)}
+.next{padding-top:2rem}
+.next h2,.next h3{margin-bottom:.6rem}
+pre.copy{background:var(--raised);border:1px solid var(--line);border-radius:8px;padding:.8rem 1rem;margin:.2rem 0 1rem;overflow-x:auto;white-space:pre-wrap;user-select:all;-webkit-user-select:all;max-width:56rem}
+.notices{margin-top:1.6rem}
+.notice{padding:.75rem 1rem;border-left:4px solid var(--edge);background:var(--raised);border-radius:0 6px 6px 0;max-width:none}
+.n-warning{border-color:var(--bits-fill)}
+.n-warning b>span:first-child{color:var(--bits)}
+
+.contents{margin-top:2rem;border:solid var(--line);border-width:1px 0;font-size:.9rem}
+.contents ul{list-style:none;display:flex;flex-wrap:wrap;gap:0 1.4rem;margin:0;padding:.55rem 0}
+.contents a{text-decoration:none;display:inline-block;padding:.25rem 0}
+.contents a:hover{text-decoration:underline}
+
+.filters{border:0;padding:0;margin:0 0 1rem;display:flex;flex-wrap:wrap;gap:.4rem .6rem}
+.filters legend{float:left;padding:.3rem .5rem .3rem 0;color:var(--quiet);font-size:.875rem}
+.filters label{display:inline-flex;align-items:center;gap:.35rem;border:1px solid var(--line);border-radius:99px;padding:.25rem .8rem;font-size:.875rem;cursor:pointer}
+.filters label:has(:focus-visible){outline:3px solid var(--focus);outline-offset:1px}
+.filters input{accent-color:currentColor;margin:0}
+.filters label:has(input:not(:checked)){text-decoration:line-through;border-style:dashed}
+.prompts:has(.f-tokens:not(:checked)) .p-tokens,.prompts:has(.f-bits:not(:checked)) .p-bits,.prompts:has(.f-unmeasured:not(:checked)) .p-unmeasured,.prompts:has(.f-allowed:not(:checked)) .p-allowed,.prompts:has(.f-new:not(:checked)) .p-new,.prompts:has(.f-same:not(:checked)) .p-same{display:none}
+.legend{list-style:none;padding:0;margin:0 0 1rem;display:flex;flex-wrap:wrap;gap:.2rem 1.3rem;color:var(--quiet)}
+.legend li{display:inline-flex;align-items:center;gap:.45rem}
+.key{width:16px;height:16px;flex:none}
+.lines .key{width:28px;height:8px}
+.c-same,.c-bits,.c-tokens,.c-none,.c-side{fill:none}
+.c-same{stroke:var(--same-fill);stroke-width:4}.c-bits{stroke:var(--bits-fill);stroke-width:10}.c-tokens{stroke:var(--tokens-fill);stroke-width:16}.c-none{stroke:var(--none-fill);stroke-width:1}.c-side{stroke:var(--bits-fill);stroke-width:6}
+.l-1,.l-2,.l-3,.l-rest{fill:none;stroke-width:2.2}
+.l-1{stroke:var(--line-1)}.l-2{stroke:var(--line-2);stroke-dasharray:7 4}.l-3{stroke:var(--line-3);stroke-dasharray:2 3}.l-rest{stroke:var(--bundle);stroke-width:1.4}
+.rows{list-style:none;margin:0;padding:0;border-top:1px solid var(--line)}
+.row{border-bottom:1px solid var(--line);content-visibility:auto;contain-intrinsic-size:auto 3.6rem}
+.line{display:grid;grid-template-columns:1.4rem minmax(7rem,1fr) minmax(0,1.35fr) minmax(8rem,1.5fr) 8.6rem 1rem;gap:.1rem .9rem;align-items:center;padding:.7rem .2rem}
+summary{cursor:pointer;list-style:none}
+summary::-webkit-details-marker{display:none}
+summary::after{content:"";width:.5em;height:.5em;border:solid var(--edge);border-width:0 2px 2px 0;transform:rotate(45deg) translate(-2px,-2px);justify-self:end}
+details[open]>summary::after{transform:rotate(225deg) translate(-2px,-2px)}
+summary:not(.line){display:inline-flex;align-items:center;gap:.7rem;padding:.5rem 0;color:var(--link)}
+summary.line:hover{background:var(--raised)}
+.name{font-family:var(--mono);font-size:.9rem;font-weight:600}
+.name small{font-family:var(--sans);font-size:.78em}
+.line .came{font-size:.9rem;line-height:1.35}
+.hash{color:var(--quiet)}
+.hash b{color:var(--ink);font-weight:600}
+.strip{display:block;width:100%;height:16px}
+.inside{padding:.4rem 0 1.6rem 2.3rem}
+.part+.part{margin-top:1.6rem;padding-top:1.2rem;border-top:1px dashed var(--line)}
+.which{font-size:.9rem;margin-bottom:.5rem}
+.kind{display:grid;grid-template-columns:5rem minmax(0,.9fr) minmax(0,1fr);gap:.2rem 1.2rem;padding:.35rem 0;align-items:start;font-size:.9rem}
+.kind p{margin:0}
+.pass{font-family:var(--mono);font-size:.8125rem;color:var(--quiet);line-height:16px}
+.ruler{display:block}
+.ticks{display:flex;justify-content:space-between;position:relative;font-size:.75rem;line-height:1.3;color:var(--quiet);padding-top:2px}
+.tick{position:absolute;left:max(var(--at),.35em);transform:translateX(-.35em);white-space:nowrap;font-size:.7rem}
+.tick b{font-weight:600;margin-left:.2em;font-size:.75rem}
+.t-bits{color:var(--bits)}.t-tokens{color:var(--tokens)}
+.sides{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(22rem,100%),1fr));gap:1rem 2.4rem}
+.closeup{margin-top:1.3rem}
+.side{font-size:.875rem;color:var(--quiet);margin-bottom:.35rem}
+.tokens{list-style:none;margin:0;padding:.7rem .9rem;background:var(--raised);border-radius:8px;font-family:var(--mono);font-size:.875rem;line-height:1.9;display:flex;flex-wrap:wrap}
+.tokens li{white-space:pre-wrap;border-bottom:1px solid var(--edge);margin-right:2px;padding:0 1px;line-height:1.6;margin-bottom:.25rem}
+.tokens .other{color:var(--tokens);border-bottom:2px solid}
+.tokens .here{border:0;padding:0}
+mark{color:var(--ink);border-radius:3px;padding:.1em .25em;font-weight:700;border:1.5px solid}
+.m-bits{background:var(--mark-bits);border-color:var(--bits-fill)}
+.m-tokens{background:var(--mark-tokens);border-color:var(--tokens-fill)}
+.sp,.id{color:var(--quiet)}
+mark .sp,mark .id{color:inherit}
+
+table{border-collapse:collapse;width:100%;font-size:.9rem;margin:.6rem 0 1.2rem}
+caption{text-align:left;color:var(--quiet);padding-bottom:.5rem}
+th,td{text-align:left;vertical-align:top;padding:.42rem 1rem .42rem 0;border-bottom:1px solid var(--line);font-weight:400}
+thead th{color:var(--quiet);font-size:.8125rem;border-bottom-color:var(--edge);overflow-wrap:normal}
+tbody th{font-weight:500}
+.n{text-align:right;white-space:nowrap}
+thead th.n{white-space:normal}
+th.n:last-child,td.n:last-child{padding-right:0}
+.bar{display:inline-block;width:100%;height:.62rem;background:var(--raised);border-radius:2px;overflow:hidden;vertical-align:middle;box-shadow:inset 0 0 0 1px var(--line)}
+.bar i{display:block;height:100%;width:var(--p);min-width:1px;background:var(--none-fill)}
+.bar.chosen i{background:var(--ink)}
+.tops{margin-top:1.2rem}
+.tops th[scope=row]{font-family:var(--mono);width:16%}
+.tops td{width:34%}
+.tops .cell{display:grid;grid-template-columns:minmax(2.5rem,8rem) auto 1fr;align-items:center;gap:0 .6rem}
+.tops .cell>span:not(.bar){white-space:nowrap}
+.tops td.n{width:auto;font-size:.8125rem}
+.tops .quiet{font-size:.8125rem}
+.prob{font-weight:600}
+.took{font-size:.8125rem;font-weight:600;white-space:nowrap}
+.scale{max-width:46rem}
+.scale td:nth-child(2){width:38%;vertical-align:middle}
+.k-drift th,.k-drift td{font-weight:700;background:var(--raised)}
+.k-drift .bar i{background:var(--ink)}
+.k-floor .bar i,.k-bound .bar i{background:var(--same-fill)}
+.facts td,.facts th{font-size:.875rem}
+.facts .before{color:var(--quiet)}
+.facts td:nth-child(2){overflow-wrap:normal}
+.facts th[scope=row]{min-width:5.5rem}
+.overview{margin-top:1.8rem}
+.overview a{font-weight:600}
+.overview th[scope=row]{width:16rem}
+.profile{margin:2rem 0 1rem}
+.profile figcaption{margin-bottom:.6rem;color:var(--quiet)}
+.profile figcaption b{color:var(--ink)}
+.chart{display:block;width:100%;height:auto;max-width:920px}
+.chart text{font-family:var(--sans);font-size:12px;font-variant-numeric:tabular-nums}
+.chart .mark{fill:var(--quiet)}
+.chart .m-floor,.chart .m-bound{fill:var(--same)}
+.chart .leader{fill:none;stroke:var(--edge);stroke-width:1}
+.narrow,.legend.narrow{display:none}
+.legend.narrow .m-floor b,.legend.narrow .m-bound b{color:var(--same)}
+.first{font-size:1.0625rem}
+.first>span{color:var(--tokens)}
+.scroll{overflow-x:auto}
+.map th[scope=row]{white-space:nowrap;width:1%;font-size:.875rem}
+.map td,.map th[scope=row]{vertical-align:middle;padding-top:.2rem;padding-bottom:.2rem}
+.map th[scope=row]{padding-top:.2rem;padding-bottom:.2rem}
+.map .where{width:17rem;font-size:.8125rem;color:var(--quiet);padding-right:0}
+.is-first th,.is-first .where{font-weight:700;color:var(--tokens)}
+.cells{display:block;width:100%;min-width:7rem;height:16px}
+.cells.alone{width:16px;min-width:0}
+.first-mark{fill:none;stroke:var(--ink);stroke-width:2.5;vector-effect:non-scaling-stroke}
+.relations,.plain,.names{list-style:none;margin:0;padding:0}
+.relations>li{border-top:1px solid var(--line);padding:.9rem 0 .3rem;break-inside:avoid}
+.relations .head{margin-bottom:.25rem}
+.relations li p:not(.head){padding-left:1.6rem;font-size:.9375rem;margin-bottom:.35rem}
+.came{font-weight:550}
+.line .came{font-weight:450}
+.plain li{padding:.15rem 0 .15rem 1.4rem;text-indent:-1.4rem;font-size:.9375rem}
+.names{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;font-family:var(--mono);font-size:.8125rem}
+.folded{margin-top:.8rem}
+.ids{margin:1.6rem 0 0;font-size:.9rem}
+.ids>div{display:grid;grid-template-columns:11rem 1fr;gap:.1rem 1rem;padding:.38rem 0;border-top:1px solid var(--line)}
+.ids dt{color:var(--quiet)}
+.ids dd{margin:0}
+footer{padding-top:3rem;padding-bottom:3rem;color:var(--quiet);font-size:.875rem}
+
+.pairs{display:block;max-width:none}
+.pairs text{font-family:var(--sans);font-size:12px;fill:var(--ink)}
+.pairs .letter{font-weight:700}
+.pairs .edge{fill:none;stroke:var(--edge);stroke-width:1.5}
+.a-all{fill:var(--same-fill)}.a-some{fill:var(--bits-fill)}.a-none{fill:none;stroke:var(--tokens-fill);stroke-width:2}
+.tree,.tree ul{list-style:none;margin:0;padding:0}
+.tree ul{margin-left:.55rem;border-left:2px solid var(--line);padding-left:1.3rem}
+.tree li{position:relative;padding:.22rem 0}
+.tree ul>li::before{content:"";position:absolute;left:-1.3rem;top:1rem;width:1rem;border-top:2px solid var(--line)}
+.tree b{font-weight:650}
+.group{display:inline-grid;place-items:center;min-width:1.7em;padding:0 .3em;border:2px solid var(--edge);border-radius:.3em;font-weight:700;font-size:.85em;line-height:1.5;margin-right:.35em}
+.answer+.note{margin-top:1rem}
+
+@media (max-width:48rem){
+.wide{display:none}.narrow{display:block;max-width:30rem}.legend.narrow{display:flex}.tops .cell{grid-template-columns:1fr;gap:.1rem}.tops .cell .quiet{display:block}.figures b{font-size:1.35rem}
+.line{grid-template-columns:1.4rem 1fr auto 1rem;gap:.25rem .5rem}
+.line>.glyph{grid-area:1/1}.line>.name{grid-area:1/2}.line>.hash{grid-area:1/3}.line>.came{grid-area:2/2/auto/5}.line>.strip{grid-area:3/2/auto/5}
+summary.line::after{grid-area:1/4}
+.inside{padding-left:0}
+.kind{grid-template-columns:minmax(0,1fr)}
+.ids>div{grid-template-columns:1fr}
+.tops{table-layout:fixed}.tops th[scope=row]{width:auto}.tops td,.tops th,.tops .prob{font-size:.8125rem}.tops td{width:auto}.tops td.n{white-space:normal}.tops th:nth-child(2),.tops th:nth-child(3){width:31%}
+.facts td,.facts th{font-size:.8125rem}
+.map{font-size:.8125rem}.map th[scope=row]{white-space:normal;width:45%;font-size:.75rem}.map .where,.map th:last-child{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);padding:0;border:0}
+th,td{padding-right:.6rem}
+.overview td:nth-child(2),.overview th:nth-child(2){display:none}
+}
+@media (prefers-reduced-motion:no-preference){summary::after{transition:transform .12s}}
+@media (forced-colors:active){.strip path,.cells path,.key path{forced-color-adjust:none}.bar i{forced-color-adjust:none}}
+@media print{
+:root{--bg:#fff;--raised:#f6f6f4;--ink:#000;--quiet:#444;--line:#ccc;--edge:#777;--same:#0b6e63;--bits:#94510a;--tokens:#b3201f;--none:#5d626c;--link:#000;--same-fill:#2a9d8f;--bits-fill:#e09f3e;--tokens-fill:#c7362f;--none-fill:#a3a7af;--mark-bits:#fbe6c4;--mark-tokens:#fad7d3;--line-1:#6d3fa8;--line-2:#94510a;--line-3:#3457a8;--bundle:#a3a7af}
+*{print-color-adjust:exact;-webkit-print-color-adjust:exact}
+body{font-size:10.5pt}
+main,footer{max-width:none;padding-left:0;padding-right:0}
+.skip,.contents,.filters,summary::after{display:none}
+.row{content-visibility:visible;break-inside:auto}
+details::details-content{content-visibility:visible!important;display:block!important;block-size:auto!important}
+.part,.kind,.closeup,.figures,pre.copy,.notice,figure,tr,.sides>div{break-inside:avoid}
+h1,h2,h3,h4,caption,.line{break-after:avoid}
+.scroll{overflow:visible}
+}
+`)}</style>
+</head>
+<body>
+<a class="skip" href="#main">${skip}</a>
+<main id="main" tabindex="-1">
+${body}
+</main>
+<footer><p>Made by deterministic-ml from ${madeOf}. This page runs no script and loads nothing.</p></footer>
+</body>
+</html>
+`)}function pairsPart(family){let[whole]=family.groupings,size=family.agreement.length;if(whole===void 0||size<2)return;let letters=new Map(whole.groups.flatMap(({name,cases})=>cases.map(at=>[at,name]))),order=[...whole.groups.flatMap(({cases})=>cases),...whole.unmeasured].filter(at=>at<size),cell=order.length<=60?22:order.length<=120?10:5,isNamed=order.length<=60,[left,top]=isNamed?[300,22]:[6,6],[width,height]=[left+order.length*cell+4,top+order.length*cell+4],cells=order.flatMap((a,y)=>order.map((b,x)=>square(family.agreement[a]?.[b]??null,left+x*cell,top+y*cell,cell))),from=0,edges=whole.groups.map(({cases})=>{let own=cases.filter(at=>at<size).length,at=from*cell;return from+=own,html`<rect class="edge" x="${left+at}" y="${top+at}" width="${own*cell}" height="${own*cell}"/>`}),names=isNamed?order.map((at,index)=>html`<text x="${left-34}" y="${top+index*cell+cell/2}" text-anchor="end" dominant-baseline="central">${short(family.cases[at]?.name??``)}</text><text class="letter" x="${left-16}" y="${top+index*cell+cell/2}" text-anchor="middle" dominant-baseline="central">${letters.get(at)??`–`}</text><text class="letter" x="${left+index*cell+cell/2}" y="${top-10}" text-anchor="middle" dominant-baseline="central">${letters.get(at)??`–`}</text>`):[],rest=family.cases.length-size;return html`<ul class="legend" aria-label="Legend of the map">
 <li><svg class="key" aria-hidden="true" viewBox="0 0 16 16"><rect class="a-all" x="1" y="1" width="14" height="14"/></svg>the same bits of every prompt that both gave</li>
 <li><svg class="key" aria-hidden="true" viewBox="0 0 16 16"><rect class="a-some" x="4" y="4" width="8" height="8"/></svg>of some prompts; larger: of more</li>
 <li><svg class="key" aria-hidden="true" viewBox="0 0 16 16"><circle class="a-none" cx="8" cy="8" r="3"/></svg>of none</li>
 <li>empty: nothing in common</li></ul>
 <div class="scroll" tabindex="0" role="group" aria-label="Map of who agrees with whom"><svg class="pairs" role="img" aria-label="Who agrees with whom, ${order.length} records: the groups below say the same in words" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">${cells}${edges}${names}</svg></div>
-${rest>0?html`<p class="note">${rest} more records are left out of the map, which shows ${size}.</p>`:void 0}`}function square(share,x,y,cell){if(share===null)return;let room=cell-2;if(share===1)return html`<rect class="a-all" x="${x+1}" y="${y+1}" width="${room}" height="${room}"/>`;let middle=cell/2;if(share===0)return cell<10?void 0:html`<circle class="a-none" cx="${x+middle}" cy="${y+middle}" r="${cell/8}"/>`;let side=Math.max(3,room*Math.sqrt(share)*.8);return html`<rect class="a-some" x="${(x+middle-side/2).toFixed(1)}" y="${(y+middle-side/2).toFixed(1)}" width="${side.toFixed(1)}" height="${side.toFixed(1)}"/>`}function short(name){let shown=excerpt(name,400);return shown.length<=38?shown:`…${shown.slice(-37)}`}function explainedPage({families}){let shown=families.slice(0,40),cases=families.reduce((sum,family)=>sum+family.cases.length,0),body=html`<header><h1><span class="title tally">Who agrees with whom, and why</span><span class="rest">${counted(cases,`record`)} of ${counted(families.length,`suite`)}</span></h1></header>
+${rest>0?html`<p class="note">${rest} more records are left out of the map, which shows ${size}.</p>`:void 0}`}function square(share,x,y,cell){if(share===null)return;let room=cell-2;if(share===1)return html`<rect class="a-all" x="${x+1}" y="${y+1}" width="${room}" height="${room}"/>`;let middle=cell/2;if(share===0)return cell<10?void 0:html`<circle class="a-none" cx="${x+middle}" cy="${y+middle}" r="${cell/8}"/>`;let side=Math.max(3,room*Math.sqrt(share)*.8);return html`<rect class="a-some" x="${(x+middle-side/2).toFixed(1)}" y="${(y+middle-side/2).toFixed(1)}" width="${side.toFixed(1)}" height="${side.toFixed(1)}"/>`}function short(name){let shown=excerpt(name,400);return shown.length<=38?shown:`…${shown.slice(-37)}`}function explainedPage({families}){let shown=families.slice(0,40),cases=families.reduce((sum,family)=>sum+family.cases.length,0);return framed(`Who agrees with whom, and why`,html`<header><h1><span class="title tally">Who agrees with whom, and why</span><span class="rest">${counted(cases,`record`)} of ${counted(families.length,`suite`)}</span></h1></header>
 ${shown.map(familyPart)}
-${families.length>shown.length?html`<p class="note">${families.length-shown.length} more suites are left out.</p>`:void 0}`;return framed(`Who agrees with whom, and why`,body,{skip:`Skip to the records`,madeOf:html`records`})}function familyPart(family,index){let[whole,...others]=family.groupings,id=`suite-${index+1}`;return html`<article class="leg" aria-labelledby="${id}"><h2 id="${id}"><span class="title">${capped(family.suite,120)}</span><span class="rest">${whole===void 0?`nothing that could be compared`:groupsWords(whole)}, ${counted(family.cases.length,`record`)}, ${counted(family.prompts.length,`prompt`)}</span></h2>
+${families.length>shown.length?html`<p class="note">${families.length-shown.length} more suites are left out.</p>`:void 0}`,{skip:`Skip to the records`,madeOf:html`records`})}function legsPart({families}){let shown=families.filter(({groupings})=>(groupings[0]?.groups.length??0)>1);return shown.length===0?void 0:html`${shown.slice(0,40).map(familyPart)}`}function familyPart(family,index){let[whole,...others]=family.groupings,id=`suite-${index+1}`;return html`<article class="leg" aria-labelledby="${id}"><h2 id="${id}"><span class="title">${capped(family.suite,120)}</span><span class="rest">${whole===void 0?`nothing that could be compared`:groupsWords(whole)}, ${counted(family.cases.length,`record`)}, ${counted(family.prompts.length,`prompt`)}</span></h2>
 ${whole?.explanation===void 0?void 0:answerOf(family,whole.explanation)}
 ${family.notes.map(({note,cases})=>html`<p class="note">Of ${counted(cases,`record`)} ${capped(note,600)}.</p>`)}
 ${section(`Who agrees`,html`${pairsPart(family)}${whole===void 0?void 0:groupTable(family,whole)}`)}
@@ -28,4 +282,4 @@ ${inseparable.length===0?void 0:section(`Always changed together`,html`<ul class
 <thead><tr><th scope="col">Field</th><th scope="col" class="n">Values</th><th scope="col">What is known</th><th scope="col">By which records</th></tr></thead>
 <tbody>${varied.slice(0,120).map(field=>html`<tr><th scope="row">${capped(className(field),160)}</th><td class="n">${field.values}</td><td>${STATES[field.state]}</td><td>${field.state===`unique`?void 0:capped(againstWords(field,family,sets[0]).slice(className(field).length),600)}</td></tr>`)}</tbody></table>
 ${rest>0?html`<p class="note">${rest} more fields varied.</p>`:void 0}
-${constant.length===0?void 0:html`<details class="folded"><summary>${counted(constant.length,`field`)} never varied: nothing is known of them</summary><ul class="names">${constant.slice(0,1e3).map(({fields:[name=``]})=>html`<li>${capped(name,100)}</li>`)}</ul></details>`}`}function partPart(family,grouping){let{explanation}=grouping;return section(viewsWords({...grouping,views:grouping.views.slice(0,1)}),html`<p>${groupsWords(grouping)}.</p>${groupTable(family,grouping)}${explanation===void 0?void 0:html`${answerOf(family,explanation)}${explanation.sets[0]===void 0?void 0:treePart(family,explanation.sets[0])}`}`)}export{explainedPage};
+${constant.length===0?void 0:html`<details class="folded"><summary>${counted(constant.length,`field`)} never varied: nothing is known of them</summary><ul class="names">${constant.slice(0,1e3).map(({fields:[name=``]})=>html`<li>${capped(name,100)}</li>`)}</ul></details>`}`}function partPart(family,grouping){let{explanation}=grouping;return section(viewsWords({...grouping,views:grouping.views.slice(0,1)}),html`<p>${groupsWords(grouping)}.</p>${groupTable(family,grouping)}${explanation===void 0?void 0:html`${answerOf(family,explanation)}${explanation.sets[0]===void 0?void 0:treePart(family,explanation.sets[0])}`}`)}export{dotted as a,link as c,prose as d,capped as i,markupOf as l,legsPart as n,html as o,framed as r,join as s,explainedPage as t,ours as u};

@@ -1,3 +1,7 @@
+import { collectEnv } from './collect-env.ts';
+import { lmEval } from './lm-eval.ts';
+import { nvidiaSmi } from './nvidia-smi.ts';
+import { openai } from './openai.ts';
 import { predecessor } from './predecessor.ts';
 import type { ImportSource } from './source.ts';
 
@@ -5,4 +9,8 @@ import type { ImportSource } from './source.ts';
 export const sources: readonly ImportSource[] = [
   // In the order in which the documents list them.
   predecessor,
+  openai,
+  lmEval,
+  collectEnv,
+  nvidiaSmi,
 ];

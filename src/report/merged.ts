@@ -1,3 +1,4 @@
+import type { Explained } from '../explain/types.ts';
 import type { Report } from './schema.ts';
 
 /** What the legs of a matrix found, each on its own hardware. */
@@ -6,6 +7,8 @@ export interface Merged {
   readonly reports: readonly Report[];
   readonly conclusion: Report['conclusion'];
   readonly verdict: Report['verdict'];
+  /** Which legs computed the same, and why; undefined of a single one. */
+  readonly explained?: Explained | undefined;
   /** All of them on one page. */
   readonly htmlPath: string;
 }

@@ -1,5 +1,6 @@
-import { markdown } from '../inert.ts';
+import { excerpt, markdown } from '../inert.ts';
 import type { Merged } from '../report/merged.ts';
+import { legLines } from '../words/explained.ts';
 import { legTable, mergedLine, mergedLines } from '../words/merged.ts';
 import { read } from '../words/reading.ts';
 import { ICON } from '../words/verdict.ts';
@@ -9,18 +10,32 @@ import type { Surface } from './surface.ts';
 export const merged: Surface = {
   name: 'merged',
   merged: {
-    log: ({ reports }) => reports.map((report) => read(report).line),
-    terminal: mergedLines,
+    log: (merged) => [...merged.reports.map((report) => read(report).line), ...legs(merged)],
+    terminal: (merged) => [...legs(merged), ...mergedLines(merged)],
     json: (merged) => merged,
     summary: mergedSummary,
   },
 };
 
+const MAX_LINE = 1000;
+
+/** Who agrees with whom, where there are several. */
+const legs = ({ explained }: Merged): string[] =>
+  explained === undefined ? [] : legLines(explained).map((line) => excerpt(line, MAX_LINE));
+
 /** No more can be read at once. */
 const MAX_LEGS = 256;
 
-function mergedSummary({ reports, verdict, htmlPath }: Merged): string {
+function mergedSummary({ reports, verdict, htmlPath, explained }: Merged): string {
   const head = `## ${ICON[verdict]} ${markdown(mergedLine(reports))}`;
   const page = `All of them on one page: <code>${markdown(htmlPath.slice(htmlPath.search(/[^/\\]*$/)), 255)}</code>.`;
-  return `${[head, page, legTable(reports, MAX_LEGS)].join('\n\n')}\n`;
+  const why =
+    explained === undefined
+      ? []
+      : [
+          legLines(explained)
+            .map((line) => markdown(line, MAX_LINE))
+            .join('<br>'),
+        ];
+  return `${[head, page, legTable(reports, MAX_LEGS), ...why].join('\n\n')}\n`;
 }

@@ -1,3 +1,4 @@
+import type { Explained } from '../explain/types.ts';
 import type { Report } from '../report/schema.ts';
 import type { Surface, TextFile } from './surface.ts';
 
@@ -5,11 +6,11 @@ import type { Surface, TextFile } from './surface.ts';
 export const page: Surface = {
   name: 'page',
   report: { file: (report) => pageOf(report.context.htmlPath, [report]) },
-  merged: { file: ({ htmlPath, reports }) => pageOf(htmlPath, reports) },
+  merged: { file: ({ htmlPath, reports, explained }) => pageOf(htmlPath, reports, explained) },
 };
 
-async function pageOf(path: string, reports: readonly Report[]): Promise<TextFile> {
+async function pageOf(path: string, reports: readonly Report[], explained?: Explained): Promise<TextFile> {
   // What draws charts is large, and most of what this program does needs none.
   const { htmlReport } = await import('./html/page.ts');
-  return { path, text: htmlReport(reports) };
+  return { path, text: htmlReport(reports, explained) };
 }

@@ -47,8 +47,14 @@ export async function explainRecords(
     for (const path of paths)
       for (const one of await reports.find(path, 0))
         if ((await records.missing(one.replace(/\.report\.json$/, ''))) !== undefined)
-          cases.push(caseOfReport(await reports.read(one), one));
+          cases.push(await leg(one));
   });
+  /** Kept apart from records, which tell more than one digest. */
+  async function leg(path: string): Promise<Case> {
+    const report = await reports.read(path);
+    return caseOfReport(report, path, `${report.suite.name} (by the digests that reports tell)`);
+  }
+
   if (broken.length > 0)
     throw new UserError(
       'record-invalid',

@@ -1,13 +1,14 @@
+import { explain } from '../explain/explain.ts';
 import { factsOf, notesOf, wholeOf } from '../explain/facts.ts';
-import type { Case } from '../explain/types.ts';
+import type { Case, Explained } from '../explain/types.ts';
 import type { Report } from '../report/schema.ts';
 
 /** A leg of a matrix as a case: its report has one digest of all that it computed. */
-export function caseOfReport(report: Report, name: string): Case {
+export function caseOfReport(report: Report, name: string, suiteName = report.suite.name): Case {
   const { suite, outcome, environment } = report;
   return {
     name,
-    suite: `${suite.name} (by the digests that reports tell)`,
+    suite: suiteName,
     facts: factsOf(environment.fingerprint, environment.settings, undefined),
     whole: wholeOf('engine', undefined),
     notes: notesOf(environment.fingerprint),
@@ -20,3 +21,9 @@ export function caseOfReport(report: Report, name: string): Case {
     ]),
   };
 }
+
+/** Who of several legs agrees with whom, and why. @param reports of one run, two or more */
+export const explainedLegs = (reports: readonly Report[]): Explained =>
+  explain(
+    reports.map((report, index) => caseOfReport(report, `leg ${index + 1} on ${report.hardwareClass}`)),
+  );

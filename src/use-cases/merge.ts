@@ -12,6 +12,7 @@ import { tell } from '../tell/tell.ts';
 import { permitReport } from '../trust/events.ts';
 import { worstConclusion, worstVerdict } from '../words/brief.ts';
 import { counted } from '../words/figures.ts';
+import { explainedLegs } from './legs.ts';
 
 /** Texts, numbers and the like in one report: what some 3,000 drifted prompts need. */
 const MAX_VALUES = 2_000_000;
@@ -52,6 +53,7 @@ export async function mergeReports(
     const htmlPath = `${recordPath}/report.html`;
     const merged: Merged = {
       ...{ reports, htmlPath },
+      explained: reports.length > 1 ? explainedLegs(reports) : undefined,
       ...{ conclusion: worstConclusion(reports), verdict: worstVerdict(reports) },
     };
     await tell('merged', merged, filesOf(files));

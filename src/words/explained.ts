@@ -31,6 +31,26 @@ export function explainedLines({ families }: Explained): string[] {
   ]);
 }
 
+/** The same of the legs of a matrix, in a line or two for each suite. */
+export function legLines({ families }: Explained): string[] {
+  return families.flatMap((family) => {
+    const [whole] = family.groupings;
+    if (whole === undefined || family.cases.length < 2) return [];
+    const { groups, explanation } = whole;
+    const [best] = explanation?.sets ?? [];
+    return [
+      `${family.suite}: of ${counted(family.cases.length, 'leg')} ${groups.length === 1 ? 'all computed the same bits' : groups.map(({ name, cases }) => `${name} is ${namesOf(family, cases)}`).join('; ')}.`,
+      ...(explanation === undefined
+        ? []
+        : [
+            best === undefined
+              ? noneWords(explanation)
+              : `Explained by ${setName(best)}: ${fitWords(best, family)}.`,
+          ]),
+    ];
+  });
+}
+
 function headOf(family: Family): string[] {
   const { suite, cases, prompts, channels, notes } = family;
   return [

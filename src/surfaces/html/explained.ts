@@ -39,6 +39,12 @@ ${families.length > shown.length ? html`<p class="note">${families.length - show
   });
 }
 
+/** The same of the legs of a matrix, on their page: only where they do not all agree. */
+export function legsPart({ families }: Explained): Html | undefined {
+  const shown = families.filter(({ groupings }) => (groupings[0]?.groups.length ?? 0) > 1);
+  return shown.length === 0 ? undefined : html`${shown.slice(0, MAX_FAMILIES).map(familyPart)}`;
+}
+
 function familyPart(family: Family, index: number): Html {
   const [whole, ...others] = family.groupings;
   const id = `suite-${index + 1}`;

@@ -1,3 +1,4 @@
+import type { Explained } from '../../explain/types.ts';
 import type { Report } from '../../report/schema.ts';
 import { worstVerdict } from '../../words/brief.ts';
 import { mergedLine } from '../../words/merged.ts';
@@ -5,6 +6,7 @@ import { read } from '../../words/reading.ts';
 import { distancePart } from './distance.ts';
 import { baselinePart, coveragePart, environmentPart } from './environment.ts';
 import { type Html, html } from './escape.ts';
+import { legsPart } from './explained.ts';
 import { framed } from './frame.ts';
 import { issuesPart } from './issues.ts';
 import { type Level, levelOf } from './level.ts';
@@ -21,7 +23,7 @@ const PROMPTS_BYTES = 4 * 1024 * 1024;
  * One or several reports as one page that needs nothing else: no script, no font, no picture from elsewhere. Several are the
  * legs of a matrix, each with its own hardware class. The same reports give the same bytes.
  */
-export function htmlReport(reports: readonly Report[]): string {
+export function htmlReport(reports: readonly Report[], explained?: Explained): string {
   const budget = Math.floor(PROMPTS_BYTES / Math.max(1, reports.length));
   const [only] = reports;
   const body =
@@ -29,7 +31,7 @@ export function htmlReport(reports: readonly Report[]): string {
       ? html`<h1>No report</h1><p>No run left a report to be shown.</p>`
       : reports.length === 1
         ? onePage(only, budget)
-        : html`${overview(reports)}${reports.map((report, index) => leg(report, levelOf(index, reports.length), budget))}`;
+        : html`${overview(reports)}${explained === undefined ? undefined : legsPart(explained)}${reports.map((report, index) => leg(report, levelOf(index, reports.length), budget))}`;
   return framed(titleOf(reports), body, {
     skip: 'Skip to the verdict',
     madeOf: html`<code>report.json</code>`,

@@ -1,0 +1,1 @@
+export{t as explainedPage}from"./explained2.js";
