@@ -72,7 +72,8 @@ const FLOORS: Readonly<Record<Floor['by'], FloorPass>> = {
 async function floorOf(side: Side, { arrangement, isExercised }: FloorPass): Promise<number | null> {
   const { record } = side;
   for (const lifetime of record.lifetimes) {
-    const alone = find(record, lifetime, 'score', 'alone');
+    // Of an eager start beside a compiled engine nothing is called `alone`.
+    const alone = find(record, lifetime, 'score', 'alone') ?? find(record, lifetime, 'score', 'again');
     const beside = find(record, lifetime, 'score', arrangement);
     if (alone === undefined || beside === undefined) continue;
     const gauge = new Gauge();

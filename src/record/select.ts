@@ -27,9 +27,13 @@ export function observationsOf(record: RunRecord, which: Which): Observation[] {
   );
 }
 
-/** Lifetimes that computed more than a trace: those whose outcomes count. */
+/** Lifetimes whose outcomes count: none of an eager start beside a compiled engine, which is there to be traced. */
 export function lifetimesOf({ lifetimes }: Pick<RunRecord, 'lifetimes'>): Lifetime[] {
-  return lifetimes.filter(({ passes }) => passes.some(({ kind }) => kind !== 'trace'));
+  return lifetimes.filter(
+    ({ passes }) =>
+      passes.every(({ kind }) => kind !== 'trace') ||
+      passes.some(({ kind, arrangement }) => kind !== 'trace' && arrangement === 'alone'),
+  );
 }
 
 /** What one lifetime gave in its `alone` passes of a kind. */

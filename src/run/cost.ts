@@ -1,5 +1,5 @@
 import type { RunRecord } from '../record/schema.ts';
-import { type Plan, type PlannedPass, TRACE } from './plan.ts';
+import type { Plan, PlannedPass } from './plan.ts';
 
 /** What a run will take, as far as earlier records tell. */
 export interface Cost {
@@ -38,7 +38,7 @@ export const costOfPlan = (plan: Plan, paid: Paid | undefined): Cost =>
     [
       plan.passes,
       ...Array.from({ length: plan.lifetimes - 1 }, () => plan.repeats),
-      ...(plan.traceApart ? [[TRACE]] : []),
+      ...(plan.traceApart ? [plan.traces] : []),
     ],
     plan.baseline ? plan.confirm : 0,
     paid,

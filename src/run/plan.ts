@@ -44,6 +44,8 @@ export interface Plan {
   readonly traceApart: boolean;
   /** What an engine start finds of compiled kernels; `both`: one start nothing, the others what is kept. */
   readonly caches: Suite['engine']['caches'] | 'both';
+  /** Of that start. */
+  readonly traces: readonly PlannedPass[];
   readonly claims: readonly Claim[];
   /** Whether there is anything to compare with a baseline. */
   readonly baseline: boolean;
@@ -69,7 +71,7 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
   const claims = claimsOf(suite, purpose);
   const needed = claims.map(({ relation }) => relationNamed(relation));
   const measured = purpose === 'refresh' ? [...needed, baseline] : needed;
-  const passes = inOrder([
+  const asked = inOrder([
     ...measured.flatMap((relation) => relation.needs(suite.depth)),
     // The floors: what neighbours in a batch and what rounding alone make of this model here.
     ...(purpose === 'refresh' ? FLOORS : []),
@@ -81,13 +83,15 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
   const own = ownIn(engine, suite);
   const ours =
     own === engine
-      ? { ...ownArguments(engine, passes), ...gpuMemory(engine, suite, { ...line, ...suite.engine.args }) }
+      ? { ...ownArguments(engine, asked), ...gpuMemory(engine, suite, { ...line, ...suite.engine.args }) }
       : own.args;
   const args = { ...ours, ...suite.engine.args };
   const caches = suite.engine.caches === 'kept' && purpose === 'refresh' ? 'both' : suite.engine.caches;
   // What the command line says is the engine's own parser's to read: of this much it is sure.
   const traced: Readonly<Record<string, unknown>> = { ...ours, ...line, ...suite.engine.args };
   const traceApart = Object.entries(engine.tracing).some(([name, value]) => traced[name] !== value);
+  // Only of an eager engine the modules run one by one: a compiled one's floor is measured where it is traced.
+  const passes = traceApart ? asked.filter(({ arrangement }) => arrangement !== 'noise') : asked;
   return {
     suite: { name: suite.name, digest: digestJson({ suite, prompts, texts }) },
     depth: suite.depth,
@@ -105,6 +109,7 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
     confirm: suite.policy.confirm,
     traceApart,
     caches,
+    traces: purpose === 'refresh' ? [TRACE, ...inOrder(NOISE_APART)] : [TRACE],
     claims,
     baseline: measured.includes(baseline),
   };
@@ -146,8 +151,14 @@ const FLOORS = [
   { kind: 'score', arrangement: 'noise' },
 ] as const satisfies readonly PassNeed[];
 
+/** In an eager start beside a compiled engine. Not `alone`: nothing of that start is compared with a baseline. */
+const NOISE_APART = [
+  { kind: 'score', arrangement: 'again' },
+  { kind: 'score', arrangement: 'noise' },
+] as const satisfies readonly PassNeed[];
+
 /** Of a start that only traces. */
-export const TRACE: PlannedPass = {
+const TRACE: PlannedPass = {
   pass: 'trace-alone',
   kind: 'trace',
   arrangement: 'alone',

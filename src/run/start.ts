@@ -20,7 +20,7 @@ import { counted } from '../words/figures.ts';
 import { RunCaches } from './caches.ts';
 import { refuseTooMuch } from './limits.ts';
 import { completeFingerprint } from './pass.ts';
-import { type Plan, type PlannedPass, TRACE } from './plan.ts';
+import type { Plan, PlannedPass } from './plan.ts';
 import { ProgressLine } from './progress.ts';
 import { Recording } from './recording.ts';
 import type { KnownTokens } from './requests.ts';
@@ -240,14 +240,14 @@ export class Lifetimes implements AsyncDisposable {
     for (let i = 0; i < count; i++) await this.#run(this.#next(), this.#plan.repeats);
   }
 
-  /** A start that computes without compilation and only traces. */
+  /** A start that computes without compilation: it traces, and for a baseline measures what rounding makes. */
   async trace(): Promise<void> {
     if (this.#isStopped()) return;
-    const { args, engine } = this.#plan;
+    const { args, engine, traces } = this.#plan;
     this.#console.info(
       'One eager engine start more traces the modules: compiled ones cannot be looked into.',
     );
-    await this.#run(TRACE_LIFETIME, [TRACE], { ...args, ...engine.tracing });
+    await this.#run(TRACE_LIFETIME, traces, { ...args, ...engine.tracing });
   }
 
   /** Lets later runs find what was compiled: only where this run may store, and what it computed is trusted. */

@@ -265,6 +265,19 @@ describe('the size of a difference', () => {
     assert.deepEqual(await sizeOf(noisy(0, strangers(0.25))), [0.25, 'batching', 0.25]);
   });
 
+  test('is told by an eager start beside a compiled engine, which counts as no start of the baseline', async () => {
+    const eager: Passes = {
+      'trace-alone': { a: [{ name: 'm', sha256: 'a'.repeat(64), nans: 0 }] },
+      'score-again': { a: sequence(8) },
+      'score-noise': { a: sequence(8.5) },
+    };
+    const three = [0, 0.25, 0.5].map((by): Passes => scored(by));
+    const before = side({ lifetimes: lives(...three, eager) });
+    const { size, decision } = await check(now(2), before, 'measure');
+    assert.deepEqual([size?.floorNats, size?.floorBy, size?.boundNats], [0.5, 'noise', 0.75]);
+    assert.equal(decision?.baselineLifetimes, 3);
+  });
+
   test('has no floor where the strangers shared no step, or were not there', async () => {
     const lonely = side({
       passes: strangers(0.25),

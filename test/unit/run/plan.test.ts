@@ -240,6 +240,15 @@ describe('passes', () => {
     assert.ok(!names(passes).includes('trace-alone'));
     assert.equal(plan().traceApart, false);
   });
+
+  test('of a compiled engine’s refresh measure what rounding makes where its modules run one by one', () => {
+    const compiled = replaced('dtype: bfloat16', 'enforce_eager: false');
+    const { passes, traces } = plan(compiled, PROMPTS, 'refresh');
+    assert.ok(!names(passes).includes('score-noise'));
+    assert.deepEqual(names(traces), ['trace-alone', 'score-again', 'score-noise']);
+    assert.deepEqual(names(plan(compiled).traces), ['trace-alone']);
+    assert.ok(names(plan(undefined, PROMPTS, 'refresh').passes).includes('score-noise'));
+  });
 });
 
 describe('lifetimes', () => {
