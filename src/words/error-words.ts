@@ -160,7 +160,7 @@ export const ERROR_WORDS: Readonly<Record<ToldCode, ErrorWords>> = {
     next: 'Start it again.',
   },
   'disk-full': {
-    what: 'The record, the model, the image or the container’s `/tmp` found no space.',
+    what: 'The record, the model, the image, kept caches or the container’s `/tmp` found no space.',
     meaning: 'Nothing half-written was kept.',
     next: 'Free space on the runner.',
   },

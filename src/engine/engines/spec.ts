@@ -48,7 +48,7 @@ export interface EngineSpec {
   readonly tuning: readonly string[];
   /** Variables of its own that keep it from the network. */
   readonly offline: Environment;
-  /** Its own caches, by variable: folders below one that lives as long as its process. */
+  /** Its own caches, by variable: folders below one that lives as long as its process, or that a suite has kept. */
   readonly caches: Readonly<Record<string, string>>;
   /** Does this environment promise that a batch changes no bits? */
   batchInvariant(environment: Environment): boolean;

@@ -52,6 +52,19 @@ describe('a suite whose caches are kept', () => {
     );
   });
 
+  test('keeps what a baseline stands on, whatever the start that compiles all the same has left', async () => {
+    const { job, compiles } = aJob(SUITE.replace('relations:', 'baseline: { lifetimes: 2 }\nrelations:'));
+    // No two compilations leave the same file, and all of them compute the same.
+    const leaves = (log: string) => (load: Load) => {
+      job.caches.folder['triton/log'] ??= log;
+      return compiles(load);
+    };
+    await job.refreshed(leaves(KERNEL));
+    const before = [...job.caches.kept.values()];
+    await job.refreshed(leaves(OTHER), { reason: 'once more', storeUnchanged: true });
+    assert.deepEqual([...job.caches.kept.values()], before);
+  });
+
   test('starts twice at least, so that a compilation that does not repeat is seen', async () => {
     const { job, compiles } = aJob(SUITE.replace('relations:', 'baseline: { lifetimes: 1 }\nrelations:'));
     const report = await job.refreshed((load) =>
