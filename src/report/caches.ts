@@ -49,7 +49,7 @@ export function ofCaches(record: Pick<RunRecord, 'lifetimes'>): Notice[] {
       (caches?.notes ?? []).map((note) => [`${note.kind} ${note.why}`, note] as const),
     ),
   );
-  return [...[...notes.values()].map(noticeOf), ...ofCompilation(record)];
+  return [...[...notes.values()].map(noticeOf), ...ofMore(record), ...ofCompilation(record)];
 }
 
 function noticeOf({ kind, why }: Caches['notes'][number]): Notice {
@@ -74,6 +74,23 @@ function noticeOf({ kind, why }: Caches['notes'][number]): Notice {
         message: `What the engine left of its caches ${why}. Nothing of it is kept.`,
       };
   }
+}
+
+/** The engine wrote more than it was given: kept caches did not spare it all of that. */
+function ofMore({ lifetimes }: Pick<RunRecord, 'lifetimes'>): Notice[] {
+  const others = lifetimes.flatMap(({ lifetime, caches }) =>
+    caches?.kind === 'kept' && caches.after !== null && caches.after.digest !== caches.before.digest
+      ? [`${lifetime} found ${filesIn(caches.before.files)} and left ${filesIn(caches.after.files)}`]
+      : [],
+  );
+  if (others.length === 0) return [];
+  return [
+    {
+      level: 'notice',
+      title: 'Kept caches were not all that the engine wanted',
+      message: `${others.slice(0, 5).join('; ')}${others.length > 5 ? '; …' : ''}: what is not in them was compiled anew, or could not be loaded (the engine’s log may say why).`,
+    },
+  ];
 }
 
 /** Starts with kept caches agree with one another, and none with the one that compiled anew. */

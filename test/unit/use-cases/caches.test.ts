@@ -85,6 +85,7 @@ describe('a suite whose caches are kept', () => {
     });
     assert.equal(report.verdict, 'pass');
     assert.deepEqual(told(cachesIn(job, '/record-2')), [['kept', 1, 2]]);
+    assert.match(JSON.stringify(report.context.notices), /lifetime-1 found 1 file and left 2 files/);
     assert.deepEqual([...job.caches.kept.values()], before);
     assert.deepEqual(report.changes, []);
   });
