@@ -49,6 +49,11 @@ export interface Start {
   readonly task: Task;
   /** Seconds until the harness ends itself whatever happens: the second net under a killed host. */
   readonly deadlineSeconds: number;
+  /**
+   * Import the engine and load nothing: for each `fork` command there is then a lifetime, a fork of this process with a
+   * nonce and a deadline of its own, which speaks over the same streams and is over before the next is asked for.
+   */
+  readonly warm?: true;
 }
 
 export interface Task {
@@ -208,6 +213,40 @@ export const ObservationEvent = z.strictObject({
   channels: z.array(ChannelEvent).min(1).max(64),
 });
 
+/** What a process says that only forks lifetimes, with its own nonce and numbers. */
+export const ParentEvent = z.discriminatedUnion('event', [
+  z.strictObject({
+    ...base,
+    event: z.literal('hello'),
+    protocol: z.literal(PROTOCOL),
+    pid: count,
+    python: z.string().max(64),
+  }),
+  /** It has imported the engine, or the last fork has ended and left nothing. */
+  z.strictObject({
+    ...base,
+    event: z.literal('ready'),
+    /** That the import took; 0 after a fork. */
+    seconds: z.number().nonnegative(),
+    /** Why a fork of it would not be what a new process is: then it forks none. */
+    unfit: z.string().max(4096).nullable(),
+  }),
+  z.strictObject({
+    ...base,
+    event: z.literal('error'),
+    code: z.string().max(64),
+    message: z.string().max(16_384),
+  }),
+]);
+export type ParentEvent = z.infer<typeof ParentEvent>;
+
+/** What is sent to such a process; `end` too. */
+export interface ForkCommand {
+  readonly command: 'fork';
+  readonly nonce: string;
+  readonly deadlineSeconds: number;
+}
+
 export const Event = z.discriminatedUnion('event', [
   z.strictObject({
     ...base,
@@ -226,7 +265,12 @@ export const Event = z.discriminatedUnion('event', [
   z.strictObject({
     ...base,
     event: z.literal('lifetime'),
+    /** Of the load, without the import. */
     seconds: z.number(),
+    /** That went by in the import alone, after the fingerprint was told; 0 in a fork. */
+    importSeconds: z.number().nonnegative().optional(),
+    /** Of the load, those that the engine says it warmed up in. */
+    warmUpSeconds: z.number().nonnegative().nullish(),
     settings: EngineSettings,
     /** What is installed, and what the engine's processes have loaded. */
     software: SoftwareTold.optional(),

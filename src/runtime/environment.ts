@@ -64,6 +64,9 @@ export function cachesBelow(folder: string, compiled = folder): Record<string, s
   };
 }
 
+/** Tells the harness which folder is its own alone: only there does it empty what a lifetime left for the next. */
+export const ownFolder = (folder: string) => ({ DETERMINISTIC_ML_SCRATCH: folder });
+
 /** A home that goes with its process; what the user has installed there for a Python stays where it is. */
 export function homeBelow(
   folder: string,

@@ -90,13 +90,18 @@ class Host:
         deadline: float = 600,
         files: dict[str, str] | None = None,
         stderr: Any = None,
+        warm: bool = False,
+        scratch: Path | None = None,
     ) -> None:
+        """@param warm a process that imports the engine and forks its lifetimes, below `scratch`"""
         self.nonce = secrets.token_hex(16)
         self.noise: list[bytes] = []
         self._seq = 0
         boot = (HARNESS / "boot.py").read_text(encoding="utf-8")
         # The variables of whoever runs this are not the harness's: a test must not depend on them.
         base = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+        if scratch is not None:
+            base |= {"TMPDIR": str(scratch), "HOME": str(scratch), "DETERMINISTIC_ML_SCRATCH": str(scratch)}
         self.process = subprocess.Popen(
             [python, "-c", boot], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=base
         )
@@ -107,9 +112,17 @@ class Host:
             "environment": environment or {},
             "task": task,
             "deadlineSeconds": deadline,
+            **({"warm": True} if warm else {}),
         }
         body = json.dumps(start).encode()
         self.write(b"%d\n%b" % (len(body), body))
+
+    def fork(self, deadline: float = 600) -> Host:
+        """A lifetime of a process that is warm; it is over when its `done` has come, and `ready` once more."""
+        child = object.__new__(Host)
+        child.nonce, child.noise, child._seq, child.process = secrets.token_hex(16), [], 0, self.process
+        self.send("fork", nonce=child.nonce, deadlineSeconds=deadline)
+        return child
 
     def write(self, data: bytes) -> None:
         assert self.process.stdin is not None

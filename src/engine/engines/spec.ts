@@ -54,6 +54,8 @@ export interface EngineSpec {
   batchInvariant(environment: Environment): boolean;
   /** What verdicts stand on: where one is asked for and the running engine says that it is not in force, a run ends. */
   readonly foundations: readonly Foundation[];
+  /** Whether its lifetimes may be forks of a process that has imported it: shown to give the same bits. */
+  readonly warm?: true;
   /** Kinds of pass that it can do; of another kind it says why not. */
   readonly kinds: readonly PassKind[];
   /** What a report tells of a running one, by the settings that it is in force with. */

@@ -114,6 +114,7 @@ export const vllm: EngineSpec = {
       isInForce: ({ enforce_eager: told }) => flag(told),
     },
   ],
+  warm: true,
   kinds: ['generate', 'force', 'score', 'trace'],
   facts: {
     compiled: ({ enforce_eager: eager }) =>

@@ -1,6 +1,6 @@
 import type Docker from 'dockerode';
 import type { JobIdentity } from '../../engine/runtime.ts';
-import { cachesBelow } from '../environment.ts';
+import { cachesBelow, ownFolder } from '../environment.ts';
 import { jobLabels, LABEL, type Role, type Span, spanLabels } from './labels.ts';
 
 /** Where the model is in a container. */
@@ -107,7 +107,12 @@ export const cachesMount = (folder: string): Docker.MountSettings => ({
 
 function environmentOf({ gpus, caches }: ContainerRequest): Record<string, string> {
   return {
+<<<<<<< HEAD
     ...cachesBelow(SCRATCH, caches === undefined ? undefined : CACHES_FOLDER),
+=======
+    ...cachesBelow(SCRATCH),
+    ...ownFolder('/tmp'),
+>>>>>>> 0af604d (Import an engine while the fingerprint is read, and let a process that has imported it fork its lifetimes)
     // The harness makes its own folder below; the one above exists from the start.
     TMPDIR: '/tmp',
     HOME: '/tmp',

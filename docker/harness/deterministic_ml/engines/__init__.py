@@ -25,6 +25,7 @@ class Running(Protocol):
     effective: dict[str, Any]
     # What the perturbation really changed, in words.
     perturbed: str | None
+    # May have, besides, `warm_up_seconds: float | None`: those of its load that went into warming up, as it tells them.
 
     def run(self, command: Command, progress: Progress) -> Pass: ...
 
@@ -51,6 +52,22 @@ class Module(Protocol):
     def load(self, model: str, command: Command, scratch: Path) -> Running:
         """Answers the `load` command; `scratch` is a private folder that goes when the harness ends."""
         ...
+
+
+class Importing(Protocol):
+    """What a module offers besides if its lifetimes may be forks of a process that has imported the engine."""
+
+    def preload(self, model: str) -> None:
+        """Imports what `load` will, of this model too. Touches no device and leaves no thread: it is looked at."""
+        ...
+
+
+def preload(engine: Module, model: str) -> bool:
+    """Whether the engine can be imported apart from being loaded."""
+    if not hasattr(engine, "preload"):
+        return False
+    cast(Importing, engine).preload(model)
+    return True
 
 
 def find(name: str) -> Module:

@@ -98,7 +98,8 @@ _SECONDS = 300
 class Facts:
     """Starts the child that reads torch's facts, so that the weights can be hashed meanwhile."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        """@param environment this process's own where nothing else is given"""
         # A file and not stdout: what an image's start-up code prints, or a child that it leaves behind, is no answer.
         self._told = tempfile.TemporaryFile()  # noqa: SIM115
         told = self._told.fileno()
@@ -106,6 +107,7 @@ class Facts:
             [sys.executable, "-c", _TORCH_FACTS, str(Path(__file__).parents[2]), str(told)],
             stdin=subprocess.DEVNULL,
             pass_fds=[told],
+            env=environment,
         )
 
     def wait(self) -> dict[str, Any]:
@@ -129,11 +131,16 @@ class Facts:
 
 
 def fingerprint(
-    engine: Module, files: list[dict[str, str | int]], torch: Mapping[str, Any], devices: Devices
+    engine: Module,
+    files: list[dict[str, str | int]],
+    torch: Mapping[str, Any],
+    devices: Devices,
+    variables: Mapping[str, str],
 ) -> dict[str, Any]:
     """@param engine module of the engine, which knows its package and distributions
     @param torch what `Facts` read
     @param devices what nvidia-smi told
+    @param variables of the environment, before the engine was imported
     """
     cpuinfo = _read("/proc/cpuinfo")
     gpus = [_gpu(gpu, devices) for gpu in torch.get("gpus", [])]
@@ -141,7 +148,7 @@ def fingerprint(
         "engine": {"name": engine.NAME, "version": version_of(engine.PACKAGE, engine.DISTRIBUTIONS)},
         "libraries": _libraries(torch),
         "files": files,
-        "environment": environment(os.environ, engine.VARIABLES),
+        "environment": environment(variables, engine.VARIABLES),
         "gpus": gpus,
         "topology": devices.topology([gpu["uuidHash"] for gpu in gpus]),
         "driver": _driver(torch.get("gpus", [])),

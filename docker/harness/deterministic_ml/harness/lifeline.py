@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource
 import select
 import shutil
 import signal
@@ -31,27 +32,29 @@ _GRACE_SECONDS = 2.0
 class Lifeline:
     """Owns the temporary folder and the process tree; `end` is the only way out."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, leads: bool = True) -> None:
+        """@param leads false for a fork, which stays in the group of its parent: it must go with it"""
         self._folder = folder
         self._pid = os.getpid()
         self._ending = threading.Lock()
         # Children of children that die are adopted by us instead of by init, so that `descendants` sees them.
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         # Own group: the host can kill it as one, and a Ctrl-C on its terminal reaches the host alone.
-        if os.getpgrp() != self._pid:
+        if leads and os.getpgrp() != self._pid:
             os.setpgid(0, 0)
         # The kernel ignores a signal without handler sent to PID 1, which this is in a container.
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: self.end(STOPPED))
 
-    def watch(self, seconds: float) -> None:
-        """Forks a watcher of stdin and of the time.
+    def watch(self, seconds: float) -> int:
+        """Forks a watcher of stdin and of the time, and gives its pid.
 
         A thread that hangs in C with the interpreter's lock keeps all others from running, those that would notice
         the end of stdin and the deadline among them. To be called before there are threads and while descriptor 0
         still is the real stdin.
         """
-        if os.fork() == 0:
+        watcher = os.fork()
+        if watcher == 0:
             # With the harness it dies too; its copy of stdout must not keep the host waiting for the end of it.
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -64,9 +67,26 @@ class Lifeline:
                     if pid != os.getpid():
                         _kill(pid)
             os._exit(STOPPED)
+        return watcher
 
     def end(self, code: int) -> None:
         """Kills all descendants, removes the folder and exits without running anybody's exit handlers."""
+        self._give_back(code)
+        os._exit(code)
+
+    def end_alike(self, code: int) -> None:
+        """As a process ended whose exit code this is; negative for a signal, as Python has it."""
+        if code >= 0:
+            self.end(code)
+        self._give_back(code)
+        # The dump of a fork has been written, or was not wanted.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if -code != signal.SIGKILL:
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(self._pid, -code)
+        os._exit(FAILED)
+
+    def _give_back(self, code: int) -> None:
         if os.getpid() != self._pid:
             os._exit(code)
         if not self._ending.acquire(blocking=False):
@@ -80,7 +100,6 @@ class Lifeline:
                 _kill(pid)
             time.sleep(0.01)
         shutil.rmtree(self._folder, ignore_errors=True)
-        os._exit(code)
 
     def limit(self, seconds: float, expired: Callable[[], None]) -> None:
         """After `seconds`, calls `expired` and ends."""
@@ -101,6 +120,27 @@ def _await_hang_up(seconds: float) -> None:
     # No event is asked for: hang-up is always told.
     poll.register(0, 0)
     poll.poll(seconds * 1000)
+
+
+def dies_with(parent: int) -> None:
+    """To be called by a fork: it is killed when its parent dies, and goes if that has died already."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(STOPPED)
+
+
+def clear(keep: int) -> None:
+    """Kills what a fork of this process left behind, and takes note of their ends. `keep`: the watcher."""
+    for _ in range(100):
+        left = [pid for pid in descendants(os.getpid()) if pid != keep]
+        for pid in left:
+            _kill(pid)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0] != 0:
+                pass
+        if not left:
+            return
+        time.sleep(0.01)
 
 
 def activity() -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from .fingerprint import Facts, fingerprint
 from .health import Reading, Watch
 from .lifeline import DONE, FAILED, STOPPED, Lifeline, activity
 from .software import Software
+from .warm import serve
 
 PROTOCOL = 2
 PASS_KINDS = ("generate", "force", "score", "trace")
@@ -27,38 +30,70 @@ PASS_KINDS = ("generate", "force", "score", "trace")
 
 def main(folder: Path) -> None:
     start = _read_start(folder)
-    lifeline = Lifeline(folder)
+    if start.get("warm"):
+        serve(start, folder, PROTOCOL, live)
+    live(start, folder, dict(os.environ), False)
+
+
+def live(start: dict[str, Any], folder: Path, environment: Mapping[str, str], forked: bool) -> None:
+    """@param folder private to this life: it goes when the life ends
+    @param environment as it was before the engine was imported, which may change it
+    @param forked of a process that has imported the engine
+    """
+    lifeline = Lifeline(folder, leads=not forked)
     lifeline.watch(start["deadlineSeconds"])
     channel = Channel(start["nonce"], hung_up=lambda: lifeline.end(STOPPED))
     limit = start["deadlineSeconds"]
     lifeline.limit(limit, lambda: channel.emit_last("error", **_expired(limit)))
+
+    def fail(error: BaseException) -> None:
+        known = explain(error)
+        channel.emit("error", code=known.code, message=known.message, prompts=known.prompts)
+        lifeline.end(FAILED)
+
     try:
         channel.emit("hello", protocol=PROTOCOL, pid=os.getpid(), python=platform.python_version())
         if start["protocol"] != PROTOCOL:
             raise HarnessError("protocol-violation", f"the host speaks protocol {start['protocol']}, not {PROTOCOL}")
-        channel.emit("done", health=_run_engine(start["task"], start["environment"], channel, folder))
+        here = Here(start["task"], start["environment"], environment, folder, forked)
+        channel.emit("done", health=_run_engine(here, channel, fail))
     except BaseException as error:
-        known = explain(error)
-        channel.emit("error", code=known.code, message=known.message, prompts=known.prompts)
-        lifeline.end(FAILED)
+        fail(error)
     lifeline.end(DONE)
 
 
-def _run_engine(task: dict[str, Any], asked: Mapping[str, str], channel: Channel, scratch: Path) -> Reading:
-    """@param asked variables that the host set
+@dataclass(frozen=True)
+class Here:
+    task: dict[str, Any]
+    # Variables that the host set.
+    asked: Mapping[str, str]
+    # All of them, before the engine was imported.
+    environment: Mapping[str, str]
+    scratch: Path
+    forked: bool
+
+
+def _run_engine(here: Here, channel: Channel, fail: Callable[[BaseException], None]) -> Reading:
+    """@param fail ends this process: another thread than this one may have failed
     @return the health of the GPUs once the engine has ended"""
-    engine = engines.find(task["engine"])
+    engine = engines.find(here.task["engine"])
     watch = Watch()
     software = Software()
-    model = _say_what_is_here(engine, task, channel, watch)
+    model = _imported_beside(engine, here, fail, lambda: _say_what_is_here(engine, here, channel, watch))
 
     running = None
     while (command := channel.next_command())["command"] != "end":
         if command["command"] == "load" and running is None:
-            running, seconds = _load(engine, model, command, scratch, channel)
-            settings = _settings(running, command["args"], asked)
+            running, seconds = _load(engine, model.digested, command, here.scratch, channel)
+            settings = _settings(running, command["args"], here.asked)
             told = {"settings": settings, "software": software.told(), "perturbed": running.perturbed}
-            channel.emit("lifetime", seconds=seconds, **told)
+            channel.emit(
+                "lifetime",
+                seconds=seconds,
+                importSeconds=model.import_seconds,
+                warmUpSeconds=getattr(running, "warm_up_seconds", None),
+                **told,
+            )
         elif command["command"] == "pass" and running is not None:
             _run_pass(running, command, channel)
         elif command["command"] == "vocabulary" and running is not None:
@@ -74,15 +109,47 @@ def _run_engine(task: dict[str, Any], asked: Mapping[str, str], channel: Channel
     return watch.after()
 
 
-def _say_what_is_here(engine: engines.Module, task: dict[str, Any], channel: Channel, watch: Watch) -> Digested:
+@dataclass(frozen=True)
+class Model:
+    digested: Digested
+    # That went by in the import alone, after the fingerprint was told.
+    import_seconds: float
+
+
+def _imported_beside(
+    engine: engines.Module, here: Here, fail: Callable[[BaseException], None], tell: Callable[[], Digested]
+) -> Model:
+    """Imports the engine while another thread tells what is here: both take seconds, and neither needs the other."""
+    if here.forked:
+        return Model(tell(), 0.0)
+    told: list[tuple[Digested, float]] = []
+
+    def telling() -> None:
+        try:
+            told.append((tell(), time.monotonic()))
+        except BaseException as error:
+            fail(error)
+
+    thread = threading.Thread(target=telling, name="fingerprint", daemon=True)
+    thread.start()
+    # What is wrong with it is told by the load, which needs it: a fingerprint does not.
+    with contextlib.suppress(Exception):
+        engines.preload(engine, here.task["model"])
+    imported = time.monotonic()
+    thread.join()
+    digested, at = told[0]
+    return Model(digested, max(0.0, imported - at))
+
+
+def _say_what_is_here(engine: engines.Module, here: Here, channel: Channel, watch: Watch) -> Digested:
     """The fingerprint, before any model is loaded: it chooses the baseline. And whether the GPUs can be trusted."""
     health = watch.before()
-    facts = Facts()
-    model = digest_model(Path(task["model"]), task["knownDigests"], channel)
+    facts = Facts(here.environment)
+    model = digest_model(Path(here.task["model"]), here.task["knownDigests"], channel)
     torch = facts.wait()
     channel.emit(
         "fingerprint",
-        fingerprint=fingerprint(engine, model.files, torch, watch.devices),
+        fingerprint=fingerprint(engine, model.files, torch, watch.devices, here.environment),
         health=watch.used(health, torch),
     )
     return model

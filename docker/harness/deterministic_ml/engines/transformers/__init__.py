@@ -16,6 +16,12 @@ DISTRIBUTIONS = ("transformers",)
 VARIABLES: tuple[str, ...] = ()
 
 
+def preload(model: str) -> None:
+    from .importing import import_for
+
+    import_for(model)
+
+
 def load(model: str, command: Command, scratch: Path) -> Transformers:
     from .loading import load_engine
 

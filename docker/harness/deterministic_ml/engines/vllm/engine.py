@@ -18,7 +18,9 @@ from .settings import effective_settings
 
 
 class Vllm:
-    def __init__(self, llm: Any, dropped: list[str], forcing: Means, perturbed: str | None) -> None:
+    def __init__(
+        self, llm: Any, dropped: list[str], forcing: Means, perturbed: str | None, warm_up_seconds: float | None
+    ) -> None:
         self.llm = llm
         self.core = llm.llm_engine
         self.config = self.core.vllm_config
@@ -26,6 +28,7 @@ class Vllm:
         self.forcing = forcing
         self.dropped = dropped
         self.perturbed = perturbed
+        self.warm_up_seconds = warm_up_seconds
         self.effective = effective_settings(self.config, self._workers())
         # With what a command line asks for; None where it is what the host sent.
         self.requested: Mapping[str, Any] | None = None

@@ -23,6 +23,7 @@ from .engine import Vllm
 from .passes import force
 from .perturb import perturbing
 from .refusals import refusal, worker_death
+from .warm_up import WarmUp
 
 # By name: a worker imports it before it loads the model, and only then may a perturbation be put in place.
 _EXTENSION = f"{__package__}.worker.Extension"
@@ -50,8 +51,9 @@ def load_engine(model: str, command: Command, scratch: Path) -> Vllm:
             dropped += [name for name in asked if name not in args]
             means = force.Means(missing=why) if config is None else force.means(config, _fields())
             args |= {**means.engine_args(args), "worker_extension_cls": _EXTENSION}
-            llm = LLM(model=perturbation.model, **args)
-            engine = Vllm(llm, dropped, means.installed(llm), perturbation.told(llm))
+            with WarmUp() as warm_up:
+                llm = LLM(model=perturbation.model, **args)
+            engine = Vllm(llm, dropped, means.installed(llm), perturbation.told(llm), warm_up.seconds)
             _as_served(engine, command, line, own)
             return engine
     except Exception as error:
