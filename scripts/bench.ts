@@ -15,6 +15,7 @@ import type { Bench, Figure, Measured } from './bench/figure.ts';
 import { overhead } from './bench/overhead.ts';
 import { sensitivity } from './bench/sensitivity.ts';
 import { traceSeconds } from './bench/trace-seconds.ts';
+import { warmRefresh } from './bench/warm-refresh.ts';
 import { step } from './setup/step.ts';
 
 const FIGURES: Readonly<Record<string, Figure>> = {
@@ -29,6 +30,7 @@ const FIGURES: Readonly<Record<string, Figure>> = {
   traceSeconds,
   sensitivity,
   engineStarts,
+  warmRefresh,
 };
 
 const { values } = parseArgs({

@@ -66,6 +66,12 @@ export class Demo implements AsyncDisposable {
     return await this.#run('check');
   }
 
+  /** A refresh of three engine starts that stores nothing. */
+  async refresh(warm: boolean): Promise<Checked> {
+    await this.#write(await ensureModel(), undefined, `3 }\nruntime: { warm: ${warm} }`);
+    return await this.#command('refresh', '--reason', 'bench', '--dry-run');
+  }
+
   /** A check of the same model with one bit of its weights flipped; no start but the first. */
   async checkFlipped(): Promise<Checked> {
     await this.#write(await ensureFlippedModel(), 0);
@@ -107,14 +113,14 @@ export class Demo implements AsyncDisposable {
     return await this.#command(command, ...flags);
   }
 
-  async #write(model: string, confirm?: number): Promise<void> {
+  async #write(model: string, confirm?: number, lifetimes = '1 }'): Promise<void> {
     const suite = demoSuite({
       model: relative(this.#folder, model),
       image: undefined,
       relations: this.#relations,
       long: this.#relations.includes('prefix-cache'),
       ...(confirm === undefined ? {} : { confirm }),
-    }).replace('path: baselines }', 'path: baselines, lifetimes: 1 }');
+    }).replace('path: baselines }', `path: baselines, lifetimes: ${lifetimes}`);
     await mkdir(this.#folder, { recursive: true });
     await writeFile(join(this.#folder, SUITE), suite);
   }

@@ -23,9 +23,10 @@ export interface Runtime extends AsyncDisposable {
    * Starts one Python with `boot` as its program (`python3 -c`) and its stdin open. Disposing the peer stops
    * it, whatever it is doing, and gives everything back: container, process group, GPU.
    *
+   * @param lives how many engine starts it may live as long as; 1 unless told
    * @throws UserError `docker-unavailable`, `gpu-unavailable`, `engine-missing`
    */
-  start(boot: string): Promise<Peer>;
+  start(boot: string, lives?: number): Promise<Peer>;
 }
 
 export type ModelSource =

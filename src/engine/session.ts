@@ -46,7 +46,7 @@ const MAX_LOG_LINE_BYTES = 64 * 1024;
 export class Session implements AsyncDisposable {
   readonly #options: SessionOptions;
   readonly #peer: Peer;
-  readonly #nonce = randomBytes(16).toString('hex');
+  readonly #nonce: string;
   readonly #events: AsyncGenerator<Event>;
   readonly #stderr: Promise<void>;
   readonly #tail: string[] = [];
@@ -56,8 +56,9 @@ export class Session implements AsyncDisposable {
   #ended = false;
   #disposed = false;
 
-  private constructor(options: SessionOptions, peer: Peer) {
+  private constructor(options: SessionOptions, peer: Peer, nonce: string = randomBytes(16).toString('hex')) {
     this.#options = options;
+    this.#nonce = nonce;
     this.#peer = peer;
     this.#deadline = AbortSignal.timeout(options.deadlineSeconds * 1000);
     this.#events = this.#readEvents();
@@ -85,6 +86,25 @@ export class Session implements AsyncDisposable {
       };
       const body = Buffer.from(JSON.stringify(start));
       session.#peer.stdin.write(Buffer.concat([Buffer.from(`${body.length}\n`), body]));
+      await session.expect('hello');
+      session.#greeted = true;
+      return session;
+    } catch (error) {
+      await session[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** A lifetime of a process that has imported the engine; or why that process forks none. */
+  static async fork(
+    options: SessionOptions,
+    parent: { fork(nonce: string): Promise<Peer | string> },
+  ): Promise<Session | string> {
+    const nonce = randomBytes(16).toString('hex');
+    const peer = await parent.fork(nonce);
+    if (typeof peer === 'string') return peer;
+    const session = new Session(options, peer, nonce);
+    try {
       await session.expect('hello');
       session.#greeted = true;
       return session;
@@ -258,7 +278,7 @@ const timeout = (ms: number) => new Promise<void>((resolve) => setTimeout(resolv
 
 const quote = (tail: readonly string[]) => (tail.length === 0 ? '' : `\nIts last lines:\n${tail.join('\n')}`);
 
-function violation(what: string): UserError {
+export function violation(what: string): UserError {
   return new UserError(
     'protocol-violation',
     `The harness broke its protocol: ${what}.`,
@@ -342,7 +362,7 @@ function reported(
   }
 }
 
-function died(
+export function died(
   { code, signal, outOfMemory, lost }: Exit,
   greeted: boolean,
   tail: readonly string[],

@@ -155,6 +155,8 @@ function contradictionAbove(head: RecordFile): string | undefined {
 
   const passes = new Set<string>();
   const lifetimes = new Set<string>();
+  const alone = contradictoryStart(head.lifetimes);
+  if (alone !== undefined) return alone;
   for (const lifetime of head.lifetimes) {
     if (lifetimes.has(lifetime.lifetime)) return `has two lifetimes ${lifetime.lifetime}`;
     lifetimes.add(lifetime.lifetime);
@@ -168,6 +170,16 @@ function contradictionAbove(head: RecordFile): string | undefined {
   }
   const wrong = wrongDigest(head);
   return wrong === undefined ? undefined : `has another digest of its ${wrong} than its passes give`;
+}
+
+/** A process that imported an engine for itself forks nothing. */
+function contradictoryStart(lifetimes: RecordFile['lifetimes']): string | undefined {
+  const starts = lifetimes.flatMap(({ start }) => start ?? []);
+  const twice = starts.find(
+    ({ how, process }, at) =>
+      how === 'cold' && starts.some((other, index) => index !== at && other.process === process),
+  );
+  return twice && `has two lifetimes of process ${twice.process}, which one of them had for itself`;
 }
 
 /** What a schema cannot say of the whole. Undefined when nothing contradicts anything. */

@@ -129,8 +129,38 @@ export const Caches = z.strictObject({
 });
 export type Caches = z.infer<typeof Caches>;
 
+/** How an engine came to run: by this program's own word. */
+export const LifetimeStart = z.strictObject({
+  /** `cold`: a new process imported the engine; `warm`: a fork of one that had. */
+  how: z.enum(['cold', 'warm']),
+  /** Which of the processes that the run started: lifetimes of one number share its import, and no cold one has another's. */
+  process: z.number().int().positive(),
+});
+export type LifetimeStart = z.infer<typeof LifetimeStart>;
+
+const seconds = z.number().nonnegative();
+
+/** Seconds that the run waited for each part of a lifetime. */
+export const Phases = z.strictObject({
+  /** From asking for its process until its fingerprint was told. */
+  open: seconds,
+  /** For the import of the engine alone; of a warm one, for the process that it is a fork of. */
+  import: seconds,
+  /** From the command to load, without the import. */
+  load: seconds,
+  /** Of the load, what the engine says it warmed up in; absent where it does not tell. */
+  warmUp: seconds.optional(),
+  passes: seconds,
+  /** Until it had given everything back. */
+  end: seconds,
+});
+export type Phases = z.infer<typeof Phases>;
+
 export const Lifetime = z.strictObject({
   lifetime: name,
+  /** Absent in records of before there were two ways. */
+  start: LifetimeStart.optional(),
+  phases: Phases.optional(),
   loadSeconds: z.number().nonnegative(),
   settings: EngineSettings,
   /** What `power` changed in the model on purpose; such a record never becomes a baseline. */

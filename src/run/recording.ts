@@ -11,7 +11,7 @@ import { type Channel, stepsOf } from '../record/channels.ts';
 import { sha256 } from '../record/digest.ts';
 import { healthOf } from '../record/health.ts';
 import { RECORD_SCHEMA } from '../record/names.ts';
-import type { Health, Lifetime, Observation, RunRecord } from '../record/schema.ts';
+import type { Health, Lifetime, Observation, Phases, RunRecord } from '../record/schema.ts';
 import type { OpenedRecord, Side } from '../record/side.ts';
 import { packSoftware } from '../record/software.ts';
 import { lifetimeDigest, recordDigest } from '../record/tree.ts';
@@ -22,6 +22,7 @@ import type { CachesTold } from './caches.ts';
 import { runPass } from './pass.ts';
 import { FROZEN_CLOCK, type Plan, type PlannedPass } from './plan.ts';
 import { askedOf, base64, type KnownTokens, knownInput, readyPass } from './requests.ts';
+import type { Started } from './starts.ts';
 
 /** A record while it grows, lifetime by lifetime. Disposing without `commit` leaves nothing behind. */
 export class Recording implements AsyncDisposable {
@@ -64,7 +65,7 @@ export class Recording implements AsyncDisposable {
 
   /** Loads the engine, runs the passes and ends the engine. */
   async add(
-    session: Session,
+    { session, start, took }: Pick<Started, 'session' | 'start' | 'took'>,
     lifetime: string,
     passes: readonly PlannedPass[],
     args: Plan['args'],
@@ -72,8 +73,17 @@ export class Recording implements AsyncDisposable {
     const { defaults, perturbation, serve } = this.#plan;
     // Every lifetime asks the same.
     const prompts = this.#lifetimes.length === 0 ? askedOf(this.#plan) : [];
+    const clock = stopwatch();
     session.send({ command: 'load', args, defaults, perturbation, serve, prompts, clock: FROZEN_CLOCK });
-    const { seconds, settings, software, perturbed } = await session.expect('lifetime');
+    const {
+      seconds,
+      settings,
+      software,
+      perturbed,
+      importSeconds = 0,
+      warmUpSeconds,
+    } = await session.expect('lifetime');
+    const loaded = clock();
     refuseWithout(missingFoundation(this.#plan.engine, settings, this.#plan.environment));
     const listed = software === undefined ? {} : { software: this.#list(software) };
     const done: Lifetime['passes'] = [];
@@ -86,11 +96,19 @@ export class Recording implements AsyncDisposable {
       await this.#learnTokens(planned, measured.observations);
     }
     await this.#learnTexts(session);
+    const passed = clock();
     const { health } = await session.end();
     this.note(lifetime, health);
+    // What of the import went by before the command came, nobody waited for.
+    const importing = Math.min(importSeconds, loaded);
+    const phases: Phases = {
+      ...{ open: took.open, import: took.import + importing, load: loaded - importing },
+      ...(warmUpSeconds == null ? {} : { warmUp: warmUpSeconds }),
+      ...{ passes: passed, end: clock() },
+    };
     const digest = lifetimeDigest(done);
     this.#lifetimes.push({
-      ...{ lifetime, loadSeconds: seconds, settings, perturbed, passes: done, digest },
+      ...{ lifetime, start, phases, loadSeconds: seconds, settings, perturbed, passes: done, digest },
       ...listed,
     });
   }
@@ -211,6 +229,17 @@ export class Recording implements AsyncDisposable {
       vocabulary: sha256(packVocabulary(this.#vocabulary)),
     };
   }
+}
+
+/** Seconds since it was last looked at. */
+function stopwatch(): () => number {
+  let last = performance.now();
+  return () => {
+    const now = performance.now();
+    const seconds = (now - last) / 1000;
+    last = now;
+    return seconds;
+  };
 }
 
 /** @throws UserError `engine-not-as-asked` */

@@ -1,13 +1,11 @@
 import type { CacheKey } from '../engine/caches.ts';
-import type { EventOf, Task } from '../engine/protocol.ts';
-import type { ModelFile, ModelSource, ProvidedModel, Runtime } from '../engine/runtime.ts';
-import { Session, type SessionOptions } from '../engine/session.ts';
+import type { ModelSource, ProvidedModel, Runtime } from '../engine/runtime.ts';
+import type { Harness, SessionOptions } from '../engine/session.ts';
 import { UserError } from '../errors.ts';
 import { hardwareClass } from '../fingerprint/hardware-class.ts';
 import type { Fingerprint } from '../fingerprint/schema.ts';
 import { assess } from '../health/policy.ts';
 import type { HealthReading, HealthView } from '../health/schema.ts';
-import { excerpt } from '../inert.ts';
 import type { Console } from '../job/console.ts';
 import type { EngineSettings, RunSettings } from '../job/settings.ts';
 import type { EngineLog, Tools } from '../job/tools.ts';
@@ -15,7 +13,6 @@ import type { OpenedRecord, Side } from '../record/side.ts';
 import type { Evidence } from '../report/make.ts';
 import type { RunView } from '../report/schema.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
-import type { SuitePlaces } from '../suite/parse.ts';
 import { counted } from '../words/figures.ts';
 import { RunCaches } from './caches.ts';
 import { refuseTooMuch } from './limits.ts';
@@ -24,6 +21,7 @@ import type { Plan, PlannedPass } from './plan.ts';
 import { ProgressLine } from './progress.ts';
 import { Recording } from './recording.ts';
 import type { KnownTokens } from './requests.ts';
+import { type Started, Starts } from './starts.ts';
 
 /** An engine that is started and fingerprinted but has loaded no model: the fingerprint chooses the baseline. */
 export interface Run extends AsyncDisposable {
@@ -52,21 +50,23 @@ export async function startRun(
   const runtime = owned.use(await open.runtime(loaded.suite.runtime, plan.caches !== 'fresh'));
   console.info(runtime.description);
   const model = await console.section('Model', () => runtime.provideModel(modelSource(loaded)));
-  const start = await starter(plan, loaded.places, runtime, model, log, settings, tools);
-  const began = performance.now();
-  const { session, fingerprint, health } = await console.section('Fingerprint', async () => {
-    const { session: opened, seen } = await start();
-    owned.use(opened);
+  const harness = await open.harness();
+  const starts = owned.use(startsOf(plan, loaded, runtime, harness, model, log, settings, tools));
+  const { first, fingerprint } = await console.section('Fingerprint', async () => {
+    const opening = starts.cold();
+    // Beside the first import: once there are passes, nothing else shall compute.
+    starts.prepare(plan.lifetimes - 1);
+    const opened = await opening;
+    const { session, seen } = opened;
+    owned.use(session);
     refuseOtherGpus(seen.fingerprint.gpus.length, loaded.suite.runtime.gpus, seen.health);
     return {
-      session: opened,
-      health: seen.health,
+      first: opened,
       fingerprint: completeFingerprint(seen.fingerprint, runtime, modelLabel(loaded)),
     };
   });
   const caches = cachesOf(plan, fingerprint, runtime, tools);
   if (caches !== undefined) owned.use(caches);
-  const openSeconds = (performance.now() - began) / 1000;
   const kept = owned.move();
   return {
     fingerprint,
@@ -86,9 +86,8 @@ export async function startRun(
       new Lifetimes(
         plan,
         new Recording(plan, fingerprint, known, await tools.records.create(settings.recordPath)),
-        { session, health },
-        openSeconds,
-        start,
+        first,
+        starts,
         console,
         caches,
       ),
@@ -127,37 +126,19 @@ function refuseOtherGpus(seen: number, wanted: 'none' | number, health: HealthRe
   );
 }
 
-/** What the harness sees must be the model that this machine has, whatever an image says of it. */
-function refuseOtherModel(own: readonly ModelFile[], seen: readonly SeenFile[]): void {
-  const digests = new Map(seen.map(({ path, sha256 }) => [path, sha256]));
-  const other =
-    own.find(({ path, sha256 }) => digests.get(path) !== sha256)?.path ??
-    seen.find(({ path }) => !own.some((file) => file.path === path))?.path;
-  if (other === undefined) return;
-  throw new UserError(
-    'model-changed',
-    `The engine does not see the model that this machine has: ${excerpt(other, 200)} is not the same there.`,
-    'Let nothing write to the model while a run goes on. If the Docker daemon is on another machine, what it has under this path must be the same files; a copy in a volume that the log names can be removed (`docker volume rm`), the next run makes it anew.',
-  );
-}
-
-type SeenFile = Fingerprint['declared']['model']['files'][number];
-
-/** A way to start one more engine, which has said what it sees and has loaded nothing. */
-type Start = () => Promise<{ readonly session: Session; readonly seen: EventOf<'fingerprint'> }>;
-
-async function starter(
+function startsOf(
   plan: Plan,
-  { file, prompts }: SuitePlaces,
+  loaded: LoadedSuite,
   runtime: Runtime,
+  harness: Harness,
   model: ProvidedModel,
   log: EngineLog,
   { inactivitySeconds, timeoutSeconds: deadlineSeconds }: EngineSettings,
-  { console, signal, open }: Tools,
-): Promise<Start> {
-  const harness = await open.harness();
+  { console, signal }: Tools,
+): Starts {
   const line = new ProgressLine(Date.now);
-  const options: SessionOptions = {
+  const { file, prompts } = loaded.places;
+  const session: SessionOptions = {
     harness,
     start: (boot) => runtime.start(boot),
     inactivitySeconds,
@@ -168,29 +149,25 @@ async function starter(
     // What the base branch's suite asks and this one does not has no line here.
     placeOf: (id) => ({ file, ...(prompts.get(id) ?? { line: 1, column: 1 }) }),
   };
-  const task: Task = {
-    engine: plan.engine.name,
-    model: model.folder,
-    // Of this model alone: an image learns nothing of what else lies on the machine.
-    knownDigests: Object.fromEntries(model.files.map(({ identity, sha256 }) => [identity, sha256])),
-  };
-  return async () => {
-    await using owned = new AsyncDisposableStack();
-    const session = owned.use(await Session.open(options, task, plan.environment));
-    const seen = await session.expect('fingerprint');
-    refuseOtherModel(model.files, seen.fingerprint.files);
-    owned.move();
-    return { session, seen };
-  };
+  const { gpus, warm = gpus === 'none' } = loaded.suite.runtime;
+  return new Starts({
+    session,
+    parent: (lives) => ({ ...session, start: (boot) => runtime.start(boot, lives) }),
+    task: {
+      engine: plan.engine.name,
+      model: model.folder,
+      // Of this model alone: an image learns nothing of what else lies on the machine.
+      knownDigests: Object.fromEntries(model.files.map(({ identity, sha256 }) => [identity, sha256])),
+    },
+    environment: plan.environment,
+    files: model.files,
+    // Kept ones are given and looked at by folder, and two processes would share it.
+    warm: warm && plan.engine.warm === true && plan.caches === 'fresh',
+    console,
+  });
 }
 
 const TRACE_LIFETIME = 'trace';
-
-/** A harness that has loaded nothing yet, and what it saw of the GPUs. */
-interface Opened {
-  readonly session: Session;
-  readonly health: HealthReading;
-}
 
 /**
  * The engine starts of a run, one at a time, and the record that grows with them. GPUs that are found unhealthy end it:
@@ -199,29 +176,28 @@ interface Opened {
 export class Lifetimes implements AsyncDisposable {
   readonly #plan: Plan;
   readonly #recording: Recording;
-  readonly #start: Start;
+  readonly #starts: Starts;
   readonly #console: Console;
   readonly #caches: RunCaches | undefined;
-  #first: Session | undefined;
+  #first: Started | undefined;
   /** Seconds that the last start took, from the start of its process to its end. */
   #seconds: number;
 
   constructor(
     plan: Plan,
     recording: Recording,
-    first: Opened,
-    firstSeconds: number,
-    start: Start,
+    first: Started,
+    starts: Starts,
     console: Console,
     caches?: RunCaches,
   ) {
     this.#caches = caches;
     this.#plan = plan;
-    this.#seconds = firstSeconds;
+    this.#seconds = first.took.open;
     this.#recording = recording;
-    this.#first = first.session;
-    recording.note(this.#next(), first.health);
-    this.#start = start;
+    this.#first = first;
+    recording.note(this.#next(), first.seen.health);
+    this.#starts = starts;
     this.#console = console;
   }
 
@@ -237,6 +213,8 @@ export class Lifetimes implements AsyncDisposable {
     this.#console.info(
       `Not what the baseline knows. ${count} more engine ${count === 1 ? 'start tells' : 'starts tell'} whether this is its new way or one of several: about ${Math.ceil(count * this.#seconds)} s (\`policy: { confirm: 0 }\` leaves it open).`,
     );
+    // What one start alone would need is not worth a process more.
+    if (count > 1) this.#starts.prepare(count);
     for (let i = 0; i < count; i++) await this.#run(this.#next(), this.#plan.repeats);
   }
 
@@ -300,10 +278,11 @@ export class Lifetimes implements AsyncDisposable {
 
   /** Whether an engine was loaded. It has gone when this returns. */
   async #live(name: string, passes: readonly PlannedPass[], args: Plan['args']): Promise<boolean> {
-    await using session = await this.#open(name);
+    const started = await this.#open(name);
+    await using session = started.session;
     if (this.#isStopped()) return false;
     await this.#caches?.give(name === TRACE_LIFETIME);
-    await this.#recording.add(session, name, passes, args);
+    await this.#recording.add({ ...started, session }, name, passes, args);
     return true;
   }
 
@@ -311,13 +290,13 @@ export class Lifetimes implements AsyncDisposable {
     return this.health?.state === 'unhealthy';
   }
 
-  async #open(name: string): Promise<Session> {
+  async #open(name: string): Promise<Started> {
     const first = this.#first;
     this.#first = undefined;
     if (first !== undefined) return first;
-    const { session, seen } = await this.#start();
-    this.#recording.note(name, seen.health);
-    return session;
+    const started = await this.#starts.next();
+    this.#recording.note(name, started.seen.health);
+    return started;
   }
 }
 

@@ -71,7 +71,7 @@ export async function chooseRuntime(options: RuntimeOptions): Promise<Runtime> {
     exposed: runtime.exposed,
     caches: runtime.caches,
     provideModel: (model) => runtime.provideModel(model),
-    start: (boot) => runtime.start(boot),
+    start: (boot, lives) => runtime.start(boot, lives),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }

@@ -7,12 +7,15 @@ import type { CacheFolder } from '../engine/caches.ts';
 import type { Exit, ModelSource, Peer, ProvidedModel, Runtime } from '../engine/runtime.ts';
 import { UserError } from '../errors.ts';
 import type { Declared } from '../fingerprint/schema.ts';
-<<<<<<< HEAD
 import { onePlace } from './cache-place.ts';
-import { cachesBelow, ENGINE_ENVIRONMENT, homeBelow, inherited, visibleDevices } from './environment.ts';
-=======
-import { cachesBelow, ENGINE_ENVIRONMENT, homeBelow, inherited, ownFolder, visibleDevices } from './environment.ts';
->>>>>>> 0af604d (Import an engine while the fingerprint is read, and let a process that has imported it fork its lifetimes)
+import {
+  cachesBelow,
+  ENGINE_ENVIRONMENT,
+  homeBelow,
+  inherited,
+  ownFolder,
+  visibleDevices,
+} from './environment.ts';
 import { exitOf, watchOomKills } from './exit.ts';
 import { type Isolation, NONE, openIsolation } from './isolation/isolation.ts';
 import type { CommonOptions, IsolationChoice } from './options.ts';

@@ -320,6 +320,12 @@ export const suiteSchema = ({ engines, serving, relations: known, stores, variab
             .string()
             .regex(/^[1-9][0-9]*[KMG]iB$/, 'a size such as 1GiB')
             .default('1GiB'),
+          warm: z
+            .boolean()
+            .optional()
+            .describe(
+              'later engine starts of a run are forks of a process that has imported the engine; on without GPUs unless told otherwise',
+            ),
         })
         .default({ gpus: 'none', shm: '1GiB' }),
       sampling: Sampling,

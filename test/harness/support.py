@@ -14,15 +14,27 @@ from drive import Host, harness_files  # noqa: E402
 
 def engine_host(model: Path, body: str = "", **options: Any) -> Host:
     """A host whose harness has a further engine, `toy`: `body` runs when it loads a model."""
+    # Its package is the standard library's, so that the real torch is neither needed nor loaded.
+    task = {"engine": "toy", "model": str(model), "knownDigests": {}}
+    return Host(task, files=toy_files(body), **options)
+
+
+def toy_files(body: str = "", imports: str | None = None) -> dict[str, str]:
+    """The harness with `toy`. @param imports what it does to be imported apart from a load, if it can"""
     files = harness_files()
     name = "deterministic_ml/engines/__init__.py"
     listed = files[name].replace("ENGINES = (\n", 'ENGINES = (\n    "toy",\n')
     assert listed != files[name], "the list of engines looks otherwise than here"
     files[name] = listed
-    files["deterministic_ml/engines/toy.py"] = _TOY.replace("BODY", body.strip().replace("\n", "\n    ") or "pass")
-    # Its package is the standard library's, so that the real torch is neither needed nor loaded.
-    task = {"engine": "toy", "model": str(model), "knownDigests": {}}
-    return Host(task, files=files, **options)
+    toy = _TOY.replace("BODY", _indented(body))
+    if imports is not None:
+        toy += f"\n\ndef preload(model):\n    {_indented(imports)}\n"
+    files["deterministic_ml/engines/toy.py"] = toy
+    return files
+
+
+def _indented(body: str) -> str:
+    return body.strip().replace("\n", "\n    ") or "pass"
 
 
 def tiny_model(folder: Path) -> Path:

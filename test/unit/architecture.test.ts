@@ -234,6 +234,7 @@ const PORTS: Readonly<Record<string, readonly string[]>> = {
     'engine/protocol.ts',
     'engine/runtime.ts',
     'engine/session.ts',
+    'engine/warm-parent.ts',
   ],
   github: ['github/port.ts'],
 };

@@ -1,5 +1,5 @@
 import { PASS_KINDS } from '../../record/names.ts';
-import type { PassKind, RunRecord } from '../../record/schema.ts';
+import type { Lifetime, PassKind, RunRecord } from '../../record/schema.ts';
 import { lifetimesOf } from '../../record/select.ts';
 import type { Side } from '../../record/side.ts';
 import type { Pair, Pairing, PassNeed, Relation } from '../types.ts';
@@ -9,7 +9,7 @@ import { exercised, find, objection, pairsOf, type Seen, UNKNOWN, unproven } fro
 export const restart: Relation = {
   name: 'restart',
   what: 'an engine that is started anew gives the same bits: this is where autotuning shows',
-  witness: 'two processes',
+  witness: 'two processes, neither of them a fork of what the other is a fork of',
   sides: ['at the first start', 'at a later start'],
   byDefault: false,
   decoding: false,
@@ -27,10 +27,11 @@ export const restart: Relation = {
   pair(run: Side): Pairing {
     const { record } = run;
     const pairs = PASS_KINDS.flatMap((kind) => ofKind(record, kind));
-    const lifetimes = lifetimesOf(record).length;
+    const starts = lifetimesOf(record);
+    const lifetimes = starts.length;
     return exercised(
       pairs,
-      () => `${lifetimes} engine starts, each in a process of its own`,
+      () => `${lifetimes} engine starts, each in a process of its own${forks(starts)}`,
       run,
       lifetimes < 2 ? 'the engine was started once only' : 'no two engine starts were asked the same',
     );
@@ -45,6 +46,17 @@ function ofKind(record: RunRecord, kind: PassKind): Pair[] {
   });
   const [first, ...further] = asked;
   if (first === undefined) return [];
+  // What forks of one process share, its import and all that came of it, is the same in all of them.
+  const apart = new Set(asked.map(({ lifetime }) => lifetime.start?.process ?? lifetime.lifetime));
+  if (further.length > 0 && apart.size < 2)
+    return further.flatMap(({ lifetime, seen }) =>
+      unproven(
+        first.seen,
+        seen,
+        'all engine starts are forks of one process, so that none was started anew',
+        `${first.lifetime.lifetime} and ${lifetime.lifetime}`,
+      ),
+    );
   return further.flatMap(({ lifetime, seen }) => {
     const note = `${first.lifetime.lifetime} and ${lifetime.lifetime}`;
     const missing = doubt(first.seen, seen);
@@ -52,6 +64,14 @@ function ofKind(record: RunRecord, kind: PassKind): Pair[] {
       ? alike(pairsOf(first.seen, seen, note))
       : unproven(first.seen, seen, missing, note);
   });
+}
+
+/** What of the starts was not anew. */
+function forks(lifetimes: readonly Lifetime[]): string {
+  const warm = lifetimes.filter(({ start }) => start?.how === 'warm').length;
+  if (warm === 0) return '';
+  const are = warm === 1 ? 'is a fork of one that had' : 'are forks of one that had';
+  return `, ${warm} of which ${are} imported the engine`;
 }
 
 /** Two lifetimes that were asked otherwise cannot be held against one another. */

@@ -107,9 +107,9 @@ export class DockerRuntime implements Runtime {
     }
   }
 
-  async start(boot: string): Promise<Peer> {
+  async start(boot: string, lives = 1): Promise<Peer> {
     const { gpus, devices, user } = this.#options;
-    return await this.#start({
+    return await this.#start(lives, {
       boot,
       user,
       gpus,
@@ -138,6 +138,7 @@ export class DockerRuntime implements Runtime {
   }
 
   async #start(
+    lives: number,
     request: Omit<ContainerRequest, 'image' | 'job' | 'span' | keyof Bounds | 'cpus' | 'shm'>,
   ): Promise<Peer> {
     const { docker, job, cpus, shm, log, signal } = this.#options;
@@ -145,7 +146,7 @@ export class DockerRuntime implements Runtime {
       ...request,
       image: this.#name,
       job,
-      span: spanOf(this.#options),
+      span: spanOf(this.#options, lives),
       ...this.#bounds,
       cpus,
       shm,
@@ -160,9 +161,12 @@ export class DockerRuntime implements Runtime {
 }
 
 /** Of a container that is made now. */
-function spanOf({ now, deadlineSeconds }: Pick<DockerOptions, 'now' | 'deadlineSeconds'>): Span {
+function spanOf(
+  { now, deadlineSeconds }: Pick<DockerOptions, 'now' | 'deadlineSeconds'>,
+  lives = 1,
+): Span {
   const made = now();
-  return { made, deadline: later(made, deadlineSeconds) };
+  return { made, deadline: later(made, deadlineSeconds * lives) };
 }
 
 /** Gives the folder to the engine's user, once the daemon is known to have it. */

@@ -107,12 +107,8 @@ export const cachesMount = (folder: string): Docker.MountSettings => ({
 
 function environmentOf({ gpus, caches }: ContainerRequest): Record<string, string> {
   return {
-<<<<<<< HEAD
     ...cachesBelow(SCRATCH, caches === undefined ? undefined : CACHES_FOLDER),
-=======
-    ...cachesBelow(SCRATCH),
     ...ownFolder('/tmp'),
->>>>>>> 0af604d (Import an engine while the fingerprint is read, and let a process that has imported it fork its lifetimes)
     // The harness makes its own folder below; the one above exists from the start.
     TMPDIR: '/tmp',
     HOME: '/tmp',

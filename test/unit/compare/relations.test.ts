@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import { compare } from '../../../src/compare/compare.ts';
 import { relationNamed, relations } from '../../../src/compare/relations/index.ts';
 import type { RelationResult } from '../../../src/compare/types.ts';
+import type { LifetimeStart } from '../../../src/record/schema.ts';
 import type { Side } from '../../../src/record/side.ts';
 import type { Requirement } from '../../../src/suite/schema.ts';
 import {
@@ -438,6 +439,43 @@ describe('restart', () => {
       ],
     );
     assert.equal(found.size?.distance.positions, 18);
+  });
+
+  test('forks of one process are not started anew: one start must be of another', async () => {
+    const first = { 'generate-alone': PROMPTS, 'score-alone': SCORED };
+    const started = (...starts: readonly LifetimeStart[]) =>
+      side({
+        lifetimes: { 'lifetime-1': first, 'lifetime-2': first, 'lifetime-3': first },
+        change: (record) => ({
+          ...record,
+          lifetimes: record.lifetimes.map((held, at) => {
+            const start = starts[at];
+            return start === undefined ? held : { ...held, start };
+          }),
+        }),
+      });
+    const [cold, warm] = [
+      { how: 'cold', process: 1 },
+      { how: 'warm', process: 2 },
+    ] as const;
+    const alike = await check('restart', started(warm, warm, warm));
+    assert.equal(alike.status, 'unmeasured');
+    assert.match(alike.evidence, /all engine starts are forks of one process/);
+    const apart = await check('restart', started(cold, warm, warm));
+    assert.deepEqual(
+      [apart.status, apart.evidence],
+      [
+        'held',
+        '3 engine starts, each in a process of its own, 2 of which are forks of one that had imported the engine',
+      ],
+    );
+    // Two processes that each imported it for themselves.
+    assert.equal((await check('restart', started(warm, { how: 'warm', process: 3 }))).status, 'held');
+    // Records of before there were forks.
+    assert.equal(
+      (await check('restart', started())).evidence,
+      '3 engine starts, each in a process of its own',
+    );
   });
 
   test('a start that only traces takes part with its trace alone', async () => {

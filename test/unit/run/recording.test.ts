@@ -42,7 +42,8 @@ class Growing {
       this.plan.environment,
     );
     await session.expect('fingerprint');
-    await recording.add(session, lifetime, passes, this.plan.args);
+    const start = { how: 'cold', process: recording.lifetimes + 1 } as const;
+    await recording.add({ session, start, took: { open: 1, import: 0 } }, lifetime, passes, this.plan.args);
   }
 
   /** The tokens that a prompt was given, of each pass of a kind. */

@@ -152,6 +152,14 @@ export class ScriptedEngine implements Runtime {
     const { health = () => ({}), software = () => undefined, model } = this.#options;
     const messages = framesOf(stdin);
     const start = (await messages.next()).value as Start;
+    if (start.warm) {
+      const say = (seq: number, event: object) =>
+        stdout.write(`${JSON.stringify({ nonce: start.nonce, seq, ...event })}\n`);
+      say(0, { event: 'hello', protocol: PROTOCOL, pid: 1, python: '3.11.2' });
+      // Forks of it are played in test/unit/run/starts.test.ts.
+      say(1, { event: 'ready', seconds: 1, unfit: 'the engine is scripted' });
+      return;
+    }
     const number = this.starts.push(start);
     let seq = 0;
     const emit = (event: object) => {

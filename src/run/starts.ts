@@ -1,0 +1,121 @@
+import type { EventOf, Task } from '../engine/protocol.ts';
+import type { ModelFile } from '../engine/runtime.ts';
+import { Session, type SessionOptions } from '../engine/session.ts';
+import { WarmParent } from '../engine/warm-parent.ts';
+import { UserError } from '../errors.ts';
+import type { Fingerprint } from '../fingerprint/schema.ts';
+import { excerpt } from '../inert.ts';
+import type { Console } from '../job/console.ts';
+import type { LifetimeStart, Phases } from '../record/schema.ts';
+
+/** An engine that has said what it sees and has loaded nothing. */
+export interface Started {
+  readonly session: Session;
+  readonly seen: EventOf<'fingerprint'>;
+  readonly start: LifetimeStart;
+  /** Seconds that it took until here. */
+  readonly took: Pick<Phases, 'open' | 'import'>;
+}
+
+export interface StartsOptions {
+  readonly session: SessionOptions;
+  /** The same for a process that lives as long as so many lifetimes may. */
+  readonly parent: (lives: number) => SessionOptions;
+  readonly task: Task;
+  readonly environment: Readonly<Record<string, string>>;
+  /** The model as this machine has it: whatever an engine sees must be this. */
+  readonly files: readonly ModelFile[];
+  /** Whether later ones may be forks of a process that has imported the engine. */
+  readonly warm: boolean;
+  readonly console: Console;
+}
+
+/** The engine starts of a run. The first is always cold, so that forks are held against a process of its own. */
+export class Starts implements AsyncDisposable {
+  readonly #options: StartsOptions;
+  readonly #owned = new AsyncDisposableStack();
+  #parent: { readonly process: number; readonly opened: Promise<WarmParent> } | undefined;
+  #processes = 0;
+  #isWarm: boolean;
+
+  constructor(options: StartsOptions) {
+    this.#options = options;
+    this.#isWarm = options.warm;
+  }
+
+  /** Lets a process import the engine beside whatever else goes on: so many starts are to come of it. */
+  prepare(starts: number): void {
+    if (!this.#isWarm || this.#parent !== undefined || starts < 1) return;
+    const { parent, task, environment } = this.#options;
+    const options = parent(starts + 1);
+    const opened = WarmParent.open(options, task, environment, options.deadlineSeconds * (starts + 1));
+    // Whoever waits for it is told.
+    opened.catch(() => {});
+    this.#owned.defer(async () => {
+      const held = await opened.catch(() => undefined);
+      await held?.[Symbol.asyncDispose]();
+    });
+    this.#processes += 1;
+    this.#parent = { process: this.#processes, opened };
+  }
+
+  /** A process of its own. */
+  async cold(): Promise<Started> {
+    const { session, task, environment } = this.#options;
+    this.#processes += 1;
+    const start: LifetimeStart = { how: 'cold', process: this.#processes };
+    const began = performance.now();
+    return await this.#seen(await Session.open(session, task, environment), start, { began, ready: began });
+  }
+
+  /** Warm where that is possible. */
+  async next(): Promise<Started> {
+    const parent = this.#isWarm ? this.#parent : undefined;
+    if (parent === undefined) return await this.cold();
+    const began = performance.now();
+    const opened = await parent.opened;
+    const session = await Session.fork(this.#options.session, opened);
+    if (typeof session === 'string') {
+      this.#isWarm = false;
+      this.#options.console.info(`No engine start is warm: ${excerpt(session, 300)}.`);
+      await opened[Symbol.asyncDispose]();
+      return await this.cold();
+    }
+    const start: LifetimeStart = { how: 'warm', process: parent.process };
+    return await this.#seen(session, start, { began, ready: performance.now() });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#owned.disposeAsync();
+  }
+
+  async #seen(
+    opened: Session,
+    start: LifetimeStart,
+    { began, ready }: { readonly began: number; readonly ready: number },
+  ): Promise<Started> {
+    await using owned = new AsyncDisposableStack();
+    const session = owned.use(opened);
+    const seen = await session.expect('fingerprint');
+    refuseOtherModel(this.#options.files, seen.fingerprint.files);
+    owned.move();
+    const took = { import: (ready - began) / 1000, open: (performance.now() - ready) / 1000 };
+    return { session, seen, start, took };
+  }
+}
+
+type SeenFile = Fingerprint['declared']['model']['files'][number];
+
+/** What the harness sees must be the model that this machine has, whatever an image says of it. */
+function refuseOtherModel(own: readonly ModelFile[], seen: readonly SeenFile[]): void {
+  const digests = new Map(seen.map(({ path, sha256 }) => [path, sha256]));
+  const other =
+    own.find(({ path, sha256 }) => digests.get(path) !== sha256)?.path ??
+    seen.find(({ path }) => !own.some((file) => file.path === path))?.path;
+  if (other === undefined) return;
+  throw new UserError(
+    'model-changed',
+    `The engine does not see the model that this machine has: ${excerpt(other, 200)} is not the same there.`,
+    'Let nothing write to the model while a run goes on. If the Docker daemon is on another machine, what it has under this path must be the same files; a copy in a volume that the log names can be removed (`docker volume rm`), the next run makes it anew.',
+  );
+}
