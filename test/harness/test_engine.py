@@ -6,6 +6,7 @@ import base64
 import importlib.util
 import struct
 import subprocess
+import tempfile
 import unittest
 from pathlib import Path
 from typing import Any
@@ -272,6 +273,38 @@ class PassesTest(unittest.TestCase):
         prompts = {name: ids(data(event, "prompt-tokens")) for name, event in self.generated.observations.items()}
         self.assertEqual(ids(data(changed["capital"], "prompt-tokens")), prompts["capital"], "no template takes part")
         self.assertEqual(ids(data(changed["sky"], "prompt-tokens"))[1:], prompts["sky"])
+
+
+class WarmTest(unittest.TestCase):
+    def bits_of(self, host: Host) -> tuple[Any, ...]:
+        """A whole lifetime: what it sees, and what it computes."""
+        seen = host.expect("fingerprint")["fingerprint"]
+        host.load(dtype="float32")
+        requests = [request(name, PROMPTS[name], max_tokens=TOKENS) for name in ("capital", "sky")]
+        given = host.run("generate", requests)
+        traced = trace(host)
+        host.send("end")
+        host.expect("done")
+        return seen, {name: bits(one) for name, one in given.observations.items()}, sorted(map(str, traced))
+
+    def test_forks_compute_the_bits_of_a_process_of_its_own(self) -> None:
+        task = {"engine": "vllm", "model": str(MODEL), "knownDigests": {}}
+        cold = Host(task, environment=ENVIRONMENT, stderr=subprocess.DEVNULL)
+        self.addCleanup(cold.process.kill)
+        of_its_own = self.bits_of(cold)
+        cold.close()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        scratch = Path(folder.name)
+        warm = Host(task, environment=ENVIRONMENT, stderr=subprocess.DEVNULL, warm=True, scratch=scratch)
+        self.addCleanup(warm.process.kill)
+        self.assertIsNone(warm.expect("ready")["unfit"])
+        for _ in range(2):
+            self.assertEqual(self.bits_of(warm.fork()), of_its_own)
+            self.assertIsNone(warm.expect("ready")["unfit"])
+        warm.send("end")
+        self.assertEqual(warm.process.wait(20), 0)
+        warm.close()
 
 
 if __name__ == "__main__":
