@@ -161,10 +161,7 @@ export class DockerRuntime implements Runtime {
 }
 
 /** Of a container that is made now. */
-function spanOf(
-  { now, deadlineSeconds }: Pick<DockerOptions, 'now' | 'deadlineSeconds'>,
-  lives = 1,
-): Span {
+function spanOf({ now, deadlineSeconds }: Pick<DockerOptions, 'now' | 'deadlineSeconds'>, lives = 1): Span {
   const made = now();
   return { made, deadline: later(made, deadlineSeconds * lives) };
 }
