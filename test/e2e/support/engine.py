@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import ctypes
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -39,7 +40,11 @@ MODULES = ("model.layers.0.mlp.down_proj", "model.layers.0.mlp", "model.layers.0
 def load(model: str, command: Command, scratch: Path) -> Scripted:
     args = dict(command["args"])
     _play(args.get("on_load", ""), args=args)
-    return Scripted(args, command["perturbation"])
+    running = Scripted(args, command["perturbation"])
+    sampled_by = Path(model, "generation_config.json")
+    if sampled_by.is_file():
+        running.unread = {sampled_by.name: json.loads(sampled_by.read_text())}
+    return running
 
 
 class Scripted:
@@ -50,6 +55,7 @@ class Scripted:
         self._nats = args.get("logprob", -0.25) - (1 if self._kind == "round-weights" else 0)
         self.dropped: list[str] = list(args.get("dropped", []))
         self.effective: dict[str, Any] = dict(args.get("effective", {}))
+        self.unread: dict[str, Any] = {}
         self.perturbed = None if self._kind is None else f"{self._kind}, as told"
 
     def run(self, command: Command, progress: Progress) -> Pass:

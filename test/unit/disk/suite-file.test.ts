@@ -78,6 +78,24 @@ describe('a suite', () => {
     assert.deepEqual(texts, [{ id: 'prose', content: { text: 'Once' } }]);
   });
 
+  test('leaves to the model what it does not say of sampling, where it is measured as it is served', async () => {
+    const source = SAMPLE.replace('name: vllm,', 'name: vllm, defaults: as-served,').replace(
+      'France is" }',
+      'France is", sampling: { top_p: 0.5 } }',
+    );
+    await using at = await repository({ 'ml/prompts/essay.txt': 'Once' }, source);
+    const [first, second] = (await at.load()).prompts;
+    const said = ['temperature', 'max_tokens', 'seed'];
+    const unsaid = Object.keys(second?.sampling ?? {}).filter((name) => !said.includes(name));
+    assert.deepEqual(second?.unsaid, unsaid);
+    assert.deepEqual(
+      first?.unsaid,
+      unsaid.filter((name) => name !== 'top_p'),
+    );
+    await using plain = await repository({ 'ml/prompts/essay.txt': 'Once' });
+    assert.equal((await plain.load()).prompts[0]?.unsaid, undefined);
+  });
+
   test('may link to a file elsewhere in the repository', async () => {
     await using at = await repository({ 'texts/essay.txt': 'Once' }, withPromptFile('link.txt'));
     await symlink('../texts/essay.txt', join(at.root, 'ml/link.txt'));
