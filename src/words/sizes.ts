@@ -10,7 +10,7 @@ const MAX_NAME = 80;
 
 /** What no size can decide. */
 export const SIZE_CAVEAT =
-  'A small distance is no proof of harmlessness: one flipped weight bit, fp16 for bf16 and a rope theta 0.1 % off are as small as rounding.';
+  'A small distance is no proof of harmlessness: one flipped weight bit, fp16 for bf16, a rope theta 0.1 % off and, in 16-bit formats, weights rounded to int8 can be as small as rounding.';
 /** Above this multiple of the floor nobody takes it for rounding, and the caveat would only play it down. */
 const LARGE = 10;
 
