@@ -107,6 +107,13 @@ function mayLook({ door, event, base, fork }: Situation): Permission {
   return { judge, limits: fork ? 'fork' : 'none', stores: 'nothing' };
 }
 
+/**
+ * Whether what an engine compiled may be kept for later runs: as code that they load, without anybody's merge in between. In
+ * the `files` store a refresh may be made on any branch, and counts once it is merged; this would count at once.
+ */
+export const mayKeepCaches = ({ door, ref, defaultBranch }: Situation): boolean =>
+  door === 'terminal' || (defaultBranch !== undefined && ref === `refs/heads/${defaultBranch}`);
+
 function mayStore(
   mode: string,
   { door, event, ref, defaultBranch, fork }: Situation,

@@ -11,6 +11,7 @@ import { files } from '../tell/files.ts';
 import { logOf } from '../tell/log.ts';
 import { tell } from '../tell/tell.ts';
 import { digestsOf } from '../trust/baseline.ts';
+import { mayKeepCaches } from '../trust/events.ts';
 import { refuseDoubt } from '../trust/health.ts';
 import { decide, heldTo, refuseOlderRun } from '../trust/promotion.ts';
 import { metaOf } from '../trust/provenance.ts';
@@ -59,7 +60,7 @@ export async function refresh(settings: RefreshSettings & Asks<'store'>, tools: 
   await tell('found', found, logOf(console));
   if (decision.kind === 'keep') {
     // The same bits: what was compiled is what the baseline stands on.
-    if (decision.view.kind === 'unchanged' && !settings.dryRun) await lifetimes.keepCaches();
+    if (decision.view.kind === 'unchanged' && !settings.dryRun) await keepCaches();
     return await told(found);
   }
 
@@ -78,7 +79,7 @@ export async function refresh(settings: RefreshSettings & Asks<'store'>, tools: 
     now: new Date(),
   });
   // Before the baseline: kept caches that it does not know are told, a baseline without them only measures anew.
-  await lifetimes.keepCaches();
+  await keepCaches();
   await records.addMeta(settings.recordPath, meta);
   const stored = await console.section('Store', () => store.save(key, settings.recordPath, before?.key));
   return await told(
@@ -87,6 +88,14 @@ export async function refresh(settings: RefreshSettings & Asks<'store'>, tools: 
       ...{ provenance: meta.provenance, replaced },
     }),
   );
+
+  async function keepCaches(): Promise<void> {
+    if (mayKeepCaches(settings.situation)) await lifetimes.keepCaches();
+    else if (plan.caches !== 'fresh')
+      console.info(
+        'What was compiled is not kept: later runs load it as code, and this is not the default branch.',
+      );
+  }
 
   async function told(report: Report): Promise<Report> {
     await tell('report', report, files(reports));

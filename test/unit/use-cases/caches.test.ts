@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Caches } from '../../../src/record/schema.ts';
 import type { Report } from '../../../src/report/schema.ts';
+import { refresh } from '../../../src/use-cases/refresh.ts';
 import type { Computes, Load } from '../support/engine.ts';
-import { Job, SUITE } from '../support/job.ts';
+import { ASKS, Job, SUITE } from '../support/job.ts';
 
 const [KERNEL, OTHER] = ['a1'.repeat(32), 'b2'.repeat(32)];
 
@@ -50,6 +51,15 @@ describe('a suite whose caches are kept', () => {
       cachesIn(job, '/record-2').map(({ kind }) => kind),
       ['kept', 'fresh', 'kept'],
     );
+  });
+
+  test('keeps nothing of a branch that nobody has merged, whose baseline is a diff', async () => {
+    const { job, compiles } = aJob(SUITE.replace('relations:', 'baseline: { store: files }\nrelations:'));
+    const settings = job.settings('workflow_dispatch', { ref: 'refs/heads/feature' });
+    const report = await refresh({ ...settings, ...ASKS.refresh }, job.tools({ computes: compiles }));
+    assert.equal(report.context.baseline.kind, 'stored');
+    assert.equal(job.caches.kept.size, 0);
+    assert.ok(job.lines.some((line) => /this is not the default branch/.test(line)));
   });
 
   test('keeps what a baseline stands on, whatever the start that compiles all the same has left', async () => {
