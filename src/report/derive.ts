@@ -114,10 +114,19 @@ export function derive({ mode, asked, baseline, record, before, relations }: Gro
       tokens: sum('generate', 'force'),
       positions: sum('score'),
       seconds: passesOf(record, {}).reduce((total, { pass }) => total + pass.seconds, 0),
+      ...startsOf(lifetimes),
     },
   };
   // The JSON form of these types is within the same types: the report's allow for the names of what is not finite.
   return plain(derived) as Derived;
+}
+
+/** Of all starts, or of none: half of a price is none. */
+function startsOf(lifetimes: RunRecord['lifetimes']): Pick<Derived['work'], 'starts'> {
+  const starts = lifetimes.flatMap(({ lifetime, start, phases }) =>
+    start === undefined || phases === undefined ? [] : [{ lifetime, how: start.how, phases }],
+  );
+  return starts.length > 0 && starts.length === lifetimes.length ? { starts } : {};
 }
 
 /** What a run comes to, by what its relations showed. */

@@ -5,7 +5,7 @@ import { relations } from '../compare/relations/index.ts';
 import { EngineSettings, Fingerprint } from '../fingerprint/schema.ts';
 import { HealthView } from '../health/schema.ts';
 import { PASS_KINDS } from '../record/names.ts';
-import { Digest } from '../record/schema.ts';
+import { Digest, Phases } from '../record/schema.ts';
 import { Acceptance, REMOVED_LEVELS, REQUIREMENTS, SuiteName } from '../suite/schema.ts';
 
 /*
@@ -369,6 +369,11 @@ const derived = {
     tokens: count,
     positions: count,
     seconds: z.number().nonnegative(),
+    /** What each engine start took; absent of records that do not tell. */
+    starts: z
+      .array(z.strictObject({ lifetime: text, how: z.enum(['cold', 'warm']), phases: Phases }))
+      .max(4096)
+      .optional(),
   }),
 };
 const Derived = z.strictObject(derived);

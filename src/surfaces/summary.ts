@@ -5,6 +5,7 @@ import type { Report, ReportedRelation } from '../report/schema.ts';
 import { acceptWords } from '../words/accept.ts';
 import { answerOf } from '../words/answer.ts';
 import { issueList } from '../words/brief.ts';
+import { COST_HEADS, costRows } from '../words/cost.ts';
 import { counted } from '../words/figures.ts';
 import { type Frame, findingWords } from '../words/findings.ts';
 import { type Group, isIdentical, seesNoModule, traceHint } from '../words/groups.ts';
@@ -199,6 +200,7 @@ function render(plan: Plan, rung: Rung, max: number): string | undefined {
     () => (rung.facts ? suiteTable(report) : ''),
     () => (rung.rows === 0 ? '' : coverageList(report)),
     () => (rung.rows === 0 ? '' : details(report)),
+    () => (rung.facts ? costTable(report) : ''),
     () => `Everything that was found: ${files(report)}.`,
   ];
   const texts: string[] = [];
@@ -386,6 +388,22 @@ function coverageList({ coverage }: Report): string {
     ...(exercised.length === 0 ? [] : [`- Exercised: ${told(exercised)}.`]),
     ...(not.length === 0 ? [] : [`- Not exercised, so a change there goes unseen: ${told(not)}.`]),
   ].join('\n');
+}
+
+/** Folded: few look at it. */
+function costTable({ work }: Report): string {
+  const rows = costRows(work).slice(0, MAX_FACTS);
+  if (rows.length === 0) return '';
+  return [
+    `<details><summary>What this cost: ${counted(work.lifetimes, 'engine start')}</summary>`,
+    [
+      `| ${COST_HEADS.join(' | ')} |`,
+      `| ${COST_HEADS.map(() => '---').join(' | ')} |`,
+      ...rows.map((row) => `| ${row.map((cell) => markdown(cell, 130)).join(' | ')} |`),
+    ].join('\n'),
+    'Seconds that the run waited for each.',
+    '</details>',
+  ].join('\n\n');
 }
 
 function details({ environment, context, outcome, work }: Report): string {

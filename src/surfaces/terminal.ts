@@ -2,6 +2,7 @@ import { excerpt, within } from '../inert.ts';
 import type { Report } from '../report/schema.ts';
 import { acceptLines } from '../words/accept.ts';
 import { answerOf } from '../words/answer.ts';
+import { costLine } from '../words/cost.ts';
 import { textHashWords } from '../words/findings.ts';
 import { type Group, isDifferent, isIdentical, kindWords, textOf } from '../words/groups.ts';
 import { issueLines } from '../words/issues.ts';
@@ -69,6 +70,7 @@ function closingLines(report: Report): string[] {
     `${meaning} ${next}`,
     ...issueLines(read(report).issues),
     ...acceptLines(report),
+    ...[costLine(report.work)].filter((line) => line !== ''),
     `Page: ${report.context.htmlPath}`,
   ].map(inert);
 }

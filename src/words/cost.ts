@@ -1,0 +1,36 @@
+import type { Report } from '../report/schema.ts';
+import { counted } from './figures.ts';
+
+/** A table of it: what each engine start took, in seconds. */
+export const COST_HEADS = [
+  'engine start',
+  'open',
+  'import',
+  'load',
+  'of it warm-up',
+  'passes',
+  'end',
+] as const;
+
+export function costRows({ starts = [] }: Report['work']): string[][] {
+  return starts.map(({ lifetime, how, phases: { open, import: imported, load, warmUp, passes, end } }) => [
+    `${lifetime}, ${how}`,
+    ...[open, imported, load].map(seconds),
+    warmUp === undefined ? 'not told' : seconds(warmUp),
+    ...[passes, end].map(seconds),
+  ]);
+}
+
+/** One line; empty where nothing is known. */
+export function costLine({ starts = [] }: Report['work']): string {
+  if (starts.length === 0) return '';
+  const sum = (name: 'open' | 'import' | 'load' | 'passes' | 'end') =>
+    starts.reduce((all, { phases }) => all + phases[name], 0);
+  const warm = starts.filter(({ how }) => how === 'warm').length;
+  const parts = (['open', 'import', 'load', 'passes', 'end'] as const).map(
+    (name) => `${name} ${seconds(sum(name))} s`,
+  );
+  return `What this cost: ${counted(starts.length, 'engine start')}${warm === 0 ? '' : `, ${warm} of them warm`}: ${parts.join(', ')}`;
+}
+
+const seconds = (value: number) => value.toFixed(1);
