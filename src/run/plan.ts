@@ -1,6 +1,6 @@
 import { baseline } from '../compare/relations/baseline.ts';
 import { relationNamed, relations } from '../compare/relations/index.ts';
-import type { Claim, PassNeed } from '../compare/types.ts';
+import type { Claim, PassNeed, Relation } from '../compare/types.ts';
 import { engineNamed, ownArguments } from '../engine/engines/index.ts';
 import type { EngineSpec } from '../engine/engines/spec.ts';
 import type { Perturbation, Serve } from '../engine/protocol.ts';
@@ -47,6 +47,8 @@ export interface Plan {
   /** Of that start. */
   readonly traces: readonly PlannedPass[];
   readonly claims: readonly Claim[];
+  /** Relations that the arguments already say cannot be measured, and why: a sentence each. */
+  readonly unmeasurable: readonly string[];
   /** Whether there is anything to compare with a baseline. */
   readonly baseline: boolean;
 }
@@ -111,6 +113,7 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
     caches,
     traces: purpose === 'refresh' ? [TRACE, ...inOrder(NOISE_APART)] : [TRACE],
     claims,
+    unmeasurable: needed.flatMap((relation) => unmeasurable(engine, relation, suite, traced)),
     baseline: measured.includes(baseline),
   };
 }
@@ -156,6 +159,20 @@ const NOISE_APART = [
   { kind: 'score', arrangement: 'again' },
   { kind: 'score', arrangement: 'noise' },
 ] as const satisfies readonly PassNeed[];
+
+/** A cache that is switched off gives nothing: known before an engine is started for it. */
+function unmeasurable(
+  { prefixCaching }: EngineSpec,
+  relation: Relation,
+  { depth }: Suite,
+  said: Readonly<Record<string, unknown>>,
+): string[] {
+  if (!relation.needs(depth).some(({ arrangement }) => arrangement === 'warm')) return [];
+  const off = Object.entries(prefixCaching).find(([name, value]) => name in said && said[name] !== value);
+  return off === undefined
+    ? []
+    : [`\`${relation.name}\` will be unmeasured: the suite sets \`${off[0]}\` to ${String(said[off[0]])}.`];
+}
 
 /** Of a start that only traces. */
 const TRACE: PlannedPass = {

@@ -45,6 +45,7 @@ export async function startRun(
 ): Promise<Run> {
   const { console, open } = tools;
   refuseTooMuch(plan, loaded.places);
+  for (const why of plan.unmeasurable) console.info(why);
   await using owned = new AsyncDisposableStack();
   const log = owned.use(await open.log(`${settings.recordPath}.log`));
   const runtime = owned.use(await open.runtime(loaded.suite.runtime, plan.caches !== 'fresh'));

@@ -96,6 +96,17 @@ describe('as it is served', () => {
     assert.ok(plan(asServed('serve: "--enforce-eager"', 'enforce_eager: false')).traceApart);
   });
 
+  test('a relation that needs what the command line switches off is told of before an engine starts', () => {
+    const told = (line: string) =>
+      plan((source) =>
+        asServed(`serve: "${line}"`)(source).replace('[rerun, baseline]', '[rerun, prefix-cache]'),
+      ).unmeasurable;
+    assert.deepEqual(told('--no-enable-prefix-caching'), [
+      '`prefix-cache` will be unmeasured: the suite sets `enable_prefix_caching` to false.',
+    ]);
+    assert.deepEqual(told('--port 1'), []);
+  });
+
   test('what the suite does not say of sampling is the model’s, and no part of the question', () => {
     const prompt = (unsaid?: readonly string[]) => {
       const whole = loaded(SAMPLE, PROMPTS);

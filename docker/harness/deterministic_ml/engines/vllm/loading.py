@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import difflib
 import inspect
@@ -46,7 +47,8 @@ def load_engine(model: str, command: Command, scratch: Path) -> Vllm:
         refuse_prompts(model, seen, context_length(model, asked.get("max_model_len")), _has_template(model))
     try:
         with perturbing(command["perturbation"], model, scratch) as perturbation:
-            config, why = _configured(perturbation.model, memory.without(asked))
+            # A configuration that was asked for as an object is filled in as it is used.
+            config, why = _configured(perturbation.model, copy.deepcopy(memory.without(asked)))
             args = memory.pinned(asked, config)
             dropped += [name for name in asked if name not in args]
             means = force.Means(missing=why) if config is None else force.means(config, _fields())
