@@ -23,7 +23,7 @@ import { HealthReading } from '../src/health/schema.ts';
 import { lists, shortName, urlOf } from '../src/issues/index.ts';
 import type { IssueList, KnownIssue, Versions, Wanted } from '../src/issues/issue.ts';
 import { PassFile, RecordFile } from '../src/record/schema.ts';
-import { AcceptAnswer, ValidateAnswer, WhyAnswer } from '../src/report/answers.ts';
+import { AcceptAnswer, InitAnswer, ValidateAnswer, WhyAnswer } from '../src/report/answers.ts';
 import { ReportSchema } from '../src/report/schema.ts';
 import { ERROR_WORDS } from '../src/words/error-words.ts';
 import { plainWords } from '../src/words/plain-words.ts';
@@ -89,6 +89,11 @@ const SCHEMAS = {
     schema: WhyAnswer,
     title: '`why --json` of deterministic-ml',
     description: 'What a code means: of an error, or a conclusion.',
+  },
+  init: {
+    schema: InitAnswer,
+    title: '`init --json` of deterministic-ml',
+    description: 'Which files were written, and what is to be filled in.',
   },
   accept: {
     schema: AcceptAnswer,

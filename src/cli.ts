@@ -19,7 +19,7 @@ Options
   --reason TEXT              why the baseline is refreshed, or a drift accepted
   --suite PATH               accept: the suite, where it is not where the report says
   --yardstick                measure known changes too at a refresh, one engine start each
-  --dry-run                  refresh: measure and show what would change, store nothing
+  --dry-run                  refresh: measure and show what would change, store nothing; init: write nothing
   --store-unchanged          refresh: store a new entry even if nothing changed
   --runtime auto|docker|process
   --python PATH              Python of the process runtime
@@ -30,6 +30,13 @@ Options
   --record-path FOLDER       where the record goes; of import the records, of explain the page (.deterministic-ml/…)
   --expected-reports N       report: how many there must be at least (1)
   --baseline-path FOLDER     verify: the baseline, where it is not beside the record; log: a baseline's folder
+  --from "… serve …"         init: the command line that serves the model today
+  --model OWNER/NAME         init: the model of the hub
+  --engine NAME              init: the engine (with --from: the one that it serves by)
+  --image IMAGE:TAG          init: the image that has it, else the engine's own
+  --gpus N|none              init: how many GPUs the suite asks for
+  --action OWNER/NAME@REF    init: this action, as the workflows name it
+  --force                    init: write over files that are there
   --records FOLDER           validate: earlier records, by which it tells what runs cost (.deterministic-ml/records)
   --json                     the report as JSON on stdout; everything else goes to stderr
   --help
@@ -60,6 +67,13 @@ const OPTIONS = {
   'expected-reports': { type: 'string' },
   records: { type: 'string' },
   suite: { type: 'string' },
+  from: { type: 'string' },
+  model: { type: 'string' },
+  engine: { type: 'string' },
+  image: { type: 'string' },
+  gpus: { type: 'string' },
+  action: { type: 'string' },
+  force: { type: 'boolean' },
   json: { type: 'boolean' },
   help: { type: 'boolean' },
 } as const;
@@ -84,6 +98,7 @@ function parseCommandLine(): Invocation | undefined {
     throw usage(name === '' ? 'A command is missing.' : `\`${name}\` is not a command.`);
   const { what, ...argument } = ARGUMENTS[mode.takes];
   if (rest.length > 0 && !('several' in argument)) throw usage(`\`${rest[0]}\` is one argument too many.`);
+  if (file !== undefined && mode.takes === 'nothing') throw usage(`\`${name}\` takes no argument.`);
   if (file === undefined && what !== undefined) throw usage(`\`${name}\` needs ${what}.`);
   const { 'record-path': recordPath, 'baseline-path': baselinePath } = values;
   const flags: Readonly<Record<string, string | boolean | undefined>> = {
@@ -102,6 +117,11 @@ function parseCommandLine(): Invocation | undefined {
     code: file,
     recordsPath: values.records,
     suitePath: values.suite,
+    init: {
+      ...{ from: values.from, model: values.model, engine: values.engine, image: values.image },
+      ...{ gpus: values.gpus, force: values.force === true },
+      action: values.action ?? 'org/deterministic-ml-action@v1',
+    },
     recordPath,
     baselinePath,
     paths,

@@ -43,6 +43,7 @@ export const ERROR_CODES = [
   'report-unverified',
   'acceptance-refused',
   'suite-changed',
+  'file-exists',
   'store-unavailable',
   'store-refused',
   'refresh-not-allowed',

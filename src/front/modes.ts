@@ -3,6 +3,7 @@ import type {
   CleanSettings,
   ExplainSettings,
   HistorySettings,
+  InitSettings,
   MergeSettings,
   Need,
   RefreshSettings,
@@ -27,7 +28,10 @@ export interface Given extends RefreshSettings, HistorySettings, MergeSettings, 
     CleanSettings &
     WhySettings &
     Pick<ValidateSettings, 'recordsPath'> &
-    Pick<ExplainSettings, 'paths'> & { readonly suitePath?: string | undefined };
+    Pick<ExplainSettings, 'paths'> & {
+      readonly suitePath?: string | undefined;
+      readonly init?: Omit<InitSettings, 'dryRun'>;
+    };
 }
 
 /** What the word behind the name of a command is, and how an error asks for it; a suite has a usual place. */
@@ -38,6 +42,7 @@ export const ARGUMENTS = {
   days: { shown: '[days]', what: undefined },
   code: { shown: '[code]', what: undefined },
   records: { shown: '<folder>…', what: 'a folder of records', several: true },
+  nothing: { shown: '', what: undefined },
   results: { shown: '<folder>', what: 'the folder of the results' },
 } as const satisfies Readonly<
   Record<string, { readonly shown: string; readonly what: string | undefined; readonly several?: true }>
@@ -185,6 +190,19 @@ export const modes: readonly Mode[] = [
     async load() {
       const { verify } = await import('../use-cases/verify.ts');
       return ({ named }, tools) => verify(named, tools);
+    },
+  }),
+  mode({
+    name: 'init',
+    what: 'writes a suite and the workflows for a repository that has none',
+    needs: 'nothing',
+    takes: 'nothing',
+    told: 'answer',
+    onlyCommand: true,
+    async load() {
+      const { init } = await import('../use-cases/init.ts');
+      return ({ named, dryRun }, tools) =>
+        init({ ...(named.init ?? { action: '', force: false }), dryRun }, tools);
     },
   }),
   mode({

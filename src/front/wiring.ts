@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import type { BaselineStore } from '../baseline/port.ts';
 import { openCaches } from '../caches/store.ts';
+import { openCheckout } from '../disk/checkout.ts';
+import { readWorkflows } from '../disk/example-workflows.ts';
 import { foreignFolders } from '../disk/foreign.ts';
 import { readHarness } from '../disk/harness-files.ts';
 import { findLeftovers } from '../disk/leftovers.ts';
@@ -17,17 +19,21 @@ import {
 import { readReport, writeText } from '../disk/report-file.ts';
 import { findReports } from '../disk/report-folder.ts';
 import { loadSuite, openSuiteText } from '../disk/suite-file.ts';
+import { engineNamed, engines } from '../engine/engines/index.ts';
 import type { JobIdentity, Runtime } from '../engine/runtime.ts';
 import { githubApi } from '../github/api.ts';
 import { githubPosts } from '../github/posts.ts';
 import type { Situation } from '../job/situation.ts';
 import type { Records, Reports, Tools } from '../job/tools.ts';
+import { commitOf } from '../model/commit.ts';
 import { openModels } from '../model/store.ts';
 import { ProgressLine } from '../run/progress.ts';
 import { chooseRuntime, type RuntimeChoice, refuseUnpinned } from '../runtime/choose.ts';
 import { thisMoment } from '../runtime/clock.ts';
 import type { IsolationChoice } from '../runtime/options.ts';
+import { digestOfImage } from '../runtime/registry.ts';
 import type { Suite } from '../suite/schema.ts';
+import { terminalAsk } from './ask.ts';
 import { refusePlatform } from './platform.ts';
 import { stores } from './stores.ts';
 import { SUITE_SCHEMA } from './suites.ts';
@@ -78,6 +84,18 @@ export function wire(
       suite: (path) => loadSuite(path, workspace, SUITE_SCHEMA),
       store: (baseline) => openStore(baseline, given, situation, githubApi(api), told),
       suiteText: (path) => openSuiteText(path, workspace),
+      pins: () => ({
+        commit: (model, ref) => commitOf({ ...hub(given), signal }, model, ref),
+        digest: (image) => digestOfImage(image, { environment, signal }),
+      }),
+      checkout: () => openCheckout(workspace),
+      workflows: () => readWorkflows(join(harnessPath, '../../examples/workflows')),
+      servers: () =>
+        engines.flatMap(({ name: engine, serving }) =>
+          serving === undefined ? [] : [{ engine, ...serving }],
+        ),
+      imageOf: (name) => engineNamed(name).image,
+      ask: () => terminalAsk(signal),
       image: refuseUnpinned,
       runtime: (runtime, keepsCaches) => openRuntime(runtime, keepsCaches, given, told),
       caches: () =>
@@ -165,8 +183,13 @@ async function openRuntime(
       stateFolder: given.statePath,
       repository: given.job.repository,
       // The token stays in this process: what is fetched is fetched here.
-      hub: { token: given.hubToken, endpoint: environment['HF_ENDPOINT'], environment },
+      hub: hub(given),
     }),
     inactivitySeconds: given.inactivitySeconds,
   });
 }
+
+const hub = ({ hubToken: token, environment }: Connections) => ({
+  ...{ token, environment },
+  endpoint: environment['HF_ENDPOINT'],
+});

@@ -103,6 +103,22 @@ export interface AcceptSettings {
   readonly reason: string;
 }
 
+export interface InitSettings {
+  /** A command line that serves a model. */
+  readonly from?: string | undefined;
+  readonly model?: string | undefined;
+  readonly engine?: string | undefined;
+  readonly image?: string | undefined;
+  /** A count, or `none`. */
+  readonly gpus?: string | undefined;
+  /** The action as the workflows name it. */
+  readonly action: string;
+  /** Write over files that are there. */
+  readonly force: boolean;
+  /** Show all, write nothing. */
+  readonly dryRun: boolean;
+}
+
 export interface ValidateSettings {
   /** Path of the suite, relative to the checkout. */
   readonly suite: string;

@@ -9,6 +9,7 @@ import type { OpenedRecord, Side } from '../record/side.ts';
 import type { Report } from '../report/schema.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
 import type { Suite, SuiteSchema } from '../suite/schema.ts';
+import type { Server } from '../suite/serve-line.ts';
 import type { Console } from './console.ts';
 
 /**
@@ -76,6 +77,18 @@ export interface Openers {
    * @throws UserError `suite-missing`, `suite-invalid`
    */
   suiteText(path: string): Promise<SuiteText>;
+  /** Where to learn what a name means now. */
+  pins(): Pins;
+  /** Files of the repository. */
+  checkout(): Checkout;
+  /** The documented workflows by the names of their files. */
+  workflows(): Promise<ReadonlyMap<string, string>>;
+  /** How engines are served. */
+  servers(): readonly Server[];
+  /** An image that has an engine, without a tag. */
+  imageOf(engine: string): string;
+  /** Undefined where nobody is there to answer. */
+  ask(): Ask | undefined;
   /** Looks at nothing but its name. @throws UserError `image-not-pinned` */
   image(reference: string): void;
   /** With its image in place. @throws UserError what `chooseRuntime` throws */
@@ -98,6 +111,24 @@ export interface SuiteText {
   /** Over what was there, whole or not at all. @throws UserError `disk-full` */
   write(text: string): Promise<void>;
 }
+
+export interface Pins {
+  /** At which commit a branch or tag of a hub's model is. @throws UserError `model-fetch-failed` */
+  commit(model: string, ref: string): Promise<string>;
+  /** `sha256:…` of an image with its tag. @throws UserError `image-pull-failed` */
+  digest(image: string): Promise<string>;
+}
+
+export interface Checkout {
+  /** Undefined for a file that is not there. */
+  read(path: string): Promise<string | undefined>;
+  /** With its folders. @throws UserError `file-exists` for a link, `disk-full` */
+  write(path: string, text: string): Promise<void>;
+  defaultBranch(): Promise<string>;
+}
+
+/** Gives the answer, trimmed. */
+export type Ask = (question: string) => Promise<string>;
 
 export interface Leftover {
   readonly what: string;

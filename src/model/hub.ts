@@ -49,6 +49,9 @@ const Tree = z.array(
   }),
 );
 
+/** `/api/models/{namespace}/{repo}/revision/{rev}` of the same. */
+const Described = z.object({ sha: sha1 });
+
 /**
  * Reads one model of the hub at one commit, by the hub's HTTP API. The token goes to the hub alone: it is not sent along
  * where the hub redirects to another host.
@@ -73,6 +76,18 @@ export class Hub {
     this.#base = base;
     this.#model = model;
     this.#signal = signal;
+  }
+
+  /** The commit itself, where the revision is a branch or a tag. @throws UserError `model-fetch-failed`; Hiccup */
+  async commit(): Promise<string> {
+    const { id, revision } = this.#model;
+    const { body } = await this.#get(
+      new URL(`api/models/${id}/revision/${encodeURIComponent(revision)}`, this.#base),
+    );
+    const text = await textOf(body, () => this.#strange('gave a description too long'));
+    const told = Described.safeParse(parseJson(text));
+    if (!told.success) throw this.#strange('told no commit');
+    return told.data.sha;
   }
 
   /** All files at the commit. @throws UserError `model-fetch-failed`; Hiccup for what may work the next time */

@@ -70,3 +70,19 @@ export const AcceptAnswer = z.strictObject({
   compared: z.boolean(),
 });
 export type AcceptAnswer = z.infer<typeof AcceptAnswer>;
+
+/** Of `init`. */
+export const InitAnswer = z.strictObject({
+  schema: z.literal('deterministic-ml/init/v1'),
+  files: z.array(
+    z.strictObject({
+      path: z.string(),
+      /** How it was found; `same` needs no writing. */
+      state: z.enum(['new', 'same', 'other']),
+      written: z.boolean(),
+    }),
+  ),
+  /** What could not be looked up and why: `validate` refuses the suite until it is filled in. */
+  fillIn: z.array(z.string()),
+});
+export type InitAnswer = z.infer<typeof InitAnswer>;

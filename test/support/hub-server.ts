@@ -138,7 +138,8 @@ class Hub implements HubServer {
       return refuse(reply, 429, undefined, 'We had to rate limit you', { 'retry-after': '0' });
     const tree = /^\/api\/models\/([^/]+\/[^/]+)\/tree\/([^/]+)$/.exec(url.pathname);
     const file = /^\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(url.pathname);
-    const [, id, revision, name] = tree ?? file ?? [];
+    const described = /^\/api\/models\/([^/]+\/[^/]+)\/revision\/([^/]+)$/.exec(url.pathname);
+    const [, id, revision, name] = tree ?? described ?? file ?? [];
     if (id === undefined) return refuse(reply, 404, undefined, 'Sorry, we can’t find the page');
     if (id !== this.#model.id)
       // Who asks without a token is not told whether there is one.
@@ -148,6 +149,8 @@ class Hub implements HubServer {
     if (revision !== this.#model.revision && revision !== 'main')
       return refuse(reply, 404, 'RevisionNotFound', `Invalid rev id: ${revision}`);
     if (tree !== null) return this.#tree(url, reply);
+    if (described !== null)
+      return send(reply, 200, JSON.stringify({ id, sha: this.#model.revision, private: false }), {});
     // The list of a gated model can be seen by everybody, its files cannot.
     if (gated === true) return refuse(reply, 403, 'GatedRepo', 'Access to model org/tiny is restricted');
     return await this.#resolve(decodeURIComponent(name ?? ''), asked, reply);

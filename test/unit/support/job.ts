@@ -1,3 +1,5 @@
+import assert from 'node:assert/strict';
+import { engineNamed, engines } from '../../../src/engine/engines/index.ts';
 import { SUITE_SCHEMA } from '../../../src/front/suites.ts';
 import type { GitHubReader } from '../../../src/github/port.ts';
 import type { CheckSettings, RefreshSettings } from '../../../src/job/settings.ts';
@@ -123,6 +125,15 @@ export class Job {
             this.suite = text;
           },
         }),
+        pins: () => assert.fail('the network'),
+        checkout: () => assert.fail('the checkout'),
+        workflows: () => assert.fail('the workflows'),
+        servers: () =>
+          engines.flatMap(({ name: engine, serving }) =>
+            serving === undefined ? [] : [{ engine, ...serving }],
+          ),
+        imageOf: (name) => engineNamed(name).image,
+        ask: () => undefined,
         image: refuseUnpinned,
         runtime: async () => engine,
         harness: async () => ({ boot: 'boot', files: {} }),
