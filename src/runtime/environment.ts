@@ -34,6 +34,9 @@ export const ENGINE_ENVIRONMENT: Readonly<Record<string, string>> = {
   HF_HUB_OFFLINE: '1',
   TRANSFORMERS_OFFLINE: '1',
   DO_NOT_TRACK: '1',
+  // The engine's user need not be in the machine's list of users, where PyTorch looks its name up (seen on an H200).
+  USER: 'engine',
+  LOGNAME: 'engine',
   ...Object.assign({}, ...engines.map(({ offline }) => offline)),
   // Without a network there is only the loopback device to meet on.
   GLOO_SOCKET_IFNAME: 'lo',

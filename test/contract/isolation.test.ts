@@ -181,6 +181,18 @@ print(sys.prefix, open("${model}/config.json").read(), sorted(os.listdir("${temp
     assert.equal(out, `${temp}/venv {"a": 1} ['models', 'venv']\n`);
   });
 
+  test('gives the engine a name, though its user is in no list of users', async () => {
+    await using bench = await job(undefined);
+    const { environment } = bench;
+    await using runtime = await chooseRuntime(
+      runtimeOptions({ choice: 'process', environment, python: 'python3' }),
+    );
+    await using peer = await runtime.start('import getpass\nprint(getpass.getuser())');
+    const [out, err] = await Promise.all([text(peer.stdout), text(peer.stderr)]);
+    assert.equal(err, '');
+    assert.equal(out, 'engine\n');
+  });
+
   test('`kill -9` of the host takes with it what is stopped and sees no end of stdin', async () => {
     await using folder = await temporaryFolder();
     const mark = `mark-${folder.path}`;
