@@ -18,22 +18,51 @@ import { differences } from '../../src/report/environment.ts';
 
 /** Where the bit is. */
 const MODULE = 'model.layers.15.mlp.down_proj';
-const ARCHIVE = fileURLToPath(new URL('../../docs/evidence/2026-11-27-h200/runs.tar.gz', import.meta.url));
+
+/** The runs of a folder in docs/evidence, unpacked. */
+async function unpacked(name: string): Promise<string> {
+  const url = new URL(`../../docs/evidence/${name}/runs.tar.gz`, import.meta.url);
+  const folder = await mkdtemp(join(tmpdir(), 'dml-test-'));
+  const archive = extract();
+  Readable.from([gunzipSync(await readFile(fileURLToPath(url)))]).pipe(archive);
+  for await (const entry of archive) {
+    const place = join(folder, entry.header.name);
+    if (entry.header.type === 'directory') await mkdir(place, { recursive: true });
+    else {
+      await mkdir(dirname(place), { recursive: true });
+      await writeFile(place, await buffer(entry));
+    }
+  }
+  return folder;
+}
+
+describe('the floor of rounding on a real H200', () => {
+  let folder: string;
+  before(async () => {
+    folder = await unpacked('2026-11-27-h200-floor');
+  });
+  after(() => rm(folder, { recursive: true, force: true }));
+
+  for (const name of ['eager', 'eager-triton', 'big'])
+    test(`${name}: every body has the bytes that its digest says`, async () => {
+      for await (const why of damage(await openRecord(join(folder, name, 'record')))) assert.fail(why);
+    });
+
+  test('another attention lies at half of it, where batching gives no scale at all', async () => {
+    const run = await openRecord(join(folder, 'eager-triton/record'));
+    const baseline = await openRecord(join(folder, 'eager/record'));
+    const [found] = await compare(run, baseline, [{ relation: 'baseline', requirement: 'identical' }]);
+    const { distance, floorNats, floorBy, batchingNats } = found?.size ?? assert.fail();
+    assert.deepEqual([floorBy, batchingNats], ['noise', 0]);
+    assert.equal(((distance.rmsNats as number) / (floorNats ?? 0)).toFixed(2), '0.54');
+    assert.equal(found?.findings.filter(({ trace }) => trace?.first?.endsWith('self_attn.attn')).length, 6);
+  });
+});
 
 describe('what a real H200 computed with real vLLM', () => {
   let folder: string;
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'dml-test-'));
-    const archive = extract();
-    Readable.from([gunzipSync(await readFile(ARCHIVE))]).pipe(archive);
-    for await (const entry of archive) {
-      const place = join(folder, entry.header.name);
-      if (entry.header.type === 'directory') await mkdir(place, { recursive: true });
-      else {
-        await mkdir(dirname(place), { recursive: true });
-        await writeFile(place, await buffer(entry));
-      }
-    }
+    folder = await unpacked('2026-11-27-h200');
   });
   after(() => rm(folder, { recursive: true, force: true }));
 
