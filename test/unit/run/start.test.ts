@@ -158,7 +158,7 @@ describe('a run', () => {
     const { facts } = begun.run;
     assert.deepEqual(facts.run, {
       ...{ repository: 'acme/models', workflow: 'determinism', id: '101', attempt: '1', event: 'push' },
-      ...{ ref: 'refs/heads/main', commit: 'c0ffee'.repeat(6) },
+      ...{ ref: 'refs/heads/main', fork: false, commit: 'c0ffee'.repeat(6) },
       url: 'https://github.com/acme/models/actions/runs/101/attempts/1',
     });
     assert.deepEqual([facts.recordPath, facts.logPath], ['/record-1', '/record-1.log']);
