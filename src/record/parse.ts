@@ -155,8 +155,6 @@ function contradictionAbove(head: RecordFile): string | undefined {
 
   const passes = new Set<string>();
   const lifetimes = new Set<string>();
-  const alone = contradictoryStart(head.lifetimes);
-  if (alone !== undefined) return alone;
   for (const lifetime of head.lifetimes) {
     if (lifetimes.has(lifetime.lifetime)) return `has two lifetimes ${lifetime.lifetime}`;
     lifetimes.add(lifetime.lifetime);
@@ -168,6 +166,8 @@ function contradictionAbove(head: RecordFile): string | undefined {
       if (problem !== undefined) return `has a pass ${key} that ${problem}`;
     }
   }
+  const start = contradictoryStart(head.lifetimes);
+  if (start !== undefined) return start;
   const wrong = wrongDigest(head);
   return wrong === undefined ? undefined : `has another digest of its ${wrong} than its passes give`;
 }

@@ -108,7 +108,9 @@ const wrong: readonly (readonly [string, string, readonly string[]])[] = [
   [
     'an unknown key far from any known one',
     edited('gpus: 1', 'gpus: 1, zzzzzzzz: 1'),
-    ['5:119  `zzzzzzzz` is not a key of `runtime`: known are `image`, `gpus`, `memory`, `cpus`, `shm`'],
+    [
+      '5:119  `zzzzzzzz` is not a key of `runtime`: known are `image`, `gpus`, `memory`, `cpus`, `shm`, `warm`',
+    ],
   ],
   [
     'an unknown key in an entry of a list',
