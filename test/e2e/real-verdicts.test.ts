@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmod } from 'node:fs/promises';
+import { chmod, cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { ensureFlippedModel, FLIPPED } from '../../scripts/setup/flipped-model.ts';
@@ -71,6 +71,41 @@ function ofVllm(place: () => Place): void {
     assert.match(outcome.log, /changed \(ambient\): cpu\.capability: \w+ → \w+/);
   });
 
+  test('a sampling default of the model: reproduced with a notice, and drift as it is served', async (t) => {
+    const model = await aCopy(place().runner.workspace);
+    const penalty = async (value: number) =>
+      await writeFile(join(model, SAMPLES_BY), JSON.stringify({ repetition_penalty: value }));
+    await penalty(1.3);
+    await place().write({ model });
+    const blind = await place().run('check');
+    assert.equal(blind.outputs['conclusion'], 'reproduced', blind.log);
+    const told = (await reportOf(blind)).context.notices.map(({ message }) => message);
+    assert.ok(
+      told.some((one) => /`repetition_penalty` unsaid → 1\.3.*`engine\.defaults: as-served`/.test(one)),
+      told.join('\n'),
+    );
+
+    // Eager, since what a CPU would compile takes minutes.
+    const serve = 'vllm serve /models/here --enforce-eager --port 8000 --api-key none';
+    const served = { model, serve, name: 'smollm2-served' };
+    await penalty(1.1);
+    await place().write(served);
+    const stored = await place().run('refresh');
+    assert.equal(stored.exitCode, 0, stored.log);
+    await penalty(1.3);
+    const seeing = await place().run('check');
+    tell(t, seeing);
+    const report = await reportOf(seeing);
+    assert.equal(report.conclusion, 'drift', seeing.log);
+    assert.equal(relationOf(report, 'rerun').status, 'held');
+    assert.match(seeing.log, /sampling\.repetition_penalty: 1\.1 → 1\.3/);
+    const [notice] = report.context.notices.filter(({ title }) => title === 'Measured as it is served');
+    assert.match(notice?.message ?? '', /`repetition_penalty` 1\.3.*: --api-key, --port\./);
+    const { record } = await openRecord(seeing.outputs['record-path'] ?? '');
+    assert.equal(record.suite.prompts[0]?.sampling?.repetition_penalty, 1.3);
+    assert.equal(record.lifetimes[0]?.settings.requested['enforce_eager'], true);
+  });
+
   test('batched with strangers: the relation is broken where a batch changes bits, and the baseline reproduced', async (t) => {
     await place().write({ relations: ['rerun', { name: 'batch', require: 'identical' }, 'baseline'] });
     const outcome = await place().run('check');
@@ -91,6 +126,15 @@ function ofVllm(place: () => Place): void {
     assert.deepEqual(statuses, ['rerun held', `batch ${moves ? 'broken' : 'held'}`, 'baseline held']);
     assert.match(relationOf(report, 'batch').evidence, /shared steps of the scheduler with others/);
   });
+}
+
+const SAMPLES_BY = 'generation_config.json';
+
+/** The model, to change a file of. */
+async function aCopy(workspace: string): Promise<string> {
+  const [from, to] = [await ensureModel(), join(workspace, 'served-model')];
+  await cp(from, to, { recursive: true });
+  return to;
 }
 
 /** A checkout with a suite, and its baseline. */

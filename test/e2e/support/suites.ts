@@ -14,6 +14,8 @@ export interface SuiteOptions {
   readonly hub?: { readonly id: string; readonly revision: string };
   readonly args?: Readonly<Record<string, unknown>>;
   readonly env?: Readonly<Record<string, string>>;
+  /** A deployment's own command line. */
+  readonly serve?: string;
   readonly caches?: 'fresh' | 'kept';
   readonly runtime?: Readonly<Record<string, unknown>>;
   readonly maxTokens?: number;
@@ -42,6 +44,7 @@ export function suite(options: SuiteOptions = {}): string {
     line('model', options.hub ?? { path: model }),
     line('engine', {
       ...{ name: options.engine ?? 'vllm', args, env },
+      ...(options.serve === undefined ? {} : { serve: options.serve }),
       ...(options.caches === undefined ? {} : { caches: options.caches }),
     }),
     runtime === undefined ? '' : line('runtime', runtime),
