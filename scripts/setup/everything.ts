@@ -5,7 +5,7 @@ import { ensureCpuImage, ensureTinyImage } from './image.ts';
 import { ensureModel } from './model.ts';
 import { type Engine, ensureEngine } from './python.ts';
 import { startRegistry } from './registry.ts';
-import { ensureTools } from './tools.ts';
+import { ensureTools, ensureWheelTools } from './tools.ts';
 
 /** Told as soon as a thing is there: what it is, and where. */
 export type Tell = (what: string, where: string) => void;
@@ -30,6 +30,7 @@ export async function ensureEverything(tell: Tell): Promise<void> {
 async function engineLane(engine: Promise<Engine>, tell: Tell): Promise<void> {
   tell('act', await ensureAct());
   tell('zizmor', await ensureZizmor());
+  tell('wheel', await ensureWheelTools());
   tell('python', (await engine).python);
   tell('model', await ensureModel());
   tell('chromium', await ensureChromium());

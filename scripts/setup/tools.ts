@@ -15,6 +15,11 @@ export async function ensureMypy(): Promise<string> {
   return fromPypi('mypy', 'Checker of Python types from PyPI: mypy');
 }
 
+/** Where the Python distribution's build tools and pytest lie. */
+export async function ensureWheelTools(): Promise<string> {
+  return fromPypi('wheel', 'Build tools and pytest from PyPI, for the Python distribution');
+}
+
 /** The packages that `scripts/setup/<name>.lock` pins by hash, in a folder of that name. */
 async function fromPypi(name: string, title: string): Promise<string> {
   const lockFile = join(repository, `scripts/setup/${name}.lock`);

@@ -2,17 +2,21 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import type { Harness } from '../engine/session.ts';
 
-/** Reads the harness as it is delivered over stdin: every Python file below `folder`. */
+/** What the Python distribution alone is for: a user's own program imports it, and no engine needs it. */
+const OF_PROGRAMS = /^deterministic_ml\/(?:v1\.py$|program\/)/;
+
+/** Reads the harness as it is delivered over stdin: the Python files below `folder`, but for those of programs. */
 export async function readHarness(folder: string): Promise<Harness> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const paths = entries
     .filter((entry) => entry.isFile() && entry.name.endsWith('.py'))
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();
+  const names = paths.map((path) => relative(folder, path).split(sep).join('/'));
   const files = await Promise.all(
-    paths.map(
-      async (path) => [relative(folder, path).split(sep).join('/'), await readFile(path, 'utf8')] as const,
-    ),
+    names
+      .filter((name) => !OF_PROGRAMS.test(name))
+      .map(async (name) => [name, await readFile(join(folder, name), 'utf8')] as const),
   );
   const { 'boot.py': boot = '', ...rest } = Object.fromEntries(files);
   return { boot, files: rest };

@@ -52,11 +52,10 @@ CLOCK = 1_704_067_200
 
 
 def harness_files() -> dict[str, str]:
-    return {
-        path.relative_to(HARNESS).as_posix(): path.read_text(encoding="utf-8")
-        for path in sorted(HARNESS.rglob("*.py"))
-        if path.name != "boot.py"
-    }
+    """Those that src/disk/harness-files.ts delivers."""
+    files = {path.relative_to(HARNESS).as_posix(): path for path in sorted(HARNESS.rglob("*.py"))}
+    left_out = ("boot.py", "deterministic_ml/v1.py", "deterministic_ml/program/")
+    return {name: path.read_text(encoding="utf-8") for name, path in files.items() if not name.startswith(left_out)}
 
 
 def request(name: str, content: dict[str, Any], **fields: Any) -> dict[str, Any]:

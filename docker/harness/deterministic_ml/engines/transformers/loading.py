@@ -47,10 +47,10 @@ def _load(folder: str, args: Arguments) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from ... import v1
+    from ... import seeding
 
     if args.deterministic_algorithms:
-        v1.set_deterministic(args.seed)
+        seeding.set_deterministic(args.seed)
     else:
         torch.manual_seed(args.seed)
     torch.backends.cuda.matmul.allow_tf32 = args.allow_tf32
