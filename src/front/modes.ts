@@ -39,6 +39,8 @@ export const ARGUMENTS = {
   suite: { shown: '[suite]', what: undefined },
   reports: { shown: '<folder>', what: 'the folder of the reports' },
   report: { shown: '<report>', what: 'the path of a report' },
+  checkable: { shown: '<report>|<record>', what: 'the path of a report, or the folder of a record' },
+  pair: { shown: '<record> <record>', what: 'the folders of two records', several: true },
   days: { shown: '[days]', what: undefined },
   code: { shown: '[code]', what: undefined },
   records: { shown: '<folder>…', what: 'a folder of records', several: true },
@@ -157,6 +159,18 @@ export const modes: readonly Mode[] = [
     load: async () => (await import('../use-cases/merge.ts')).mergeReports,
   }),
   mode({
+    name: 'compare',
+    what: 'says whether two records hold the same bits, of engines or of programs',
+    needs: 'nothing',
+    takes: 'pair',
+    told: 'answer',
+    onlyCommand: true,
+    async load() {
+      const { compareRecords } = await import('../use-cases/compare.ts');
+      return ({ named: { paths } }, tools) => compareRecords({ paths }, tools);
+    },
+  }),
+  mode({
     name: 'explain',
     what: 'says which records computed the same bits, and which parts of their environments explain it',
     needs: 'nothing',
@@ -182,9 +196,9 @@ export const modes: readonly Mode[] = [
   }),
   mode({
     name: 'verify',
-    what: "derives a report's verdict anew from its records",
+    what: "derives a report's verdict anew from its records, or a record's digests from its bodies",
     needs: 'nothing',
-    takes: 'report',
+    takes: 'checkable',
     told: 'verification',
     onlyCommand: true,
     async load() {

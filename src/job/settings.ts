@@ -146,7 +146,13 @@ export interface ImportSettings {
   readonly recordPath: string;
 }
 
+export interface CompareSettings {
+  /** Absolute folders of two records: what was, and what is held against it. */
+  readonly paths: readonly string[];
+}
+
 export interface VerifySettings {
+  /** Of a report; or the folder of a record that has none. */
   readonly reportPath: string;
   /** Folder of the run's record; else the report's sibling without `.report.json`. */
   readonly recordPath?: string | undefined;

@@ -12,7 +12,7 @@ import { reportDigest } from '../report/make.ts';
 import { plain } from '../report/plain.ts';
 import { DERIVED, type Report } from '../report/schema.ts';
 import type { Disagreement, Verification } from '../report/verification.ts';
-import { verificationLines } from '../words/verification.ts';
+import { recordLines, verificationLines } from '../words/verification.ts';
 
 const SUFFIX = '.report.json';
 /** Disagreements that are told; a forged report may hold millions. */
@@ -29,6 +29,7 @@ export async function verify(
   asked: VerifySettings,
   { reports, records }: Pick<Tools, 'reports' | 'records'>,
 ): Promise<Verification> {
+  if (await holdsRecord(asked.reportPath, records)) return await verifyRecord(asked.reportPath, records);
   const report = await reports.read(asked.reportPath);
   const recordPath = asked.recordPath ?? withoutSuffix(asked.reportPath);
   await demand('record', recordPath, records);
@@ -52,6 +53,19 @@ export async function verify(
   if (record !== undefined && (baseline !== undefined || baselinePath === undefined))
     await deriveAnew(report, record, baseline, found);
   return found.result();
+}
+
+/** A folder, and no report: what was recorded without a check has none. */
+const holdsRecord = async (path: string, records: Records) =>
+  !path.endsWith(SUFFIX) && (await records.missing(path)) === undefined;
+
+/** Digests every body of a record anew. */
+async function verifyRecord(folder: string, records: Records): Promise<Verification> {
+  const found = new Findings();
+  const side = await opened('record', folder, undefined, records, found);
+  const { checked, disagreements, agrees } = found.result();
+  const lines = recordLines({ agrees, checked, disagreements }, side?.record.source);
+  return { agrees, checked, disagreements, lines };
 }
 
 async function deriveAnew(
@@ -127,11 +141,15 @@ async function checkStored(
   if (record !== undefined) found.compare('stored.record', meta.record, outcomeDigest(record.record));
 }
 
-/** Undefined, and a disagreement, for a record that is not what it was. */
+/**
+ * Undefined, and a disagreement, for a record that is not what it was.
+ *
+ * @param digest undefined where no report tells one
+ */
 async function opened(
   name: 'record' | 'baselineRecord',
   folder: string,
-  digest: string | null,
+  digest: string | null | undefined,
   records: Records,
   found: Findings,
 ): Promise<OpenedRecord | undefined> {
@@ -140,11 +158,11 @@ async function opened(
     side = await records.open(folder);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    found.add(`digests.${name}`, String(digest), error.message);
+    found.add(`digests.${name}`, String(digest ?? 'a whole record'), error.message);
     return undefined;
   }
   found.files += 1;
-  found.compare(`digests.${name}`, digest, side.sha256);
+  if (digest !== undefined) found.compare(`digests.${name}`, digest, side.sha256);
   const { observations, vocabulary, software } = side.record;
   const bodies = [...observations.map(({ body }) => body), vocabulary, ...software.keys()];
   found.bodies += new Set(bodies).size;

@@ -1,3 +1,4 @@
+import type { RunRecord } from '../record/schema.ts';
 import type { Verification } from '../report/verification.ts';
 import { counted } from './figures.ts';
 
@@ -13,5 +14,20 @@ export function verificationLines({ agrees, checked, disagreements }: Omit<Verif
     agrees
       ? 'The report agrees with its record and baseline.'
       : 'The report DISAGREES with its record and baseline.',
+  ];
+}
+
+/** Of a record without a report. @param source undefined where it could not be read */
+export function recordLines(
+  { agrees, checked: { files, bodies }, disagreements }: Omit<Verification, 'lines'>,
+  source: RunRecord['source'] | undefined,
+): string[] {
+  const by =
+    source === 'imported' ? 'that the program which told it computed this' : 'that an engine computed it';
+  return [
+    ...disagreements.map(({ path, derived }) => `${path}: ${derived}`),
+    `Checked: ${counted(files, 'file')} against its schema, ${bodies} bodies opened and digested anew.`,
+    `Not checked: ${by}; no report was named.`,
+    agrees ? 'The record is whole.' : 'The record is NOT what its digests say.',
   ];
 }

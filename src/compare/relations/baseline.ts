@@ -1,5 +1,5 @@
-import { PASS_KINDS } from '../../record/names.ts';
-import type { Observation, PassKind, RunRecord } from '../../record/schema.ts';
+import { PASS_KINDS, UNTOLD } from '../../record/names.ts';
+import type { Observation, Pass, PassKind, RunRecord } from '../../record/schema.ts';
 import { lifetimesOf } from '../../record/select.ts';
 import type { Side } from '../../record/side.ts';
 import type { Requirement } from '../../suite/schema.ts';
@@ -28,7 +28,9 @@ export const baseline: Relation = {
   lifetimes: 1,
   async pair(run: Side, trusted: Side | undefined, requirement: Requirement): Promise<Pairing> {
     if (trusted === undefined) return { kind: 'unmeasured', reason: 'there is no baseline to compare with' };
-    const [before, now] = [catalogue(trusted.record), catalogue(run.record)];
+    // Passes of which nobody told the arrangement count against such a run alone: no check makes one.
+    const arrangements = run.record.source === 'imported' ? ARRANGED_OR_NOT : ALONE;
+    const [before, now] = [catalogue(trusted.record, arrangements), catalogue(run.record, arrangements)];
     const topics = topicsOf(before, now);
     const items = topics.flatMap((topic) => itemOf(topic, requirement));
     const lifetimes = lifetimesOf(run.record).map(({ lifetime }) => lifetime);
@@ -73,7 +75,7 @@ function shown({ lifetimes }: Census, all: readonly string[]): readonly string[]
   return strange === undefined ? all : [strange, ...all];
 }
 
-/** A record's `alone` passes, by kind and prompt. */
+/** A record's passes of each prompt by itself, by kind and prompt. */
 interface Catalogue {
   /** What each prompt and text asks, by id, and the kind of pass that stands for it. */
   readonly questions: ReadonlyMap<string, { readonly input: string; readonly kind: PassKind }>;
@@ -98,9 +100,9 @@ interface Making {
 
 const keyOf = (kind: PassKind, prompt: string) => `${kind}/${prompt}`;
 
-function catalogue(record: RunRecord): Catalogue {
+function catalogue(record: RunRecord, arrangements: typeof ALONE): Catalogue {
   const entries = new Map<string, Making>();
-  for (const alone of alonePasses(record)) {
+  for (const alone of alonePasses(record, arrangements)) {
     const { lifetime } = alone;
     const { kind, groups } = alone.pass;
     const wrong = objection(alone);
@@ -120,9 +122,14 @@ function catalogue(record: RunRecord): Catalogue {
   return { questions, entries };
 }
 
-const alonePasses = (record: RunRecord): Seen[] =>
+const ALONE: readonly Pass['arrangement'][] = ['alone'];
+const ARRANGED_OR_NOT: typeof ALONE = [...ALONE, UNTOLD];
+
+const alonePasses = (record: RunRecord, arrangements: typeof ALONE): Seen[] =>
   record.lifetimes.flatMap((lifetime) =>
-    PASS_KINDS.flatMap((kind) => find(record, lifetime, kind, 'alone') ?? []),
+    PASS_KINDS.flatMap((kind) =>
+      arrangements.flatMap((arrangement) => find(record, lifetime, kind, arrangement) ?? []),
+    ),
   );
 
 /** A prompt and a kind of pass that both records could have measured. */

@@ -395,3 +395,32 @@ async function firstBody(folder: string): Promise<string> {
   assert.ok((await readdir(join(folder, 'bodies'))).includes(first.body));
   return join(folder, 'bodies', first.body);
 }
+
+describe('a record without a report', () => {
+  const verifyRecord = (left: Left) => verify({ reportPath: left.record }, { reports, records });
+
+  test('is whole where its bodies give its digests, and nobody takes that for a verdict', async () => {
+    await using left = await ran(RUN, undefined);
+    const { agrees, checked, lines } = await verifyRecord(left);
+    assert.deepEqual([agrees, checked.files, checked.relations], [true, 1, 0]);
+    assert.ok(checked.bodies > 3);
+    assert.match(
+      lines.join('\n'),
+      /Not checked: that an engine computed it; no report was named\.\nThe record is whole\./,
+    );
+  });
+
+  test('is not where any of them has other bytes', async () => {
+    const { folder, ...left } = await ran(RUN, undefined);
+    await using _left = left;
+    const bodies = join(left.record, 'bodies');
+    for (const name of await readdir(bodies)) {
+      const bytes = await readFile(join(bodies, name));
+      await writeFile(join(bodies, name), Buffer.concat([bytes, Buffer.of(0)]));
+      const { agrees, lines } = await verifyRecord({ folder, ...left });
+      assert.equal(agrees, false, name);
+      assert.match(lines.at(-1) ?? '', /NOT/);
+      await writeFile(join(bodies, name), bytes);
+    }
+  });
+});
