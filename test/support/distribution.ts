@@ -31,7 +31,7 @@ export async function build(from: string, to: string): Promise<Built> {
 export interface Clean {
   readonly python: string;
   /** What a program prints; it fails where the program does. */
-  run(program: string, env?: Readonly<Record<string, string>>): Promise<string>;
+  run(program: string, env?: Readonly<Record<string, string>>, words?: readonly string[]): Promise<string>;
 }
 
 /** @param beside folders of packages that it can import too */
@@ -51,9 +51,9 @@ export async function clean(
   if (beside.length > 0) await writeFile(join(packages, 'beside.pth'), `${beside.join('\n')}\n`);
   return {
     python,
-    async run(program, env = {}) {
+    async run(program, env = {}, words = []) {
       // Only what is named: nothing of this repository is on its path.
-      const { stdout } = await execa(python, ['-c', program], {
+      const { stdout } = await execa(python, ['-c', program, ...words], {
         cwd: folder,
         extendEnv: false,
         env: { PATH: process.env['PATH'], HOME: folder, ...env },

@@ -4,10 +4,21 @@ All else in this package is the project's own and may change with any release. I
 """
 
 from .program.knobs import InForce, Knob, in_force
+from .program.record import record
+from .program.surroundings import fingerprint
 from .program.system import system_info
 from .seeding import set_deterministic, set_deterministic_pytorch
 
-__all__ = ["InForce", "Knob", "in_force", "set_deterministic", "set_deterministic_pytorch", "system_info"]
+__all__ = [
+    "InForce",
+    "Knob",
+    "fingerprint",
+    "in_force",
+    "record",
+    "set_deterministic",
+    "set_deterministic_pytorch",
+    "system_info",
+]
 
 if __name__ == "__main__":
     import json
