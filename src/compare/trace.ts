@@ -20,21 +20,21 @@ export function traceDifference(
   const onlyRight = [...now.keys()].filter((call) => !before.has(call));
   let modules = 0;
   let differing = 0;
-  let first: { readonly name: string; readonly index: number } | null = null;
+  let first: { readonly call: string; readonly index: number } | null = null;
   for (const [call, { module, index }] of before) {
     const other = now.get(call);
     if (other === undefined) continue;
     modules++;
     if (other.module.sha256 === module.sha256) continue;
     differing++;
-    first ??= { name: module.name, index };
+    first ??= { call, index };
   }
   // Two models with other modules run them in another order too: none of them is the first.
   const comparable = onlyLeft.length === 0 && onlyRight.length === 0;
   return {
     modules,
     differing,
-    first: comparable ? (first?.name ?? null) : null,
+    first: comparable && first !== null ? acrossRanks(first.call, before, now) : null,
     firstIndex: comparable ? (first?.index ?? null) : null,
     onlyLeft: onlyLeft.slice(0, TOLD),
     onlyRight: onlyRight.slice(0, TOLD),
@@ -77,6 +77,27 @@ function mapOf(cells: ReadonlyMap<string, string>): ModuleMap {
     omitted,
   };
 }
+
+const OF_RANK = /^rank \d+: /;
+
+/**
+ * The name of a call, and of several ranks those in which it differs: where what a module gives is summed over the ranks,
+ * all of them have it, and the first one is no more to blame than the others.
+ */
+function acrossRanks(call: string, before: Calls, now: Calls): string {
+  const name = before.get(call)?.module.name ?? call;
+  if (!OF_RANK.test(call)) return name;
+  const [inAll, module] = [call.replace(OF_RANK, ''), name.replace(OF_RANK, '')];
+  const ranks = [...before].filter(([other]) => other.replace(OF_RANK, '') === inAll);
+  const differing = ranks.filter(([other, { module: one }]) => now.get(other)?.module.sha256 !== one.sha256);
+  if (differing.length === 1) return name;
+  const numbers = differing.map(([other]) => other.replace(/^rank (\d+): .*$/s, '$1'));
+  return differing.length === ranks.length
+    ? `all ${ranks.length} ranks: ${module}`
+    : `ranks ${numbers.join(', ')}: ${module}`;
+}
+
+type Calls = ReturnType<typeof byCall>;
 
 function byCall(modules: readonly TensorDigest[]) {
   const calls = new Map<string, number>();

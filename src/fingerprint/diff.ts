@@ -17,7 +17,8 @@ export interface Environment {
 const ABSENT = '(absent)';
 
 /** Facts that records have not always had: that one of two lacks such a fact is no difference of their machines. */
-const LATER = /^ambient\.(?:topology|gpus\[\d+\]\.(?:vendor|vbios|mig))$/;
+const LATER =
+  /^(?:ambient\.(?:topology|gpus\[\d+\]\.(?:vendor|vbios|mig))|declared\.engine\.effective\.(?:ranks|collectives|nccl\..+))$/;
 
 /** Every fact that differs: what was asked for first, then what came of it, then the runner's; by name within. */
 export function diffEnvironments(before: Environment, after: Environment): Change[] {

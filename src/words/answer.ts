@@ -83,7 +83,9 @@ function placeOf({ relation }: ReadRelation): string {
   return seesNoModule(relation) ? 'no traced module differs' : '';
 }
 
-const moduleOf = (name: string) => excerpt(name.replace(/^model\./, ''), MAX_MODULE);
+/** Of several ranks it says those before the module. */
+const moduleOf = (name: string) =>
+  excerpt(name.replace(/^((?:all \d+ ranks|ranks? [\d, ]+): )?model\./, '$1'), MAX_MODULE);
 
 function harmOf(drifted: readonly Drifted[]): string {
   const texts = textsOf(drifted);

@@ -21,7 +21,7 @@ from deterministic_ml.engines.vllm import determinism, loading, memory, tracing
 from deterministic_ml.engines.vllm.passes import force, trace
 from deterministic_ml.engines.vllm.perturb import perturbing
 from deterministic_ml.engines.vllm.perturb import weights as loader
-from deterministic_ml.engines.vllm.settings import effective_settings
+from deterministic_ml.engines.vllm.settings import effective_settings, ranks
 from deterministic_ml.engines.vllm.watch import Watch
 from deterministic_ml.harness.errors import HarnessError
 
@@ -138,7 +138,9 @@ class DeterminismTest(unittest.TestCase):
 
     def test_of_all_workers_is_that_of_each(self) -> None:
         def settings(*flags: bool | None) -> Any:
-            workers: list[dict[str, Any]] = [{"backends": [], "batch_invariant": flag} for flag in flags]
+            workers: list[dict[str, Any]] = [
+                {"backends": [], "batch_invariant": flag, "collectives": "gloo"} for flag in flags
+            ]
             with mock.patch.dict(os.environ, {determinism.VARIABLE: "1"}):
                 return effective_settings(None, workers)["batch_invariant"]
 
@@ -148,6 +150,16 @@ class DeterminismTest(unittest.TestCase):
         self.assertEqual(settings(), "unknown")
         with mock.patch.dict(os.environ, {determinism.VARIABLE: ""}):
             self.assertNotIn("batch_invariant", effective_settings(None, []))
+
+    def test_several_ranks_say_by_what_they_are_summed(self) -> None:
+        worker: dict[str, Any] = {"backends": [], "batch_invariant": False, "collectives": "gloo"}
+        told = effective_settings(None, [worker] * 3)
+        self.assertEqual((told["ranks"], told["collectives"]), (3, "gloo"))
+        self.assertNotIn("ranks", effective_settings(None, [worker]), "nothing is summed")
+
+    def test_ranks_by_arguments(self) -> None:
+        self.assertEqual(ranks({"tensor_parallel_size": 2, "pipeline_parallel_size": 3, "seed": 7}), 6)
+        self.assertEqual(ranks({"tensor_parallel_size": None, "data_parallel_size": 1}), 1)
 
 
 class ForceTest(unittest.TestCase):

@@ -294,6 +294,27 @@ describe('modules', () => {
     assert.deepEqual([found.modules, found.differing, found.onlyLeft], [2, 1, ['mlp (call 3)']]);
   });
 
+  test('of several ranks name those that differ: what is summed over them blames none of them', () => {
+    const of = (values: readonly (readonly [up: string, down: string])[]) =>
+      modules(
+        Object.fromEntries(
+          ['up', 'down'].flatMap((module, at) =>
+            values.map((value, rank) => [`rank ${rank}: l.0.${module}`, value[at] ?? ''] as const),
+          ),
+        ),
+      );
+    const before = of([
+      ['a', 's'],
+      ['b', 's'],
+      ['c', 's'],
+    ]);
+    const firstOf = (...now: Parameters<typeof of>[0][number][]) => traceDifference(before, of(now)).first;
+    assert.equal(firstOf(['a', 's'], ['x', 't'], ['c', 't']), 'rank 1: l.0.up');
+    assert.equal(firstOf(['a', 't'], ['b', 't'], ['c', 't']), 'all 3 ranks: l.0.down');
+    assert.equal(firstOf(['a', 's'], ['x', 't'], ['y', 't']), 'ranks 1, 2: l.0.up');
+    assert.equal(firstOf(['a', 's'], ['b', 's'], ['c', 's']), null);
+  });
+
   test('are a map of layers and what is in them', () => {
     const layer = (index: number, mlp: string) => ({
       [`model.layers.${index}.attn`]: 'a',

@@ -155,6 +155,21 @@ describe('what changed between two environments', () => {
     assert.deepEqual(diff({ fingerprint: FINGERPRINT, settings: silent }), []);
   });
 
+  test('can be what NCCL chose; that records told nothing of it once is none', () => {
+    const told = (facts: Readonly<Record<string, string>>) => ({
+      fingerprint: FINGERPRINT,
+      settings: { ...settings, effective: { ...settings.effective, ...facts } },
+    });
+    const ring = { 'nccl.algorithms': 'AllReduce RING/LL', ranks: '2' };
+    assert.deepEqual(diff(told(ring)), []);
+    assert.deepEqual(
+      diffEnvironments(told(ring), told({ ...ring, 'nccl.algorithms': 'AllReduce NVLS/SIMPLE' })).map(
+        ({ field, before, after }) => `${field}: ${before} -> ${after}`,
+      ),
+      ['engine.effective.nccl.algorithms: AllReduce RING/LL -> AllReduce NVLS/SIMPLE'],
+    );
+  });
+
   test('can be one file of the model', () => {
     const files = [{ path: 'model.safetensors', bytes: 10, sha256: 'd4'.repeat(32) }];
     const model = { ...FINGERPRINT.declared.model, files };

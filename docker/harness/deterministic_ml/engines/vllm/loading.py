@@ -18,12 +18,14 @@ from typing import Any
 
 from ...harness.channel import Command
 from ...harness.errors import HarnessError, describe, explain
+from ..common import nccl
 from ..common.prompts import context_length, refuse_prompts
 from . import memory, sampling, served
 from .engine import Vllm
 from .passes import force
 from .perturb import perturbing
 from .refusals import refusal, worker_death
+from .settings import ranks
 from .warm_up import WarmUp
 
 # By name: a worker imports it before it loads the model, and only then may a perturbation be put in place.
@@ -53,9 +55,11 @@ def load_engine(model: str, command: Command, scratch: Path) -> Vllm:
             dropped += [name for name in asked if name not in args]
             means = force.Means(missing=why) if config is None else force.means(config, _fields())
             args |= {**means.engine_args(args), "worker_extension_cls": _EXTENSION}
+            listening = nccl.listen(os.environ, scratch, ranks(args))
             with WarmUp() as warm_up:
                 llm = LLM(model=perturbation.model, **args)
             engine = Vllm(llm, dropped, means.installed(llm), perturbation.told(llm), warm_up.seconds)
+            engine.effective.update({} if listening is None else listening.told())
             _as_served(engine, command, line, own)
             return engine
     except Exception as error:

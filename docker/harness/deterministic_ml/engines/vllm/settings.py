@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from . import determinism
@@ -60,10 +61,22 @@ def effective_settings(config: Any, workers: list[dict[str, Any]]) -> dict[str, 
     settings = {name: _flat(_follow(config, path)) for name, path in _EFFECTIVE.items()}
     backends = sorted({backend for worker in workers for backend in worker["backends"]})
     settings["attention_backend"] = ",".join(backends) or "unknown"
+    if len(workers) > 1:
+        settings["ranks"] = len(workers)
+        settings["collectives"] = ",".join(sorted({worker["collectives"] for worker in workers}))
     if determinism.is_asked():
         told = [worker["batch_invariant"] for worker in workers]
         settings["batch_invariant"] = "unknown" if None in told or not told else all(told)
     return settings
+
+
+def ranks(args: Mapping[str, object]) -> int:
+    """Processes between which something is summed or handed on, by the engine's arguments."""
+    count = 1
+    for name in ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size"):
+        size = args.get(name)
+        count *= size if isinstance(size, int) and size > 1 else 1
+    return count
 
 
 def _follow(value: Any, path: str) -> Any:

@@ -31,13 +31,15 @@ class Extension:
     model_runner: Any
 
     def describe_worker(self) -> dict[str, Any]:
-        """Its process, the attention backends of its layers, and whether its kernels are batch-invariant."""
+        """Its process, the attention backends of its layers, whether its kernels are batch-invariant, and by what the
+        ranks are summed."""
         layers = self.vllm_config.compilation_config.static_forward_context.values()
         backends = {layer.get_attn_backend().get_name() for layer in layers if hasattr(layer, "get_attn_backend")}
         return {
             "process": identity(os.getpid()),
             "backends": sorted(backends),
             "batch_invariant": determinism.batch_invariant(),
+            "collectives": _collectives(),
         }
 
     def tell_variables(self, names: list[str]) -> dict[str, str]:
@@ -74,3 +76,11 @@ class Extension:
 
     def end_trace(self) -> dict[str, list[Digest]]:
         return self._tracing.end()
+
+
+def _collectives() -> str:
+    """What of torch connects the ranks: `nccl`, `gloo`."""
+    import torch
+
+    distributed = torch.distributed
+    return str(distributed.get_backend()) if distributed.is_available() and distributed.is_initialized() else "none"
