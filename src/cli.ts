@@ -25,6 +25,7 @@ Options
   --python PATH              Python of the process runtime
   --isolation auto|required|none  of its engine from this shell (auto)
   --gpu-devices LIST         indices or UUIDs, separated by commas
+  --cpu-sets "SET SET"       CPUs for each of the engines that run at once, e.g. "0-7 8-15"
   --timeout-minutes N        until the engine is stopped (60)
   --inactivity-minutes N     without a sign of life until it counts as hung (20)
   --record-path FOLDER       where the record goes; of import the records, of explain the page (.deterministic-ml/…)
@@ -60,6 +61,7 @@ const OPTIONS = {
   python: { type: 'string' },
   isolation: { type: 'string' },
   'gpu-devices': { type: 'string' },
+  'cpu-sets': { type: 'string' },
   'timeout-minutes': { type: 'string' },
   'inactivity-minutes': { type: 'string' },
   'record-path': { type: 'string' },

@@ -79,7 +79,7 @@ export async function flippedBits(options: FlipOptions): Promise<Flipped[]> {
   const tools = wire(connections, await readSituation({}, 'terminal'), { console: console_, signal });
   const loaded = await tools.open.suite('determinism.yml');
   const plan = makePlan(loaded, 'check');
-  await using runtime = await tools.open.runtime(loaded.suite.runtime, false);
+  await using runtime = await tools.open.runtime(loaded.suite.runtime, false, { planned: 1, most: 1 });
   await using log = await tools.open.log(join(folder, 'engine.log'));
 
   const task: Task = { engine: 'flips', model, knownDigests: {} };

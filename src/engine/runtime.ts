@@ -27,6 +27,28 @@ export interface Runtime extends AsyncDisposable {
    * @throws UserError `docker-unavailable`, `gpu-unavailable`, `engine-missing`
    */
   start(boot: string, lives?: number): Promise<Peer>;
+  /** What `start` uses alone, as people know it, e.g. `CPUs 0-7`; undefined where nothing is set apart. */
+  readonly slot: string | undefined;
+  /** How many engines can run at once, the one of `start` among them: as this machine looked when it was opened. */
+  readonly slots: number;
+  /**
+   * Slots for engines beside the one of `start`, as many as are free now and `count` at most: empty where there are none.
+   *
+   * @param used hashes of the UUIDs of GPUs that the one of `start` says it uses
+   */
+  beside(count: number, used: readonly string[]): Promise<readonly Slot[]>;
+  /** Which of the machine's GPUs that is, as nvidia-smi counts there; undefined where this machine does not tell. */
+  indexOf(uuidHash: string): number | undefined;
+}
+
+/** GPUs or CPUs that one engine start at a time has for itself. Disposing lets other runs of the machine have them. */
+export interface Slot extends AsyncDisposable {
+  /** `GPU 1`, `CPUs 8-15`. */
+  readonly name: string;
+  /** CPUs that it is bound to. */
+  readonly cpus: string | undefined;
+  /** As the runtime's own. */
+  start(boot: string): Promise<Peer>;
 }
 
 export type ModelSource =

@@ -73,6 +73,10 @@ export function parseInputs(
   for (const device of gpuDevices)
     if (!/^(\d{1,3}|(GPU|MIG)-[0-9a-fA-F-]{8,64})$/.test(device))
       problems.push(`\`gpu-devices\` has \`${device}\`, which is neither an index nor a UUID such as GPU-…`);
+  const cpuSets = input('cpu-sets')
+    .split(/\s+/)
+    .filter((set) => set !== '');
+  problems.push(...wrongCpuSets(cpuSets));
   const reason = input('reason');
   const yardstick = yes('yardstick');
   const dryRun = yes('dry-run');
@@ -137,6 +141,7 @@ export function parseInputs(
       python: input('python') || 'python3',
       isolation,
       gpuDevices,
+      cpuSets,
       timeoutSeconds,
       inactivitySeconds,
       job,
@@ -146,6 +151,26 @@ export function parseInputs(
       harnessPath,
     },
   };
+}
+
+const CPU_SET = /^\d{1,4}(?:-\d{1,4})?(?:,\d{1,4}(?:-\d{1,4})?)*$/;
+
+/** Two engines on one CPU would wait for each other, and nothing would be won. */
+function wrongCpuSets(sets: readonly string[]): string[] {
+  const wrong = sets.filter((set) => !CPU_SET.test(set));
+  if (wrong.length > 0)
+    return wrong.map((set) => `\`cpu-sets\` has \`${set}\`, which is no set of CPUs such as 0-7 or 0,2,4`);
+  const seen = new Set<number>();
+  for (const range of sets.flatMap((set) => set.split(','))) {
+    const [first = 0, last = first] = range.split('-').map(Number);
+    if (last < first) return [`\`cpu-sets\` has \`${range}\`, which ends before it begins`];
+    for (let cpu = first; cpu <= last; cpu++) {
+      if (seen.has(cpu))
+        return [`\`cpu-sets\` names CPU ${cpu} twice, and each engine needs CPUs of its own`];
+      seen.add(cpu);
+    }
+  }
+  return [];
 }
 
 /** Empty on a terminal, where no page shows the run. */

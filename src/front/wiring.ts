@@ -28,7 +28,7 @@ import type { Records, Reports, Tools } from '../job/tools.ts';
 import { commitOf } from '../model/commit.ts';
 import { openModels } from '../model/store.ts';
 import { ProgressLine } from '../run/progress.ts';
-import { chooseRuntime, type RuntimeChoice, refuseUnpinned } from '../runtime/choose.ts';
+import { chooseRuntime, type RuntimeChoice, type RuntimeOptions, refuseUnpinned } from '../runtime/choose.ts';
 import { thisMoment } from '../runtime/clock.ts';
 import type { IsolationChoice } from '../runtime/options.ts';
 import { digestOfImage } from '../runtime/registry.ts';
@@ -49,6 +49,7 @@ export interface Connections {
   readonly python: string;
   readonly isolation: IsolationChoice;
   readonly gpuDevices: readonly string[];
+  readonly cpuSets: readonly string[];
   readonly timeoutSeconds: number;
   readonly inactivitySeconds: number;
   readonly job: JobIdentity;
@@ -97,7 +98,7 @@ export function wire(
       imageOf: (name) => engineNamed(name).image,
       ask: () => terminalAsk(signal),
       image: refuseUnpinned,
-      runtime: (runtime, keepsCaches) => openRuntime(runtime, keepsCaches, given, told),
+      runtime: (runtime, keepsCaches, atOnce) => openRuntime(runtime, keepsCaches, atOnce, given, told),
       caches: () =>
         openCaches({
           stateFolder: given.statePath,
@@ -151,6 +152,7 @@ function openStore(
 async function openRuntime(
   runtime: Suite['runtime'],
   keepsCaches: boolean,
+  atOnce: RuntimeOptions['atOnce'],
   given: Connections,
   { console, signal }: Pick<Tools, 'console' | 'signal'>,
 ): Promise<Runtime> {
@@ -170,6 +172,8 @@ async function openRuntime(
     choice: given.runtime,
     runtime,
     devices: given.gpuDevices,
+    cpuSets: given.cpuSets,
+    atOnce,
     python: given.python,
     isolation: given.isolation,
     knowsHubToken: given.hubToken !== undefined,

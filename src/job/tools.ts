@@ -91,8 +91,17 @@ export interface Openers {
   ask(): Ask | undefined;
   /** Looks at nothing but its name. @throws UserError `image-not-pinned` */
   image(reference: string): void;
-  /** With its image in place. @throws UserError what `chooseRuntime` throws */
-  runtime(runtime: Suite['runtime'], keepsCaches: boolean): Promise<Runtime>;
+  /**
+   * With its image in place.
+   *
+   * @param atOnce engines that the run has work for at one time: `planned` from its beginning, `most` later on
+   * @throws UserError what `chooseRuntime` throws
+   */
+  runtime(
+    runtime: Suite['runtime'],
+    keepsCaches: boolean,
+    atOnce: { readonly planned: number; readonly most: number },
+  ): Promise<Runtime>;
   /** What engines of earlier runs have compiled on this machine, where a suite has it kept. */
   caches(): KeptCaches;
   harness(): Promise<Harness>;

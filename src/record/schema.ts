@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { EngineSettings, Fingerprint } from '../fingerprint/schema.ts';
+import { EngineSettings, Fingerprint, Gpu } from '../fingerprint/schema.ts';
 import type { Software } from '../fingerprint/software.ts';
 import { RecordedHealth } from '../health/schema.ts';
 import { Sampling } from '../suite/schema.ts';
@@ -156,11 +156,29 @@ export const Phases = z.strictObject({
 });
 export type Phases = z.infer<typeof Phases>;
 
+/** On what an engine start ran, where that is set apart. */
+export const Devices = z.strictObject({
+  /** As the engine saw them. */
+  gpus: z
+    .array(
+      z.strictObject({
+        /** Which of the machine's, as nvidia-smi counts there; null where that is not told. */
+        index: size.nullable(),
+        ...Gpu.shape,
+      }),
+    )
+    .max(64),
+  /** CPUs that it was bound to; null for all. */
+  cpus: z.string().max(256).nullable(),
+});
+
 export const Lifetime = z.strictObject({
   lifetime: name,
   /** Absent in records of before there were two ways. */
   start: LifetimeStart.optional(),
   phases: Phases.optional(),
+  /** Absent on a CPU that nothing was set apart of, and in records of before engines could run side by side. */
+  devices: Devices.optional(),
   loadSeconds: z.number().nonnegative(),
   settings: EngineSettings,
   /** What `power` changed in the model on purpose; such a record never becomes a baseline. */

@@ -1,6 +1,6 @@
 import { missingFoundation } from '../engine/engines/index.ts';
 import type { Session } from '../engine/session.ts';
-import { UserError } from '../errors.ts';
+import { cancelled, UserError } from '../errors.ts';
 import { hardwareClass } from '../fingerprint/hardware-class.ts';
 import type { Fingerprint } from '../fingerprint/schema.ts';
 import type { Software } from '../fingerprint/software.ts';
@@ -8,6 +8,7 @@ import type { HealthReading, HealthView, RecordedHealth } from '../health/schema
 import type { NewRecord } from '../job/tools.ts';
 import { packVocabulary } from '../record/body.ts';
 import { type Channel, stepsOf } from '../record/channels.ts';
+import type { Devices } from '../record/devices.ts';
 import { sha256 } from '../record/digest.ts';
 import { healthOf } from '../record/health.ts';
 import { RECORD_SCHEMA } from '../record/names.ts';
@@ -32,6 +33,10 @@ export class Recording implements AsyncDisposable {
   readonly #known: Map<string, Uint32Array>;
   /** Prompts whose tokens are not known when the run begins. */
   readonly #unknown: ReadonlySet<string>;
+  /** Settled once no lifetime has to wait for tokens that the first one generates. */
+  readonly #learned = Promise.withResolvers<void>();
+  /** Of lifetimes: side by side they begin and end in another order. */
+  readonly #names: string[] = [];
   readonly #createdAt = new Date().toISOString();
   readonly #readings: RecordedHealth[] = [];
   readonly #lifetimes: Lifetime[] = [];
@@ -47,6 +52,7 @@ export class Recording implements AsyncDisposable {
     this.#writer = writer;
     this.#known = new Map(known);
     this.#unknown = new Set(plan.prompts.flatMap(({ id }) => (known.has(id) ? [] : [id])));
+    if (this.#unknown.size === 0) this.#learned.resolve();
   }
 
   get lifetimes(): number {
@@ -63,16 +69,29 @@ export class Recording implements AsyncDisposable {
     this.#readings.push({ lifetime, ...reading });
   }
 
-  /** Loads the engine, runs the passes and ends the engine. */
+  /** Lifetimes that are to come, in the record's order. */
+  expect(names: readonly string[]): void {
+    this.#names.push(...names);
+  }
+
+  /**
+   * Loads the engine, runs the passes and ends the engine. The first lifetime learns what all others are measured on: they
+   * wait for it where they run beside it.
+   *
+   * @param signal ends the waiting
+   */
   async add(
     { session, start, took }: Pick<Started, 'session' | 'start' | 'took'>,
     lifetime: string,
     passes: readonly PlannedPass[],
     args: Plan['args'],
+    { signal, devices }: { readonly signal?: AbortSignal; readonly devices?: Devices } = {},
   ): Promise<void> {
     const { defaults, perturbation, serve } = this.#plan;
+    if (!this.#names.includes(lifetime)) this.#names.push(lifetime);
+    const isFirst = lifetime === this.#names[0];
     // Every lifetime asks the same.
-    const prompts = this.#lifetimes.length === 0 ? askedOf(this.#plan) : [];
+    const prompts = isFirst ? askedOf(this.#plan) : [];
     const clock = stopwatch();
     session.send({ command: 'load', args, defaults, perturbation, serve, prompts, clock: FROZEN_CLOCK });
     const {
@@ -88,13 +107,16 @@ export class Recording implements AsyncDisposable {
     const listed = software === undefined ? {} : { software: this.#list(software) };
     const done: Lifetime['passes'] = [];
     for (const planned of passes) {
+      if (!isFirst && planned.kind !== 'generate') await this.#knownTokens(signal);
       const ready = readyPass(this.#plan, lifetime, planned, this.#known, this.#unknown);
       if (ready === undefined) continue;
       const measured = await runPass(session, ready, (channels) => this.#addBody(channels));
       done.push(measured.pass);
       this.#observations.push(...measured.observations);
-      await this.#learnTokens(planned, measured.observations);
+      if (isFirst) await this.#learnTokens(planned, measured.observations);
     }
+    // Whatever it was asked, nothing more is learned.
+    if (isFirst) this.#learned.resolve();
     await this.#learnTexts(session);
     const passed = clock();
     const { health } = await session.end();
@@ -109,6 +131,7 @@ export class Recording implements AsyncDisposable {
     const digest = lifetimeDigest(done);
     this.#lifetimes.push({
       ...{ lifetime, start, phases, loadSeconds: seconds, settings, perturbed, passes: done, digest },
+      ...(devices === undefined ? {} : { devices }),
       ...listed,
     });
   }
@@ -159,22 +182,38 @@ export class Recording implements AsyncDisposable {
     const { readBody } = this.side();
     for (const { prompt, body } of observations)
       if (!this.#known.has(prompt)) this.#known.set(prompt, stepsOf(await readBody(body)).tokens);
+    this.#learned.resolve();
+  }
+
+  /** @throws UserError `cancelled` once nobody will learn them any more */
+  async #knownTokens(signal: AbortSignal | undefined): Promise<void> {
+    const ended = Promise.withResolvers<never>();
+    const end = () => ended.reject(cancelled());
+    if (signal?.aborted) end();
+    signal?.addEventListener('abort', end, { once: true });
+    try {
+      await Promise.race([this.#learned.promise, ended.promise]);
+    } finally {
+      signal?.removeEventListener('abort', end);
+    }
   }
 
   async #learnTexts(session: Session): Promise<void> {
     if (this.#unnamed.size === 0) return;
-    const ids = Uint32Array.from(this.#unnamed);
-    session.send({ command: 'vocabulary', ids: base64(ids) });
+    const asked = new Set(this.#unnamed);
+    // Another lifetime beside this one asks for its own.
+    this.#unnamed.clear();
+    session.send({ command: 'vocabulary', ids: base64(Uint32Array.from(asked)) });
     const { texts } = await session.expect('vocabulary');
     // Of others nobody asked: they would only fill the record.
     for (const [id, text] of Object.entries(texts))
-      if (this.#unnamed.has(Number(id))) this.#vocabulary.set(Number(id), text);
-    this.#unnamed.clear();
+      if (asked.has(Number(id))) this.#vocabulary.set(Number(id), text);
   }
 
   /** What the model said where the suite did not. */
   #effective(sampling: Sampling, unsaid: readonly string[] = []): Sampling {
-    const told = this.#lifetimes[0]?.settings.effective ?? {};
+    const [first] = this.#inOrder(this.#lifetimes);
+    const told = first?.settings.effective ?? {};
     let whole = sampling;
     for (const name of unsaid) {
       // A model may ask for what no suite can: the settings have it as it is.
@@ -190,8 +229,15 @@ export class Recording implements AsyncDisposable {
       : { state: 'told', readings: [...this.#readings] };
   }
 
+  /** Stable: what one lifetime gave stays in its order. */
+  #inOrder<T extends { readonly lifetime: string }>(all: readonly T[]): T[] {
+    const places = new Map(this.#names.map((name, place) => [name, place]));
+    return all.toSorted((a, b) => (places.get(a.lifetime) ?? 0) - (places.get(b.lifetime) ?? 0));
+  }
+
   #record(): RunRecord {
     const { suite, prompts, texts } = this.#plan;
+    const lifetimes = this.#inOrder(this.#lifetimes);
     return {
       schema: RECORD_SCHEMA,
       tool: VERSION,
@@ -217,15 +263,15 @@ export class Recording implements AsyncDisposable {
       hardwareClass: hardwareClass(this.#fingerprint.ambient),
       source: 'engine',
       health: this.#health(),
-      lifetimes: [...this.#lifetimes],
-      observations: [...this.#observations],
+      lifetimes,
+      observations: this.#inOrder(this.#observations),
       software: new Map(
-        this.#lifetimes.flatMap(({ software: name = '' }) => {
+        lifetimes.flatMap(({ software: name = '' }) => {
           const listed = this.#software.get(name);
           return listed === undefined ? [] : [[name, listed]];
         }),
       ),
-      digest: recordDigest(this.#lifetimes),
+      digest: recordDigest(lifetimes),
       vocabulary: sha256(packVocabulary(this.#vocabulary)),
     };
   }

@@ -5,23 +5,22 @@ import { UserError } from '../errors.ts';
 import { hardwareClass } from '../fingerprint/hardware-class.ts';
 import type { Fingerprint } from '../fingerprint/schema.ts';
 import { assess } from '../health/policy.ts';
-import type { HealthReading, HealthView } from '../health/schema.ts';
-import type { Console } from '../job/console.ts';
+import type { HealthReading } from '../health/schema.ts';
 import type { EngineSettings, RunSettings } from '../job/settings.ts';
-import type { EngineLog, Tools } from '../job/tools.ts';
-import type { OpenedRecord, Side } from '../record/side.ts';
+import type { Tools } from '../job/tools.ts';
 import type { Evidence } from '../report/make.ts';
 import type { RunView } from '../report/schema.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
 import { counted } from '../words/figures.ts';
 import { RunCaches } from './caches.ts';
+import { Lifetimes } from './lifetimes.ts';
 import { refuseTooMuch } from './limits.ts';
 import { completeFingerprint } from './pass.ts';
-import type { Plan, PlannedPass } from './plan.ts';
-import { ProgressLine } from './progress.ts';
+import type { Plan } from './plan.ts';
 import { Recording } from './recording.ts';
 import type { KnownTokens } from './requests.ts';
-import { type Started, Starts } from './starts.ts';
+import { Starts } from './starts.ts';
+import { Voices } from './voices.ts';
 
 /** An engine that is started and fingerprinted but has loaded no model: the fingerprint chooses the baseline. */
 export interface Run extends AsyncDisposable {
@@ -48,11 +47,12 @@ export async function startRun(
   for (const why of plan.unmeasurable) console.info(why);
   await using owned = new AsyncDisposableStack();
   const log = owned.use(await open.log(`${settings.recordPath}.log`));
-  const runtime = owned.use(await open.runtime(loaded.suite.runtime, plan.caches !== 'fresh'));
+  const runtime = owned.use(await open.runtime(loaded.suite.runtime, plan.caches !== 'fresh', atOnce(plan)));
   console.info(runtime.description);
   const model = await console.section('Model', () => runtime.provideModel(modelSource(loaded)));
   const harness = await open.harness();
-  const starts = owned.use(startsOf(plan, loaded, runtime, harness, model, log, settings, tools));
+  const voices = new Voices(log, console);
+  const starts = owned.use(startsOf(plan, loaded, runtime, harness, model, voices, settings, tools));
   const { first, fingerprint } = await console.section('Fingerprint', async () => {
     const opening = starts.cold();
     // Beside the first import: once there are passes, nothing else shall compute.
@@ -88,13 +88,15 @@ export async function startRun(
         plan,
         new Recording(plan, fingerprint, known, await tools.records.create(settings.recordPath)),
         first,
-        starts,
-        console,
-        caches,
+        { starts, voices, runtime, console, caches, hardwareClass: hardwareClass(fingerprint.ambient) },
       ),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
+
+/** Kept caches are given and looked at by folder: two engines would share it. */
+const atOnce = ({ caches, lifetimes, confirm }: Plan) =>
+  caches === 'fresh' ? { planned: lifetimes, most: Math.max(lifetimes, confirm) } : { planned: 1, most: 1 };
 
 function cachesOf(
   { suite, caches }: Plan,
@@ -133,11 +135,10 @@ function startsOf(
   runtime: Runtime,
   harness: Harness,
   model: ProvidedModel,
-  log: EngineLog,
+  voices: Voices,
   { inactivitySeconds, timeoutSeconds: deadlineSeconds }: EngineSettings,
   { console, signal }: Tools,
 ): Starts {
-  const line = new ProgressLine(Date.now);
   const { file, prompts } = loaded.places;
   const session: SessionOptions = {
     harness,
@@ -145,8 +146,7 @@ function startsOf(
     inactivitySeconds,
     deadlineSeconds,
     signal,
-    onOutput: (text) => log.add(text),
-    onProgress: (event) => console.progress(event.what, line.next(event)),
+    ...voices.of(() => voices.own),
     // What the base branch's suite asks and this one does not has no line here.
     placeOf: (id) => ({ file, ...(prompts.get(id) ?? { line: 1, column: 1 }) }),
   };
@@ -163,142 +163,10 @@ function startsOf(
     environment: plan.environment,
     files: model.files,
     // Kept ones are given and looked at by folder, and two processes would share it.
-    warm: warm && plan.engine.warm === true && plan.caches === 'fresh',
+    // Side by side each is a process of its own.
+    warm: warm && plan.engine.warm === true && plan.caches === 'fresh' && runtime.slots === 1,
     console,
   });
-}
-
-const TRACE_LIFETIME = 'trace';
-
-/**
- * The engine starts of a run, one at a time, and the record that grows with them. GPUs that are found unhealthy end it:
- * no engine is loaded after that, and the record says why.
- */
-export class Lifetimes implements AsyncDisposable {
-  readonly #plan: Plan;
-  readonly #recording: Recording;
-  readonly #starts: Starts;
-  readonly #console: Console;
-  readonly #caches: RunCaches | undefined;
-  #first: Started | undefined;
-  /** Seconds that the last start took, from the start of its process to its end. */
-  #seconds: number;
-
-  constructor(
-    plan: Plan,
-    recording: Recording,
-    first: Started,
-    starts: Starts,
-    console: Console,
-    caches?: RunCaches,
-  ) {
-    this.#caches = caches;
-    this.#plan = plan;
-    this.#seconds = first.took.open;
-    this.#recording = recording;
-    this.#first = first;
-    recording.note(this.#next(), first.seen.health);
-    this.#starts = starts;
-    this.#console = console;
-  }
-
-  /** Whatever the plan says before anything is known. */
-  async planned(): Promise<void> {
-    const { lifetimes, passes, repeats } = this.#plan;
-    for (let i = 0; i < lifetimes; i++) await this.#run(this.#next(), i === 0 ? passes : repeats);
-  }
-
-  /** More of the same, to tell a drift from an engine that does not repeat between starts. */
-  async more(count: number): Promise<void> {
-    if (this.#isStopped()) return;
-    this.#console.info(
-      `Not what the baseline knows. ${count} more engine ${count === 1 ? 'start tells' : 'starts tell'} whether this is its new way or one of several: about ${Math.ceil(count * this.#seconds)} s (\`policy: { confirm: 0 }\` leaves it open).`,
-    );
-    // What one start alone would need is not worth a process more.
-    if (count > 1) this.#starts.prepare(count);
-    for (let i = 0; i < count; i++) await this.#run(this.#next(), this.#plan.repeats);
-  }
-
-  /** A start that computes without compilation: it traces, and for a baseline measures what rounding makes. */
-  async trace(): Promise<void> {
-    if (this.#isStopped()) return;
-    const { args, engine, traces } = this.#plan;
-    this.#console.info(
-      'One eager engine start more traces the modules: compiled ones cannot be looked into.',
-    );
-    await this.#run(TRACE_LIFETIME, traces, { ...args, ...engine.tracing });
-  }
-
-  /** Lets later runs find what was compiled: only where this run may store, and what it computed is trusted. */
-  async keepCaches(): Promise<void> {
-    await this.#caches?.keep();
-  }
-
-  side(): Side {
-    return this.#recording.side();
-  }
-
-  /** What the health of the GPUs comes to until now; undefined where nobody looked. */
-  get health(): HealthView | undefined {
-    return this.#recording.health;
-  }
-
-  /** Leaves the record in its place, whole. */
-  async commit(): Promise<OpenedRecord> {
-    return await this.#recording.commit();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#recording[Symbol.asyncDispose]();
-  }
-
-  #next(): string {
-    return `lifetime-${this.#recording.lifetimes + 1}`;
-  }
-
-  async #run(name: string, passes: readonly PlannedPass[], args = this.#plan.args): Promise<void> {
-    // What was found after the last one ended.
-    if (this.#isStopped() && this.#first === undefined) return;
-    await this.#console.section(`Engine, ${name}`, async () => {
-      // The first one was opened long before, to be fingerprinted.
-      const before = this.#first === undefined ? 0 : this.#seconds;
-      const began = performance.now();
-      // One engine at a time: the next starts when this one has given its memory back.
-      if (!(await this.#live(name, passes, args))) {
-        this.#console.info(
-          'No engine is loaded: a GPU is unhealthy, and nothing that it computes would count.',
-        );
-        return;
-      }
-      // Nobody writes there any more.
-      const told = await this.#caches?.look();
-      if (told !== undefined) this.#recording.addCaches(told);
-      this.#seconds = before + (performance.now() - began) / 1000;
-    });
-  }
-
-  /** Whether an engine was loaded. It has gone when this returns. */
-  async #live(name: string, passes: readonly PlannedPass[], args: Plan['args']): Promise<boolean> {
-    const started = await this.#open(name);
-    await using session = started.session;
-    if (this.#isStopped()) return false;
-    await this.#caches?.give(name === TRACE_LIFETIME);
-    await this.#recording.add({ ...started, session }, name, passes, args);
-    return true;
-  }
-
-  #isStopped(): boolean {
-    return this.health?.state === 'unhealthy';
-  }
-
-  async #open(name: string): Promise<Started> {
-    const first = this.#first;
-    this.#first = undefined;
-    if (first !== undefined) return first;
-    const started = await this.#starts.next();
-    this.#recording.note(name, started.seen.health);
-    return started;
-  }
 }
 
 function runView({ job, situation, workflow, runUrl }: RunSettings): RunView {

@@ -2,7 +2,7 @@ import type { EventOf, Task } from '../engine/protocol.ts';
 import type { ModelFile } from '../engine/runtime.ts';
 import { Session, type SessionOptions } from '../engine/session.ts';
 import { WarmParent } from '../engine/warm-parent.ts';
-import { UserError } from '../errors.ts';
+import { cancelled, UserError } from '../errors.ts';
 import type { Fingerprint } from '../fingerprint/schema.ts';
 import { excerpt } from '../inert.ts';
 import type { Console } from '../job/console.ts';
@@ -30,17 +30,33 @@ export interface StartsOptions {
   readonly console: Console;
 }
 
+/** Where a start is to be, and what it is called there; unless told, where all are that run alone. */
+export type Beside = Pick<SessionOptions, 'start' | 'onOutput' | 'onProgress'>;
+
 /** The engine starts of a run. The first is always cold, so that forks are held against a process of its own. */
 export class Starts implements AsyncDisposable {
   readonly #options: StartsOptions;
   readonly #owned = new AsyncDisposableStack();
   #parent: { readonly process: number; readonly opened: Promise<WarmParent> } | undefined;
+  readonly #stop = new AbortController();
   #processes = 0;
   #isWarm: boolean;
 
   constructor(options: StartsOptions) {
-    this.#options = options;
+    const { session } = options;
+    const signal = AbortSignal.any([session.signal, this.#stop.signal]);
+    this.#options = { ...options, session: { ...session, signal } };
     this.#isWarm = options.warm;
+  }
+
+  /** Aborts when the run is cancelled, or stopped as below. */
+  get signal(): AbortSignal {
+    return this.#options.session.signal;
+  }
+
+  /** Ends all that run: one of them has failed, and the others are for nothing. */
+  stop(): void {
+    this.#stop.abort(cancelled());
   }
 
   /** Lets a process import the engine beside whatever else goes on: so many starts are to come of it. */
@@ -60,8 +76,9 @@ export class Starts implements AsyncDisposable {
   }
 
   /** A process of its own. */
-  async cold(): Promise<Started> {
-    const { session, task, environment } = this.#options;
+  async cold(beside?: Beside): Promise<Started> {
+    const { session: own, task, environment } = this.#options;
+    const session = { ...own, ...beside };
     this.#processes += 1;
     const start: LifetimeStart = { how: 'cold', process: this.#processes };
     const began = performance.now();

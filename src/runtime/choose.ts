@@ -11,15 +11,20 @@ import { DockerRuntime } from './docker/docker.ts';
 import { parseImage } from './docker/images.ts';
 import { sweep } from './docker/sweep.ts';
 import { usableDevices } from './environment.ts';
-import { lockGpus } from './gpu-lock.ts';
-import type { CommonOptions, Environment, IsolationChoice } from './options.ts';
+import { cardsOf, type GpuPlaces, lockGpus, PLACES } from './gpu-lock.ts';
+import { groupsOf, roomFor } from './groups.ts';
+import type { CommonOptions, Environment, IsolationChoice, Starter } from './options.ts';
 import { ProcessRuntime } from './process.ts';
 import { bytesOf } from './sizes.ts';
+import { type AtOnce, slotsOf } from './slots.ts';
 
 export const RUNTIME_CHOICES = ['auto', 'docker', 'process'] as const;
 export type RuntimeChoice = (typeof RUNTIME_CHOICES)[number];
 
 export interface RuntimeOptions extends Omit<CommonOptions, 'gpus'> {
+  /** Where this machine shows its GPUs and keeps their locks; tests have their own. */
+  readonly gpuPlaces?: GpuPlaces;
+  readonly atOnce: AtOnce;
   readonly choice: RuntimeChoice;
   readonly runtime: Suite['runtime'];
   /** For the process runtime: a name on PATH, or a path, relative to `workspace`. */
@@ -52,31 +57,32 @@ const NOBODY_SPECIAL = { uid: 1000, gid: 1000 };
  */
 export async function chooseRuntime(options: RuntimeOptions): Promise<Runtime> {
   await using owned = new AsyncDisposableStack();
+  const { environment, inactivitySeconds, cpuSets, atOnce, gpuPlaces: places = PLACES } = options;
+  const { gpus, memory } = options.runtime;
+  const known = gpus === 'none' ? [] : await cardsOf(places);
+  const room = roomFor(memory === undefined ? undefined : bytesOf(memory));
   const runtime = owned.use(await open(options));
-  const { environment, inactivitySeconds, devices } = options;
-  owned.use(
-    await lockGpus({
-      ...options,
-      gpus: options.runtime.gpus,
-      devices:
-        runtime.kind === 'process' ? usableDevices(devices, environment['CUDA_VISIBLE_DEVICES']) : devices,
-      limitSeconds: inactivitySeconds,
-    }),
-  );
+  const devices =
+    runtime.kind === 'process'
+      ? usableDevices(options.devices, environment['CUDA_VISIBLE_DEVICES'])
+      : options.devices;
+  const grouped = { gpus, devices, cpuSets };
+  owned.use(await lockGpus({ ...options, ...grouped, limitSeconds: inactivitySeconds }, places));
+  const most = Math.min(atOnce.most, room, groupsOf(grouped, known));
   const kept = owned.move();
   return {
+    ...slotsOf(runtime, grouped, { known, places, most, planned: Math.min(most, atOnce.planned) }, options),
     kind: runtime.kind,
     description: runtime.description,
     image: runtime.image,
     exposed: runtime.exposed,
     caches: runtime.caches,
     provideModel: (model) => runtime.provideModel(model),
-    start: (boot, lives) => runtime.start(boot, lives),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
 
-async function open(options: RuntimeOptions): Promise<Runtime> {
+async function open(options: RuntimeOptions): Promise<Starter> {
   const { choice, runtime, devices } = options;
   const { gpus } = runtime;
   if (gpus !== 'none' && devices.length > 0 && devices.length < gpus)
@@ -103,7 +109,7 @@ async function open(options: RuntimeOptions): Promise<Runtime> {
   }
 }
 
-async function openDocker(options: RuntimeOptions, image: string, why: string): Promise<Runtime> {
+async function openDocker(options: RuntimeOptions, image: string, why: string): Promise<Starter> {
   // What is wrong with the suite is told even where there is no daemon.
   parseImage(image);
   const docker: Docker = await connect(options.environment, options.signal);
@@ -121,7 +127,7 @@ async function openDocker(options: RuntimeOptions, image: string, why: string): 
   });
 }
 
-async function openProcess(options: RuntimeOptions, image: Declared['image'], why: string): Promise<Runtime> {
+async function openProcess(options: RuntimeOptions, image: Declared['image'], why: string): Promise<Starter> {
   // A name is looked up on PATH, a path is the workflow's, so relative to its checkout.
   const python =
     options.python.includes('/') && !isAbsolute(options.python)

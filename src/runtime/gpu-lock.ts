@@ -13,7 +13,7 @@ export interface GpuPlaces {
   readonly locks: string;
 }
 
-const PLACES: GpuPlaces = { driver: '/proc/driver/nvidia/gpus', locks: '/tmp/deterministic-ml-gpus' };
+export const PLACES: GpuPlaces = { driver: '/proc/driver/nvidia/gpus', locks: '/tmp/deterministic-ml-gpus' };
 
 export interface GpuRequest {
   readonly gpus: 'none' | number;
@@ -41,29 +41,63 @@ export async function lockGpus(request: GpuRequest, places = PLACES): Promise<As
     } catch (error) {
       request.signal.throwIfAborted();
       if (error instanceof UserError) throw error;
-      request.log(`Another run on this machine could use ${uuid} too, it cannot be locked: ${String(error)}`);
+      request.log(unlockable(uuid, error));
     }
   }
   return owned.move();
 }
 
-/** UUIDs of the cards; empty where the driver of this machine does not tell: it has none, or they are elsewhere. */
-async function wanted({ gpus, devices }: GpuRequest, { driver }: GpuPlaces): Promise<string[]> {
-  if (gpus === 'none') return [];
+/**
+ * Takes cards that nobody uses now, all of them or none: nobody is waited for.
+ *
+ * @param uuids in whatever order: who gets one of them and not the other keeps neither
+ */
+export async function lockFree(
+  uuids: readonly string[],
+  { signal, log }: Pick<GpuRequest, 'signal' | 'log'>,
+  places = PLACES,
+): Promise<AsyncDisposable | undefined> {
+  await using owned = new AsyncDisposableStack();
+  for (const uuid of uuids.toSorted()) {
+    try {
+      const handle = await openFolder(places.locks, uuid);
+      owned.defer(() => handle.close());
+      if (!(await flock(handle, ['--nonblock'], signal))) return undefined;
+    } catch (error) {
+      signal.throwIfAborted();
+      log(unlockable(uuid, error));
+    }
+  }
+  return owned.move();
+}
+
+/** UUIDs of the machine's cards as nvidia-smi counts them; undefined for one that does not tell. */
+export async function cardsOf({
+  driver,
+}: Pick<GpuPlaces, 'driver'> = PLACES): Promise<(string | undefined)[]> {
   const cards = await readdir(driver).catch(() => []);
   // The driver counts them by their place on the bus.
-  const known = await Promise.all(
+  return await Promise.all(
     cards.sort().map(async (card) => {
       const text = await readFile(join(driver, card, 'information'), 'utf8').catch(() => '');
       return /^GPU UUID:\s*(GPU-[0-9a-f-]+)$/im.exec(text)?.[1];
     }),
   );
+}
+
+const unlockable = (uuid: string, error: unknown) =>
+  `Another run on this machine could use ${uuid} too, it cannot be locked: ${String(error)}`;
+
+/** UUIDs of the cards; empty where the driver of this machine does not tell: it has none, or they are elsewhere. */
+async function wanted({ gpus, devices }: GpuRequest, places: GpuPlaces): Promise<string[]> {
+  if (gpus === 'none') return [];
+  const known = await cardsOf(places);
   const named = devices.length === 0 ? known : devices.map((device) => uuidOf(device, known));
   return [...new Set(named.slice(0, gpus).filter((uuid) => uuid !== undefined))].sort();
 }
 
 /** Of an index, or a UUID that may be cut short, as CUDA takes both; undefined for what is neither. */
-function uuidOf(device: string, known: readonly (string | undefined)[]): string | undefined {
+export function uuidOf(device: string, known: readonly (string | undefined)[]): string | undefined {
   if (/^\d+$/.test(device)) return known[Number(device)];
   if (!/^(GPU|MIG)-[0-9a-f-]+$/i.test(device)) return undefined;
   return known.find((uuid) => uuid?.startsWith(device)) ?? device;

@@ -1,4 +1,4 @@
-import type { Models, OnProgress } from '../engine/runtime.ts';
+import type { Models, OnProgress, Peer, Runtime } from '../engine/runtime.ts';
 
 /** Environment variables, as `process.env` has them. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -11,6 +11,8 @@ export interface CommonOptions {
   readonly gpus: 'none' | number;
   /** UUIDs or indices of the GPUs that this runner may use, in order; empty: the machine's first ones. */
   readonly devices: readonly string[];
+  /** Sets of CPUs, one for each engine that runs at a time, as `taskset` takes them; empty: all CPUs for one. */
+  readonly cpuSets: readonly string[];
   /** Environment of this process: the runtimes pick from it by name, and hand on nothing else. */
   readonly environment: Environment;
   readonly models: Models;
@@ -24,4 +26,18 @@ export interface CommonOptions {
   /** Absolute folder for the caches that a suite has kept; undefined where each engine start makes its own. */
   readonly keptCaches: string | undefined;
   readonly onProgress: OnProgress;
+}
+
+/** Where an engine is started. */
+export interface On {
+  /** As in `devices`: what of them it has. */
+  readonly gpus: readonly string[];
+  readonly cpus: string | undefined;
+  /** Engines that share the machine meanwhile, itself among them. */
+  readonly engines: number;
+}
+
+/** What starts engines, each on what it is told. */
+export interface Starter extends Omit<Runtime, 'start' | 'slot' | 'slots' | 'beside' | 'indexOf'> {
+  start(boot: string, lives: number, on: On): Promise<Peer>;
 }

@@ -4,7 +4,7 @@ import { delimiter, isAbsolute, join } from 'node:path';
 import { PassThrough, type Readable, type Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { CacheFolder } from '../engine/caches.ts';
-import type { Exit, ModelSource, Peer, ProvidedModel, Runtime } from '../engine/runtime.ts';
+import type { Exit, ModelSource, Peer, ProvidedModel } from '../engine/runtime.ts';
 import { UserError } from '../errors.ts';
 import type { Declared } from '../fingerprint/schema.ts';
 import { onePlace } from './cache-place.ts';
@@ -18,7 +18,7 @@ import {
 } from './environment.ts';
 import { exitOf, watchOomKills } from './exit.ts';
 import { type Isolation, NONE, openIsolation } from './isolation/isolation.ts';
-import type { CommonOptions, IsolationChoice } from './options.ts';
+import type { CommonOptions, IsolationChoice, On, Starter } from './options.ts';
 
 export interface ProcessOptions extends CommonOptions {
   /** A name to look up on PATH, or an absolute path. */
@@ -33,7 +33,7 @@ export interface ProcessOptions extends CommonOptions {
 }
 
 /** An engine in a Python of this machine, or of the container that the job itself runs in. */
-export class ProcessRuntime implements Runtime {
+export class ProcessRuntime implements Starter {
   readonly kind = 'process';
   readonly description: string;
   readonly image: Declared['image'];
@@ -101,8 +101,8 @@ export class ProcessRuntime implements Runtime {
     return provided;
   }
 
-  async start(boot: string): Promise<Peer> {
-    const { environment, gpus, devices, log } = this.#options;
+  async start(boot: string, _lives: number, on: On): Promise<Peer> {
+    const { environment, gpus, log } = this.#options;
     const { path, problem } = this.#python;
     if (problem !== undefined) throw cannotStart(path, problem);
     const scratch = await mkdtemp(join(environment['TMPDIR'] ?? '/tmp', 'deterministic-ml-'));
@@ -123,14 +123,15 @@ export class ProcessRuntime implements Runtime {
         ...cachesBelow(scratch, this.caches?.inside),
         ...ENGINE_ENVIRONMENT,
         ...ownFolder(scratch),
-        CUDA_VISIBLE_DEVICES: visibleDevices(gpus, devices, environment['CUDA_VISIBLE_DEVICES']),
+        CUDA_VISIBLE_DEVICES: visibleDevices(gpus, on.gpus, environment['CUDA_VISIBLE_DEVICES']),
       };
       const reach = {
         scratch,
         readable: this.#model === undefined ? [] : [this.#model],
         writable: this.caches === undefined ? [] : [this.caches.host],
       };
-      const command = await this.#isolation.command([path, '-c', boot], env, reach);
+      const isolated = await this.#isolation.command([path, '-c', boot], env, reach);
+      const command = on.cpus === undefined ? isolated : ['taskset', '--cpu-list', on.cpus, ...isolated];
       return await ProcessPeer.start({ python: path, command, cwd: scratch, env }, giveBack);
     } catch (error) {
       await giveBack();

@@ -1,8 +1,9 @@
 import type { BaselineQuery, BaselineStore } from '../baseline/port.ts';
 import type { Asks, CheckSettings, SuiteNeed } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
+import type { Lifetimes } from '../run/lifetimes.ts';
 import { makePlan, type Plan, type Purpose } from '../run/plan.ts';
-import { type Lifetimes, type Run, startRun } from '../run/start.ts';
+import { type Run, startRun } from '../run/start.ts';
 import { type FoundTrusted, findTrusted, knownTokens, type Trusted } from '../trust/baseline.ts';
 import { refuseArguments, refusePickled } from '../trust/code.ts';
 import { loadRuled, type Ruled } from '../trust/judge.ts';

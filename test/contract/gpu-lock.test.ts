@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { type GpuRequest, lockGpus } from '../../src/runtime/gpu-lock.ts';
+import { cardsOf, type GpuRequest, lockFree, lockGpus } from '../../src/runtime/gpu-lock.ts';
 import { temporaryFolder } from '../support/runtimes.ts';
 
 const UUIDS = [
@@ -35,6 +35,44 @@ async function machine() {
 }
 
 const TAKEN = { code: 'gpu-unavailable', message: new RegExp(`Another run .* ${UUIDS[0]}`) } as const;
+
+describe('cards that are free', () => {
+  const free = async ({ places, lines }: Awaited<ReturnType<typeof machine>>, ...uuids: readonly string[]) =>
+    await lockFree(uuids, { signal: new AbortController().signal, log: (line) => lines.push(line) }, places);
+
+  test('are taken without waiting: all of them, or none', async () => {
+    await using given = await machine();
+    const [a, b] = UUIDS;
+    {
+      await using _first = await given.take();
+      assert.equal(await free(given, b, a), undefined);
+      await using both = await free(given, b);
+      assert.ok(both, 'who does not get the other keeps none');
+      assert.equal(await free(given, b), undefined);
+      await assert.rejects(given.take({ devices: ['1'] }), { code: 'gpu-unavailable' });
+    }
+    await using again = await free(given, a, b);
+    assert.ok(again);
+    assert.deepEqual(
+      given.lines.filter((line) => line.includes('cannot be locked')),
+      [],
+    );
+  });
+
+  test('that cannot be locked are used all the same, and that is told', async () => {
+    await using given = await machine();
+    await writeFile(given.places.locks, 'a file');
+    await using one = await free(given, UUIDS[1]);
+    assert.ok(one);
+    assert.match(given.lines.join(), /could use GPU-bbbbbbbb.* too, it cannot be locked/);
+  });
+
+  test('are known in the order in which nvidia-smi counts them', async () => {
+    await using given = await machine();
+    assert.deepEqual(await cardsOf(given.places), [...UUIDS]);
+    assert.deepEqual(await cardsOf({ driver: '/nowhere' }), []);
+  });
+});
 
 describe('a card', () => {
   test('is one run’s, however the next one names it, and free when that is over', async () => {

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
+import type { Runtime, Slot } from '../../src/engine/runtime.ts';
 import { chooseRuntime } from '../../src/runtime/choose.ts';
+import { uuidHash } from '../../src/runtime/groups.ts';
 import { runtimeOptions, temporaryFolder } from '../support/runtimes.ts';
 import { runtimeContract } from './runtime.ts';
 
@@ -56,6 +59,78 @@ sys.stdin.read()`);
       'GPU-a,GPU-b',
     );
     assert.equal(await seen({ runtime: { gpus: 'none', shm: '1GiB' }, devices: ['GPU-a'] }), '');
+  });
+
+  test('runs engines side by side, each on the CPUs that its slot names', async (t) => {
+    if (availableParallelism() < 2) return t.skip('NEEDS two CPUs');
+    await using runtime = await chooseRuntime(
+      runtimeOptions({
+        ...{ choice: 'process', cpuSets: ['0', '1'] },
+        ...{ runtime: { gpus: 'none', shm: '64MiB', memory: '1MiB' }, atOnce: { planned: 3, most: 3 } },
+      }),
+    );
+    assert.deepEqual([runtime.slot, runtime.slots], ['CPUs 0', 2]);
+    const [slot, ...none] = await runtime.beside(2, []);
+    assert.deepEqual([slot?.name, slot?.cpus, none], ['CPUs 1', '1', []]);
+    const program = 'import os, sys; print(*os.sched_getaffinity(0), flush=True); sys.stdin.read()';
+    await using own = await runtime.start(program);
+    await using beside = await slot?.start(program);
+    // Both are there before one of them ends.
+    own.stdin.end();
+    beside?.stdin.end();
+    assert.deepEqual([await text(own.stdout), await text(beside?.stdout ?? own.stdout)], ['0\n', '1\n']);
+  });
+
+  test('has one engine at a time where nothing is set apart for another', async () => {
+    await using runtime = await chooseRuntime(
+      runtimeOptions({ choice: 'process', atOnce: { planned: 3, most: 3 } }),
+    );
+    assert.deepEqual([runtime.slot, runtime.slots, await runtime.beside(2, [])], [undefined, 1, []]);
+  });
+
+  test('gives engines beside the first one cards that are free, by name, and locks them', async () => {
+    await using folder = await temporaryFolder();
+    const gpuPlaces = { driver: join(folder.path, 'gpus'), locks: join(folder.path, 'locks') };
+    const uuids = ['a', 'b', 'c'].map((one) => `GPU-${one.repeat(8)}-0000-0000-0000-000000000000`);
+    for (const [index, uuid] of uuids.entries()) {
+      const card = join(gpuPlaces.driver, `0000:0${index + 1}:00.0`);
+      await mkdir(card, { recursive: true });
+      await writeFile(join(card, 'information'), `GPU UUID: \t ${uuid}\n`);
+    }
+    const opened = () =>
+      chooseRuntime(
+        runtimeOptions({
+          ...{ choice: 'process', gpuPlaces, inactivitySeconds: 0.05 },
+          ...{ runtime: { gpus: 1, shm: '64MiB', memory: '1MiB' }, atOnce: { planned: 3, most: 3 } },
+        }),
+      );
+    await using runtime = await opened();
+    const hash = (uuid = '') => uuidHash(uuid);
+    assert.deepEqual(
+      [runtime.slots, runtime.indexOf(hash(uuids[2])), runtime.indexOf('x')],
+      [3, 2, undefined],
+    );
+    const seen = async (slot: Pick<Runtime, 'start'> | Slot | undefined) => {
+      await using peer = await slot?.start('import os; print(os.environ["CUDA_VISIBLE_DEVICES"])');
+      return peer === undefined ? undefined : (await text(peer.stdout)).trim();
+    };
+    {
+      await using held = new AsyncDisposableStack();
+      const slots = await runtime.beside(2, [hash(uuids[0])]);
+      for (const slot of slots) held.use(slot);
+      assert.deepEqual(
+        slots.map(({ name }) => name),
+        ['GPU 1', 'GPU 2'],
+      );
+      assert.deepEqual(
+        [await seen(runtime), await seen(slots[0]), await seen(slots[1])],
+        ['0', uuids[1], uuids[2]],
+      );
+      assert.deepEqual(await runtime.beside(2, [hash(uuids[0])]), [], 'somebody has them');
+    }
+    const [again, ...more] = await runtime.beside(1, [hash(uuids[0])]);
+    await using _ = again;
+    assert.deepEqual([again?.name, more], ['GPU 1', []]);
   });
 
   test('modules of the checkout are not what its Python imports', async () => {

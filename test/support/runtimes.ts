@@ -35,6 +35,8 @@ export function runtimeOptions(overrides: Partial<RuntimeOptions> = {}): Runtime
     choice: 'auto',
     runtime: { gpus: 'none', shm: '64MiB' },
     devices: [],
+    cpuSets: [],
+    atOnce: { planned: 1, most: 1 },
     python: 'python3',
     isolation: 'auto',
     knowsHubToken: false,

@@ -38,3 +38,12 @@ export async function boundsOf(
   );
   return { memory, tmp };
 }
+
+/** Of each of several containers that run at once. What a suite sets is each one's own. */
+export const sharedBy = (engines: number, { memory, tmp }: Bounds, asked: number | undefined): Bounds =>
+  asked !== undefined || engines === 1
+    ? { memory, tmp }
+    : {
+        memory: memory === undefined ? undefined : Math.floor(memory / engines),
+        tmp: Math.floor(tmp / engines),
+      };

@@ -2,15 +2,15 @@ import { chown, rm, writeFile } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import type Docker from 'dockerode';
 import type { CacheFolder } from '../../engine/caches.ts';
-import type { JobIdentity, ModelSource, Peer, ProvidedModel, Runtime } from '../../engine/runtime.ts';
+import type { JobIdentity, ModelSource, Peer, ProvidedModel } from '../../engine/runtime.ts';
 import { UserError } from '../../errors.ts';
 import type { Declared } from '../../fingerprint/schema.ts';
 import { ownPlace } from '../cache-place.ts';
 import { later, type Moment } from '../clock.ts';
 import { ENGINE_ENVIRONMENT } from '../environment.ts';
 import { modelMount } from '../model-folder.ts';
-import type { CommonOptions } from '../options.ts';
-import { type Bounds, boundsOf } from './bounds.ts';
+import type { CommonOptions, On, Starter } from '../options.ts';
+import { type Bounds, boundsOf, sharedBy } from './bounds.ts';
 import { Container } from './container.ts';
 import { dockerError } from './daemon.ts';
 import { ensureImage, parseImage } from './images.ts';
@@ -41,7 +41,7 @@ export interface DockerOptions extends CommonOptions {
 }
 
 /** An engine in a locked-down container of an image that is pinned by its content. */
-export class DockerRuntime implements Runtime {
+export class DockerRuntime implements Starter {
   readonly kind = 'docker';
   readonly description: string;
   readonly image: Declared['image'];
@@ -107,13 +107,15 @@ export class DockerRuntime implements Runtime {
     }
   }
 
-  async start(boot: string, lives = 1): Promise<Peer> {
-    const { gpus, devices, user } = this.#options;
+  async start(boot: string, lives: number, on: On): Promise<Peer> {
+    const { gpus, memory, user } = this.#options;
     return await this.#start(lives, {
+      ...sharedBy(on.engines, this.#bounds, memory),
       boot,
       user,
       gpus,
-      devices,
+      devices: on.gpus,
+      cpuSet: on.cpus,
       mounts: this.#model === undefined ? [] : [this.#model],
       environment: ENGINE_ENVIRONMENT,
       caches: this.caches?.host,
@@ -139,7 +141,7 @@ export class DockerRuntime implements Runtime {
 
   async #start(
     lives: number,
-    request: Omit<ContainerRequest, 'image' | 'job' | 'span' | keyof Bounds | 'cpus' | 'shm'>,
+    request: Omit<ContainerRequest, 'image' | 'job' | 'span' | 'cpus' | 'shm'>,
   ): Promise<Peer> {
     const { docker, job, cpus, shm, log, signal } = this.#options;
     const profile = containerProfile({
@@ -147,7 +149,6 @@ export class DockerRuntime implements Runtime {
       image: this.#name,
       job,
       span: spanOf(this.#options, lives),
-      ...this.#bounds,
       cpus,
       shm,
     });

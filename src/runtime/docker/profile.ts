@@ -25,6 +25,8 @@ export interface ContainerRequest {
   readonly tmp: number;
   /** How many CPUs' time it may use; undefined: all. */
   readonly cpus: number | undefined;
+  /** CPUs that it may run on, e.g. `0-7`; undefined: all. */
+  readonly cpuSet: string | undefined;
   /** Bytes. */
   readonly shm: number;
   readonly mounts: readonly Docker.MountSettings[];
@@ -78,6 +80,7 @@ export function containerProfile(request: ContainerRequest): Docker.ContainerCre
       // Without swap: an engine that swaps is an engine that hangs.
       ...(request.memory === undefined ? {} : { Memory: request.memory, MemorySwap: request.memory }),
       ...(request.cpus === undefined ? {} : { NanoCpus: Math.round(request.cpus * 1e9) }),
+      ...(request.cpuSet === undefined ? {} : { CpusetCpus: request.cpuSet }),
       // `memlock` stays as it is: rootless and nested daemons refuse to raise it (tried), and what wants it, RDMA,
       // has no network here.
       Ulimits: [

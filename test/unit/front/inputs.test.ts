@@ -105,6 +105,11 @@ describe('inputs', () => {
     assert.deepEqual(parsed({ 'gpu-devices': ` ${devices.join(' , ')},` }).connections.gpuDevices, devices);
   });
 
+  test('list sets of CPUs, one for each engine that runs at a time', () => {
+    assert.deepEqual(parsed({ 'cpu-sets': ' 0-7,16  8-15 ' }).connections.cpuSets, ['0-7,16', '8-15']);
+    assert.deepEqual(parsed().connections.cpuSets, []);
+  });
+
   test('hand no token and no environment to a use-case: adapters alone get them', () => {
     const { settings, connections } = parsed({ 'github-token': 'ghs_secret', 'hub-token': 'hf_secret' });
     assert.doesNotMatch(JSON.stringify(settings), /secret|GITHUB_/);
@@ -152,6 +157,9 @@ describe('inputs that are wrong', () => {
       { 'gpu-devices': 'all' },
       '`gpu-devices` has `all`, which is neither an index nor a UUID such as GPU-….',
     ],
+    [{ 'cpu-sets': '0-3 all' }, '`cpu-sets` has `all`, which is no set of CPUs such as 0-7 or 0,2,4.'],
+    [{ 'cpu-sets': '0-3 3-7' }, '`cpu-sets` names CPU 3 twice, and each engine needs CPUs of its own.'],
+    [{ 'cpu-sets': '7-4' }, '`cpu-sets` has `7-4`, which ends before it begins.'],
     [
       { 'gpu-devices': '0;rm' },
       '`gpu-devices` has `0;rm`, which is neither an index nor a UUID such as GPU-….',

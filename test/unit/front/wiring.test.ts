@@ -16,6 +16,7 @@ const connections = (workspace: string): Connections => ({
   isolation: 'auto',
   python: 'python3',
   gpuDevices: [],
+  cpuSets: [],
   timeoutSeconds: 60,
   inactivitySeconds: 60,
   job: { repository: 'acme/models', run: '1', attempt: '1', runner: '' },

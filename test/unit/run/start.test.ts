@@ -99,8 +99,8 @@ describe('a run', () => {
       ...tools,
       open: {
         ...tools.open,
-        runtime: async (runtime, keepsCaches) => {
-          const opened = await tools.open.runtime(runtime, keepsCaches);
+        runtime: async (runtime, keepsCaches, atOnce) => {
+          const opened = await tools.open.runtime(runtime, keepsCaches, atOnce);
           opened.provideModel = async (model) => {
             asked.push(model);
             return { folder: '/model', files: MODEL_FILES };

@@ -6,7 +6,7 @@ import {
   type Request,
   type Start,
 } from '../../../src/engine/protocol.ts';
-import type { Exit, Peer, ProvidedModel, Runtime } from '../../../src/engine/runtime.ts';
+import type { Exit, Peer, ProvidedModel, Runtime, Slot } from '../../../src/engine/runtime.ts';
 import type { HarnessFingerprint } from '../../../src/fingerprint/schema.ts';
 import type { HealthReading } from '../../../src/health/schema.ts';
 import { sha256 } from '../../../src/record/digest.ts';
@@ -53,6 +53,8 @@ type LoadCommand = Extract<Command, { command: 'load' }>;
 /** A command to load, with the environment that this start was given. */
 export interface Load {
   readonly start: number;
+  /** Beside its own place: where. */
+  readonly where: string | undefined;
   readonly args: Readonly<Record<string, unknown>>;
   readonly environment: Readonly<Record<string, string>>;
   readonly perturbation: LoadCommand['perturbation'];
@@ -73,7 +75,14 @@ export interface EngineOptions {
   readonly health?: (at: HealthReading['at'], start: number) => Partial<HealthReading>;
   /** Called as a start is asked for. */
   readonly onStart?: () => void;
+  /** Waited for before a start answers that it has loaded. */
+  readonly hold?: (load: Load) => Promise<void>;
+  /** Places beside its own: what an engine sees there. Its own is where `fingerprint` says. */
+  readonly beside?: Readonly<Record<string, Partial<HarnessFingerprint>>>;
 }
+
+/** Of the cards of its machine, as nvidia-smi counts them. */
+export const GPU_HASHES = Array.from({ length: 4 }, (_, index) => `${index}`.repeat(16));
 
 const identified = (files: HarnessFingerprint['files']) =>
   files.map((file, at) => ({ ...file, identity: `1:${at}` }));
@@ -98,12 +107,42 @@ export class ScriptedEngine implements Runtime {
   readonly vocabularies: (readonly number[])[] = [];
   /** Peers that were started and not given back. */
   running = 0;
+  /** How many engines a run has work for at one time. */
+  most = Number.POSITIVE_INFINITY;
+  /** Places beside its own that were not given back. */
+  held = 0;
   /** Whether the runtime itself was given back. */
   disposed = false;
+  readonly slot = undefined;
   readonly #options: EngineOptions;
 
   constructor(options: EngineOptions = {}) {
     this.#options = options;
+  }
+
+  get slots(): number {
+    return Math.min(this.most, 1 + Object.keys(this.#options.beside ?? {}).length);
+  }
+
+  async beside(count: number): Promise<readonly Slot[]> {
+    return Object.entries(this.#options.beside ?? {})
+      .slice(0, Math.min(count, this.most - 1))
+      .map(([name, seen]) => {
+        this.held += 1;
+        return {
+          name,
+          cpus: undefined,
+          start: () => this.start('', 1, seen, name),
+          [Symbol.asyncDispose]: async () => {
+            this.held -= 1;
+          },
+        };
+      });
+  }
+
+  indexOf(hash: string): number | undefined {
+    const index = GPU_HASHES.indexOf(hash);
+    return index < 0 ? undefined : index;
   }
 
   async provideModel(): Promise<ProvidedModel> {
@@ -111,7 +150,12 @@ export class ScriptedEngine implements Runtime {
     return { folder: '/model', files: model === undefined ? MODEL_FILES : identified(model) };
   }
 
-  async start(): Promise<Peer> {
+  async start(
+    _boot = '',
+    _lives = 1,
+    seen: Partial<HarnessFingerprint> = {},
+    where: string | undefined = undefined,
+  ): Promise<Peer> {
     this.#options.onStart?.();
     const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
     const exit = Promise.withResolvers<Exit>();
@@ -122,7 +166,7 @@ export class ScriptedEngine implements Runtime {
     };
     this.running += 1;
     let held = true;
-    void this.#play(stdin, stdout).then(
+    void this.#play(stdin, stdout, seen, where).then(
       () => end({ code: 0, signal: null }),
       (error: unknown) => {
         stderr.write(`${String(error)}\n`);
@@ -147,7 +191,12 @@ export class ScriptedEngine implements Runtime {
     this.disposed = true;
   }
 
-  async #play(stdin: PassThrough, stdout: PassThrough): Promise<void> {
+  async #play(
+    stdin: PassThrough,
+    stdout: PassThrough,
+    seen: Partial<HarnessFingerprint>,
+    where: string | undefined,
+  ): Promise<void> {
     const { effective = { dtype: 'bfloat16' }, fingerprint = {}, computes = () => ({}) } = this.#options;
     const { health = () => ({}), software = () => undefined, model } = this.#options;
     const messages = framesOf(stdin);
@@ -169,7 +218,7 @@ export class ScriptedEngine implements Runtime {
     emit({ event: 'hello', protocol: PROTOCOL, pid: number, python: '3.11.2' });
     emit({
       event: 'fingerprint',
-      fingerprint: { ...SEEN, files: model ?? SEEN.files, ...fingerprint },
+      fingerprint: { ...SEEN, files: model ?? SEEN.files, ...fingerprint, ...seen },
       health: healthReading('before', health('before', number)),
     });
     let computed: Computes = {};
@@ -178,8 +227,9 @@ export class ScriptedEngine implements Runtime {
       switch (command.command) {
         case 'load': {
           const { args, perturbation, prompts } = command;
-          const load = { start: number, args, perturbation, prompts, environment: start.environment };
+          const load = { start: number, where, args, perturbation, prompts, environment: start.environment };
           this.loads.push(load);
+          await this.#options.hold?.(load);
           computed = { compiled: load.args['enforce_eager'] === false, ...computes(load) };
           if (computed.error !== undefined) return emit({ event: 'error', ...computed.error });
           const perturbed = perturbation === null ? null : `${perturbation.kind}, as told`;

@@ -135,7 +135,10 @@ export class Job {
         imageOf: (name) => engineNamed(name).image,
         ask: () => undefined,
         image: refuseUnpinned,
-        runtime: async () => engine,
+        runtime: async (_, __, { most }) => {
+          engine.most = most;
+          return engine;
+        },
         harness: async () => ({ boot: 'boot', files: {} }),
         log: async (path) => ({ path, add: () => {}, [Symbol.asyncDispose]: async () => {} }),
         caches: () => this.caches,

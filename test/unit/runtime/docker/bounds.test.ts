@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, mock, test } from 'node:test';
 import Docker from 'dockerode';
-import { boundsOf } from '../../../../src/runtime/docker/bounds.ts';
+import { boundsOf, sharedBy } from '../../../../src/runtime/docker/bounds.ts';
 
 const GIB = 1024 ** 3;
 
@@ -28,5 +28,16 @@ describe('what a container may use', () => {
     const { memory, tmp, lines } = await bounds({ MemTotal: 40 * GIB, MemoryLimit: false });
     assert.deepEqual([memory, tmp], [undefined, 4 * GIB]);
     assert.match(lines.join(), /sets no limits of memory/);
+  });
+
+  test('is shared by containers that run at once, and what the suite says is each one’s own', () => {
+    const whole = { memory: 36 * GIB, tmp: 9 * GIB };
+    assert.deepEqual(sharedBy(3, whole, undefined), { memory: 12 * GIB, tmp: 3 * GIB });
+    assert.deepEqual(sharedBy(1, whole, undefined), whole);
+    assert.deepEqual(sharedBy(3, whole, 36 * GIB), whole);
+    assert.deepEqual(sharedBy(3, { memory: undefined, tmp: 3 * GIB }, undefined), {
+      memory: undefined,
+      tmp: GIB,
+    });
   });
 });

@@ -14,6 +14,7 @@ const request: ContainerRequest = {
   memory: undefined,
   tmp: 4096,
   cpus: undefined,
+  cpuSet: undefined,
   shm: 1,
   caches: undefined,
   mounts: [],
@@ -32,6 +33,12 @@ describe('the container', () => {
     const [byName] = devicesOf({ gpus: 2, devices: ['GPU-a', 'GPU-b', 'GPU-c'] }) ?? [];
     assert.equal(byName?.Count, undefined);
     assert.deepEqual(byName?.DeviceIDs, ['GPU-a', 'GPU-b']);
+  });
+
+  test('runs on the CPUs that it was given, and on all without', () => {
+    const on = (cpuSet: string | undefined) =>
+      containerProfile({ ...request, cpuSet }).HostConfig?.CpusetCpus;
+    assert.deepEqual([on('8-15'), on(undefined)], ['8-15', undefined]);
   });
 
   test('gets no more CPU time than it was given', () => {
