@@ -1,7 +1,7 @@
 import { digestJson } from './digest.ts';
 import { PASS_KINDS } from './names.ts';
 import type { Observation, RunRecord } from './schema.ts';
-import { aloneOf, lifetimesOf } from './select.ts';
+import { aloneOf, type Computed, lifetimesOf } from './select.ts';
 
 /** The bits that an observation is judged by; its place in the run, its text and its timing are not among them. */
 export function outcomeOf({ prompt, input, finishReason, channels }: Observation) {
@@ -18,12 +18,16 @@ export function outcomeDigest(record: RunRecord): string {
 }
 
 /** One for each lifetime, in their order; a lifetime that only traces has none. */
-export function outcomeDigests(record: RunRecord): string[] {
-  return lifetimesOf(record).map(({ lifetime }) => outcomeIn(record, lifetime));
+export function outcomeDigests(record: Computed): string[] {
+  return outcomesOf(record).map(({ outcome }) => outcome);
 }
 
+/** The same by the lifetime that gave it. */
+export const outcomesOf = (record: Computed): { readonly lifetime: string; readonly outcome: string }[] =>
+  lifetimesOf(record).map(({ lifetime }) => ({ lifetime, outcome: outcomeIn(record, lifetime) }));
+
 /** Prompts by their id: the order in which a suite lists them computes nothing. */
-function outcomeIn(record: RunRecord, lifetime: string): string {
+function outcomeIn(record: Computed, lifetime: string): string {
   const all = PASS_KINDS.flatMap((kind) =>
     aloneOf(record, lifetime, kind).map((one) => ({ kind, ...outcomeOf(one) })),
   );

@@ -1,5 +1,8 @@
 import type { Arrangement, Lifetime, Observation, Pass, PassKind, RunRecord } from './schema.ts';
 
+/** What of a record its passes gave. */
+export type Computed = Pick<RunRecord, 'lifetimes' | 'observations'>;
+
 /** What chooses a pass; what is left out matches all. */
 export interface Which {
   readonly lifetime?: string;
@@ -9,7 +12,7 @@ export interface Which {
 
 /** Passes of a record in the order in which they ran. */
 export function passesOf(
-  record: RunRecord,
+  record: Pick<RunRecord, 'lifetimes'>,
   { lifetime, kind, arrangement }: Which,
 ): { readonly lifetime: Lifetime; readonly pass: Pass }[] {
   return record.lifetimes
@@ -20,7 +23,7 @@ export function passesOf(
 }
 
 /** Observations of the passes that match, in the record's order. */
-export function observationsOf(record: RunRecord, which: Which): Observation[] {
+export function observationsOf(record: Computed, which: Which): Observation[] {
   const wanted = passesOf(record, which);
   return record.observations.filter((one) =>
     wanted.some(({ lifetime, pass }) => lifetime.lifetime === one.lifetime && pass.pass === one.pass),
@@ -37,7 +40,7 @@ export function lifetimesOf({ lifetimes }: Pick<RunRecord, 'lifetimes'>): Lifeti
 }
 
 /** What one lifetime gave in its `alone` passes of a kind. */
-export function aloneOf(record: RunRecord, lifetime: string, kind: PassKind): Observation[] {
+export function aloneOf(record: Computed, lifetime: string, kind: PassKind): Observation[] {
   return observationsOf(record, { lifetime, kind, arrangement: 'alone' });
 }
 

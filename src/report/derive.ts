@@ -6,6 +6,7 @@ import type { RelationResult } from '../compare/types.ts';
 import { LIST_DIGEST } from '../issues/index.ts';
 import { likenesses } from '../issues/match.ts';
 import { countOf } from '../record/channels.ts';
+import { devicesName } from '../record/devices.ts';
 import { healthOf } from '../record/health.ts';
 import { outcomeDigest, outcomeDigests } from '../record/outcome.ts';
 import type { PassKind, RunRecord } from '../record/schema.ts';
@@ -123,9 +124,11 @@ export function derive({ mode, asked, baseline, record, before, relations }: Gro
 
 /** Of all starts, or of none: half of a price is none. */
 function startsOf(lifetimes: RunRecord['lifetimes']): Pick<Derived['work'], 'starts'> {
-  const starts = lifetimes.flatMap(({ lifetime, start, phases }) =>
-    start === undefined || phases === undefined ? [] : [{ lifetime, how: start.how, phases }],
-  );
+  const starts = lifetimes.flatMap(({ lifetime, start, phases, devices }) => {
+    if (start === undefined || phases === undefined) return [];
+    const on = devices === undefined ? undefined : devicesName(devices);
+    return [{ lifetime, how: start.how, ...(on === undefined ? {} : { on }), phases }];
+  });
   return starts.length > 0 && starts.length === lifetimes.length ? { starts } : {};
 }
 

@@ -7,6 +7,7 @@ import type { Sign } from '../health/schema.ts';
 import type { RunRecord } from '../record/schema.ts';
 import { leavingIn } from '../record/select.ts';
 import { codeInArguments, pickledIn } from '../suite/code.ts';
+import { disagreeing } from './by-devices.ts';
 import { ofCaches } from './caches.ts';
 import { counted, some } from './counted.ts';
 import { isEager } from './coverage.ts';
@@ -36,7 +37,7 @@ export interface Ground {
   readonly proof: Proof | undefined;
   readonly replacedByChange: ReplacedByChange | undefined;
   readonly lostBaseline: LostBaseline | undefined;
-  readonly record: Pick<RunRecord, 'suite' | 'fingerprint' | 'lifetimes' | 'software'>;
+  readonly record: Pick<RunRecord, 'suite' | 'fingerprint' | 'lifetimes' | 'observations' | 'software'>;
   readonly relations: readonly Pick<RelationResult, 'relation' | 'status' | 'findings'>[];
   /** The baseline's. */
   readonly before: Pick<RunRecord, 'suite' | 'fingerprint' | 'lifetimes' | 'software'> | undefined;
@@ -60,6 +61,7 @@ export function notices(ground: Ground): Notice[] {
   return [
     ...ofGpus(ground),
     ...suspectHardware(ground),
+    ...disagreeing(ground.record),
     ...foreignCode(ground),
     ...changedJudge(ground),
     ...changedBaseline(ground),

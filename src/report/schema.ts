@@ -371,7 +371,15 @@ const derived = {
     seconds: z.number().nonnegative(),
     /** What each engine start took; absent of records that do not tell. */
     starts: z
-      .array(z.strictObject({ lifetime: text, how: z.enum(['cold', 'warm']), phases: Phases }))
+      .array(
+        z.strictObject({
+          lifetime: text,
+          how: z.enum(['cold', 'warm']),
+          /** `GPU 1`; absent where nothing was set apart. */
+          on: text.optional(),
+          phases: Phases,
+        }),
+      )
       .max(4096)
       .optional(),
   }),

@@ -13,12 +13,14 @@ export const COST_HEADS = [
 ] as const;
 
 export function costRows({ starts = [] }: Report['work']): string[][] {
-  return starts.map(({ lifetime, how, phases: { open, import: imported, load, warmUp, passes, end } }) => [
-    `${lifetime}, ${how}`,
-    ...[open, imported, load].map(seconds),
-    warmUp === undefined ? 'not told' : seconds(warmUp),
-    ...[passes, end].map(seconds),
-  ]);
+  return starts.map(
+    ({ lifetime, how, on, phases: { open, import: imported, load, warmUp, passes, end } }) => [
+      `${lifetime}, ${how}${on === undefined ? '' : `, on ${on}`}`,
+      ...[open, imported, load].map(seconds),
+      warmUp === undefined ? 'not told' : seconds(warmUp),
+      ...[passes, end].map(seconds),
+    ],
+  );
 }
 
 /** One line; empty where nothing is known. */

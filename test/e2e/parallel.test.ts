@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
+import { availableParallelism } from 'node:os';
 import { after, before, test } from 'node:test';
 import { ensureFlippedModel, FLIPPED_OF_RANK_1 } from '../../scripts/setup/flipped-model.ts';
 import { ensureModel } from '../../scripts/setup/model.ts';
 import { ensureEngine } from '../../scripts/setup/python.ts';
 import { openRecord } from '../../src/disk/record-folder.ts';
 import { type Action, builtAction } from './support/action.ts';
-import { findingsOf, reportOf } from './support/reports.ts';
+import { findingsOf, relationOf, reportOf } from './support/reports.ts';
 import { aRunner, runStep } from './support/spawn.ts';
 import { realSuite } from './support/suites.ts';
 
@@ -58,6 +59,38 @@ test('a model that three ranks share reproduces, and one flipped bit is named wi
   const named = `rank 1: ${FLIPPED_OF_RANK_1.module.replace('up_proj', 'gate_up_proj')}`;
   assert.deepEqual([...new Set(traces.map(({ first }) => first))], [named]);
   assert.ok(drifted.log.includes(`first different module: ${named} (`), drifted.log);
+});
+
+test('two lifetimes of a refresh run side by side on CPUs of their own, and give one outcome', async (t) => {
+  if (availableParallelism() < 2) return t.skip('NEEDS two CPUs');
+  await using runner = await aRunner();
+  const [{ python }, model] = [await ensureEngine(), await ensureModel()];
+  await runner.write(
+    'determinism.yml',
+    realSuite({
+      ...{ model, maxTokens: 2, relations: ['baseline'], prompts: [{ id: 'capital', text: PROMPT }] },
+      ...{ lifetimes: 2, runtime: { memory: '4GiB' } },
+    }),
+  );
+  const outcome = await runStep(action, runner, {
+    with: { mode: 'refresh', reason: 'first one', runtime: 'process', python, 'cpu-sets': '0 1' },
+    event: 'workflow_dispatch',
+  });
+  assert.equal(outcome.exitCode, 0, outcome.log);
+  assert.match(outcome.log, /::group::Engines, lifetime-1 to lifetime-2 side by side on CPUs 0; CPUs 1/);
+  const { record } = await openRecord(outcome.outputs['record-path'] ?? '');
+  assert.deepEqual(
+    record.lifetimes.map(({ lifetime, devices, start }) => [lifetime, devices?.cpus, start?.how]),
+    [
+      ['lifetime-1', '0', 'cold'],
+      ['lifetime-2', '1', 'cold'],
+    ],
+  );
+  const [first, second] = record.lifetimes.map(({ digest, phases }) => ({ digest, phases }));
+  const report = await reportOf(outcome);
+  assert.equal(relationOf(report, 'restart').status, 'held');
+  assert.ok(first && second);
+  t.diagnostic(JSON.stringify([first.phases, second.phases]));
 });
 
 const PROMPT = 'The capital of France is Paris, and the capital of Germany is';

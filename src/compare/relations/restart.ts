@@ -1,3 +1,4 @@
+import { devicesName } from '../../record/devices.ts';
 import { PASS_KINDS } from '../../record/names.ts';
 import type { Lifetime, PassKind, RunRecord } from '../../record/schema.ts';
 import { lifetimesOf } from '../../record/select.ts';
@@ -31,7 +32,7 @@ export const restart: Relation = {
     const lifetimes = starts.length;
     return exercised(
       pairs,
-      () => `${lifetimes} engine starts, each in a process of its own${forks(starts)}`,
+      () => `${lifetimes} engine starts, each in a process of its own${forks(starts)}${where(starts)}`,
       run,
       lifetimes < 2 ? 'the engine was started once only' : 'no two engine starts were asked the same',
     );
@@ -58,7 +59,7 @@ function ofKind(record: RunRecord, kind: PassKind): Pair[] {
       ),
     );
   return further.flatMap(({ lifetime, seen }) => {
-    const note = `${first.lifetime.lifetime} and ${lifetime.lifetime}`;
+    const note = bothOf(first.lifetime, lifetime);
     const missing = doubt(first.seen, seen);
     return missing === undefined
       ? alike(pairsOf(first.seen, seen, note))
@@ -72,6 +73,22 @@ function forks(lifetimes: readonly Lifetime[]): string {
   if (warm === 0) return '';
   const are = warm === 1 ? 'is a fork of one that had' : 'are forks of one that had';
   return `, ${warm} of which ${are} imported the engine`;
+}
+
+const placeOf = ({ devices }: Lifetime) => (devices === undefined ? undefined : devicesName(devices));
+
+/** On how many GPUs, or sets of CPUs: a break on one tells of the engine, one between two perhaps of a card. */
+function where(lifetimes: readonly Lifetime[]): string {
+  const places = new Set(lifetimes.map(placeOf));
+  if (lifetimes.length < 2 || places.has(undefined)) return '';
+  return places.size === 1 ? `, all on ${[...places]}` : `, on ${[...places].join(' and on ')}`;
+}
+
+function bothOf(first: Lifetime, second: Lifetime): string {
+  const [one, other] = [placeOf(first), placeOf(second)];
+  const [a, b] = [first.lifetime, second.lifetime];
+  if (one === undefined || other === undefined) return `${a} and ${b}`;
+  return one === other ? `${a} and ${b}, both on ${one}` : `${a} on ${one} and ${b} on ${other}`;
 }
 
 /** Two lifetimes that were asked otherwise cannot be held against one another. */
