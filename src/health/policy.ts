@@ -11,7 +11,7 @@ interface Seen {
   readonly reason: string;
 }
 
-/** @param first the first reading of the run, which the others are held against */
+/** @param first each card as it was seen first in the run, which later readings are held against */
 type Look = (reading: HealthReading, first: HealthReading) => readonly Seen[];
 
 export interface Row {
@@ -31,6 +31,9 @@ const each =
       const why = reason(gpu, reading, first);
       return why === false ? [] : [{ gpu, reason: why }];
     });
+
+/** In a container each card is GPU 0: engine starts side by side have others. */
+const cardOf = ({ uuidHash, pci, index }: GpuHealth) => uuidHash ?? pci ?? String(index);
 
 const gpuOf = ({ gpus }: HealthReading, index: number) => gpus.find((gpu) => gpu.index === index) ?? null;
 
@@ -246,7 +249,7 @@ export const POLICY: readonly Row[] = [
     what: 'corrected memory errors that rise during the run',
     remedy: 'Nothing to do as long as they are few: they were corrected.',
     look: each((gpu, _, first) => {
-      const before = first.gpus.find(({ index }) => index === gpu.index)?.eccCorrected ?? null;
+      const before = first.gpus.find((one) => cardOf(one) === cardOf(gpu))?.eccCorrected ?? null;
       const more = before === null || gpu.eccCorrected === null ? 0 : gpu.eccCorrected - before;
       return more > 0 && `corrected ${more} memory ${more === 1 ? 'error' : 'errors'} during the run`;
     }),
@@ -366,15 +369,18 @@ const isMute = ({
 /** What the readings of a run come to. Each sign is told once a GPU, as it was seen first. */
 export function assess(readings: readonly RecordedHealth[]): HealthView {
   const signs = new Map<string, Sign>();
+  const cards = new Map<string, GpuHealth>();
+  for (const gpu of readings.flatMap(({ gpus }) => gpus))
+    if (!cards.has(cardOf(gpu))) cards.set(cardOf(gpu), gpu);
   for (const reading of readings) {
-    const before = readings.find(({ state }) => state === 'read') ?? reading;
+    const first = { ...reading, gpus: [...cards.values()] };
     for (const { sign, level, remedy, look } of POLICY)
-      for (const { gpu, reason } of look(reading, before)) {
-        const key = `${sign} ${gpu?.index ?? ''}`;
+      for (const { gpu, reason } of look(reading, first)) {
+        const key = `${sign} ${gpu === null ? '' : cardOf(gpu)}`;
         if (signs.has(key)) continue;
         signs.set(key, {
           ...{ sign, level, remedy },
-          gpu: gpu === null ? null : `GPU ${gpu.index} (${gpu.name})`,
+          gpu: gpu === null ? null : nameOf(gpu, cards.values()),
           reason: reason.slice(0, 2048),
           seen: `${reading.at} ${reading.lifetime}`,
         });
@@ -382,6 +388,12 @@ export function assess(readings: readonly RecordedHealth[]): HealthView {
   }
   const found = [...signs.values()].sort((a, b) => LEVELS.indexOf(a.level) - LEVELS.indexOf(b.level));
   return { state: stateOf(readings, found), signs: found };
+}
+
+/** With its place in the machine where another card of the run has the same number. */
+function nameOf(gpu: GpuHealth, cards: Iterable<GpuHealth>): string {
+  const alike = [...cards].filter(({ index }) => index === gpu.index).length;
+  return `GPU ${gpu.index} (${gpu.name}${alike > 1 ? `, ${gpu.pci ?? gpu.uuidHash ?? 'unknown'}` : ''})`;
 }
 
 function stateOf(readings: readonly HealthReading[], signs: readonly Sign[]): HealthView['state'] {

@@ -14,10 +14,12 @@ import time
 import unittest
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import support
 from captures import CAPTURES, FIXTURES, Capture, read
-from deterministic_ml.harness import health
+from deterministic_ml.harness import health, selftest
+from deterministic_ml.harness.health import uuid_hash
 from deterministic_ml.harness.selftest import repeat, self_test
 
 READINGS = FIXTURES / "readings.jsonl"
@@ -140,6 +142,27 @@ class SelfTestTest(unittest.TestCase):
 
     def test_it_is_done_twice_however_slow(self) -> None:
         self.assertEqual(repeat([lambda: b"x"], 0.0, self.clock)["rounds"], 2)
+
+    def test_one_card_that_cannot_be_tested_hides_no_other(self) -> None:
+        def work(_torch: Any, device: str, _size: int) -> Any:
+            if device == "cuda:1":
+                raise MemoryError("full")
+            return lambda: device.encode()
+
+        with mock.patch.object(selftest, "work_of", work):
+            found = self_test(None, ["cuda:0", "cuda:1", "cuda:2"], 0.0)
+            self.assertEqual((found["distinct"], found["why"]), ([1, None, 1], "cuda:1: MemoryError: full"))
+            none = self_test(None, ["cuda:1"], 60.0)
+            self.assertEqual((none["rounds"], none["distinct"]), (0, [None]), "and nothing is waited for")
+
+        def card(index: int) -> dict[str, Any]:
+            return {"uuidHash": uuid_hash(f"{index}" * 8), "index": index}
+
+        seen = [uuid_hash(f"{index}" * 8) for index in range(3)]
+        told = health._of_self_test({"selfTest": found}, seen, {"gpus": [card(index) for index in range(3)]})
+        assert told is not None
+        self.assertEqual([one["gpu"] for one in told["gpus"]], [0, 2])
+        self.assertEqual(told["why"], "cuda:1: MemoryError: full")
 
     def test_real_operators_repeat_and_a_flipped_bit_is_seen(self) -> None:
         try:

@@ -194,6 +194,30 @@ describe('the policy', () => {
     );
   });
 
+  test('tells cards apart that are each GPU 0 to their own container', () => {
+    const one = (bus: string, change: Parameters<typeof gpuHealth>[0] = {}): Change =>
+      readingOf({ uuidHash: bus.repeat(8), pci: `0000:${bus}:00`, ...change });
+    const { signs } = assess([
+      at('lifetime-1', 'before', one('1a', { eccCorrected: 0, remapPending: true })),
+      at('lifetime-2', 'before', one('3d', { eccCorrected: 5, remapPending: true })),
+      at('lifetime-2', 'after', one('3d', { eccCorrected: 5 })),
+      at('lifetime-1', 'after', one('1a', { eccCorrected: 2 })),
+    ]);
+    assert.deepEqual(
+      signs.map(({ sign, gpu, reason }) => [sign, gpu, reason.replace(/^replaces.*/, '')]),
+      [
+        ['row-remap-pending', 'GPU 0 (NVIDIA H100 80GB HBM3, 0000:1a:00)', ''],
+        ['row-remap-pending', 'GPU 0 (NVIDIA H100 80GB HBM3, 0000:3d:00)', ''],
+        // The other one had its five before the run.
+        [
+          'corrected-ecc',
+          'GPU 0 (NVIDIA H100 80GB HBM3, 0000:1a:00)',
+          'corrected 2 memory errors during the run',
+        ],
+      ],
+    );
+  });
+
   test('names a few of many processes', () => {
     const many = readingOf({ processes: [1, 2, 3, 4, 5, 6, 7].map((pid) => process(pid)) });
     assert.match(

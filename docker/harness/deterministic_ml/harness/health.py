@@ -459,6 +459,7 @@ def _of_self_test(torch: Mapping[str, Any], seen: Sequence[str | None], reading:
     gpus = [
         {"gpu": of.get(uuid, i), "distinct": distinct}
         for i, (uuid, distinct) in enumerate(zip(seen, test.get("distinct", ()), strict=False))
+        if distinct is not None
     ]
     return {
         "rounds": test.get("rounds", 0),

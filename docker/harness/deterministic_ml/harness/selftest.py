@@ -21,8 +21,23 @@ _SEED = 20_261_127
 
 def self_test(torch: Any, devices: Sequence[str], seconds: float = SECONDS, size: int = SIZE) -> dict[str, Any]:
     """@param devices e.g. `cuda:0`; each does the same work once a round
-    @return `rounds`, `seconds` and, for each device, `distinct`: how many different results it gave"""
-    return repeat([work_of(torch, device, size) for device in devices], seconds, time.monotonic)
+    @return `rounds`, `seconds` and, for each device, `distinct`: how many different results it gave, None for one that
+        cannot be tested; then `why` names it, and the others were tested all the same
+    """
+    works: dict[str, Work] = {}
+    failed: list[str] = []
+    for device in devices:
+        try:
+            work = work_of(torch, device, size)
+            work()
+            works[device] = work
+        except Exception as error:
+            failed.append(f"{device}: {type(error).__name__}: {error}")
+    nothing: dict[str, Any] = {"rounds": 0, "seconds": 0.0, "distinct": []}
+    told = repeat(list(works.values()), seconds, time.monotonic) if works else nothing
+    distinct = dict(zip(works, told["distinct"], strict=True))
+    why = {"why": "; ".join(failed)[:512]} if failed else {}
+    return {**told, "distinct": [distinct.get(device) for device in devices], **why}
 
 
 def repeat(works: Sequence[Work], seconds: float, clock: Callable[[], float]) -> dict[str, Any]:
