@@ -12,7 +12,7 @@ export class Voices {
   readonly #log: EngineLog;
   readonly #console: Console;
   /** Of those that run side by side: how far each is. */
-  readonly #lines = new Map<string, string>();
+  readonly #lines = new Map<string, { readonly what: string; readonly line: string }>();
   /** How the one is called that others run beside; undefined where there is none. */
   own: string | undefined;
 
@@ -43,10 +43,12 @@ export class Voices {
       this.#console.progress(what, line);
       return;
     }
-    this.#lines.set(label, line);
-    // One line for all, or they would overwrite each other.
-    this.#console.progress(TOGETHER, [...this.#lines].map(([name, told]) => `${name} ${told}`).join(' | '));
+    this.#lines.set(label, { what, line });
+    const all = [...this.#lines].map(([name, told]) => ({ name, ...told }));
+    // One line for all, or they would overwrite each other: told at once where one of them begins something else.
+    this.#console.progress(
+      all.map((one) => `${one.name} ${one.what}`).join(),
+      all.map((one) => `${one.name} ${one.line}`).join(' | '),
+    );
   }
 }
-
-const TOGETHER = 'engines side by side';

@@ -72,7 +72,8 @@ export const uuidHash = (uuid: string) =>
 
 function nameOf(uuid: string, known: readonly (string | undefined)[]): string {
   const index = known.indexOf(uuid);
-  return index < 0 ? uuid.slice(0, 12) : String(index);
+  // As the record calls it, which holds no serial number.
+  return index < 0 ? uuidHash(uuid).slice(0, 8) : String(index);
 }
 
 const GIB = 1024 ** 3;
