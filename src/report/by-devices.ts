@@ -27,6 +27,20 @@ export function disagreeing(record: Pick<RunRecord, 'lifetimes' | 'observations'
   }
 }
 
+/** A class says how many GPUs there are: of those that nothing computes on it says too much. */
+export function idleGpus({ fingerprint, lifetimes }: Pick<RunRecord, 'fingerprint' | 'lifetimes'>): Notice[] {
+  const gpus = fingerprint.ambient.gpus.length;
+  const ranks = lifetimes[0]?.settings.effective['ranks'];
+  if (typeof ranks !== 'number' || ranks >= gpus) return [];
+  return [
+    {
+      level: 'warning',
+      title: 'GPUs that nothing computes on',
+      message: `The engine computes in ${ranks === 1 ? 'one process' : `${ranks} processes`}, and the suite gives it ${gpus} GPUs (\`runtime.gpus\`), by which its baselines are kept. Ask for as many as its arguments use, or let it use them all.`,
+    },
+  ];
+}
+
 /** `lifetime-2 on GPU 1`, `lifetime-1 on GPU 0 and lifetime-3 on GPU 2`. */
 const ran = (places: readonly Ran[]) =>
   joined(places.map(({ name, lifetimes }) => `${joined(lifetimes)} on ${name}`));

@@ -7,7 +7,7 @@ import type { Sign } from '../health/schema.ts';
 import type { RunRecord } from '../record/schema.ts';
 import { leavingIn } from '../record/select.ts';
 import { codeInArguments, pickledIn } from '../suite/code.ts';
-import { disagreeing } from './by-devices.ts';
+import { disagreeing, idleGpus } from './by-devices.ts';
 import { ofCaches } from './caches.ts';
 import { counted, some } from './counted.ts';
 import { isEager } from './coverage.ts';
@@ -62,6 +62,7 @@ export function notices(ground: Ground): Notice[] {
     ...ofGpus(ground),
     ...suspectHardware(ground),
     ...disagreeing(ground.record),
+    ...idleGpus(ground.record),
     ...foreignCode(ground),
     ...changedJudge(ground),
     ...changedBaseline(ground),

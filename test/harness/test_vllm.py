@@ -155,7 +155,9 @@ class DeterminismTest(unittest.TestCase):
         worker: dict[str, Any] = {"backends": [], "batch_invariant": False, "collectives": "gloo"}
         told = effective_settings(None, [worker] * 3)
         self.assertEqual((told["ranks"], told["collectives"]), (3, "gloo"))
-        self.assertNotIn("ranks", effective_settings(None, [worker]), "nothing is summed")
+        alone = effective_settings(None, [worker])
+        self.assertEqual((alone["ranks"], "collectives" in alone), (1, False), "nothing is summed")
+        self.assertEqual(effective_settings(None, [])["ranks"], "unknown")
 
     def test_ranks_by_arguments(self) -> None:
         self.assertEqual(ranks({"tensor_parallel_size": 2, "pipeline_parallel_size": 3, "seed": 7}), 6)

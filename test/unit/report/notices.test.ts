@@ -39,6 +39,25 @@ describe('a notice', () => {
     assert.match(notice.message, /could read the job’s tokens and files: unshare failed/);
   });
 
+  test('tells of GPUs that nothing computes on, where the engine says how many processes it has', () => {
+    const on = (gpus: number, ranks?: number) => {
+      const { fingerprint, lifetimes } = RUN.record;
+      const ambient = { ...fingerprint.ambient, gpus: Array.from({ length: gpus }, () => GPU) };
+      const record: Ground['record'] = {
+        ...RUN.record,
+        fingerprint: { ...fingerprint, ambient },
+        lifetimes: lifetimes.map((one) => ({
+          ...one,
+          settings: { ...one.settings, effective: ranks === undefined ? {} : { ranks } },
+        })),
+      };
+      return titles({ record, before: undefined });
+    };
+    const told = ['GPUs that nothing computes on'];
+    assert.deepEqual([on(2, 1), on(4, 2)], [told, told]);
+    assert.deepEqual([on(2, 2), on(1, 1), on(0, 3), on(2)], [[], [], [], []]);
+  });
+
   test('tells of a baseline that is older than the suite wants, from the day after', () => {
     assert.deepEqual(titles({ warnAfterDays: 21 }), []);
     assert.deepEqual(titles({ warnAfterDays: 20 }), ['Old baseline']);

@@ -42,7 +42,9 @@ describe('beside an engine that uses its GPU, others have', () => {
   });
 
   test('none that nobody can tell from the first: an index, where the driver shows no cards', () => {
-    assert.deepEqual(beside({ devices: ['0', '1', B] }, [], A), [[`GPU ${uuidHash(B).slice(0, 8)}`, B, undefined]]);
+    assert.deepEqual(beside({ devices: ['0', '1', B] }, [], A), [
+      [`GPU ${uuidHash(B).slice(0, 8)}`, B, undefined],
+    ]);
     assert.deepEqual(beside({}, [undefined, B], B), []);
   });
 });

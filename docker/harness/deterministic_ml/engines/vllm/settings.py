@@ -61,8 +61,8 @@ def effective_settings(config: Any, workers: list[dict[str, Any]]) -> dict[str, 
     settings = {name: _flat(_follow(config, path)) for name, path in _EFFECTIVE.items()}
     backends = sorted({backend for worker in workers for backend in worker["backends"]})
     settings["attention_backend"] = ",".join(backends) or "unknown"
+    settings["ranks"] = len(workers) or "unknown"
     if len(workers) > 1:
-        settings["ranks"] = len(workers)
         settings["collectives"] = ",".join(sorted({worker["collectives"] for worker in workers}))
     if determinism.is_asked():
         told = [worker["batch_invariant"] for worker in workers]
