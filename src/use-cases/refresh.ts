@@ -1,4 +1,4 @@
-import { formatKey } from '../baseline/port.ts';
+import { formatKey, type Yardstick } from '../baseline/port.ts';
 import { measureYardstick } from '../changes/yardstick.ts';
 import { UserError } from '../errors.ts';
 import type { Asks, RefreshSettings } from '../job/settings.ts';
@@ -70,16 +70,16 @@ export async function refresh(settings: RefreshSettings & Asks<'store'>, tools: 
   const key = { ...query, runId, runAttempt, record: outcomeDigest(side.record) };
   const replaced = before?.key ?? null;
   if (settings.dryRun) return await told(reportOf({ kind: 'dry-run', key: formatKey(key), replaced }));
+  // Before the baseline: kept caches that it does not know are told, a baseline without them only measures anew.
+  await keepCaches();
   const meta = metaOf(settings, {
     side,
     before,
     reason: decision.reason,
     pullRequest: decision.byMerge ? await pullRequestOf(settings, tools) : null,
-    yardstick: settings.yardstick ? await measureYardstick(loaded, plan, side, settings, tools) : [],
+    yardstick: settings.yardstick ? await yardstick() : [],
     now: new Date(),
   });
-  // Before the baseline: kept caches that it does not know are told, a baseline without them only measures anew.
-  await keepCaches();
   await records.addMeta(settings.recordPath, meta);
   const stored = await console.section('Store', () => store.save(key, settings.recordPath, before?.key));
   return await told(
@@ -88,6 +88,12 @@ export async function refresh(settings: RefreshSettings & Asks<'store'>, tools: 
       ...{ provenance: meta.provenance, replaced },
     }),
   );
+
+  async function yardstick(): Promise<Yardstick[]> {
+    // Known changes are runs of their own: GPUs that this one still had, they would wait for in vain.
+    await run[Symbol.asyncDispose]();
+    return await measureYardstick(loaded, plan, side, settings, tools);
+  }
 
   async function keepCaches(): Promise<void> {
     if (mayKeepCaches(settings.situation)) await lifetimes.keepCaches();

@@ -113,6 +113,9 @@ export class ScriptedEngine implements Runtime {
   held = 0;
   /** Whether the runtime itself was given back. */
   disposed = false;
+  /** How often it is open now, and was at most: its GPUs are locked by whoever has it open. */
+  open = 0;
+  mostOpen = 0;
   readonly slot = undefined;
   readonly #options: EngineOptions;
 
@@ -187,7 +190,16 @@ export class ScriptedEngine implements Runtime {
     };
   }
 
+  /** As a runtime is opened. */
+  opened(most: number): this {
+    this.most = most;
+    this.open += 1;
+    this.mostOpen = Math.max(this.mostOpen, this.open);
+    return this;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    this.open -= 1;
     this.disposed = true;
   }
 

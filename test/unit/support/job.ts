@@ -135,10 +135,7 @@ export class Job {
         imageOf: (name) => engineNamed(name).image,
         ask: () => undefined,
         image: refuseUnpinned,
-        runtime: async (_, __, { most }) => {
-          engine.most = most;
-          return engine;
-        },
+        runtime: async (_, __, { most }) => engine.opened(most),
         harness: async () => ({ boot: 'boot', files: {} }),
         log: async (path) => ({ path, add: () => {}, [Symbol.asyncDispose]: async () => {} }),
         caches: () => this.caches,
