@@ -49,7 +49,12 @@ export function findingWords(finding: ReportedFinding, frame: Frame): string {
 
 /** A reason that only tells pairs apart, e.g. `lifetime-1 and lifetime-2`: of what is identical, nothing to tell. */
 const isNote = (reason: string) =>
-  reason.split(' ').every((word) => word === 'and' || NAMES.has(word) || /^lifetime-\d+$/.test(word));
+  reason
+    .replaceAll(ON_DEVICES, '')
+    .split(' ')
+    .every((word) => word === 'and' || NAMES.has(word) || /^lifetime-\d+$/.test(word));
+/** As a record calls them. */
+const ON_DEVICES = /,? (?:both )?on (?:GPUs? [0-9a-f]+(?:, [0-9a-f]+)*|CPUs \d[\d,-]*)/g;
 const NAMES: ReadonlySet<string> = new Set([...ARRANGEMENTS, 'trace']);
 
 /** A step of a score is a position of the sequence. */

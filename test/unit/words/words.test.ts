@@ -304,6 +304,19 @@ describe('where and how much', () => {
       'together; at 2 steps …',
     );
     assert.match(findingWords(finding('a', { reason: 'strangers' }), FRAME), /; strangers$/);
+    for (const where of [
+      'lifetime-1 on GPU 0 and lifetime-2 on GPUs 1, 2',
+      'lifetime-1 and lifetime-2, both on GPU 5dff66a3',
+      'lifetime-1 on CPUs 0-3,8 and lifetime-2 on CPUs 4-7',
+    ])
+      assert.equal(
+        findingWords(finding('a', { ...identical, reason: where }), FRAME),
+        findingWords(finding('a', { ...identical, reason: null }), FRAME),
+      );
+    assert.match(
+      findingWords(finding('a', { ...identical, reason: 'lifetime-1 on a whim' }), FRAME),
+      /on a whim/,
+    );
   });
 
   test('the dtype is that of the engine', () => {
