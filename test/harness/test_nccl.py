@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+import time
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import support  # noqa: F401
 from deterministic_ml.engines.common import nccl
@@ -85,13 +87,32 @@ class ListenTest(unittest.TestCase):
         environment: dict[str, str] = {}
         listening = nccl.listen(environment, self.folder, 2)
         assert listening is not None
-        self.assertEqual(listening.told(), {})
         for rank in range(2):
             # As NCCL fills in the host and the process.
             path = environment["NCCL_DEBUG_FILE"].replace("%h", "node").replace("%p", str(rank))
             Path(path).write_text(NEWER.format(rank=rank))
         self.assertEqual(listening.told()["nccl.nvls"], "available")
         self.assertEqual(environment["NCCL_DEBUG"], "INFO")
+
+    def test_a_log_of_millions_of_collectives_does_not_fill_the_folder(self) -> None:
+        environment: dict[str, str] = {}
+        listening = nccl.listen(environment, self.folder, 2)
+        assert listening is not None
+        path = Path(environment["NCCL_DEBUG_FILE"].replace("%h", "node").replace("%p", "1"))
+        with (
+            mock.patch.object(nccl, "MAX_BYTES", 4096),
+            mock.patch.object(nccl, "_SECONDS", 0.01),
+            path.open("w") as log,
+        ):
+            log.write(NEWER.format(rank=0))
+            log.flush()
+            self.assertEqual(listening.told()["nccl.nvls"], "available")
+            end = time.monotonic() + 30
+            # As NCCL does, which keeps it open: what is cut off is a hole, and takes no room.
+            while time.monotonic() < end and (log.tell() < 1 << 20 or path.stat().st_blocks * 512 > log.tell() // 2):
+                log.write("x" * 4096)
+                log.flush()
+            self.assertLessEqual(path.stat().st_blocks * 512, log.tell() // 2)
 
 
 if __name__ == "__main__":

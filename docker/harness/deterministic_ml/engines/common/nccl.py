@@ -19,7 +19,7 @@ from pathlib import Path
 _SUBSYSTEMS = "INIT,GRAPH,TUNING"
 _NAME = "nccl-log"
 
-# A line for each collective that runs: a log that is longer than this has told all its kinds.
+# Of what is read, and of what lies there: there is a line for each collective that runs.
 MAX_BYTES = 16 << 20
 _MAX_FILES = 64
 _MAX_FACT = 512
@@ -47,11 +47,12 @@ class Listening:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._bounding = threading.Thread(target=self._bound, name="NCCL's log", daemon=True)
-        self._bounding.start()
 
     def told(self) -> Facts:
-        return facts(_logs(self._folder))
+        """Once, when the engine has loaded: what comes later is thrown away as it grows."""
+        told = facts(_logs(self._folder))
+        threading.Thread(target=self._bound, name="NCCL's log", daemon=True).start()
+        return told
 
     def _bound(self) -> None:
         """It lies in memory in a container, and a long run has a million collectives."""
