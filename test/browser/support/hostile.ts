@@ -38,6 +38,8 @@ const KEPT: ReadonlySet<string> = new Set([
     'certainty',
     'acceptable',
     'depth',
+    'floorBy',
+    'how',
   ],
   ...['no-baseline', 'incomparable'],
 ]);

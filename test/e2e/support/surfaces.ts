@@ -255,7 +255,8 @@ export function toldBy({ exitCode, outputs, commands, summary, runner }: Stepped
       .filter((one) => SHOWN.has(one.command) && !isAboutSurface(one))
       // The address of its own run.
       .map((one) => ({ ...one, data: one.data.replaceAll(/\/runs\/\d+/g, '/runs/1') })),
-    summary: summary.replaceAll(/\b\d+\.\d s\b/g, 's'),
+    // Seconds, in words and in the table of what each start cost.
+    summary: summary.replaceAll(/\b\d+\.\d(?: s\b| (?=\|))/g, 's'),
   };
 }
 
@@ -288,6 +289,7 @@ export function assertMarkdownInert(text: string): void {
       .replaceAll(`](https://github.com/${REPOSITORY}/`, '](https://github.com/acme/models/')
       .replaceAll(/^## /gm, '### ')
       .replaceAll('\n>\n', '\n')
+      .replaceAll(/<details><summary>What this cost: \d+ engine starts?<\/summary>|<\/details>/g, '')
       .replaceAll(/\*\*(?:Worst|Trace):\*\*|^> (?:✂️|ℹ️ \*\*)/gm, ''),
   );
 }
