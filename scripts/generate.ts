@@ -23,7 +23,7 @@ import { HealthReading } from '../src/health/schema.ts';
 import { lists, shortName, urlOf } from '../src/issues/index.ts';
 import type { IssueList, KnownIssue, Versions, Wanted } from '../src/issues/issue.ts';
 import { PassFile, RecordFile } from '../src/record/schema.ts';
-import { AcceptAnswer, InitAnswer, ValidateAnswer, WhyAnswer } from '../src/report/answers.ts';
+import { AcceptAnswer, InitAnswer, ReviewAnswer, ValidateAnswer, WhyAnswer } from '../src/report/answers.ts';
 import { ReportSchema } from '../src/report/schema.ts';
 import { ERROR_WORDS } from '../src/words/error-words.ts';
 import { plainWords } from '../src/words/plain-words.ts';
@@ -99,6 +99,11 @@ const SCHEMAS = {
     schema: AcceptAnswer,
     title: '`accept --json` of deterministic-ml',
     description: 'Which line was written into the suite, and what it rests on.',
+  },
+  review: {
+    schema: ReviewAnswer,
+    title: '`review --json` of deterministic-ml',
+    description: 'The drifts of a folder of reports, and which of them the suite accepts.',
   },
   validate: {
     schema: ValidateAnswer,

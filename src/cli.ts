@@ -17,7 +17,7 @@ ${commandLines()
 
 Options
   --reason TEXT              why the baseline is refreshed, or a drift accepted
-  --suite PATH               accept: the suite, where it is not where the report says
+  --suite PATH               accept, review: the suite, where it is not where the report says
   --yardstick                measure known changes too at a refresh, one engine start each
   --dry-run                  refresh: measure and show what would change, store nothing; init: write nothing
   --store-unchanged          refresh: store a new entry even if nothing changed
@@ -29,7 +29,7 @@ Options
   --timeout-minutes N        until the engine is stopped (60)
   --inactivity-minutes N     without a sign of life until it counts as hung (20)
   --record-path FOLDER       where the record goes; of import the records, of explain the page (.deterministic-ml/…)
-  --expected-reports N       report: how many there must be at least (1)
+  --expected-reports N       report, review: how many there must be at least (1)
   --baseline-path FOLDER     verify: the baseline, where it is not beside the record; log: a baseline's folder
   --from "… serve …"         init: the command line that serves the model today
   --model OWNER/NAME         init: the model of the hub

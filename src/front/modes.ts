@@ -237,6 +237,19 @@ export const modes: readonly Mode[] = [
     },
   }),
   mode({
+    name: 'review',
+    what: 'walks through the drifts of a folder of reports on a terminal, one key each, and accepts what is meant',
+    needs: 'nothing',
+    takes: 'reports',
+    told: 'answer',
+    onlyCommand: true,
+    async load() {
+      const { review } = await import('../use-cases/review.ts');
+      return ({ reports, expected, named: { suitePath } }, tools) =>
+        review({ reports, expected, suite: suitePath }, tools);
+    },
+  }),
+  mode({
     name: 'clean',
     what: 'shows what earlier runs keep on this machine, and deletes what was not used for so many days',
     needs: 'nothing',

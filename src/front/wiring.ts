@@ -33,7 +33,7 @@ import { thisMoment } from '../runtime/clock.ts';
 import type { IsolationChoice } from '../runtime/options.ts';
 import { digestOfImage } from '../runtime/registry.ts';
 import type { Suite } from '../suite/schema.ts';
-import { terminalAsk } from './ask.ts';
+import { terminalAsk, terminalKeys } from './ask.ts';
 import { refusePlatform } from './platform.ts';
 import { stores } from './stores.ts';
 import { SUITE_SCHEMA } from './suites.ts';
@@ -97,6 +97,7 @@ export function wire(
         ),
       imageOf: (name) => engineNamed(name).image,
       ask: () => terminalAsk(signal),
+      keys: () => terminalKeys(signal),
       image: refuseUnpinned,
       runtime: (runtime, keepsCaches, atOnce) => openRuntime(runtime, keepsCaches, atOnce, given, told),
       caches: () =>

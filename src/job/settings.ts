@@ -103,6 +103,15 @@ export interface AcceptSettings {
   readonly reason: string;
 }
 
+export interface ReviewSettings {
+  /** Absolute folder that holds reports, or one of them. */
+  readonly reports: string;
+  /** How many there must be at least. */
+  readonly expected: number;
+  /** Path of the suite that accepts, relative to the checkout; else as each report names it. */
+  readonly suite?: string | undefined;
+}
+
 export interface InitSettings {
   /** A command line that serves a model. */
   readonly from?: string | undefined;

@@ -89,6 +89,8 @@ export interface Openers {
   imageOf(engine: string): string;
   /** Undefined where nobody is there to answer. */
   ask(): Ask | undefined;
+  /** Undefined where nobody is there to press one. */
+  keys(): Keys | undefined;
   /** Looks at nothing but its name. @throws UserError `image-not-pinned` */
   image(reference: string): void;
   /**
@@ -138,6 +140,12 @@ export interface Checkout {
 
 /** Gives the answer, trimmed. */
 export type Ask = (question: string) => Promise<string>;
+
+/** Keys that somebody presses, until it is disposed of. */
+export interface Keys extends Disposable {
+  /** The next one, as the terminal sends it. @throws UserError `cancelled` */
+  next(): Promise<string>;
+}
 
 export interface Leftover {
   readonly what: string;

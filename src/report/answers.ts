@@ -71,6 +71,32 @@ export const AcceptAnswer = z.strictObject({
 });
 export type AcceptAnswer = z.infer<typeof AcceptAnswer>;
 
+/** Of `review`: the drifts that reports show, and what became of them. */
+export const ReviewAnswer = z.strictObject({
+  schema: z.literal('deterministic-ml/review/v1'),
+  /** Worst prompt first within a report. */
+  drifts: z.array(
+    z.strictObject({
+      /** Path of the report. */
+      report: z.string(),
+      suite: z.string(),
+      hardwareClass: z.string(),
+      /** What an acceptance would name; null where none would do. */
+      record: z.string().nullable(),
+      /** Whether the suite accepts it, since now or before. */
+      accepted: z.boolean(),
+      /** Why no line in the suite would let it pass; null where one would. */
+      refused: z.string().nullable(),
+      prompts: z.array(z.strictObject({ prompt: z.string(), what: z.string() })),
+    }),
+  ),
+  /** Reports that show no drift, or one that passed already. */
+  others: z.array(z.strictObject({ report: z.string(), conclusion: z.string() })),
+  /** Files that are no report which can be believed. */
+  unread: z.array(z.strictObject({ report: z.string(), why: z.string() })),
+});
+export type ReviewAnswer = z.infer<typeof ReviewAnswer>;
+
 /** Of `init`. */
 export const InitAnswer = z.strictObject({
   schema: z.literal('deterministic-ml/init/v1'),

@@ -40,11 +40,7 @@ export async function accept(settings: AcceptSettings, tools: Asked): Promise<An
     'hardware-class': hardwareClass,
     reason: settings.reason.trim(),
   };
-  if (
-    suite.accept.some(
-      (one) => one.record === acceptable && (one['hardware-class'] ?? hardwareClass) === hardwareClass,
-    )
-  )
+  if (isAccepted(report, suite))
     throw refused(
       `${places.file} accepts this record already.`,
       'Commit the suite; the check of that commit passes as `drift (accepted)`.',
@@ -79,6 +75,15 @@ export async function accept(settings: AcceptSettings, tools: Asked): Promise<An
     ],
   };
 }
+
+/** Whether a suite accepts what a report would have it accept. */
+export const isAccepted = (
+  { acceptable, hardwareClass }: Pick<Report, 'acceptable' | 'hardwareClass'>,
+  suite: Pick<Suite, 'accept'>,
+): boolean =>
+  suite.accept.some(
+    (one) => one.record === acceptable && (one['hardware-class'] ?? hardwareClass) === hardwareClass,
+  );
 
 /** @returns whether it was derived anew; else it is only known not to contradict itself */
 async function believed(reportPath: string, report: Report, tools: Asked): Promise<boolean> {

@@ -80,7 +80,7 @@ interface RunOfReports {
  * @param run that it must come from; undefined where any will do
  * @throws UserError `report-invalid`, also where it is not what was written
  */
-async function whole(
+export async function whole(
   path: string,
   run: RunOfReports | undefined,
   files: Pick<Reports, 'read'>,

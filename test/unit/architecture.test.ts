@@ -215,7 +215,7 @@ const ROOMS: Readonly<Record<string, Law>> = {
       'use-cases',
       'words',
     ],
-    packages: ['@actions/core', 'zod', 'node:path', 'node:readline/promises', 'node:util'],
+    packages: ['@actions/core', 'zod', 'node:events', 'node:path', 'node:readline/promises', 'node:util'],
   },
 };
 

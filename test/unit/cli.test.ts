@@ -5,11 +5,15 @@ import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { writeReport } from '../../src/disk/report-file.ts';
-import { reportPathOf } from '../../src/report/make.ts';
+import { loadSuite } from '../../src/disk/suite-file.ts';
+import { SUITE_SCHEMA } from '../../src/front/suites.ts';
+import { reportDigest, reportPathOf } from '../../src/report/make.ts';
+import { makePlan } from '../../src/run/plan.ts';
 import { ERROR_WORDS } from '../../src/words/error-words.ts';
 import { temporaryFolder } from './support/folder.ts';
 import { body, side } from './support/records.ts';
 import { checkReport, reportOf, writeRun } from './support/reports.ts';
+import { SAMPLE } from './support/suites.ts';
 
 const program = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
 
@@ -177,5 +181,69 @@ describe('clean', () => {
     const removed = await cli(['clean', '365'], env);
     assert.match(removed.stdout, /^removed: model,.*\nRemoved 1 folder, 0\.0 MB; kept 0 folders/);
     await assert.rejects(readFile(join(model, 'config.json')), { code: 'ENOENT' });
+  });
+});
+
+describe('review on a terminal', () => {
+  const DRIVER = fileURLToPath(new URL('../support/terminal.py', import.meta.url));
+  /** The command on a pseudo-terminal, with keys for what is on its screen. */
+  const typed = (folder: string, steps: readonly (readonly [text: string, keys: string])[]) =>
+    execa('python3', [DRIVER, JSON.stringify(steps), process.execPath, program, 'review', 'reports'], {
+      ...{ cwd: folder, reject: false, timeout: 30_000, extendEnv: false },
+      env: { PATH: process.env['PATH'], NO_COLOR: '1' },
+    });
+
+  /** A checkout with its suite, and the report of a drift that it can accept. */
+  async function checkout() {
+    const folder = await temporaryFolder();
+    await writeFile(join(folder.path, 'determinism.yml'), SAMPLE.replace(/.*essay.*\n/, ''));
+    const { suite } = makePlan(await loadSuite('determinism.yml', folder.path, SUITE_SCHEMA), 'check');
+    const now = { capital: body({ logprobs: [-0.5, -1.75] }) };
+    const report = await checkReport({ capital: body() }, now);
+    const { sha256: _, ...measured } = { ...report, suite: { ...report.suite, digest: suite.digest } };
+    const path = reportPathOf(join(folder.path, 'reports/one'));
+    await writeReport(path, { ...measured, sha256: reportDigest(measured) });
+    return folder;
+  }
+
+  test('takes one key each, asks for the reason in words, and writes the line', async () => {
+    await using folder = await checkout();
+    const { stdout, exitCode } = await typed(folder.path, [
+      ['[1/1] capital: ', 'm'],
+      ['Page: ', 'a'],
+      ['Why may these bits change?', 'a new kernel\r'],
+    ]);
+    assert.equal(exitCode, 0, stdout);
+    assert.match(stdout, /1 drift, all accepted\. Commit the suite/);
+    const suite = await readFile(join(folder.path, 'determinism.yml'), 'utf8');
+    assert.match(suite, /^accept:\n {2}- record: [0-9a-f]{64}\n.*\n {4}reason: "a new kernel"\n$/m);
+  });
+
+  test('is cancelled by Ctrl-C, at a key as at a question', async () => {
+    await using folder = await checkout();
+    for (const steps of [
+      [['q quit', '\u0003']],
+      [
+        ['q quit', 'a'],
+        ['Why may these bits change?', '\u0003'],
+      ],
+    ] as const) {
+      const { stdout, exitCode } = await typed(folder.path, steps);
+      assert.equal(exitCode, 130, stdout);
+      assert.match(stdout, /^cancelled: /m);
+    }
+    assert.doesNotMatch(await readFile(join(folder.path, 'determinism.yml'), 'utf8'), /accept/);
+  });
+
+  test('lists the drifts where there is none', async () => {
+    await using folder = await checkout();
+    const { stdout, exitCode } = await execa(process.execPath, [program, 'review', 'reports'], {
+      cwd: folder.path,
+    });
+    assert.equal(exitCode, 0);
+    assert.match(
+      stdout,
+      /one\.report\.json: Drift: .*\n[\s\S]* {2}capital: .*\n1 drift, none accepted\.\nOn a terminal /,
+    );
   });
 });

@@ -44,7 +44,19 @@ describe('a mode', () => {
   test('is one of the action unless its row says otherwise', () => {
     assert.deepEqual(
       modes.filter((one) => !inputModes.includes(one)).map(({ name }) => name),
-      ['fingerprint', 'compare', 'explain', 'import', 'verify', 'init', 'accept', 'clean', 'validate', 'why'],
+      [
+        'fingerprint',
+        'compare',
+        'explain',
+        'import',
+        'verify',
+        'init',
+        'accept',
+        'review',
+        'clean',
+        'validate',
+        'why',
+      ],
     );
   });
 });

@@ -134,6 +134,7 @@ export class Job {
           ),
         imageOf: (name) => engineNamed(name).image,
         ask: () => undefined,
+        keys: () => undefined,
         image: refuseUnpinned,
         runtime: async (_, __, { most }) => engine.opened(most),
         harness: async () => ({ boot: 'boot', files: {} }),
