@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, styleText } from 'node:util';
 import { cancelled, UserError } from './errors.ts';
+import { readChange } from './front/change.ts';
 import type { Invocation } from './front/command.ts';
 import { parseInputs } from './front/inputs.ts';
 import { ARGUMENTS, commandLines, modes } from './front/modes.ts';
@@ -32,10 +33,13 @@ Options
   --expected-reports N       report, review: how many there must be at least (1)
   --baseline-path FOLDER     verify: the baseline, where it is not beside the record; log: a baseline's folder
   --from "… serve …"         init: the command line that serves the model today
-  --model OWNER/NAME         init: the model of the hub
-  --engine NAME              init: the engine (with --from: the one that it serves by)
-  --image IMAGE:TAG          init: the image that has it, else the engine's own
-  --gpus N|none              init: how many GPUs the suite asks for
+  --model OWNER/NAME         init: the model of the hub; compare: OWNER/NAME@COMMIT or a folder
+  --engine NAME              init: the engine (with --from: the one that it serves by); compare: of the second side
+  --image IMAGE:TAG          init: the image that has it, else the engine's own; compare: of the second side
+  --gpus N|none              init: how many GPUs the suite asks for; compare: the second side
+  --arg NAME=VALUE           compare: an argument of the second side's engine; as often as there are any
+  --env NAME=VALUE           compare: a variable of the second side's engine
+  --require WHAT             compare: identical (default), tokens, "within 2x floor" or measure
   --action OWNER/NAME@REF    init: this action, as the workflows name it
   --force                    init: write over files that are there
   --records FOLDER           validate: earlier records, by which it tells what runs cost (.deterministic-ml/records)
@@ -74,6 +78,9 @@ const OPTIONS = {
   engine: { type: 'string' },
   image: { type: 'string' },
   gpus: { type: 'string' },
+  arg: { type: 'string', multiple: true },
+  env: { type: 'string', multiple: true },
+  require: { type: 'string' },
   action: { type: 'string' },
   force: { type: 'boolean' },
   json: { type: 'boolean' },
@@ -103,9 +110,10 @@ function parseCommandLine(): Invocation | undefined {
   if (file !== undefined && mode.takes === 'nothing') throw usage(`\`${name}\` takes no argument.`);
   if (file === undefined && what !== undefined) throw usage(`\`${name}\` needs ${what}.`);
   const { 'record-path': recordPath, 'baseline-path': baselinePath } = values;
+  const { arg, env, require, ...single } = values;
   const flags: Readonly<Record<string, string | boolean | undefined>> = {
     'record-path': `.deterministic-ml/records/${new Date().toISOString().replaceAll(':', '-')}`,
-    ...values,
+    ...single,
     'github-token': process.env['GITHUB_TOKEN'],
     'hub-token': process.env['HF_TOKEN'],
     [mode.takes]: file,
@@ -127,6 +135,7 @@ function parseCommandLine(): Invocation | undefined {
     recordPath,
     baselinePath,
     paths,
+    ...(name === 'compare' ? readChange({ ...single, arg, env, require }) : {}),
   };
   const inputs = parseInputs(input, door(), localEnvironment(), harness, { mode, named });
   return { inputs, json: values.json === true };

@@ -2,20 +2,26 @@ import type { Side } from '../record/side.ts';
 import type { Requirement } from '../suite/schema.ts';
 import { joined, sameTokens, satisfies } from './agreement.ts';
 import { Gauge } from './distance.ts';
-import { Envelope, type Gauges, sizeOf, type Within, withinEnvelope } from './envelope.ts';
+import { type Bounds, Envelope, type Gauges, sizeOf, type Within, withinEnvelope } from './envelope.ts';
 import { examine, FIRST_NAN, type Found, reader } from './examine.ts';
 import { relationNamed } from './relations/index.ts';
 import type { Agreement, Claim, Finding, Pair, Pairing, RelationResult } from './types.ts';
 
-/** The one comparator: a baseline is just one more relation. */
+/**
+ * The one comparator: a baseline is just one more relation.
+ *
+ * @param bounds in place of the baseline's envelope, for what may differ within bounds
+ */
 export async function compare(
   run: Side,
   baseline: Side | undefined,
   claims: readonly Claim[],
+  bounds?: Bounds,
 ): Promise<RelationResult[]> {
   const envelope = new Envelope(baseline ?? run);
+  const within = bounds ?? (baseline === undefined ? undefined : envelope);
   const results: RelationResult[] = [];
-  for (const claim of claims) results.push(await judge(claim, run, baseline, envelope));
+  for (const claim of claims) results.push(await judge(claim, run, baseline, envelope, within));
   return results;
 }
 
@@ -24,6 +30,7 @@ async function judge(
   run: Side,
   baseline: Side | undefined,
   envelope: Envelope,
+  bounds: Bounds | undefined,
 ): Promise<RelationResult> {
   const { relation, requirement } = claim;
   const { pair, lifetimes } = relationNamed(relation);
@@ -46,7 +53,7 @@ async function judge(
   const size = await sizeOf(gauges, envelope, baseline !== undefined && repeats);
   const within =
     requirement === 'within-envelope' && found.some(differs)
-      ? await withinEnvelope(gauges, baseline === undefined ? undefined : envelope, decoded)
+      ? await withinEnvelope(gauges, bounds, decoded)
       : undefined;
   const findings = found.map(
     ({ finding, chosenOtherwise }, index): Finding => ({

@@ -22,11 +22,38 @@ const MIN_POSITIONS = 128;
 const MIN_LIFETIMES = 3;
 const SLACK = 1.5;
 
+/** How large a distance may be. */
+export interface Bounds {
+  /** Null where nobody knows. */
+  boundNats(kind: KnownKind): Promise<number | null>;
+  /** Why nobody does. @param what were sequences: `scored` or `forced` */
+  unknown(what: string): string;
+}
+
+/** So many times what rounding alone makes of a model. */
+export class FloorBound implements Bounds {
+  readonly #floor: Floor | null;
+  readonly #times: number;
+
+  constructor(floor: Floor | null, times: number) {
+    this.#floor = floor;
+    this.#times = times;
+  }
+
+  async boundNats(): Promise<number | null> {
+    return this.#floor === null ? null : this.#times * this.#floor.nats;
+  }
+
+  unknown(): string {
+    return 'neither side tells what rounding alone makes of its model, so that there is no bound';
+  }
+}
+
 /**
  * What a record's own lifetimes say about distances. Computed when it is asked for, and once: it opens bodies, and a
  * comparison that finds everything identical needs none.
  */
-export class Envelope {
+export class Envelope implements Bounds {
   readonly #side: Side;
   readonly #bounds = new Map<KnownKind, Promise<number | null>>();
   readonly #floors = new Map<Floor['by'], Promise<number | null>>();
@@ -56,6 +83,10 @@ export class Envelope {
     const bound = this.#bounds.get(kind) ?? boundOf(this.#side, kind);
     this.#bounds.set(kind, bound);
     return bound;
+  }
+
+  unknown(what: string): string {
+    return `the baseline holds fewer than ${MIN_LIFETIMES} lifetimes with ${what} sequences, so that there is no bound`;
   }
 }
 
@@ -157,7 +188,7 @@ export type Within =
  */
 export async function withinEnvelope(
   gauges: Gauges,
-  baseline: Envelope | undefined,
+  bounds: Bounds | undefined,
   decoded: boolean,
 ): Promise<Within> {
   const unknown = (evidence: string): Within => ({ kind: 'unknown', evidence });
@@ -177,12 +208,9 @@ export async function withinEnvelope(
       return unknown(
         `${gauge.positions} ${what} positions are too few to size a difference: ${MIN_POSITIONS} are needed`,
       );
-    if (baseline === undefined) return unknown('without a baseline there is no bound');
-    const bound = await baseline.boundNats(kind);
-    if (bound === null)
-      return unknown(
-        `the baseline holds fewer than ${MIN_LIFETIMES} lifetimes with ${what} sequences, so that there is no bound`,
-      );
+    if (bounds === undefined) return unknown('without a baseline there is no bound');
+    const bound = await bounds.boundNats(kind);
+    if (bound === null) return unknown(bounds.unknown(what));
     const rms = gauge.distance()?.rmsNats ?? 0;
     told.push(`${what}: ${short(rms)} of at most ${short(bound)} nats`);
     if (rms > bound) return { kind: 'beyond', evidence: told.join(', ') };

@@ -2,9 +2,10 @@ import { readFile, realpath, stat } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { type Place, UserError } from '../errors.ts';
 import { readAsked } from '../suite/asked.ts';
+import { withChange } from '../suite/change.ts';
 import type { LoadedSuite, ModelFolder } from '../suite/loaded.ts';
 import { MAX_SUITE_BYTES, parseSuite, type SuitePlaces } from '../suite/parse.ts';
-import type { Suite, SuiteSchema } from '../suite/schema.ts';
+import type { Change, Suite, SuiteSchema } from '../suite/schema.ts';
 import { confined, isBelow, isOfGit } from './confined.ts';
 import { systemCode } from './errors.ts';
 import { writeText } from './report-file.ts';
@@ -41,6 +42,35 @@ export async function loadSuite(path: string, workspace: string, schema: SuiteSc
     texts,
     modelFolder: await modelFolderOf(suite, places, folder, workspace),
   };
+}
+
+/**
+ * The suite with a change made to it, which asks what the suite asks.
+ *
+ * @throws UserError `suite-invalid` for a change that no suite could have
+ */
+export async function changeSuite(
+  loaded: LoadedSuite,
+  change: Change,
+  workspace: string,
+  schema: SuiteSchema,
+): Promise<LoadedSuite> {
+  const { places } = loaded;
+  const changed = withChange(loaded.suite, change, schema);
+  if ('problems' in changed)
+    throw new UserError(
+      'suite-invalid',
+      `${places.file} cannot be changed so: ${changed.problems.join('; ')}.`,
+      'Name arguments and variables as a suite does; docs/suite.md describes every key.',
+    );
+  const suite = changed.ok;
+  const folder = dirname(resolve(workspace, places.file));
+  const modelFolder =
+    change.model === undefined ? loaded.modelFolder : await modelFolderOf(suite, places, folder, workspace);
+  // Where the rest of the sampling is no more the model's, all of it is the suite's.
+  const prompts =
+    suite.said === undefined ? loaded.prompts.map(({ unsaid: _, ...prompt }) => prompt) : loaded.prompts;
+  return { ...loaded, suite, prompts, modelFolder };
 }
 
 /**

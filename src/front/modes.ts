@@ -7,6 +7,7 @@ import type {
   MergeSettings,
   Need,
   RefreshSettings,
+  SidesSettings,
   TellSettings,
   ValidateSettings,
   VerifySettings,
@@ -31,6 +32,8 @@ export interface Given extends RefreshSettings, HistorySettings, MergeSettings, 
     Pick<ExplainSettings, 'paths'> & {
       readonly suitePath?: string | undefined;
       readonly init?: Omit<InitSettings, 'dryRun'>;
+      readonly change?: SidesSettings['change'];
+      readonly required?: SidesSettings['required'];
     };
 }
 
@@ -40,7 +43,7 @@ export const ARGUMENTS = {
   reports: { shown: '<folder>', what: 'the folder of the reports' },
   report: { shown: '<report>', what: 'the path of a report' },
   checkable: { shown: '<report>|<record>', what: 'the path of a report, or the folder of a record' },
-  pair: { shown: '<record> <record>', what: 'the folders of two records', several: true },
+  sides: { shown: '<side> [side]', what: 'a suite (.yml) or the folder of a record', several: true },
   days: { shown: '[days]', what: undefined },
   code: { shown: '[code]', what: undefined },
   records: { shown: '<folder>…', what: 'a folder of records', several: true },
@@ -160,14 +163,17 @@ export const modes: readonly Mode[] = [
   }),
   mode({
     name: 'compare',
-    what: 'says whether two records hold the same bits, of engines or of programs',
-    needs: 'nothing',
-    takes: 'pair',
+    what: 'holds two sides against each other: suites, which are measured, or records; of one suite the second is a change',
+    needs: 'long',
+    takes: 'sides',
     told: 'answer',
     onlyCommand: true,
     async load() {
-      const { compareRecords } = await import('../use-cases/compare.ts');
-      return ({ named: { paths } }, tools) => compareRecords({ paths }, tools);
+      const { compare } = await import('../use-cases/compare.ts');
+      return ({ named, ...settings }, tools) => {
+        const { paths, change = {}, required = 'identical' } = named;
+        return compare({ ...settings, paths, change, required }, tools);
+      };
     },
   }),
   mode({

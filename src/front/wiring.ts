@@ -18,7 +18,7 @@ import {
 } from '../disk/record-folder.ts';
 import { readReport, writeText } from '../disk/report-file.ts';
 import { findReports } from '../disk/report-folder.ts';
-import { loadSuite, openSuiteText } from '../disk/suite-file.ts';
+import { changeSuite, loadSuite, openSuiteText } from '../disk/suite-file.ts';
 import { engineNamed, engines } from '../engine/engines/index.ts';
 import type { JobIdentity, Runtime } from '../engine/runtime.ts';
 import { githubApi } from '../github/api.ts';
@@ -83,6 +83,7 @@ export function wire(
     suiteSchema: SUITE_SCHEMA,
     open: {
       suite: (path) => loadSuite(path, workspace, SUITE_SCHEMA),
+      changed: (loaded, change) => changeSuite(loaded, change, workspace, SUITE_SCHEMA),
       store: (baseline) => openStore(baseline, given, situation, githubApi(api), told),
       suiteText: (path) => openSuiteText(path, workspace),
       pins: () => ({

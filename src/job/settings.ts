@@ -1,4 +1,5 @@
 import type { JobIdentity } from '../engine/runtime.ts';
+import type { Change, VariantRequirement } from '../suite/schema.ts';
 import type { PostInputs } from '../surfaces/surface.ts';
 import type { Situation } from './situation.ts';
 
@@ -155,9 +156,14 @@ export interface ImportSettings {
   readonly recordPath: string;
 }
 
-export interface CompareSettings {
-  /** Absolute folders of two records: what was, and what is held against it. */
+/** Two sides, neither of which is trusted more than the other. */
+export interface SidesSettings extends SuiteSettings, EngineSettings {
+  /** Of one or two sides: a suite, relative to the checkout or absolute, or the absolute folder of a record. */
   readonly paths: readonly string[];
+  /** What the second side has otherwise than its suite. */
+  readonly change: Change;
+  /** What the two must show. */
+  readonly required: VariantRequirement;
 }
 
 export interface VerifySettings {

@@ -8,7 +8,7 @@ import type { RunRecord } from '../record/schema.ts';
 import type { OpenedRecord, Side } from '../record/side.ts';
 import type { Report } from '../report/schema.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
-import type { Suite, SuiteSchema } from '../suite/schema.ts';
+import type { Change, Suite, SuiteSchema } from '../suite/schema.ts';
 import type { Server } from '../suite/serve-line.ts';
 import type { Console } from './console.ts';
 
@@ -70,6 +70,11 @@ export interface Openers {
    * @throws UserError `suite-missing`, `suite-invalid`, `prompt-file-invalid`
    */
   suite(path: string): Promise<LoadedSuite>;
+  /**
+   * The same suite with a change made to it.
+   * @throws UserError `suite-invalid` for one that no suite could have
+   */
+  changed(loaded: LoadedSuite, change: Change): Promise<LoadedSuite>;
   /** @throws UserError `suite-invalid` for a place that cannot be one */
   store(baseline: Suite['baseline']): BaselineStore;
   /**

@@ -64,19 +64,22 @@ export interface PlannedPass extends PassNeed {
   readonly grouped: PassNeed['arrangement'];
 }
 
-/** What a run is for. A refresh makes a baseline, whatever relations the suite names. */
-export type Purpose = 'check' | 'refresh';
+/**
+ * What a run is for. A refresh makes a baseline, whatever relations the suite names; a side is held against another one, and
+ * against nothing else.
+ */
+export type Purpose = 'check' | 'refresh' | 'side';
 
 export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
   const { suite, prompts, texts } = loaded;
   const engine = engineNamed(suite.engine.name);
   const claims = claimsOf(suite, purpose);
   const needed = claims.map(({ relation }) => relationNamed(relation));
-  const measured = purpose === 'refresh' ? [...needed, baseline] : needed;
+  const measured = purpose === 'check' ? needed : [...needed, baseline];
   const asked = inOrder([
     ...measured.flatMap((relation) => relation.needs(suite.depth)),
     // The floors: what neighbours in a batch and what rounding alone make of this model here.
-    ...(purpose === 'refresh' ? FLOORS : []),
+    ...(purpose === 'check' ? [] : FLOORS),
     // The tokens that a baseline's comparisons are made on must be generated once.
     ...(measured.includes(baseline) ? [{ kind: 'generate', arrangement: 'alone' } as const] : []),
   ]);
@@ -120,7 +123,7 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
 
 /** With kept caches a refresh starts the engine twice at least: what compilation gives anew must be what is kept. */
 const startsOf = ({ baseline: { lifetimes }, engine }: Suite, purpose: Purpose) =>
-  purpose === 'check' ? 1 : engine.caches === 'kept' ? Math.max(2, lifetimes) : lifetimes;
+  purpose !== 'refresh' ? 1 : engine.caches === 'kept' ? Math.max(2, lifetimes) : lifetimes;
 
 /** Whoever says how much memory the engine may take gets that, and nothing of ours beside it. */
 function gpuMemory(
@@ -204,6 +207,7 @@ export function requirementOf(entry: RelationEntry, { engine }: Pick<Suite, 'eng
 }
 
 function claimsOf(suite: Suite, purpose: Purpose): Claim[] {
+  if (purpose === 'side') return [{ relation: baseline.name, requirement: 'identical' }];
   const byDefault = (relation: string) => requirementOf(relation, suite);
   const required =
     purpose === 'check'

@@ -17,6 +17,13 @@ export const askedOf = ({ prompts, texts }: Pick<Plan, 'prompts' | 'texts'>): As
   ...texts.map(({ id, content }) => ({ id, input: content, isScored: true })),
 ];
 
+/** What each prompt and text asks, as a record names it. */
+export const questionsOfPlan = ({ prompts, texts }: Pick<Plan, 'prompts' | 'texts'>) =>
+  new Map([
+    ...prompts.map(({ id, digest }) => [id, digest] as const),
+    ...texts.map(({ id, content }) => [id, knownInput('score', content, null)] as const),
+  ]);
+
 /** Any will do: of four seeds the distances lay within 5 % of each other (measured). */
 const NOISE_SEED = 0;
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { readServe } from './serve.ts';
+import { VARIANT_REQUIREMENTS, WITHIN } from './variant.ts';
 
 /** Of the user's YAML file. */
 export const SUITE_VERSION = 'deterministic-ml/v1';
@@ -228,9 +229,9 @@ const engineFields = (variables: readonly string[]) => ({
     .describe('the deployment’s own command line, as its server is started; `args` win over it'),
   args: z
     .record(z.string().regex(/^[a-z][a-z0-9_]*$/, 'an engine argument is a Python name'), z.json())
+    .refine((args) => !('model' in args), { message: 'the model is named under `model`', path: ['model'] })
     .default({})
-    .describe("arguments of the engine's own constructor; they win over the deterministic defaults")
-    .refine((args) => !('model' in args), { message: 'the model is named under `model`', path: ['model'] }),
+    .describe("arguments of the engine's own constructor; they win over the deterministic defaults"),
   env: z
     .record(
       z
@@ -254,6 +255,40 @@ const engineFields = (variables: readonly string[]) => ({
       'what an engine start finds of compiled kernels: `fresh` nothing; `kept` what the last refresh on this machine left, verified and named in the record',
     ),
 });
+
+/** What a variant must show beside its suite. */
+export const VariantRequirement = z.union([
+  z.enum(VARIANT_REQUIREMENTS),
+  z.string().regex(WITHIN, 'a distance is written `within 2x floor`'),
+]);
+export type VariantRequirement = z.infer<typeof VariantRequirement>;
+
+/** Of a container's image, as it is run; `chooseRuntime` looks at whether it is pinned. */
+const image = z
+  .string()
+  .min(1)
+  .max(512)
+  .refine((name) => !isOpen(name), {
+    message: 'fill in the digest: `docker buildx imagetools inspect <image>` shows it',
+  })
+  .optional()
+  .describe('repository@sha256:… or a local image id sha256:…');
+
+const gpus = z.union([z.literal('none'), z.number().int().min(1).max(64)]);
+
+/** What a variant has otherwise than its suite. Whatever is left out stays. */
+const changeFields = (engines: readonly string[], variables: readonly string[]) => {
+  const { args, env } = engineFields(variables);
+  return {
+    engine: z.enum(engines).optional(),
+    image,
+    model: Model.optional(),
+    gpus: gpus.optional(),
+    args: args.unwrap().optional(),
+    env: env.unwrap().optional(),
+  };
+};
+export type Change = z.infer<z.ZodObject<ReturnType<typeof changeFields>>>;
 
 const BASELINE = {
   path: 'determinism-baselines',
@@ -295,16 +330,8 @@ export const suiteSchema = ({ engines, serving, relations: known, stores, variab
       engine: z.strictObject({ name: z.enum(engines), ...engineFields(variables) }),
       runtime: z
         .strictObject({
-          image: z
-            .string()
-            .min(1)
-            .max(512)
-            .refine((image) => !isOpen(image), {
-              message: 'fill in the digest: `docker buildx imagetools inspect <image>` shows it',
-            })
-            .optional()
-            .describe('repository@sha256:… or a local image id sha256:…'),
-          gpus: z.union([z.literal('none'), z.number().int().min(1).max(64)]).default('none'),
+          image,
+          gpus: gpus.default('none'),
           memory: z
             .string()
             .regex(/^[1-9][0-9]*[KMG]iB$/, 'a size such as 16GiB')

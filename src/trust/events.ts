@@ -150,7 +150,7 @@ const noBase = (event: string) =>
 const longOnFork = (mode: string) =>
   new UserError(
     'event-refused',
-    `Mode \`${mode}\` starts the engine about twenty times, and this pull request comes from another repository: a stranger must not keep the GPU busy that long.`,
+    `Mode \`${mode}\` starts more engines than a check, and this pull request comes from another repository: a stranger must not keep the GPU busy that long.`,
     `Run it by \`workflow_dispatch\` on a branch of this repository, or on the runner itself: \`deterministic-ml ${mode}\`.`,
   );
 

@@ -1,147 +1,119 @@
-import { compareChannels } from '../compare/channels.ts';
-import { compare } from '../compare/compare.ts';
-import type { Finding } from '../compare/types.ts';
+import { measureOnce } from '../changes/measure.ts';
+import { compareSides, questionsOf } from '../compare/sides.ts';
 import { UserError } from '../errors.ts';
-import { diffEnvironments } from '../fingerprint/diff.ts';
-import { excerpt } from '../inert.ts';
-import type { CompareSettings } from '../job/settings.ts';
+import type { Asks, SidesSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
-import type { Channel } from '../record/channels.ts';
-import type { RunRecord } from '../record/schema.ts';
 import type { OpenedRecord } from '../record/side.ts';
 import type { Answer } from '../report/answer.ts';
 import { counted } from '../report/counted.ts';
+import { makePlan, type Plan } from '../run/plan.ts';
+import { questionsOfPlan } from '../run/requests.ts';
+import { changeWords } from '../suite/change.ts';
+import type { LoadedSuite } from '../suite/loaded.ts';
+import { loadRuled } from '../trust/judge.ts';
+import { answerOf, unlike } from './compare-lines.ts';
 
-const MAX_LINES = 40;
-const MAX_VALUE = 200;
+/** A side before anything is measured: what there is already, or what is to be. */
+type AskedSide = { readonly name: string } & (
+  | { readonly kind: 'record'; readonly record: OpenedRecord }
+  | { readonly kind: 'suite'; readonly loaded: LoadedSuite; readonly plan: Plan }
+);
 
 /**
- * Holds one record against another by the relation `baseline`. It passes where all that either of them has was compared,
- * and has the same bits: what only one has, or what says nothing, is no equality.
+ * Holds two sides against each other. A suite is measured on the other side's tokens, as a check is on its baseline's; of
+ * two, the second on the first one's. It passes where they show what is required of them: by default, that all that either of
+ * them has was compared, and has the same bits.
  *
- * @throws UserError `input-invalid` for other than two folders, `record-invalid`
+ * @throws UserError `input-invalid`, `record-invalid`, and what measuring throws
  */
-export async function compareRecords(
-  { paths }: CompareSettings,
-  { records }: Pick<Tools, 'records'>,
-): Promise<Answer> {
-  const [left, right, ...more] = paths;
+export async function compare(settings: SidesSettings & Asks<'long'>, tools: Tools): Promise<Answer> {
+  const [first, second] = await sidesOf(settings, tools);
+  refuseForeign(first, second);
+  if (!asksAlike(first, second)) return unlike(first, second);
+  const known = second.kind === 'record' ? second.record : undefined;
+  const a = await measured(first, known, 'first', settings, tools);
+  const b = await measured(second, a, 'second', settings, tools);
+  const compared = await compareSides(a, b, settings.required);
+  return await answerOf(compared, settings.required, { ...first, record: a }, { ...second, record: b });
+}
+
+async function sidesOf(
+  settings: SidesSettings & Asks<'long'>,
+  tools: Tools,
+): Promise<readonly [AskedSide, AskedSide]> {
+  const { paths, change } = settings;
+  const [left, right = left, ...more] = paths;
+  const isChanged = Object.keys(change).length > 0;
+  const isOne = paths.length === 1;
   if (left === undefined || right === undefined || more.length > 0)
-    throw new UserError(
-      'input-invalid',
-      `\`compare\` takes the folders of two records, and ${counted(paths.length, 'path')} ${paths.length === 1 ? 'was' : 'were'} named.`,
-      'Name what was first, then what is to be held against it.',
+    throw invalid(
+      `\`compare\` takes two sides, and ${counted(paths.length, 'path')} ${paths.length === 1 ? 'was' : 'were'} named.`,
+      'Name a suite and a change to it, or two of suites and folders of records.',
     );
-  const [before, now] = [await records.open(left), await records.open(right)];
-  if (before.record.source === 'imported' && now.record.source === 'engine')
-    throw new UserError(
-      'input-invalid',
-      'The second record is of an engine that was measured, and the first was told by another program.',
-      'Name the one that was measured first.',
+  if (isOne && (!isSuite(left) || !isChanged))
+    throw invalid(
+      isSuite(left)
+        ? 'Of one suite, `compare` needs a change that makes the second side.'
+        : '`compare` needs a second side, and one record was named.',
+      'Name a second suite or the folder of a record; or of a suite a change: `--engine`, `--image`, `--model`, `--gpus`, `--arg` or `--env`.',
     );
-  const [found] = await compare(now, before, [{ relation: 'baseline', requirement: 'identical' }]);
-  if (found === undefined) throw new Error('a claim has a result');
-  const { findings } = found;
-  const other = findings.filter(({ agreement }) => agreement !== 'identical');
-  const same = found.status === 'held' && other.length === 0;
-  const told: string[] = [];
-  for (const finding of other.slice(0, MAX_LINES)) told.push(...(await lineOf(finding, before, now)));
-  const equal = counted(findings.length - other.length, 'result');
-  return {
-    verdict: same ? 'pass' : 'fail',
-    lines: [
-      ...told,
-      ...(other.length > MAX_LINES ? [`… and ${other.length - MAX_LINES} more`] : []),
-      ...(same ? [] : environment(before.record, now.record)),
-      same
-        ? `Both records hold the same bits: ${equal} compared, and neither has more.`
-        : findings.length === 0
-          ? `Nothing was compared: ${found.evidence}.`
-          : `The records are NOT the same: ${equal} identical, ${other.length} not.`,
-    ],
-    value: {
-      same,
-      status: found.status,
-      evidence: found.evidence,
-      left: before.record.digest,
-      right: now.record.digest,
-      findings: findings.map(({ prompt, kind, agreement, reason }) => ({ prompt, kind, agreement, reason })),
-    },
-  };
+  if (isChanged && !isSuite(right))
+    throw invalid('A record cannot be changed.', 'Name a suite as the second side, or leave the change out.');
+  return [await open(left, {}, settings, tools), await open(right, change, settings, tools)];
 }
 
-async function lineOf(finding: Finding, before: OpenedRecord, now: OpenedRecord): Promise<string[]> {
-  const { prompt, kind, agreement, reason } = finding;
-  // Of programs, which give each result once; what engines' channels say has words of its own in a report.
-  const [a, b] = [before, now].map(({ record: { source, observations } }) =>
-    source === 'imported' ? observations.find((one) => one.prompt === prompt) : undefined,
+/** Whatever else a path names is the folder of a record. */
+const isSuite = (path: string) => /\.ya?ml$/i.test(path);
+
+async function open(
+  path: string,
+  change: SidesSettings['change'],
+  settings: SidesSettings & Asks<'long'>,
+  tools: Tools,
+): Promise<AskedSide> {
+  if (!isSuite(path)) return { kind: 'record', name: path, record: await tools.records.open(path) };
+  const { loaded } = await loadRuled({ ...settings, suite: path }, tools);
+  const { file } = loaded.places;
+  if (Object.keys(change).length === 0)
+    return { kind: 'suite', name: file, loaded, plan: makePlan(loaded, 'side') };
+  const changed = await tools.open.changed(loaded, change);
+  const name = `${file} with ${changeWords(change)}`;
+  return { kind: 'suite', name, loaded: changed, plan: makePlan(changed, 'side') };
+}
+
+/** What another program told is compared with what is like it, or held against an engine: no engine against it. */
+function refuseForeign(first: AskedSide, second: AskedSide): void {
+  const isForeign = (side: AskedSide) => side.kind === 'record' && side.record.record.source === 'imported';
+  if (!isForeign(first) || isForeign(second)) return;
+  throw invalid(
+    'The second side is of an engine that is measured here, and the first was told by another program.',
+    'Name the one that is measured first.',
   );
-  const name = kind === 'generate' ? prompt : `${prompt} (${kind})`;
-  if (agreement === 'added') return [`${name}: only the second record asks it so`];
-  if (agreement === 'removed') return [`${name}: only the first record has it`];
-  if (agreement === 'unmeasured')
-    return [`${name}: not compared: ${excerpt(reason ?? 'nothing tells why', 500)}`];
-  const why = reason === null ? '' : ` (${excerpt(reason, 500)})`;
-  const line = `${name}: ${agreement.replaceAll('-', ' ')}${why}`;
-  if (a === undefined || b === undefined) return [line];
-  const differ = compareChannels(a, b).flatMap(({ rule, outcome }) =>
-    outcome === 'differs' ? rule.name : [],
+}
+
+/** Whether there is anything that both ask: without it no engine is started. */
+function asksAlike(first: AskedSide, second: AskedSide): boolean {
+  // Of two records the comparison itself tells it, with what each has.
+  if (first.kind === 'record' && second.kind === 'record') return true;
+  const asked = askedBy(first);
+  return [...askedBy(second)].some(([id, input]) => asked.get(id) === input);
+}
+
+const askedBy = (side: AskedSide) =>
+  side.kind === 'record' ? questionsOf(side.record.record) : questionsOfPlan(side.plan);
+
+async function measured(
+  side: AskedSide,
+  known: OpenedRecord | undefined,
+  folder: string,
+  settings: SidesSettings,
+  tools: Tools,
+): Promise<OpenedRecord> {
+  if (side.kind === 'record') return side.record;
+  const recordPath = `${settings.recordPath}.sides/${folder}`;
+  return await tools.console.section(`The ${folder} side: ${side.name}`, () =>
+    measureOnce(side.loaded, side.plan, known, { ...settings, recordPath }, tools),
   );
-  const [left, right] = [await before.readBody(a.body), await now.readBody(b.body)];
-  const details = differ.flatMap((channel) => {
-    const [was, is] = [left, right].map((channels) => channels.find((one) => one.name === channel));
-    const told = was && is && detail(was, is);
-    return told === undefined ? [] : [`${name}: ${channel}: ${told}`];
-  });
-  return details.length > 0 ? details : [line];
 }
 
-/** What of a channel is other; undefined for one that says more in steps. */
-function detail(was: Channel, is: Channel): string | undefined {
-  if (was.kind === 'text' && is.kind === 'text') {
-    const at = firstDifference(was.text, is.text);
-    const part = (text: string) => `“${excerpt(text.slice(Math.max(0, at - 20), at + 60), MAX_VALUE)}”`;
-    return `differs at character ${at + 1}: was ${part(was.text)}, is ${part(is.text)}`;
-  }
-  if (was.kind !== 'digests' || is.kind !== 'digests' || was.name === 'modules') return undefined;
-  if (was.digests.length !== is.digests.length)
-    return `had ${was.digests.length} values, has ${is.digests.length}`;
-  const pairs = was.digests.flatMap((one, at) => {
-    const other = is.digests[at];
-    return other === undefined || (one.sha256 === other.sha256 && one.name === other.name)
-      ? []
-      : [{ at, one, other }];
-  });
-  const [first] = pairs;
-  if (first === undefined) return undefined;
-  const { at, one, other } = first;
-  const [a, b] = [excerpt(one.name, MAX_VALUE), excerpt(other.name, MAX_VALUE)];
-  const where =
-    was.digests.length > 1 ? `${pairs.length} of ${was.digests.length} differ, the first at ${at}: ` : '';
-  return a === b
-    ? `${where}other bits in ${a}: was ${one.sha256.slice(0, 16)}, is ${other.sha256.slice(0, 16)}`
-    : `${where}was ${a}, is ${b}`;
-}
-
-function firstDifference(a: string, b: string): number {
-  let at = 0;
-  while (at < a.length && a[at] === b[at]) at++;
-  return at;
-}
-
-/** What the records tell of where they came from, where it is not the same. */
-function environment(before: RunRecord, now: RunRecord): string[] {
-  const of = ({ fingerprint, lifetimes }: RunRecord) => ({
-    fingerprint,
-    settings: lifetimes[0]?.settings ?? { requested: {}, dropped: [], effective: {} },
-  });
-  const changes = diffEnvironments(of(before), of(now));
-  if (changes.length === 0) return ['Nothing that both records tell of their environments differs.'];
-  const lines = changes
-    .slice(0, MAX_LINES)
-    .map(
-      ({ half, field, before, after }) =>
-        `  changed (${half}): ${excerpt(field, MAX_VALUE)}: ${excerpt(before, MAX_VALUE)} → ${excerpt(after, MAX_VALUE)}`,
-    );
-  return [...lines, ...(changes.length > MAX_LINES ? [`  … and ${changes.length - MAX_LINES} more`] : [])];
-}
+const invalid = (message: string, hint: string) => new UserError('input-invalid', message, hint);

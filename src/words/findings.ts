@@ -25,6 +25,8 @@ export interface Frame {
   readonly relation: string;
   /** Of the logits, e.g. `bfloat16`; undefined where the engine does not tell. */
   readonly dtype: string | undefined;
+  /** What to call the two in place of the relation's own names: neither is the older one. */
+  readonly sides?: readonly [left: string, right: string];
 }
 
 export function frameOf(relation: string, { environment }: Pick<Report, 'environment'>): Frame {
@@ -41,7 +43,7 @@ export function findingWords(finding: ReportedFinding, frame: Frame): string {
   const parts = [
     divergence === null ? '' : divergenceWords(divergence, kind, frame, distance === null),
     distance === null ? '' : distanceWords(distance),
-    trace === null ? '' : traceWords(trace),
+    trace === null ? '' : traceWords(trace, frame.sides),
     reason === null || (agreement === 'identical' && isNote(reason)) ? '' : reason,
   ];
   return parts.filter((part) => part !== '').join('; ');
@@ -82,7 +84,7 @@ export function divergenceWords(
       `largest difference ${nats(largestNats)}${tokenStep === null ? '' : ' before the tokens part'}`,
     );
   if (tokenStep !== null) {
-    const [left, right] = relationNamed(frame.relation).sides;
+    const [left, right] = frame.sides ?? relationNamed(frame.relation).sides;
     const told =
       fork === null
         ? ''
@@ -122,15 +124,11 @@ export function tieWords({ tie, marginNats, marginSteps, top }: ReportedForkSide
   }
 }
 
-/** Which module computes something else first. */
-export function traceWords({
-  modules,
-  differing,
-  first,
-  firstIndex,
-  onlyLeft,
-  onlyRight,
-}: ReportedTrace): string {
+/** Which module computes something else first. @param sides what to call the two, where neither is the older one */
+export function traceWords(
+  { modules, differing, first, firstIndex, onlyLeft, onlyRight }: ReportedTrace,
+  sides?: Frame['sides'],
+): string {
   const named = (names: readonly string[]) => {
     const shown = names.slice(0, MAX_NAMED).map(moduleName);
     const more = names.length - shown.length;
@@ -138,8 +136,12 @@ export function traceWords({
     return more > 0 ? `${shown.join(', ')} and ${least}${more} more` : shown.join(', ');
   };
   const parts: string[] = [];
-  if (onlyLeft.length > 0) parts.push(`modules that are gone: ${named(onlyLeft)}`);
-  if (onlyRight.length > 0) parts.push(`modules that are new: ${named(onlyRight)}`);
+  const [gone, fresh] = sides?.map((side) => `modules only ${side}`) ?? [
+    'modules that are gone',
+    'modules that are new',
+  ];
+  if (onlyLeft.length > 0) parts.push(`${gone}: ${named(onlyLeft)}`);
+  if (onlyRight.length > 0) parts.push(`${fresh}: ${named(onlyRight)}`);
   if (first !== null) {
     const before =
       firstIndex === null

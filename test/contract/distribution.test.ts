@@ -7,6 +7,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import { repository } from '../../scripts/setup/cache.ts';
 import { ensureEngine } from '../../scripts/setup/python.ts';
 import { ensureMypy, ensureWheelTools } from '../../scripts/setup/tools.ts';
+import { compareSides } from '../../src/compare/sides.ts';
 import { readHarness } from '../../src/disk/harness-files.ts';
 import { findRecords } from '../../src/disk/record-batch.ts';
 import { openRecord } from '../../src/disk/record-folder.ts';
@@ -15,7 +16,7 @@ import { records, reports } from '../../src/front/wiring.ts';
 import { digestJson } from '../../src/record/digest.ts';
 import { damage } from '../../src/record/intact.ts';
 import { softwareOf } from '../../src/record/software.ts';
-import { compareRecords } from '../../src/use-cases/compare.ts';
+import { answerOf } from '../../src/use-cases/compare-lines.ts';
 import { verify } from '../../src/use-cases/verify.ts';
 import { type Built, build, type Clean, clean, project } from '../support/distribution.ts';
 import { temporaryFolder } from '../support/runtimes.ts';
@@ -197,17 +198,25 @@ describe('record', () => {
     assert.equal(channels.get('plain')?.sha256, channels.get('numpy')?.sha256, 'torch and numpy');
     assert.notEqual(channels.get('plain')?.sha256, channels.get('turned')?.sha256, 'the shape counts');
     const other = await write(full, RECORD_TENSORS, 'other', '2');
-    const compared = async (right: string) => compareRecords({ paths: [one.folder, right] }, { records });
+    const side = async (name: string) => ({
+      kind: 'record' as const,
+      name,
+      record: await records.open(name),
+    });
+    const compared = async (right: string) => {
+      const [a, b] = [await side(one.folder), await side(right)];
+      return await answerOf(await compareSides(a.record, b.record, 'identical'), 'identical', a, b);
+    };
     assert.equal((await compared(again.folder)).verdict, 'pass');
     const { verdict, lines } = await compared(other.folder);
     assert.equal(verdict, 'fail');
     assert.match(
       lines.join('\n'),
-      /^plain: tensors: other bits in float32\[2, 3\]: was [0-9a-f]{16}, is [0-9a-f]{16}$/m,
+      /^plain: tensors: other bits in float32\[2, 3\]: A has [0-9a-f]{16}, B [0-9a-f]{16}$/m,
     );
     assert.match(
       lines.join('\n'),
-      /: 3 results identical, 7 not\.$/,
+      /: 3 results identical, 7 not\.$/m,
       'a zero, a whole number, and what has no values',
     );
   });

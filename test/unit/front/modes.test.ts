@@ -9,7 +9,7 @@ import { rejectedBy } from '../support/suites.ts';
 const given = (job: Job, baselinePath?: string) => ({
   ...job.settings('issue_comment'),
   ...{ comment: 'never' as const, checkRun: false, server: '', reports: '/reports', expected: 1 },
-  named: { reportPath: '', baselinePath, paths: [] },
+  named: { reportPath: '', baselinePath, paths: ['a.yml', 'b.yml'] },
 });
 
 describe('a mode', () => {

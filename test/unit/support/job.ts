@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { changeSuite } from '../../../src/disk/suite-file.ts';
 import { engineNamed, engines } from '../../../src/engine/engines/index.ts';
 import { SUITE_SCHEMA } from '../../../src/front/suites.ts';
 import type { GitHubReader } from '../../../src/github/port.ts';
@@ -33,6 +34,7 @@ relations: [rerun, baseline]
 /** What each mode about a suite says of itself; `front/modes.ts` is held to it. */
 export const ASKS = {
   check: { mode: { name: 'check', needs: 'look' } },
+  compare: { mode: { name: 'compare', needs: 'long' } },
   log: { mode: { name: 'log', needs: 'look' } },
   power: { mode: { name: 'power', needs: 'long' } },
   refresh: { mode: { name: 'refresh', needs: 'store' } },
@@ -115,6 +117,7 @@ export class Job {
           const asked = await readAsked(suite, async (file) => this.files.get(file) ?? '');
           return { ...loaded(this.suite, []), places, ...asked };
         },
+        changed: (one, change) => changeSuite(one, change, '/checkout', SUITE_SCHEMA),
         store: ({ store: kind }) => {
           this.store.kind = kind;
           return this.store;

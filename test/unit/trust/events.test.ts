@@ -160,7 +160,7 @@ describe('a refusal says what happened, why, and what to do', () => {
       'power for a stranger',
       'power',
       situation('pull_request', { fork: true }),
-      /about twenty times.*another repository/,
+      /more engines than a check.*another repository/,
       /`workflow_dispatch`.*`deterministic-ml power`/,
     ],
     [

@@ -3,12 +3,14 @@ import { describe, test } from 'node:test';
 import { compare } from '../../../src/compare/compare.ts';
 import { recordOf } from '../../../src/import/record.ts';
 import { UNKNOWN_ENVIRONMENT } from '../../../src/import/unknown.ts';
+import type { SidesSettings } from '../../../src/job/settings.ts';
 import { packBody } from '../../../src/record/body.ts';
 import type { Channel } from '../../../src/record/channels.ts';
 import { digestJson, sha256 } from '../../../src/record/digest.ts';
 import type { OpenedRecord, Side } from '../../../src/record/side.ts';
-import { compareRecords } from '../../../src/use-cases/compare.ts';
-import { MemoryDisk } from '../support/memory.ts';
+import { compare as compareUseCase } from '../../../src/use-cases/compare.ts';
+import type { EngineOptions } from '../support/engine.ts';
+import { ASKS, Job, SUITE } from '../support/job.ts';
 import { body, side } from '../support/records.ts';
 import { rejectedBy } from '../support/suites.ts';
 
@@ -38,10 +40,25 @@ function program(results: Readonly<Record<string, Channel>>, inputs: unknown = {
   };
 }
 
+type Asked = Partial<Pick<SidesSettings, 'paths' | 'change' | 'required'>>;
+
+/** What `compare` answers, beside the job that it ran in. */
+async function run(asked: Asked, options: EngineOptions = {}, job = new Job()) {
+  const settings = { paths: [], change: {}, required: 'identical', ...asked };
+  const answer = await compareUseCase(
+    { ...job.settings('workflow_dispatch'), ...ASKS.compare, ...settings },
+    job.tools(options),
+  );
+  return { ...answer, job, outcome: (answer.value as { readonly outcome: string }).outcome };
+}
+
 async function compared(left: OpenedRecord, right: OpenedRecord) {
-  const records = new MemoryDisk();
-  records.folders.set('/left', { record: left }).set('/right', { record: right });
-  return await compareRecords({ paths: ['/left', '/right'] }, { records });
+  const job = new Job();
+  job.disk.folders.set('/left', { record: left }).set('/right', { record: right });
+  const { lines, ...rest } = await run({ paths: ['/left', '/right'] }, {}, job);
+  assert.deepEqual(lines.slice(0, 2), ['A: /left', 'B: /right']);
+  assert.deepEqual(job.engine.starts, []);
+  return { ...rest, lines: lines.slice(2) };
 }
 
 const LOGITS = digests('tensors', ['float32[2]', 'bits']);
@@ -53,7 +70,7 @@ describe('two records of programs', () => {
     const { verdict, lines } = await compared(program(results), program(results));
     assert.deepEqual(
       [verdict, lines],
-      ['pass', ['Both records hold the same bits: 3 results compared, and neither has more.']],
+      ['pass', ['Both sides hold the same bits: 3 results compared, and neither has more.']],
     );
   });
 
@@ -69,26 +86,26 @@ describe('two records of programs', () => {
     );
     assert.equal(verdict, 'fail');
     assert.deepEqual(lines, [
-      `logits: tensors: other bits in float32[2]: was ${sha256('bits').slice(0, 16)}, is ${sha256('others').slice(0, 16)}`,
-      'loss: numbers: 1 of 2 differ, the first at 1: was float 0.5, is float 0.75',
-      'answer: text: differs at character 11: was “the sky is blue”, is “the sky is\\u{1b}[2J red”',
-      'Nothing that both records tell of their environments differs.',
-      'The records are NOT the same: 1 result identical, 3 not.',
+      `logits: tensors: other bits in float32[2]: A has ${sha256('bits').slice(0, 16)}, B ${sha256('others').slice(0, 16)}`,
+      'loss: numbers: 1 of 2 differ, the first at 1: A has float 0.5, B float 0.75',
+      'answer: text: differs at character 11: A has “the sky is blue”, B “the sky is\\u{1b}[2J red”',
+      'Nothing that both sides tell of their environments differs.',
+      'differs: the two are NOT the same: 1 result identical, 3 not.',
     ]);
   });
 
   test('of which one has more are not the same', async () => {
     const less = program({ logits: LOGITS });
     const more = program({ logits: LOGITS, loss: LOSS });
-    assert.deepEqual((await compared(less, more)).lines[0], 'loss: only the second record asks it so');
+    assert.deepEqual((await compared(less, more)).lines[0], 'loss: only B asks it so');
     const { verdict, lines } = await compared(more, less);
-    assert.deepEqual([verdict, lines[0]], ['fail', 'loss: only the first record has it']);
+    assert.deepEqual([verdict, lines[0]], ['fail', 'loss: only A asks it so']);
   });
 
   test('of other inputs, or of NaN, were not compared, and that is no pass', async () => {
     const other = await compared(program({ logits: LOGITS }), program({ logits: LOGITS }, { seed: 2 }));
     assert.equal(other.verdict, 'fail');
-    assert.match(other.lines.at(-1) ?? '', /^Nothing was compared: none of the 1 prompts/);
+    assert.match(other.lines.at(-1) ?? '', /^inputs-differ: nothing was compared: none of the 1 prompts/);
     const broken = program({ logits: digests('tensors', ['float32[2]', 'bits', 2]) });
     const { verdict, lines } = await compared(broken, broken);
     assert.equal(verdict, 'fail');
@@ -97,22 +114,25 @@ describe('two records of programs', () => {
 });
 
 describe('two records of engines', () => {
-  const run = (logprobs: readonly number[]): OpenedRecord => ({
+  const engine = (logprobs: readonly number[]): OpenedRecord => ({
     ...side({ lifetimes: { 'lifetime-1': { 'generate-alone': { capital: body({ logprobs }) } } } }),
     sha256: '',
   });
 
   test('are compared as a run is with its baseline', async () => {
-    assert.equal((await compared(run([-0.5, -1]), run([-0.5, -1]))).verdict, 'pass');
-    const { verdict, lines } = await compared(run([-0.5, -1]), run([-0.5, -1.25]));
+    assert.equal((await compared(engine([-0.5, -1]), engine([-0.5, -1]))).verdict, 'pass');
+    const { verdict, lines } = await compared(engine([-0.5, -1]), engine([-0.5, -1.25]));
     assert.equal(verdict, 'fail');
-    assert.match(lines[0] ?? '', /^capital: logprobs differ/);
+    assert.match(
+      lines[0] ?? '',
+      /^capital: same tokens, other log-probability bits; bits differ at step 2 of 2 only/,
+    );
   });
 
   test('hold no program’s results: a run of an engine has arranged passes', async () => {
     const script = program({ capital: text('x') });
-    assert.equal((await compared(run([-0.5, -1]), script)).verdict, 'fail');
-    const error = await rejectedBy(compared(script, run([-0.5, -1])));
+    assert.equal((await compared(engine([-0.5, -1]), script)).verdict, 'fail');
+    const error = await rejectedBy(compared(script, engine([-0.5, -1])));
     assert.equal(error.code, 'input-invalid');
     assert.match(error.message, /the first was told by another program/);
   });
@@ -140,10 +160,144 @@ test('a program’s record is no baseline of an engine: nothing tells how it arr
   assert.equal(await status(untold, run), 'held');
 });
 
-test('other than two folders are refused', async () => {
-  for (const paths of [['/left'], ['/a', '/b', '/c']])
-    assert.equal(
-      (await rejectedBy(compareRecords({ paths }, { records: new MemoryDisk() }))).code,
-      'input-invalid',
+describe('a suite and a change to it', () => {
+  const change = { args: { dtype: 'float16' } };
+  const ONE = { paths: ['suite.yml'], change } satisfies Asked;
+  const ifChanged =
+    (nats: number): NonNullable<EngineOptions['computes']> =>
+    ({ args }) =>
+      args['dtype'] === 'float16' ? { nats, shift: 1 } : {};
+
+  test('of the same bits pass, each measured once and left as a record', async () => {
+    const { verdict, outcome, lines, job } = await run(ONE);
+    assert.deepEqual([verdict, outcome], ['pass', 'identical'], lines.join('\n'));
+    assert.deepEqual(lines.slice(0, 2), ['A: suite.yml', 'B: suite.yml with dtype=float16']);
+    assert.match(lines.at(-1) ?? '', /^Both sides hold the same bits: 7 results/);
+    assert.deepEqual(
+      job.engine.loads.map(({ args }) => args['dtype']),
+      [undefined, 'float16'],
     );
+    assert.deepEqual([...job.disk.folders.keys()], ['/record-1.sides/first', '/record-1.sides/second']);
+    assert.deepEqual([job.store.saved, job.disk.unfinished, job.engine.running], [[], 0, 0]);
+  });
+
+  test('differ as their engines do, with the size of it, and the second is given the first one’s tokens', async () => {
+    const { verdict, outcome, lines, job } = await run(ONE, { computes: ifChanged(-0.75) });
+    assert.deepEqual([verdict, outcome], ['fail', 'differs']);
+    const told = lines.join('\n');
+    assert.match(told, /^capital: other tokens; .*tokens part at step 1: .* in A, .*; .* in B, /m);
+    assert.match(told, /^capital \(force\): same tokens, other log-probability bits; /m);
+    assert.match(told, /^Size: /m);
+    assert.match(told, /A side that is measured is started once/);
+    const given = job.engine.passes
+      .filter(({ kind, pass }) => kind === 'force' && pass === 'force-alone')
+      .map(({ requests }) => requests.map(({ tokens }) => tokens).join());
+    assert.equal(given.length, 2);
+    assert.equal(given[0], given[1]);
+  });
+
+  test('say the same of it whichever comes first', async () => {
+    const job = new Job();
+    const measured = await run(ONE, { computes: ifChanged(-0.75) }, job);
+    const [first = '', second = ''] = [...job.disk.folders.keys()];
+    const told = async (paths: readonly string[]) => {
+      const { outcome, verdict, value } = await run({ paths }, {}, job);
+      const { findings } = value as { readonly findings: readonly unknown[] };
+      return { outcome, verdict, findings };
+    };
+    const { outcome, verdict } = measured;
+    assert.deepEqual([outcome, verdict], ['differs', 'fail']);
+    assert.deepEqual(await told([first, second]), await told([second, first]));
+  });
+
+  test('pass where they show what is required', async () => {
+    const same = {
+      computes: ({ args }: { readonly args: object }) => ('dtype' in args ? { nats: -0.3 } : {}),
+    };
+    for (const [required, verdict] of [
+      ['identical', 'fail'],
+      ['tokens', 'pass'],
+      ['measure', 'pass'],
+    ] as const)
+      assert.equal((await run({ ...ONE, required }, same)).verdict, verdict, required);
+    const { verdict, lines } = await run({ ...ONE, required: 'within 2x floor' }, same);
+    assert.equal(verdict, 'fail');
+    assert.match(lines.at(-1) ?? '', /`within 2x floor` does not hold: .* positions are too few/);
+  });
+
+  test('may be of another engine, to which the arguments of the first say nothing', async () => {
+    const job = new Job();
+    job.suite = SUITE.replace(
+      'engine: { name: vllm }',
+      'engine: { name: vllm, args: { dtype: float32, block_size: 16 }, env: { VLLM_CPU_KVCACHE_SPACE: "1" } }',
+    );
+    const { outcome } = await run({ paths: ['suite.yml'], change: { engine: 'transformers' } }, {}, job);
+    assert.equal(outcome, 'identical');
+    const [first, second] = job.engine.loads;
+    assert.deepEqual([first?.args['dtype'], first?.args['block_size']], ['float32', 16]);
+    assert.deepEqual([second?.args['dtype'], second?.args['block_size']], ['float32', undefined]);
+    assert.equal(second?.environment['VLLM_CPU_KVCACHE_SPACE'], undefined);
+  });
+
+  test('need a change that a suite can have', async () => {
+    const refused = async (asked: Asked) => await rejectedBy(run(asked));
+    assert.match((await refused({ paths: ['suite.yml'] })).message, /needs a change/);
+    const no = await refused({ paths: ['suite.yml'], change: { env: { PATH: '/bin' } } });
+    assert.deepEqual([no.code, /engine\.env\.PATH/.test(no.message)], ['suite-invalid', true], no.message);
+    assert.match((await refused({ ...ONE, paths: ['suite.yml', '/record'] })).message, /cannot be changed/);
+  });
+
+  test('are nothing that a stranger may start', async () => {
+    const job = new Job();
+    job.base.set('suite.yml', SUITE);
+    const settings = job.settings('pull_request', { base: 'refs/heads/main', fork: true });
+    const error = await rejectedBy(
+      compareUseCase({ ...settings, ...ASKS.compare, ...ONE, required: 'identical' }, job.tools()),
+    );
+    assert.equal(error.code, 'event-refused');
+  });
+});
+
+describe('a record and a suite', () => {
+  test('are compared on the record’s tokens, whichever of them is named first', async () => {
+    const job = new Job();
+    await run({ paths: ['suite.yml'], change: { args: { dtype: 'float16' } } }, {}, job);
+    for (const paths of [
+      ['/record-1.sides/first', 'suite.yml'],
+      ['suite.yml', '/record-1.sides/first'],
+    ]) {
+      // It would generate others, and its scores are of the record's.
+      const { outcome, lines, job: after } = await run({ paths }, { computes: () => ({ shift: 1 }) }, job);
+      assert.equal(outcome, 'differs');
+      assert.deepEqual(
+        lines.filter((line) => / \((?:force|score)\)/.test(line)),
+        [],
+      );
+      assert.equal(after.engine.loads.length, 1);
+    }
+  });
+
+  test('of other questions are unlike, and no engine is started for that', async () => {
+    const job = new Job();
+    await run({ paths: ['suite.yml'], change: { args: { dtype: 'float16' } } }, {}, job);
+    job.suite = SUITE.replaceAll(/text: "/g, 'text: "Other: ');
+    const { outcome, verdict, lines } = await run({ paths: ['/record-1.sides/first', 'suite.yml'] }, {}, job);
+    assert.deepEqual([outcome, verdict], ['inputs-differ', 'fail']);
+    assert.match(lines.at(-1) ?? '', /^inputs-differ: no prompt or text of one side/);
+    assert.deepEqual(job.engine.starts, []);
+  });
+
+  test('of which one prompt asks something else are unlike, whatever the others show', async () => {
+    const job = new Job();
+    await run({ paths: ['suite.yml'], change: { args: { dtype: 'float16' } } }, {}, job);
+    job.suite = SUITE.replace('The sky is', 'The sky was');
+    const { outcome, verdict, lines } = await run({ paths: ['/record-1.sides/first', 'suite.yml'] }, {}, job);
+    assert.deepEqual([outcome, verdict], ['inputs-differ', 'fail']);
+    assert.match(lines.join('\n'), /^sky: the two ask something else$/m);
+  });
+});
+
+test('other than one or two sides are refused', async () => {
+  for (const paths of [['/left'], ['/a', '/b', '/c'], []])
+    assert.equal((await rejectedBy(run({ paths }))).code, 'input-invalid');
 });

@@ -1,0 +1,1 @@
+const VARIANT_REQUIREMENTS=[`identical`,`tokens`,`measure`],WITHIN=/^within ([0-9]{1,6}(?:\.[0-9]{1,3})?)x floor$/;export{WITHIN as n,VARIANT_REQUIREMENTS as t};

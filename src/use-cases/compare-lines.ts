@@ -1,0 +1,184 @@
+import { compareChannels } from '../compare/channels.ts';
+import type { ComparedSides } from '../compare/sides.ts';
+import type { Finding } from '../compare/types.ts';
+import { diffEnvironments } from '../fingerprint/diff.ts';
+import { excerpt } from '../inert.ts';
+import type { Channel } from '../record/channels.ts';
+import type { PassKind, RunRecord } from '../record/schema.ts';
+import type { OpenedRecord } from '../record/side.ts';
+import type { Answer } from '../report/answer.ts';
+import { counted } from '../report/counted.ts';
+import type { VariantRequirement } from '../suite/schema.ts';
+import { type Frame, findingWords } from '../words/findings.ts';
+import { sizeWords } from '../words/sizes.ts';
+import { agreementWords } from '../words/words.ts';
+
+const MAX_LINES = 40;
+const MAX_VALUE = 200;
+const MAX_NAME = 300;
+
+/** A side that has been measured, or was there. */
+export interface NamedSide {
+  readonly name: string;
+  /** What it was before. */
+  readonly kind: 'record' | 'suite';
+  readonly record: OpenedRecord;
+}
+
+type Named = Pick<NamedSide, 'name'>;
+
+/** What two suites come to that ask nothing alike: nothing of them was measured. */
+export const unlike = (first: Named, second: Named): Answer => ({
+  verdict: 'fail',
+  lines: [
+    ...named(first, second),
+    'inputs-differ: no prompt or text of one side asks what one of the other asks. No engine was started.',
+  ],
+  value: { outcome: 'inputs-differ', same: false, holds: false, findings: [] },
+});
+
+/** Of the two, what a reader has to know: neither is called older or better. */
+export async function answerOf(
+  compared: ComparedSides,
+  required: VariantRequirement,
+  first: NamedSide,
+  second: NamedSide,
+): Promise<Answer> {
+  const { outcome, holds, findings, floor, size, status, evidence } = compared;
+  const other = findings.filter(({ agreement }) => agreement !== 'identical');
+  const told: string[] = [];
+  for (const finding of other.slice(0, MAX_LINES))
+    told.push(...(await lineOf(finding, first.record, second.record)));
+  const [a, b] = [first.record.record, second.record.record];
+  const sized = size && {
+    ...size,
+    ...{ floorNats: floor?.nats ?? null, floorBy: floor?.by ?? null, batchingNats: null },
+  };
+  return {
+    verdict: holds ? 'pass' : 'fail',
+    lines: [
+      ...named(first, second),
+      ...told,
+      ...(other.length > MAX_LINES ? [`… and ${other.length - MAX_LINES} more`] : []),
+      ...sizeWords({ relation: 'baseline', requirement: 'identical', size: sized }, []),
+      ...compared.onlyFirst.map((kind) => lacking(kind, 'A', 'B')),
+      ...compared.onlySecond.map((kind) => lacking(kind, 'B', 'A')),
+      ...(outcome === 'identical' ? [] : environment(a, b)),
+      ...(outcome !== 'identical' && (first.kind === 'suite' || second.kind === 'suite') ? [ONCE] : []),
+      ending(compared, required),
+    ],
+    value: {
+      ...{ outcome, holds, required, same: outcome === 'identical', status, evidence },
+      ...{ left: a.digest, right: b.digest, floor, size },
+      findings: findings.map(({ prompt, kind, agreement, reason }) => ({ prompt, kind, agreement, reason })),
+    },
+  };
+}
+
+/** What is there already is named by its folder. */
+const named = (first: Named, second: Named) => [
+  `A: ${excerpt(first.name, MAX_NAME)}`,
+  `B: ${excerpt(second.name, MAX_NAME)}`,
+];
+
+const ONCE =
+  'A side that is measured is started once: an engine that does not repeat from start to start would look the same.';
+
+const lacking = (kind: PassKind, has: string, lacks: string) =>
+  `${kind}: not compared: ${has} was asked for it, and ${lacks} was not`;
+
+function ending({ outcome, holds, findings, evidence }: ComparedSides, required: VariantRequirement): string {
+  const equal = findings.filter(({ agreement }) => agreement === 'identical').length;
+  const counts = `${counted(equal, 'result')} identical, ${findings.length - equal} not`;
+  const what =
+    outcome === 'identical'
+      ? `Both sides hold the same bits: ${counted(equal, 'result')} compared, and neither has more.`
+      : findings.length === 0
+        ? `${outcome}: nothing was compared: ${evidence}.`
+        : `${outcome}: the two are NOT the same: ${counts}.`;
+  return required === 'identical'
+    ? what
+    : `${what} \`${required}\` ${holds ? 'holds' : 'does not hold'}: ${evidence}.`;
+}
+
+async function lineOf(finding: Finding, before: OpenedRecord, now: OpenedRecord): Promise<string[]> {
+  const { prompt, kind, agreement, reason } = finding;
+  // Of programs, which give each result once; what engines' channels say has words of its own in a report.
+  const [a, b] = [before, now].map(({ record: { source, observations } }) =>
+    source === 'imported' ? observations.find((one) => one.prompt === prompt) : undefined,
+  );
+  const name = kind === 'generate' ? prompt : `${prompt} (${kind})`;
+  if (agreement === 'added') return [`${name}: only B asks it so`];
+  if (agreement === 'removed') return [`${name}: only A asks it so`];
+  if (agreement === 'unmeasured')
+    return [`${name}: not compared: ${excerpt(reason ?? 'nothing tells why', 500)}`];
+  const words = findingWords(finding, frameOf(before.record, now.record));
+  const line = `${name}: ${agreement === 'inputs-differ' && reason !== null ? reason : agreementWords(agreement)}${words === '' || words === reason ? '' : `; ${words}`}`;
+  if (a === undefined || b === undefined) return [line];
+  const differ = compareChannels(a, b).flatMap(({ rule, outcome }) =>
+    outcome === 'differs' ? rule.name : [],
+  );
+  const [left, right] = [await before.readBody(a.body), await now.readBody(b.body)];
+  const details = differ.flatMap((channel) => {
+    const [was, is] = [left, right].map((channels) => channels.find((one) => one.name === channel));
+    const told = was && is && detail(was, is);
+    return told === undefined ? [] : [`${name}: ${channel}: ${told}`];
+  });
+  return details.length > 0 ? details : [line];
+}
+
+function frameOf(...records: readonly [RunRecord, RunRecord]): Frame {
+  const [a, b] = records.map(({ lifetimes }) => lifetimes[0]?.settings.effective['dtype']);
+  const dtype = typeof a === 'string' && a === b ? a.replace(/^torch\./, '') : undefined;
+  return { relation: 'baseline', dtype, sides: ['in A', 'in B'] };
+}
+
+/** What of a channel is other; undefined for one that says more in steps. */
+function detail(was: Channel, is: Channel): string | undefined {
+  if (was.kind === 'text' && is.kind === 'text') {
+    const at = firstDifference(was.text, is.text);
+    const part = (text: string) => `“${excerpt(text.slice(Math.max(0, at - 20), at + 60), MAX_VALUE)}”`;
+    return `differs at character ${at + 1}: A has ${part(was.text)}, B ${part(is.text)}`;
+  }
+  if (was.kind !== 'digests' || is.kind !== 'digests' || was.name === 'modules') return undefined;
+  if (was.digests.length !== is.digests.length)
+    return `A has ${was.digests.length} values, B ${is.digests.length}`;
+  const pairs = was.digests.flatMap((one, at) => {
+    const other = is.digests[at];
+    return other === undefined || (one.sha256 === other.sha256 && one.name === other.name)
+      ? []
+      : [{ at, one, other }];
+  });
+  const [first] = pairs;
+  if (first === undefined) return undefined;
+  const { at, one, other } = first;
+  const [a, b] = [excerpt(one.name, MAX_VALUE), excerpt(other.name, MAX_VALUE)];
+  const where =
+    was.digests.length > 1 ? `${pairs.length} of ${was.digests.length} differ, the first at ${at}: ` : '';
+  return a === b
+    ? `${where}other bits in ${a}: A has ${one.sha256.slice(0, 16)}, B ${other.sha256.slice(0, 16)}`
+    : `${where}A has ${a}, B ${b}`;
+}
+
+function firstDifference(a: string, b: string): number {
+  let at = 0;
+  while (at < a.length && a[at] === b[at]) at++;
+  return at;
+}
+
+/** What the records tell of where they came from, where it is not the same. */
+function environment(before: RunRecord, now: RunRecord): string[] {
+  const of = ({ fingerprint, lifetimes }: RunRecord) => ({
+    fingerprint,
+    settings: lifetimes[0]?.settings ?? { requested: {}, dropped: [], effective: {} },
+  });
+  const changes = diffEnvironments(of(before), of(now));
+  if (changes.length === 0) return ['Nothing that both sides tell of their environments differs.'];
+  const lines = changes
+    .slice(0, MAX_LINES)
+    .map(
+      ({ half, field, before, after }) =>
+        `  other (${half}): ${excerpt(field, MAX_VALUE)}: A ${excerpt(before, MAX_VALUE)}, B ${excerpt(after, MAX_VALUE)}`,
+    );
+  return [...lines, ...(changes.length > MAX_LINES ? [`  … and ${changes.length - MAX_LINES} more`] : [])];
+}
