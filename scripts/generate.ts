@@ -319,7 +319,7 @@ function wantedWords(wanted: Wanted): string {
 }
 
 /** A document beside the one that the words are put into. */
-const linked = (text: string) => text.replaceAll(/docs\/([\w-]+)\.md/g, '[$1.md]($1.md)');
+const linked = (text: string) => text.replaceAll(/docs\/([\w/-]+\.md)/g, '[$1]($1)');
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) =>

@@ -57,7 +57,7 @@ export function conclusionWords({ conclusion, relations, context, accepted, heal
       return {
         title: 'Unstable',
         meaning: unstableMeaning(relations),
-        next: 'Look for autotuning, races between requests and non-deterministic kernels; docs/determinism.md lists the usual causes.',
+        next: 'Look for autotuning, races between requests and non-deterministic kernels; docs/determinism/README.md lists the usual causes.',
       };
     case 'relation-broken': {
       const broken = relations.filter(
