@@ -23,7 +23,14 @@ import { HealthReading } from '../src/health/schema.ts';
 import { lists, shortName, urlOf } from '../src/issues/index.ts';
 import type { IssueList, KnownIssue, Versions, Wanted } from '../src/issues/issue.ts';
 import { PassFile, RecordFile } from '../src/record/schema.ts';
-import { AcceptAnswer, InitAnswer, ReviewAnswer, ValidateAnswer, WhyAnswer } from '../src/report/answers.ts';
+import {
+  AcceptAnswer,
+  BisectAnswer,
+  InitAnswer,
+  ReviewAnswer,
+  ValidateAnswer,
+  WhyAnswer,
+} from '../src/report/answers.ts';
 import { ReportSchema } from '../src/report/schema.ts';
 import { ERROR_WORDS } from '../src/words/error-words.ts';
 import { plainWords } from '../src/words/plain-words.ts';
@@ -104,6 +111,11 @@ const SCHEMAS = {
     schema: ReviewAnswer,
     title: '`review --json` of deterministic-ml',
     description: 'The drifts of a folder of reports, and which of them the suite accepts.',
+  },
+  bisect: {
+    schema: BisectAnswer,
+    title: '`bisect --json` of deterministic-ml',
+    description: 'Which of several declared changes moved the bits, and the engine starts that showed it.',
   },
   validate: {
     schema: ValidateAnswer,

@@ -42,6 +42,7 @@ Options
   --require WHAT             compare: identical (default), tokens, "within 2x floor" or measure
   --action OWNER/NAME@REF    init: this action, as the workflows name it
   --force                    init: write over files that are there
+  --budget N                 bisect: engine starts at most (8)
   --records FOLDER           validate: earlier records, by which it tells what runs cost (.deterministic-ml/records)
   --json                     the report as JSON on stdout; everything else goes to stderr
   --help
@@ -71,6 +72,7 @@ const OPTIONS = {
   'record-path': { type: 'string' },
   'baseline-path': { type: 'string' },
   'expected-reports': { type: 'string' },
+  budget: { type: 'string' },
   records: { type: 'string' },
   suite: { type: 'string' },
   from: { type: 'string' },

@@ -36,6 +36,7 @@ export const ERROR_CODES = [
   'record-invalid',
   'record-too-large',
   'baseline-invalid',
+  'baseline-missing',
   'report-invalid',
   'reports-missing',
   'import-invalid',

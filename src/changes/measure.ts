@@ -1,5 +1,5 @@
 import { compare } from '../compare/compare.ts';
-import type { RelationResult } from '../compare/types.ts';
+import type { Claim, RelationResult } from '../compare/types.ts';
 import { type ErrorCode, userErrorIn } from '../errors.ts';
 import type { EngineSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
@@ -9,7 +9,7 @@ import { startRun } from '../run/start.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
 import { knownTokens } from '../trust/baseline.ts';
 import { refuseDoubt } from '../trust/health.ts';
-import type { KnownChange, Subject } from './make.ts';
+import type { Changed, KnownChange, Subject } from './make.ts';
 
 /** What became of one change. */
 export type Measured =
@@ -33,6 +33,13 @@ export async function measureOnce(
   return await lifetimes.commit();
 }
 
+/** What a changed run is held against, and which errors of it are an answer. */
+export interface Against {
+  readonly reference: Side;
+  readonly claim: Claim;
+  readonly refusals: readonly ErrorCode[];
+}
+
 /** Makes a known change, runs it once and compares it with the unchanged run, as a check would. */
 export async function measureChange(
   known: KnownChange,
@@ -43,22 +50,36 @@ export async function measureChange(
 ): Promise<Measured> {
   const changed = known.make(subject);
   if (typeof changed === 'string') return { kind: 'unavailable', reason: changed };
+  const against = { reference, claim: IDENTICAL, refusals: REFUSALS };
+  return await tryOnce(`${known.id}: ${known.what}`, changed, against, inFolder(settings, known.id), tools);
+}
+
+/** Runs what was changed once, on the tokens of the reference, and compares the two. */
+export async function tryOnce(
+  title: string,
+  { loaded, plan }: Changed,
+  { reference, claim, refusals }: Against,
+  settings: EngineSettings,
+  tools: Tools,
+): Promise<Measured> {
   try {
-    const side = await tools.console.section(`${known.id}: ${known.what}`, () =>
-      measureOnce(changed.loaded, changed.plan, reference, inFolder(settings, known.id), tools),
+    const side = await tools.console.section(title, () =>
+      measureOnce(loaded, plan, reference, settings, tools),
     );
-    const [baseline] = await compare(side, reference, [{ relation: 'baseline', requirement: 'identical' }]);
+    const [baseline] = await compare(side, reference, [claim]);
     if (baseline === undefined) throw new Error('nothing was compared');
     return { kind: 'compared', side, baseline };
   } catch (error) {
     // An engine that refuses the change, or dies of it, is an answer; a runner that fails is not.
     const refusal = userErrorIn(error);
-    if (refusal === undefined || !REFUSALS.includes(refusal.code)) throw error;
+    if (refusal === undefined || !refusals.includes(refusal.code)) throw error;
     return { kind: 'unavailable', reason: refusal.message.split('\n')[0]?.slice(0, 500) ?? refusal.code };
   }
 }
 
-const REFUSALS: readonly ErrorCode[] = [
+const IDENTICAL: Claim = { relation: 'baseline', requirement: 'identical' };
+
+export const REFUSALS: readonly ErrorCode[] = [
   'engine-rejected',
   'engine-failed',
   'engine-died',

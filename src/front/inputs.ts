@@ -88,6 +88,9 @@ export function parseInputs(
     problems.push(
       `\`expected-reports\` is \`${input('expected-reports')}\`, but must be a whole number from 1 to 256`,
     );
+  const budget = Number(input('budget') || DEFAULT_BUDGET);
+  if (!Number.isInteger(budget) || budget < 1 || budget > 64)
+    problems.push(`\`budget\` is \`${input('budget')}\`, but must be a whole number from 1 to 64`);
   const lacks = mode?.lacks?.({ input, door, event: environment['GITHUB_EVENT_NAME'] ?? '' });
   if (lacks !== undefined) problems.push(lacks);
   if (reason.length > 1000) problems.push('`reason` is longer than 1000 characters');
@@ -131,6 +134,7 @@ export function parseInputs(
       checkRun,
       reports: resolve(workspace, input('reports') || 'reports'),
       expected,
+      budget,
       named: command?.named ?? { reportPath: '', paths: [] },
     },
     connections: {
@@ -152,6 +156,9 @@ export function parseInputs(
     },
   };
 }
+
+/** Engine starts that find one of five changes, or two of them that do it together only. */
+const DEFAULT_BUDGET = 8;
 
 const CPU_SET = /^\d{1,4}(?:-\d{1,4})?(?:,\d{1,4}(?:-\d{1,4})?)*$/;
 

@@ -1,5 +1,6 @@
 import type {
   Asks,
+  BisectSettings,
   CleanSettings,
   ExplainSettings,
   HistorySettings,
@@ -23,7 +24,7 @@ import type { Kind, Results } from '../surfaces/surface.ts';
  */
 
 /** What there is to take for any use-case: each says by its type which part it takes. */
-export interface Given extends RefreshSettings, HistorySettings, MergeSettings, TellSettings {
+export interface Given extends RefreshSettings, BisectSettings, HistorySettings, MergeSettings, TellSettings {
   /** Paths as a command line has them: no input of the action names them. */
   readonly named: VerifySettings &
     CleanSettings &
@@ -133,6 +134,14 @@ export const modes: readonly Mode[] = [
     takes: 'suite',
     told: 'power',
     load: async () => (await import('../use-cases/power.ts')).power,
+  }),
+  mode({
+    name: 'bisect',
+    what: 'finds which of several declared changes moved the bits, in few engine starts',
+    needs: 'long',
+    takes: 'suite',
+    told: 'answer',
+    load: async () => (await import('../use-cases/bisect.ts')).bisect,
   }),
   mode({
     name: 'log',

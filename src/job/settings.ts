@@ -72,6 +72,11 @@ export interface RefreshSettings extends CheckSettings {
 
 export interface PowerSettings extends CheckSettings {}
 
+export interface BisectSettings extends CheckSettings {
+  /** Engine starts, at most. */
+  readonly budget: number;
+}
+
 export interface FingerprintSettings extends CheckSettings {}
 
 export interface HistorySettings extends SuiteSettings {}

@@ -97,6 +97,64 @@ export const ReviewAnswer = z.strictObject({
 });
 export type ReviewAnswer = z.infer<typeof ReviewAnswer>;
 
+const Changed = z.strictObject({ name: z.string(), before: z.string(), after: z.string() });
+
+/** Which of the declared changes beside a drift did it, as far as was looked. */
+export const Bisection = z.strictObject({
+  /**
+   * `found`: with `cause` alone the bits moved, and without any one of it they did not. `within`: `cause` moved them, and it
+   * is not known nearer. `elsewhere`: they moved with all changes put back. `steady`: they did not move at all. `unresolved`:
+   * whether they move could not be told.
+   */
+  result: z.enum(['found', 'within', 'elsewhere', 'steady', 'unresolved']),
+  /** That could be put back, the likeliest first. */
+  changes: z.array(Changed),
+  cause: z.array(z.string()),
+  /** Of the cause, what was seen to be needed. */
+  needed: z.array(z.string()),
+  /** Of `within`: no more engine starts were allowed, or those that could tell came to nothing. */
+  limit: z.enum(['budget', 'unresolved']).nullable(),
+  /** Declared changes that no suite can put back, and why. */
+  fixed: z.array(z.strictObject({ name: z.string(), why: z.string() })),
+  /** What differs from the baseline with all of `changes` put back; null where that did not run. */
+  left: z
+    .array(
+      z.strictObject({
+        half: z.enum(['declared', 'ambient']),
+        field: z.string(),
+        before: z.string(),
+        after: z.string(),
+      }),
+    )
+    .nullable(),
+  /** Engine starts in their order, with the changes that each had. */
+  tried: z.array(
+    z.strictObject({
+      changes: z.array(z.string()),
+      outcome: z.enum(['moved', 'same', 'unresolved']),
+      seconds: z.number().nonnegative(),
+      /** Folder of its record. */
+      recordPath: z.string(),
+      /** Why it could not be told; null where it could. */
+      why: z.string().nullable(),
+    }),
+  ),
+  /** Engine starts, at most. */
+  budget: z.int().nonnegative(),
+});
+export type Bisection = z.infer<typeof Bisection>;
+
+/** Of `bisect`. */
+export const BisectAnswer = z.strictObject({
+  schema: z.literal('deterministic-ml/bisect/v1'),
+  suite: z.string(),
+  hardwareClass: z.string(),
+  /** Key of the baseline. */
+  baseline: z.string(),
+  ...Bisection.shape,
+});
+export type BisectAnswer = z.infer<typeof BisectAnswer>;
+
 /** Of `init`. */
 export const InitAnswer = z.strictObject({
   schema: z.literal('deterministic-ml/init/v1'),

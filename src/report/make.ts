@@ -11,6 +11,7 @@ import {
   type BaselineView,
   type Context,
   type Digests,
+  type Notice,
   type Places,
   REPORT_SCHEMA,
   type Report,
@@ -47,6 +48,8 @@ export interface Evidence {
   readonly relations: readonly RelationResult[];
   readonly baseline: BaselineView;
   readonly digests: Digests;
+  /** What was found beside the comparison: stands before all other notices. */
+  readonly found?: readonly Notice[];
 }
 
 /** Where a record's report lies, and the same as a page. */
@@ -57,7 +60,7 @@ export function makeReport(evidence: Evidence): Report {
   const { mode, run, suite, places, claims, defaults, runtime, exposed, logPath, recordPath } = evidence;
   const { side, before, relations, baseline, digests, rules, replacedByChange, lostBaseline } = evidence;
   // What a run may cost judges nothing that it showed.
-  const { 'budget-minutes': _, ...policy } = suite.policy;
+  const { 'budget-minutes': _, bisect: __, ...policy } = suite.policy;
   const asked = { claims, policy, depth: suite.depth, accept: suite.accept };
   const derived = derive({
     mode,
@@ -79,24 +82,27 @@ export function makeReport(evidence: Evidence): Report {
     htmlPath: htmlPathOf(recordPath),
     baseline,
     rules,
-    notices: notices({
-      now: side.record.createdAt,
-      baseline,
-      proof: before?.proof,
-      replacedByChange,
-      lostBaseline,
-      record: side.record,
-      before: before?.side.record,
-      warnAfterDays: suite.baseline['warn-after-days'],
-      rules,
-      acceptances: derived.acceptances,
-      health: derived.health,
-      relations,
-      exposed,
-      defaults,
-      environment: evidence.environment,
-      replaced: before?.meta.chain.map(({ record }) => record) ?? [],
-    }),
+    notices: [
+      ...(evidence.found ?? []),
+      ...notices({
+        now: side.record.createdAt,
+        baseline,
+        proof: before?.proof,
+        replacedByChange,
+        lostBaseline,
+        record: side.record,
+        before: before?.side.record,
+        warnAfterDays: suite.baseline['warn-after-days'],
+        rules,
+        acceptances: derived.acceptances,
+        health: derived.health,
+        relations,
+        exposed,
+        defaults,
+        environment: evidence.environment,
+        replaced: before?.meta.chain.map(({ record }) => record) ?? [],
+      }),
+    ],
   };
   // Nothing in it is undefined or not finite any more, so that the file holds what the digest is of.
   const rest = plain({ schema: REPORT_SCHEMA, context, asked, digests, ...derived }) as Omit<

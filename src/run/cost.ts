@@ -40,7 +40,7 @@ export const costOfPlan = (plan: Plan, paid: Paid | undefined): Cost =>
       ...Array.from({ length: plan.lifetimes - 1 }, () => plan.repeats),
       ...(plan.traceApart ? [plan.traces] : []),
     ],
-    plan.baseline ? plan.confirm : 0,
+    plan.baseline ? plan.confirm + plan.bisect : 0,
     paid,
   );
 

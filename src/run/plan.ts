@@ -40,6 +40,8 @@ export interface Plan {
   readonly lifetimes: number;
   /** Engine starts more after a first difference from the baseline. */
   readonly confirm: number;
+  /** Engine starts, at most, that find after a drift which declared change it was. */
+  readonly bisect: number;
   /** A compiled engine cannot be traced: `trace` then takes an eager start of its own. */
   readonly traceApart: boolean;
   /** What an engine start finds of compiled kernels; `both`: one start nothing, the others what is kept. */
@@ -112,6 +114,7 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
     repeats: passes.filter(({ arrangement }) => arrangement === 'alone'),
     lifetimes: Math.max(startsOf(suite, purpose), ...needed.map(({ lifetimes }) => lifetimes)),
     confirm: suite.policy.confirm,
+    bisect: purpose === 'check' ? (suite.policy.bisect ?? 0) : 0,
     traceApart,
     caches,
     traces: purpose === 'refresh' ? [TRACE, ...inOrder(NOISE_APART)] : [TRACE],

@@ -414,6 +414,15 @@ export const suiteSchema = ({ engines, serving, relations: known, stores, variab
             .describe(
               'engine starts more that separate drift from an unstable engine, after a first difference; 0 leaves it open',
             ),
+          bisect: z
+            .number()
+            .int()
+            .min(0)
+            .max(64)
+            .optional()
+            .describe(
+              'engine starts, at most, by which a check that drifts finds which of several declared changes moved the bits; 0 (default) leaves that to `bisect`',
+            ),
           'budget-minutes': z
             .number()
             .positive()

@@ -136,7 +136,7 @@ function quoting(report: Report): Parameters<typeof conclusionWords>[0] {
         }),
     accepted: accepted === null ? null : { ...accepted, reason: markdown(accepted.reason) },
     context: {
-      mode: context.mode,
+      ...{ mode: context.mode, notices: context.notices, places: context.places },
       baseline:
         baseline.kind === 'incomparable'
           ? { ...baseline, otherClasses: baseline.otherClasses.map((one) => markdown(one, 130)) }

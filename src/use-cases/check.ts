@@ -1,23 +1,26 @@
+import { bisectDrift, claimOf } from '../changes/bisect.ts';
 import { acceptances, acceptedBy } from '../compare/acceptance.ts';
 import { compare } from '../compare/compare.ts';
 import { onlyLeaving } from '../compare/conclusion.ts';
 import type { RelationResult } from '../compare/types.ts';
+import { UserError } from '../errors.ts';
 import type { Asks, CheckSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
 import { outcomeDigests } from '../record/outcome.ts';
 import { leavingIn } from '../record/select.ts';
 import { makeReport } from '../report/make.ts';
-import type { Report } from '../report/schema.ts';
+import type { Notice, Report } from '../report/schema.ts';
 import { files } from '../tell/files.ts';
 import { tell } from '../tell/tell.ts';
 import { digestsOf, replacedByChange, view } from '../trust/baseline.ts';
 import { lostBaseline, withoutMercy } from '../trust/memory.ts';
+import { bisectFailed, bisectNotice } from '../words/bisect.ts';
 import { begin, prepare } from './begin.ts';
 
 /** Does the model still compute the same thing? */
 export async function check(settings: CheckSettings & Asks<'look'>, tools: Tools): Promise<Report> {
   const prepared = await prepare('check', settings, tools);
-  const { loaded, rules, plan, store } = prepared;
+  const { loaded, permission, rules, plan, store } = prepared;
   await using begun = await begin(prepared, settings, tools);
   const { run, query, trusted, before, lifetimes } = begun;
   const brought = await replacedByChange(trusted, loaded, store, query, rules, tools);
@@ -39,22 +42,50 @@ export async function check(settings: CheckSettings & Asks<'look'>, tools: Tools
   }
   const side = await lifetimes.commit();
   if (before !== undefined) await tools.records.keepCopy(before.folder, `${settings.recordPath}.baseline`);
-  const report = makeReport({
-    ...run.facts,
-    suite: brought?.how === 'removed' || lost !== undefined ? withoutMercy(loaded.suite) : loaded.suite,
-    mode: 'check',
-    rules,
-    claims: plan.claims,
-    side,
-    before,
-    replacedByChange: brought,
-    lostBaseline: lost,
-    relations,
-    baseline: view(trusted, store),
-    digests: digestsOf(side, before),
-  });
+  const reportOf = (found: readonly Notice[]) =>
+    makeReport({
+      ...run.facts,
+      suite: brought?.how === 'removed' || lost !== undefined ? withoutMercy(loaded.suite) : loaded.suite,
+      mode: 'check',
+      rules,
+      claims: plan.claims,
+      side,
+      before,
+      replacedByChange: brought,
+      lostBaseline: lost,
+      relations,
+      baseline: view(trusted, store),
+      digests: digestsOf(side, before),
+      found,
+    });
+  const compareOnly = reportOf([]);
+  const report = isOpen(compareOnly) ? reportOf([await bisected()]) : compareOnly;
   await tell('report', report, files(tools.reports));
   return report;
+
+  /** Whether the suite wants to know which of its changes it was. A stranger's change starts no engine for that. */
+  function isOpen({ conclusion, accepted }: Report): boolean {
+    return plan.bisect > 0 && permission.limits === 'none' && conclusion === 'drift' && accepted === null;
+  }
+
+  /** What was found of the check itself stands, whatever becomes of this. */
+  async function bisected(): Promise<Notice> {
+    if (before === undefined) throw new Error('a drift without a baseline');
+    // GPUs that this run still had, the next ones would wait for in vain.
+    await run[Symbol.asyncDispose]();
+    const claim = claimOf(plan.claims);
+    try {
+      return bisectNotice(
+        await bisectDrift(
+          { loaded, side, before: before.side, claim, outcome: 'moved' },
+          ...([plan.bisect, settings, tools] as const),
+        ),
+      );
+    } catch (error) {
+      if (!(error instanceof UserError) || error.code === 'cancelled') throw error;
+      return bisectFailed(error);
+    }
+  }
 
   function isAccepted(): boolean {
     const outcomes = {

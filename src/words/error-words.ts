@@ -179,6 +179,11 @@ export const ERROR_WORDS: Readonly<Record<ToldCode, ErrorWords>> = {
     meaning: 'It cannot be trusted, and no older one is taken silently in its place.',
     next: 'Refresh it; if nobody damaged it by accident, find out who can write to the store.',
   },
+  'baseline-missing': {
+    what: 'There is no baseline on this hardware class, and `bisect` needs one.',
+    meaning: 'What moved is told by comparing with what is trusted: no model was loaded.',
+    next: 'Run it on a machine of a class that has one (the message names them), or refresh first.',
+  },
   'report-invalid': {
     what: 'A report is no report, of another version, or larger than 64 MiB.',
     meaning: 'There is nothing whose verdict could be derived anew.',

@@ -9,7 +9,8 @@ export const plainWords = (conclusion: Conclusion): Words =>
     relations: examples(conclusion),
     accepted: null,
     suite: { leaving: [] },
-    context: { mode: 'check', baseline: { kind: 'not-asked' } },
+    changes: [],
+    context: { mode: 'check', baseline: { kind: 'not-asked' }, notices: [], places: { file: '' } },
   });
 
 /** What the words of a conclusion tell, where they tell more than the conclusion itself. */

@@ -3,7 +3,9 @@ import { relationNamed } from '../compare/relations/index.ts';
 import type { Agreement, Decision } from '../compare/types.ts';
 import { isBroken } from '../report/finding.ts';
 import { daysBetween } from '../report/notices.ts';
+import { rootsOf } from '../report/roots.ts';
 import type { BaselineView, Coverage, Report, ReportedRelation } from '../report/schema.ts';
+import { BISECTED } from './bisect.ts';
 import { counted, percentUp } from './figures.ts';
 import { OUTSIDE_MODULES } from './findings.ts';
 import { seesNoModule } from './groups.ts';
@@ -19,10 +21,14 @@ export interface Words {
 /** What the words depend on. */
 export type Told = Pick<Report, 'conclusion' | 'relations' | 'accepted' | 'health'> & {
   readonly suite: Pick<Report['suite'], 'leaving'>;
-  readonly context: Pick<Report['context'], 'mode' | 'baseline'>;
+  readonly changes: Report['changes'];
+  readonly context: Pick<Report['context'], 'mode' | 'baseline' | 'notices'> & {
+    readonly places: Pick<Report['context']['places'], 'file'>;
+  };
 };
 
-export function conclusionWords({ conclusion, relations, context, accepted, health, suite }: Told): Words {
+export function conclusionWords(told: Told): Words {
+  const { conclusion, relations, context, accepted, health, suite } = told;
   switch (conclusion) {
     case 'reproduced':
       return context.mode === 'check'
@@ -46,7 +52,7 @@ export function conclusionWords({ conclusion, relations, context, accepted, heal
             meaning: driftMeaning(relations),
             next: onlyLeavingDiffers(relations, suite.leaving)
               ? LEAVING_NEXT
-              : 'If it is not meant, look at the changed facts of the environment first. If it is, accept exactly this record in the suite, or refresh the baseline once it is merged.',
+              : `If it is not meant, look at the changed facts of the environment first.${bisectOffer(told)} If it is, accept exactly this record in the suite, or refresh the baseline once it is merged.`,
           }
         : {
             title: 'Drift (accepted)',
@@ -124,6 +130,17 @@ function acceptedNext(baseline: BaselineView): string {
     ? 'The files of the new baseline lie in the checkout: it counts once they are committed and merged.'
     : 'It is the baseline now: the acceptance can go from the suite.';
 }
+
+/** Of one change there is nothing to be found, and what the check has looked for needs no command. */
+function bisectOffer({ changes, context: { notices, places } }: Told): string {
+  const roots = rootsOf(changes).filter(({ kind }) => kind !== 'other');
+  if (roots.length < 2 || notices.some(({ title }) => title === BISECTED)) return '';
+  return ` ${roots.length} declared changes stand beside it: \`deterministic-ml bisect ${shellPath(places.file)}\`, on such a machine, finds which of them did it.`;
+}
+
+/** A path that a shell or Markdown would read otherwise is not told. */
+const shellPath = (path: string) =>
+  /^[\w./@:+][\w./@:+-]{0,200}$/.test(path) ? path : 'path/to/determinism.yml';
 
 const LEAVING_NEXT =
   'Only prompts that this change takes away or alters show it, and until the merge they count: look at what else the change does. If it is meant, bring the prompts and the drift in two changes, or let the base branch’s `policy: { removed }` decide otherwise.';

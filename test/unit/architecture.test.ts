@@ -162,6 +162,7 @@ const ROOMS: Readonly<Record<string, Law>> = {
       'fingerprint',
       'job',
       'record',
+      'report',
       'run',
       'suite',
       'trust',

@@ -3,7 +3,7 @@ import { changeSuite } from '../../../src/disk/suite-file.ts';
 import { engineNamed, engines } from '../../../src/engine/engines/index.ts';
 import { SUITE_SCHEMA } from '../../../src/front/suites.ts';
 import type { GitHubReader } from '../../../src/github/port.ts';
-import type { CheckSettings, RefreshSettings } from '../../../src/job/settings.ts';
+import type { BisectSettings, CheckSettings, RefreshSettings } from '../../../src/job/settings.ts';
 import type { Situation } from '../../../src/job/situation.ts';
 import type { Tools } from '../../../src/job/tools.ts';
 import type { Report } from '../../../src/report/schema.ts';
@@ -35,6 +35,7 @@ relations: [rerun, baseline]
 export const ASKS = {
   check: { mode: { name: 'check', needs: 'look' } },
   compare: { mode: { name: 'compare', needs: 'long' } },
+  bisect: { mode: { name: 'bisect', needs: 'long' } },
   log: { mode: { name: 'log', needs: 'look' } },
   power: { mode: { name: 'power', needs: 'long' } },
   refresh: { mode: { name: 'refresh', needs: 'store' } },
@@ -71,7 +72,10 @@ export class Job {
     this.store = new MemoryStore(this.disk, kind);
   }
 
-  settings(event = 'push', more: Partial<RefreshSettings & Situation> = {}): RefreshSettings {
+  settings(
+    event = 'push',
+    more: Partial<RefreshSettings & BisectSettings & Situation> = {},
+  ): RefreshSettings & BisectSettings {
     this.#runs += 1;
     const { ref = 'refs/heads/main', base, fork = false, door = 'action', ...settings } = more;
     return {
@@ -92,6 +96,7 @@ export class Job {
       dryRun: false,
       storeUnchanged: false,
       actor: 'alice',
+      budget: 8,
       ...settings,
     };
   }

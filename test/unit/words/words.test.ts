@@ -33,12 +33,14 @@ import {
 import { divergence, finding, relation } from '../support/reports.ts';
 
 const FRAME: Frame = { relation: 'baseline', dtype: 'bfloat16' };
+const PLACE = { notices: [], places: { file: 'determinism.yml' } };
 const one = (conclusion: Told['conclusion'], relations: Told['relations'] = []) =>
   conclusionWords({
     conclusion,
     relations,
     suite: { leaving: [] },
-    context: { mode: 'check', baseline: { kind: 'not-asked' } },
+    changes: [],
+    context: { mode: 'check', baseline: { kind: 'not-asked' }, ...PLACE },
     accepted: null,
   });
 
@@ -175,7 +177,8 @@ describe('conclusions', () => {
         conclusion: 'reproduced',
         relations: [],
         suite: { leaving: [] },
-        context: { mode: 'refresh', baseline: { kind: 'not-asked' } },
+        changes: [],
+        context: { mode: 'refresh', baseline: { kind: 'not-asked' }, ...PLACE },
         accepted: null,
       }).title,
       'Agrees with itself',
@@ -190,7 +193,8 @@ test('an unhealthy GPU is named with what it shows and what to do', () => {
   const { meaning, next } = conclusionWords({
     ...{ conclusion: 'unhealthy-gpu', relations: [], accepted: null },
     suite: { leaving: [] },
-    context: { mode: 'check', baseline: { kind: 'not-asked' } },
+    changes: [],
+    context: { mode: 'check', baseline: { kind: 'not-asked' }, ...PLACE },
     health: {
       state: 'unhealthy',
       signs: [

@@ -1,0 +1,170 @@
+import type { UserError } from '../errors.ts';
+import { excerpt } from '../inert.ts';
+import type { Bisection } from '../report/answers.ts';
+import type { Notice } from '../report/schema.ts';
+import { counted } from './figures.ts';
+
+/** Characters of a value. */
+const MAX_VALUE = 60;
+const MAX_NAMED = 10;
+
+/** For a terminal: what there was, what was found, and what it rests on. Not yet inert. */
+export function bisectLines(found: Bisection, hardwareClass: string): string[] {
+  const { changes, fixed } = found;
+  return [
+    ...(changes.length === 0
+      ? []
+      : [
+          `${counted(changes.length, 'declared change')} that can be put back, the likeliest first:`,
+          ...changes.map(
+            ({ name, before, after }, at) => `  ${at + 1}. ${name}: ${value(before)} → ${value(after)}`,
+          ),
+        ]),
+    ...fixed.map(({ name, why }) => `  not put back: ${name} (${why})`),
+    ...triedLines(found),
+    `${headlineOf(found)} on ${hardwareClass}. ${sentencesOf(found).join(' ')}`,
+  ];
+}
+
+/** By the numbers of the list above. */
+function triedLines({ tried, changes }: Bisection): string[] {
+  const places = new Map(changes.map(({ name }, at) => [name, at + 1]));
+  const made = (names: readonly string[]) =>
+    names.length === 0
+      ? 'with none of them'
+      : names.length === changes.length
+        ? 'with all of them'
+        : `with ${names.map((name) => places.get(name)).join(', ')}`;
+  return [
+    `${counted(tried.length, 'engine start')} in ${seconds(tried)} s:`,
+    ...tried.map(
+      ({ changes: names, outcome, seconds: took, why }) =>
+        `  ${made(names)}: ${OUTCOMES[outcome]}${why === null ? '' : `, ${value(why)}`} (${took.toFixed(1)} s)`,
+    ),
+  ];
+}
+
+const OUTCOMES: Readonly<Record<Bisection['tried'][number]['outcome'], string>> = {
+  moved: 'other bits than the baseline’s',
+  same: 'as the baseline',
+  unresolved: 'not to be told',
+};
+
+/** Before anything is started. */
+export const priceWords = (budget: number, seconds: number | null) =>
+  `At most ${counted(budget, 'engine start')} (\`--budget\`), each ${seconds === null ? 'of unknown length' : `about ${seconds.toFixed(0)} s by what the baseline’s took: at most about ${((budget * seconds) / 60).toFixed(1)} minutes`}. The first is of the suite as it is.`;
+
+/** Whether what was asked is known. */
+export const isAnswered = ({ result, fixed, left }: Bisection) =>
+  result === 'found' ||
+  result === 'steady' ||
+  (result === 'elsewhere' && fixed.length === 0 && isOfRunner(left));
+
+/** Titles of notices that tell of one. */
+export const BISECTED = 'Which declared change it was';
+
+/** What a report says of it, where the check looked. Not yet inert. */
+export function bisectNotice(found: Bisection): Notice {
+  const { tried } = found;
+  const cost =
+    tried.length === 0
+      ? 'No engine start was needed for it.'
+      : `${counted(tried.length, 'engine start')} more, ${seconds(tried)} s.`;
+  return {
+    level: 'notice',
+    title: BISECTED,
+    message: `${headlineOf(found)}. ${sentencesOf(found).join(' ')} ${cost}`,
+  };
+}
+
+/** Where it ended in an error: the check's own result stands. */
+export const bisectFailed = ({ code, message }: Pick<UserError, 'code' | 'message'>): Notice => ({
+  level: 'warning',
+  title: BISECTED,
+  message: `Not found: an engine start for it ended in the error ${code}. ${excerpt(message, 500)}`,
+});
+
+const seconds = (tried: Bisection['tried']) => tried.reduce((sum, one) => sum + one.seconds, 0).toFixed(0);
+
+function headlineOf(found: Bisection): string {
+  const { result, cause, changes } = found;
+  switch (result) {
+    case 'found':
+      return cause.length === 1 ? `Found: ${cause[0]}` : `Found, only together: ${listed(cause)}`;
+    case 'within':
+      return `Not found nearer than: in ${cause.length === 1 ? 'this one' : `these ${cause.length}`} of ${changes.length}: ${listed(cause)}`;
+    case 'elsewhere':
+      return isAnswered(found)
+        ? 'Found: the runner changed, not what the repository declares'
+        : 'None of the changes that can be put back';
+    case 'steady':
+      return 'Nothing to find: the suite as it is gives the bits of the baseline';
+    case 'unresolved':
+      return 'Not to be told: the suite as it is could not be compared with the baseline';
+  }
+}
+
+/** What was seen, and what was not looked at. */
+function sentencesOf(found: Bisection): string[] {
+  const { result, cause, needed, changes, limit, left } = found;
+  const once = 'Each set ran in one engine start: an engine that does not repeat would mislead it.';
+  switch (result) {
+    case 'found':
+      return [
+        cause.length === 1
+          ? `With it alone of ${counted(changes.length, 'declared change')} the bits are other ones, and nothing that ran without it gave other ones.`
+          : 'With these alone the bits are other ones, and nothing that ran without any one of them gave other ones.',
+        once,
+      ];
+    case 'within': {
+      const known =
+        needed.length === 0
+          ? 'Whether each of them is needed is not known:'
+          : `${listed(needed)} ${needed.length === 1 ? 'was' : 'were'} seen to be needed. Of the others it is not known:`;
+      return [
+        'With these alone the bits are other ones.',
+        needed.length === cause.length ? '' : known,
+        needed.length === cause.length ? '' : LIMITS[limit ?? 'budget'],
+        once,
+      ].filter((sentence) => sentence !== '');
+    }
+    case 'elsewhere':
+      return [
+        changes.length === 0
+          ? 'No declared change is beside the drift that could be put back.'
+          : `With ${changes.length === 1 ? 'the one declared change' : `all ${changes.length} declared changes`} put back, the bits on this runner are other ones than the baseline’s too.`,
+        leftWords(left),
+        once,
+      ];
+    case 'steady':
+    case 'unresolved':
+      return [];
+  }
+}
+
+const LIMITS: Readonly<Record<NonNullable<Bisection['limit']>, string>> = {
+  budget: 'no more engine starts were allowed (`--budget`).',
+  unresolved: 'the engine starts that could tell came to nothing.',
+};
+
+const isOfRunner = (left: Bisection['left']) =>
+  left !== null && left.length > 0 && left.every(({ half }) => half === 'ambient');
+
+function leftWords(left: Bisection['left']): string {
+  if (left === null) return '';
+  if (left.length === 0) return 'No recorded fact differs any more: what did it is not recorded.';
+  const told = left
+    .slice(0, MAX_NAMED)
+    .map(({ field, before, after }) => `${field}: ${value(before)} → ${value(after)}`);
+  const more = left.length - told.length;
+  return `What then still differs: ${told.join('; ')}${more > 0 ? `; and ${more} more` : ''}.`;
+}
+
+const listed = (names: readonly string[]) =>
+  names.length > MAX_NAMED
+    ? `${names.slice(0, MAX_NAMED).join(', ')} and ${names.length - MAX_NAMED} more`
+    : names.length < 2
+      ? names.join()
+      : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
+
+const value = (text: string) => excerpt(text, MAX_VALUE);
