@@ -136,7 +136,7 @@ describe('inputs that are wrong', () => {
   for (const [inputs, message] of [
     [
       { mode: 'Refresh' },
-      '`mode` is `Refresh`, but must be `check` or `refresh` or `power` or `log` or `report`.',
+      '`mode` is `Refresh`, but must be `check` or `refresh` or `power` or `bisect` or `log` or `report`.',
     ],
     [{ runtime: 'podman' }, '`runtime` is `podman`, but must be `auto` or `docker` or `process`.'],
     [{ 'timeout-minutes': '0' }, '`timeout-minutes` is `0`, but must be a number of minutes above 0.'],
@@ -176,6 +176,7 @@ describe('inputs that are wrong', () => {
     [{ 'check-run': 'yes' }, '`check-run` is `yes`, but must be `false` or `true`.'],
     [{ 'expected-reports': '0' }, '`expected-reports` is `0`, but must be a whole number from 1 to 256.'],
     [{ 'expected-reports': '2.5' }, '`expected-reports` is `2.5`, but must be a whole number from 1 to 256.'],
+    [{ budget: '0' }, '`budget` is `0`, but must be a whole number from 1 to 64.'],
     [{ reason: 'x'.repeat(1001) }, '`reason` is longer than 1000 characters.'],
   ] as const)
     test(JSON.stringify(inputs).slice(0, 60), () => {

@@ -159,7 +159,7 @@ const wrong: readonly (readonly [string, string, readonly string[]])[] = [
     'a merge key',
     `${SAMPLE}policy: { <<: { no-baseline: warn } }\n`,
     [
-      '12:11  `<<` is not a key of `policy`: known are `no-baseline`, `incomparable`, `removed`, `confirm`, `budget-minutes`',
+      '12:11  `<<` is not a key of `policy`: known are `no-baseline`, `incomparable`, `removed`, `confirm`, `bisect`, `budget-minutes`',
     ],
   ],
   [
