@@ -22,7 +22,7 @@ export function bisectLines(found: Bisection, hardwareClass: string): string[] {
         ]),
     ...fixed.map(({ name, why }) => `  not put back: ${name} (${why})`),
     ...triedLines(found),
-    `${headlineOf(found)} on ${hardwareClass}. ${sentencesOf(found).join(' ')}`,
+    `${headlineOf(found)} on ${hardwareClass}. ${told(found)}`.trim(),
   ];
 }
 
@@ -73,7 +73,7 @@ export function bisectNotice(found: Bisection): Notice {
   return {
     level: 'notice',
     title: BISECTED,
-    message: `${headlineOf(found)}. ${sentencesOf(found).join(' ')} ${cost}`,
+    message: `${headlineOf(found)}. ${told(found)} ${cost}`,
   };
 }
 
@@ -107,34 +107,31 @@ function headlineOf(found: Bisection): string {
 /** What was seen, and what was not looked at. */
 function sentencesOf(found: Bisection): string[] {
   const { result, cause, needed, changes, limit, left } = found;
-  const once = 'Each set ran in one engine start: an engine that does not repeat would mislead it.';
   switch (result) {
     case 'found':
       return [
         cause.length === 1
           ? `With it alone of ${counted(changes.length, 'declared change')} the bits are other ones, and nothing that ran without it gave other ones.`
-          : 'With these alone the bits are other ones, and nothing that ran without any one of them gave other ones.',
-        once,
+          : `With these alone of ${changes.length} declared changes the bits are other ones, and nothing that ran without any one of them gave other ones.`,
+        runnerWords(found),
+        ONCE,
       ];
-    case 'within': {
-      const known =
-        needed.length === 0
-          ? 'Whether each of them is needed is not known:'
-          : `${listed(needed)} ${needed.length === 1 ? 'was' : 'were'} seen to be needed. Of the others it is not known:`;
+    case 'within':
       return [
-        'With these alone the bits are other ones.',
-        needed.length === cause.length ? '' : known,
-        needed.length === cause.length ? '' : LIMITS[limit ?? 'budget'],
-        once,
-      ].filter((sentence) => sentence !== '');
-    }
+        cause.length === changes.length ? '' : 'With these alone the bits are other ones.',
+        needed.length === 0
+          ? `Nearer it is not known: ${LIMITS[limit ?? 'budget']}`
+          : `${listed(needed)} ${needed.length === 1 ? 'is' : 'are'} needed: nothing that ran without gave other ones. Of the others that is not known: ${LIMITS[limit ?? 'budget']}`,
+        runnerWords(found),
+        ONCE,
+      ];
     case 'elsewhere':
       return [
         changes.length === 0
           ? 'No declared change is beside the drift that could be put back.'
           : `With ${changes.length === 1 ? 'the one declared change' : `all ${changes.length} declared changes`} put back, the bits on this runner are other ones than the baseline’s too.`,
         leftWords(left),
-        once,
+        changes.length === 0 ? '' : ONCE,
       ];
     case 'steady':
     case 'unresolved':
@@ -142,8 +139,29 @@ function sentencesOf(found: Bisection): string[] {
   }
 }
 
+const told = (found: Bisection) =>
+  sentencesOf(found)
+    .filter((sentence) => sentence !== '')
+    .join(' ');
+
+const ONCE = 'Each set ran in one engine start: an engine that does not repeat would mislead it.';
+
+/** What the runner gives with all changes put back, where that was looked at: whether it is the runner at all. */
+function runnerWords({ tried }: Bisection): string {
+  const none = tried.find(({ changes }) => changes.length === 0);
+  switch (none?.outcome) {
+    case 'same':
+      return 'With all of them put back, this runner gives the baseline’s bits: it did not do it.';
+    case 'unresolved':
+      return `Whether this runner gives the baseline’s bits with all of them put back could not be told: ${excerpt(none.why ?? '', 200)}.`;
+    case 'moved':
+    case undefined:
+      return '';
+  }
+}
+
 const LIMITS: Readonly<Record<NonNullable<Bisection['limit']>, string>> = {
-  budget: 'no more engine starts were allowed (`--budget`).',
+  budget: 'no more engine starts were allowed.',
   unresolved: 'the engine starts that could tell came to nothing.',
 };
 

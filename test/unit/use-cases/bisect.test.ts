@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { BisectAnswer } from '../../../src/report/answers.ts';
 import { bisect } from '../../../src/use-cases/bisect.ts';
+import { check } from '../../../src/use-cases/check.ts';
+import { read } from '../../../src/words/reading.ts';
 import type { Computes, EngineOptions, Load } from '../support/engine.ts';
 import { ASKS, Job, SUITE } from '../support/job.ts';
 import { rejectedBy } from '../support/suites.ts';
@@ -105,7 +107,10 @@ describe('of five changes', () => {
     const { value, verdict, said } = await bisected(await changed(), whereAll(large), { budget: 3 });
     assert.deepEqual([value.result, value.limit, value.tried.length], ['within', 'budget', 3]);
     assert.equal(value.cause.length, 3);
-    assert.match(said, /Not found nearer than: in these 3 of 5: .*no more engine starts were allowed/);
+    assert.match(
+      said,
+      /Not found nearer than: in these 3 of 5: .*no more engine starts were allowed\. With all of them put back, this runner gives the baseline’s bits/,
+    );
     assert.equal(verdict, 'fail');
   });
 
@@ -200,12 +205,34 @@ describe('a check', () => {
       await job.checked(whereAll(large));
       assert.equal(job.engine.loads.length, 1);
     }
-    const { read } = await import('../../../src/words/reading.ts');
     assert.match(read(await (await changed()).checked(whereAll(large))).words.next, offer);
     const one = await changed(OLD.replace('block_size: 16', 'block_size: 32'));
     assert.doesNotMatch(read(await one.checked(whereAll(large))).words.next, /bisect/);
     const done = await changed(policy(7));
     assert.doesNotMatch(read(await done.checked(whereAll(large))).words.next, /bisect/);
+  });
+
+  test('with one start: whether it is the runner, and no more', async () => {
+    const message = async (computes: (load: Load) => Computes, options: EngineOptions = {}) => {
+      const job = await changed(policy(1));
+      const settings = { ...job.settings(), ...ASKS.check };
+      const { context } = await check(settings, job.tools({ computes, ...options }));
+      assert.equal(job.engine.loads.length, 2);
+      return context.notices.find((one) => one.title === title)?.message ?? '';
+    };
+    assert.match(
+      await message(whereAll(large)),
+      /these 5 of 5: .* not known: no more engine starts were allowed\. With all of them put back, this runner gives the baseline’s bits: it did not do it\./,
+    );
+    assert.match(
+      await message(() => OTHER, { fingerprint: { kernel: '9.9.9' } }),
+      /^Found: the runner changed, not what the repository declares\./,
+    );
+    const gone = { error: { code: 'engine-rejected', message: 'no longer known' } };
+    assert.match(
+      await message(({ args }) => (large(args) ? OTHER : gone)),
+      /Whether this runner gives the baseline’s bits with all of them put back could not be told: no longer known\./,
+    );
   });
 
   test('does not look for what is no drift', async () => {
