@@ -51,7 +51,11 @@ describe('five declared changes beside a drift', () => {
     const { stdout, stderr, exitCode } = await execa(
       process.execPath,
       [join(action.path, 'dist/cli.js'), 'bisect', 'determinism.yml', '--runtime', 'process', '--json'],
-      { cwd: runner.workspace, reject: false, env: { GITHUB_EVENT_NAME: '', GITHUB_WORKSPACE: runner.workspace } },
+      {
+        cwd: runner.workspace,
+        reject: false,
+        env: { GITHUB_EVENT_NAME: '', GITHUB_WORKSPACE: runner.workspace },
+      },
     );
     assert.equal(exitCode, 0, stderr);
     const found = BisectAnswer.parse(JSON.parse(stdout));
