@@ -61,4 +61,18 @@ export function costOf(
   };
 }
 
+/** Seconds that a run waits for one cold start with these passes, by a record's first; null where there was none. */
+export function secondsOfStart(
+  passes: readonly Pick<PlannedPass, 'pass'>[],
+  record: Pick<RunRecord, 'lifetimes'>,
+): number | null {
+  const [first] = record.lifetimes;
+  const paid = paidBy([record]);
+  if (first === undefined || paid === undefined) return null;
+  const { phases, loadSeconds } = first;
+  // Records of before there were phases have only what the engine says of its loading.
+  const around = phases === undefined ? loadSeconds : phases.open + phases.import + phases.load + phases.end;
+  return passes.reduce((sum, { pass }) => sum + (paid.passes.get(pass) ?? 0), around);
+}
+
 const mean = (values: readonly number[]) => values.reduce((sum, one) => sum + one, 0) / values.length;

@@ -6,10 +6,10 @@ import type { Asks, BisectSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
 import type { Answer } from '../report/answer.ts';
 import type { BisectAnswer } from '../report/answers.ts';
-import { costOf, paidBy } from '../run/cost.ts';
-import { makePlan, nameOfRelation, type Plan } from '../run/plan.ts';
+import { secondsOfStart } from '../run/cost.ts';
+import { makePlan, nameOfRelation } from '../run/plan.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
-import type { FoundTrusted, Trusted } from '../trust/baseline.ts';
+import type { Trusted } from '../trust/baseline.ts';
 import { refuseDoubt } from '../trust/health.ts';
 import { bisectLines, isAnswered, priceWords } from '../words/bisect.ts';
 import { begin, type Prepared, prepare } from './begin.ts';
@@ -27,7 +27,7 @@ export async function bisect(settings: BisectSettings & Asks<'long'>, tools: Too
   await using begun = await begin({ loaded, ...prepared }, { ...settings, recordPath }, tools);
   const { run, lifetimes } = begun;
   const before = begun.before ?? refuse(begun.trusted, run.hardwareClass);
-  tools.console.info(priceWords(budget, secondsOf(prepared.plan, before)));
+  tools.console.info(priceWords(budget, secondsOfStart(prepared.plan.passes, before.side.record)));
 
   const began = performance.now();
   await lifetimes.planned();
@@ -70,10 +70,6 @@ function against(prepared: Prepared): Prepared {
   const plan = makePlan(loaded, 'check');
   return { ...prepared, loaded, plan: once(plan, plan.repeats) };
 }
-
-/** Of one engine start, by what the baseline's took. */
-const secondsOf = ({ passes }: Plan, { side }: FoundTrusted) =>
-  costOf([passes], 0, paidBy([side.record])).seconds;
 
 function withBaseline(loaded: LoadedSuite): LoadedSuite {
   const { relations } = loaded.suite;

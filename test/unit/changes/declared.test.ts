@@ -186,6 +186,28 @@ describe('what cannot', () => {
     assert.match(whyOf(found(without, now), 'engine.args.enforce_eager'), /is not the suite’s to say/);
   });
 
+  test('a flag of a command line: of one that has another value, the argument wins', () => {
+    const now = suite(', serve: "vllm serve o/m --max-num-seqs 8 --swap-space 4"');
+    const told = (of: RunRecord, line: Readonly<Record<string, number>>): RunRecord => ({
+      ...of,
+      lifetimes: of.lifetimes.map((one) => ({
+        ...one,
+        settings: { ...one.settings, requested: { ...one.settings.requested, ...line } },
+      })),
+    });
+    const all = found(
+      told(recordOf(now), { max_num_seqs: 4 }),
+      now,
+      told(recordOf(now), { max_num_seqs: 8, swap_space: 4 }),
+    );
+    assert.deepEqual(
+      all.changes.map(({ name }) => name),
+      ['engine.args.max_num_seqs'],
+    );
+    assert.equal(back(all, now).engine.args['max_num_seqs'], 4);
+    assert.match(all.fixed.find(({ name }) => name.endsWith('swap_space'))?.why ?? '', /suite’s to say/);
+  });
+
   test('what the runner changed is none', () => {
     const now = suite();
     assert.deepEqual(found(recordOf(now, { ambient: { kernel: '5.0' } }), now), { changes: [], fixed: [] });
