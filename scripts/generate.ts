@@ -26,6 +26,7 @@ import { PassFile, RecordFile } from '../src/record/schema.ts';
 import {
   AcceptAnswer,
   BisectAnswer,
+  CompletionAnswer,
   InitAnswer,
   ReviewAnswer,
   ValidateAnswer,
@@ -106,6 +107,11 @@ const SCHEMAS = {
     schema: AcceptAnswer,
     title: '`accept --json` of deterministic-ml',
     description: 'Which line was written into the suite, and what it rests on.',
+  },
+  completion: {
+    schema: CompletionAnswer,
+    title: '`completion --json` of deterministic-ml',
+    description: 'The script by which a shell completes the command line.',
   },
   review: {
     schema: ReviewAnswer,

@@ -5,8 +5,9 @@ import { parseArgs, styleText } from 'node:util';
 import { cancelled, UserError } from './errors.ts';
 import { readChange } from './front/change.ts';
 import type { Invocation } from './front/command.ts';
+import { OPTIONS } from './front/flags.ts';
 import { parseInputs } from './front/inputs.ts';
-import { ARGUMENTS, commandLines, modes } from './front/modes.ts';
+import { ARGUMENTS, commandLines, modes, optionLines } from './front/modes.ts';
 import { errorLines, toldError } from './words/errors.ts';
 
 const USAGE = `deterministic-ml <command> [options]
@@ -17,35 +18,9 @@ ${commandLines()
   .join('\n')}
 
 Options
-  --reason TEXT              why the baseline is refreshed, or a drift accepted
-  --suite PATH               accept, review: the suite, where it is not where the report says
-  --yardstick                measure known changes too at a refresh, one engine start each
-  --dry-run                  refresh: measure and show what would change, store nothing; init: write nothing
-  --store-unchanged          refresh: store a new entry even if nothing changed
-  --runtime auto|docker|process
-  --python PATH              Python of the process runtime
-  --isolation auto|required|none  of its engine from this shell (auto)
-  --gpu-devices LIST         indices or UUIDs, separated by commas
-  --cpu-sets "SET SET"       CPUs for each of the engines that run at once, e.g. "0-7 8-15"
-  --timeout-minutes N        until the engine is stopped (60)
-  --inactivity-minutes N     without a sign of life until it counts as hung (20)
-  --record-path FOLDER       where the record goes; of import the records, of explain the page (.deterministic-ml/…)
-  --expected-reports N       report, review: how many there must be at least (1)
-  --baseline-path FOLDER     verify: the baseline, where it is not beside the record; log: a baseline's folder
-  --from "… serve …"         init: the command line that serves the model today
-  --model OWNER/NAME         init: the model of the hub; compare: OWNER/NAME@COMMIT or a folder
-  --engine NAME              init: the engine (with --from: the one that it serves by); compare: of the second side
-  --image IMAGE:TAG          init: the image that has it, else the engine's own; compare: of the second side
-  --gpus N|none              init: how many GPUs the suite asks for; compare: the second side
-  --arg NAME=VALUE           compare: an argument of the second side's engine; as often as there are any
-  --env NAME=VALUE           compare: a variable of the second side's engine
-  --require WHAT             compare: identical (default), tokens, "within 2x floor" or measure
-  --action OWNER/NAME@REF    init: this action, as the workflows name it
-  --force                    init: write over files that are there
-  --budget N                 bisect: engine starts at most (8)
-  --records FOLDER           validate: earlier records, by which it tells what runs cost (.deterministic-ml/records)
-  --json                     the report as JSON on stdout; everything else goes to stderr
-  --help
+${optionLines()
+  .map((line) => `  ${line}`)
+  .join('\n')}
 
 Colours follow NO_COLOR, FORCE_COLOR and TERM. Needs Node 24 or newer.
 
@@ -56,38 +31,6 @@ Exit codes
 
 /** Exit codes, as documented above. */
 const EXIT = { pass: 0, warn: 0, fail: 1, error: 2, cancelled: 130 } as const;
-
-const OPTIONS = {
-  reason: { type: 'string' },
-  yardstick: { type: 'boolean' },
-  'dry-run': { type: 'boolean' },
-  'store-unchanged': { type: 'boolean' },
-  runtime: { type: 'string' },
-  python: { type: 'string' },
-  isolation: { type: 'string' },
-  'gpu-devices': { type: 'string' },
-  'cpu-sets': { type: 'string' },
-  'timeout-minutes': { type: 'string' },
-  'inactivity-minutes': { type: 'string' },
-  'record-path': { type: 'string' },
-  'baseline-path': { type: 'string' },
-  'expected-reports': { type: 'string' },
-  budget: { type: 'string' },
-  records: { type: 'string' },
-  suite: { type: 'string' },
-  from: { type: 'string' },
-  model: { type: 'string' },
-  engine: { type: 'string' },
-  image: { type: 'string' },
-  gpus: { type: 'string' },
-  arg: { type: 'string', multiple: true },
-  env: { type: 'string', multiple: true },
-  require: { type: 'string' },
-  action: { type: 'string' },
-  force: { type: 'boolean' },
-  json: { type: 'boolean' },
-  help: { type: 'boolean' },
-} as const;
 
 /** Undefined when only help was asked for. */
 function parseCommandLine(): Invocation | undefined {
@@ -127,6 +70,7 @@ function parseCommandLine(): Invocation | undefined {
     reportPath: file ?? '',
     days: file,
     code: file,
+    shell: file,
     recordsPath: values.records,
     suitePath: values.suite,
     init: {

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { JobIdentity } from '../engine/runtime.ts';
 import { UserError } from '../errors.ts';
 import type { Door } from '../job/situation.ts';
+import { FLAGS } from './flags.ts';
 import { type Given, inputModes, type Mode } from './modes.ts';
 import type { Connections } from './wiring.ts';
 
@@ -62,8 +63,8 @@ export function parseInputs(
       'mode',
       inputModes.map((one) => [one.name, one]),
     );
-  const runtime = oneOf('runtime', ['auto', 'docker', 'process']);
-  const isolation = oneOf('isolation', ['auto', 'required', 'none']);
+  const runtime = oneOf('runtime', FLAGS.runtime.choices);
+  const isolation = oneOf('isolation', FLAGS.isolation.choices);
   const timeoutSeconds = minutes('timeout-minutes', 60);
   const inactivitySeconds = minutes('inactivity-minutes', 20);
   const gpuDevices = input('gpu-devices')

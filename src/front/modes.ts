@@ -17,6 +17,8 @@ import type {
 import type { Door } from '../job/situation.ts';
 import type { Tools } from '../job/tools.ts';
 import type { Kind, Results } from '../surfaces/surface.ts';
+import type { Completed } from '../use-cases/completion.ts';
+import { EVERYWHERE, type FlagName, flagLines, flagNamed, OF_ENGINES } from './flags.ts';
 
 /*
  * What the program does, one row a use-case. The inputs, the command line and its help, action.yml's `mode` and the run
@@ -31,6 +33,7 @@ export interface Given extends RefreshSettings, BisectSettings, HistorySettings,
     WhySettings &
     Pick<ValidateSettings, 'recordsPath'> &
     Pick<ExplainSettings, 'paths'> & {
+      readonly shell?: string | undefined;
       readonly suitePath?: string | undefined;
       readonly init?: Omit<InitSettings, 'dryRun'>;
       readonly change?: SidesSettings['change'];
@@ -40,18 +43,37 @@ export interface Given extends RefreshSettings, BisectSettings, HistorySettings,
 
 /** What the word behind the name of a command is, and how an error asks for it; a suite has a usual place. */
 export const ARGUMENTS = {
-  suite: { shown: '[suite]', what: undefined },
-  reports: { shown: '<folder>', what: 'the folder of the reports' },
-  report: { shown: '<report>', what: 'the path of a report' },
-  checkable: { shown: '<report>|<record>', what: 'the path of a report, or the folder of a record' },
-  sides: { shown: '<side> [side]', what: 'a suite (.yml) or the folder of a record', several: true },
-  days: { shown: '[days]', what: undefined },
-  code: { shown: '[code]', what: undefined },
-  records: { shown: '<folder>…', what: 'a folder of records', several: true },
-  nothing: { shown: '', what: undefined },
-  results: { shown: '<folder>', what: 'the folder of the results' },
+  suite: { shown: '[suite]', what: undefined, is: 'file' },
+  reports: { shown: '<folder>', what: 'the folder of the reports', is: 'folder' },
+  report: { shown: '<report>', what: 'the path of a report', is: 'file' },
+  checkable: {
+    shown: '<report>|<record>',
+    what: 'the path of a report, or the folder of a record',
+    is: 'file',
+  },
+  sides: {
+    shown: '<side> [side]',
+    what: 'a suite (.yml) or the folder of a record',
+    is: 'file',
+    several: true,
+  },
+  days: { shown: '[days]', what: undefined, is: 'text' },
+  code: { shown: '[code]', what: undefined, is: 'code' },
+  shell: { shown: '<shell>', what: 'the name of a shell', is: 'shell' },
+  records: { shown: '<folder>…', what: 'a folder of records', is: 'folder', several: true },
+  nothing: { shown: '', what: undefined, is: 'text' },
+  results: { shown: '<folder>', what: 'the folder of the results', is: 'folder' },
 } as const satisfies Readonly<
-  Record<string, { readonly shown: string; readonly what: string | undefined; readonly several?: true }>
+  Record<
+    string,
+    {
+      readonly shown: string;
+      readonly what: string | undefined;
+      /** By which a shell completes it. */
+      readonly is: 'file' | 'folder' | 'text' | 'code' | 'shell';
+      readonly several?: true;
+    }
+  >
 >;
 
 /** How a use-case is asked for and told. */
@@ -60,6 +82,8 @@ interface Row<K extends Kind> {
   /** What it does: the rest of a sentence that its name begins. */
   readonly what: string;
   readonly takes: keyof typeof ARGUMENTS;
+  /** Flags that it reads, beside those that every command does. */
+  readonly flags?: readonly FlagName[];
   /** The kind of its result, by which the surfaces tell it. */
   readonly told: K;
   /** No input of the action names it. */
@@ -101,6 +125,7 @@ export const modes: readonly Mode[] = [
     what: 'compares what the engine computes with the baseline',
     needs: 'look',
     takes: 'suite',
+    flags: OF_ENGINES,
     told: 'report',
     load: async () => (await import('../use-cases/check.ts')).check,
   }),
@@ -109,6 +134,7 @@ export const modes: readonly Mode[] = [
     what: 'makes a new baseline, with the reason why',
     needs: 'store',
     takes: 'suite',
+    flags: ['reason', 'yardstick', 'dry-run', 'store-unchanged', ...OF_ENGINES],
     told: 'report',
     // A push has its reason from what the suite accepts, a schedule from the baseline that it keeps.
     lacks: ({ input, event }) =>
@@ -122,6 +148,7 @@ export const modes: readonly Mode[] = [
     what: 'shows what the numbers may depend on here, and the hardware class',
     needs: 'look',
     takes: 'suite',
+    flags: OF_ENGINES,
     told: 'fingerprint',
     onlyCommand: true,
     onlyJson: true,
@@ -132,6 +159,7 @@ export const modes: readonly Mode[] = [
     what: 'makes known changes on purpose and shows which of them the suite notices',
     needs: 'long',
     takes: 'suite',
+    flags: OF_ENGINES,
     told: 'power',
     load: async () => (await import('../use-cases/power.ts')).power,
   }),
@@ -140,6 +168,7 @@ export const modes: readonly Mode[] = [
     what: 'finds which of several declared changes moved the bits, in few engine starts',
     needs: 'long',
     takes: 'suite',
+    flags: ['budget', ...OF_ENGINES],
     told: 'answer',
     load: async () => (await import('../use-cases/bisect.ts')).bisect,
   }),
@@ -148,6 +177,7 @@ export const modes: readonly Mode[] = [
     what: 'shows the baselines and what each replaced, without an engine',
     needs: 'look',
     takes: 'suite',
+    flags: ['baseline-path'],
     told: 'history',
     async load() {
       const { log, logFolder } = await import('../use-cases/history.ts');
@@ -162,6 +192,7 @@ export const modes: readonly Mode[] = [
     what: 'shows the reports of several jobs as one, without an engine or a checkout',
     needs: 'show',
     takes: 'reports',
+    flags: ['record-path', 'expected-reports'],
     told: 'merged',
     // On a terminal the reader has the folder before them.
     lacks: ({ input, door }) =>
@@ -175,6 +206,7 @@ export const modes: readonly Mode[] = [
     what: 'holds two sides against each other: suites, which are measured, or records; of one suite the second is a change',
     needs: 'long',
     takes: 'sides',
+    flags: ['model', 'engine', 'image', 'gpus', 'arg', 'env', 'require', ...OF_ENGINES],
     told: 'answer',
     onlyCommand: true,
     async load() {
@@ -190,6 +222,7 @@ export const modes: readonly Mode[] = [
     what: 'says which records computed the same bits, and which parts of their environments explain it',
     needs: 'nothing',
     takes: 'records',
+    flags: ['record-path'],
     told: 'explained',
     onlyCommand: true,
     async load() {
@@ -202,6 +235,7 @@ export const modes: readonly Mode[] = [
     what: 'makes records of what other programs left: folders of results, of which nothing is assumed',
     needs: 'nothing',
     takes: 'results',
+    flags: ['record-path'],
     told: 'answer',
     onlyCommand: true,
     async load() {
@@ -214,6 +248,7 @@ export const modes: readonly Mode[] = [
     what: "derives a report's verdict anew from its records, or a record's digests from its bodies",
     needs: 'nothing',
     takes: 'checkable',
+    flags: ['record-path', 'baseline-path'],
     told: 'verification',
     onlyCommand: true,
     async load() {
@@ -226,6 +261,7 @@ export const modes: readonly Mode[] = [
     what: 'writes a suite and the workflows for a repository that has none',
     needs: 'nothing',
     takes: 'nothing',
+    flags: ['from', 'model', 'engine', 'image', 'gpus', 'action', 'dry-run', 'force'],
     told: 'answer',
     onlyCommand: true,
     async load() {
@@ -239,6 +275,7 @@ export const modes: readonly Mode[] = [
     what: 'writes the line into the suite that accepts the drift of a report, with the reason why',
     needs: 'nothing',
     takes: 'report',
+    flags: ['reason', 'suite'],
     told: 'answer',
     onlyCommand: true,
     lacks: ({ input }) =>
@@ -256,6 +293,7 @@ export const modes: readonly Mode[] = [
     what: 'walks through the drifts of a folder of reports on a terminal, one key each, and accepts what is meant',
     needs: 'nothing',
     takes: 'reports',
+    flags: ['suite', 'expected-reports'],
     told: 'answer',
     onlyCommand: true,
     async load() {
@@ -281,6 +319,7 @@ export const modes: readonly Mode[] = [
     what: 'checks a suite without an engine, and tells what it costs to run',
     needs: 'nothing',
     takes: 'suite',
+    flags: ['records'],
     told: 'answer',
     onlyCommand: true,
     async load() {
@@ -300,10 +339,46 @@ export const modes: readonly Mode[] = [
       return ({ named }) => why(named);
     },
   }),
+  mode({
+    name: 'completion',
+    what: 'prints the script by which a shell completes this command line: bash, zsh or fish',
+    needs: 'nothing',
+    takes: 'shell',
+    told: 'completion',
+    onlyCommand: true,
+    async load() {
+      const [{ completion, SHELLS }, { whyCodes }] = await Promise.all([
+        import('../use-cases/completion.ts'),
+        import('../use-cases/why.ts'),
+      ]);
+      const commands = completed({ shell: SHELLS, code: whyCodes() });
+      return ({ named: { shell = '' } }) => completion({ shell }, commands);
+    },
+  }),
 ];
 
 /** Those that the action's `mode` can name. */
 export const inputModes: readonly Mode[] = modes.filter(({ onlyCommand = false }) => !onlyCommand);
+
+/** What a shell can complete, by the list of modes. */
+function completed(known: Readonly<Record<'shell' | 'code', readonly string[]>>): Completed[] {
+  return modes.map(({ name, what, takes, flags = [] }) => {
+    const { is } = ARGUMENTS[takes];
+    return {
+      ...{ name, what },
+      argument: is === 'shell' || is === 'code' ? known[is] : is,
+      flags: [...flags, ...EVERYWHERE].map((flag) => {
+        const { value, choices, what: means } = flagNamed(flag);
+        const kind = value === 'PATH' ? 'file' : value === 'FOLDER' ? 'folder' : 'text';
+        return { name: flag, what: means, value: value === undefined ? undefined : (choices ?? kind) };
+      }),
+    };
+  });
+}
+
+/** Of each flag a line of the help. */
+export const optionLines = (): string[] =>
+  flagLines((flag) => modes.filter(({ flags = [] }) => flags.includes(flag)).map(({ name }) => name));
 
 /** Of each command a line of the help. */
 export function commandLines(): string[] {

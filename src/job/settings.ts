@@ -146,6 +146,10 @@ export interface WhySettings {
   readonly code?: string | undefined;
 }
 
+export interface CompletionSettings {
+  readonly shell: string;
+}
+
 /** Records that are to be explained, and where their page goes. */
 export interface ExplainSettings {
   /** Absolute folders that hold records or reports, at any depth. */

@@ -71,6 +71,15 @@ export const AcceptAnswer = z.strictObject({
 });
 export type AcceptAnswer = z.infer<typeof AcceptAnswer>;
 
+/** Of `completion`. */
+export const CompletionAnswer = z.strictObject({
+  schema: z.literal('deterministic-ml/completion/v1'),
+  shell: z.string(),
+  /** To be sourced. */
+  script: z.string(),
+});
+export type CompletionAnswer = z.infer<typeof CompletionAnswer>;
+
 /** Of `review`: the drifts that reports show, and what became of them. */
 export const ReviewAnswer = z.strictObject({
   schema: z.literal('deterministic-ml/review/v1'),

@@ -1,6 +1,7 @@
 import type { Verdict } from '../compare/conclusion.ts';
 import type { Fingerprint } from '../fingerprint/schema.ts';
 import type { Answer } from '../report/answer.ts';
+import type { CompletionAnswer } from '../report/answers.ts';
 import type { Explanations } from '../report/explained.ts';
 import type { History } from '../report/history.ts';
 import type { Merged } from '../report/merged.ts';
@@ -25,6 +26,8 @@ export interface Results {
   readonly fingerprint: { readonly hardwareClass: string; readonly fingerprint: Fingerprint };
   /** Of records: who agrees with whom, and why. */
   readonly explained: Explanations;
+  /** A script for a shell. */
+  readonly completion: CompletionAnswer;
   /** Of whatever needs no kind of its own. */
   readonly answer: Answer;
 }

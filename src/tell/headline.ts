@@ -22,6 +22,7 @@ const HEADLINES: Headlines = {
   fingerprint: () => ({ verdict: 'pass', line: undefined }),
   // Nothing was held to anything.
   explained: () => ({ verdict: 'pass', line: undefined }),
+  completion: () => ({ verdict: 'pass', line: undefined }),
   answer: (answer) => ({ verdict: answer.verdict, line: answerLines(answer).at(-1) }),
 };
 

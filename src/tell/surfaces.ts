@@ -2,6 +2,7 @@ import { onLines } from '../surfaces/annotations.ts';
 import { answer } from '../surfaces/answer.ts';
 import { checkRun } from '../surfaces/check-run.ts';
 import { comment } from '../surfaces/comment.ts';
+import { completion } from '../surfaces/completion.ts';
 import { explained } from '../surfaces/explained.ts';
 import { fingerprint } from '../surfaces/fingerprint.ts';
 import { history } from '../surfaces/history.ts';
@@ -31,5 +32,6 @@ export const SURFACES: readonly Surface[] = [
   verification,
   fingerprint,
   explained,
+  completion,
   answer,
 ];

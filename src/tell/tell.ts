@@ -88,5 +88,6 @@ const CHANGES: { readonly [K in Kind]: (value: Results[K]) => Change | undefined
   verification: () => undefined,
   fingerprint: () => undefined,
   explained: () => undefined,
+  completion: () => undefined,
   answer: () => undefined,
 };

@@ -41,6 +41,9 @@ function answer(codes: Explained[], lines: readonly string[]): Answer {
   return { verdict: 'pass', lines, value };
 }
 
+/** All that can be asked for. */
+export const whyCodes = (): string[] => [...errors(), ...conclusions()].map(({ code }) => code);
+
 const errors = (): Explained[] =>
   Object.entries(ERROR_WORDS).map(([code, words]) => ({ code, of: 'error', ...words }));
 

@@ -56,6 +56,7 @@ describe('a mode', () => {
         'clean',
         'validate',
         'why',
+        'completion',
       ],
     );
   });

@@ -31,6 +31,7 @@ const RESULTS: Results = {
   },
   fingerprint: { hardwareClass: 'cpu-x', fingerprint: FINGERPRINT },
   explained: { explained: { families: [] }, htmlPath: '/record/explanation.html' },
+  completion: { schema: 'deterministic-ml/completion/v1', shell: 'bash', script: 'true\n' },
   answer: { verdict: 'warn', lines: ['None.'], value: [] },
 };
 const KINDS = Object.keys(RESULTS) as readonly Kind[];
@@ -128,7 +129,7 @@ describe('whoever is there is told', () => {
     );
     assert.deepEqual(Object.fromEntries(verdicts), {
       ...{ report: 'fail', found: 'pass', merged: 'fail', power: 'pass', history: 'fail' },
-      ...{ verification: 'pass', fingerprint: 'pass', explained: 'pass', answer: 'warn' },
+      ...{ verification: 'pass', fingerprint: 'pass', explained: 'pass', completion: 'pass', answer: 'warn' },
     });
   });
 });
