@@ -22,6 +22,7 @@ import { begin, type Prepared, prepare } from './begin.ts';
  */
 export async function bisect(settings: BisectSettings & Asks<'long'>, tools: Tools): Promise<Answer> {
   const { budget } = settings;
+  const began = performance.now();
   const { loaded, ...prepared } = against(await prepare('check', settings, tools));
   const recordPath = `${settings.recordPath}.bisect/all`;
   await using begun = await begin({ loaded, ...prepared }, { ...settings, recordPath }, tools);
@@ -29,7 +30,6 @@ export async function bisect(settings: BisectSettings & Asks<'long'>, tools: Too
   const before = begun.before ?? refuse(begun.trusted, run.hardwareClass);
   tools.console.info(priceWords(budget, secondsOfStart(prepared.plan.passes, before.side.record)));
 
-  const began = performance.now();
   await lifetimes.planned();
   refuseDoubt(lifetimes.health, ['unhealthy']);
   const side = await lifetimes.commit();
@@ -40,17 +40,9 @@ export async function bisect(settings: BisectSettings & Asks<'long'>, tools: Too
   if (relation === undefined) throw new Error('nothing was compared');
   const told = toldOf(relation);
   const seconds = (performance.now() - began) / 1000;
-  const found = await bisectDrift(
-    {
-      loaded,
-      side,
-      before: before.side,
-      claim,
-      outcome: told.outcome,
-      start: { ...told, seconds, recordPath },
-    },
-    ...([budget, settings, tools] as const),
-  );
+  const start = { ...told, seconds, recordPath };
+  const whole = { loaded, side, before: before.side, claim, outcome: told.outcome, start };
+  const found = await bisectDrift(whole, budget, settings, tools);
   const { hardwareClass } = run;
   const value: BisectAnswer = {
     schema: 'deterministic-ml/bisect/v1',

@@ -73,14 +73,12 @@ export async function check(settings: CheckSettings & Asks<'look'>, tools: Tools
     if (before === undefined) throw new Error('a drift without a baseline');
     // GPUs that this run still had, the next ones would wait for in vain.
     await run[Symbol.asyncDispose]();
-    const claim = claimOf(plan.claims);
+    const whole = {
+      ...{ loaded, side, before: before.side },
+      ...{ claim: claimOf(plan.claims), outcome: 'moved' as const },
+    };
     try {
-      return bisectNotice(
-        await bisectDrift(
-          { loaded, side, before: before.side, claim, outcome: 'moved' },
-          ...([plan.bisect, settings, tools] as const),
-        ),
-      );
+      return bisectNotice(await bisectDrift(whole, plan.bisect, settings, tools));
     } catch (error) {
       if (!(error instanceof UserError) || error.code === 'cancelled') throw error;
       return bisectFailed(error);

@@ -22,7 +22,8 @@ export function bisectLines(found: Bisection, hardwareClass: string): string[] {
         ]),
     ...fixed.map(({ name, why }) => `  not put back: ${name} (${why})`),
     ...triedLines(found),
-    `${headlineOf(found)} on ${hardwareClass}. ${told(found)}`.trim(),
+    ...sentencesOf(found),
+    `${headlineOf(found)} on ${hardwareClass}.`,
   ];
 }
 
@@ -73,7 +74,7 @@ export function bisectNotice(found: Bisection): Notice {
   return {
     level: 'notice',
     title: BISECTED,
-    message: `${headlineOf(found)}. ${told(found)} ${cost}`,
+    message: [`${headlineOf(found)}.`, ...sentencesOf(found), cost].join(' '),
   };
 }
 
@@ -105,7 +106,9 @@ function headlineOf(found: Bisection): string {
 }
 
 /** What was seen, and what was not looked at. */
-function sentencesOf(found: Bisection): string[] {
+const sentencesOf = (found: Bisection) => evidenceOf(found).filter((sentence) => sentence !== '');
+
+function evidenceOf(found: Bisection): string[] {
   const { result, cause, needed, changes, limit, left } = found;
   switch (result) {
     case 'found':
@@ -138,11 +141,6 @@ function sentencesOf(found: Bisection): string[] {
       return [];
   }
 }
-
-const told = (found: Bisection) =>
-  sentencesOf(found)
-    .filter((sentence) => sentence !== '')
-    .join(' ');
 
 const ONCE = 'Each set ran in one engine start: an engine that does not repeat would mislead it.';
 
