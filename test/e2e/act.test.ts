@@ -151,7 +151,7 @@ model: { path: ${JSON.stringify(model)} }
 engine:
   name: vllm
   args: { dtype: float32, max_model_len: 1024, max_num_seqs: 8 }
-  env: { VLLM_CPU_KVCACHE_SPACE: "1", TORCHDYNAMO_DISABLE: "1"${capability === undefined ? '' : `, ATEN_CPU_CAPABILITY: ${capability}`} }
+  env: { VLLM_CPU_KVCACHE_SPACE: "1", TORCHDYNAMO_DISABLE: "1", OMP_WAIT_POLICY: passive${capability === undefined ? '' : `, ATEN_CPU_CAPABILITY: ${capability}`} }
 runtime: { image: ${JSON.stringify(image)} }
 sampling: { temperature: 0, max_tokens: 8, seed: 0 }
 prompts:

@@ -39,7 +39,7 @@ DEFAULTS: dict[str, Any] = {
 ENVIRONMENT = {
     "PYTHONHASHSEED": "0", "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_HOST_IP": "127.0.0.1",
-    "VLLM_CPU_KVCACHE_SPACE": "1", "TORCHDYNAMO_DISABLE": "1",
+    "VLLM_CPU_KVCACHE_SPACE": "1", "TORCHDYNAMO_DISABLE": "1", "OMP_WAIT_POLICY": "passive",
 }  # fmt: skip
 PROMPTS: dict[str, dict[str, Any]] = {
     "capital": {"text": "The capital of France is"},
