@@ -93,8 +93,8 @@ export function wire(
       checkout: () => openCheckout(workspace),
       workflows: () => readWorkflows(join(harnessPath, '../../examples/workflows')),
       servers: () =>
-        engines.flatMap(({ name: engine, serving }) =>
-          serving === undefined ? [] : [{ engine, ...serving }],
+        engines.flatMap(({ name: engine, served }) =>
+          served === undefined ? [] : [{ engine, programs: served.programs }],
         ),
       imageOf: (name) => engineNamed(name).image,
       ask: () => terminalAsk(signal),

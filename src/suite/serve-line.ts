@@ -1,61 +1,71 @@
+import { readServe, roughly } from './serve.ts';
 import type { ModelChoice } from './starter.ts';
 
 export interface ServeLine extends ModelChoice {
   readonly engine: string;
-  /** By the engine's own names. */
-  readonly args: Readonly<Record<string, string | number | boolean>>;
+  /** As a suite's `engine.serve` takes it, for a model: without secrets and without a revision, which the suite has itself. */
+  serve(model: string): string;
   /** GPUs that it splits the model over. */
   readonly gpus: number;
-  /** Flags that have no counterpart in a suite. Without their values: one may be a key. */
+  /** Flags that are secrets, and go nowhere. */
   readonly left: readonly string[];
 }
 
 /** How an engine is served. */
 export interface Server {
   readonly engine: string;
-  /** Of the command line, before `serve`. */
-  readonly program: string;
-  /** Its flags that are arguments of the engine's constructor too, and change what it computes. */
-  readonly flags: readonly string[];
+  /** How a command line begins: `NAME serve`, or the module that Python runs. */
+  readonly programs: readonly string[];
 }
 
-/** Reads `PROGRAM serve MODEL --flag value …`; undefined for another command. */
-export function readServeLine(line: string, servers: readonly Server[]): ServeLine | undefined {
-  const words = [...line.matchAll(/'([^']*)'|"([^"]*)"|(\S+)/g)].map(([, a, b, c]) => a ?? b ?? c ?? '');
-  const serve = words.indexOf('serve');
-  const program = words[serve - 1]?.split('/').at(-1);
-  const server = serve === -1 ? undefined : servers.find((one) => one.program === program);
-  if (server === undefined) return undefined;
-  let model: string | undefined;
-  let revision: string | undefined;
-  const args: Record<string, string | number | boolean> = {};
-  const left: string[] = [];
-  const rest = words.slice(serve + 1);
-  while (rest.length > 0) {
-    const word = rest.shift() ?? '';
-    if (!word.startsWith('-')) {
-      if (model === undefined) model = word;
-      else left.push('(a second word)');
-      continue;
-    }
-    const [flag = '', given] = word.split(/=(.*)/s);
-    const hasValue = given !== undefined || (rest[0] !== undefined && !rest[0].startsWith('-'));
-    const value = given ?? (hasValue ? (rest.shift() ?? '') : 'true');
-    const name = flag.replace(/^-+/, '').replaceAll('_', '-');
-    if (name === 'model') model = value;
-    else if (name === 'revision') revision = value;
-    else if (server.flags.includes(name)) args[name.replaceAll('-', '_')] = scalar(value);
-    else left.push(flag.replaceAll(/[^\w-]/g, ''));
-  }
-  if (model === undefined) return undefined;
-  const sizes = [args['tensor_parallel_size'], args['pipeline_parallel_size']];
-  const gpus = sizes.reduce<number>((all, one) => all * (typeof one === 'number' ? one : 1), 1);
-  return { engine: server.engine, model, revision, args, gpus, left };
+/**
+ * Reads the command line that serves a model today.
+ *
+ * @returns why it cannot be one of a suite, where it cannot
+ */
+export function readServeLine(
+  line: string,
+  servers: readonly Server[],
+): ServeLine | { readonly problem: string } {
+  const read = readServe(line);
+  if ('problem' in read) return read;
+  const { program, model, words, dropped } = read.ok;
+  const server = servers.find(({ programs }) => programs.includes(program));
+  if (server === undefined || model === undefined)
+    return {
+      problem: `it must begin with ${servers
+        .flatMap(({ programs }) => programs.map((one) => `\`${one}\``))
+        .join(
+          ' or ',
+        )} (of a Python: \`python -m\`) and name a model; variables before it belong under \`engine.env\``,
+    };
+  const values = roughly(words);
+  if ('config' in values) return { problem: '`--config` names a file of flags: write them out' };
+  const kept = withoutRevision(words);
+  const size = (...names: readonly string[]) =>
+    names.map((name) => Number(values[name])).find((one) => Number.isInteger(one) && one > 0) ?? 1;
+  const { revision } = values;
+  return {
+    engine: server.engine,
+    model,
+    revision: typeof revision === 'string' ? revision : undefined,
+    gpus: size('tensor_parallel_size', 'tp') * size('pipeline_parallel_size', 'pp'),
+    left: dropped,
+    serve: (named) =>
+      [
+        ...(program.includes(' ') ? program.split(' ') : ['python', '-m', program, '--model']),
+        ...[named, ...kept].map(quoted),
+      ].join(' '),
+  };
 }
 
-const scalar = (value: string): string | number | boolean =>
-  value === 'true' || value === 'false'
-    ? value === 'true'
-    : /^\d+(\.\d+)?$/.test(value)
-      ? Number(value)
-      : value;
+/** `model.revision` has it, as a commit. */
+function withoutRevision(words: readonly string[]): string[] {
+  const at = words.findIndex((word) => /^--revision(?:=|$)/.test(word));
+  if (at === -1) return [...words];
+  return words.toSpliced(at, words[at] === '--revision' ? 2 : 1);
+}
+
+/** As a shell has it, where it would read something else. */
+const quoted = (word: string) =>
+  /^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;

@@ -17,14 +17,15 @@ export interface Starter {
   readonly image: string;
   readonly digest: string | undefined;
   readonly gpus: number;
-  readonly args: Readonly<Record<string, string | number | boolean>>;
-  /** Flags of a command line that the suite does not say. */
+  /** The command line that serves the model today; undefined where none was given. */
+  readonly serve: string | undefined;
+  /** Flags of it that the suite does not have. */
   readonly left: readonly string[];
 }
 
 /** The text of a suite, and of the prompts' files that it names, by their paths beside it. */
 export function starterSuite(starter: Starter): ReadonlyMap<string, string> {
-  const { engine, model, commit, image, digest, gpus, args, left } = starter;
+  const { model, commit, image, digest, gpus } = starter;
   const prompts = starterPrompts(/instruct|chat|-it\b/i.test(model));
   const repository = image.replace(/:[\w][\w.-]{0,127}$/, '');
   const text = `# What is computed, with what, and what must not change. docs/suite.md of deterministic-ml describes every key, and
@@ -36,10 +37,7 @@ name: ${nameOf(model)}
 model:
   id: ${model}
   revision: ${commit ?? `${OPEN} # the commit, 40 hex digits: “Files”, “History” on the model's page`}
-# \`args\` are the engine's own; changing one is just what a check is for.
-${left.length === 0 ? '' : `# Not taken over from the command line: ${left.join(' ')}\n`}engine:
-  name: ${engine}
-  args: ${Object.keys(args).length === 0 ? '{}' : `{ ${entriesOf(args)} }`}
+${engineLines(starter).join('\n')}
 # ${image} by its digest.
 runtime:
   image: ${repository}@${digest ?? `sha256:${OPEN} # docker buildx imagetools inspect ${image}`}
@@ -68,10 +66,23 @@ function promptLines({ id, why, text = '', file, isChat, sampling }: StarterProm
   return `  # ${why}\n  - { id: ${id}, ${asked}${own} }`;
 }
 
-const entriesOf = (args: Starter['args']) =>
-  Object.entries(args)
-    .map(([name, value]) => `${name}: ${typeof value === 'string' ? JSON.stringify(value) : value}`)
-    .join(', ');
+function engineLines({ engine, serve, left }: Starter): string[] {
+  if (serve === undefined)
+    return [
+      "# `args` are the engine's own; changing one is just what a check is for.",
+      'engine:',
+      `  name: ${engine}`,
+      '  args: {}',
+    ];
+  return [
+    "# Measured as it is served: by the deployment's own command line, over the engine's own defaults. Where that does not",
+    '# repeat itself, a refresh says so, and `defaults: deterministic` beside it lays the flags over ones that do.',
+    ...(left.length === 0 ? [] : [`# Not taken over from the command line: ${left.join(' ')}`]),
+    'engine:',
+    `  name: ${engine}`,
+    `  serve: ${JSON.stringify(serve)}`,
+  ];
+}
 
 /** A name that a suite can have. */
 const nameOf = (model: string) =>

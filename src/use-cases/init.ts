@@ -60,6 +60,11 @@ export async function init(settings: InitSettings, tools: Asked): Promise<Answer
           `${state === 'same' ? 'as it is' : isWanted ? 'written' : 'not written'}: ${path}`,
       ),
       ...openEnds.map((what) => `Fill in ${what}`),
+      ...(starter.serve === undefined
+        ? []
+        : [
+            'It is measured as it is served. Where the engine does not repeat itself so, the refresh says it and stores nothing: `defaults: deterministic` beside `serve` lays its flags over defaults that repeat.',
+          ]),
       isWanted
         ? 'Set `runs-on` in the workflows to your runner’s labels, commit all of it to the default branch, and run `gh workflow run refresh.yml -f reason="first baseline"`.'
         : 'Nothing was written.',
@@ -75,12 +80,12 @@ interface Choice extends Omit<Starter, 'commit' | 'digest'> {
 async function chosen(settings: InitSettings, { open, suiteSchema }: Asked): Promise<Choice> {
   const servers = open.servers();
   const engines = suiteSchema.shape.engine.shape.name.options;
-  const line = settings.from === undefined ? undefined : readServeLine(settings.from, servers);
   const invalid = (message: string, hint: string) => new UserError('input-invalid', message, hint);
-  if (settings.from !== undefined && line === undefined)
+  const line = settings.from === undefined ? undefined : readServeLine(settings.from, servers);
+  if (line !== undefined && 'problem' in line)
     throw invalid(
-      '`--from` is no command line that serves a model by an engine of this version.',
-      `Give it as one word: \`--from "${servers[0]?.program} serve owner/model --dtype bfloat16"\`.`,
+      `\`--from\` is no command line that a suite can have: ${line.problem}.`,
+      `Give it as one word: \`--from "${servers[0]?.programs[0]} owner/model --dtype bfloat16"\`.`,
     );
   const ask = open.ask();
   const asked = async (flag: string, given: string | undefined, question: string) =>
@@ -118,8 +123,10 @@ async function chosen(settings: InitSettings, { open, suiteSchema }: Asked): Pro
     ...{ model, engine, gpus: gpus === 'none' ? 0 : Number(gpus) },
     revision: line?.revision,
     image: settings.image ?? `${open.imageOf(engine)}:latest`,
-    args: line?.args ?? {},
-    left: line?.left ?? [],
+    // Of another engine the line says nothing.
+    ...(line?.engine === engine
+      ? { serve: line.serve(model), left: line.left }
+      : { serve: undefined, left: [] }),
   };
 }
 

@@ -14,8 +14,6 @@ export interface EngineSpec {
   readonly what: string;
   /** An image that has it, for whoever has none. */
   readonly image: string;
-  /** Its own command that serves, and the flags of that which are arguments of its constructor too. */
-  readonly serving?: { readonly program: string; readonly flags: readonly string[] };
   /** Arguments that make sampling repeatable. The suite's own win, and the record keeps both. */
   readonly args: Arguments;
   /**

@@ -7,23 +7,6 @@ export const vllm: EngineSpec = {
   name: 'vllm',
   what: 'vLLM through its offline API, on a GPU or a CPU',
   image: 'vllm/vllm-openai',
-  serving: {
-    program: 'vllm',
-    flags: [
-      'dtype',
-      'max-model-len',
-      'quantization',
-      'tensor-parallel-size',
-      'pipeline-parallel-size',
-      'kv-cache-dtype',
-      'enforce-eager',
-      'gpu-memory-utilization',
-      'max-num-seqs',
-      'max-num-batched-tokens',
-      'block-size',
-      'load-format',
-    ],
-  },
   args: {
     seed: 0,
     // A model's generation_config.json would change sampling silently.

@@ -137,8 +137,8 @@ export class Job {
         checkout: () => assert.fail('the checkout'),
         workflows: () => assert.fail('the workflows'),
         servers: () =>
-          engines.flatMap(({ name: engine, serving }) =>
-            serving === undefined ? [] : [{ engine, ...serving }],
+          engines.flatMap(({ name: engine, served }) =>
+            served === undefined ? [] : [{ engine, programs: served.programs }],
           ),
         imageOf: (name) => engineNamed(name).image,
         ask: () => undefined,

@@ -9,6 +9,7 @@ import type { Ask, Pins } from '../../../src/job/tools.ts';
 import { InitAnswer } from '../../../src/report/answers.ts';
 import { readAsked } from '../../../src/suite/asked.ts';
 import { parseSuite } from '../../../src/suite/parse.ts';
+import { defaultsOf } from '../../../src/suite/schema.ts';
 import { init } from '../../../src/use-cases/init.ts';
 import { Job } from '../support/job.ts';
 import { rejectedBy } from '../support/suites.ts';
@@ -66,7 +67,11 @@ describe('init', () => {
     );
     const { suite } = repository;
     assert.deepEqual(suite.model, { id: 'org/Tiny-Instruct', revision: COMMIT });
-    assert.deepEqual(suite.engine.args, { dtype: 'bfloat16', max_model_len: 4096, tensor_parallel_size: 2 });
+    assert.deepEqual([suite.engine.args, defaultsOf(suite.engine)], [{}, 'as-served']);
+    assert.equal(
+      suite.engine.serve,
+      'vllm serve org/Tiny-Instruct --dtype=bfloat16 --max-model-len 4096 --tensor-parallel-size 2',
+    );
     assert.deepEqual([suite.runtime.image, suite.runtime.gpus], [`vllm/vllm-openai@${DIGEST}`, 2]);
     const { prompts, problems } = await readAsked(suite, async (file) => repository.files.get(file) ?? '');
     assert.deepEqual([prompts.length, problems], [12, []]);
@@ -140,6 +145,41 @@ describe('init', () => {
     assert.deepEqual(refs, ['v1.2']);
   });
 
+  for (const [from, serve, gpus] of [
+    [
+      'python3 -m vllm.entrypoints.openai.api_server --model a/b -tp 4 --revision=v1 --port 80',
+      'python -m vllm.entrypoints.openai.api_server --model a/b -tp 4 --port 80',
+      4,
+    ],
+    [
+      `vllm serve a/b --hf-overrides '{"rope theta": "it'\\''s"}' \\\n  -pp 2 -tp 2`,
+      `vllm serve a/b --hf-overrides '{"rope theta": "it'\\''s"}' -pp 2 -tp 2`,
+      4,
+    ],
+    ['/opt/bin/vllm serve --revision main a/b', undefined, undefined],
+  ] as const)
+    test(`takes the whole of \`${from}\``, async () => {
+      const repository = new Repository();
+      const asked = repository.init({ from });
+      if (serve === undefined) {
+        // The model is the first word behind `serve`, as the server has it.
+        assert.match((await rejectedBy(asked)).message, /and name a model/);
+        return;
+      }
+      await asked;
+      const { engine, runtime } = repository.suite;
+      assert.deepEqual([engine.serve, runtime.gpus], [serve, gpus]);
+    });
+
+  test('of another engine than the line’s takes no line', async () => {
+    const repository = new Repository();
+    await repository.init({ from: SERVE, engine: 'transformers' });
+    assert.deepEqual(
+      [repository.suite.engine.name, repository.suite.engine.serve],
+      ['transformers', undefined],
+    );
+  });
+
   test('names all flags that are missing where nobody can be asked', async () => {
     const error = await rejectedBy(new Repository().init());
     assert.equal(error.code, 'input-invalid');
@@ -150,9 +190,19 @@ describe('init', () => {
     assert.match(wrong.message, /`--model` .*`--engine` .*`--gpus` .*`--action` /);
   });
 
-  for (const from of ['vllm', 'vllm serve', 'python -m vllm serve', 'sglang serve a/b'])
-    test(`takes \`${from}\` for no command line`, async () => {
-      assert.equal((await rejectedBy(new Repository().init({ from }))).code, 'input-invalid');
+  for (const [from, why] of [
+    ['vllm', /must begin with `vllm serve`/],
+    ['vllm serve', /name a model/],
+    ['python -m vllm serve', /must begin with/],
+    ['sglang serve a/b', /must begin with/],
+    ['HF_HOME=/x vllm serve a/b', /variables before it belong under `engine\.env`/],
+    ['vllm serve a/b --port $PORT', /asks a shell for something/],
+    ['vllm serve a/b --config serve.yml', /write them out/],
+  ] as const)
+    test(`takes \`${from}\` for no command line of a suite, and says why`, async () => {
+      const { code, message } = await rejectedBy(new Repository().init({ from }));
+      assert.equal(code, 'input-invalid');
+      assert.match(message, why);
     });
 
   for (const [answer, written] of [
