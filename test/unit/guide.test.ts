@@ -92,6 +92,13 @@ for (const page of guide)
       assert.deepEqual(bare, []);
     });
 
+    test('each row has as many cells as its head', async () => {
+      for (const table of (await prose(page)).match(/(?:^\|.*\n)+/gm) ?? []) {
+        const rows = table.trimEnd().split('\n');
+        for (const row of rows) assert.equal(row.split('|').length, rows[0]?.split('|').length, row);
+      }
+    });
+
     test('what was measured lies in this repository, and what is cited elsewhere', async () => {
       for (const [mark, kind, link = ''] of (await prose(page)).matchAll(MARK))
         assert.equal(link.startsWith('https://'), kind === 'cited', mark);
