@@ -112,15 +112,15 @@ export async function smallest(
       : open(changes, needed);
   }
 
-  /** Whether something without this one was the same although it had all the rest, and perhaps more; and nothing moved. */
+  /**
+   * Whether something without this one was the same although it had all the rest, and perhaps more. Nothing without it moved:
+   * whatever did is a beginning that holds all that is still looked at.
+   */
   function isSeenNeeded(one: number, rest: readonly number[]): boolean {
-    const without = [...seen]
-      .map(([name, outcome]) => ({ had: new Set(name.split('+')), outcome }))
-      .filter(({ had }) => !had.has(String(one)));
-    return (
-      without.every(({ outcome }) => outcome !== 'moved') &&
-      without.some(({ had, outcome }) => outcome === 'same' && rest.every((other) => had.has(String(other))))
-    );
+    return [...seen].some(([name, outcome]) => {
+      const had = new Set(name.split('+'));
+      return outcome === 'same' && !had.has(String(one)) && rest.every((other) => had.has(String(other)));
+    });
   }
 
   function open(changes: readonly number[], needed: readonly number[] = []): Search {
