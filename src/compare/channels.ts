@@ -28,7 +28,10 @@ export const CHANNELS: readonly Rule[] = [
   { name: 'tensors', differs: 'modules-differ', lacking: 'unmeasured', nans: 'values of tensors' },
 ];
 
-const RULES: ReadonlySet<string> = new Set(CHANNELS.map(({ name }) => name));
+/** They tell how far two models are apart, and not whether: sums of them come out otherwise in another library. */
+export const ROLES = 'roles';
+
+const RULES: ReadonlySet<string> = new Set([...CHANNELS.map(({ name }) => name), ROLES]);
 
 /** A channel that no rule knows is data of an engine's own: compared as tensors are. */
 const otherRule = (name: string): Rule => ({

@@ -4,6 +4,7 @@ import type { Requirement, VariantRequirement } from '../suite/schema.ts';
 import { WITHIN } from '../suite/variant.ts';
 import { compare } from './compare.ts';
 import { Envelope, type Floor, FloorBound } from './envelope.ts';
+import { compareRoles, type RolesCompared } from './roles.ts';
 import type { Agreement, Finding, RelationResult } from './types.ts';
 
 /** What two sides come to, the first that is true. */
@@ -21,6 +22,8 @@ export interface ComparedSides {
   readonly size: RelationResult['size'];
   /** The larger of both sides': what rounding alone makes of the coarser one; null where neither has one. */
   readonly floor: Floor | null;
+  /** Role by role, in the order in which they run; null where a side was not looked at so, or nothing differs. */
+  readonly roles: RolesCompared | null;
   /** Kinds of pass that only one side was asked for. */
   readonly onlyFirst: readonly PassKind[];
   readonly onlySecond: readonly PassKind[];
@@ -66,8 +69,9 @@ export async function compareSides(
         ? 'unmeasured'
         : 'identical';
   const isMet = found.status === 'held' || found.status === 'measured';
+  const roles = outcome === 'identical' ? null : await compareRoles(first, second);
   return {
-    outcome,
+    ...{ outcome, roles },
     holds: isMet && (requirement === 'measure' || (!isUnlike && !isPartial)),
     ...{ status: found.status, evidence: found.evidence, findings, size: found.size, floor },
     ...{ onlyFirst, onlySecond },

@@ -104,6 +104,8 @@ export type Command =
        * prefill is cut or batched changes nothing. An engine whose modules do not run one by one leaves them out.
        */
       readonly trace: boolean;
+      /** Sketch what each role gave that the model has in other engines too; absent where no other is beside it. */
+      readonly roles?: true;
       /**
        * Rounds what each module gives once more, by chance, with this seed: what rounding alone makes of the model. Null
        * in all passes but one that is made for it.
@@ -199,6 +201,14 @@ const ChannelEvent = z.discriminatedUnion('kind', [
     name: channel,
     kind: z.literal('digests'),
     digests: z.array(TensorDigest).max(1_000_000),
+  }),
+  /** float64 little-endian, k for each name. */
+  z.strictObject({
+    name: channel,
+    kind: z.literal('sketches'),
+    k: z.number().int().min(1).max(4096),
+    names: z.array(z.string().max(128)).min(1).max(100_000),
+    values: base64,
   }),
 ]);
 export type ChannelEvent = z.infer<typeof ChannelEvent>;

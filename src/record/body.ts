@@ -1,7 +1,7 @@
 import { UserError } from '../errors.ts';
 import { type Channel, KINDS } from './channels.ts';
 import type { TensorDigest } from './schema.ts';
-import { float32, littleEndian, uint32 } from './words.ts';
+import { doubles, float32, float64, littleEndian, uint32 } from './words.ts';
 
 /** Gives a body's channels by its digest; a record's folder and a baseline's are the two that exist. */
 export type ReadBody = (digest: string) => Promise<readonly Channel[]>;
@@ -17,9 +17,9 @@ const REMEDY = 'The record is damaged: make it again.';
 
 /**
  * Packed form: `DMLBODY2`, uint32 number of channels, then for each: uint32 kind (place in `KINDS`), k (0 unless
- * ranked), bytes of its name and of its data, the name in UTF-8 and the data, each filled with zeros to a multiple of
+ * ranked or sketches), bytes of its name and of its data, the name in UTF-8 and the data, each filled with zeros to a multiple of
  * 4. All numbers little-endian, 4 bytes each; of ranked entries the ids come before the nats; digests of tensors are JSON,
- * and that of a text is its 64 bytes.
+ * and that of a text is its 64 bytes; of sketches the bytes of their names, these as JSON, and float64 little-endian.
  *
  * @throws UserError `record-invalid` for channels that contradict one another
  */
@@ -35,7 +35,7 @@ function packed(channel: Channel): Buffer[] {
   const name = Buffer.from(channel.name, 'utf8');
   const data = dataOf(channel);
   const entry = Buffer.alloc(ENTRY_BYTES);
-  const k = channel.kind === 'ranked' ? channel.k : 0;
+  const k = channel.kind === 'ranked' || channel.kind === 'sketches' ? channel.k : 0;
   for (const [index, value] of [KINDS.indexOf(channel.kind), k, name.length, data.length].entries())
     entry.writeUInt32LE(value, 4 * index);
   return [entry, name, filling(name.length), data, filling(data.length)];
@@ -58,6 +58,12 @@ function dataOf(channel: Channel): Buffer {
       return Buffer.from(JSON.stringify(channel.digests));
     case 'digest':
       return Buffer.from(channel.blake2b, 'hex');
+    case 'sketches': {
+      const names = Buffer.from(JSON.stringify(channel.names));
+      const length = Buffer.alloc(4);
+      length.writeUInt32LE(names.length);
+      return Buffer.concat([length, names, doubles(channel.values)]);
+    }
   }
 }
 
@@ -117,10 +123,20 @@ function unpacked(kind: (typeof KINDS)[number] | undefined, name: string, k: num
     case 'digest':
       if (data.length !== BLAKE2B_BYTES) throw new Error('no BLAKE2b-512');
       return { name, kind, blake2b: data.toString('hex') };
+    case 'sketches': {
+      const end = 4 + data.readUInt32LE(0);
+      const names: unknown = JSON.parse(data.subarray(4, end).toString('utf8'));
+      const values = float64(data.subarray(end));
+      if (!areNames(names) || k < 1 || values.length !== k * names.length) throw new Error('no sketches');
+      return { name, kind, k, names, values };
+    }
     case undefined:
       throw new Error('of an unknown kind');
   }
 }
+
+const areNames = (value: unknown): value is string[] =>
+  Array.isArray(value) && value.every((one) => typeof one === 'string' && one.length <= 128);
 
 /** @throws Error for anything else */
 function tensorDigests(value: unknown): TensorDigest[] {

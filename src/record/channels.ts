@@ -1,13 +1,13 @@
 import { UserError } from '../errors.ts';
 import { blake2b, digestJson, sha256 } from './digest.ts';
 import type { ChannelDigest, Observation, TensorDigest } from './schema.ts';
-import { bitsOf, littleEndian } from './words.ts';
+import { bitsOf, doubles, littleEndian } from './words.ts';
 
 /**
  * One thing that an engine gave for a prompt, as bits. What a name means: `prompt-tokens`, `tokens` (one a step; of a
  * score every token but the first), `logprobs` (nats of those tokens), `top-k` (the k best of each step), `text`,
  * `text-digest` (a text of which a source told nothing but its BLAKE2b-512), `modules` (what each module of the model gave,
- * in the order in which they ran).
+ * in the order in which they ran), `roles` (a sketch of what each role gave that engines have in common).
  */
 export type Channel = { readonly name: string } & (
   | { readonly kind: 'ids'; readonly ids: Uint32Array }
@@ -23,6 +23,13 @@ export type Channel = { readonly name: string } & (
   | { readonly kind: 'digests'; readonly digests: readonly TensorDigest[] }
   /** 128 hex digits. */
   | { readonly kind: 'digest'; readonly blake2b: string }
+  /** k numbers for each name: the sum of all squares, then sums of the numbers with signs by chance. */
+  | {
+      readonly kind: 'sketches';
+      readonly k: number;
+      readonly names: readonly string[];
+      readonly values: Float64Array;
+    }
 );
 
 export const KINDS = [
@@ -32,6 +39,7 @@ export const KINDS = [
   'text',
   'digests',
   'digest',
+  'sketches',
 ] as const satisfies readonly Channel['kind'][];
 
 /**
@@ -73,6 +81,14 @@ export function describeChannel(channel: Channel): ChannelDigest {
     case 'digest': {
       const { blake2b } = channel;
       return { ...base, count: 1, sha256: sha256(Buffer.from(blake2b, 'hex')), blake2b };
+    }
+    case 'sketches': {
+      const { names, values } = channel;
+      const nans = values.filter((value) => !Number.isFinite(value)).length;
+      return {
+        ...{ ...base, count: names.length, nans },
+        sha256: sha256(Buffer.concat([Buffer.from(JSON.stringify(names)), doubles(values)])),
+      };
     }
   }
 }
@@ -139,6 +155,14 @@ export function stepsOf(channels: readonly Channel[]): Steps {
     topLogprobs: ranked?.nats ?? new Float32Array(),
   };
 }
+
+/** The sketches of a channel; undefined where it is not there. */
+export function sketchesOf(channels: readonly Channel[], name: string): Sketches | undefined {
+  const found = named(channels, name);
+  return found?.kind === 'sketches' ? found : undefined;
+}
+
+export type Sketches = Extract<Channel, { readonly kind: 'sketches' }>;
 
 /** The tensors of a channel of digests; none where it is not there. */
 export function digestsOf(channels: readonly Channel[], name: string): readonly TensorDigest[] {

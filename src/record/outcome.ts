@@ -3,9 +3,12 @@ import { PASS_KINDS } from './names.ts';
 import type { Observation, RunRecord } from './schema.ts';
 import { aloneOf, type Computed, lifetimesOf } from './select.ts';
 
+/** What says nothing of a model's bits that other channels do not: its text, and how far its modules are from others. */
+const UNJUDGED: readonly string[] = ['text', 'roles'];
+
 /** The bits that an observation is judged by; its place in the run, its text and its timing are not among them. */
 export function outcomeOf({ prompt, input, finishReason, channels }: Observation) {
-  return { prompt, input, finishReason, channels: channels.filter(({ name }) => name !== 'text') };
+  return { prompt, input, finishReason, channels: channels.filter(({ name }) => !UNJUDGED.includes(name)) };
 }
 
 /**

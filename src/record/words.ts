@@ -39,6 +39,25 @@ export function littleEndian(values: Uint32Array | Float32Array): Buffer {
   return NATIVE ? bytes : Buffer.from(bytes).swap32();
 }
 
+/** float64 little-endian bytes -> numbers, a copy. @throws UserError `record-invalid` when not a multiple of 8 */
+export function float64(bytes: Buffer): Float64Array {
+  if (bytes.length % 8 !== 0)
+    throw new UserError(
+      'record-invalid',
+      `${bytes.length} bytes are no whole number of 8-byte values.`,
+      'Make the record again.',
+    );
+  const copy = Uint8Array.from(bytes);
+  if (!NATIVE) Buffer.from(copy.buffer).swap64();
+  return new Float64Array(copy.buffer);
+}
+
+/** The bytes of float64 numbers, little-endian. */
+export function doubles(values: Float64Array): Buffer {
+  const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+  return NATIVE ? bytes : Buffer.from(bytes).swap64();
+}
+
 /** The same memory as whole numbers: floats with equal bits are equal here, NaN and -0 included. */
 export function bitsOf(values: Uint32Array | Float32Array): Uint32Array {
   return new Uint32Array(values.buffer, values.byteOffset, values.length);

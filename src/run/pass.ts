@@ -6,7 +6,7 @@ import type { Fingerprint, HarnessFingerprint } from '../fingerprint/schema.ts';
 import { type Channel, describeChannel, stepsOf } from '../record/channels.ts';
 import type { Arrangement, Observation, Pass } from '../record/schema.ts';
 import { passDigest } from '../record/tree.ts';
-import { float32, uint32 } from '../record/words.ts';
+import { float32, float64, uint32 } from '../record/words.ts';
 
 type PassCommand = Extract<Command, { command: 'pass' }>;
 
@@ -98,6 +98,13 @@ function channelOf(event: ChannelEvent): Channel {
       return { name, kind: event.kind, text: event.text };
     case 'digests':
       return { name, kind: event.kind, digests: event.digests };
+    case 'sketches': {
+      const { kind, k, names } = event;
+      const values = float64(bytes(event.values));
+      if (values.length !== k * names.length)
+        throw violated(`\`${name}\` has not ${k} numbers for each name`);
+      return { name, kind, k, names, values };
+    }
   }
 }
 

@@ -46,6 +46,8 @@ export interface Plan {
   readonly traceApart: boolean;
   /** What an engine start finds of compiled kernels; `both`: one start nothing, the others what is kept. */
   readonly caches: Suite['engine']['caches'] | 'both';
+  /** Whether scores sketch what each role of the model gave: for a side that another engine may stand beside. */
+  readonly roles: boolean;
   /** Of that start. */
   readonly traces: readonly PlannedPass[];
   readonly claims: readonly Claim[];
@@ -117,6 +119,7 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
     bisect: purpose === 'check' ? (suite.policy.bisect ?? 0) : 0,
     traceApart,
     caches,
+    roles: purpose === 'side',
     traces: purpose === 'refresh' ? [TRACE, ...inOrder(NOISE_APART)] : [TRACE],
     claims,
     unmeasurable: needed.flatMap((relation) => unmeasurable(engine, relation, suite, traced)),

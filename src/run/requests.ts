@@ -17,6 +17,9 @@ export const askedOf = ({ prompts, texts }: Pick<Plan, 'prompts' | 'texts'>): As
   ...texts.map(({ id, content }) => ({ id, input: content, isScored: true })),
 ];
 
+/** Arrangements of which what roles give is sketched: what is compared, and what rounding makes of it. */
+const ROLES: readonly Arrangement[] = ['alone', 'noise'];
+
 /** What each prompt and text asks, as a record names it. */
 export const questionsOfPlan = ({ prompts, texts }: Pick<Plan, 'prompts' | 'texts'>) =>
   new Map([
@@ -67,6 +70,7 @@ export function readyPass(
       warm: grouped === 'warm',
       // Each scored sequence in its own prefill, once: the modules of what is compared, and of nothing else.
       trace: kind === 'trace' || (kind === 'score' && arrangement === 'alone'),
+      ...(plan.roles && kind === 'score' && ROLES.includes(grouped) ? { roles: true as const } : {}),
       noise: grouped === 'noise' ? NOISE_SEED : null,
       topK: TOP_K,
       clock: FROZEN_CLOCK,

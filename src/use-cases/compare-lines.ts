@@ -10,6 +10,7 @@ import type { Answer } from '../report/answer.ts';
 import { counted } from '../report/counted.ts';
 import type { VariantRequirement } from '../suite/schema.ts';
 import { type Frame, findingWords } from '../words/findings.ts';
+import { aligned, rolesTable, rolesWords } from '../words/roles.ts';
 import { sizeWords } from '../words/sizes.ts';
 import { agreementWords } from '../words/words.ts';
 
@@ -44,7 +45,7 @@ export async function answerOf(
   first: NamedSide,
   second: NamedSide,
 ): Promise<Answer> {
-  const { outcome, holds, findings, floor, size, status, evidence } = compared;
+  const { outcome, holds, findings, floor, size, roles, status, evidence } = compared;
   const other = findings.filter(({ agreement }) => agreement !== 'identical');
   const told: string[] = [];
   for (const finding of other.slice(0, MAX_LINES))
@@ -61,6 +62,7 @@ export async function answerOf(
       ...told,
       ...(other.length > MAX_LINES ? [`… and ${other.length - MAX_LINES} more`] : []),
       ...sizeWords({ relation: 'baseline', requirement: 'identical', size: sized }, []),
+      ...(roles === null ? [] : [rolesWords(roles), ...aligned(rolesTable(roles)).map((row) => `  ${row}`)]),
       ...compared.onlyFirst.map((kind) => lacking(kind, 'A', 'B')),
       ...compared.onlySecond.map((kind) => lacking(kind, 'B', 'A')),
       ...(outcome === 'identical' ? [] : environment(a, b)),
@@ -69,7 +71,7 @@ export async function answerOf(
     ],
     value: {
       ...{ outcome, holds, required, same: outcome === 'identical', status, evidence },
-      ...{ left: a.digest, right: b.digest, floor, size },
+      ...{ left: a.digest, right: b.digest, floor, size, roles },
       findings: findings.map(({ prompt, kind, agreement, reason }) => ({ prompt, kind, agreement, reason })),
     },
   };

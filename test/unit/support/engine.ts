@@ -25,6 +25,8 @@ export interface Computes {
   readonly shift?: number | ((prompt: string, step: number) => number);
   /** Log-probability of each token. */
   readonly nats?: number;
+  /** What its roles give is so far from what others' do, by name. */
+  readonly roles?: Readonly<Record<string, number>>;
   /** Another module computes something else. */
   readonly module?: string;
   readonly promptTokens?: readonly number[];
@@ -353,7 +355,11 @@ const PROMPT = [1, 2, 3];
 const MODULES = ['model.layers.0.mlp', 'model.norm'];
 
 /** What one request gave: the only place that knows how it looks on the wire. */
-function resultOf({ pass, kind, topK, trace }: PassCommand, request: Request, computes: Computes): object {
+function resultOf(
+  { pass, kind, topK, trace, roles, noise }: PassCommand,
+  request: Request,
+  computes: Computes,
+): object {
   const { promptTokens = PROMPT, nats = -0.25 } = computes;
   const tokens = [
     ...tokensOf(kind, request, computes),
@@ -383,11 +389,23 @@ function resultOf({ pass, kind, topK, trace }: PassCommand, request: Request, co
     ...(trace && (kind === 'trace' || computes.compiled !== true)
       ? [{ name: 'modules', kind: 'digests', digests: modulesOf(computes) } as const]
       : []),
+    ...(roles === true ? [rolesOf(computes, noise)] : []),
   ];
   return {
     ...{ event: 'observation', pass, prompt: request.id, channels },
     finishReason: kind === 'generate' ? 'length' : 'given',
   };
+}
+
+const ROLES = ['embed', 'layers.0.qkv', 'layers.0.o', 'norm'];
+/** What rounding makes of each. */
+const ROUNDED = 0.001;
+
+/** Of each role a square of 1, and one bucket. */
+function rolesOf({ roles = {} }: Computes, noise: number | null): ChannelEvent {
+  const values = ROLES.flatMap((name) => [1, 1 + (roles[name] ?? 0) + (noise === null ? 0 : ROUNDED)]);
+  const data = Buffer.from(Float64Array.from(values).buffer).toString('base64');
+  return { name: 'roles', kind: 'sketches', k: 2, names: ROLES, values: data };
 }
 
 function modulesOf({ module = '', nats = -0.25 }: Computes): TensorDigest[] {

@@ -239,6 +239,22 @@ describe('a suite and a change to it', () => {
     assert.equal(second?.environment['VLLM_CPU_KVCACHE_SPACE'], undefined);
   });
 
+  test('tell by role which module is the first beyond rounding, whatever the engines call it', async () => {
+    const roles = { 'layers.0.qkv': 0.0012, 'layers.0.o': 0.004, norm: 0.5 };
+    const { lines } = await run(ONE, {
+      computes: ({ args }) => ('dtype' in args ? { nats: -0.3, roles } : {}),
+    });
+    assert.deepEqual(lines.slice(lines.findIndex((line) => /^First module/.test(line))).slice(0, 5), [
+      'First module beyond rounding: layers.0.o, 4x its floor (2 of 4 modules matched by role, in 3 texts).',
+      '                   qkv   o',
+      '  embed        0',
+      '  layers.0        1.2x  4x',
+      '  norm      500x',
+    ]);
+    const rounding = await run(ONE, { computes: ({ args }) => ('dtype' in args ? { nats: -0.3 } : {}) });
+    assert.match(rounding.lines.join('\n'), /^Modules: none is beyond rounding \(4 modules/m);
+  });
+
   test('need a change that a suite can have', async () => {
     const refused = async (asked: Asked) => await rejectedBy(run(asked));
     assert.match((await refused({ paths: ['suite.yml'] })).message, /needs a change/);

@@ -27,7 +27,8 @@ from typing import Any
 
 import torch
 
-from ..observation import Digest
+from ..observation import Channel, Digest
+from .roles import Sketch, parts_of, told
 
 _THREADS = min(8, os.cpu_count() or 1)
 # Of outputs that wait on the host to be hashed.
@@ -47,9 +48,14 @@ class Rows:
 class Hooks:
     """Listens to every named module of a model, the model itself among them, until removed."""
 
-    def __init__(self, model: torch.nn.Module) -> None:
-        # Request -> how many of its tokens are digested.
+    def __init__(self, model: torch.nn.Module, digested: bool = True, roles: bool = False) -> None:
+        """What modules give is digested, or sketched by their roles, or both."""
+        # Request -> how many of its tokens are looked at.
         self._asked: dict[str, int] = {}
+        self._digested = digested
+        self._parts = parts_of(model) if roles else {}
+        # Request -> module -> a sketch for each of its parts.
+        self._sketches: dict[str, dict[str, list[Sketch]]] = {}
         # Request -> module -> its tensors by their place in its output. In the order in which outputs were ready:
         # children before their parents.
         self._streams: dict[str, dict[str, dict[int, _Stream]]] = {}
@@ -72,6 +78,9 @@ class Hooks:
         """Digests this request's first `tokens` tokens; others run beside it unseen."""
         self._asked[request] = tokens
         self._streams[request] = {}
+        self._sketches[request] = {
+            module: [Sketch(part, tokens) for part in parts] for module, parts in self._parts.items()
+        }
 
     def step(self, rows: Sequence[Rows], length: int) -> None:
         """Before the model runs: whose its next step's rows are, of `length` in all; none of nobody's."""
@@ -85,14 +94,23 @@ class Hooks:
             handle.remove()
         self._given = None
         self._hashing.finish()
-        told = {}
+        digests = {}
         for request, modules in self._streams.items():
             whole = (
                 (name, [stream for stream in streams.values() if stream.rows == stream.limit])
                 for name, streams in modules.items()
             )
-            told[request] = [_digest(name, streams) for name, streams in whole if streams]
-        return told
+            digests[request] = [_digest(name, streams) for name, streams in whole if streams]
+        return digests
+
+    def roles(self) -> dict[str, Channel]:
+        """Once removed: for each expected request a sketch of each role."""
+        channels = {}
+        for request, modules in self._sketches.items():
+            channel = told([sketch for sketches in modules.values() for sketch in sketches])
+            if channel is not None:
+                channels[request] = channel
+        return channels
 
     def _begin(self, _module: torch.nn.Module, _inputs: Any, named: Mapping[str, Any]) -> None:
         # Kernels may want a step to be padded; the last dimension of positions is always the step's.
@@ -112,17 +130,31 @@ class Hooks:
             if place is None:
                 return
             offset, lengths, spare = place.start, {len(place)}, 1
-        for index, tensor in enumerate(_tensors(output)):
-            dimension = _dimension(tensor, lengths)
-            if dimension is not None:
-                size = tensor.shape[dimension]
-                for mine in self._rows:
-                    begin, end = max(mine.begin - offset, 0), min(mine.end - offset, size)
-                    if begin < end:
-                        first = mine.first + begin + offset - mine.begin
-                        limit = self._asked[mine.request] - spare
-                        stream = self._stream(mine.request, name, index, limit)
-                        self._take(stream, tensor.narrow(dimension, begin, end - begin), dimension, first)
+        if self._digested:
+            for index, tensor in enumerate(_tensors(output)):
+                for mine, rows, dimension, first in self._mine(tensor, lengths, offset):
+                    stream = self._stream(mine.request, name, index, self._asked[mine.request] - spare)
+                    self._take(stream, rows, dimension, first)
+        for at, part in enumerate(self._parts.get(name, ())):
+            # Of a norm that adds up, and of a projection that has a bias apart, the first is what goes on.
+            given = next(_tensors(inputs if part.of_input else output), None)
+            if given is not None and given.is_floating_point():
+                for mine, rows, dimension, first in self._mine(given, lengths, offset):
+                    self._take(self._sketches[mine.request][name][at], rows, dimension, first)
+
+    def _mine(
+        self, tensor: torch.Tensor, lengths: set[int], offset: int
+    ) -> Iterator[tuple[Rows, torch.Tensor, int, int]]:
+        """Of each request its rows of a tensor, the dimension that counts them, and its token that is the first."""
+        dimension = _dimension(tensor, lengths)
+        if dimension is None:
+            return
+        size = tensor.shape[dimension]
+        for mine in self._rows:
+            begin, end = max(mine.begin - offset, 0), min(mine.end - offset, size)
+            if begin < end:
+                first = mine.first + begin + offset - mine.begin
+                yield mine, tensor.narrow(dimension, begin, end - begin), dimension, first
 
     def _place(self, inputs: Any) -> range | None:
         """Which of the step's rows a module was given after the model ran: those of a view of what the model gave."""
@@ -138,7 +170,7 @@ class Hooks:
             streams[index] = _Stream(limit)
         return streams[index]
 
-    def _take(self, stream: _Stream, rows: torch.Tensor, dimension: int, first: int) -> None:
+    def _take(self, stream: _Stream | Sketch, rows: torch.Tensor, dimension: int, first: int) -> None:
         """The rows from the request's token `first` on, without those that are there already."""
         seen = stream.rows - first
         wanted = min(rows.shape[dimension], stream.limit - first)
@@ -146,8 +178,10 @@ class Hooks:
         if 0 <= seen < wanted:
             rows = rows.narrow(dimension, seen, wanted - seen).detach()
             stream.rows += wanted - seen
-            stream.count_nans(rows)
-            self._hashing.add(stream, rows)
+            if isinstance(stream, _Stream):
+                stream.count_nans(rows)
+            # By token: a batch of one goes before them.
+            self._hashing.add(stream, rows[0] if dimension == 1 else rows, first + seen)
 
 
 @dataclass
@@ -160,7 +194,9 @@ class _Stream:
     sha256: Any = field(default_factory=hashlib.sha256)
     # On the device: asking for it would wait for the device.
     nans: torch.Tensor | None = None
-    pending: Future[None] | None = None
+
+    def take(self, rows: torch.Tensor, _first: int) -> None:
+        self.sha256.update(rows.flatten().view(torch.uint8).numpy())
 
     def count_nans(self, rows: torch.Tensor) -> None:
         if rows.is_floating_point():
@@ -180,15 +216,18 @@ class _Hashing:
         self._pool = ThreadPoolExecutor(_THREADS, "digests")
         self._waiting: deque[tuple[Future[None], int]] = deque()
         self._bytes = 0
+        # Of each stream what it was given last.
+        self._pending: dict[int, Future[None]] = {}
 
-    def add(self, stream: _Stream, rows: torch.Tensor) -> None:
+    def add(self, stream: _Stream | Sketch, rows: torch.Tensor, first: int) -> None:
         # A copy even on the CPU: later modules write into what earlier ones gave.
         host = torch.empty(rows.shape, dtype=rows.dtype).copy_(rows)
         size = host.numel() * host.element_size()
-        if stream.pending is not None:
-            stream.pending.result()
-        stream.pending = self._pool.submit(stream.sha256.update, host.flatten().view(torch.uint8).numpy())
-        self._waiting.append((stream.pending, size))
+        if (before := self._pending.get(id(stream))) is not None:
+            before.result()
+        pending = self._pool.submit(stream.take, host, first)
+        self._pending[id(stream)] = pending
+        self._waiting.append((pending, size))
         self._bytes += size
         while self._bytes > _WAITING_BYTES or (self._waiting and self._waiting[0][0].done()):
             done, size = self._waiting.popleft()

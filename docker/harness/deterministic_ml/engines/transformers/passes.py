@@ -179,13 +179,15 @@ def _score(
     """Prefills whole sequences, and tells the log-probabilities of every position but the first."""
     sequences = [[*job.prompt, *job.given][: min(job.limit or engine.length, engine.length)] for job in batch]
     seen = [watch.take_up(job.id, len(batch)) for job in batch]
-    hooks = Hooks(engine.model) if command["trace"] else None
+    roles = command.get("roles", False)
+    hooks = Hooks(engine.model, command["trace"], roles) if command["trace"] or roles else None
     modules: dict[str, list[Digest]] = {}
+    by_role: dict[str, Channel] = {}
     try:
         logits = _logits(engine, batch, sequences, watch, seen, hooks)
     finally:
         if hooks is not None:
-            modules = hooks.remove()
+            modules, by_role = hooks.remove(), hooks.roles()
     sign()
     return [
         Observation(
@@ -194,6 +196,7 @@ def _score(
             [
                 *_channels(command, job, sequences[row], logits[row]),
                 *([digests("modules", modules[job.id])] if modules.get(job.id) else []),
+                *([by_role[job.id]] if job.id in by_role else []),
             ],
         )
         for row, job in enumerate(batch)

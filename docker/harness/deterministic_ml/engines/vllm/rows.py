@@ -6,15 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from ..common.hooks import Hooks, Rows
-from ..observation import Digest
+from ..observation import Channel, Digest
 
 
 class Tracing:
     """Digests modules while a model runner works, until ended. Looking changes nothing of what it does."""
 
-    def __init__(self, runner: Any) -> None:
+    def __init__(self, runner: Any, digested: bool = True, roles: bool = False) -> None:
         self._runner = runner
-        self._hooks = Hooks(runner.get_model())
+        self._hooks = Hooks(runner.get_model(), digested, roles)
         self._wrapped: list[str] = []
         if hasattr(runner, "input_batch"):
             self._after("_prepare_inputs", lambda _: self._hooks.step(*rows_of_runner(runner)))
@@ -32,6 +32,10 @@ class Tracing:
             # They are on the instance, so that the class's own come back.
             delattr(self._runner, name)
         return self._hooks.remove()
+
+    def roles(self) -> dict[str, Channel]:
+        """Once ended."""
+        return self._hooks.roles()
 
     def _after(self, name: str, tell: Callable[[Any], None]) -> None:
         original = getattr(self._runner, name)

@@ -37,15 +37,23 @@ def arrange_traced(
         prompts.update({name: job.id for name, job in asked.items()})
         engine.llm.collective_rpc("expect_trace", args=({name: len(job.tokens) for name, job in asked.items()},))
 
-    engine.llm.collective_rpc("begin_trace")
+    roles = command.get("roles", False)
+    engine.llm.collective_rpc("begin_trace", args=(command["trace"], roles))
     try:
         result = arrange(engine, command, progress, job, observe, submitted)
     finally:
         ranks = engine.llm.collective_rpc("end_trace")
     modules = {prompt: merged([rank[name] for rank in ranks]) for name, prompt in prompts.items()}
-    observations = [
-        one.and_also(digests(CHANNEL, told)) if (told := modules[one.prompt]) else one for one in result.observations
-    ]
+    sketched = engine.llm.collective_rpc("traced_roles") if roles else []
+    # Ranks share a model out: what one of them has of a role is a part that no other engine has.
+    by_role = {prompts[name]: told for name, told in sketched[0].items()} if len(sketched) == 1 else {}
+    observations = []
+    for one in result.observations:
+        if told := modules[one.prompt]:
+            one = one.and_also(digests(CHANNEL, told))
+        if one.prompt in by_role:
+            one = one.and_also(by_role[one.prompt])
+        observations.append(one)
     return dataclasses.replace(result, observations=observations)
 
 

@@ -16,7 +16,7 @@ from .perturb import weights
 
 if TYPE_CHECKING:
     from ..common.noise import Noise
-    from ..observation import Digest
+    from ..observation import Channel, Digest
     from .rows import Tracing
 
 _change = weights.install()
@@ -66,16 +66,19 @@ class Extension:
     def end_noise(self) -> None:
         self._noise.remove()
 
-    def begin_trace(self) -> None:
+    def begin_trace(self, digested: bool, roles: bool) -> None:
         from .rows import Tracing
 
-        self._tracing = Tracing(self.model_runner)
+        self._tracing = Tracing(self.model_runner, digested, roles)
 
     def expect_trace(self, requests: dict[str, int]) -> None:
         self._tracing.expect(requests)
 
     def end_trace(self) -> dict[str, list[Digest]]:
         return self._tracing.end()
+
+    def traced_roles(self) -> dict[str, Channel]:
+        return self._tracing.roles()
 
 
 def _collectives() -> str:

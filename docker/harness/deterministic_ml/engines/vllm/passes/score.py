@@ -36,7 +36,7 @@ def run(engine: Vllm, command: Command, progress: Progress) -> Pass:
     seed = command.get("noise")
     if seed is not None:
         return _noisy(engine, command, progress, seed, observe)
-    with_modules = command["trace"] and is_traceable(engine)
+    with_modules = (command["trace"] or command.get("roles", False)) and is_traceable(engine)
     run_all = arrange_traced if with_modules else arrange
     return run_all(engine, command, progress, prefilled(engine, command), observe)
 
@@ -49,7 +49,9 @@ def _noisy(
         return Pass(nothing_seen(engine.processes), unavailable="compiled modules do not run one by one")
     engine.llm.collective_rpc("begin_noise", args=(seed,))
     try:
-        return arrange(engine, command, progress, prefilled(engine, command), observe)
+        # After the noise, so that what is seen has it.
+        run_all = arrange_traced if command.get("roles", False) else arrange
+        return run_all(engine, command, progress, prefilled(engine, command), observe)
     finally:
         engine.llm.collective_rpc("end_noise")
 
