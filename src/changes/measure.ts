@@ -79,6 +79,7 @@ export async function tryOnce(
 
 const IDENTICAL: Claim = { relation: 'baseline', requirement: 'identical' };
 
+/** An engine that refuses a change, or dies of it, is an answer; a runner that fails is not. */
 export const REFUSALS: readonly ErrorCode[] = [
   'engine-rejected',
   'engine-failed',

@@ -3,24 +3,7 @@ import type { Arrangement, Observation } from '../record/schema.ts';
 import type { Side } from '../record/side.ts';
 import { ROLES } from './channels.ts';
 import { find } from './relations/witness.ts';
-
-/** How far what a role gave is apart on two sides, over all texts that both scored. */
-export interface RoleDistance {
-  /** `layers.3.qkv`; docker/harness/…/common/roles.py has the table. */
-  readonly role: string;
-  /** Root of the squared distance over the mean of both sides' squares: 0 for the same numbers. To some percent. */
-  readonly distance: number;
-  /** What rounding alone makes of it, the larger of both sides'; null where neither tells. */
-  readonly floor: number | null;
-}
-
-export interface RolesCompared {
-  /** Texts that were compared. */
-  readonly texts: number;
-  readonly all: readonly RoleDistance[];
-  /** The first whose distance is larger than rounding makes; null where none is. */
-  readonly first: RoleDistance | null;
-}
+import type { RoleDistance, RolesCompared } from './types.ts';
 
 /** Up to this multiple of the floor a distance is what rounding makes too: as sizes are told. */
 const ROUNDING = 1.5;

@@ -4,8 +4,8 @@ import type { Requirement, VariantRequirement } from '../suite/schema.ts';
 import { WITHIN } from '../suite/variant.ts';
 import { compare } from './compare.ts';
 import { Envelope, type Floor, FloorBound } from './envelope.ts';
-import { compareRoles, type RolesCompared } from './roles.ts';
-import type { Agreement, Finding, RelationResult } from './types.ts';
+import { compareRoles } from './roles.ts';
+import type { Agreement, Finding, RelationResult, RolesCompared } from './types.ts';
 
 /** What two sides come to, the first that is true. */
 export const SIDES_OUTCOMES = ['inputs-differ', 'differs', 'unmeasured', 'identical'] as const;

@@ -200,6 +200,27 @@ export interface RelationResult {
   readonly decision: Decision | null;
   /** What the same relation showed at the refresh, by agreement; null without a baseline, or for `baseline`. */
   readonly atRefresh: Readonly<Partial<Record<Agreement, number>>> | null;
+  /** Of a variant that differs, how far each module is from the suite's own, by role. */
+  readonly roles?: RolesCompared;
+}
+
+/** How far what a role gave is apart on two sides, over all texts that both scored. */
+export interface RoleDistance {
+  /** `layers.3.qkv`; docker/harness/…/common/roles.py has the table. */
+  readonly role: string;
+  /** Root of the squared distance over the mean of both sides' squares: 0 for the same numbers. To some percent. */
+  readonly distance: number;
+  /** What rounding alone makes of it, the larger of both sides'; null where neither tells. */
+  readonly floor: number | null;
+}
+
+export interface RolesCompared {
+  /** Texts that were compared. */
+  readonly texts: number;
+  /** In the order in which they run. */
+  readonly all: readonly RoleDistance[];
+  /** The first whose distance is larger than rounding makes; null where none is. */
+  readonly first: RoleDistance | null;
 }
 
 /** Two observations that a relation claims to agree; one is missing for `added` and `removed`. */

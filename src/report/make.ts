@@ -1,5 +1,6 @@
 import type { BaselineMeta, Proof } from '../baseline/port.ts';
 import type { Claim, RelationResult } from '../compare/types.ts';
+import type { AskedVariant } from '../compare/variants.ts';
 import { digestJson } from '../record/digest.ts';
 import type { Side } from '../record/side.ts';
 import type { SuitePlaces } from '../suite/parse.ts';
@@ -44,6 +45,8 @@ export interface Evidence {
   /** As `notices.ts` has it. */
   readonly replacedByChange?: ReplacedByChange | undefined;
   readonly lostBaseline?: LostBaseline | undefined;
+  /** As the suite has them; their results are among the relations, after all others. */
+  readonly variants?: readonly AskedVariant[] | undefined;
   /** As `compareAsked` gives them. */
   readonly relations: readonly RelationResult[];
   readonly baseline: BaselineView;
@@ -56,12 +59,19 @@ export interface Evidence {
 export const reportPathOf = (recordPath: string) => `${recordPath}.report.json`;
 export const htmlPathOf = (recordPath: string) => `${recordPath}.report.html`;
 
+/** Where the record of a variant lies. */
+export const variantFolder = (recordPath: string, name: string) => `${recordPath}.variants/${name}`;
+
 export function makeReport(evidence: Evidence): Report {
   const { mode, run, suite, places, claims, defaults, runtime, exposed, logPath, recordPath } = evidence;
   const { side, before, relations, baseline, digests, rules, replacedByChange, lostBaseline } = evidence;
   // What a run may cost judges nothing that it showed.
   const { 'budget-minutes': _, bisect: __, ...policy } = suite.policy;
-  const asked = { claims, policy, depth: suite.depth, accept: suite.accept };
+  const { variants = [] } = evidence;
+  const asked = {
+    ...{ claims, policy, depth: suite.depth, accept: suite.accept },
+    ...(variants.length === 0 ? {} : { variants }),
+  };
   const derived = derive({
     mode,
     asked,

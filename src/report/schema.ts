@@ -2,11 +2,19 @@ import { z } from 'zod';
 import { Provenance } from '../baseline/port.ts';
 import { CONCLUSIONS } from '../compare/conclusion.ts';
 import { relations } from '../compare/relations/index.ts';
+import { VARIANT } from '../compare/relations/variant.ts';
 import { EngineSettings, Fingerprint } from '../fingerprint/schema.ts';
 import { HealthView } from '../health/schema.ts';
 import { PASS_KINDS } from '../record/names.ts';
 import { Digest, Phases } from '../record/schema.ts';
-import { Acceptance, REMOVED_LEVELS, REQUIREMENTS, SuiteName } from '../suite/schema.ts';
+import {
+  Acceptance,
+  MAX_VARIANTS,
+  REMOVED_LEVELS,
+  REQUIREMENTS,
+  SuiteName,
+  VariantRequirement,
+} from '../suite/schema.ts';
 
 /*
  * One run as every surface shows it, and as `<record>.report.json` keeps it: plain JSON. Text in it may come from a
@@ -71,7 +79,8 @@ const Divergence = z.strictObject({
     .nullable(),
 });
 
-const relationName = z.enum(relations.map(({ name }) => name));
+const relationName = z.union([z.enum(relations.map(({ name }) => name)), z.string().regex(VARIANT)]);
+const MAX_RELATIONS = relations.length + MAX_VARIANTS;
 
 const Distance = z.strictObject({
   positions: count,
@@ -126,6 +135,12 @@ const Size = z.strictObject({
   boundNats: nats.nullable(),
 });
 
+const RoleDistance = z.strictObject({
+  role: z.string().max(128),
+  distance: z.number().nonnegative(),
+  floor: z.number().nonnegative().nullable(),
+});
+
 const RelationResult = z.strictObject({
   relation: relationName,
   requirement: z.enum(REQUIREMENTS),
@@ -135,6 +150,10 @@ const RelationResult = z.strictObject({
   size: Size.nullable(),
   decision: Decision.nullable(),
   atRefresh: z.partialRecord(z.enum(AGREEMENTS), count).nullable(),
+  /** Only of a variant that differs. */
+  roles: z
+    .strictObject({ texts: count, all: z.array(RoleDistance).max(100_000), first: RoleDistance.nullable() })
+    .optional(),
 });
 
 /** The comparison's own values in their JSON form: the comparison's types fit these. */
@@ -276,6 +295,11 @@ const Asked = z.strictObject({
   }),
   depth: z.enum(['full', 'score']),
   accept: z.array(Acceptance),
+  /** Absent where the suite has none. */
+  variants: z
+    .array(z.strictObject({ name: SuiteName, change: z.string().max(4096), required: VariantRequirement }))
+    .max(MAX_VARIANTS)
+    .optional(),
 });
 export type Asked = Frozen<z.infer<typeof Asked>>;
 
@@ -287,6 +311,8 @@ const Digests = z.strictObject({
   baselineRecord: Digest.nullable(),
   /** The baseline's `baseline.json`. */
   baselineMeta: Digest.nullable(),
+  /** Of each variant its `record.json`; null where its engine gave none. */
+  variants: z.array(Digest.nullable()).max(MAX_VARIANTS).optional(),
 });
 export type Digests = Frozen<z.infer<typeof Digests>>;
 
@@ -303,7 +329,7 @@ const Likeness = z.strictObject({
   /** As GitHub refers to it. */
   thread: z.string().regex(/^[\w.-]{1,39}\/[\w.-]{1,100}#\d{1,9}$/),
   /** Those that broke as the issue breaks them. */
-  relations: z.array(relationName).max(relations.length),
+  relations: z.array(relationName).max(MAX_RELATIONS),
   /** What fits, and what was not looked at. */
   matched: z.array(text).max(64),
   open: z.array(text).max(64),
@@ -347,7 +373,7 @@ const derived = {
   /** Of the GPUs; absent where nobody looked. */
   health: HealthView.optional(),
   environment: z.strictObject({ fingerprint: Fingerprint, settings: EngineSettings }),
-  relations: z.array(RelationResult).max(relations.length),
+  relations: z.array(RelationResult).max(MAX_RELATIONS),
   /** How the environment differs from the baseline's; empty without one. */
   changes: z
     .array(z.strictObject({ half: z.enum(['declared', 'ambient']), field: text, before: text, after: text }))

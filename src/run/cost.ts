@@ -32,13 +32,14 @@ export function paidBy(records: readonly Pick<RunRecord, 'lifetimes'>[]): Paid |
   };
 }
 
-/** Of a check or a refresh, as planned. */
-export const costOfPlan = (plan: Plan, paid: Paid | undefined): Cost =>
+/** Of a check or a refresh, as planned. @param variants that are measured beside it, each as the run itself is */
+export const costOfPlan = (plan: Plan, paid: Paid | undefined, variants = 0): Cost =>
   costOf(
     [
       plan.passes,
       ...Array.from({ length: plan.lifetimes - 1 }, () => plan.repeats),
       ...(plan.traceApart ? [plan.traces] : []),
+      ...Array.from({ length: variants }, () => plan.passes),
     ],
     plan.baseline ? plan.confirm + plan.bisect : 0,
     paid,

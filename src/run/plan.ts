@@ -80,12 +80,15 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
   const claims = claimsOf(suite, purpose);
   const needed = claims.map(({ relation }) => relationNamed(relation));
   const measured = purpose === 'check' ? needed : [...needed, baseline];
+  // Something else is held against this run, as it is against a baseline.
+  const isSide = purpose === 'side' || (purpose === 'check' && (suite.variants ?? []).length > 0);
+  const alone = isSide ? [...measured, baseline] : measured;
   const asked = inOrder([
-    ...measured.flatMap((relation) => relation.needs(suite.depth)),
+    ...alone.flatMap((relation) => relation.needs(suite.depth)),
     // The floors: what neighbours in a batch and what rounding alone make of this model here.
-    ...(purpose === 'check' ? [] : FLOORS),
+    ...(purpose === 'refresh' || isSide ? FLOORS : []),
     // The tokens that a baseline's comparisons are made on must be generated once.
-    ...(measured.includes(baseline) ? [{ kind: 'generate', arrangement: 'alone' } as const] : []),
+    ...(alone.includes(baseline) ? [{ kind: 'generate', arrangement: 'alone' } as const] : []),
   ]);
   const serve = serveOf(loaded);
   const line = roughly(serve?.words ?? []);
@@ -119,7 +122,7 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
     bisect: purpose === 'check' ? (suite.policy.bisect ?? 0) : 0,
     traceApart,
     caches,
-    roles: purpose === 'side',
+    roles: isSide,
     traces: purpose === 'refresh' ? [TRACE, ...inOrder(NOISE_APART)] : [TRACE],
     claims,
     unmeasurable: needed.flatMap((relation) => unmeasurable(engine, relation, suite, traced)),

@@ -11,7 +11,8 @@ export type Changed = { readonly ok: Suite } | { readonly problems: readonly str
  * of another, so that of its arguments only the common ones go with it.
  */
 export function withChange(suite: Suite, change: Change, schema: SuiteSchema): Changed {
-  const { said, ...own } = suite;
+  // A variant has none of its own.
+  const { said, variants: _, ...own } = suite;
   const { engine, image, model, gpus, args, env } = change;
   const isOther = engine !== undefined && engine !== suite.engine.name;
   const kept = isOther
@@ -39,7 +40,7 @@ export function withChange(suite: Suite, change: Change, schema: SuiteSchema): C
   return { ok: said === undefined || isOther ? read.data : { ...read.data, said } };
 }
 
-/** What a change changes, in the words of a command line: `engine transformers, dtype=float16`. Not yet inert. */
+/** What a change changes, in the words of a command line: `gpus 2, dtype=float16`. Not yet inert. */
 export function changeWords({ engine, image, model, gpus, args = {}, env = {} }: Change): string {
   const told = [
     engine === undefined ? '' : `engine ${engine}`,

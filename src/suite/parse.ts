@@ -1,6 +1,7 @@
 import { distance } from 'fastest-levenshtein';
 import type { core } from 'zod';
 import { type Place, UserError } from '../errors.ts';
+import { withChange } from './change.ts';
 import type { Path } from './offsets.ts';
 import { defaultsOf, type Suite, type SuiteSchema } from './schema.ts';
 import { type Position, type Problem, readYaml } from './yaml.ts';
@@ -71,6 +72,11 @@ export function parseSuite(source: string, file: string, schema: SuiteSchema): P
       ...place(['accept', index, 'record']),
       message: 'this record is accepted twice for the same hardware',
     })),
+    ...repeated(value, 'variants', 'name').map(({ name, index }) => ({
+      ...place(['variants', index, 'name']),
+      message: `the variant \`${name}\` is named twice`,
+    })),
+    ...(result.success ? impossible(result.data, schema, place) : []),
     ...repeated(value, 'relations', 'name').map(({ name, index }) => ({
       ...place(['relations', index]),
       message: `the relation \`${name}\` is named twice`,
@@ -95,6 +101,19 @@ export function parseSuite(source: string, file: string, schema: SuiteSchema): P
       accept: place(['accept']),
     },
   };
+}
+
+/** Variants that no suite could be, or that are no other than theirs. */
+function impossible(suite: Suite, schema: SuiteSchema, place: (path: Path) => Position): Problem[] {
+  return (suite.variants ?? []).flatMap(({ name, require: _, ...change }, index) => {
+    const told = (message: string) => ({
+      ...place(['variants', index]),
+      message: `the variant \`${name}\` ${message}`,
+    });
+    if (Object.keys(change).length === 0) return [told('changes nothing')];
+    const changed = withChange(suite, change, schema);
+    return 'ok' in changed ? [] : [told(`is no suite: ${changed.problems.join('; ')}`)];
+  });
 }
 
 /** Where the model says what the suite does not, it counts what the file itself says: a default says nothing. */

@@ -276,6 +276,9 @@ const image = z
 
 const gpus = z.union([z.literal('none'), z.number().int().min(1).max(64)]);
 
+/** An engine start each, in every check. */
+export const MAX_VARIANTS = 20;
+
 /** What a variant has otherwise than its suite. Whatever is left out stays. */
 const changeFields = (engines: readonly string[], variables: readonly string[]) => {
   const { args, env } = engineFields(variables);
@@ -432,6 +435,19 @@ export const suiteSchema = ({ engines, serving, relations: known, stores, variab
         })
         .default({ 'no-baseline': 'fail', incomparable: 'fail', removed: 'fail', confirm: 2 })
         .describe('which conclusions fail the job; all but these always do, except `reproduced`'),
+      variants: z
+        .array(
+          z.strictObject({
+            name: identifier('the name of a variant'),
+            ...changeFields(engines, variables),
+            require: VariantRequirement.default('identical').describe(
+              'what it must show beside the suite: `identical`, `tokens`, `within 2x floor`, `measure`',
+            ),
+          }),
+        )
+        .max(MAX_VARIANTS)
+        .optional()
+        .describe('the suite with a change made to it, each measured by a check on the tokens of the suite'),
       accept: z
         .array(Acceptance)
         .max(100)

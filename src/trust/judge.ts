@@ -18,7 +18,7 @@ export interface Ruled {
 }
 
 /** What a change cannot decide about itself: these keys are the base branch's. */
-const STRICT = ['policy', 'relations', 'depth', 'baseline'] as const;
+const STRICT = ['policy', 'relations', 'depth', 'baseline', 'variants'] as const;
 /** The name chooses the baseline. */
 const JUDGING = ['name', ...STRICT] as const;
 
@@ -130,6 +130,26 @@ function refuseMounts({ suite, places, modelFolder }: LoadedSuite, base: Suite |
     `The pull request wants the model from ${path}, a folder of the runner outside of the repository, and its base branch ${base === undefined ? 'has no suite' : 'does not'}.`,
     'Merge the new path first; or use a model of the hub, `model: { id, revision }`, or a folder of the repository.',
     { file: places.file, ...places.model, message: 'a pull request cannot choose a folder of the runner' },
+  );
+}
+
+/**
+ * What a variant of the base branch's suite mounts, that suite decides; where it lies in the checkout, the change could have
+ * put a link there.
+ *
+ * @throws UserError `pull-request-limited`
+ */
+export function refuseVariantMount(
+  { judge, limits }: Permission,
+  { modelFolder, places, suite }: LoadedSuite,
+): void {
+  if (judge === 'checkout' || modelFolder === undefined) return;
+  const { lies } = modelFolder;
+  if (lies === 'outside' || (lies === 'inside' && limits === 'none')) return;
+  throw limited(
+    `A variant wants the model from ${suite.model.path}, which lies in the repository${lies === 'inside' ? '' : ' behind a link'}: the pull request could have put it there.`,
+    'Name a folder of the runner outside of the checkout, or a model of the hub.',
+    { file: places.file, ...places.model, message: 'a pull request cannot choose the model of a variant' },
   );
 }
 

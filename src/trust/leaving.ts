@@ -5,7 +5,7 @@ import type { RunRecord } from '../record/schema.ts';
 import { some } from '../report/counted.ts';
 import type { Rules } from '../report/schema.ts';
 import type { Plan } from '../run/plan.ts';
-import { knownInput } from '../run/requests.ts';
+import { questionsOfPlan } from '../run/requests.ts';
 import { type Asked, readAsked } from '../suite/asked.ts';
 import type { LoadedPrompt, LoadedSuite, LoadedText } from '../suite/loaded.ts';
 import type { Suite } from '../suite/schema.ts';
@@ -120,10 +120,7 @@ function inRepository(suite: string, file: string): string | undefined {
  */
 export function refuseMovedAndCut(rules: Rules, before: Pick<RunRecord, 'suite'>, plan: Plan): void {
   if (rules.kind !== 'base' || !rules.missing) return;
-  const now = new Map([
-    ...plan.prompts.map(({ id, digest }) => [id, digest] as const),
-    ...plan.texts.map(({ id, content }) => [id, knownInput('score', content, null)] as const),
-  ]);
+  const now = questionsOfPlan(plan);
   const lost = [...before.suite.prompts, ...before.suite.texts]
     .filter(({ id, input }) => now.get(id) !== input)
     .map(({ id }) => id);

@@ -16,6 +16,7 @@ import { digestsOf, replacedByChange, view } from '../trust/baseline.ts';
 import { lostBaseline, withoutMercy } from '../trust/memory.ts';
 import { bisectFailed, bisectNotice } from '../words/bisect.ts';
 import { begin, prepare } from './begin.ts';
+import { measureVariants } from './variants.ts';
 
 /** Does the model still compute the same thing? */
 export async function check(settings: CheckSettings & Asks<'look'>, tools: Tools): Promise<Report> {
@@ -41,6 +42,7 @@ export async function check(settings: CheckSettings & Asks<'look'>, tools: Tools
     relations = await compared();
   }
   const side = await lifetimes.commit();
+  const variants = await measureVariants(prepared, begun, side, settings, tools);
   if (before !== undefined) await tools.records.keepCopy(before.folder, `${settings.recordPath}.baseline`);
   const reportOf = (found: readonly Notice[]) =>
     makeReport({
@@ -53,9 +55,13 @@ export async function check(settings: CheckSettings & Asks<'look'>, tools: Tools
       before,
       replacedByChange: brought,
       lostBaseline: lost,
-      relations,
+      variants: variants.map(({ asked }) => asked),
+      relations: [...relations, ...variants.map(({ result }) => result)],
       baseline: view(trusted, store),
-      digests: digestsOf(side, before),
+      digests: {
+        ...digestsOf(side, before),
+        ...(variants.length === 0 ? {} : { variants: variants.map(({ record }) => record) }),
+      },
       found,
     });
   const compareOnly = reportOf([]);

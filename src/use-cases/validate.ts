@@ -80,7 +80,7 @@ function estimatesOf(
   const check = makePlan(loaded, 'check');
   const { repeats } = makePlan({ ...loaded, suite: { ...loaded.suite, relations: ['baseline'] } }, 'check');
   return [
-    ['check', costOfPlan(check, paid)],
+    ['check', costOfPlan(check, paid, (loaded.suite.variants ?? []).length)],
     ['refresh', { ...costOfPlan(makePlan(loaded, 'refresh'), paid), perhaps: 0 }],
     ['power', costOf([repeats, ...knownChanges.map(() => repeats)], 0, paid)],
   ];

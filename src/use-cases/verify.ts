@@ -1,4 +1,6 @@
 import { type BaselineMeta, parseKey, parseMeta } from '../baseline/port.ts';
+import type { RelationResult } from '../compare/types.ts';
+import { compareVariant, unmeasuredVariant, variantName } from '../compare/variants.ts';
 import { UserError } from '../errors.ts';
 import { excerpt } from '../inert.ts';
 import type { VerifySettings } from '../job/settings.ts';
@@ -8,7 +10,7 @@ import { damage } from '../record/intact.ts';
 import { outcomeDigest } from '../record/outcome.ts';
 import type { OpenedRecord } from '../record/side.ts';
 import { compareAsked, derive } from '../report/derive.ts';
-import { reportDigest } from '../report/make.ts';
+import { reportDigest, variantFolder } from '../report/make.ts';
 import { plain } from '../report/plain.ts';
 import { DERIVED, type Report } from '../report/schema.ts';
 import type { Disagreement, Verification } from '../report/verification.ts';
@@ -50,9 +52,57 @@ export async function verify(
       report.context.baseline.kind === 'found' ? 'found' : 'none',
       baselinePath === undefined ? 'none' : 'found',
     );
-  if (record !== undefined && (baseline !== undefined || baselinePath === undefined))
-    await deriveAnew(report, record, baseline, found);
+  const variants = await openedVariants(recordPath, report, records, found);
+  if (
+    record !== undefined &&
+    variants !== undefined &&
+    (baseline !== undefined || baselinePath === undefined)
+  )
+    await deriveAnew(report, record, baseline, variants, found);
   return found.result();
+}
+
+/** In the report's order, null for one that has no record; undefined where one is not what it was. */
+async function openedVariants(
+  recordPath: string,
+  { asked, digests }: Report,
+  records: Records,
+  found: Findings,
+): Promise<readonly (OpenedRecord | null)[] | undefined> {
+  const all: (OpenedRecord | null)[] = [];
+  for (const [at, { name }] of (asked.variants ?? []).entries()) {
+    const digest = digests.variants?.[at] ?? null;
+    if (digest === null) {
+      all.push(null);
+      continue;
+    }
+    const folder = variantFolder(recordPath, name);
+    await demand('variant', folder, records);
+    const record = await opened(`variants[${at}]`, folder, digest, records, found);
+    if (record === undefined) return undefined;
+    all.push(record);
+  }
+  return all;
+}
+
+/** What an engine said that gave no record stands in the report alone, and can be no more than unmeasured. */
+async function variantsAnew(
+  { variants: asked = [] }: Report['asked'],
+  reported: Report['relations'],
+  variants: readonly (OpenedRecord | null)[],
+  record: OpenedRecord,
+): Promise<RelationResult[]> {
+  const results: RelationResult[] = [];
+  for (const [at, one] of asked.entries()) {
+    const own = variants[at];
+    const told = reported.find(({ relation }) => relation === variantName(one.name))?.evidence ?? '';
+    results.push(
+      own == null
+        ? unmeasuredVariant(one, told.replace(`${one.change}: `, ''))
+        : await compareVariant(record, own, one),
+    );
+  }
+  return results;
 }
 
 /** A folder, and no report: what was recorded without a check has none. */
@@ -72,10 +122,14 @@ async function deriveAnew(
   { context, asked, ...reported }: Report,
   record: OpenedRecord,
   baseline: Baseline | undefined,
+  variants: readonly (OpenedRecord | null)[],
   found: Findings,
 ): Promise<void> {
   try {
-    const relations = await compareAsked(context.mode, asked, record, baseline?.side);
+    const relations = [
+      ...(await compareAsked(context.mode, asked, record, baseline?.side)),
+      ...(await variantsAnew(asked, reported.relations, variants, record)),
+    ];
     const derived = derive({
       mode: context.mode,
       asked,
@@ -147,7 +201,7 @@ async function checkStored(
  * @param digest undefined where no report tells one
  */
 async function opened(
-  name: 'record' | 'baselineRecord',
+  name: 'record' | 'baselineRecord' | `variants[${number}]`,
   folder: string,
   digest: string | null | undefined,
   records: Records,
@@ -203,7 +257,11 @@ function withoutSuffix(reportPath: string): string {
 }
 
 /** @throws UserError `input-invalid` when there is no record: what was never there is no disagreement */
-async function demand(what: 'record' | 'baseline', folder: string, { missing }: Records): Promise<void> {
+async function demand(
+  what: 'record' | 'baseline' | 'variant',
+  folder: string,
+  { missing }: Records,
+): Promise<void> {
   const why = await missing(folder);
   if (why === undefined) return;
   throw new UserError(

@@ -1,4 +1,5 @@
 import { relationNamed } from '../compare/relations/index.ts';
+import { isVariant } from '../compare/relations/variant.ts';
 import { excerpt } from '../inert.ts';
 import { ARRANGEMENTS } from '../record/names.ts';
 import type { PassKind } from '../record/schema.ts';
@@ -33,6 +34,7 @@ export function frameOf(relation: string, { environment }: Pick<Report, 'environ
   const dtype = environment.settings.effective['dtype'];
   return {
     relation,
+    ...(isVariant(relation) ? { sides: relationNamed(relation).sides } : {}),
     dtype: typeof dtype === 'string' ? excerpt(dtype.replace(/^torch\./, ''), MAX_TOKEN) : undefined,
   };
 }

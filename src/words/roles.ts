@@ -1,5 +1,5 @@
-import type { RoleDistance, RolesCompared } from '../compare/roles.ts';
 import { isBeyond } from '../compare/roles.ts';
+import type { RoleDistance, RolesCompared } from '../compare/types.ts';
 import { excerpt } from '../inert.ts';
 import { counted, times } from './figures.ts';
 
@@ -7,7 +7,7 @@ import { counted, times } from './figures.ts';
 const MAX_ROWS = 200;
 const MAX_NAME = 40;
 
-/** `vLLM against transformers: …`: which role is the first that parts by more than rounding. Not yet inert. */
+/** Which role is the first that parts by more than rounding. Not yet inert. */
 export function rolesWords({ all, first, texts }: RolesCompared): string {
   const of = `${counted(all.length, 'module')} matched by role, in ${counted(texts, 'text')}`;
   if (all.every(({ floor }) => floor === null))

@@ -1,3 +1,4 @@
+import { isVariant } from '../compare/relations/variant.ts';
 import { excerpt } from '../inert.ts';
 import type { ReportedDistance, ReportedRelation, ReportedSize, YardstickMark } from '../report/schema.ts';
 import { counted, finite, nats, times } from './figures.ts';
@@ -24,7 +25,8 @@ export function sizeWords(
 ): readonly string[] {
   if (size === null) return [];
   const { distance, floorNats, boundNats } = size;
-  if (requirement === 'measure' && relation !== 'baseline') return [`Measured: ${distanceWords(distance)}.`];
+  if (requirement === 'measure' && relation !== 'baseline' && !isVariant(relation))
+    return [`Measured: ${distanceWords(distance)}.`];
   const rms = finite(distance.rmsNats);
   if (rms === undefined)
     return [

@@ -1,5 +1,6 @@
 import type { Provenance } from '../baseline/port.ts';
 import { relationNamed } from '../compare/relations/index.ts';
+import { isVariant } from '../compare/relations/variant.ts';
 import type { Agreement, Decision } from '../compare/types.ts';
 import { isBroken } from '../report/finding.ts';
 import { daysBetween } from '../report/notices.ts';
@@ -9,6 +10,7 @@ import { BISECTED } from './bisect.ts';
 import { counted, percentUp } from './figures.ts';
 import { OUTSIDE_MODULES } from './findings.ts';
 import { seesNoModule } from './groups.ts';
+import { rolesWords } from './roles.ts';
 import { sizeWords } from './sizes.ts';
 
 /** One sentence each for what happened, what it means and what to do. All surfaces speak with these. */
@@ -72,7 +74,9 @@ export function conclusionWords(told: Told): Words {
       return {
         title: 'Relation broken',
         meaning: `The suite holds this engine to ${broken.map(({ relation, requirement }) => `\`${relation}: ${requirement}\``).join(', ')}, and that does not hold here. It is no drift from the baseline.`,
-        next: 'If the engine promises it, see whether that mode is in force. If it does not, ask for `measure`: the relation is then compared with what it showed at the refresh.',
+        next: broken.every(({ relation }) => isVariant(relation))
+          ? 'See where the variant parts from its suite. If that is what the change makes, hold it to `tokens`, `within 2x floor` or `measure`.'
+          : 'If the engine promises it, see whether that mode is in force. If it does not, ask for `measure`: the relation is then compared with what it showed at the refresh.',
       };
     }
     case 'no-baseline':
@@ -247,6 +251,7 @@ export function relationLines(
   return [
     ...(decision === null || decision.of === 0 || told ? [] : [decisionWords(decision)]),
     ...sizeWords(relation, yardstick),
+    ...(relation.roles === undefined ? [] : [rolesWords(relation.roles)]),
     ...(seesNoModule(relation) ? [`Trace: ${OUTSIDE_MODULES}.`] : []),
     ...(refresh === '' ? [] : [`${refresh.slice(0, 1).toUpperCase()}${refresh.slice(1)}.`]),
   ];

@@ -109,10 +109,10 @@ def llama(fused: bool, noise: float = 0.0) -> Any:
 
 
 def sketched(model: Any, cuts: tuple[int, ...] = (TOKENS,), batched: bool = False) -> dict[str, list[float]]:
-    hooks = Hooks(model, digested=False, roles=True)
-    hooks.expect("a", TOKENS)
     begin = 0
     with torch.inference_mode():
+        hooks = Hooks(model, digested=False, roles=True)
+        hooks.expect("a", TOKENS)
         for end in cuts:
             hooks.step([Rows("a", 0, end - begin, begin)], end - begin)
             ids = torch.arange(begin, end)

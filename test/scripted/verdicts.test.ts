@@ -3,6 +3,8 @@ import { access, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { openRecord } from '../../src/disk/record-folder.ts';
+import { records, reports } from '../../src/front/wiring.ts';
+import { verify } from '../../src/use-cases/verify.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
 import { cancelInMidGeneration } from '../e2e/support/cancel.ts';
 import { findingsOf, relationOf, reportOf } from '../e2e/support/reports.ts';
@@ -55,6 +57,31 @@ const kindsOf = async (outcome: Outcome) => [
 
 /** What the scripted engine says unless it is told otherwise, and two other things. */
 const [KNOWN, OTHER, THIRD] = [-0.25, -0.5, -0.75] as const;
+
+test('a variant is an engine of its own beside the run, and breaks alone; its record and report can be verified', async () => {
+  const options = { relations: ['rerun'] };
+  await using runner = await checkout(options);
+  const variants = [
+    { name: 'same', args: { max_num_seqs: 2 } },
+    { name: 'other', args: { logprob: OTHER } },
+  ];
+  await runner.write('determinism.yml', `${suite(options)}variants: ${JSON.stringify(variants)}\n`);
+  const outcome = await runStep(action, runner, { with: { ...PROCESS, 'record-path': '../checked' } });
+  const report = await reportOf(outcome);
+  assert.equal(report.conclusion, 'relation-broken', outcome.log);
+  assert.deepEqual(
+    report.relations.map(({ relation, status }) => [relation, status]),
+    [
+      ['rerun', 'held'],
+      ['variant same', 'held'],
+      ['variant other', 'broken'],
+    ],
+  );
+  assert.match(outcome.log, /Variant other: logprob=-0\.5/);
+  const { reportPath } = report.context;
+  const { disagreements } = await verify({ reportPath }, { records, reports });
+  assert.deepEqual(disagreements, []);
+});
 
 describe('a difference from the baseline', () => {
   test('in all engine starts: drift, which two more starts confirm, at a price that is told', async () => {

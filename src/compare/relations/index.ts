@@ -6,6 +6,7 @@ import { prefill } from './prefill.ts';
 import { prefixCache } from './prefix-cache.ts';
 import { rerun } from './rerun.ts';
 import { restart } from './restart.ts';
+import { isVariant, variant } from './variant.ts';
 
 /** Every relation that a suite can ask for. */
 export const relations: readonly Relation[] = [
@@ -19,8 +20,9 @@ export const relations: readonly Relation[] = [
   baseline,
 ];
 
-/** The one of a name that the suite's schema let pass. */
+/** The one of a name that the suite's schema let pass, or that all variants share. */
 export function relationNamed(name: string): Relation {
+  if (isVariant(name)) return variant;
   const found = relations.find((one) => one.name === name);
   if (found === undefined) throw new Error(`no relation is called ${name}`);
   return found;

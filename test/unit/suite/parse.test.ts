@@ -240,7 +240,7 @@ const wrong: readonly (readonly [string, string, readonly string[]])[] = [
     `${SAMPLE}constructor: 1\ntoString: 1\n`,
     ['12:1', '13:1'].map(
       (place, i) =>
-        `${place}  \`${['constructor', 'toString'][i]}\` is not a key of the suite: known are \`apiVersion\`, \`name\`, \`model\`, \`engine\`, \`runtime\`, \`sampling\`, \`prompts\`, \`score\`, \`depth\`, \`relations\`, \`baseline\`, \`policy\`, \`accept\``,
+        `${place}  \`${['constructor', 'toString'][i]}\` is not a key of the suite: known are \`apiVersion\`, \`name\`, \`model\`, \`engine\`, \`runtime\`, \`sampling\`, \`prompts\`, \`score\`, \`depth\`, \`relations\`, \`baseline\`, \`policy\`, \`variants\`, \`accept\``,
     ),
   ],
   [
@@ -275,7 +275,7 @@ const wrong: readonly (readonly [string, string, readonly string[]])[] = [
     'a Windows line end before the problem',
     `${SAMPLE.replaceAll('\n', '\r\n')}zzzzzzzz: 1\r\n`,
     [
-      '12:1  `zzzzzzzz` is not a key of the suite: known are `apiVersion`, `name`, `model`, `engine`, `runtime`, `sampling`, `prompts`, `score`, `depth`, `relations`, `baseline`, `policy`, `accept`',
+      '12:1  `zzzzzzzz` is not a key of the suite: known are `apiVersion`, `name`, `model`, `engine`, `runtime`, `sampling`, `prompts`, `score`, `depth`, `relations`, `baseline`, `policy`, `variants`, `accept`',
     ],
   ],
   ['nothing', '', ['1:1  the suite must be a mapping']],

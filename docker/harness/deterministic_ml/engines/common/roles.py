@@ -57,7 +57,7 @@ _LLAMA = Architecture(
     after={"norm": [["model.norm"]]},
 )
 
-# Tried with the first; the others have the same names in the sources of vLLM and transformers.
+# Tried with the first; the others have the same names in both engines' sources.
 ARCHITECTURES: Mapping[str, Architecture] = {
     "LlamaForCausalLM": _LLAMA,
     "MistralForCausalLM": _LLAMA,
@@ -118,6 +118,11 @@ class Sketch:
 
     def take(self, rows: torch.Tensor, first: int) -> None:
         """Rows from the request's token `first` on, on the host."""
+        # What a pass makes is an inference tensor, and a thread of its own does not know of that.
+        with torch.inference_mode():
+            self._add(rows, first)
+
+    def _add(self, rows: torch.Tensor, first: int) -> None:
         width = rows[0].numel()
         by_row = rows.reshape(len(rows), width)
         columns = torch.arange(width) + self.part.offset
