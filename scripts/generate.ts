@@ -26,12 +26,23 @@ import { PassFile, RecordFile } from '../src/record/schema.ts';
 import {
   AcceptAnswer,
   BisectAnswer,
+  CleanAnswer,
   CompletionAnswer,
+  ImportAnswer,
   InitAnswer,
   ReviewAnswer,
   ValidateAnswer,
   WhyAnswer,
 } from '../src/report/answers.ts';
+import {
+  CheckAnswer,
+  ExplainAnswer,
+  FingerprintAnswer,
+  LogAnswer,
+  PowerAnswer,
+  ReportsAnswer,
+  VerifyAnswer,
+} from '../src/report/json.ts';
 import { ReportSchema } from '../src/report/schema.ts';
 import { ERROR_WORDS } from '../src/words/error-words.ts';
 import { plainWords } from '../src/words/plain-words.ts';
@@ -92,6 +103,52 @@ const SCHEMAS = {
     schema: Fingerprint,
     title: 'Fingerprint of deterministic-ml',
     description: 'What the numbers may depend on: declared by the repository, or ambient on the runner.',
+  },
+  check: {
+    schema: CheckAnswer,
+    title: '`check --json` and `refresh --json` of deterministic-ml',
+    description: 'The outputs of the action, and the report.',
+  },
+  reports: {
+    schema: ReportsAnswer,
+    title: '`report --json` of deterministic-ml',
+    description: 'The reports of several jobs, and what they come to.',
+  },
+  verify: {
+    schema: VerifyAnswer,
+    title: '`verify --json` of deterministic-ml',
+    description:
+      'Whether a report follows from its record and baseline, or a record is whole, and what was looked at.',
+  },
+  log: {
+    schema: LogAnswer,
+    title: '`log --json` of deterministic-ml',
+    description: 'What was trusted on each hardware class, by whom and why.',
+  },
+  power: {
+    schema: PowerAnswer,
+    title: '`power --json` of deterministic-ml',
+    description: 'Which known changes a suite notices.',
+  },
+  explain: {
+    schema: ExplainAnswer,
+    title: '`explain --json` of deterministic-ml',
+    description: 'Which records computed the same bits, and which fields explain it.',
+  },
+  'fingerprint-answer': {
+    schema: FingerprintAnswer,
+    title: '`fingerprint --json` of deterministic-ml',
+    description: 'The hardware class and the fingerprint of this machine, for a suite.',
+  },
+  import: {
+    schema: ImportAnswer,
+    title: '`import --json` of deterministic-ml',
+    description: 'The records that were made of what other programs left.',
+  },
+  clean: {
+    schema: CleanAnswer,
+    title: '`clean --json` of deterministic-ml',
+    description: 'What earlier runs keep on this machine, and what was removed.',
   },
   why: {
     schema: WhyAnswer,

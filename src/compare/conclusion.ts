@@ -19,7 +19,8 @@ export type Conclusion = (typeof CONCLUSIONS)[number];
 /** What the store said; `not-asked` when nothing is held to a baseline, as in a refresh, which only shows the old one. */
 export type BaselineState = 'found' | 'incomparable' | 'absent' | 'not-asked';
 
-export type Verdict = 'pass' | 'warn' | 'fail';
+export const VERDICTS = ['pass', 'warn', 'fail'] as const;
+export type Verdict = (typeof VERDICTS)[number];
 
 /** The levels that a suite's policy gives to what it may let pass. */
 export type Levels = Pick<Suite['policy'], 'no-baseline' | 'incomparable' | 'removed'>;

@@ -164,6 +164,42 @@ export const BisectAnswer = z.strictObject({
 });
 export type BisectAnswer = z.infer<typeof BisectAnswer>;
 
+/** Of `clean`. */
+export const CleanAnswer = z.strictObject({
+  schema: z.literal('deterministic-ml/clean/v1'),
+  /** Longest unused first. */
+  folders: z.array(
+    z.strictObject({
+      what: z.string(),
+      path: z.string(),
+      bytes: z.number().nonnegative(),
+      /** When it was used last. */
+      usedAt: z.iso.datetime(),
+      /** `kept`, `removed`, or `not removed` and why. */
+      state: z.string(),
+    }),
+  ),
+});
+export type CleanAnswer = z.infer<typeof CleanAnswer>;
+
+/** Of `import`. */
+export const ImportAnswer = z.strictObject({
+  schema: z.literal('deterministic-ml/import/v1'),
+  records: z.array(
+    z.strictObject({
+      /** Its folder, below that of all. */
+      name: z.string(),
+      /** What had left it. */
+      source: z.string(),
+      suite: z.string(),
+      prompts: z.int().nonnegative(),
+      /** Digest of what it computed. */
+      digest: z.string(),
+    }),
+  ),
+});
+export type ImportAnswer = z.infer<typeof ImportAnswer>;
+
 /** Of `init`. */
 export const InitAnswer = z.strictObject({
   schema: z.literal('deterministic-ml/init/v1'),

@@ -20,7 +20,7 @@ export const explained: Surface = {
     },
     log: lines,
     terminal: lines,
-    json: ({ explained }) => explained,
+    json: ({ explained }) => ({ schema: 'deterministic-ml/explain/v1', ...explained }),
     summary: (value) =>
       `${lines(value)
         .map((line) => markdown(line, MAX_LINE))

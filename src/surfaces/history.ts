@@ -8,7 +8,7 @@ export const history: Surface = {
   history: {
     log: logLines,
     terminal: logLines,
-    json: (histories) => histories,
+    json: (histories) => ({ schema: 'deterministic-ml/log/v1', histories }),
     summary: logSummary,
   },
 };

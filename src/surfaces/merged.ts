@@ -12,7 +12,7 @@ export const merged: Surface = {
   merged: {
     log: (merged) => [...merged.reports.map((report) => read(report).line), ...legs(merged)],
     terminal: (merged) => [...legs(merged), ...mergedLines(merged)],
-    json: (merged) => merged,
+    json: (merged) => ({ schema: 'deterministic-ml/reports/v1', ...merged }),
     summary: mergedSummary,
   },
 };

@@ -7,6 +7,10 @@ export const reportJson: Surface = {
   report: {
     // Without indentation: what many prompts need must fit what a reader takes.
     file: (report) => ({ path: report.context.reportPath, text: `${JSON.stringify(report)}\n` }),
-    json: (report) => ({ outputs: outputs(report), report }),
+    json: (report) => ({
+      schema: 'deterministic-ml/check/v1',
+      outputs: outputs(report),
+      report,
+    }),
   },
 };

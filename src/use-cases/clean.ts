@@ -2,6 +2,7 @@ import { UserError } from '../errors.ts';
 import type { CleanSettings } from '../job/settings.ts';
 import type { Leftover, Tools } from '../job/tools.ts';
 import type { Answer } from '../report/answer.ts';
+import type { CleanAnswer } from '../report/answers.ts';
 import { counted } from '../report/counted.ts';
 
 const DAY_MS = 24 * 3600 * 1000;
@@ -30,6 +31,13 @@ export async function clean(
     days === undefined
       ? `${sum(kept)}. \`deterministic-ml clean 30\` deletes what was not used for 30 days.`
       : `Removed ${sum(gone)}; kept ${sum(kept)}${failed > 0 ? `, of which ${failed} could not be removed` : ''}.`;
+  const value: CleanAnswer = {
+    schema: 'deterministic-ml/clean/v1',
+    folders: told.map(({ what, path, bytes, usedAt, state }) => ({
+      ...{ what, path, bytes, state },
+      usedAt: usedAt.toISOString(),
+    })),
+  };
   return {
     verdict: failed > 0 ? 'warn' : 'pass',
     lines: [
@@ -39,10 +47,7 @@ export async function clean(
       ),
       last,
     ],
-    value: told.map(({ what, path, bytes, usedAt, state }) => ({
-      ...{ what, path, bytes, state },
-      usedAt: usedAt.toISOString(),
-    })),
+    value,
   };
 }
 

@@ -10,6 +10,7 @@ import type { ImportSettings } from '../job/settings.ts';
 import type { ForeignFolder, Tools } from '../job/tools.ts';
 import type { RunRecord } from '../record/schema.ts';
 import type { Answer } from '../report/answer.ts';
+import type { ImportAnswer } from '../report/answers.ts';
 import { counted } from '../report/counted.ts';
 
 /** One run that was read, and the folder that it gets below the one that was asked for. */
@@ -147,6 +148,12 @@ function answerOf(ready: readonly Ready[], left: readonly string[], recordPath: 
     const channels = [...new Set(run.answers.flatMap(({ channels }) => channels.map((one) => one.name)))];
     return `${name}: ${counted(run.answers.length, 'prompt')} of ${record.suite.name} by ${source}, ${where}; gives ${channels.join(', ')}`;
   });
+  const value: ImportAnswer = {
+    schema: 'deterministic-ml/import/v1',
+    records: ready.map(({ name, source, run, record }) => ({
+      ...{ name, source, suite: record.suite.name, prompts: run.answers.length, digest: record.digest },
+    })),
+  };
   return {
     verdict: 'pass',
     lines: [
@@ -159,8 +166,6 @@ function answerOf(ready: readonly Ready[], left: readonly string[], recordPath: 
           ]),
       `Imported ${counted(ready.length, 'record')} into ${recordPath}. \`deterministic-ml explain ${recordPath}\` says who agrees with whom, and why.`,
     ],
-    value: ready.map(({ name, source, run, record }) => ({
-      ...{ name, source, suite: record.suite.name, prompts: run.answers.length, digest: record.digest },
-    })),
+    value,
   };
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { execa } from 'execa';
 import { parse } from 'yaml';
+import { LogAnswer } from '../../src/report/json.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
 import { reportOf } from '../e2e/support/reports.ts';
 import { type Outcome, type Runner, runStep, type StepOptions } from '../e2e/support/spawn.ts';
@@ -327,7 +328,7 @@ describe('the log', () => {
     assert.match(of.stdout, /1 baseline, newest first\n\* .*by octocat for “first one”/);
     const copy = await cli('--baseline-path', `${checked.outputs['record-path']}.baseline`, '--json');
     assert.equal(copy.exitCode, 0, copy.stderr);
-    assert.equal(JSON.parse(copy.stdout)[0].baselines.length, 1);
+    assert.equal(LogAnswer.parse(JSON.parse(copy.stdout)).histories[0]?.baselines.length, 1);
     const none = await cli('--baseline-path', runner.temp);
     assert.equal(none.exitCode, 2);
     assert.match(none.stderr, /baseline-invalid: .*holds? `baseline\.json`|baseline-invalid/);

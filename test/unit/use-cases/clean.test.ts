@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Leftover } from '../../../src/job/tools.ts';
+import { CleanAnswer } from '../../../src/report/answers.ts';
 import { clean } from '../../../src/use-cases/clean.ts';
 
 const NOW = Date.parse('2026-11-27T12:00:00Z');
@@ -47,7 +48,7 @@ test('what was not used for so many days is deleted, and what cannot be is told'
     lines.at(-1),
     'Removed 2 folders, 1.5 GB; kept 2 folders, 2.5 GB, of which 1 could not be removed.',
   );
-  assert.equal((value as readonly unknown[]).length, 4);
+  assert.equal(CleanAnswer.parse(value).folders.length, 4);
 });
 
 for (const days of ['0', '-1', '1.5', 'all', '', '99999'])
