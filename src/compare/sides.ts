@@ -73,7 +73,11 @@ export async function compareSides(
   return {
     ...{ outcome, roles },
     holds: isMet && (requirement === 'measure' || (!isUnlike && !isPartial)),
-    ...{ status: found.status, evidence: found.evidence, findings, size: found.size, floor },
+    // The relation calls the first side a baseline, which it is not.
+    evidence: found.evidence
+      .replace('ask what the baseline asked', 'are asked of both')
+      .replace("one of the baseline's", "one of the other side's"),
+    ...{ status: found.status, findings, size: found.size, floor },
     ...{ onlyFirst, onlySecond },
   };
 }

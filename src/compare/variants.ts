@@ -22,8 +22,7 @@ export async function compareVariant(suite: Side, own: Side, asked: AskedVariant
   return {
     ...common(asked),
     status: statusOf(compared, asked.required),
-    // The comparison calls the first side a baseline.
-    evidence: `${asked.change}: ${compared.evidence.replace('ask what the baseline asked', 'are asked of both')}`,
+    evidence: `${asked.change}: ${compared.evidence}`,
     findings,
     size:
       size === null

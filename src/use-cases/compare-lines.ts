@@ -63,6 +63,7 @@ export async function answerOf(
       ...(other.length > MAX_LINES ? [`… and ${other.length - MAX_LINES} more`] : []),
       ...sizeWords({ relation: 'baseline', requirement: 'identical', size: sized }, []),
       ...(roles === null ? [] : [rolesWords(roles), ...aligned(rolesTable(roles)).map((row) => `  ${row}`)]),
+      ...(findings.some(({ unmeasured }) => unmeasured.length > 0) ? [`Compared: ${evidence}.`] : []),
       ...compared.onlyFirst.map((kind) => lacking(kind, 'A', 'B')),
       ...compared.onlySecond.map((kind) => lacking(kind, 'B', 'A')),
       ...(outcome === 'identical' ? [] : environment(a, b)),

@@ -196,6 +196,16 @@ describe('a suite and a change to it', () => {
     assert.equal(given[0], given[1]);
   });
 
+  test('that have not the same channels are told so, however equal the rest is', async () => {
+    const compiled = { paths: ['suite.yml'], change: { args: { enforce_eager: false } } };
+    const { outcome, lines } = await run(compiled);
+    assert.equal(outcome, 'identical');
+    assert.match(
+      lines.join('\n'),
+      /^Compared: 3 of 3 prompts and texts are asked of both; not compared, since the two sides have not the same of it: `modules` in 3 of 7 observations\.$/m,
+    );
+  });
+
   test('say the same of it whichever comes first', async () => {
     const job = new Job();
     const measured = await run(ONE, { computes: ifChanged(-0.75) }, job);
