@@ -73,10 +73,10 @@ export const withEnvironment = (subject: Subject, environment: Plan['environment
   plan: { ...subject.plan, environment: { ...subject.plan.environment, ...environment } },
 });
 
-export const inModel = (subject: Subject, perturbation: Perturbation): Changed => ({
-  ...subject,
-  plan: { ...subject.plan, perturbation },
-});
+export const inModel = (subject: Subject, perturbation: Perturbation): Changed | string =>
+  subject.plan.engine.probes === undefined
+    ? { ...subject, plan: { ...subject.plan, perturbation } }
+    : 'probes have no model';
 
 /** At temperature 0 what a sampler reads changes nothing: only prompts that sample can show it. */
 export const sampled = (subject: Subject, change: (sampling: Sampling) => Partial<Sampling>) =>

@@ -173,7 +173,7 @@ function modulesIn({ left, right }: PairOf<'right'>): number | null {
 }
 
 function modulesWhy({ onlyLeft, onlyRight, differing: found }: TraceDifference): string | null {
-  if (onlyLeft.length > 0 || onlyRight.length > 0) return 'the two models have other modules';
+  if (onlyLeft.length > 0 || onlyRight.length > 0) return 'the two have other modules';
   return found === 0 ? 'the same modules ran in another order' : null;
 }
 

@@ -111,7 +111,7 @@ export interface Distance {
 export interface TraceDifference {
   readonly modules: number;
   readonly differing: number;
-  /** In the order in which they ran; null when none differs or the two models have other modules. */
+  /** In the order in which they ran; null when none differs or the two have other modules. */
   readonly first: string | null;
   /** How many modules had run before it. */
   readonly firstIndex: number | null;

@@ -59,8 +59,8 @@ export interface Start {
 export interface Task {
   /** Name of an engine module in docker/harness/deterministic_ml/engines. */
   readonly engine: string;
-  /** Folder of the model as the harness sees it. */
-  readonly model: string;
+  /** Folder of the model as the harness sees it; null for an engine that computes without one. */
+  readonly model: string | null;
   /** File identity (`dev:ino:size:mtime_ns:ctime_ns`) -> SHA-256, of this model's files alone, as this machine has them. */
   readonly knownDigests: Readonly<Record<string, string>>;
 }

@@ -18,7 +18,7 @@ export interface Runtime extends AsyncDisposable {
    *
    * @throws UserError `model-missing`, `model-unreadable`, `model-changed`, `model-fetch-failed`, `disk-full`
    */
-  provideModel(model: ModelSource): Promise<ProvidedModel>;
+  provideModel(model: ModelSource): Promise<ProvidedModel | typeof NO_MODEL>;
   /**
    * Starts one Python with `boot` as its program (`python3 -c`) and its stdin open. Disposing the peer stops
    * it, whatever it is doing, and gives everything back: container, process group, GPU.
@@ -52,6 +52,8 @@ export interface Slot extends AsyncDisposable {
 }
 
 export type ModelSource =
+  /** The engine computes without one. */
+  | { readonly kind: 'none' }
   | { readonly kind: 'path' /** Absolute path on this machine. */; readonly path: string }
   | HubModel;
 
@@ -69,6 +71,9 @@ export interface ProvidedModel {
   /** All that an engine may read of it: whatever the harness sees must be this. */
   readonly files: readonly ModelFile[];
 }
+
+/** Of an engine that computes without one. */
+export const NO_MODEL = { folder: null, files: [] } as const;
 
 export interface ModelFile {
   /** Below the folder, with `/` between its parts. */

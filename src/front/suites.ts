@@ -7,6 +7,7 @@ import { stores } from './stores.ts';
 /** A suite in the words of this version: its lists say what there is. */
 export const SUITE_SCHEMA = suiteSchema({
   engines: engines.map(({ name }) => name),
+  modelless: engines.flatMap(({ name, probes }) => (probes === undefined ? [] : [{ name, probes }])),
   serving: engines.flatMap(({ name, served }) =>
     served === undefined ? [] : [{ name, programs: served.programs }],
   ),

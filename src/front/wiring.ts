@@ -97,6 +97,7 @@ export function wire(
           served === undefined ? [] : [{ engine, programs: served.programs }],
         ),
       imageOf: (name) => engineNamed(name).image,
+      isModelless: (name) => engineNamed(name).probes !== undefined,
       ask: () => terminalAsk(signal),
       keys: () => terminalKeys(signal),
       image: refuseUnpinned,

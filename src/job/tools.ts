@@ -92,6 +92,8 @@ export interface Openers {
   servers(): readonly Server[];
   /** An image that has an engine, without a tag. */
   imageOf(engine: string): string;
+  /** Whether an engine computes without a model. */
+  isModelless(engine: string): boolean;
   /** Undefined where nobody is there to answer. */
   ask(): Ask | undefined;
   /** Undefined where nobody is there to press one. */

@@ -11,6 +11,7 @@ import type { Coverage } from './schema.ts';
  * that no pass went through is named too: a check that is blind there must not look as if it were not.
  */
 export function coverage(record: RunRecord): Coverage[] {
+  if (engineOf(record)?.probes !== undefined) return probed(record);
   return [
     prefill(record),
     decode(record),
@@ -24,6 +25,19 @@ export function coverage(record: RunRecord): Coverage[] {
     inputs(record),
     modules(record),
   ];
+}
+
+/** Operators are all that was called: of a model this says nothing. */
+function probed(record: RunRecord): Coverage[] {
+  const probes = record.suite.prompts.map(({ id }) => {
+    const calls = largest(
+      observationsOf(record, { kind: 'generate' })
+        .filter(({ prompt }) => prompt === id)
+        .map((one) => countOf(one, 'modules')),
+    );
+    return calls > 0 ? yes(id, `${counted(calls, 'call')} of it`) : no(id, missing(record, 'generate'));
+  });
+  return [...probes, no('a model', 'probes call single operators: no model was loaded'), batch(record)];
 }
 
 const yes = (what: string, by: string): Coverage => ({ what, exercised: true, by });
@@ -123,10 +137,13 @@ function prefixCache(record: RunRecord): Coverage {
     : no('prefix cache', 'no token came from it');
 }
 
+const engineOf = ({ fingerprint }: Pick<RunRecord, 'fingerprint'>) =>
+  engines.find(({ name }) => name === fingerprint.declared.engine.name);
+
 /** What the engine's own file reads from the settings that its lifetimes were in force with. */
-const factsOf = ({ fingerprint, lifetimes }: Pick<RunRecord, 'fingerprint' | 'lifetimes'>) => {
-  const engine = engines.find(({ name }) => name === fingerprint.declared.engine.name);
-  return lifetimes.map(({ settings: { effective } }) => ({
+const factsOf = (record: Pick<RunRecord, 'fingerprint' | 'lifetimes'>) => {
+  const engine = engineOf(record);
+  return record.lifetimes.map(({ settings: { effective } }) => ({
     compiled: engine?.facts.compiled(effective),
     speculation: engine?.facts.speculation(effective),
   }));

@@ -83,13 +83,15 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
   // Something else is held against this run, as it is against a baseline.
   const isSide = purpose === 'side' || (purpose === 'check' && (suite.variants ?? []).length > 0);
   const alone = isSide ? [...measured, baseline] : measured;
-  const asked = inOrder([
+  const wanted = inOrder([
     ...alone.flatMap((relation) => relation.needs(suite.depth)),
     // The floors: what neighbours in a batch and what rounding alone make of this model here.
     ...(purpose === 'refresh' || isSide ? FLOORS : []),
     // The tokens that a baseline's comparisons are made on must be generated once.
     ...(alone.includes(baseline) ? [{ kind: 'generate', arrangement: 'alone' } as const] : []),
   ]);
+  const asked =
+    engine.probes === undefined ? wanted : wanted.filter(({ kind }) => engine.kinds.includes(kind));
   const serve = serveOf(loaded);
   const line = roughly(serve?.words ?? []);
   const own = ownIn(engine, suite);

@@ -1,5 +1,5 @@
 import type { CacheKey } from '../engine/caches.ts';
-import type { ModelSource, ProvidedModel, Runtime } from '../engine/runtime.ts';
+import type { ModelSource, NO_MODEL, ProvidedModel, Runtime } from '../engine/runtime.ts';
 import type { Harness, SessionOptions } from '../engine/session.ts';
 import { UserError } from '../errors.ts';
 import { hardwareClass } from '../fingerprint/hardware-class.ts';
@@ -49,7 +49,9 @@ export async function startRun(
   const log = owned.use(await open.log(`${settings.recordPath}.log`));
   const runtime = owned.use(await open.runtime(loaded.suite.runtime, plan.caches !== 'fresh', atOnce(plan)));
   console.info(runtime.description);
-  const model = await console.section('Model', () => runtime.provideModel(modelSource(loaded)));
+  const source = modelSource(loaded);
+  const provided = () => runtime.provideModel(source);
+  const model = await (source.kind === 'none' ? provided() : console.section('Model', provided));
   const harness = await open.harness();
   const voices = new Voices(log, console);
   const starts = owned.use(startsOf(plan, loaded, runtime, harness, model, voices, settings, tools));
@@ -134,7 +136,7 @@ function startsOf(
   loaded: LoadedSuite,
   runtime: Runtime,
   harness: Harness,
-  model: ProvidedModel,
+  model: ProvidedModel | typeof NO_MODEL,
   voices: Voices,
   { inactivitySeconds, timeoutSeconds: deadlineSeconds }: EngineSettings,
   { console, signal }: Tools,
@@ -175,8 +177,12 @@ function runView({ job, situation, workflow, runUrl }: RunSettings): RunView {
   return { repository, workflow, id, attempt, event, ref, commit, url: runUrl, fork: situation.fork };
 }
 
+/** The schema lets only a suite of probes name none. */
+const isModelless = ({ model }: LoadedSuite['suite']) => model.id === undefined && model.path === undefined;
+
 function modelSource({ suite, modelFolder }: LoadedSuite): ModelSource {
   const { id, revision } = suite.model;
+  if (isModelless(suite)) return { kind: 'none' };
   if (modelFolder !== undefined) return { kind: 'path', path: modelFolder.path };
   // The schema demands one of the two forms; the compiler cannot see that.
   return { kind: 'hub', id: id ?? '', revision: revision ?? '' };
@@ -184,5 +190,6 @@ function modelSource({ suite, modelFolder }: LoadedSuite): ModelSource {
 
 function modelLabel({ suite }: LoadedSuite): { label: string; revision: string } {
   const { id, revision, path } = suite.model;
+  if (isModelless(suite)) return { label: 'none', revision: 'none' };
   return { label: id ?? path ?? 'unknown', revision: revision ?? 'none' };
 }

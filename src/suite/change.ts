@@ -1,4 +1,4 @@
-import type { Change, Suite, SuiteSchema } from './schema.ts';
+import { type Change, type Suite, type SuiteSchema, wholeSuite } from './schema.ts';
 
 /** Arguments that every engine calls so: they stay where a change names another engine, and no other does. */
 const COMMON = ['dtype', 'max_model_len'];
@@ -37,7 +37,8 @@ export function withChange(suite: Suite, change: Change, schema: SuiteSchema): C
   });
   if (!read.success)
     return { problems: read.error.issues.map(({ path, message }) => `\`${path.join('.')}\`: ${message}`) };
-  return { ok: said === undefined || isOther ? read.data : { ...read.data, said } };
+  const whole = wholeSuite(read.data);
+  return { ok: said === undefined || isOther ? whole : { ...whole, said } };
 }
 
 /** What a change changes, in the words of a command line: `gpus 2, dtype=float16`. Not yet inert. */

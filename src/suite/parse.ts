@@ -3,7 +3,7 @@ import type { core } from 'zod';
 import { type Place, UserError } from '../errors.ts';
 import { withChange } from './change.ts';
 import type { Path } from './offsets.ts';
-import { defaultsOf, type Suite, type SuiteSchema } from './schema.ts';
+import { defaultsOf, type Suite, type SuiteSchema, wholeSuite } from './schema.ts';
 import { type Position, type Problem, readYaml } from './yaml.ts';
 
 /** Largest accepted suite file in bytes. Whatever stands in it is read in time and memory that grow with it alone. */
@@ -76,7 +76,7 @@ export function parseSuite(source: string, file: string, schema: SuiteSchema): P
       ...place(['variants', index, 'name']),
       message: `the variant \`${name}\` is named twice`,
     })),
-    ...(result.success ? impossible(result.data, schema, place) : []),
+    ...(result.success ? impossible(wholeSuite(result.data), schema, place) : []),
     ...repeated(value, 'relations', 'name').map(({ name, index }) => ({
       ...place(['relations', index]),
       message: `the relation \`${name}\` is named twice`,
@@ -85,13 +85,15 @@ export function parseSuite(source: string, file: string, schema: SuiteSchema): P
   const all = [...structure, ...problems, ...duplicates];
   if (!result.success || all.length > 0) throw invalid(file, all);
 
-  const suite = withSaid(result.data, value);
+  const suite = withSaid(wholeSuite(result.data), value);
+  const asks = (value as { readonly prompts?: unknown }).prompts !== undefined;
   return {
     suite,
     places: {
       file,
       prompts: new Map([
-        ...suite.prompts.map(({ id }, index) => [id, place(['prompts', index])] as const),
+        // Of probes that nobody wrote down: where their engine is named.
+        ...suite.prompts.map(({ id }, index) => [id, place(asks ? ['prompts', index] : ['engine'])] as const),
         ...suite.score.map(({ id }, index) => [id, place(['score', index])] as const),
       ]),
       model: place(['model']),

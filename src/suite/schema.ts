@@ -104,6 +104,7 @@ const ScoreText = z
 export const OPEN = 'FILL-IN';
 const isOpen = (value: unknown) => typeof value === 'string' && value.includes(OPEN);
 
+const EITHER = 'a model needs either `id` and `revision`, or `path`';
 const HUB_ID = /^[\w.-]{1,96}\/[\w.-]{1,96}$/;
 
 const Model = z
@@ -124,9 +125,7 @@ const Model = z
       .optional(),
     path: z.string().min(1).max(1024).optional().describe('a folder on the runner, relative to the suite'),
   })
-  .refine((m) => (m.id === undefined) !== (m.path === undefined), {
-    message: 'a model needs either `id` and `revision`, or `path`',
-  })
+  .refine((m) => m.id === undefined || m.path === undefined, { message: EITHER })
   .refine((m) => m.id === undefined || m.revision !== undefined, {
     message: 'a model from the hub needs its `revision`: 40 hex digits of a commit',
     path: ['revision'],
@@ -142,6 +141,8 @@ const Model = z
 /** What a suite may name: this version's engines, relations and stores, each from its own list. */
 export interface Vocabulary {
   readonly engines: readonly string[];
+  /** Those of them that compute without a model, and what they are asked: each probe by its name. */
+  readonly modelless: readonly Modelless[];
   /** Those of them that are measured as they are served, too, and how a command line of theirs begins. */
   readonly serving: readonly Server[];
   /** `byDefault`: a suite that names none asks for it. `decoding`: it says nothing where nothing is decoded. */
@@ -154,6 +155,11 @@ export interface Vocabulary {
   readonly stores: readonly string[];
   /** Environment variables that a suite may set; beginnings of names end in `*`. */
   readonly variables: readonly string[];
+}
+
+interface Modelless {
+  readonly name: string;
+  readonly probes: readonly string[];
 }
 
 export const CACHES = ['fresh', 'kept'] as const;
@@ -186,7 +192,7 @@ function* servingProblems(
     defaults,
     serve,
   }: { name: string; defaults?: EngineDefaults | undefined; serve?: string | undefined },
-  model: z.infer<typeof Model>,
+  model: z.infer<typeof Model> | undefined,
   serving: readonly Server[],
 ): Generator<readonly [key: 'defaults' | 'serve', message: string]> {
   const server = serving.find((one) => one.name === name);
@@ -205,7 +211,7 @@ function* servingProblems(
       `it begins with \`${program}\`: a command line of \`${name}\` begins with ${server.programs.map((one) => `\`${one}\``).join(', with ')} (of a Python: \`python -m\`), or with its first flag; variables before it belong under \`engine.env\``,
     ];
   // A path is the deployment's machine's; a name of the hub must be the suite's.
-  else if (named !== undefined && model.id !== undefined && HUB_ID.test(named) && named !== model.id)
+  else if (named !== undefined && model?.id !== undefined && HUB_ID.test(named) && named !== model.id)
     yield ['serve', `it serves \`${named}\`, and the suite’s model is \`${model.id}\``];
 }
 
@@ -322,14 +328,21 @@ const nameIn = (entry: string | { readonly name: string }) =>
   typeof entry === 'string' ? entry : entry.name;
 
 /** A suite in the words of a version. Every type of a suite derives from it, and so does `schema/suite.json`. */
-export const suiteSchema = ({ engines, serving, relations: known, stores, variables }: Vocabulary) => {
+export const suiteSchema = ({
+  engines,
+  modelless,
+  serving,
+  relations: known,
+  stores,
+  variables,
+}: Vocabulary) => {
   const relation = z.enum(known.map(({ name }) => name));
   const [store = ''] = stores;
   return z
     .strictObject({
       apiVersion: z.literal(SUITE_VERSION),
       name: SuiteName,
-      model: Model,
+      model: Model.optional().describe('what computes; an engine of probes has none'),
       engine: z.strictObject({ name: z.enum(engines), ...engineFields(variables) }),
       runtime: z
         .strictObject({
@@ -358,8 +371,13 @@ export const suiteSchema = ({ engines, serving, relations: known, stores, variab
             ),
         })
         .default({ gpus: 'none', shm: '1GiB' }),
-      sampling: Sampling,
-      prompts: z.array(Prompt).min(1).max(10_000),
+      sampling: Sampling.optional().describe('how tokens are chosen; probes choose none'),
+      prompts: z
+        .array(Prompt)
+        .min(1)
+        .max(10_000)
+        .optional()
+        .describe('what is asked; of an engine of probes, all of them where nothing is said'),
       score: z
         .array(ScoreText)
         .max(10_000)
@@ -454,6 +472,17 @@ export const suiteSchema = ({ engines, serving, relations: known, stores, variab
         .default([])
         .describe('records whose drift is meant: each lets exactly one pass'),
     })
+    .superRefine(
+      ({ engine, ...said }, { issues, addIssue }) => {
+        // Of several problems this is one, so that it is looked for whatever else is wrong.
+        const named = (engine as { readonly name?: unknown } | undefined)?.name;
+        const own = modelless.find(({ name }) => name === named);
+        const told = new Set(issues.map(({ path }) => path?.[0]));
+        for (const { key, ...problem } of own === undefined ? lackOf(said) : tooMuchIn(own.name, said))
+          if (!told.has(key)) addIssue({ ...problem, path: [key] });
+      },
+      { when: ({ value }) => typeof value === 'object' && value !== null && !Array.isArray(value) },
+    )
     .superRefine(({ engine, model, depth, relations }, context) => {
       for (const [key, message] of servingProblems(engine, model, serving))
         context.addIssue({ code: 'custom', path: ['engine', key], message });
@@ -466,11 +495,83 @@ export const suiteSchema = ({ engines, serving, relations: known, stores, variab
             message: `\`${name}\` looks at decoding, and nothing is decoded at depth \`score\``,
           });
       }
+    })
+    .overwrite((suite) => {
+      const own = modelless.find(({ name }) => name === suite.engine.name);
+      return own === undefined
+        ? suite
+        : { ...suite, ...ofProbes(own), ...stripped({ prompts: suite.prompts }) };
+    })
+    .meta({
+      // JSON Schema cannot carry the look at the engine: an editor needs it said again.
+      if: { properties: { engine: { properties: { name: { enum: modelless.map(({ name }) => name) } } } } },
+      else: { required: [...ASKED] },
     });
 };
 export type SuiteSchema = ReturnType<typeof suiteSchema>;
+
+/** What a model is asked, and which. */
+const ASKED = ['model', 'sampling', 'prompts'] as const;
+
+interface Said {
+  readonly model?: z.infer<typeof Model> | undefined;
+  readonly sampling?: Sampling | undefined;
+  readonly prompts?: readonly unknown[] | undefined;
+  readonly score?: readonly unknown[];
+  readonly depth?: string;
+}
+
+type Problem = { readonly key: keyof Said } & (
+  | { readonly code: 'invalid_type'; readonly expected: 'object' | 'array'; readonly input: undefined }
+  | { readonly code: 'custom'; readonly message: string }
+);
+
+function* lackOf(said: Said): Generator<Problem> {
+  for (const key of ASKED)
+    if (said[key] === undefined)
+      yield { key, code: 'invalid_type', expected: key === 'prompts' ? 'array' : 'object', input: undefined };
+  const { model } = said;
+  if (model !== undefined && model.id === undefined && model.path === undefined)
+    yield { key: 'model', code: 'custom', message: EITHER };
+}
+
+/** What is filled in is what a suite may say, so that a suite which was read can be read again. */
+function* tooMuchIn(name: string, { model, sampling, score = [], depth }: Said): Generator<Problem> {
+  const problem = (key: keyof Said, why: string): Problem => ({
+    ...{ key, code: 'custom' },
+    message: `\`${name}\` ${why}: leave it out`,
+  });
+  if (model !== undefined && Object.values(model).some((value) => value !== undefined))
+    yield problem('model', 'computes without a model');
+  if (sampling !== undefined && JSON.stringify(sampling) !== JSON.stringify(NOTHING_SAMPLED))
+    yield problem('sampling', 'chooses no tokens');
+  if (score.length > 0) yield problem('score', 'scores no texts');
+  if (depth === 'score') yield problem('depth', 'scores nothing');
+}
+
+const NOTHING_SAMPLED = Sampling.parse({ max_tokens: 1 });
+
+/** What a suite of probes leaves out. */
+const ofProbes = ({ probes }: Modelless) => ({
+  model: {},
+  sampling: NOTHING_SAMPLED,
+  prompts: probes.map((probe) => ({ id: probe, text: probe })),
+});
+
+const stripped = <T extends object>(values: T) =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
 /** `said`: which of `sampling` the file itself says; only where the rest is the model's (`as-served`). */
-export type Suite = z.infer<SuiteSchema> & { readonly said?: readonly string[] };
+export type Suite = Whole<z.infer<SuiteSchema>> & { readonly said?: readonly string[] };
+type Asked = (typeof ASKED)[number];
+type Whole<T extends { [K in Asked]?: unknown }> = Omit<T, Asked> & { [K in Asked]: NonNullable<T[K]> };
+
+/** With what every suite has once it is read: by then nothing of it is missing, or it was refused. */
+export function wholeSuite(read: z.infer<SuiteSchema>): Suite {
+  const { model, sampling, prompts } = read;
+  if (model === undefined || sampling === undefined || prompts === undefined)
+    throw new Error('the schema let a suite pass that lacks what a model is asked');
+  return { ...read, model, sampling, prompts };
+}
 export type PromptEntry = Suite['prompts'][number];
 
 /** What the engine is asked with: files are already read. */

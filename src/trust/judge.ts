@@ -5,7 +5,7 @@ import type { Rules, SuiteChange } from '../report/schema.ts';
 import { nameOfRelation, requirementOf } from '../run/plan.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
 import { parseSuite } from '../suite/parse.ts';
-import type { Suite, SuiteSchema } from '../suite/schema.ts';
+import { type Suite, type SuiteSchema, wholeSuite } from '../suite/schema.ts';
 import { type Permission, permit } from './events.ts';
 
 /** A suite as this run follows it, and what the run may do. */
@@ -68,7 +68,9 @@ export async function loadRuled(
 
 /** Whatever the change leaves out or eases, it is held to the defaults. */
 function strict({ said, ...own }: Suite, schema: SuiteSchema): Suite {
-  const defaults = schema.parse({ ...own, ...Object.fromEntries(STRICT.map((key) => [key, undefined])) });
+  const defaults = wholeSuite(
+    schema.parse({ ...own, ...Object.fromEntries(STRICT.map((key) => [key, undefined])) }),
+  );
   const named = new Set(defaults.relations.map(nameOfRelation));
   return {
     ...defaults,

@@ -103,13 +103,17 @@ async function chosen(settings: InitSettings, { open, suiteSchema }: Asked): Pro
   const [first = ''] = engines;
   const engine = await asked(first, settings.engine ?? line?.engine, `Engine [${first}]: `);
   const gpus = settings.gpus ?? (engine === first ? String(line?.gpus ?? 1) : 'none');
+  const isKnown = suiteSchema.shape.engine.shape.name.safeParse(engine).success;
+  if (isKnown && open.isModelless(engine))
+    throw invalid(
+      `\`${engine}\` computes without a model, and this command asks for one.`,
+      `Its whole suite is four lines: \`apiVersion\`, \`name\`, \`engine: { name: ${engine} }\` and \`relations\`; docs/engines.md has it.`,
+    );
   const problems = [
     ...(/^[\w.-]{1,96}\/[\w.-]{1,96}$/.test(model)
       ? []
       : [`\`--model\` is \`${model}\`, and not owner/name`]),
-    ...(suiteSchema.shape.engine.shape.name.safeParse(engine).success
-      ? []
-      : [`\`--engine\` is \`${engine}\`, which is none of this version`]),
+    ...(isKnown ? [] : [`\`--engine\` is \`${engine}\`, which is none of this version`]),
     ...(/^(none|[1-9]\d?)$/.test(gpus)
       ? []
       : [`\`--gpus\` is \`${gpus}\`, and neither a count nor \`none\``]),

@@ -102,6 +102,14 @@ export function kindWords(group: Group, frame: Frame): string[] {
 export const seesModules = ({ trace }: Pick<ReportedFinding, 'trace'>) =>
   trace !== null && (trace.differing > 0 || trace.onlyLeft.length > 0 || trace.onlyRight.length > 0);
 
+/** Of an engine that gives no tokens: what modules came to is all that was generated. */
+export const givesModulesAlone = ({
+  kind,
+  modules,
+  textIdentical,
+}: Pick<ReportedFinding, 'kind' | 'modules' | 'textIdentical'>) =>
+  kind === 'generate' && modules !== null && textIdentical === null;
+
 /** Does something of the same inputs differ, and yet no module in any text that was traced? */
 export function seesNoModule({ findings }: Pick<ReportedRelation, 'findings'>): boolean {
   return (

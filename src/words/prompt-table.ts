@@ -1,7 +1,7 @@
 import { markdown } from '../inert.ts';
 import type { ReportedFinding } from '../report/schema.ts';
 import { type Frame, textHashWords } from './findings.ts';
-import { type Group, kindWords, textOf } from './groups.ts';
+import { type Group, givesModulesAlone, kindWords, textOf } from './groups.ts';
 import { tellingStrip, textStrip } from './strip.ts';
 import { agreementWords } from './words.ts';
 
@@ -60,6 +60,7 @@ const of = ({ findings }: Group, kind: ReportedFinding['kind']) => findings.find
 
 function tokensCell(group: Group): string {
   const generated = of(group, 'generate');
+  if (generated !== undefined && givesModulesAlone(generated)) return NOTHING;
   switch (generated?.agreement) {
     case undefined:
     case 'added':
@@ -91,6 +92,7 @@ function decodeCell(group: Group): string {
 const scoreCell = (group: Group) => bitsCell(of(group, 'score'));
 
 function bitsCell(finding: ReportedFinding | undefined): string {
+  if (finding !== undefined && givesModulesAlone(finding)) return NOTHING;
   switch (finding?.agreement) {
     case undefined:
     case 'added':

@@ -55,7 +55,7 @@ async function look(
 ): Promise<{ readonly mounts: readonly string[]; readonly seen: unknown }> {
   await using runtime = await chooseRuntime(options);
   const { folder } = await runtime.provideModel({ kind: 'hub', id: model.id, revision: model.revision });
-  await using peer = await runtime.start(LOOK(folder));
+  await using peer = await runtime.start(LOOK(folder ?? ''));
   const own = await docker.listContainers({
     all: true,
     filters: { label: [`${LABEL.run}=${options.job.run}`] },

@@ -137,11 +137,21 @@ describe('the tables of docs/troubleshooting.md', () => {
 
 describe('the JSON Schema of a suite', () => {
   test('does not ask for what has a default', async () => {
-    const { required, properties } = (await schema('suite')) as {
+    const {
+      required,
+      properties,
+      if: probes,
+      else: otherwise,
+    } = (await schema('suite')) as {
       readonly required: readonly string[];
       readonly properties: Readonly<Record<string, { readonly required?: readonly string[] }>>;
+      readonly if: unknown;
+      readonly else: { readonly required: readonly string[] };
     };
-    assert.deepEqual([...required].sort(), ['apiVersion', 'engine', 'model', 'name', 'prompts', 'sampling']);
+    assert.deepEqual([...required].sort(), ['apiVersion', 'engine', 'name']);
+    // What only an engine of probes can do without.
+    assert.match(JSON.stringify(probes), /"enum":\["kernels"\]/);
+    assert.deepEqual([...otherwise.required].sort(), ['model', 'prompts', 'sampling']);
     assert.deepEqual(properties['sampling']?.required, ['max_tokens']);
   });
 

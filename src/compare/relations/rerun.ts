@@ -1,3 +1,4 @@
+import { channelOf } from '../../record/channels.ts';
 import type { Side } from '../../record/side.ts';
 import type { Pair, Pairing, Relation } from '../types.ts';
 import { exercised, find, objection, pairsOf, type Seen, UNKNOWN, unproven } from './witness.ts';
@@ -6,7 +7,8 @@ import { exercised, find, objection, pairsOf, type Seen, UNKNOWN, unproven } fro
 export const rerun: Relation = {
   name: 'rerun',
   what: 'the same work twice in one engine start gives the same bits',
-  witness: 'the counters show all tokens of both passes, none of them cached by the first, in one process',
+  witness:
+    'the counters show all tokens (of an engine without any: all calls) of both passes, none of them cached by the first, in one process',
   sides: ['at first', 'again'],
   byDefault: true,
   decoding: false,
@@ -46,12 +48,22 @@ export const rerun: Relation = {
   },
 };
 
-const counterOf = ({ pass }: Seen) =>
-  pass.kind === 'score' ? pass.witness.promptTokens : pass.witness.generatedTokens;
+/** What a pass's work is counted in, and how much of it the engine says it did. */
+function workOf({ pass, observations }: Seen): { readonly unit: string; readonly count: number | null } {
+  const { kind, witness } = pass;
+  if (kind === 'score') return { unit: 'prompt tokens', count: witness.promptTokens };
+  // Where no observation has a token, what was done are calls.
+  const tokenless =
+    observations.size > 0 &&
+    [...observations.values()].every((one) => channelOf(one, 'tokens') === undefined);
+  return tokenless
+    ? { unit: 'calls', count: witness.steps }
+    : { unit: 'tokens', count: witness.generatedTokens };
+}
 
 function proof(first: Seen, second: Seen): string {
-  const tokens = first.pass.kind === 'score' ? 'prompt tokens' : 'tokens';
-  return `the engine's counters show ${counterOf(first)} ${tokens} in ${first.pass.pass} and ${counterOf(second)} in ${second.pass.pass}, none of them from what the first left in a cache, in one process`;
+  const [a, b] = [workOf(first), workOf(second)];
+  return `the engine's counters show ${a.count} ${a.unit} in ${first.pass.pass} and ${b.count} in ${second.pass.pass}, none of them from what the first left in a cache, in one process`;
 }
 
 /**
@@ -62,8 +74,11 @@ function doubt(first: Seen, second: Seen): string | undefined {
   for (const one of [first, second]) {
     const wrong = objection(one);
     if (wrong !== undefined) return wrong;
-    if (counterOf(one) === null)
-      return `the engine does not tell how many tokens it ${one.pass.kind === 'score' ? 'processed' : 'generated'} in ${one.pass.pass}`;
+    const { unit, count } = workOf(one);
+    if (count === null)
+      return unit === 'calls'
+        ? `the engine does not tell how many calls it made in ${one.pass.pass}`
+        : `the engine does not tell how many tokens it ${one.pass.kind === 'score' ? 'processed' : 'generated'} in ${one.pass.pass}`;
   }
   const [a, b] = [first.pass.witness, second.pass.witness];
   if (a.cachedTokens === null || b.cachedTokens === null)

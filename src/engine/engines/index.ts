@@ -1,4 +1,5 @@
 import type { Pass } from '../../record/schema.ts';
+import { kernels } from './kernels.ts';
 import type { EngineSpec } from './spec.ts';
 import { transformers } from './transformers.ts';
 import { vllm } from './vllm.ts';
@@ -8,6 +9,7 @@ export const engines: readonly EngineSpec[] = [
   // In the order in which a suite's schema lists them.
   vllm,
   transformers,
+  kernels,
 ];
 
 /** The one of a name that the suite's schema let pass. */

@@ -56,6 +56,11 @@ export interface EngineSpec {
   readonly foundations: readonly Foundation[];
   /** Whether its lifetimes may be forks of a process that has imported it: shown to give the same bits. */
   readonly warm?: true;
+  /**
+   * It computes without a model, and these are what it is asked: a suite of it needs neither model nor sampling, and
+   * without prompts it asks them all. Passes of other kinds than its own are not asked of it.
+   */
+  readonly probes?: readonly string[];
   /** Kinds of pass that it can do; of another kind it says why not. */
   readonly kinds: readonly PassKind[];
   /** What a report tells of a running one, by the settings that it is in force with. */

@@ -2,7 +2,13 @@ import { chown, rm, writeFile } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import type Docker from 'dockerode';
 import type { CacheFolder } from '../../engine/caches.ts';
-import type { JobIdentity, ModelSource, Peer, ProvidedModel } from '../../engine/runtime.ts';
+import {
+  type JobIdentity,
+  type ModelSource,
+  NO_MODEL,
+  type Peer,
+  type ProvidedModel,
+} from '../../engine/runtime.ts';
 import { UserError } from '../../errors.ts';
 import type { Declared } from '../../fingerprint/schema.ts';
 import { ownPlace } from '../cache-place.ts';
@@ -89,9 +95,11 @@ export class DockerRuntime implements Starter {
     return new DockerRuntime(options, name, reference.digest, bounds, caches, owned.move());
   }
 
-  async provideModel(model: ModelSource): Promise<ProvidedModel> {
+  async provideModel(model: ModelSource): Promise<ProvidedModel | typeof NO_MODEL> {
     const { models } = this.#options;
     switch (model.kind) {
+      case 'none':
+        return NO_MODEL;
       case 'path': {
         const files = await models.digest(model.path);
         const { source, inside } = await modelMount(model.path);

@@ -283,7 +283,7 @@ describe('kinds of passes', () => {
     const now = full({ ...FULL, 'trace-alone': { text: modules({ embed: 'x', mlp2: 'm', head: 'h' }) } });
     const finding = (await against(full(), now)).findings.at(-1);
     assert.equal(finding?.agreement, 'modules-differ');
-    assert.equal(finding?.reason, 'the two models have other modules');
+    assert.equal(finding?.reason, 'the two have other modules');
     assert.deepEqual(finding?.trace, {
       modules: 2,
       differing: 1,

@@ -272,8 +272,8 @@ describe('modules', () => {
 
   test('that one side only has are others, on whichever side', async () => {
     const [more, less] = [traced({ e: '1', m: '2' }), traced({ e: '1' })];
-    assert.equal(await reason(more, less), 'the two models have other modules');
-    assert.equal(await reason(less, more), 'the two models have other modules');
+    assert.equal(await reason(more, less), 'the two have other modules');
+    assert.equal(await reason(less, more), 'the two have other modules');
   });
 
   test('that one side only has leave no first one', () => {

@@ -394,6 +394,25 @@ describe('rerun', () => {
     assert.match((await check('rerun', silent)).evidence, /does not tell how many tokens it processed/);
   });
 
+  test('of probes, which give no tokens: their calls are counted', async () => {
+    const probes = { matmul: modules({ 'float32 1x2x3': '1' }) };
+    const twice = (steps: number | null, again = probes) =>
+      made({ 'generate-alone': probes, 'generate-again': again }, (record) =>
+        ['generate-alone', 'generate-again'].reduce(
+          (changed, pass) => withWitness(pass, () => ({ generatedTokens: null, steps }))(changed),
+          record,
+        ),
+      );
+    const found = await check('rerun', twice(78));
+    assert.equal(found.status, 'held');
+    assert.match(found.evidence, /show 78 calls in generate-alone and 78 in generate-again/);
+    const other = await check('rerun', twice(78, { matmul: modules({ 'float32 1x2x3': '2' }) }));
+    assert.deepEqual([other.status, told(other)], ['broken', ['matmul generate modules-differ']]);
+    const silent = await check('rerun', twice(null));
+    assert.equal(silent.status, 'unmeasured');
+    assert.match(silent.evidence, /does not tell how many calls it made in generate-alone/);
+  });
+
   test('of every lifetime that repeats; one that broke counts beside one that proves nothing', async () => {
     const twice = { 'generate-alone': PROMPTS, 'generate-again': PROMPTS };
     const run = side({

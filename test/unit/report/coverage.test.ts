@@ -49,6 +49,27 @@ describe('coverage', () => {
     assert.equal(found.get('tokenizer and chat template')?.exercised, true);
   });
 
+  test('of probes is of single operators, and of no model', () => {
+    const passes = { 'generate-alone': { matmul: modules({ x: '1', y: '2' }) } };
+    const change = (record: RunRecord): RunRecord => ({
+      ...record,
+      fingerprint: {
+        ...record.fingerprint,
+        declared: { ...record.fingerprint.declared, engine: { name: 'kernels', version: '2.13.0' } },
+      },
+    });
+    const found = of({ passes, change });
+    assert.deepEqual(
+      [...found].map(([what, { exercised }]) => [what, exercised]),
+      [
+        ['matmul', true],
+        ['a model', false],
+        ['batching', false],
+      ],
+    );
+    assert.equal(found.get('matmul')?.by, '2 calls of it');
+  });
+
   test('of a score alone is blind to decoding and sampling', () => {
     const found = of({ passes: { 'score-alone': { a: three } } });
     assert.deepEqual(found.get('decode'), { exercised: false, by: 'no generate pass; no force pass' });

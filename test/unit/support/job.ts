@@ -141,6 +141,7 @@ export class Job {
             served === undefined ? [] : [{ engine, programs: served.programs }],
           ),
         imageOf: (name) => engineNamed(name).image,
+        isModelless: (name) => engineNamed(name).probes !== undefined,
         ask: () => undefined,
         keys: () => undefined,
         image: refuseUnpinned,

@@ -57,6 +57,14 @@ const SERVE =
   'vllm serve org/Tiny-Instruct --dtype=bfloat16 --max-model-len 4096 --api-key s3cret --tensor-parallel-size 2';
 
 describe('init', () => {
+  test('of an engine without a model says that its suite needs none', async () => {
+    const repository = new Repository();
+    const error = await rejectedBy(repository.init({ model: 'org/Tiny', engine: 'kernels' }));
+    assert.equal(error.code, 'input-invalid');
+    assert.match(error.message, /`kernels` computes without a model/);
+    assert.equal(repository.files.size, 0);
+  });
+
   test('writes a suite that can be read, of twelve prompts, and three workflows', async () => {
     const repository = new Repository();
     const { value } = await repository.init({ from: SERVE, action: 'acme/det@v2' });

@@ -15,6 +15,7 @@ from .observation import Pass
 ENGINES = (
     "vllm",
     "transformers",
+    "kernels",
 )
 
 
@@ -50,7 +51,11 @@ class Module(Protocol):
     VARIABLES: Sequence[str]
 
     def load(self, model: str, command: Command, scratch: Path) -> Running:
-        """Answers the `load` command; `scratch` is a private folder that goes when the harness ends."""
+        """Answers the `load` command.
+
+        @param model its folder, empty for an engine that computes without one
+        @param scratch a private folder that goes when the harness ends
+        """
         ...
 
 

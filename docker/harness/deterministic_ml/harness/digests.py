@@ -25,7 +25,8 @@ _DUPLICATES = {".bin", ".pt", ".pth"}
 class Digested:
     """A model's folder as it was when it was digested."""
 
-    folder: Path
+    # None of an engine that computes without a model.
+    folder: Path | None
     # Path below the folder, bytes, sha256.
     files: list[dict[str, str | int]]
     # By path below the folder.
@@ -37,16 +38,20 @@ class Digested:
         @raises HarnessError model-changed, which names the file
         """
         for path, before in self.identities.items():
+            file = Path(self.folder or "", path)
             try:
-                now = identity((self.folder / path).stat())
+                now = identity(file.stat())
             except OSError as error:
-                raise _changed(self.folder / path, "loaded") from error
+                raise _changed(file, "loaded") from error
             if now != before:
-                raise _changed(self.folder / path, "loaded")
+                raise _changed(file, "loaded")
 
 
-def digest_model(folder: Path, known: Mapping[str, str], channel: Channel) -> Digested:
-    """@raises HarnessError model-missing, model-unreadable or model-changed, which name the file"""
+def digest_model(folder: Path | None, known: Mapping[str, str], channel: Channel) -> Digested:
+    """@param folder None where there is no model
+    @raises HarnessError model-missing, model-unreadable or model-changed, which name the file"""
+    if folder is None:
+        return Digested(None, [], {})
     paths = model_files(folder)
     try:
         total = sum(path.stat().st_size for path in paths)

@@ -134,7 +134,7 @@ def _imported_beside(
     thread.start()
     # What is wrong with it is told by the load, which needs it: a fingerprint does not.
     with contextlib.suppress(Exception):
-        engines.preload(engine, here.task["model"])
+        engines.preload(engine, here.task["model"] or "")
     imported = time.monotonic()
     thread.join()
     digested, at = told[0]
@@ -145,7 +145,8 @@ def _say_what_is_here(engine: engines.Module, here: Here, channel: Channel, watc
     """The fingerprint, before any model is loaded: it chooses the baseline. And whether the GPUs can be trusted."""
     health = watch.before()
     facts = Facts(here.environment)
-    model = digest_model(Path(here.task["model"]), here.task["knownDigests"], channel)
+    folder = here.task["model"]
+    model = digest_model(None if folder is None else Path(folder), here.task["knownDigests"], channel)
     torch = facts.wait()
     channel.emit(
         "fingerprint",
@@ -162,7 +163,7 @@ def _load(
     loaded = threading.Event()
     threading.Thread(target=_signs_of_life, args=(channel, loaded), name="signs of life", daemon=True).start()
     try:
-        running = engine.load(str(model.folder), command, scratch)
+        running = engine.load(str(model.folder or ""), command, scratch)
     finally:
         loaded.set()
     model.check_unchanged()

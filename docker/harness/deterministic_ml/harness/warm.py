@@ -88,7 +88,9 @@ def _imported(task: Mapping[str, Any]) -> str | None:
     """Why nothing was: an error that is the engine's own is told by the start that needs it."""
     engine = engines.find(task["engine"])
     try:
-        return None if engines.preload(engine, task["model"]) else f"{engine.NAME} cannot be imported apart from a load"
+        if engines.preload(engine, task["model"] or ""):
+            return None
+        return f"{engine.NAME} cannot be imported apart from a load"
     except Exception as error:
         return cap(f"its import failed: {describe(error)}")[:512]
 

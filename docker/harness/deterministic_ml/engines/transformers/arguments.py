@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...harness.errors import HarnessError
+from ..common import arguments
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,16 +36,7 @@ def parse(args: Mapping[str, Any], defaults: Sequence[str]) -> tuple[Arguments, 
 
     @raises HarnessError `engine-rejected`
     """
-    fields = {field.name: field for field in dataclasses.fields(Arguments)}
-    unknown = [name for name in args if name not in fields]
-    dropped = [name for name in unknown if name in defaults]
-    problems = [_suggest(name, fields) for name in unknown if name not in defaults]
-    known = {name: value for name, value in args.items() if name in fields}
-    for name, value in known.items():
-        problems.extend(_wrong(name, value))
-    if problems:
-        raise HarnessError("engine-rejected", "; ".join(problems))
-    return Arguments(**known), dropped
+    return arguments.parse(Arguments, args, defaults, _wrong)
 
 
 def _wrong(name: str, value: Any) -> list[str]:
@@ -61,8 +51,3 @@ def _wrong(name: str, value: Any) -> list[str]:
     if name == "dtype" and value not in _DTYPES:
         return [f"`dtype` is {value!r}, but must be one of {', '.join(_DTYPES)}"]
     return []
-
-
-def _suggest(name: str, known: Mapping[str, Any]) -> str:
-    nearest = difflib.get_close_matches(name, sorted(known), n=1)
-    return f"there is no argument `{name}`" + (f"; did you mean `{nearest[0]}`?" if nearest else "")

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...harness.channel import Command
 from ...harness.errors import HarnessError, explain
-from ..common import files
+from ..common import files, pytorch
 from ..common.prompts import refuse_prompts
 from ..common.weights import CHANGES
 from .arguments import Arguments, parse
@@ -47,14 +47,7 @@ def _load(folder: str, args: Arguments) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from ... import seeding
-
-    if args.deterministic_algorithms:
-        seeding.set_deterministic(args.seed)
-    else:
-        torch.manual_seed(args.seed)
-    torch.backends.cuda.matmul.allow_tf32 = args.allow_tf32
-    torch.backends.cudnn.allow_tf32 = args.allow_tf32
+    pytorch.make_repeatable(args)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     model = AutoModelForCausalLM.from_pretrained(
         folder,
@@ -64,9 +57,7 @@ def _load(folder: str, args: Arguments) -> tuple[Any, Any]:
         trust_remote_code=False,
         use_safetensors=True,
     )
-    device = args.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = pytorch.device_of(args.device)
     if torch.device(device).type != "cpu":
         # All that is left to the host is to draw tokens: many threads would wait for one another, and how many there
         # are would be in the bits of what is drawn.
