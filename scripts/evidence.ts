@@ -1,13 +1,14 @@
 /**
  * `npm run evidence`: claims that need more repetitions than CI has time for, on real vLLM in its real container.
- * Writes docs/evidence/<date>-cpu/ and docs/evidence/<date>-bit-flips/. `--tries 3 --checks 2 --honest 8 --flips 4` for
- * a short look, which writes nothing; `--only honest` or `--only flips` for that part, `--runtime process` without
+ * Writes docs/evidence/<date>-cpu/, docs/evidence/<date>-bit-flips/ and docs/evidence/<date>-probes/. `--tries 3 --checks 2 --honest 8 --flips 4` for
+ * a short look, which writes nothing; `--only honest`, `--only flips` or `--only probes` for that part, `--runtime process` without
  * containers (bits are turned over in a bare process in any case).
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { execa } from 'execa';
 import { openRecord } from '../src/disk/record-folder.ts';
 import { connect } from '../src/runtime/docker/daemon.ts';
 import { type Action, builtAction } from '../test/e2e/support/action.ts';
@@ -17,6 +18,8 @@ import { realSuite } from '../test/e2e/support/suites.ts';
 import { type Flipped, flippedBits, randomBits } from './evidence/flips.ts';
 import { tellFlips } from './evidence/flips-table.ts';
 import { type HonestRun, honestRuns } from './evidence/honest.ts';
+import { foretold } from './evidence/probes.ts';
+import { tellProbes } from './evidence/probes-table.ts';
 import { repository } from './setup/cache.ts';
 import { type DockerDaemon, ensureDocker } from './setup/docker.ts';
 import { ensureCpuImage } from './setup/image.ts';
@@ -50,6 +53,8 @@ const model = await ensureModel();
 const { python } = await ensureEngine();
 if (values.only === undefined || values.only === 'flips') await measureFlips();
 if (values.only === 'flips') process.exit();
+if (values.only === undefined || values.only === 'probes') await measureProbes();
+if (values.only === 'probes') process.exit();
 await using docker = await ensureDocker();
 const { imageId } = await ensureCpuImage(docker);
 await using action = await builtAction('vllm');
@@ -97,6 +102,24 @@ async function measureFlips(): Promise<void> {
     await writeFile(join(folder, 'README.md'), told);
   }
   if (found.some(({ wrong, unexplained }) => wrong.length > 0 || unexplained > 0)) process.exitCode = 1;
+}
+
+/** What other kernels of this CPU make of the probes, and of a model. */
+async function measureProbes(): Promise<void> {
+  const found = await foretold({ dtypes: ['float32', 'bfloat16'], model, python });
+  const { stdout: torch } = await execa(python, [
+    '-c',
+    'import importlib.metadata as m; print(m.version("torch"))',
+  ]);
+  const told = tellProbes(found, { date, torch });
+  console.log(told);
+  const folder = join(repository, 'docs/evidence', `${date}-probes`);
+  await mkdir(folder, { recursive: true });
+  await writeFile(
+    join(folder, 'probes.json'),
+    `[\n${found.map((one) => JSON.stringify(one)).join(',\n')}\n]\n`,
+  );
+  await writeFile(join(folder, 'README.md'), told);
 }
 
 /** Equivalent changes against one baseline, half of them in each dtype. */
