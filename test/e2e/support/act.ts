@@ -1,4 +1,4 @@
-import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { z } from 'zod';
@@ -47,6 +47,8 @@ export interface ActOptions {
   readonly action: string;
   /** For DOCKER_HOST; without it the engine runs in a process. */
   readonly docker?: string;
+  /** Without the example workflows: what is written, `adoptWorkflows` makes ready to be run. */
+  readonly isEmpty?: true;
 }
 
 /** What the pull request's merge is known by to GitHub. */
@@ -65,6 +67,8 @@ export interface ActRepository extends AsyncDisposable {
   readonly github: GitHubServer;
   /** Writes a file of the working tree. */
   write(path: string, content: string): Promise<void>;
+  /** Has the workflows of the working tree keep their records here, and their artifacts. Once. */
+  adoptWorkflows(): Promise<void>;
   /** Commits what is written to a branch, and runs check.yml, or another, for its pull request. */
   pullRequest(signal: AbortSignal, workflow?: string, flags?: readonly string[]): Promise<JobResult>;
   /** Merges that branch, or what is written: nothing runs. */
@@ -92,18 +96,26 @@ const WORKFLOWS = [
 /** Where the stand-ins for GitHub's own actions lie. */
 const ARTIFACTS = join(repository, 'test/e2e/support/artifacts');
 
-export async function actRepository({ folder, action, docker }: ActOptions): Promise<ActRepository> {
+export async function actRepository({ folder, action, docker, isEmpty }: ActOptions): Promise<ActRepository> {
   const act = await ensureAct();
   const place = join(folder, 'repository');
   const records = join(folder, 'records');
-  await cp(join(repository, 'examples/prompts'), join(place, 'prompts'), { recursive: true });
-  await mkdir(join(place, '.github/workflows'), { recursive: true });
+  const workflows = join(place, '.github/workflows');
+  await mkdir(workflows, { recursive: true });
   const standIns = new Map<string, string>();
-  for (const name of WORKFLOWS) {
-    const example = await readFile(join(repository, 'examples/workflows', name), 'utf8');
-    for (const [uses, which = ''] of example.matchAll(/actions\/(upload|download)-artifact@[0-9a-f]{40}/g))
-      standIns.set(uses, join(ARTIFACTS, which));
-    await writeFile(join(place, '.github/workflows', name), keepingRecord(example, records));
+  const adoptWorkflows = async () => {
+    for (const name of await readdir(workflows)) {
+      const text = await readFile(join(workflows, name), 'utf8');
+      for (const [uses, which = ''] of text.matchAll(/actions\/(upload|download)-artifact@[0-9a-f]{40}/g))
+        standIns.set(uses, join(ARTIFACTS, which));
+      await writeFile(join(workflows, name), keepingRecord(text, records));
+    }
+  };
+  if (isEmpty !== true) {
+    await cp(join(repository, 'examples/prompts'), join(place, 'prompts'), { recursive: true });
+    for (const name of WORKFLOWS)
+      await cp(join(repository, 'examples/workflows', name), join(workflows, name));
+    await adoptWorkflows();
   }
   const artifacts = join(folder, 'artifacts');
   await mkdir(artifacts);
@@ -215,6 +227,7 @@ export async function actRepository({ folder, action, docker }: ActOptions): Pro
     cache,
     github,
     write: (path, content) => writeFile(join(place, path), content),
+    adoptWorkflows,
     async pullRequest(signal, workflow = 'check.yml', flags = []) {
       await git('checkout', '--quiet', '-B', 'change');
       await commit('change');

@@ -31,6 +31,7 @@ export async function builtAction(engine: 'vllm' | 'scripted'): Promise<Action> 
     build(join(path, 'dist')),
     cp(join(repository, 'action.yml'), join(path, 'action.yml')),
     cp(join(repository, 'docker/harness'), join(path, 'docker/harness'), { recursive: true }),
+    cp(join(repository, 'examples'), join(path, 'examples'), { recursive: true }),
   ]);
   if (engine === 'scripted') {
     const engines = join(path, 'docker/harness/deterministic_ml/engines');
