@@ -1,4 +1,4 @@
-import { isBeyond } from '../compare/roles.ts';
+import { BEYOND_FLOORS, isBeyond } from '../compare/roles.ts';
 import type { RoleDistance, RolesCompared } from '../compare/types.ts';
 import { excerpt } from '../inert.ts';
 import { counted, times } from './figures.ts';
@@ -12,10 +12,20 @@ export function rolesWords({ all, first, texts }: RolesCompared): string {
   const of = `${counted(all.length, 'module')} matched by role, in ${counted(texts, 'text')}`;
   if (all.every(({ floor }) => floor === null))
     return `Modules: ${of}; neither side tells what rounding makes of them.`;
-  if (first === null) return `Modules: none is beyond rounding (${of}).`;
+  if (first === null) {
+    const furthest = all.reduce((most, one) => (floorsOf(one) > floorsOf(most) ? one : most));
+    const told =
+      furthest.distance === 0
+        ? ''
+        : `; the furthest, ${excerpt(furthest.role, MAX_NAME)}, is at ${multiple(furthest)} its floor`;
+    return `Modules: none is beyond rounding, which is ${BEYOND_FLOORS}x its floor (${of}${told}).`;
+  }
   const beyond = all.filter(isBeyond).length;
   return `First module beyond rounding: ${excerpt(first.role, MAX_NAME)}, ${multiple(first)} its floor (${beyond} of ${of}).`;
 }
+
+const floorsOf = ({ distance, floor }: RoleDistance) =>
+  floor === null || floor === 0 ? 0 : distance / floor;
 
 /** A row for each layer, a column for each role within it: distances in multiples of the floor, as cells. */
 export function rolesTable({ all }: RolesCompared): readonly (readonly string[])[] {

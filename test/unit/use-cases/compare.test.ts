@@ -250,19 +250,22 @@ describe('a suite and a change to it', () => {
   });
 
   test('tell by role which module is the first beyond rounding, whatever the engines call it', async () => {
-    const roles = { 'layers.0.qkv': 0.0012, 'layers.0.o': 0.004, norm: 0.5 };
+    const roles = { 'layers.0.qkv': 0.007, 'layers.0.o': 0.04, norm: 0.5 };
     const { lines } = await run(ONE, {
       computes: ({ args }) => ('dtype' in args ? { nats: -0.3, roles } : {}),
     });
     assert.deepEqual(lines.slice(lines.findIndex((line) => /^First module/.test(line))).slice(0, 5), [
-      'First module beyond rounding: layers.0.o, 4x its floor (2 of 4 modules matched by role, in 3 texts).',
-      '                   qkv   o',
+      'First module beyond rounding: layers.0.o, 40x its floor (2 of 4 modules matched by role, in 3 texts).',
+      '                  qkv    o',
       '  embed        0',
-      '  layers.0        1.2x  4x',
+      '  layers.0         7x  40x',
       '  norm      500x',
     ]);
     const rounding = await run(ONE, { computes: ({ args }) => ('dtype' in args ? { nats: -0.3 } : {}) });
-    assert.match(rounding.lines.join('\n'), /^Modules: none is beyond rounding \(4 modules/m);
+    assert.match(
+      rounding.lines.join('\n'),
+      /^Modules: none is beyond rounding, which is 10x its floor \(4 modules matched by role, in 3 texts\)/m,
+    );
   });
 
   test('need a change that a suite can have', async () => {
