@@ -59,10 +59,12 @@ export const FLOORS: readonly string[] = [
     'record',
     'engine',
     'machine',
+    'network',
     'caches',
     'model',
     'runtime',
     'import',
+    'endpoint',
     'compare',
     'explain',
     'baseline',
@@ -475,7 +477,7 @@ export const engineTable = (): string =>
         ...Object.entries(args).map(([arg, value]) => `\`${arg}: ${value}\``),
         ...Object.entries(gpuMemory.args).map(([arg, value]) => `on GPUs \`${arg}: ${value}\``),
       ].join(', '),
-      `\`${image}\``,
+      image === undefined ? 'none: nothing is started' : `\`${image}\``,
     ]),
   );
 

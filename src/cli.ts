@@ -61,6 +61,7 @@ function parseCommandLine(): Invocation | undefined {
     ...single,
     'github-token': process.env['GITHUB_TOKEN'],
     'hub-token': process.env['HF_TOKEN'],
+    'endpoint-key': process.env['OPENAI_API_KEY'],
     [mode.takes]: file,
   };
   const input = (flag: string) => String(flags[flag] ?? '').trim();

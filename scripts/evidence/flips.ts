@@ -93,6 +93,7 @@ export async function flippedBits(options: FlipOptions): Promise<Flipped[]> {
       onOutput: (text) => log.add(text),
       onProgress: () => {},
       placeOf: () => ({ file: 'determinism.yml', line: 1, column: 1 }),
+      enginePlace: { file: 'determinism.yml', line: 1, column: 1 },
     },
     task,
     plan.environment,

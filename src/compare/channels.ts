@@ -23,6 +23,13 @@ export const CHANNELS: readonly Rule[] = [
   { name: 'text', differs: 'text-differs', lacking: 'unmeasured', nans: 'characters' },
   { name: 'text-digest', differs: 'text-differs', lacking: 'unmeasured', nans: 'characters' },
   { name: 'logprobs', differs: 'logprobs-differ', lacking: 'unmeasured', nans: 'log-probabilities' },
+  {
+    // Of tokens that are not told: by how much they differ, no step of it can say.
+    name: 'told-logprobs',
+    differs: 'logprobs-differ',
+    lacking: 'unmeasured',
+    nans: 'log-probabilities',
+  },
   { name: 'top-k', differs: 'logprobs-differ', lacking: 'told', nans: 'log-probabilities' },
   { name: 'modules', differs: 'modules-differ', lacking: 'told', nans: 'values that modules gave' },
   { name: 'tensors', differs: 'modules-differ', lacking: 'unmeasured', nans: 'values of tensors' },

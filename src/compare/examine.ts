@@ -1,4 +1,12 @@
-import { channelOf, countOf, digestsOf, type Steps, stepsOf } from '../record/channels.ts';
+import {
+  type Channel,
+  channelOf,
+  countOf,
+  digestsOf,
+  named,
+  type Steps,
+  stepsOf,
+} from '../record/channels.ts';
 import type { Observation } from '../record/schema.ts';
 import type { Side } from '../record/side.ts';
 import { agreement, joined } from './agreement.ts';
@@ -131,6 +139,8 @@ async function observations(
       gauge: known && !nans ? equalGauge(pair.right) : null,
     };
   }
+  if (channelOf(pair.left, 'tokens') === undefined && channelOf(pair.right, 'tokens') === undefined)
+    return plain(pair, found, joined(reason, toldWhy(before, now)), facts);
   const measured = known && found === 'logprobs-differ' ? gaugeOf(a, b) : null;
   const gauge = measured?.gauge ?? null;
   const { logprobStep, tokenStep } = walked;
@@ -155,6 +165,19 @@ async function observations(
 
 /** What opened bodies say more of. */
 const OPENED: readonly Agreement[] = ['tokens-differ', 'text-differs', 'logprobs-differ', 'modules-differ'];
+
+/** By how much log-probabilities differ whose tokens are not told: there are no steps to walk. */
+function toldWhy(left: readonly Channel[], right: readonly Channel[]): string {
+  const [a, b] = [left, right].map((channels) => {
+    const told = named(channels, 'told-logprobs');
+    return told?.kind === 'nats' ? told.nats : new Float32Array();
+  });
+  const what = 'of tokens that are not told';
+  if (a === undefined || b === undefined || a.length !== b.length)
+    return `${a?.length ?? 0} log-probabilities, now ${b?.length ?? 0}, ${what}`;
+  const largest = a.reduce((most, one, at) => Math.max(most, Math.abs(one - (b[at] ?? one))), 0);
+  return `log-probabilities ${what} differ by up to ${Number(largest.toPrecision(3))} nats`;
+}
 
 const differing = ({ left, right }: PairOf<'right'>) =>
   compareChannels(left, right).flatMap(({ rule, outcome }) => (outcome === 'differs' ? [rule.name] : []));

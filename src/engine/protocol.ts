@@ -337,10 +337,13 @@ export const Event = z.discriminatedUnion('event', [
       'gpu-unavailable',
       'deadline-exceeded',
       'disk-full',
+      'endpoint-unavailable',
+      'endpoint-refused',
+      'endpoint-broken',
       'protocol-violation',
     ]),
     message: z.string().max(16_384),
-    /** Of `prompt-rejected`: which, and why. */
+    /** Of `prompt-rejected` and of an endpoint: which, and why. */
     prompts: z.array(z.strictObject({ id: z.string().max(128), message: z.string().max(1024) })).optional(),
   }),
 ]);

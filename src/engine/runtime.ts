@@ -2,12 +2,17 @@ import type { Readable, Writable } from 'node:stream';
 import type { Declared } from '../fingerprint/schema.ts';
 import type { CacheFolder } from './caches.ts';
 
-/** Where an engine runs. Two exist: a pinned container (`docker`) and a Python of this machine (`process`). */
+/**
+ * Where an engine runs: a pinned container (`docker`), a Python of this machine (`process`), or somebody else's server that is
+ * asked (`endpoint`).
+ */
 export interface Runtime extends AsyncDisposable {
-  readonly kind: 'docker' | 'process';
+  readonly kind: 'docker' | 'process' | 'endpoint';
   /** One sentence for the log: what was chosen and why. */
   readonly description: string;
   readonly image: Declared['image'];
+  /** Host of the server that is asked; only of an `endpoint`. */
+  readonly endpoint?: string;
   /** Why nothing keeps the engine from what the job knows; undefined where something does. */
   readonly exposed: string | undefined;
   /** Where its engines have their caches, one after another: only where a suite has them kept. */
@@ -51,11 +56,31 @@ export interface Slot extends AsyncDisposable {
   start(boot: string): Promise<Peer>;
 }
 
-export type ModelSource =
-  /** The engine computes without one. */
-  | { readonly kind: 'none' }
-  | { readonly kind: 'path' /** Absolute path on this machine. */; readonly path: string }
-  | HubModel;
+/** `none`: the engine computes without one. */
+export type ModelSource = LocalModel | ServedModel;
+
+/** What an engine of this machine loads. */
+export type LocalModel = { readonly kind: 'none' } | PathModel | HubModel;
+
+export interface PathModel {
+  readonly kind: 'path';
+  /** Absolute path on this machine. */
+  readonly path: string;
+}
+
+/** Where a server has it, and what it is there, only that server knows. */
+export interface ServedModel {
+  readonly kind: 'served';
+  readonly name: string;
+}
+
+/** What is asked of a server. */
+export interface Endpoint {
+  /** Where OpenAI's API begins. */
+  readonly url: string;
+  /** The name that it serves the model by. */
+  readonly model: string;
+}
 
 export interface HubModel {
   readonly kind: 'hub';

@@ -36,6 +36,8 @@ export interface SessionOptions {
   readonly onProgress: (progress: EventOf<'progress'>) => void;
   /** Where the suite has a prompt. */
   readonly placeOf: (prompt: string) => Omit<Place, 'message'>;
+  /** Where it names the engine. */
+  readonly enginePlace: Omit<Place, 'message'>;
 }
 
 /** Lines of the engine's log that an error quotes. */
@@ -139,7 +141,7 @@ export class Session implements AsyncDisposable {
           await onResult(event);
           break;
         case 'error':
-          throw reported(event, this.#tail, this.#options.placeOf);
+          throw reported(event, this.#tail, this.#options);
         case 'hello':
         case 'fingerprint':
         case 'lifetime':
@@ -289,7 +291,7 @@ export function violation(what: string): UserError {
 function reported(
   { code, message, prompts = [] }: EventOf<'error'>,
   tail: readonly string[],
-  placeOf: SessionOptions['placeOf'],
+  { placeOf, enginePlace }: Pick<SessionOptions, 'placeOf' | 'enginePlace'>,
 ): UserError {
   switch (code) {
     case 'prompt-rejected': {
@@ -357,10 +359,28 @@ function reported(
         message,
         'Free space on the runner; of a container’s /tmp, raise `runtime.memory`, which it has a quarter of.',
       );
+    case 'endpoint-unavailable':
+    case 'endpoint-refused':
+    case 'endpoint-broken': {
+      const places = prompts.map((one) => ({ ...placeOf(one.id), message: `${one.id}: ${one.message}` }));
+      const { file, line, column } = places[0] ?? enginePlace;
+      return new UserError(code, `${file}:${line}:${column}  ${message}.`, ENDPOINT_REMEDIES[code], {
+        places: places.length > 0 ? places : [{ ...enginePlace, message }],
+      });
+    }
     case 'protocol-violation':
       return violation(message);
   }
 }
+
+const ENDPOINT_REMEDIES = {
+  'endpoint-unavailable':
+    'Start the run again later; ask for fewer prompts or tokens where the endpoint limits them, and check `url` under `engine.args` and the network.',
+  'endpoint-refused':
+    'Check `url` under `engine.args`, `model.served`, and the `endpoint-key` input (on a terminal: OPENAI_API_KEY); what the endpoint says of a field is about `sampling`.',
+  'endpoint-broken':
+    'Nothing of it is used. See what answers at `url` under `engine.args`, and what stands between it and this machine.',
+} as const;
 
 export function died(
   { code, signal, outOfMemory, lost }: Exit,
@@ -378,7 +398,7 @@ export function died(
     return new UserError(
       'engine-missing',
       `There is no python3 where the engine is to run.${quote(tail)}`,
-      `Use an image that has the engine and its Python on PATH, such as ${engines.map(({ image }) => image).join(' or ')}.`,
+      `Use an image that has the engine and its Python on PATH, such as ${engines.flatMap(({ image }) => image ?? []).join(' or ')}.`,
     );
   if (outOfMemory)
     return new UserError(

@@ -46,6 +46,8 @@ export const Declared = z.strictObject({
     certainty: z.enum(['verified', 'declared', 'unknown']),
   }),
   engine: z.strictObject({ name: fact, version: fact }),
+  /** Host of the server that was asked; only where one was. */
+  endpoint: fact.optional(),
   /** Versions of what computes: python, torch, transformers, numpy, cuda, cudnn, nccl, cublas, triton… */
   libraries: z.record(z.string().max(64), fact),
   model: z.strictObject({
@@ -76,7 +78,7 @@ export const Ambient = z.strictObject({
   memoryBytes: count,
   os: fact,
   kernel: fact,
-  runtime: z.enum(['docker', 'process']),
+  runtime: z.enum(['docker', 'process', 'endpoint']),
 });
 export type Ambient = z.infer<typeof Ambient>;
 

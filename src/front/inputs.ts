@@ -142,6 +142,7 @@ export function parseInputs(
       environment,
       githubToken: input('github-token') || undefined,
       hubToken: input('hub-token') || undefined,
+      endpointKey: input('endpoint-key') || undefined,
       runtime,
       python: input('python') || 'python3',
       isolation,

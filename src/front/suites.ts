@@ -11,6 +11,9 @@ export const SUITE_SCHEMA = suiteSchema({
   serving: engines.flatMap(({ name, served }) =>
     served === undefined ? [] : [{ name, programs: served.programs }],
   ),
+  remote: engines.flatMap(({ name, remote }) =>
+    remote === undefined ? [] : [{ name, problems: remote.problems }],
+  ),
   relations: relations.map(({ name, byDefault, decoding }) => ({ name, byDefault, decoding })),
   stores: stores.map(({ name }) => name),
   variables: [...TUNING.flatMap(({ names }) => names), ...engines.flatMap(({ tuning }) => tuning)],

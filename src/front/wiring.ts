@@ -19,6 +19,7 @@ import {
 import { readReport, writeText } from '../disk/report-file.ts';
 import { findReports } from '../disk/report-folder.ts';
 import { changeSuite, loadSuite, openSuiteText } from '../disk/suite-file.ts';
+import { openEndpoint } from '../endpoint/runtime.ts';
 import { engineNamed, engines } from '../engine/engines/index.ts';
 import type { JobIdentity, Runtime } from '../engine/runtime.ts';
 import { githubApi } from '../github/api.ts';
@@ -45,6 +46,8 @@ export interface Connections {
   /** Reads the base branch's suite and the list of caches; undefined where nobody gave one. */
   readonly githubToken: string | undefined;
   readonly hubToken: string | undefined;
+  /** Of the endpoint that a suite names; nobody else is sent it. */
+  readonly endpointKey: string | undefined;
   readonly runtime: RuntimeChoice;
   readonly python: string;
   readonly isolation: IsolationChoice;
@@ -101,7 +104,13 @@ export function wire(
       ask: () => terminalAsk(signal),
       keys: () => terminalKeys(signal),
       image: refuseUnpinned,
-      runtime: (runtime, keepsCaches, atOnce) => openRuntime(runtime, keepsCaches, atOnce, given, told),
+      runtime: async (runtime, keepsCaches, atOnce, endpoint) =>
+        endpoint === undefined
+          ? await openRuntime(runtime, keepsCaches, atOnce, given, told)
+          : openEndpoint({
+              ...{ endpoint, environment, key: given.endpointKey },
+              log: (line) => console.info(line),
+            }),
       caches: () =>
         openCaches({
           stateFolder: given.statePath,

@@ -1,52 +1,16 @@
-import { z } from 'zod';
 import type { Channel } from '../record/channels.ts';
 import { digestJson } from '../record/digest.ts';
-import type { FinishReason } from '../record/witness.ts';
 import { isObject, member, readJson, textOf } from './json.ts';
 import { factOf, idOf, partOf } from './names.ts';
+import { type Choice, finishOf, KINDS, logprobsIn, Response, textIn } from './openai-response.ts';
 import type { Problems } from './problems.ts';
 import type { Folder, ImportedAnswer, ImportedRun, ImportSource, Taken } from './source.ts';
 import { UNKNOWN_ENVIRONMENT, UNKNOWN_FINGERPRINT } from './unknown.ts';
 
 /*
- * Responses of OpenAI's API, which vLLM's server gives too: of completions and of chats, one in a file, a list, one a line, or
- * as the batch API writes them (`custom_id`, `response.body`). Token ids are told by vLLM alone (`prompt_token_ids`,
- * `token_ids`); log-probabilities as decimal numbers, which are rounded to the float32 that they came from.
+ * Responses of OpenAI's API, which vLLM's server gives too: one in a file, a list, one a line, or as the batch API writes them
+ * (`custom_id`, `response.body`). `openai-response.ts` reads each.
  */
-
-const KINDS: ReadonlySet<unknown> = new Set(['chat.completion', 'text_completion']);
-const MAX_TOKENS = 1_000_000;
-const MAX_ID = 2 ** 31 - 1;
-
-const ids = z.array(z.number().int().min(0).max(MAX_ID)).max(MAX_TOKENS);
-const nats = z.number().max(1e-6).nullable();
-const ChatLogprobs = z.object({
-  content: z
-    .array(z.object({ logprob: nats }))
-    .max(MAX_TOKENS)
-    .nullish(),
-});
-const TextLogprobs = z.object({ token_logprobs: z.array(nats).max(MAX_TOKENS).nullish() });
-const Choice = z.object({
-  index: z.number().int().min(0).max(10_000).optional(),
-  finish_reason: z.string().max(100).nullish(),
-  message: z.object({ content: z.string().nullish() }).optional(),
-  text: z.string().optional(),
-  logprobs: z
-    .union([ChatLogprobs.extend({ content: ChatLogprobs.shape.content.unwrap() }), TextLogprobs])
-    .nullish(),
-  token_ids: ids.nullish(),
-  prompt_token_ids: ids.nullish(),
-});
-const Response = z.object({
-  id: z.string().max(500).optional(),
-  model: z.string().max(500).optional(),
-  created: z.number().int().nonnegative().optional(),
-  system_fingerprint: z.string().max(500).nullish(),
-  prompt_token_ids: ids.nullish(),
-  choices: z.array(Choice).min(1).max(1000),
-});
-type Response = z.infer<typeof Response>;
 
 /** One response, what asked for it where that is told, and its line. */
 interface Told {
@@ -185,7 +149,7 @@ function answersOf(
 }
 
 function channelsOf(
-  choice: z.infer<typeof Choice>,
+  choice: Choice,
   prompt: readonly number[] | undefined,
   file: string,
   line: number,
@@ -196,7 +160,8 @@ function channelsOf(
     channels.push({ name: 'prompt-tokens', kind: 'ids', ids: Uint32Array.from(prompt) });
   const tokens = choice.token_ids ?? undefined;
   if (tokens !== undefined) channels.push({ name: 'tokens', kind: 'ids', ids: Uint32Array.from(tokens) });
-  const logprobs = logprobsOf(choice);
+  // What was not computed is told as null: of a prompt's first token.
+  const logprobs = logprobsIn(choice)?.map((one) => one ?? Number.NEGATIVE_INFINITY);
   if (logprobs !== undefined) {
     if (tokens !== undefined && tokens.length !== logprobs.length)
       problems.add(file, line, `has ${logprobs.length} log-probabilities of ${tokens.length} tokens`);
@@ -204,23 +169,7 @@ function channelsOf(
     else
       channels.push({ name: 'told-logprobs', kind: 'nats', nats: Float32Array.from(logprobs, Math.fround) });
   }
-  const text = choice.message?.content ?? choice.text;
-  if (text !== undefined && text !== null) channels.push({ name: 'text', kind: 'text', text });
+  const text = textIn(choice);
+  if (text !== undefined) channels.push({ name: 'text', kind: 'text', text });
   return channels;
-}
-
-function logprobsOf({ logprobs }: z.infer<typeof Choice>): number[] | undefined {
-  if (logprobs === null || logprobs === undefined) return undefined;
-  const all =
-    'content' in logprobs && logprobs.content
-      ? logprobs.content.map(({ logprob }) => logprob)
-      : 'token_logprobs' in logprobs
-        ? logprobs.token_logprobs
-        : undefined;
-  // What was not computed is told as null: of a prompt's first token.
-  return all?.map((one) => one ?? Number.NEGATIVE_INFINITY);
-}
-
-function finishOf(told: string | null | undefined): FinishReason {
-  return told === 'stop' || told === 'length' || told === 'abort' ? told : 'unknown';
 }

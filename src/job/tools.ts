@@ -1,6 +1,6 @@
 import type { BaselineMeta, BaselineStore } from '../baseline/port.ts';
 import type { KeptCaches } from '../engine/caches.ts';
-import type { Runtime } from '../engine/runtime.ts';
+import type { Endpoint, Runtime } from '../engine/runtime.ts';
 import type { Harness } from '../engine/session.ts';
 import type { GitHubPosts, GitHubReader } from '../github/port.ts';
 import type { Channel } from '../record/channels.ts';
@@ -90,8 +90,8 @@ export interface Openers {
   workflows(): Promise<ReadonlyMap<string, string>>;
   /** How engines are served. */
   servers(): readonly Server[];
-  /** An image that has an engine, without a tag. */
-  imageOf(engine: string): string;
+  /** An image that has an engine, without a tag; undefined where nothing is started for it. */
+  imageOf(engine: string): string | undefined;
   /** Whether an engine computes without a model. */
   isModelless(engine: string): boolean;
   /** Undefined where nobody is there to answer. */
@@ -104,12 +104,14 @@ export interface Openers {
    * With its image in place.
    *
    * @param atOnce engines that the run has work for at one time: `planned` from its beginning, `most` later on
+   * @param endpoint whom to ask, where nothing is to be started here
    * @throws UserError what `chooseRuntime` throws
    */
   runtime(
     runtime: Suite['runtime'],
     keepsCaches: boolean,
     atOnce: { readonly planned: number; readonly most: number },
+    endpoint?: Endpoint | undefined,
   ): Promise<Runtime>;
   /** What engines of earlier runs have compiled on this machine, where a suite has it kept. */
   caches(): KeptCaches;

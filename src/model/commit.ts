@@ -1,6 +1,6 @@
 import { UserError } from '../errors.ts';
+import { Hiccup } from '../network/patience.ts';
 import { Hub, type HubOptions } from './hub.ts';
-import { Hiccup } from './patience.ts';
 
 /** At which commit a branch or tag of a hub's model is now. @throws UserError `model-fetch-failed` */
 export async function commitOf(

@@ -2,8 +2,8 @@ import { createHash, type Hash } from 'node:crypto';
 import { constants, createReadStream } from 'node:fs';
 import { chmod, type FileHandle, mkdir, open, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { Hiccup, patiently } from '../network/patience.ts';
 import type { Content, Hub, HubFile } from './hub.ts';
-import { Hiccup, patiently } from './patience.ts';
 
 /** So much of a file is progress: a connection that breaks off again and again after less is given up. */
 const STEP_BYTES = 1024 * 1024;

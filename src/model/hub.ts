@@ -4,8 +4,8 @@ import { z } from 'zod';
 import type { HubModel } from '../engine/runtime.ts';
 import { UserError } from '../errors.ts';
 import { excerpt } from '../inert.ts';
+import { Hiccup } from '../network/patience.ts';
 import { VERSION } from '../version.ts';
-import { Hiccup } from './patience.ts';
 
 export interface HubOptions {
   /** URL of another hub than the public one, such as a mirror. */

@@ -15,11 +15,11 @@ import { z } from 'zod';
 import type { HubModel, ModelFile, Models, OnProgress, ProvidedModel } from '../engine/runtime.ts';
 import { UserError } from '../errors.ts';
 import { alone } from '../machine/alone.ts';
+import { Hiccup, type Patience, patiently } from '../network/patience.ts';
 import { type DigestContext, digestFolder } from './digest.ts';
 import { download } from './download.ts';
 import { needed } from './files.ts';
 import { Hub, type HubFile, type HubOptions } from './hub.ts';
-import { Hiccup, type Patience, patiently } from './patience.ts';
 
 export interface ModelsOptions {
   /** Absolute folder of what outlives a run on this machine. */

@@ -170,7 +170,9 @@ export function digestsOf(channels: readonly Channel[], name: string): readonly 
   return found?.kind === 'digests' ? found.digests : [];
 }
 
-const named = (channels: readonly Channel[], name: string) => channels.find((one) => one.name === name);
+/** One of a name. */
+export const named = (channels: readonly Channel[], name: string) =>
+  channels.find((one) => one.name === name);
 
 /** One channel of an observation; undefined where the engine did not give it. */
 export function channelOf(

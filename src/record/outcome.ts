@@ -6,9 +6,18 @@ import { aloneOf, type Computed, lifetimesOf } from './select.ts';
 /** What says nothing of a model's bits that other channels do not: its text, and how far its modules are from others. */
 const UNJUDGED: readonly string[] = ['text', 'roles'];
 
-/** The bits that an observation is judged by; its place in the run, its text and its timing are not among them. */
+/**
+ * The bits that an observation is judged by; its place in the run and its timing are not among them, and its text only where
+ * nothing tells the tokens that it is made of.
+ */
 export function outcomeOf({ prompt, input, finishReason, channels }: Observation) {
-  return { prompt, input, finishReason, channels: channels.filter(({ name }) => !UNJUDGED.includes(name)) };
+  const hasTokens = channels.some(({ name }) => name === 'tokens');
+  return {
+    prompt,
+    input,
+    finishReason,
+    channels: channels.filter(({ name }) => !UNJUDGED.includes(name) || (name === 'text' && !hasTokens)),
+  };
 }
 
 /**

@@ -39,6 +39,10 @@ export function lifetimesOf({ lifetimes }: Pick<RunRecord, 'lifetimes'>): Lifeti
   );
 }
 
+/** NaNs in all that was given. */
+export const nansIn = ({ observations }: Pick<RunRecord, 'observations'>): number =>
+  observations.reduce((sum, { channels }) => channels.reduce((all, { nans }) => all + (nans ?? 0), sum), 0);
+
 /** What one lifetime gave in its `alone` passes of a kind. */
 export function aloneOf(record: Computed, lifetime: string, kind: PassKind): Observation[] {
   return observationsOf(record, { lifetime, kind, arrangement: 'alone' });

@@ -122,7 +122,11 @@ const HEALTH_TITLE: Readonly<Record<Sign['level'], string>> = {
 
 /** What ran or was read beside the pinned engine and the model's tensors. */
 function foreignCode({ record: { lifetimes, fingerprint } }: Ground): Notice[] {
-  const asked = lifetimes.flatMap(({ settings }) => codeInArguments(settings.requested));
+  // What somebody else's server loads, its arguments do not say.
+  const asked =
+    fingerprint.declared.endpoint === undefined
+      ? lifetimes.flatMap(({ settings }) => codeInArguments(settings.requested))
+      : [];
   const files = pickledIn(fingerprint.declared.model.files);
   const told = [
     ...new Set(asked),

@@ -120,13 +120,16 @@ const violated = (what: string) =>
 /** The two halves from what the harness saw and what only the host knows. */
 export function completeFingerprint(
   seen: HarnessFingerprint,
-  runtime: Pick<Runtime, 'kind' | 'image'>,
+  runtime: Pick<Runtime, 'kind' | 'image' | 'endpoint'>,
   model: { readonly label: string; readonly revision: string },
 ): Fingerprint {
   const { engine, libraries, files, environment, gpus, topology, driver, cpu, memoryBytes, os, kernel } =
     seen;
   return {
-    declared: { image: runtime.image, engine, libraries, model: { ...model, files }, environment },
+    declared: {
+      ...{ image: runtime.image, engine, libraries, model: { ...model, files }, environment },
+      ...(runtime.endpoint === undefined ? {} : { endpoint: runtime.endpoint }),
+    },
     ambient: {
       gpus,
       ...(topology === undefined ? {} : { topology }),

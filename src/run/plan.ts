@@ -4,6 +4,7 @@ import type { Claim, PassNeed, Relation } from '../compare/types.ts';
 import { engineNamed, ownArguments } from '../engine/engines/index.ts';
 import type { EngineSpec } from '../engine/engines/spec.ts';
 import type { Perturbation, Serve } from '../engine/protocol.ts';
+import type { Endpoint } from '../engine/runtime.ts';
 import { digestJson } from '../record/digest.ts';
 import { ARRANGEMENTS, PASS_KINDS } from '../record/names.ts';
 import type { Arrangement, PassKind } from '../record/schema.ts';
@@ -22,6 +23,8 @@ export interface Plan {
   readonly suite: { readonly name: string; readonly digest: string };
   readonly depth: Suite['depth'];
   readonly engine: EngineSpec;
+  /** Whom to ask, where the engine is somebody else's. */
+  readonly endpoint: Endpoint | undefined;
   /** Deterministic defaults overlaid with the suite's arguments. */
   readonly args: Readonly<Record<string, unknown>>;
   /** Names in `args` that come from our defaults. */
@@ -86,7 +89,7 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
   const wanted = inOrder([
     ...alone.flatMap((relation) => relation.needs(suite.depth)),
     // The floors: what neighbours in a batch and what rounding alone make of this model here.
-    ...(purpose === 'refresh' || isSide ? FLOORS : []),
+    ...((purpose === 'refresh' || isSide) && engine.remote === undefined ? FLOORS : []),
     // The tokens that a baseline's comparisons are made on must be generated once.
     ...(alone.includes(baseline) ? [{ kind: 'generate', arrangement: 'alone' } as const] : []),
   ]);
@@ -110,6 +113,7 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
     suite: { name: suite.name, digest: digestJson({ suite, prompts, texts }) },
     depth: suite.depth,
     engine,
+    endpoint: endpointOf(engine, suite),
     args,
     defaults: Object.keys(ours).filter((name) => !(name in suite.engine.args)),
     environment: { ...own.environment, ...suite.engine.env },
@@ -130,6 +134,11 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
     unmeasurable: needed.flatMap((relation) => unmeasurable(engine, relation, suite, traced)),
     baseline: measured.includes(baseline),
   };
+}
+
+/** The schema let both pass. */
+function endpointOf({ remote }: EngineSpec, { engine, model }: Suite): Endpoint | undefined {
+  return remote === undefined ? undefined : { url: String(engine.args['url']), model: model.served ?? '' };
 }
 
 /** With kept caches a refresh starts the engine twice at least: what compilation gives anew must be what is kept. */

@@ -66,6 +66,8 @@ export class Recording implements AsyncDisposable {
 
   /** To be called before the engine of this lifetime is loaded, and after. */
   note(lifetime: string, reading: HealthReading): void {
+    // A server does not tell of its GPUs: nobody looked.
+    if (this.#plan.endpoint !== undefined) return;
     this.#readings.push({ lifetime, ...reading });
   }
 

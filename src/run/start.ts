@@ -17,6 +17,7 @@ import { Lifetimes } from './lifetimes.ts';
 import { refuseTooMuch } from './limits.ts';
 import { completeFingerprint } from './pass.ts';
 import type { Plan } from './plan.ts';
+import { questionsWords } from './questions.ts';
 import { Recording } from './recording.ts';
 import type { KnownTokens } from './requests.ts';
 import { Starts } from './starts.ts';
@@ -45,9 +46,13 @@ export async function startRun(
   const { console, open } = tools;
   refuseTooMuch(plan, loaded.places);
   for (const why of plan.unmeasurable) console.info(why);
+  const questions = questionsWords(plan);
+  if (questions !== undefined) console.info(questions);
   await using owned = new AsyncDisposableStack();
   const log = owned.use(await open.log(`${settings.recordPath}.log`));
-  const runtime = owned.use(await open.runtime(loaded.suite.runtime, plan.caches !== 'fresh', atOnce(plan)));
+  const runtime = owned.use(
+    await open.runtime(loaded.suite.runtime, plan.caches !== 'fresh', atOnce(plan), plan.endpoint),
+  );
   console.info(runtime.description);
   const source = modelSource(loaded);
   const provided = () => runtime.provideModel(source);
@@ -141,7 +146,7 @@ function startsOf(
   { inactivitySeconds, timeoutSeconds: deadlineSeconds }: EngineSettings,
   { console, signal }: Tools,
 ): Starts {
-  const { file, prompts } = loaded.places;
+  const { file, prompts, engine } = loaded.places;
   const session: SessionOptions = {
     harness,
     start: (boot) => runtime.start(boot),
@@ -151,6 +156,7 @@ function startsOf(
     ...voices.of(() => voices.own),
     // What the base branch's suite asks and this one does not has no line here.
     placeOf: (id) => ({ file, ...(prompts.get(id) ?? { line: 1, column: 1 }) }),
+    enginePlace: { file, ...engine },
   };
   const { gpus, warm = gpus === 'none' } = loaded.suite.runtime;
   return new Starts({
@@ -178,18 +184,21 @@ function runView({ job, situation, workflow, runUrl }: RunSettings): RunView {
 }
 
 /** The schema lets only a suite of probes name none. */
-const isModelless = ({ model }: LoadedSuite['suite']) => model.id === undefined && model.path === undefined;
+const isModelless = ({ model }: LoadedSuite['suite']) =>
+  model.id === undefined && model.path === undefined && model.served === undefined;
 
 function modelSource({ suite, modelFolder }: LoadedSuite): ModelSource {
-  const { id, revision } = suite.model;
+  const { id, revision, served } = suite.model;
+  if (served !== undefined) return { kind: 'served', name: served };
   if (isModelless(suite)) return { kind: 'none' };
   if (modelFolder !== undefined) return { kind: 'path', path: modelFolder.path };
-  // The schema demands one of the two forms; the compiler cannot see that.
+  // The schema demands one of the forms; the compiler cannot see that.
   return { kind: 'hub', id: id ?? '', revision: revision ?? '' };
 }
 
 function modelLabel({ suite }: LoadedSuite): { label: string; revision: string } {
-  const { id, revision, path } = suite.model;
+  const { id, revision, path, served } = suite.model;
+  if (served !== undefined) return { label: served, revision: 'unknown' };
   if (isModelless(suite)) return { label: 'none', revision: 'none' };
   return { label: id ?? path ?? 'unknown', revision: revision ?? 'none' };
 }

@@ -77,7 +77,11 @@ export async function chooseRuntime(options: RuntimeOptions): Promise<Runtime> {
     image: runtime.image,
     exposed: runtime.exposed,
     caches: runtime.caches,
-    provideModel: (model) => runtime.provideModel(model),
+    provideModel: (model) => {
+      // The schema lets no engine that is started have one.
+      if (model.kind === 'served') throw new Error(`${model.name} is somebody else's to serve`);
+      return runtime.provideModel(model);
+    },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }

@@ -1,4 +1,12 @@
-import type { Models, OnProgress, Peer, Runtime } from '../engine/runtime.ts';
+import type {
+  LocalModel,
+  Models,
+  NO_MODEL,
+  OnProgress,
+  Peer,
+  ProvidedModel,
+  Runtime,
+} from '../engine/runtime.ts';
 
 /** Environment variables, as `process.env` has them. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -38,6 +46,9 @@ export interface On {
 }
 
 /** What starts engines, each on what it is told. */
-export interface Starter extends Omit<Runtime, 'start' | 'slot' | 'slots' | 'beside' | 'indexOf'> {
+export interface Starter
+  extends Omit<Runtime, 'kind' | 'provideModel' | 'start' | 'slot' | 'slots' | 'beside' | 'indexOf'> {
+  readonly kind: 'docker' | 'process';
+  provideModel(model: LocalModel): Promise<ProvidedModel | typeof NO_MODEL>;
   start(boot: string, lives: number, on: On): Promise<Peer>;
 }

@@ -4,7 +4,7 @@ import { delimiter, isAbsolute, join } from 'node:path';
 import { PassThrough, type Readable, type Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { CacheFolder } from '../engine/caches.ts';
-import { type Exit, type ModelSource, NO_MODEL, type Peer, type ProvidedModel } from '../engine/runtime.ts';
+import { type Exit, type LocalModel, NO_MODEL, type Peer, type ProvidedModel } from '../engine/runtime.ts';
 import { UserError } from '../errors.ts';
 import type { Declared } from '../fingerprint/schema.ts';
 import { onePlace } from './cache-place.ts';
@@ -91,7 +91,7 @@ export class ProcessRuntime implements Starter {
     return new ProcessRuntime(options, python, isolation, caches, owned.move());
   }
 
-  async provideModel(model: ModelSource): Promise<ProvidedModel | typeof NO_MODEL> {
+  async provideModel(model: LocalModel): Promise<ProvidedModel | typeof NO_MODEL> {
     const { models } = this.#options;
     if (model.kind === 'none') return NO_MODEL;
     const provided =

@@ -104,7 +104,7 @@ const ScoreText = z
 export const OPEN = 'FILL-IN';
 const isOpen = (value: unknown) => typeof value === 'string' && value.includes(OPEN);
 
-const EITHER = 'a model needs either `id` and `revision`, or `path`';
+const EITHER = 'a model needs `id` and `revision`, or `path`, or `served` of an endpoint';
 const HUB_ID = /^[\w.-]{1,96}\/[\w.-]{1,96}$/;
 
 const Model = z
@@ -124,18 +124,28 @@ const Model = z
       })
       .optional(),
     path: z.string().min(1).max(1024).optional().describe('a folder on the runner, relative to the suite'),
+    served: z
+      .string()
+      .regex(/^[\x21-\x7e]{1,256}$/, 'a served name is plain text without spaces')
+      .optional()
+      .describe('the name by which an endpoint serves it'),
   })
-  .refine((m) => m.id === undefined || m.path === undefined, { message: EITHER })
+  .refine((m) => [m.id, m.path, m.served].filter((one) => one !== undefined).length <= 1, { message: EITHER })
   .refine((m) => m.id === undefined || m.revision !== undefined, {
     message: 'a model from the hub needs its `revision`: 40 hex digits of a commit',
     path: ['revision'],
   })
-  .refine((m) => m.path === undefined || m.revision === undefined, {
-    message: '`revision` belongs to a hub `id`; a `path` is identified by the digests of its files',
+  .refine((m) => (m.path === undefined && m.served === undefined) || m.revision === undefined, {
+    message:
+      '`revision` belongs to a hub `id`; a `path` is identified by the digests of its files, and what an endpoint serves nobody here can say',
     path: ['revision'],
   })
   .meta({
-    oneOf: [{ required: ['id', 'revision'] }, { required: ['path'], not: { required: ['revision'] } }],
+    oneOf: [
+      { required: ['id', 'revision'] },
+      { required: ['path'], not: { required: ['revision'] } },
+      { required: ['served'], not: { required: ['revision'] } },
+    ],
   });
 
 /** What a suite may name: this version's engines, relations and stores, each from its own list. */
@@ -145,6 +155,11 @@ export interface Vocabulary {
   readonly modelless: readonly Modelless[];
   /** Those of them that are measured as they are served, too, and how a command line of theirs begins. */
   readonly serving: readonly Server[];
+  /** Those of them that are asked over the network, and what is wrong with arguments for one. */
+  readonly remote: readonly {
+    readonly name: string;
+    problems(args: Readonly<Record<string, unknown>>): Iterable<readonly [name: string, message: string]>;
+  }[];
   /** `byDefault`: a suite that names none asks for it. `decoding`: it says nothing where nothing is decoded. */
   readonly relations: readonly {
     readonly name: string;
@@ -213,6 +228,43 @@ function* servingProblems(
   // A path is the deployment's machine's; a name of the hub must be the suite's.
   else if (named !== undefined && model?.id !== undefined && HUB_ID.test(named) && named !== model.id)
     yield ['serve', `it serves \`${named}\`, and the suite’s model is \`${model.id}\``];
+}
+
+/** What is somebody else's cannot be set up here, and what is served by name only they have. */
+function* remoteProblems(
+  {
+    name,
+    args,
+    env,
+    caches,
+  }: {
+    readonly name: string;
+    readonly args: Readonly<Record<string, unknown>>;
+    readonly env: object;
+    readonly caches: string;
+  },
+  model: z.infer<typeof Model> | undefined,
+  { image, gpus }: { readonly image?: string | undefined; readonly gpus: number | 'none' },
+  remote: Vocabulary['remote'],
+): Generator<readonly [path: readonly string[], message: string]> {
+  const asked = remote.find((one) => one.name === name);
+  if (asked === undefined) {
+    if (model?.served !== undefined)
+      yield [
+        ['model', 'served'],
+        `\`${name}\` loads a model itself, by \`id\` and \`revision\` or by \`path\``,
+      ];
+    return;
+  }
+  if (model !== undefined && model.served === undefined)
+    yield [['model'], 'an endpoint serves a model by a name: `model: { served: … }`'];
+  for (const [argument, message] of asked.problems(args))
+    yield [argument in args ? ['engine', 'args', argument] : ['engine', 'args'], message];
+  const elsewhere = 'nothing is started for an endpoint: what it runs on is its own';
+  if (Object.keys(env).length > 0) yield [['engine', 'env'], elsewhere];
+  if (caches !== 'fresh') yield [['engine', 'caches'], elsewhere];
+  if (image !== undefined) yield [['runtime', 'image'], elsewhere];
+  if (gpus !== 'none') yield [['runtime', 'gpus'], elsewhere];
 }
 
 const engineFields = (variables: readonly string[]) => ({
@@ -332,6 +384,7 @@ export const suiteSchema = ({
   engines,
   modelless,
   serving,
+  remote,
   relations: known,
   stores,
   variables,
@@ -483,7 +536,9 @@ export const suiteSchema = ({
       },
       { when: ({ value }) => typeof value === 'object' && value !== null && !Array.isArray(value) },
     )
-    .superRefine(({ engine, model, depth, relations }, context) => {
+    .superRefine(({ engine, model, runtime, depth, relations }, context) => {
+      for (const [path, message] of remoteProblems(engine, model, runtime, remote))
+        context.addIssue({ code: 'custom', path: [...path], message });
       for (const [key, message] of servingProblems(engine, model, serving))
         context.addIssue({ code: 'custom', path: ['engine', key], message });
       for (const [index, entry] of relations.entries()) {
@@ -531,7 +586,7 @@ function* lackOf(said: Said): Generator<Problem> {
     if (said[key] === undefined)
       yield { key, code: 'invalid_type', expected: key === 'prompts' ? 'array' : 'object', input: undefined };
   const { model } = said;
-  if (model !== undefined && model.id === undefined && model.path === undefined)
+  if (model !== undefined && model.id === undefined && model.path === undefined && model.served === undefined)
     yield { key: 'model', code: 'custom', message: EITHER };
 }
 

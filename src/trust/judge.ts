@@ -1,4 +1,5 @@
 import { UserError } from '../errors.ts';
+import { excerpt } from '../inert.ts';
 import type { Asks, SuiteNeed, SuiteSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
 import type { Rules, SuiteChange } from '../report/schema.ts';
@@ -46,6 +47,7 @@ export async function loadRuled(
     suiteOf(base, loaded, tools),
   );
   refuseMounts(loaded, found);
+  refuseEndpoint(loaded, found, permission);
   if (permission.limits === 'fork') refuseForeign(loaded, found, base, settings.runtime);
   // Without a suite there, the schema's own defaults beside what the change itself asks for: nothing is let off.
   const judge = found === undefined ? strict(loaded.suite, tools.suiteSchema) : settled(found);
@@ -152,6 +154,32 @@ export function refuseVariantMount(
     `A variant wants the model from ${suite.model.path}, which lies in the repository${lies === 'inside' ? '' : ' behind a link'}: the pull request could have put it there.`,
     'Name a folder of the runner outside of the checkout, or a model of the hub.',
     { file: places.file, ...places.model, message: 'a pull request cannot choose the model of a variant' },
+  );
+}
+
+/**
+ * Prompts and the key go where the suite says, and where that is only the base branch decides. A stranger's change asks
+ * nobody: each of its prompts would be paid with the repository's key.
+ */
+function refuseEndpoint(
+  { suite, places }: LoadedSuite,
+  base: Suite | undefined,
+  { limits }: Permission,
+): void {
+  if (suite.model.served === undefined) return;
+  const place = (message: string) => ({ file: places.file, ...places.engine, message });
+  if (limits === 'fork')
+    throw limited(
+      'This pull request comes from another repository, and its suite asks an endpoint: whatever it asks would be sent, and paid, with the key of this repository.',
+      'Whoever trusts the change can bring it into a branch of this repository, where it is checked.',
+      place('a pull request from another repository asks no endpoint'),
+    );
+  const [own, theirs] = [suite, base].map((one) => one?.engine.args['url']);
+  if (base?.model.served !== undefined && own === theirs) return;
+  throw limited(
+    `The pull request asks the endpoint ${excerpt(String(own), 300)}, and its base branch ${base?.model.served === undefined ? 'asks none in this suite' : `asks ${excerpt(String(theirs), 300)}`}: the key must not follow a change that nobody has approved.`,
+    'Merge the new `url` first; then pull requests are checked against it.',
+    place('a pull request cannot choose who gets the key'),
   );
 }
 

@@ -67,6 +67,10 @@ export interface Candidate {
   /** Under the claims that `heldTo` gives. */
   readonly relations: readonly RelationResult[];
   readonly trusted: Trusted;
+  /** Of somebody else's server: what it does not tell keeps no baseline from being made, as far as it could be witnessed. */
+  readonly isRemote: boolean;
+  /** NaNs in what was generated: there no relation may have looked at them. */
+  readonly nans: number;
   readonly stores: Permission['stores'];
   readonly suite: Pick<Suite, 'accept' | 'policy'>;
   readonly store: BaselineStore['kind'];
@@ -80,11 +84,16 @@ export function decide(candidate: Candidate): Promotion {
   if (candidate.health?.state === 'unhealthy')
     return refused('a GPU is unhealthy, and what it computes does not count. The old baseline stays.');
   const broken = relations.find(
-    ({ relation, status }) => relation !== 'baseline' && (status === 'broken' || status === 'unmeasured'),
+    ({ relation, status }) =>
+      relation !== 'baseline' && (status === 'broken' || (status === 'unmeasured' && !candidate.isRemote)),
   );
   if (broken !== undefined)
     return refused(`\`${broken.relation}\` is ${broken.status}: ${broken.evidence}. The old baseline stays.`);
 
+  if (candidate.isRemote && candidate.nans > 0)
+    return refused(
+      `${candidate.nans} log-probabilities are NaN: the model is broken. The old baseline stays.`,
+    );
   const outcomes = {
     hardwareClass: candidate.hardwareClass,
     run: candidate.outcomes,

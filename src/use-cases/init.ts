@@ -113,7 +113,11 @@ async function chosen(settings: InitSettings, { open, suiteSchema }: Asked): Pro
     ...(/^[\w.-]{1,96}\/[\w.-]{1,96}$/.test(model)
       ? []
       : [`\`--model\` is \`${model}\`, and not owner/name`]),
-    ...(isKnown ? [] : [`\`--engine\` is \`${engine}\`, which is none of this version`]),
+    ...(isKnown
+      ? open.imageOf(engine) === undefined
+        ? [`\`--engine\` is \`${engine}\`, for which nothing is started: begin with examples/${engine}.yml`]
+        : []
+      : [`\`--engine\` is \`${engine}\`, which is none of this version`]),
     ...(/^(none|[1-9]\d?)$/.test(gpus)
       ? []
       : [`\`--gpus\` is \`${gpus}\`, and neither a count nor \`none\``]),

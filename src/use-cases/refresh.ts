@@ -4,6 +4,7 @@ import { UserError } from '../errors.ts';
 import type { Asks, RefreshSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
 import { outcomeDigest, outcomeDigests } from '../record/outcome.ts';
+import { nansIn } from '../record/select.ts';
 import { compareAsked } from '../report/derive.ts';
 import { makeReport } from '../report/make.ts';
 import type { BaselineView, Report } from '../report/schema.ts';
@@ -50,6 +51,8 @@ export async function refresh(settings: RefreshSettings & Asks<'store'>, tools: 
     outcomes: outcomeDigests(side.record),
     relations,
     trusted,
+    isRemote: plan.endpoint !== undefined,
+    nans: nansIn(side.record),
     stores: permission.stores,
     suite: loaded.suite,
     store: store.kind,

@@ -144,6 +144,21 @@ export const ERROR_WORDS: Readonly<Record<ToldCode, ErrorWords>> = {
     meaning: 'What it computes would be held to a promise that nobody made; nothing was measured.',
     next: 'Take it out of the suite, or use a version and a device of the engine that have it.',
   },
+  'endpoint-unavailable': {
+    what: 'The endpoint could not be reached, answered 429 or 5xx, or cut its answers off, each time it was asked.',
+    meaning: 'Several tries, as far apart as it asked for, came to nothing; this says nothing of the model.',
+    next: 'Try again later, ask for less, or see to the endpoint and the network.',
+  },
+  'endpoint-refused': {
+    what: 'The endpoint takes neither the key, the model’s name nor a field of the request, or redirects elsewhere; or the key would travel in the clear.',
+    meaning: 'It would say no again, so it was asked once, and nothing was sent to another address.',
+    next: 'Check `url`, `model.served`, `sampling` and `endpoint-key`.',
+  },
+  'endpoint-broken': {
+    what: 'The endpoint gave an answer that cannot be: no JSON, other tokens than its own ids, more of them than were asked for, the key itself.',
+    meaning: 'Compared, it would look like a model that changed, so nothing of it is used.',
+    next: 'See what answers at `url`, and what stands in between.',
+  },
   'protocol-violation': {
     what: 'The harness broke its protocol.',
     meaning: 'What it said cannot be trusted, so nothing of the run is used.',

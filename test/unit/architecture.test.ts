@@ -99,7 +99,14 @@ const ROOMS: Readonly<Record<string, Law>> = {
   machine: { rooms: [], packages: ['node:*'] },
   // Adapters: each knows its port, and none another.
   caches: { rooms: ['engine', 'machine'], packages: ['zod', 'node:*'] },
-  model: { rooms: ['engine', 'machine'], packages: ['zod', 'node:*'] },
+  model: { rooms: ['engine', 'machine', 'network'], packages: ['zod', 'node:*'] },
+  // How one waits for another side.
+  network: { rooms: [], packages: ['node:*'] },
+  // Somebody else's server, asked as the harness would be.
+  endpoint: {
+    rooms: ['engine', 'fingerprint', 'health', 'import', 'network', 'record', 'suite'],
+    packages: ['zod', 'node:*'],
+  },
   runtime: {
     rooms: [
       'runtime/docker',
@@ -203,6 +210,7 @@ const ROOMS: Readonly<Record<string, Law>> = {
       'compare',
       'compare/relations',
       'disk',
+      'endpoint',
       'engine',
       'engine/engines',
       'github',
@@ -242,7 +250,7 @@ const PORTS: Readonly<Record<string, readonly string[]>> = {
 
 /** Rooms of adapters: what they do, others ask a port for. */
 const ADAPTERS = [
-  ...['caches', 'machine', 'model', 'runtime', 'runtime/docker', 'runtime/isolation'],
+  ...['caches', 'endpoint', 'machine', 'model', 'network', 'runtime', 'runtime/docker', 'runtime/isolation'],
   ...['github', 'disk', 'baseline/cache'],
 ];
 

@@ -94,6 +94,12 @@ function suiteOf(engine: string): string {
   const asked = engines.some(({ name, probes }) => name === engine && probes !== undefined)
     ? rest
     : { ...rest, model, sampling, prompts, score };
+  // One that is asked over the network.
+  if (engines.some(({ name, remote }) => name === engine && remote !== undefined))
+    return JSON.stringify({
+      ...{ ...asked, model: { served: 'model' } },
+      engine: { name: engine, args: { url: 'https://api.example/v1' } },
+    });
   return JSON.stringify({ ...asked, engine: { name: engine } });
 }
 
@@ -136,7 +142,7 @@ test('an engine has both its halves: the host’s list and the harness’s name 
   const [, names = ''] = /^ENGINES = \(\n([\s\S]*?)^\)$/m.exec(harness) ?? [];
   assert.deepEqual(
     [...names.matchAll(/^ {4}"(\w+)",$/gm)].map(([, name]) => name),
-    engines.map(({ name }) => name),
+    engines.filter(({ remote }) => remote === undefined).map(({ name }) => name),
   );
 });
 

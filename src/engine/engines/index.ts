@@ -1,5 +1,6 @@
 import type { Pass } from '../../record/schema.ts';
 import { kernels } from './kernels.ts';
+import { openai } from './openai.ts';
 import type { EngineSpec } from './spec.ts';
 import { transformers } from './transformers.ts';
 import { vllm } from './vllm.ts';
@@ -10,6 +11,7 @@ export const engines: readonly EngineSpec[] = [
   vllm,
   transformers,
   kernels,
+  openai,
 ];
 
 /** The one of a name that the suite's schema let pass. */

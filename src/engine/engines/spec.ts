@@ -12,8 +12,13 @@ export interface EngineSpec {
   readonly name: string;
   /** What it is, for the docs. */
   readonly what: string;
-  /** An image that has it, for whoever has none. */
-  readonly image: string;
+  /** Only of one that runs elsewhere and is asked over the network: nothing is started, and it has no half in the harness. */
+  readonly remote?: {
+    /** What is wrong with the suite's arguments, by their names. */
+    problems(args: Readonly<Record<string, unknown>>): Iterable<readonly [name: string, message: string]>;
+  };
+  /** An image that has it, for whoever has none; undefined where there is none. */
+  readonly image: string | undefined;
   /** Arguments that make sampling repeatable. The suite's own win, and the record keeps both. */
   readonly args: Arguments;
   /**

@@ -4,7 +4,7 @@ import type Docker from 'dockerode';
 import type { CacheFolder } from '../../engine/caches.ts';
 import {
   type JobIdentity,
-  type ModelSource,
+  type LocalModel,
   NO_MODEL,
   type Peer,
   type ProvidedModel,
@@ -95,7 +95,7 @@ export class DockerRuntime implements Starter {
     return new DockerRuntime(options, name, reference.digest, bounds, caches, owned.move());
   }
 
-  async provideModel(model: ModelSource): Promise<ProvidedModel | typeof NO_MODEL> {
+  async provideModel(model: LocalModel): Promise<ProvidedModel | typeof NO_MODEL> {
     const { models } = this.#options;
     switch (model.kind) {
       case 'none':

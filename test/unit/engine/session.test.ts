@@ -51,6 +51,7 @@ class FakePeer {
       onOutput: (line) => this.printed.push(line),
       onProgress: ({ done }) => this.progress.push(done),
       placeOf: (prompt) => ({ file: 'suite.yml', line: prompt.length, column: 5 }),
+      enginePlace: { file: 'suite.yml', line: 4, column: 1 },
       ...more,
     };
   }

@@ -41,6 +41,7 @@ class FakeParent {
       onOutput: (line) => this.printed.push(line),
       onProgress: () => {},
       placeOf: () => ({ file: 'suite.yml', line: 1, column: 1 }),
+      enginePlace: { file: 'suite.yml', line: 4, column: 1 },
       ...more,
     };
   }

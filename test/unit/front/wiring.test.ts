@@ -12,6 +12,7 @@ const connections = (workspace: string): Connections => ({
   environment: {},
   githubToken: undefined,
   hubToken: undefined,
+  endpointKey: undefined,
   runtime: 'auto',
   isolation: 'auto',
   python: 'python3',

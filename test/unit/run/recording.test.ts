@@ -37,6 +37,7 @@ class Growing {
         ...{ inactivitySeconds: 30, deadlineSeconds: 30, signal: new AbortController().signal },
         ...{ onOutput: () => {}, onProgress: () => {} },
         placeOf: () => ({ file: 'suite.yml', line: 1, column: 1 }),
+        enginePlace: { file: 'suite.yml', line: 4, column: 1 },
       },
       { engine: 'vllm', model: '/model', knownDigests: {} },
       this.plan.environment,

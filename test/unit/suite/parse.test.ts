@@ -201,8 +201,8 @@ const wrong: readonly (readonly [string, string, readonly string[]])[] = [
     'a model that is both fetched and here',
     edited('model: { ', 'model: { path: m, '),
     [
-      '3:1  `model`: a model needs either `id` and `revision`, or `path`',
-      '3:60  `model.revision`: `revision` belongs to a hub `id`; a `path` is identified by the digests of its files',
+      '3:1  `model`: a model needs `id` and `revision`, or `path`, or `served` of an endpoint',
+      '3:60  `model.revision`: `revision` belongs to a hub `id`; a `path` is identified by the digests of its files, and what an endpoint serves nobody here can say',
     ],
   ],
   [

@@ -280,3 +280,42 @@ describe('what a stranger sent', () => {
     });
   });
 });
+
+describe('a suite that asks an endpoint', () => {
+  const asking = (url: string) =>
+    SUITE.replace('{ path: model }', '{ served: small }').replace(
+      '{ name: vllm }',
+      `{ name: openai, args: { url: "${url}" } }`,
+    );
+  const OURS = asking('https://api.example/v1');
+  const THIEF = asking('https://thief.example/v1');
+
+  test('is followed where the base branch asks the same one', async () => {
+    const { loaded: found } = await ruled({ own: OURS, base: OURS });
+    assert.equal(found.suite.engine.args['url'], 'https://api.example/v1');
+  });
+
+  for (const [what, base] of [
+    ['another one than its base branch', OURS],
+    ['one, and its base branch starts an engine', SUITE],
+    ['one, and its base branch has no suite', undefined],
+  ] as const)
+    test(`is refused in a pull request that asks ${what}: the key would follow it`, async () => {
+      const error = await rejectedBy(ruled({ own: THIEF, base }));
+      assert.equal(error.code, 'pull-request-limited');
+      assert.match(error.message, /asks the endpoint https:\/\/thief\.example\/v1/);
+      assert.match(error.hint, /Merge the new `url` first/);
+      assert.equal(error.places[0]?.line, 4);
+    });
+
+  test('is refused in every pull request of a fork, its base branch’s own too', async () => {
+    const error = await rejectedBy(ruled({ own: OURS, base: OURS, fork: true }));
+    assert.equal(error.code, 'pull-request-limited');
+    assert.match(error.message, /from another repository, and its suite asks an endpoint/);
+  });
+
+  test('is its author’s own matter once it is on a branch', async () => {
+    const { rules } = await ruled({ own: THIEF, base: OURS, event: 'push' });
+    assert.deepEqual(rules, { kind: 'checkout' });
+  });
+});

@@ -44,6 +44,8 @@ function decided(change: Partial<Candidate> & { readonly accept?: readonly (type
     outcomes: [FRESH],
     relations: [SOUND, DRIFTED],
     trusted: BEFORE,
+    isRemote: false,
+    nans: 0,
     stores: 'reasoned',
     suite: {
       accept: [...accept],

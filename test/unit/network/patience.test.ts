@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { Hiccup, type Patience, patiently } from '../../../src/model/patience.ts';
+import { Hiccup, type Patience, patiently } from '../../../src/network/patience.ts';
 
 /** What it came to, the seconds of each pause, and what was told. */
 async function tried(attempt: () => Promise<unknown>, more: Partial<Patience> = {}) {
