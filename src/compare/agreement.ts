@@ -125,6 +125,7 @@ export function onlyTopDiffers(left: Observation, right: Observation): boolean {
 export function satisfies(found: Agreement, requirement: Requirement, within: boolean): boolean {
   switch (found) {
     case 'identical':
+    case 'indistinct':
     case 'added':
     case 'removed':
       return true;
@@ -135,6 +136,7 @@ export function satisfies(found: Agreement, requirement: Requirement, within: bo
     case 'text-differs':
       return requirement === 'within-envelope' ? within : requirement === 'measure';
     case 'inputs-differ':
+    case 'another-model':
       return requirement === 'measure';
     case 'unmeasured':
       return false;

@@ -1,6 +1,8 @@
 import type { Suite } from '../suite/schema.ts';
-import { relationNamed } from './relations/index.ts';
+import { comparesWithBaseline, relationNamed } from './relations/index.ts';
 import type { Finding, RelationResult } from './types.ts';
+
+export { comparesWithBaseline };
 
 /** Of the whole run, worst first. An engine or a store that failed is an error, not a conclusion. */
 export const CONCLUSIONS = [
@@ -54,7 +56,7 @@ export function judge(
   if (gpus === 'unhealthy')
     return { conclusion: 'unhealthy-gpu', verdict: verdict('unhealthy-gpu', policy, accepted) };
   const judged = results
-    .filter(({ relation }) => relation !== 'baseline' || baseline !== 'not-asked')
+    .filter(({ relation }) => !comparesWithBaseline(relation) || baseline !== 'not-asked')
     .map((result) => eased(result, policy));
   const reached = new Map<Conclusion, Verdict>();
   for (const result of judged) {
@@ -96,8 +98,8 @@ export function onlyLeaving(
 
 function concluded(result: Judged, baseline: BaselineState): Conclusion {
   const { relation } = result;
-  if (relation === 'baseline' && baseline === 'absent') return 'no-baseline';
-  if (relation === 'baseline' && baseline === 'incomparable') return 'incomparable';
+  if (comparesWithBaseline(relation) && baseline === 'absent') return 'no-baseline';
+  if (comparesWithBaseline(relation) && baseline === 'incomparable') return 'incomparable';
   switch (result.status) {
     case 'broken':
       return whatBroke(result);

@@ -52,6 +52,7 @@ export function reader(side: Side, alike?: Reader): Reader {
 /** @param shallow the agreement alone: bodies are opened only where digests do not decide it */
 export async function examine(pair: Pair, left: Reader, right: Reader, shallow = false): Promise<Found> {
   if ('only' in pair) return plain(pair, pair.only, null);
+  if ('agreement' in pair) return plain(pair, pair.agreement, pair.reason);
   if ('unmeasured' in pair) return plain(pair, 'unmeasured', pair.unmeasured);
   if ('rightTail' in pair) return await tails(pair, left, right);
   return await observations(pair, left, right, shallow);

@@ -19,6 +19,9 @@ export type Agreement =
   /** The same tokens where they are known, and another text. */
   | 'text-differs'
   | 'inputs-differ'
+  /** A test of samples tells them apart, or does not: no bits were held against each other. */
+  | 'another-model'
+  | 'indistinct'
   | 'unmeasured'
   | 'added'
   | 'removed';
@@ -233,6 +236,8 @@ export type Pair = {
   | { readonly left: Observation; readonly right: Observation }
   /** The end of a score's positions against decoded steps. */
   | { readonly left: Observation; readonly rightTail: Observation }
+  /** Decided over all pairs together, by a test. */
+  | { readonly agreement: 'another-model' | 'indistinct'; readonly reason: string }
   | { readonly only: 'added' | 'removed' }
   | { readonly unmeasured: string }
 );

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { finishOf, logprobsIn, Nats, Response, textIn } from '../import/openai-response.ts';
 import type { Channel } from '../record/channels.ts';
+import { sha256 } from '../record/digest.ts';
 import type { FinishReason } from '../record/witness.ts';
 import type { Json } from './client.ts';
 import { EndpointError } from './error.ts';
@@ -187,6 +188,26 @@ function rankedOf(
     nats: Float32Array.from(kept, ([, nats]) => nats),
   };
 }
+
+/**
+ * The best tokens of the first step of many answers to one question, a row each. By id, or where none are told by a number
+ * that stands for the token's text; never of both, which could not be compared.
+ */
+export function samplesChannel(answers: readonly Answer[]): Channel {
+  const rows = answers.flatMap(({ best }) => (best?.[0] === undefined ? [] : [best[0]]));
+  const k = Math.min(MOST_SAMPLED, ...rows.map(({ length }) => length));
+  const kept = rows.length === 0 ? [] : rows.flatMap((row) => row.slice(0, k));
+  const byId = kept.every(([token]) => idIn(token) !== undefined);
+  return {
+    ...{ name: byId ? 'samples' : 'samples-by-text', kind: 'ranked', k: rows.length === 0 ? 0 : k },
+    ids: Uint32Array.from(kept, ([token]) => (byId ? (idIn(token) ?? 0) : standIn(token))),
+    nats: Float32Array.from(kept, ([, nats]) => nats),
+  };
+}
+
+const MOST_SAMPLED = 20;
+/** 31 bits: of the few hundred tokens of a prompt's samples no two are likely to share one. */
+const standIn = (token: string) => Number.parseInt(sha256(token).slice(0, 8), 16) >>> 1;
 
 /**
  * Of a sequence that was prefilled: as an engine's score has it, a step is a position but the first.

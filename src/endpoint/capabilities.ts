@@ -5,6 +5,7 @@ import { EndpointError } from './error.ts';
 
 /** Best tokens of a step: as many as OpenAI's completions give, and the record keeps. */
 const BEST = 5;
+const MOST = 20;
 
 /**
  * What a server may be asked for beside the answer itself. Each is asked once, of each way to ask; whether it is there is read
@@ -12,6 +13,8 @@ const BEST = 5;
  */
 const FEATURES = [
   'logprobs',
+  /** As many best tokens as any vendor gives. */
+  'logprobs-20',
   'token-ids',
   'prompt-logprobs',
   'seed',
@@ -24,6 +27,8 @@ function fieldsOf(feature: Feature, route: Route): object {
   switch (feature) {
     case 'logprobs':
       return route === 'completions' ? { logprobs: BEST } : { logprobs: true, top_logprobs: BEST };
+    case 'logprobs-20':
+      return route === 'completions' ? { logprobs: MOST } : { logprobs: true, top_logprobs: MOST };
     case 'token-ids':
       return { return_token_ids: true, return_tokens_as_token_ids: true };
     case 'prompt-logprobs':
@@ -40,6 +45,8 @@ function shows(feature: Feature, answer: Answer): boolean | undefined {
   switch (feature) {
     case 'logprobs':
       return answer.nats !== undefined;
+    case 'logprobs-20':
+      return (answer.best?.[0]?.length ?? 0) >= MOST;
     case 'token-ids':
       return answer.ids !== undefined && answer.promptIds !== undefined;
     case 'prompt-logprobs':
@@ -155,6 +162,12 @@ export function fields(
     ...(has.has('token-ids') ? fieldsOf('token-ids', route) : {}),
   };
 }
+
+/** One token with its best: as many as it tells. */
+export const sampleFields = (model: string, route: Route, capabilities: Capabilities): object => ({
+  ...fields({ max_tokens: 1, seed: 0, temperature: 0 }, model, route, capabilities),
+  ...(capabilities.has.has('logprobs-20') ? fieldsOf('logprobs-20', route) : {}),
+});
 
 export const scoreFields = (model: string, { limit }: Capabilities): object => ({
   model,

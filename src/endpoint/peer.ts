@@ -1,21 +1,14 @@
 import { PassThrough } from 'node:stream';
-import {
-  type ChannelEvent,
-  type Command,
-  type Event,
-  PROTOCOL,
-  type Request,
-  type Start,
-} from '../engine/protocol.ts';
+import { type ChannelEvent, type Command, type Event, PROTOCOL, type Start } from '../engine/protocol.ts';
 import type { Exit, Peer } from '../engine/runtime.ts';
 import type { HealthReading } from '../health/schema.ts';
 import { excerpt } from '../inert.ts';
 import { type Channel, describeChannel } from '../record/channels.ts';
 import type { Witness } from '../record/witness.ts';
 import { littleEndian, uint32 } from '../record/words.ts';
-import type { Answer, Route } from './answer.ts';
+import { type Answer, type Route, samplesChannel } from './answer.ts';
 import { EndpointError } from './error.ts';
-import { type Observed, routeOf, type Server } from './server.ts';
+import { routeOf, type Server } from './server.ts';
 
 /** An event without what the frame adds; of each kind its own fields. */
 type Said = Event extends infer E ? (E extends Event ? Omit<E, 'nonce' | 'seq'> : never) : never;
@@ -79,8 +72,11 @@ async function speak(
           await load(server, command, emit, signal);
           break;
         case 'pass':
-          await pass(server, command, emit, signal, (id) => {
-            prompt = id;
+          await pass(command, {
+            ...{ server, emit, signal, sum: new Sum() },
+            asking: (id) => {
+              prompt = id;
+            },
           });
           break;
         case 'vocabulary':
@@ -157,34 +153,25 @@ class Sum {
 /** One that is not told makes the sum unknown. */
 const both = (sum: number | null, one: number | null) => (sum === null || one === null ? null : sum + one);
 
-async function pass(
-  server: Server,
-  command: PassCommand,
-  emit: Emit,
-  signal: AbortSignal,
-  asking: (prompt: string) => void,
-): Promise<void> {
-  const { pass: name, requests, topK } = command;
+/** What a pass is done with. */
+interface Work {
+  readonly server: Server;
+  readonly emit: Emit;
+  readonly signal: AbortSignal;
+  readonly sum: Sum;
+  /** Called with the prompt that is asked, or that failed: an error has its place. */
+  asking(prompt: string): void;
+}
+
+async function pass(command: PassCommand, work: Work): Promise<void> {
+  const { server, emit, signal, sum } = work;
   const began = performance.now();
-  const sum = new Sum();
   const unavailable = await cannot(server, command, signal);
-  const asked = unavailable === undefined ? requests : [];
-  for (const [done, request] of asked.entries()) {
-    asking(request.id);
-    const observed = await one(server, command.kind, request, topK, signal);
-    sum.add(observed.answer);
-    emit({
-      event: 'observation',
-      pass: name,
-      prompt: request.id,
-      finishReason: command.kind === 'score' ? 'given' : observed.answer.finishReason,
-      channels: observed.channels.map(channelEvent),
-    });
-    emit({ event: 'progress', what: name, done: done + 1, total: asked.length, tokens: sum.tokens });
-  }
+  if (unavailable === undefined)
+    await (command.samples === null ? one(command, work) : sample(command, command.samples, work));
   emit({
     event: 'pass',
-    pass: name,
+    pass: command.pass,
     seconds: (performance.now() - began) / 1000,
     unavailable: unavailable ?? null,
     witness: sum.witness(),
@@ -192,19 +179,75 @@ async function pass(
   });
 }
 
-const one = (
-  server: Server,
-  kind: PassCommand['kind'],
-  request: Request,
-  topK: number,
-  signal: AbortSignal,
-): Promise<Observed> =>
-  kind === 'score' ? server.score(request, topK, signal) : server.generate(request, topK, signal);
+/** One request after the other: nobody of ours is beside it. */
+async function one(
+  { pass: name, kind, requests, topK }: PassCommand,
+  { server, emit, signal, sum, asking }: Work,
+): Promise<void> {
+  for (const [done, request] of requests.entries()) {
+    asking(request.id);
+    const { answer, channels } =
+      kind === 'score'
+        ? await server.score(request, topK, signal)
+        : await server.generate(request, topK, signal);
+    sum.add(answer);
+    emit({
+      ...{ event: 'observation', pass: name, prompt: request.id },
+      finishReason: kind === 'score' ? 'given' : answer.finishReason,
+      channels: channels.map(channelEvent),
+    });
+    emit({ event: 'progress', what: name, done: done + 1, total: requests.length, tokens: sum.tokens });
+  }
+}
+
+/** Requests that are under way at a time, where a prompt is sampled. */
+const AT_ONCE = 8;
+
+/**
+ * Asks all prompts again and again, several at a time and each round in another order: an endpoint that batches then has
+ * neighbours of ours in its batches each time, at a refresh and at a check, whatever others ask of it.
+ */
+async function sample(
+  { pass: name, requests }: PassCommand,
+  samples: number,
+  { server, emit, signal, sum, asking }: Work,
+): Promise<void> {
+  const answers = new Map(requests.map(({ id }) => [id, [] as Answer[]]));
+  const left = Array.from({ length: samples }, (_, round) => {
+    const first = round % requests.length;
+    return [...requests.slice(first), ...requests.slice(0, first)];
+  }).flat();
+  const total = left.length;
+  let done = 0;
+  const worker = async () => {
+    for (let request = left.shift(); request !== undefined; request = left.shift()) {
+      try {
+        const answer = await server.sample(request, signal);
+        sum.add(answer);
+        answers.get(request.id)?.push(answer);
+      } catch (error) {
+        // The others end with what is under way.
+        left.length = 0;
+        asking(request.id);
+        throw error;
+      }
+      done += 1;
+      emit({ event: 'progress', what: name, done, total, tokens: sum.tokens });
+    }
+  };
+  const ended = await Promise.allSettled(Array.from({ length: AT_ONCE }, worker));
+  for (const end of ended) if (end.status === 'rejected') throw end.reason;
+  for (const [prompt, given] of answers)
+    emit({
+      ...{ event: 'observation', pass: name, prompt, finishReason: 'length' },
+      channels: [channelEvent(samplesChannel(given))],
+    });
+}
 
 /** Why a pass says nothing here: nothing is asked for it, and nothing paid. */
 async function cannot(
   server: Server,
-  { pass: name, kind, groups, warm, noise }: PassCommand,
+  { pass: name, kind, requests, groups, warm, noise, samples }: PassCommand,
   signal: AbortSignal,
 ): Promise<string | undefined> {
   switch (kind) {
@@ -214,6 +257,8 @@ async function cannot(
       return 'an endpoint does not show its modules';
     case 'generate':
     case 'score': {
+      if (samples !== null)
+        return await server.cannotSample(new Set(requests.map(({ input }) => routeOf(input))), signal);
       if (warm) return 'an endpoint does not tell what it took from its prefix cache';
       if (noise !== null) return 'nothing can be rounded inside of an endpoint';
       if (groups.some(({ length }) => length > 1)) return 'an endpoint does not tell what it batches';

@@ -4,7 +4,7 @@ import type { HarnessFingerprint } from '../fingerprint/schema.ts';
 import type { Channel } from '../record/channels.ts';
 import { uint32 } from '../record/words.ts';
 import { type Answer, broken, channelsOf, type Route, readAnswer, scoreChannels } from './answer.ts';
-import { ask, asking, type Capabilities, fields, scoreFields, told } from './capabilities.ts';
+import { ask, asking, type Capabilities, fields, sampleFields, scoreFields, told } from './capabilities.ts';
 import type { Client } from './client.ts';
 
 /** What one request gave, and what the server counted. */
@@ -106,6 +106,22 @@ export class Server {
       for (const [id, { text }] of Object.entries(step))
         if (text !== undefined) this.#texts.set(Number(id), text);
     return { answer, channels: scoreChannels(answer, sequence, Math.min(prompt.length, most), topK) };
+  }
+
+  /** Why it cannot be sampled; undefined where it can. @throws EndpointError */
+  async cannotSample(routes: Iterable<Route>, signal: AbortSignal): Promise<string | undefined> {
+    for (const route of routes)
+      if (!(await this.#of(route, signal)).has.has('logprobs'))
+        return 'the endpoint tells no log-probabilities';
+    return undefined;
+  }
+
+  /** One token of a prompt, for its log-probabilities. @throws EndpointError */
+  async sample({ input }: Request, signal: AbortSignal): Promise<Answer> {
+    const route = routeOf(input);
+    const capabilities = await this.#of(route, signal);
+    const body = { ...sampleFields(this.#model, route, capabilities), ...asking(route, input) };
+    return readAnswer(await this.#client.post(route, body, signal), 1);
   }
 
   /** Texts of token ids, as far as they were told beside log-probabilities. */

@@ -111,6 +111,8 @@ export type Command =
        * in all passes but one that is made for it.
        */
       readonly noise: number | null;
+      /** How often each request is asked, for one token and several at a time; null where it is done as it says. */
+      readonly samples: number | null;
       /** How many top log-probabilities are kept for each step. */
       readonly topK: number;
       /** Seconds since the epoch that chat templates see as "now". */

@@ -167,7 +167,10 @@ function refuseContradictions(channels: readonly Channel[]): void {
   const steps = tokens?.kind === 'ids' ? tokens.ids.length : undefined;
   for (const channel of channels) {
     if (channel.kind === 'ranked') {
-      const expected = channel.k * (steps ?? 0);
+      // Samples have rows of their own; the best candidates of steps are as many as these.
+      const rows =
+        channel.name === 'top-k' ? (steps ?? 0) : Math.floor(channel.ids.length / Math.max(1, channel.k));
+      const expected = channel.k * rows;
       if (channel.ids.length !== expected)
         throw contradiction(`${channel.ids.length} ids in \`${channel.name}\` where ${expected} belong`);
       if (channel.nats.length !== expected)

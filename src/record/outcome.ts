@@ -1,7 +1,7 @@
 import { digestJson } from './digest.ts';
 import { PASS_KINDS } from './names.ts';
 import type { Observation, RunRecord } from './schema.ts';
-import { aloneOf, type Computed, lifetimesOf } from './select.ts';
+import { aloneOf, type Computed, lifetimesOf, observationsOf } from './select.ts';
 
 /** What says nothing of a model's bits that other channels do not: its text, and how far its modules are from others. */
 const UNJUDGED: readonly string[] = ['text', 'roles'];
@@ -40,9 +40,17 @@ export const outcomesOf = (record: Computed): { readonly lifetime: string; reado
 
 /** Prompts by their id: the order in which a suite lists them computes nothing. */
 function outcomeIn(record: Computed, lifetime: string): string {
-  const all = PASS_KINDS.flatMap((kind) =>
+  const alone = PASS_KINDS.flatMap((kind) =>
     aloneOf(record, lifetime, kind).map((one) => ({ kind, ...outcomeOf(one) })),
   );
+  // Samples are others each time: an outcome only where there is nothing else, so that it is never that of nothing at all.
+  const all =
+    alone.length > 0
+      ? alone
+      : observationsOf(record, { lifetime, arrangement: 'samples' }).map((one) => ({
+          kind: 'generate' as const,
+          ...outcomeOf(one),
+        }));
   // Stable: of one prompt the kinds stay in the order above.
   return digestJson(all.sort((a, b) => (a.prompt < b.prompt ? -1 : a.prompt > b.prompt ? 1 : 0)));
 }

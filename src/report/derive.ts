@@ -2,6 +2,7 @@ import type { BaselineMeta } from '../baseline/port.ts';
 import { acceptances, acceptedBy, type Outcomes } from '../compare/acceptance.ts';
 import { compare } from '../compare/compare.ts';
 import { type BaselineState, type Judgement, judge, onlyLeaving } from '../compare/conclusion.ts';
+import { comparesWithBaseline } from '../compare/relations/index.ts';
 import type { RelationResult } from '../compare/types.ts';
 import { LIST_DIGEST } from '../issues/index.ts';
 import { likenesses } from '../issues/match.ts';
@@ -38,8 +39,8 @@ export async function compareAsked(
     case 'check':
       return await compare(run, before, claims);
     case 'refresh': {
-      const own = claims.filter(({ relation }) => relation !== 'baseline');
-      const old = claims.filter(({ relation }) => relation === 'baseline');
+      const own = claims.filter(({ relation }) => !comparesWithBaseline(relation));
+      const old = claims.filter(({ relation }) => comparesWithBaseline(relation));
       return [...(await compare(run, undefined, own)), ...(await compare(run, before, old))];
     }
   }
@@ -160,7 +161,8 @@ export function concluded({
   const gone = new Set(leaving);
   const judged = relations
     .filter(
-      ({ relation, requirement }) => mode === 'check' || relation !== 'baseline' || requirement !== 'measure',
+      ({ relation, requirement }) =>
+        mode === 'check' || !comparesWithBaseline(relation) || requirement !== 'measure',
     )
     .map((relation) => ({ ...relation, onlyLeaving: onlyLeaving(relation.findings, gone) }));
   const gpus = health?.state === 'unhealthy' ? 'unhealthy' : 'trusted';

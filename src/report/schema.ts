@@ -45,6 +45,8 @@ export const AGREEMENTS = [
   'tokens-differ',
   'text-differs',
   'inputs-differ',
+  'another-model',
+  'indistinct',
   'unmeasured',
   'added',
   'removed',

@@ -2,6 +2,7 @@ import { baseline } from '../compare/relations/baseline.ts';
 import { relationNamed, relations } from '../compare/relations/index.ts';
 import type { Claim, PassNeed, Relation } from '../compare/types.ts';
 import { engineNamed, ownArguments } from '../engine/engines/index.ts';
+import { SAMPLES } from '../engine/engines/openai.ts';
 import type { EngineSpec } from '../engine/engines/spec.ts';
 import type { Perturbation, Serve } from '../engine/protocol.ts';
 import type { Endpoint } from '../engine/runtime.ts';
@@ -25,6 +26,8 @@ export interface Plan {
   readonly engine: EngineSpec;
   /** Whom to ask, where the engine is somebody else's. */
   readonly endpoint: Endpoint | undefined;
+  /** How often an endpoint is asked the same, where it is sampled. */
+  readonly samples: number;
   /** Deterministic defaults overlaid with the suite's arguments. */
   readonly args: Readonly<Record<string, unknown>>;
   /** Names in `args` that come from our defaults. */
@@ -114,6 +117,7 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
     depth: suite.depth,
     engine,
     endpoint: endpointOf(engine, suite),
+    samples: Number(suite.engine.args['samples'] ?? SAMPLES),
     args,
     defaults: Object.keys(ours).filter((name) => !(name in suite.engine.args)),
     environment: { ...own.environment, ...suite.engine.env },
@@ -132,7 +136,7 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
     traces: purpose === 'refresh' ? [TRACE, ...inOrder(NOISE_APART)] : [TRACE],
     claims,
     unmeasurable: needed.flatMap((relation) => unmeasurable(engine, relation, suite, traced)),
-    baseline: measured.includes(baseline),
+    baseline: measured.some(({ breaks }) => breaks.means === 'drift'),
   };
 }
 

@@ -1,5 +1,6 @@
 import { counted } from '../words/figures.ts';
 import type { Plan, PlannedPass } from './plan.ts';
+import { SAMPLED } from './requests.ts';
 
 /** What a server is asked at most: it may be paid for, and limited. */
 interface Questions {
@@ -41,11 +42,17 @@ const words = ({ requests, tokens, characters }: Questions) =>
 const ofPasses = (plan: Plan, passes: readonly PlannedPass[]) =>
   sum(passes.map((pass) => ofPass(plan, pass)));
 
+const sizes = (all: readonly { readonly content: object }[]) =>
+  all.reduce((characters, { content }) => characters + JSON.stringify(content).length, 0);
+
 /** What cannot be measured of an endpoint is not asked. */
-function ofPass({ prompts, texts }: Plan, { kind, arrangement }: PlannedPass): Questions {
+function ofPass({ prompts, texts, samples }: Plan, { kind, arrangement }: PlannedPass): Questions {
+  if (arrangement === 'samples') {
+    const asked = prompts.slice(0, SAMPLED);
+    const count = samples * asked.length;
+    return { requests: count, tokens: count, characters: samples * sizes(asked) };
+  }
   if (arrangement !== 'alone') return NONE;
-  const sizes = (all: readonly { readonly content: object }[]) =>
-    all.reduce((characters, { content }) => characters + JSON.stringify(content).length, 0);
   switch (kind) {
     case 'generate':
       return {

@@ -52,7 +52,7 @@ export function readyPass(
   known: KnownTokens,
   unknown: ReadonlySet<string>,
 ): ReadyPass | undefined {
-  const asked = requestsOf(plan, kind, known, unknown);
+  const asked = grouped === 'samples' ? sampled(plan) : requestsOf(plan, kind, known, unknown);
   if (asked.length === 0) return undefined;
   const strangers = grouped === 'strangers' ? asked.flatMap(({ request }) => strangersOf(request)) : [];
   return {
@@ -72,6 +72,7 @@ export function readyPass(
       trace: kind === 'trace' || (kind === 'score' && arrangement === 'alone'),
       ...(plan.roles && kind === 'score' && ROLES.includes(grouped) ? { roles: true as const } : {}),
       noise: grouped === 'noise' ? NOISE_SEED : null,
+      samples: grouped === 'samples' ? plan.samples : null,
       topK: TOP_K,
       clock: FROZEN_CLOCK,
     },
@@ -99,6 +100,18 @@ function requestsOf(
       return [...prompts, ...texts].map((prompt) => given('score', prompt, known.get(prompt.id)));
   }
 }
+
+/** Prompts that are sampled at most: each costs many requests, and the test looks at all of them together. */
+export const SAMPLED = 64;
+
+/** An engine of this machine repeats itself or does not: nothing is sampled there. */
+const sampled = ({ endpoint, prompts }: Plan): Digested[] =>
+  endpoint === undefined
+    ? []
+    : prompts.slice(0, SAMPLED).map(({ id, content }) => ({
+        request: { id, input: content, sampling: GREEDY, tokens: null, observed: true, limit: null },
+        input: digestJson({ samples: content, clock: FROZEN_CLOCK }),
+      }));
 
 const free = ({ id, content, sampling, unsaid, digest }: PlannedPrompt): Digested => ({
   request: {
@@ -157,6 +170,7 @@ function groupsOf(arrangement: Arrangement, ids: readonly string[]): string[][] 
     case 'noise':
       return ids.map((id) => [id]);
     case 'together':
+    case 'samples':
       return [[...ids]];
     case 'reversed':
       return [ids.toReversed()];

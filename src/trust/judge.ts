@@ -158,6 +158,28 @@ export function refuseVariantMount(
 }
 
 /**
+ * A variant that asks an endpoint: never for a stranger's change, and only where the base branch's suite itself says whom.
+ *
+ * @param change of the base branch's suite, wherever that judges
+ * @throws UserError `pull-request-limited`
+ */
+export function refuseVariantEndpoint(
+  { judge, limits }: Permission,
+  own: LoadedSuite,
+  { suite, places }: LoadedSuite,
+  change: { readonly args?: Readonly<Record<string, unknown>> | undefined },
+): void {
+  if (suite.model.served === undefined || judge === 'checkout') return;
+  const isNamed = change.args?.['url'] !== undefined || own.suite.model.served !== undefined;
+  if (limits === 'none' && isNamed) return;
+  throw limited(
+    `A variant asks the endpoint ${excerpt(String(suite.engine.args['url']), 300)}${limits === 'fork' ? ', and this pull request comes from another repository: whatever it asks would be paid with the key of this one' : ', which the variant itself does not name: the pull request could have'}.`,
+    'Name `url` under the variant’s own `args`; a pull request from another repository asks no endpoint.',
+    { file: places.file, ...places.engine, message: 'a pull request cannot choose who gets the key' },
+  );
+}
+
+/**
  * Prompts and the key go where the suite says, and where that is only the base branch decides. A stranger's change asks
  * nobody: each of its prompts would be paid with the repository's key.
  */

@@ -1,6 +1,6 @@
 import type { BaselineStore, Provenance } from '../baseline/port.ts';
 import { acceptances, acceptedBy } from '../compare/acceptance.ts';
-import { judge } from '../compare/conclusion.ts';
+import { comparesWithBaseline, judge } from '../compare/conclusion.ts';
 import type { Agreement, Claim, RelationResult } from '../compare/types.ts';
 import { UserError } from '../errors.ts';
 import type { HealthView } from '../health/schema.ts';
@@ -37,14 +37,18 @@ export function heldTo(
   { stores }: Pick<Permission, 'stores'>,
   before: FoundTrusted | undefined,
 ): readonly Claim[] {
-  const own = claims.filter(({ relation }) => relation !== 'baseline');
-  const asked = claims.find(({ relation }) => relation === 'baseline');
+  const own = claims.filter(({ relation }) => !comparesWithBaseline(relation));
+  const asked = claims.filter(({ relation }) => comparesWithBaseline(relation));
+  const old: readonly Claim[] =
+    asked.length > 0 ? asked : [{ relation: 'baseline', requirement: 'identical' }];
   switch (stores) {
     case 'reasoned':
-      return before === undefined ? own : [...own, { relation: 'baseline', requirement: 'measure' }];
+      return before === undefined
+        ? own
+        : [...own, ...old.map(({ relation }): Claim => ({ relation, requirement: 'measure' }))];
     case 'unchanged':
     case 'accepted':
-      return [...own, asked ?? { relation: 'baseline', requirement: 'identical' }];
+      return [...own, ...old];
     case 'nothing':
       return own;
   }
@@ -85,7 +89,8 @@ export function decide(candidate: Candidate): Promotion {
     return refused('a GPU is unhealthy, and what it computes does not count. The old baseline stays.');
   const broken = relations.find(
     ({ relation, status }) =>
-      relation !== 'baseline' && (status === 'broken' || (status === 'unmeasured' && !candidate.isRemote)),
+      !comparesWithBaseline(relation) &&
+      (status === 'broken' || (status === 'unmeasured' && !candidate.isRemote)),
   );
   if (broken !== undefined)
     return refused(`\`${broken.relation}\` is ${broken.status}: ${broken.evidence}. The old baseline stays.`);
@@ -99,12 +104,15 @@ export function decide(candidate: Candidate): Promotion {
     run: candidate.outcomes,
     baseline: before?.meta.envelope.digests ?? [],
   };
-  const old = relations.find(({ relation }) => relation === 'baseline');
+  const old = relations.filter(({ relation }) => comparesWithBaseline(relation));
   // The outcome leaves out what an eager start of a compiled engine traces.
   const sameBits =
     outcomes.run.every((outcome) => outcomes.baseline.includes(outcome)) &&
-    old?.findings.every(({ agreement }) => SAME.includes(agreement)) !== false;
-  if (before !== undefined && (sameBits || old?.status === 'held')) {
+    old.every(({ findings }) => findings.every(({ agreement }) => SAME.includes(agreement)));
+  if (
+    before !== undefined &&
+    (sameBits || (old.length > 0 && old.every(({ status }) => status === 'held')))
+  ) {
     const { key, meta } = before;
     if (request.storeUnchanged && sameBits && stores !== 'accepted')
       return stored(request.reason || meta.provenance.reason, false);
@@ -125,7 +133,7 @@ export function decide(candidate: Candidate): Promotion {
   }
   // Without a baseline nothing drifted: that there is none is what must be told.
   if (trusted.kind === 'absent' || trusted.kind === 'incomparable') return { kind: 'keep', view: trusted };
-  if (old?.status === 'unmeasured')
+  if (old.some(({ status }) => status === 'unmeasured'))
     return refused(
       'what it asks cannot be compared with the old one, which stays. Refresh by hand, with a reason.',
     );
@@ -136,7 +144,7 @@ export function decide(candidate: Candidate): Promotion {
   );
 }
 
-const SAME: readonly Agreement[] = ['identical', 'added', 'removed', 'unmeasured'];
+const SAME: readonly Agreement[] = ['identical', 'indistinct', 'added', 'removed', 'unmeasured'];
 
 /** Whether drift is all that keeps this run from being green. */
 function hasDrifted(relations: readonly RelationResult[], policy: Suite['policy']): boolean {

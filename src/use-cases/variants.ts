@@ -13,7 +13,7 @@ import type { LoadedSuite } from '../suite/loaded.ts';
 import { knownTokens } from '../trust/baseline.ts';
 import { refuseArguments, refusePickled } from '../trust/code.ts';
 import { refuseDoubt } from '../trust/health.ts';
-import { refuseVariantMount } from '../trust/judge.ts';
+import { refuseVariantEndpoint, refuseVariantMount } from '../trust/judge.ts';
 import type { Begun, Prepared } from './begin.ts';
 
 export interface MeasuredVariant {
@@ -45,6 +45,7 @@ export async function measureVariants(
     const changed = await tools.open.changed(loaded, change);
     refuseArguments(permission, changed);
     refuseVariantMount(permission, changed);
+    refuseVariantEndpoint(permission, loaded, changed, change);
     all.push(
       await tools.console.section(`Variant ${name}: ${asked.change}`, async () => {
         const own = await measured(prepared, changed, name, side, settings, tools);

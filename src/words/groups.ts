@@ -14,6 +14,7 @@ export interface Group {
 
 const RANK: Readonly<Record<Agreement, number>> = {
   'inputs-differ': 0,
+  'another-model': 0,
   'tokens-differ': 1,
   'text-differs': 2,
   'logprobs-differ': 3,
@@ -21,7 +22,8 @@ const RANK: Readonly<Record<Agreement, number>> = {
   unmeasured: 5,
   added: 6,
   removed: 7,
-  identical: 8,
+  indistinct: 8,
+  identical: 9,
 };
 
 /** What breaks a requirement first, then by kind; other tokens by how early, other bits by how much. */
@@ -67,8 +69,10 @@ export const isDifferent = ({ agreement }: ReportedFinding) => {
     case 'text-differs':
     case 'logprobs-differ':
     case 'modules-differ':
+    case 'another-model':
       return true;
     case 'identical':
+    case 'indistinct':
     case 'unmeasured':
     case 'added':
     case 'removed':

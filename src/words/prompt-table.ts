@@ -76,6 +76,10 @@ function tokensCell(group: Group): string {
       const step = generated.divergence?.tokenStep ?? null;
       return step === null ? 'differ' : `differ at step ${step + 1}`;
     }
+    case 'another-model':
+      return 'another model';
+    case 'indistinct':
+      return 'not told apart';
     case 'inputs-differ':
       return 'other prompt';
     case 'unmeasured':
@@ -101,6 +105,10 @@ function bitsCell(finding: ReportedFinding | undefined): string {
     case 'identical':
     case 'text-differs':
       return 'same';
+    case 'another-model':
+      return 'another model';
+    case 'indistinct':
+      return 'not told apart';
     case 'modules-differ':
       return 'same, other modules';
     case 'logprobs-differ':

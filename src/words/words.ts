@@ -1,5 +1,5 @@
 import type { Provenance } from '../baseline/port.ts';
-import { relationNamed } from '../compare/relations/index.ts';
+import { comparesWithBaseline, relationNamed } from '../compare/relations/index.ts';
 import { isVariant } from '../compare/relations/variant.ts';
 import type { Agreement, Decision } from '../compare/types.ts';
 import { isBroken } from '../report/finding.ts';
@@ -163,9 +163,17 @@ function driftMeaning(relations: readonly ReportedRelation[]): string {
   const drifted = held
     ? `The engine repeats itself ${decision?.of === 1 ? 'within this start' : 'here'}, but it no longer computes what the baseline recorded.`
     : 'The engine no longer computes what the baseline recorded.';
-  return decision === null || decision.known === decision.of
-    ? drifted
-    : `${drifted} ${decisionWords(decision)}`;
+  // What was decided otherwise than by bits says how.
+  const tested = relations.flatMap(({ relation, status, evidence }) =>
+    status === 'broken' && relation !== 'baseline' && comparesWithBaseline(relation)
+      ? `By \`${relation}\`: ${evidence}.`
+      : [],
+  );
+  return [
+    drifted,
+    ...(decision === null || decision.known === decision.of ? [] : [decisionWords(decision)]),
+    ...tested,
+  ].join(' ');
 }
 
 function unstableMeaning(relations: readonly ReportedRelation[]): string {
@@ -221,6 +229,10 @@ export function agreementWords(agreement: Agreement): string {
       return 'other tokens';
     case 'inputs-differ':
       return 'the prompt itself tokenises differently';
+    case 'another-model':
+      return 'another model';
+    case 'indistinct':
+      return 'no other model is seen';
     case 'unmeasured':
       return 'unmeasured';
     case 'added':
@@ -272,6 +284,10 @@ export function agreementName(agreement: Agreement): string {
       return 'with other tokens';
     case 'inputs-differ':
       return 'with other prompt tokens';
+    case 'another-model':
+      return 'of another model';
+    case 'indistinct':
+      return 'not told apart';
     case 'unmeasured':
       return 'unmeasured';
     case 'added':

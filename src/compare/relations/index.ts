@@ -6,6 +6,7 @@ import { prefill } from './prefill.ts';
 import { prefixCache } from './prefix-cache.ts';
 import { rerun } from './rerun.ts';
 import { restart } from './restart.ts';
+import { sameModel } from './same-model.ts';
 import { isVariant, variant } from './variant.ts';
 
 /** Every relation that a suite can ask for. */
@@ -18,7 +19,11 @@ export const relations: readonly Relation[] = [
   prefixCache,
   prefill,
   baseline,
+  sameModel,
 ];
+
+/** Whether a relation holds a run against a trusted record, and not against itself. */
+export const comparesWithBaseline = (name: string): boolean => relationNamed(name).breaks.means === 'drift';
 
 /** The one of a name that the suite's schema let pass, or that all variants share. */
 export function relationNamed(name: string): Relation {

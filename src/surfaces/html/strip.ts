@@ -44,6 +44,9 @@ export function stripOf({ agreement, divergence }: ReportedFinding): string {
     case 'tokens-differ':
     case 'inputs-differ':
       return 'x';
+    case 'another-model':
+      return '~';
+    case 'indistinct':
     case 'unmeasured':
     case 'added':
     case 'removed':

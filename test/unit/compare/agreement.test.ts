@@ -190,6 +190,8 @@ test('what an agreement satisfies', () => {
     'tokens-differ': ['measure'],
     'text-differs': ['measure'],
     'inputs-differ': ['measure'],
+    'another-model': ['measure'],
+    indistinct: REQUIREMENTS,
     unmeasured: [],
   };
   const enveloped: readonly Agreement[] = [

@@ -330,7 +330,12 @@ describe('what relations ask for', () => {
   test('by default', () => {
     const requirements = (invariant: boolean) =>
       Object.fromEntries(relations.map(({ name, requires }) => [name, requires(invariant)]));
-    const always = { rerun: 'identical', restart: 'identical', baseline: 'identical' } as const;
+    const always = {
+      rerun: 'identical',
+      restart: 'identical',
+      baseline: 'identical',
+      'same-model': 'identical',
+    } as const;
     const shape = (value: Requirement) => ({
       batch: value,
       order: value,
@@ -357,6 +362,7 @@ describe('what relations ask for', () => {
       'prefix-cache': ['generate-alone', 'generate-warm'],
       prefill: ['generate-alone', 'force-alone', 'score-alone'],
       baseline: ['generate-alone', 'force-alone', 'score-alone'],
+      'same-model': ['generate-samples'],
     });
     assert.deepEqual(needs('score'), {
       rerun: ['score-alone', 'score-again'],
@@ -366,13 +372,15 @@ describe('what relations ask for', () => {
       'prefix-cache': [],
       prefill: [],
       baseline: ['score-alone'],
+      // A suite of this depth cannot name it.
+      'same-model': ['generate-samples'],
     });
   });
 
   test('of engine starts', () => {
     assert.deepEqual(
       relations.map(({ lifetimes }) => lifetimes),
-      [1, 2, 1, 1, 1, 1, 1],
+      [1, 2, 1, 1, 1, 1, 1, 1],
     );
   });
 });

@@ -92,11 +92,13 @@ describe('an endpoint that tells all, as vLLM’s server does', () => {
     const told = report.environment.settings.effective;
     assert.deepEqual(told, {
       'completions.logprobs': true,
+      'completions.logprobs-20': true,
       'completions.token-ids': true,
       'completions.prompt-logprobs': true,
       'completions.seed': true,
       'completions.sampling': true,
       'chat/completions.logprobs': true,
+      'chat/completions.logprobs-20': true,
       'chat/completions.token-ids': true,
       'chat/completions.seed': true,
       'chat/completions.sampling': true,
@@ -437,5 +439,89 @@ describe('the key', () => {
     const error = await rejectedBy(job.looks());
     assert.equal(error.code, 'endpoint-refused');
     assert.match(error.message, /models\.example would get the key over plain HTTP/);
+  });
+});
+
+describe('an endpoint that is sampled', () => {
+  /** A server whose batches move its bits. */
+  const noisy = (nats: number, kind: Serves['kind'] = 'vllm'): (() => Serves) => {
+    let state = 1;
+    return () => {
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+      return { kind, nats: nats + (state / 2 ** 32) * 0.02 };
+    };
+  };
+  const sampled = async (before: () => Serves, now: () => Serves, relations = '[same-model]') => {
+    await using server = await EndpointServer.start();
+    const serve = (next: () => Serves) => {
+      const hostile: Hostile = () => {
+        server.serves = { ...next(), hostile };
+        return undefined;
+      };
+      server.serves = { ...next(), hostile };
+    };
+    serve(before);
+    const job = new EndpointJob(server, relations);
+    await assertStored(job);
+    serve(now);
+    return { job, report: await job.looks(), asked: server.asked };
+  };
+
+  test('is the same model, though no bit of it repeats', async () => {
+    const { report } = await sampled(noisy(-0.25), noisy(-0.251));
+    assert.deepEqual([report.conclusion, report.verdict], ['reproduced', 'pass']);
+    const [relation] = report.relations;
+    assert.deepEqual(
+      relation?.findings.map(({ agreement }) => agreement),
+      ['indistinct', 'indistinct'],
+    );
+    assert.match(
+      relation?.evidence ?? '',
+      /p = 0\.\d+ of 9999 permutations over 2 of 2 prompts, 8 samples then and 8 now: no other model is seen, at a rate of 0\.001 false alarms/,
+    );
+  });
+
+  test('is another model, where its log-probabilities are further off than by chance', async () => {
+    const { report, asked } = await sampled(noisy(-0.25), noisy(-0.3));
+    assert.deepEqual([report.conclusion, report.verdict], ['drift', 'fail']);
+    // Samples are others each time: an acceptance of these would let no other run pass.
+    assert.equal(report.acceptable, null);
+    assert.match(report.relations[0]?.evidence ?? '', /p = 0\.0001 .*: another model/);
+    const ones = asked.filter(({ body }) => body['logprobs'] === 20 || body['top_logprobs'] === 20);
+    assert.ok(ones.length >= 32, 'eight samples of two prompts, twice');
+  });
+
+  test('is told apart by the text of tokens too, where no ids are told', async () => {
+    const { report } = await sampled(noisy(-0.25, 'openai'), noisy(-0.3, 'openai'));
+    assert.equal(report.conclusion, 'drift');
+  });
+
+  test('is unmeasured where one side has ids and the other the text of tokens alone', async () => {
+    const { report } = await sampled(noisy(-0.25), noisy(-0.25, 'openai'));
+    assert.equal(report.conclusion, 'unmeasured');
+    assert.match(reasons(report), /one side tells token ids, and the other the text of tokens alone/);
+  });
+
+  test('is unmeasured where it tells no log-probabilities', async () => {
+    const { report } = await sampled(noisy(-0.25, 'text'), noisy(-0.25, 'text'));
+    assert.match(reasons(report), /the endpoint tells no log-probabilities/);
+    assert.equal(report.conclusion, 'unmeasured');
+  });
+
+  test('becomes the baseline of another model by a reason, and by nothing else', async () => {
+    await using server = await EndpointServer.start({ nats: -0.25 });
+    const job = new EndpointJob(server, '[same-model]');
+    await assertStored(job);
+    server.serves = { nats: -0.5 };
+    const scheduled = await job.stores('schedule', { reason: '' });
+    assert.deepEqual([scheduled.verdict, job.store.saved.length], ['fail', 1]);
+    const reasoned = await job.stores();
+    assert.deepEqual([reasoned.context.baseline.kind, job.store.saved.length], ['stored', 2]);
+    assert.equal((await job.looks()).conclusion, 'reproduced');
+  });
+
+  test('without a baseline says that there is none', async () => {
+    await using server = await EndpointServer.start();
+    assert.equal((await new EndpointJob(server, '[same-model]').looks()).conclusion, 'no-baseline');
   });
 });

@@ -146,6 +146,8 @@ test('every agreement has a place in the schema', () => {
     'tokens-differ': true,
     'text-differs': true,
     'inputs-differ': true,
+    'another-model': true,
+    indistinct: true,
     unmeasured: true,
     added: true,
     removed: true,

@@ -87,7 +87,7 @@ test('every problem is told at once, in the order of the file', () => {
     '6:13  `sampling.temperature` must be a number',
     '6:31  `max_token` is not a key of `sampling`: did you mean `max_tokens`?',
     '9:7  the prompt id `capital` is used twice',
-    '11:20  `relations[1]` must be one of `rerun`, `restart`, `batch`, `order`, `prefix-cache`, `prefill`, `baseline` or a mapping: did you mean `rerun`?',
+    '11:20  `relations[1]` must be one of `rerun`, `restart`, `batch`, `order`, `prefix-cache`, `prefill`, `baseline`, `same-model` or a mapping: did you mean `rerun`?',
     '12:1  `name` stands here twice',
   ]);
   const { message, hint } = thrownBy(() => parseSuite(source, 'suite.yml', SUITE_SCHEMA));

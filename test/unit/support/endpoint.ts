@@ -83,6 +83,8 @@ export class EndpointServer implements AsyncDisposable {
     const unknown = kind === 'openai' ? EXTRA.find((name) => name in body) : undefined;
     if (unknown !== undefined)
       return { status: 400, said: { error: { message: `Unrecognized request argument: ${unknown}` } } };
+    if (kind === 'openai' && Number(body['logprobs']) > 5)
+      return { status: 400, said: { error: { message: 'logprobs is at most 5' } } };
     return { status: 200, said: this.#computed(path.includes('chat'), body) };
   }
 
@@ -96,9 +98,10 @@ export class EndpointServer implements AsyncDisposable {
     );
     const tellsIds = body['return_token_ids'] === true && kind === 'vllm';
     const nameOf = (id: number) => (tellsIds ? `token_id:${id}` : ` w${id}`);
+    const count = Number(chat ? body['top_logprobs'] : body['logprobs']);
     const tells = kind !== 'text' && body['logprobs'] !== undefined;
     const best = (id: number) =>
-      Array.from({ length: 5 }, (_, rank) => [nameOf(id + rank), told(nats, rank)] as const);
+      Array.from({ length: count }, (_, rank) => [nameOf(id + rank), told(nats, rank)] as const);
     const logprobs = !tells
       ? null
       : chat

@@ -185,6 +185,7 @@ function groupsOf(arrangement: Arrangement, ids: readonly string[]): string[][] 
     case 'noise':
       return ids.map((id) => [id]);
     case 'together':
+    case 'samples':
       return [[...ids]];
     case 'reversed':
       return [ids.toReversed()];
