@@ -44,7 +44,7 @@ export function conclusionWords(told: Told): Words {
           }
         : {
             title: 'Agrees with itself',
-            meaning: 'The engine repeated its own tokens and log-probability bits.',
+            meaning: 'The engine repeated its own bits.',
             next: 'Nothing to do.',
           };
     case 'drift':

@@ -95,7 +95,7 @@ def softmax(bench: Bench) -> Iterator[Case]:
     for dtype in bench.dtypes:
         for width in (257, 4096, 49152):
             for rows in (1, 2, 17):
-                for name, call in (("softmax", torch.softmax), ("log-softmax", torch.log_softmax)):
+                for name, call in (("plain", torch.softmax), ("log", torch.log_softmax)):
                     yield Case(
                         f"{name} {short(dtype)} {rows}x{width}",
                         rows,
