@@ -28,6 +28,8 @@ export const ERROR_CODES = [
   'engine-hung',
   'engine-out-of-memory',
   'engine-failed',
+  'script-invalid',
+  'script-failed',
   'engine-not-as-asked',
   'endpoint-unavailable',
   'endpoint-refused',

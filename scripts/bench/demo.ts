@@ -3,7 +3,7 @@ import { join, relative } from 'node:path';
 import { execa } from 'execa';
 import { openRecord } from '../../src/disk/record-folder.ts';
 import { loadSuite } from '../../src/disk/suite-file.ts';
-import { SUITE_SCHEMA } from '../../src/front/suites.ts';
+import { PROGRAMS, SUITE_SCHEMA } from '../../src/front/suites.ts';
 import type { PassKind, RunRecord } from '../../src/record/schema.ts';
 import type { Report } from '../../src/report/schema.ts';
 import { makePlan, TOP_K } from '../../src/run/plan.ts';
@@ -81,7 +81,7 @@ export class Demo implements AsyncDisposable {
   /** A script without any of ours: vLLM's offline API, the same Python, arguments and environment. */
   async bare(job: BareJob): Promise<Bare> {
     await this.#write(await ensureModel());
-    const loaded = await loadSuite(SUITE, this.#folder, SUITE_SCHEMA);
+    const loaded = await loadSuite(SUITE, this.#folder, SUITE_SCHEMA, PROGRAMS);
     const { args, environment, prompts, texts } = makePlan(loaded, 'check');
     const task = {
       job,

@@ -1,7 +1,7 @@
 import { countOf } from '../record/channels.ts';
 import type { Observation } from '../record/schema.ts';
 import type { Requirement } from '../suite/schema.ts';
-import { type Compared, compareChannels, equalChannels } from './channels.ts';
+import { type Compared, compareChannels, equalChannels, isOwn } from './channels.ts';
 import type { Agreement } from './types.ts';
 
 /** An agreement, and what it does not say. */
@@ -77,7 +77,11 @@ function brokenBy(compared: readonly Compared[]): string | null {
   const most = new Map<string, number>();
   for (const { rule, nans } of compared) if (nans > 0) most.set(rule.nans, (most.get(rule.nans) ?? 0) + nans);
   if (most.size === 0) return null;
-  return `${[...most].map(([what, nans]) => `${nans} ${what}`).join(' and ')} are NaN: the model is broken`;
+  const told = `${[...most].map(([what, nans]) => `${nans} ${what}`).join(' and ')} are NaN`;
+  // What a program names itself need be no model’s.
+  return compared.every(({ rule, nans }) => nans === 0 || isOwn(rule))
+    ? `${told}: equal bits of them say nothing`
+    : `${told}: the model is broken`;
 }
 
 const namesOf = (compared: readonly Compared[], which: (one: Compared) => boolean) =>
@@ -130,6 +134,7 @@ export function satisfies(found: Agreement, requirement: Requirement, within: bo
     case 'removed':
       return true;
     case 'modules-differ':
+    case 'values-differ':
     case 'logprobs-differ':
       return requirement === 'within-envelope' ? within : requirement !== 'identical';
     case 'tokens-differ':

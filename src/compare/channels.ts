@@ -32,7 +32,7 @@ export const CHANNELS: readonly Rule[] = [
   },
   { name: 'top-k', differs: 'logprobs-differ', lacking: 'told', nans: 'log-probabilities' },
   { name: 'modules', differs: 'modules-differ', lacking: 'told', nans: 'values that modules gave' },
-  { name: 'tensors', differs: 'modules-differ', lacking: 'unmeasured', nans: 'values of tensors' },
+  { name: 'tensors', differs: 'values-differ', lacking: 'unmeasured', nans: 'values of tensors' },
 ];
 
 /** They tell how far two models are apart, and not whether: sums of them come out otherwise in another library. */
@@ -40,13 +40,16 @@ export const ROLES = 'roles';
 
 const RULES: ReadonlySet<string> = new Set([...CHANNELS.map(({ name }) => name), ROLES]);
 
-/** A channel that no rule knows is data of an engine's own: compared as tensors are. */
+/** A channel that no rule knows is data of an engine's own, or of a user's program: compared as tensors are. */
 const otherRule = (name: string): Rule => ({
   name,
-  differs: 'modules-differ',
+  differs: 'values-differ',
   lacking: 'unmeasured',
   nans: `values of \`${name}\``,
 });
+
+/** Is it a channel that a program named itself? */
+export const isOwn = ({ differs }: Pick<Rule, 'differs'>): boolean => differs === 'values-differ';
 
 /** What digests say of one channel of two observations. */
 export interface Compared {

@@ -136,7 +136,13 @@ async function examineAll({ pairs, left, right }: Extract<Pairing, { kind: 'exer
 const tokensAgree = (pair: Pair | undefined) =>
   pair !== undefined && 'right' in pair && sameTokens(pair.left, pair.right);
 
-const DIFFER: readonly Agreement[] = ['modules-differ', 'logprobs-differ', 'text-differs', 'tokens-differ'];
+const DIFFER: readonly Agreement[] = [
+  'modules-differ',
+  'values-differ',
+  'logprobs-differ',
+  'text-differs',
+  'tokens-differ',
+];
 const differs = ({ finding }: Found) => DIFFER.includes(finding.agreement);
 
 function status(

@@ -10,13 +10,14 @@ import {
 import type { Observation } from '../record/schema.ts';
 import type { Side } from '../record/side.ts';
 import { agreement, joined } from './agreement.ts';
-import { compareChannels } from './channels.ts';
+import { compareChannels, isOwn } from './channels.ts';
 import { Gauge } from './distance.ts';
 import { forkAt, type Names, partingAt, passageAt, type Walk, walk } from './divergence.ts';
 import { dtypeOf } from './dtype.ts';
 import { nansOf, tailOf } from './tail.ts';
 import { traceDifference } from './trace.ts';
 import type { Agreement, Divergence, Finding, Fork, Pair, TraceDifference } from './types.ts';
+import { differenceOf } from './values.ts';
 
 /** What a pair showed, before anybody says whether that is enough. */
 export interface Found {
@@ -123,7 +124,8 @@ async function observations(
       ? null
       : traceDifference(digestsOf(before, 'modules'), digestsOf(now, 'modules'));
   const modules = trace !== null && differ.includes('modules');
-  if (tie || found === 'modules-differ' || found === 'text-differs') {
+  const own = differingOwn(pair, before, now);
+  if (tie || found === 'modules-differ' || found === 'text-differs' || found === 'values-differ') {
     const nans = [...pair.left.channels, ...pair.right.channels].some((one) => (one.nans ?? 0) > 0);
     const value: Agreement = !tie
       ? found
@@ -133,10 +135,15 @@ async function observations(
           ? 'unmeasured'
           : 'identical';
     return {
-      ...plain(pair, value, joined(reason, tie ? tied(walked) : null, modules ? modulesWhy(trace) : null), {
-        ...facts,
-        trace: modules ? trace : null,
-      }),
+      ...plain(
+        pair,
+        value,
+        joined(reason, tie ? tied(walked) : null, modules ? modulesWhy(trace) : null, own),
+        {
+          ...facts,
+          trace: modules ? trace : null,
+        },
+      ),
       gauge: known && !nans ? equalGauge(pair.right) : null,
     };
   }
@@ -155,7 +162,7 @@ async function observations(
     ...plain(
       pair,
       found,
-      joined(reason, damaged, why(walked, divergence.fork, gauge), modules ? modulesWhy(trace) : null),
+      joined(reason, damaged, why(walked, divergence.fork, gauge), modules ? modulesWhy(trace) : null, own),
       { ...facts, divergence, distance: gauge?.distance() ?? null, trace },
     ),
     gauge,
@@ -165,7 +172,10 @@ async function observations(
 }
 
 /** What opened bodies say more of. */
-const OPENED: readonly Agreement[] = ['tokens-differ', 'text-differs', 'logprobs-differ', 'modules-differ'];
+const OPENED: readonly Agreement[] = [
+  ...(['tokens-differ', 'text-differs', 'logprobs-differ', 'modules-differ'] as const),
+  'values-differ',
+];
 
 /** By how much log-probabilities differ whose tokens are not told: there are no steps to walk. */
 function toldWhy(left: readonly Channel[], right: readonly Channel[]): string {
@@ -182,6 +192,23 @@ function toldWhy(left: readonly Channel[], right: readonly Channel[]): string {
 
 const differing = ({ left, right }: PairOf<'right'>) =>
   compareChannels(left, right).flatMap(({ rule, outcome }) => (outcome === 'differs' ? [rule.name] : []));
+
+/** Channels that a program named itself and that differ, the first of them with how. */
+const NAMED = 5;
+
+/** What of the channels that a program named itself is other; null where nothing is. */
+function differingOwn({ left, right }: PairOf<'right'>, before: readonly Channel[], now: readonly Channel[]) {
+  const differ = compareChannels(left, right).flatMap(({ rule, outcome }) =>
+    outcome === 'differs' && isOwn(rule) ? [rule.name] : [],
+  );
+  const told = differ.slice(0, NAMED).map((name) => {
+    const [was, is] = [before, now].map((all) => all.find((one) => one.name === name));
+    const how = was && is && differenceOf(was, is);
+    return `${name}: ${how ?? 'other bits'}`;
+  });
+  const more = differ.length - told.length;
+  return joined(...told, more > 0 ? `and ${more} more names` : null);
+}
 
 /** Do candidates differ and no chosen token's log-probability? */
 function mayTie(pair: PairOf<'right'>): boolean {

@@ -63,7 +63,7 @@ export async function compareSides(
     has('inputs-differ', 'added', 'removed') || (!isCompared && !sharesQuestion(first, second));
   const outcome: SidesOutcome = isUnlike
     ? 'inputs-differ'
-    : has('modules-differ', 'logprobs-differ', 'text-differs', 'tokens-differ')
+    : has('modules-differ', 'values-differ', 'logprobs-differ', 'text-differs', 'tokens-differ')
       ? 'differs'
       : isPartial || !isCompared || has('unmeasured')
         ? 'unmeasured'

@@ -14,6 +14,8 @@ export type Agreement =
   | 'identical'
   /** The log-probabilities agree where they were looked at, and yet a module computes something else. */
   | 'modules-differ'
+  /** Results under names of a program's own are others. */
+  | 'values-differ'
   | 'logprobs-differ'
   | 'tokens-differ'
   /** The same tokens where they are known, and another text. */

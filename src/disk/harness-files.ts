@@ -2,11 +2,14 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import type { Harness } from '../engine/session.ts';
 
-/** What the Python distribution alone is for: a user's own program imports it, and no engine needs it. */
+/** What a user's own program imports, and no other engine needs. */
 const OF_PROGRAMS = /^deterministic_ml\/(?:v1\.py$|program\/)/;
 
-/** Reads the harness as it is delivered over stdin: the Python files below `folder`, but for those of programs. */
-export async function readHarness(folder: string): Promise<Harness> {
+/** Reads the harness as it is delivered over stdin: the Python files below `folder` that an engine needs. */
+export async function readHarness(
+  folder: string,
+  { program = false }: { readonly program?: boolean } = {},
+): Promise<Harness> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const paths = entries
     .filter((entry) => entry.isFile() && entry.name.endsWith('.py'))
@@ -15,7 +18,7 @@ export async function readHarness(folder: string): Promise<Harness> {
   const names = paths.map((path) => relative(folder, path).split(sep).join('/'));
   const files = await Promise.all(
     names
-      .filter((name) => !OF_PROGRAMS.test(name))
+      .filter((name) => program || !OF_PROGRAMS.test(name))
       .map(async (name) => [name, await readFile(join(folder, name), 'utf8')] as const),
   );
   const { 'boot.py': boot = '', ...rest } = Object.fromEntries(files);

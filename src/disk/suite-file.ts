@@ -1,29 +1,34 @@
 import { readFile, realpath, stat } from 'node:fs/promises';
-import { dirname, join, relative, resolve, sep } from 'node:path';
+import { dirname, relative, resolve, sep } from 'node:path';
 import { type Place, UserError } from '../errors.ts';
 import { readAsked } from '../suite/asked.ts';
 import { withChange } from '../suite/change.ts';
-import type { LoadedSuite, ModelFolder } from '../suite/loaded.ts';
+import type { LoadedSuite, ModelFolder, Program } from '../suite/loaded.ts';
 import { MAX_SUITE_BYTES, parseSuite, type SuitePlaces } from '../suite/parse.ts';
 import type { Change, Suite, SuiteSchema } from '../suite/schema.ts';
 import { confined, isBelow, isOfGit } from './confined.ts';
 import { systemCode } from './errors.ts';
+import { readProgram } from './program.ts';
 import { writeText } from './report-file.ts';
-
-/** Largest accepted prompt file in bytes. */
-const MAX_PROMPT_BYTES = 4 * 1024 * 1024;
+import { readText, utf8 } from './text-file.ts';
 
 /**
  * @param path of the suite, relative to `workspace`
- * @throws UserError `suite-missing`, `suite-invalid`, `prompt-file-invalid`
+ * @param programs engines that run a program of the user's
+ * @throws UserError `suite-missing`, `suite-invalid`, `prompt-file-invalid`, `script-invalid`
  */
-export async function loadSuite(path: string, workspace: string, schema: SuiteSchema): Promise<LoadedSuite> {
+export async function loadSuite(
+  path: string,
+  workspace: string,
+  schema: SuiteSchema,
+  programs: readonly string[],
+): Promise<LoadedSuite> {
   const absolute = resolve(workspace, path);
   const source = await readSuite(absolute, path, workspace);
   const file = relative(workspace, absolute).split(sep).join('/');
   const { suite, places } = parseSuite(source, file, schema);
   const folder = dirname(absolute);
-  const { prompts, texts, problems } = await readAsked(suite, (name) => readPrompt(name, folder, workspace));
+  const { prompts, texts, problems } = await readAsked(suite, (name) => readText(name, folder, workspace));
   const told = problems.map(({ id, message }): Place => {
     const { line, column } = places.prompts.get(id) ?? { line: 1, column: 1 };
     return { file, line, column, message };
@@ -35,11 +40,13 @@ export async function loadSuite(path: string, workspace: string, schema: SuiteSc
       'A `file` is UTF-8 text inside the repository, named relative to the suite.',
       { places: told },
     );
+  const program = await programOf(suite, places, folder, workspace, programs);
   return {
     suite,
     places,
     prompts,
     texts,
+    ...(program && { program }),
     modelFolder: await modelFolderOf(suite, places, folder, workspace),
   };
 }
@@ -54,6 +61,7 @@ export async function changeSuite(
   change: Change,
   workspace: string,
   schema: SuiteSchema,
+  programs: readonly string[],
 ): Promise<LoadedSuite> {
   const { places } = loaded;
   const changed = withChange(loaded.suite, change, schema);
@@ -70,7 +78,9 @@ export async function changeSuite(
   // Where the rest of the sampling is no more the model's, all of it is the suite's.
   const prompts =
     suite.said === undefined ? loaded.prompts.map(({ unsaid: _, ...prompt }) => prompt) : loaded.prompts;
-  return { ...loaded, suite, prompts, modelFolder };
+  const { program: _, ...rest } = loaded;
+  const program = await programOf(suite, places, folder, workspace, programs);
+  return { ...rest, suite, prompts, modelFolder, ...(program && { program }) };
 }
 
 /**
@@ -86,6 +96,15 @@ export async function openSuiteText(
   // Where a link leads, which `readSuite` has kept inside: the link itself stays.
   return { text, write: async (changed) => await writeText(await confined(absolute, workspace), changed) };
 }
+
+const programOf = async (
+  suite: Suite,
+  places: SuitePlaces,
+  folder: string,
+  workspace: string,
+  programs: readonly string[],
+): Promise<Program | undefined> =>
+  programs.includes(suite.engine.name) ? await readProgram(suite, places, folder, workspace) : undefined;
 
 const inGit = (path: string, { file, model }: SuitePlaces) => {
   const message = `the model ${path} lies in \`.git\`, which is no part of the repository’s content`;
@@ -105,7 +124,7 @@ async function modelFolderOf(
   folder: string,
   workspace: string,
 ): Promise<ModelFolder | undefined> {
-  if (model.path === undefined) return undefined;
+  if (model?.path === undefined) return undefined;
   const path = resolve(folder, model.path);
   if (!isBelow(workspace, path)) return { path, lies: 'outside' };
   // What is not there yet is where its name says.
@@ -139,41 +158,5 @@ async function readSuite(absolute: string, path: string, workspace: string): Pro
     const code = systemCode(cause);
     if (code === undefined) throw missing(cause instanceof Error ? cause.message : String(cause), cause);
     throw missing(code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`, cause);
-  }
-}
-
-async function readPrompt(file: string, folder: string, workspace: string): Promise<string> {
-  let bytes: Buffer;
-  try {
-    const real = await confined(join(folder, file), workspace).catch((error: unknown) => {
-      if (systemCode(error) !== undefined || !(error instanceof Error)) throw error;
-      throw new Error(`\`${file}\` ${error.message}`, { cause: error });
-    });
-    const found = await stat(real);
-    // Reading a pipe could take forever.
-    if (!found.isFile()) throw new Error(`\`${file}\` is not a file`);
-    if (found.size === 0) throw new Error(`\`${file}\` is empty`);
-    if (found.size > MAX_PROMPT_BYTES)
-      throw new Error(`\`${file}\` is larger than ${MAX_PROMPT_BYTES} bytes`);
-    bytes = await readFile(real);
-  } catch (error) {
-    const code = systemCode(error);
-    if (code === undefined) throw error;
-    throw new Error(
-      code === 'ENOENT' ? `\`${file}\` does not exist` : `\`${file}\` cannot be read (${code})`,
-      { cause: error },
-    );
-  }
-  const text = utf8(bytes);
-  if (text === undefined) throw new Error(`\`${file}\` is not valid UTF-8`);
-  return text;
-}
-
-/** Undefined for bytes that are no UTF-8: a replacement character would be another prompt. */
-function utf8(bytes: Buffer): string | undefined {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    return undefined;
   }
 }

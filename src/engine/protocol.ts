@@ -42,7 +42,7 @@ export const MAX_COMMAND_BYTES = 64 * 1024 * 1024;
 export interface Start {
   readonly protocol: typeof PROTOCOL;
   readonly nonce: string;
-  /** Relative path -> content of the harness's Python files. */
+  /** Relative path -> content of the harness's Python files, and below `program/` of the user's own. */
   readonly files: Readonly<Record<string, string>>;
   /** Set before the interpreter that runs the engine starts, so that PYTHONHASHSEED and the like count. */
   readonly environment: Readonly<Record<string, string>>;
@@ -83,6 +83,8 @@ export type Command =
       readonly clock: number;
       /** Measured as it is served, or by a command line; null where neither. */
       readonly serve: Serve | null;
+      /** The user's own file that is run, below `program/` among the files of `Start`; left out where none is. */
+      readonly program?: string;
     }
   | {
       readonly command: 'pass';
@@ -180,7 +182,7 @@ export interface Request {
 const base = { nonce: z.string(), seq: z.number().int().nonnegative() };
 const base64 = z.string().regex(/^[A-Za-z0-9+/]*={0,2}$/);
 const count = z.number().int().nonnegative();
-const channel = z.string().regex(/^[a-z][a-z0-9-]{0,63}$/);
+const channel = z.string().regex(/^[a-z][a-z0-9_-]{0,63}$/);
 
 /** A channel as it travels. `nans` is counted before anything else looked at the numbers. */
 const ChannelEvent = z.discriminatedUnion('kind', [
@@ -332,6 +334,8 @@ export const Event = z.discriminatedUnion('event', [
       'engine-rejected',
       'prompt-rejected',
       'engine-failed',
+      'script-invalid',
+      'script-failed',
       'engine-out-of-memory',
       'model-missing',
       'model-unreadable',
@@ -345,7 +349,7 @@ export const Event = z.discriminatedUnion('event', [
       'protocol-violation',
     ]),
     message: z.string().max(16_384),
-    /** Of `prompt-rejected` and of an endpoint: which, and why. */
+    /** Of `prompt-rejected`, `script-failed` and of an endpoint: which, and why. */
     prompts: z.array(z.strictObject({ id: z.string().max(128), message: z.string().max(1024) })).optional(),
   }),
 ]);

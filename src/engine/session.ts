@@ -327,6 +327,21 @@ function reported(
         `${message}${quote(tail)}`,
         'The message is the engine’s own; the log above it has the context.',
       );
+    case 'script-invalid':
+      return new UserError(
+        code,
+        `${message}${quote(tail)}`,
+        'Correct the file, or `file`, `files`, `function` and `options` under `engine.args`. Only what `files` names lies beside it.',
+      );
+    case 'script-failed': {
+      const places = prompts.map((one) => ({ ...placeOf(one.id), message: `${one.id}: ${one.message}` }));
+      return new UserError(
+        code,
+        `The script failed for the prompt ${message}${quote(tail)}`,
+        'Correct the function: it emits a text, a number or a tensor under a name of its own, at least once for each prompt.',
+        { places },
+      );
+    }
     case 'model-missing':
       return new UserError(
         code,

@@ -46,6 +46,7 @@ export function factsOf(
   tell('model', declared.model.label);
   tell('model revision', declared.model.revision);
   if (declared.model.files.length > 0) tell('model files', digestJson(declared.model.files).slice(0, 16));
+  for (const { path, sha256 } of declared.program ?? []) tell(`program ${path}`, sha256.slice(0, 16));
   for (const [name, version] of Object.entries(declared.libraries)) tell(`library ${name}`, version);
   for (const [name, value] of Object.entries(declared.environment)) tell(`variable ${name}`, value);
   for (const [name, value] of Object.entries(settings?.requested ?? {})) tell(`argument ${name}`, value);

@@ -57,10 +57,11 @@ function rank({ half, field }: Change): number {
 
 function facts({ fingerprint, settings }: Environment): Map<string, string> {
   const { declared, ambient } = fingerprint;
-  const { model, ...rest } = declared;
+  const { model, program = [], ...rest } = declared;
   const found = new Map<string, string>();
   flatten('declared', { ...rest, model: { label: model.label, revision: model.revision } }, found);
   for (const file of model.files) found.set(`declared.model.files.${file.path}`, `sha256:${file.sha256}`);
+  for (const file of program) found.set(`declared.program.${file.path}`, `sha256:${file.sha256}`);
   flatten('declared.engine.requested', settings.requested, found);
   // What an engine says nothing of is not there: another version may have a name for it.
   const effective = Object.entries(settings.effective).filter(([, value]) => value !== null);

@@ -56,6 +56,8 @@ export const Declared = z.strictObject({
     revision: fact,
     files: z.array(FileDigest).max(10_000),
   }),
+  /** The user's own files that the engine runs, by their paths in the repository; left out where it runs none. */
+  program: z.array(FileDigest).max(100).optional(),
   /** Environment variables that were set and may change the numbers (prefix list in the harness). */
   environment: z.record(z.string().max(128), z.string().max(4096)),
 });

@@ -37,7 +37,7 @@ import type { Suite } from '../suite/schema.ts';
 import { terminalAsk, terminalKeys } from './ask.ts';
 import { refusePlatform } from './platform.ts';
 import { stores } from './stores.ts';
-import { SUITE_SCHEMA } from './suites.ts';
+import { PROGRAMS, SUITE_SCHEMA } from './suites.ts';
 
 /** What the adapters need, and nobody else gets: tokens, the environment, folders of this machine. */
 export interface Connections {
@@ -85,8 +85,8 @@ export function wire(
     ...told,
     suiteSchema: SUITE_SCHEMA,
     open: {
-      suite: (path) => loadSuite(path, workspace, SUITE_SCHEMA),
-      changed: (loaded, change) => changeSuite(loaded, change, workspace, SUITE_SCHEMA),
+      suite: (path) => loadSuite(path, workspace, SUITE_SCHEMA, PROGRAMS),
+      changed: (loaded, change) => changeSuite(loaded, change, workspace, SUITE_SCHEMA, PROGRAMS),
       store: (baseline) => openStore(baseline, given, situation, githubApi(api), told),
       suiteText: (path) => openSuiteText(path, workspace),
       pins: () => ({
@@ -100,6 +100,7 @@ export function wire(
           served === undefined ? [] : [{ engine, programs: served.programs }],
         ),
       imageOf: (name) => engineNamed(name).image,
+      runsProgram: (name) => engineNamed(name).program === true,
       isModelless: (name) => engineNamed(name).probes !== undefined,
       ask: () => terminalAsk(signal),
       keys: () => terminalKeys(signal),
@@ -118,7 +119,7 @@ export function wire(
           signal,
           log: (line) => console.info(line),
         }),
-      harness: () => readHarness(harnessPath),
+      harness: (engine) => readHarness(harnessPath, engine),
       log: (path) => LogFile.create(path, workspace),
       leftovers: () => findLeftovers(given.statePath, [environment['TMPDIR'] ?? '/tmp', given.temporary]),
       github: () => githubApi(api),

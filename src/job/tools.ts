@@ -92,6 +92,8 @@ export interface Openers {
   servers(): readonly Server[];
   /** An image that has an engine, without a tag; undefined where nothing is started for it. */
   imageOf(engine: string): string | undefined;
+  /** Whether an engine runs a program of the user's. */
+  runsProgram(engine: string): boolean;
   /** Whether an engine computes without a model. */
   isModelless(engine: string): boolean;
   /** Undefined where nobody is there to answer. */
@@ -115,7 +117,8 @@ export interface Openers {
   ): Promise<Runtime>;
   /** What engines of earlier runs have compiled on this machine, where a suite has it kept. */
   caches(): KeptCaches;
-  harness(): Promise<Harness>;
+  /** What an engine is sent, by whether it runs a program of the user's. */
+  harness(engine: { readonly program?: boolean }): Promise<Harness>;
   /** A file of its own for all that the engine prints. @throws UserError `input-invalid` */
   log(path: string): Promise<EngineLog>;
   /** What earlier runs keep on this machine, or left there. */

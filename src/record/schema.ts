@@ -45,7 +45,7 @@ export type TensorDigest = z.infer<typeof TensorDigest>;
 export const ChannelDigest = z.strictObject({
   name: z
     .string()
-    .regex(/^[a-z][a-z0-9-]{0,63}$/)
+    .regex(/^[a-z][a-z0-9_-]{0,63}$/)
     .describe('the name of a channel'),
   /** Ids, nats and tensors: how many. Ranked: k. Text: bytes of UTF-8. Of a text that is known by its digest: 1. */
   count: z.number().int().nonnegative(),

@@ -12,6 +12,8 @@ import type { Coverage } from './schema.ts';
  */
 export function coverage(record: RunRecord): Coverage[] {
   if (engineOf(record)?.probes !== undefined) return probed(record);
+  // What such a function does within, nobody watches.
+  if (record.fingerprint.declared.program !== undefined) return [calls(record)];
   return [
     prefill(record),
     decode(record),
@@ -57,6 +59,12 @@ function missing(record: RunRecord, kind: PassKind): string {
   const reason = passes.find(({ pass }) => pass.unavailable !== null)?.pass.unavailable;
   if (reason !== undefined && reason !== null) return `${kind} is unavailable: ${reason}`;
   return passes.length === 0 ? `no ${kind} pass` : `${kind} gave nothing`;
+}
+
+function calls(record: RunRecord): Coverage {
+  const what = 'the function of the script';
+  const most = largest(all(record).map(({ witness }) => witness.steps ?? 0));
+  return most > 0 ? yes(what, `called ${counted(most, 'time')} in a pass`) : no(what, 'it was never called');
 }
 
 function prefill(record: RunRecord): Coverage {

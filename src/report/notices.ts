@@ -122,9 +122,9 @@ const HEALTH_TITLE: Readonly<Record<Sign['level'], string>> = {
 
 /** What ran or was read beside the pinned engine and the model's tensors. */
 function foreignCode({ record: { lifetimes, fingerprint } }: Ground): Notice[] {
-  // What somebody else's server loads, its arguments do not say.
+  // What somebody else's server loads, its arguments do not say; files of a program have digests in the fingerprint.
   const asked =
-    fingerprint.declared.endpoint === undefined
+    fingerprint.declared.endpoint === undefined && fingerprint.declared.program === undefined
       ? lifetimes.flatMap(({ settings }) => codeInArguments(settings.requested))
       : [];
   const files = pickledIn(fingerprint.declared.model.files);

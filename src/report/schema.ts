@@ -41,6 +41,7 @@ export type Nats = z.infer<typeof nats>;
 export const AGREEMENTS = [
   'identical',
   'modules-differ',
+  'values-differ',
   'logprobs-differ',
   'tokens-differ',
   'text-differs',

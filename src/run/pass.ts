@@ -2,11 +2,13 @@ import type { ChannelEvent, Command, Request } from '../engine/protocol.ts';
 import type { Runtime } from '../engine/runtime.ts';
 import type { Session } from '../engine/session.ts';
 import { UserError } from '../errors.ts';
-import type { Fingerprint, HarnessFingerprint } from '../fingerprint/schema.ts';
+import type { FileDigest, Fingerprint, HarnessFingerprint } from '../fingerprint/schema.ts';
 import { type Channel, describeChannel, stepsOf } from '../record/channels.ts';
+import { sha256 } from '../record/digest.ts';
 import type { Arrangement, Observation, Pass } from '../record/schema.ts';
 import { passDigest } from '../record/tree.ts';
 import { float32, float64, uint32 } from '../record/words.ts';
+import type { Program, ProgramFile } from '../suite/loaded.ts';
 
 type PassCommand = Extract<Command, { command: 'pass' }>;
 
@@ -117,11 +119,19 @@ const violated = (what: string) =>
     'Nothing of this lifetime is used. If it happens again, report it with the engine log.',
   );
 
+/** As it is sent. */
+const digested = ({ path, text }: ProgramFile): FileDigest => ({
+  path,
+  bytes: Buffer.byteLength(text),
+  sha256: sha256(text),
+});
+
 /** The two halves from what the harness saw and what only the host knows. */
 export function completeFingerprint(
   seen: HarnessFingerprint,
   runtime: Pick<Runtime, 'kind' | 'image' | 'endpoint'>,
   model: { readonly label: string; readonly revision: string },
+  program?: Program,
 ): Fingerprint {
   const { engine, libraries, files, environment, gpus, topology, driver, cpu, memoryBytes, os, kernel } =
     seen;
@@ -129,6 +139,7 @@ export function completeFingerprint(
     declared: {
       ...{ image: runtime.image, engine, libraries, model: { ...model, files }, environment },
       ...(runtime.endpoint === undefined ? {} : { endpoint: runtime.endpoint }),
+      ...(program && { program: program.files.map(digested) }),
     },
     ambient: {
       gpus,

@@ -9,7 +9,7 @@ import type { Endpoint } from '../engine/runtime.ts';
 import { digestJson } from '../record/digest.ts';
 import { ARRANGEMENTS, PASS_KINDS } from '../record/names.ts';
 import type { Arrangement, PassKind } from '../record/schema.ts';
-import type { LoadedPrompt, LoadedSuite, LoadedText } from '../suite/loaded.ts';
+import type { LoadedPrompt, LoadedSuite, LoadedText, Program } from '../suite/loaded.ts';
 import { defaultsOf, type Requirement, type Suite, saidOf } from '../suite/schema.ts';
 import { readServe, roughly } from '../suite/serve.ts';
 
@@ -61,6 +61,8 @@ export interface Plan {
   readonly unmeasurable: readonly string[];
   /** Whether there is anything to compare with a baseline. */
   readonly baseline: boolean;
+  /** The user's own files that the engine runs. */
+  readonly program?: Program;
 }
 
 export interface PlannedPrompt extends LoadedPrompt {
@@ -97,7 +99,9 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
     ...(alone.includes(baseline) ? [{ kind: 'generate', arrangement: 'alone' } as const] : []),
   ]);
   const asked =
-    engine.probes === undefined ? wanted : wanted.filter(({ kind }) => engine.kinds.includes(kind));
+    engine.probes === undefined && engine.program !== true
+      ? wanted
+      : wanted.filter(({ kind }) => engine.kinds.includes(kind));
   const serve = serveOf(loaded);
   const line = roughly(serve?.words ?? []);
   const own = ownIn(engine, suite);
@@ -123,7 +127,10 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
     environment: { ...own.environment, ...suite.engine.env },
     perturbation: null,
     serve,
-    prompts: prompts.map((prompt) => ({ ...prompt, digest: generateInput(prompt) })),
+    prompts: prompts.map((prompt) => ({
+      ...prompt,
+      digest: engine.program === true ? programInput(prompt) : generateInput(prompt),
+    })),
     texts,
     passes,
     repeats: passes.filter(({ arrangement }) => arrangement === 'alone'),
@@ -137,6 +144,7 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
     claims,
     unmeasurable: needed.flatMap((relation) => unmeasurable(engine, relation, suite, traced)),
     baseline: measured.some(({ breaks }) => breaks.means === 'drift'),
+    ...(loaded.program && { program: loaded.program }),
   };
 }
 
@@ -250,6 +258,9 @@ function claimsOf(suite: Suite, purpose: Purpose): Claim[] {
   }
   return [...claims].map(([relation, requirement]) => ({ relation, requirement }));
 }
+
+/** A program is given the prompt, and nothing else that differs from one to another. */
+const programInput = ({ content }: LoadedPrompt) => digestJson({ program: content });
 
 /** The id is a label: renaming a prompt changes no numbers. */
 const generateInput = ({ content, sampling, unsaid }: LoadedPrompt) =>

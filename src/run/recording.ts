@@ -89,13 +89,16 @@ export class Recording implements AsyncDisposable {
     args: Plan['args'],
     { signal, devices }: { readonly signal?: AbortSignal; readonly devices?: Devices } = {},
   ): Promise<void> {
-    const { defaults, perturbation, serve } = this.#plan;
+    const { defaults, perturbation, program, serve } = this.#plan;
     if (!this.#names.includes(lifetime)) this.#names.push(lifetime);
     const isFirst = lifetime === this.#names[0];
     // Every lifetime asks the same.
     const prompts = isFirst ? askedOf(this.#plan) : [];
     const clock = stopwatch();
-    session.send({ command: 'load', args, defaults, perturbation, serve, prompts, clock: FROZEN_CLOCK });
+    session.send({
+      ...{ command: 'load', args, defaults, perturbation, serve, prompts, clock: FROZEN_CLOCK },
+      ...(program && { program: program.file }),
+    });
     const {
       seconds,
       settings,
@@ -238,7 +241,7 @@ export class Recording implements AsyncDisposable {
   }
 
   #record(): RunRecord {
-    const { suite, prompts, texts } = this.#plan;
+    const { program, suite, prompts, texts } = this.#plan;
     const lifetimes = this.#inOrder(this.#lifetimes);
     return {
       schema: RECORD_SCHEMA,
@@ -247,7 +250,7 @@ export class Recording implements AsyncDisposable {
       suite: {
         ...suite,
         prompts: prompts.map(({ id, digest, sampling, unsaid, leaving }) => ({
-          ...{ id, input: digest, sampling: this.#effective(sampling, unsaid) },
+          ...{ id, input: digest, sampling: program ? null : this.#effective(sampling, unsaid) },
           ...(leaving && { leaving }),
         })),
         texts: texts.map(({ id, content, leaving }) => ({

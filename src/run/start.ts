@@ -57,7 +57,7 @@ export async function startRun(
   const source = modelSource(loaded);
   const provided = () => runtime.provideModel(source);
   const model = await (source.kind === 'none' ? provided() : console.section('Model', provided));
-  const harness = await open.harness();
+  const harness = withProgram(await open.harness(plan.engine), plan);
   const voices = new Voices(log, console);
   const starts = owned.use(startsOf(plan, loaded, runtime, harness, model, voices, settings, tools));
   const { first, fingerprint } = await console.section('Fingerprint', async () => {
@@ -70,7 +70,7 @@ export async function startRun(
     refuseOtherGpus(seen.fingerprint.gpus.length, loaded.suite.runtime.gpus, seen.health);
     return {
       first: opened,
-      fingerprint: completeFingerprint(seen.fingerprint, runtime, modelLabel(loaded)),
+      fingerprint: completeFingerprint(seen.fingerprint, runtime, modelLabel(loaded), plan.program),
     };
   });
   const caches = cachesOf(plan, fingerprint, runtime, tools);
@@ -100,6 +100,15 @@ export async function startRun(
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
+
+/** With the user's own files beside it, in a folder that nothing of ours lies in. */
+const withProgram = (harness: Harness, { program }: Pick<Plan, 'program'>): Harness => ({
+  ...harness,
+  files: {
+    ...harness.files,
+    ...Object.fromEntries((program?.files ?? []).map(({ path, text }) => [`program/${path}`, text])),
+  },
+});
 
 /** Kept caches are given and looked at by folder: two engines would share it. */
 const atOnce = ({ caches, lifetimes, confirm }: Plan) =>
@@ -147,6 +156,7 @@ function startsOf(
   { console, signal }: Tools,
 ): Starts {
   const { file, prompts, engine } = loaded.places;
+  const { files } = model;
   const session: SessionOptions = {
     harness,
     start: (boot) => runtime.start(boot),
@@ -166,10 +176,10 @@ function startsOf(
       engine: plan.engine.name,
       model: model.folder,
       // Of this model alone: an image learns nothing of what else lies on the machine.
-      knownDigests: Object.fromEntries(model.files.map(({ identity, sha256 }) => [identity, sha256])),
+      knownDigests: Object.fromEntries(files.map(({ identity, sha256 }) => [identity, sha256])),
     },
     environment: plan.environment,
-    files: model.files,
+    files,
     // Kept ones are given and looked at by folder, and two processes would share it.
     // Side by side each is a process of its own.
     warm: warm && plan.engine.warm === true && plan.caches === 'fresh' && runtime.slots === 1,

@@ -8,8 +8,24 @@ export interface LoadedSuite {
   readonly prompts: readonly LoadedPrompt[];
   /** Texts that are scored beside the prompts. */
   readonly texts: readonly LoadedText[];
-  /** Where `model.path` is; undefined for a model of the hub. */
+  /** The user's own files that the engine runs; undefined for one that runs none. */
+  readonly program?: Program;
+  /** Where `model.path` is; undefined for a model of the hub, and for none. */
   readonly modelFolder: ModelFolder | undefined;
+}
+
+/** What the engine `script` runs, as the checkout has it. */
+export interface Program {
+  /** Path of the file that is run, from the repository's root. */
+  readonly file: string;
+  /** That one first, then what it imports or reads. */
+  readonly files: readonly ProgramFile[];
+}
+
+export interface ProgramFile {
+  /** From the repository's root. */
+  readonly path: string;
+  readonly text: string;
 }
 
 export interface LoadedText {

@@ -151,6 +151,8 @@ const Model = z
 /** What a suite may name: this version's engines, relations and stores, each from its own list. */
 export interface Vocabulary {
   readonly engines: readonly string[];
+  /** Those of them that run a program of the user's: they may do without a model, and choose no tokens. */
+  readonly programs: readonly string[];
   /** Those of them that compute without a model, and what they are asked: each probe by its name. */
   readonly modelless: readonly Modelless[];
   /** Those of them that are measured as they are served, too, and how a command line of theirs begins. */
@@ -382,6 +384,7 @@ const nameIn = (entry: string | { readonly name: string }) =>
 /** A suite in the words of a version. Every type of a suite derives from it, and so does `schema/suite.json`. */
 export const suiteSchema = ({
   engines,
+  programs,
   modelless,
   serving,
   remote,
@@ -395,7 +398,9 @@ export const suiteSchema = ({
     .strictObject({
       apiVersion: z.literal(SUITE_VERSION),
       name: SuiteName,
-      model: Model.optional().describe('what computes; an engine of probes has none'),
+      model: Model.optional().describe(
+        'what computes; an engine of probes has none, and a program of your own may do without',
+      ),
       engine: z.strictObject({ name: z.enum(engines), ...engineFields(variables) }),
       runtime: z
         .strictObject({
@@ -531,8 +536,13 @@ export const suiteSchema = ({
         const named = (engine as { readonly name?: unknown } | undefined)?.name;
         const own = modelless.find(({ name }) => name === named);
         const told = new Set(issues.map(({ path }) => path?.[0]));
-        for (const { key, ...problem } of own === undefined ? lackOf(said) : tooMuchIn(own.name, said))
-          if (!told.has(key)) addIssue({ ...problem, path: [key] });
+        const problems = programs.includes(String(named))
+          ? ofProgram(String(named), said)
+          : own === undefined
+            ? lackOf(said, ASKED)
+            : tooMuchIn(own.name, said, false);
+        for (const { key, at = [], ...problem } of problems)
+          if (!told.has(key)) addIssue({ ...problem, path: [key, ...at] });
       },
       { when: ({ value }) => typeof value === 'object' && value !== null && !Array.isArray(value) },
     )
@@ -552,6 +562,8 @@ export const suiteSchema = ({
       }
     })
     .overwrite((suite) => {
+      if (programs.includes(suite.engine.name))
+        return { ...suite, model: suite.model ?? {}, sampling: NOTHING_SAMPLED };
       const own = modelless.find(({ name }) => name === suite.engine.name);
       return own === undefined
         ? suite
@@ -560,7 +572,12 @@ export const suiteSchema = ({
     .meta({
       // JSON Schema cannot carry the look at the engine: an editor needs it said again.
       if: { properties: { engine: { properties: { name: { enum: modelless.map(({ name }) => name) } } } } },
-      else: { required: [...ASKED] },
+      else: {
+        if: { properties: { engine: { properties: { name: { enum: programs } } } } },
+        // biome-ignore lint/suspicious/noThenProperty: so JSON Schema has it
+        then: { required: ['prompts'] },
+        else: { required: [...ASKED] },
+      },
     });
 };
 export type SuiteSchema = ReturnType<typeof suiteSchema>;
@@ -574,35 +591,64 @@ interface Said {
   readonly prompts?: readonly unknown[] | undefined;
   readonly score?: readonly unknown[];
   readonly depth?: string;
+  readonly relations?: readonly unknown[];
 }
 
-type Problem = { readonly key: keyof Said } & (
+type Problem = { readonly key: keyof Said; readonly at?: readonly (string | number)[] } & (
   | { readonly code: 'invalid_type'; readonly expected: 'object' | 'array'; readonly input: undefined }
   | { readonly code: 'custom'; readonly message: string }
 );
 
-function* lackOf(said: Said): Generator<Problem> {
-  for (const key of ASKED)
+function* lackOf(said: Said, keys: readonly (typeof ASKED)[number][]): Generator<Problem> {
+  for (const key of keys)
     if (said[key] === undefined)
       yield { key, code: 'invalid_type', expected: key === 'prompts' ? 'array' : 'object', input: undefined };
   const { model } = said;
-  if (model !== undefined && model.id === undefined && model.path === undefined && model.served === undefined)
+  const { id, path, served } = model ?? {};
+  if (keys.includes('model') && model !== undefined && (id ?? path ?? served) === undefined)
     yield { key: 'model', code: 'custom', message: EITHER };
 }
 
 /** What is filled in is what a suite may say, so that a suite which was read can be read again. */
-function* tooMuchIn(name: string, { model, sampling, score = [], depth }: Said): Generator<Problem> {
+function* tooMuchIn(
+  name: string,
+  { model, sampling, score = [], depth }: Said,
+  mayHaveModel: boolean,
+): Generator<Problem> {
   const problem = (key: keyof Said, why: string): Problem => ({
     ...{ key, code: 'custom' },
     message: `\`${name}\` ${why}: leave it out`,
   });
-  if (model !== undefined && Object.values(model).some((value) => value !== undefined))
+  if (!mayHaveModel && model !== undefined && Object.values(model).some((value) => value !== undefined))
     yield problem('model', 'computes without a model');
   if (sampling !== undefined && JSON.stringify(sampling) !== JSON.stringify(NOTHING_SAMPLED))
     yield problem('sampling', 'chooses no tokens');
   if (score.length > 0) yield problem('score', 'scores no texts');
   if (depth === 'score') yield problem('depth', 'scores nothing');
 }
+
+/** It is given prompts, chooses no tokens, and gives what has no distance. */
+function* ofProgram(name: string, said: Said): Generator<Problem> {
+  yield* lackOf(said, ['prompts']);
+  yield* tooMuchIn(name, said, true);
+  const { prompts, relations } = said;
+  for (const [index, prompt] of list(prompts).entries())
+    if (mapping(prompt)['sampling'] !== undefined)
+      yield {
+        ...{ key: 'prompts', at: [index, 'sampling'], code: 'custom' },
+        message: `\`${name}\` chooses no tokens: leave it out`,
+      };
+  for (const [index, entry] of list(relations).entries())
+    if (['tokens', 'within-envelope'].includes(String(mapping(entry)['require'])))
+      yield {
+        ...{ key: 'relations', at: [index, 'require'], code: 'custom' },
+        message: `\`${name}\` gives neither tokens nor a distance: ask for \`identical\` or \`measure\``,
+      };
+}
+
+const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
+const mapping = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
 
 const NOTHING_SAMPLED = Sampling.parse({ max_tokens: 1 });
 

@@ -10,8 +10,9 @@ import type { Permission } from './events.ts';
  *
  * @throws UserError `pull-request-limited`, before an engine is started
  */
-export function refuseArguments({ limits }: Permission, { suite, places }: LoadedSuite): void {
-  if (limits !== 'fork') return;
+export function refuseArguments({ limits }: Permission, { suite, places, program }: LoadedSuite): void {
+  // What a program of the base branch's is given, it alone makes something of: its files are that branch's own.
+  if (limits !== 'fork' || program !== undefined) return;
   const [first] = [...codeInArguments(suite.engine.args), ...codeInServe(suite.engine.serve)];
   if (first === undefined) return;
   const message = `this pull request comes from another repository, and ${first}`;

@@ -2,6 +2,7 @@ import { UserError } from '../errors.ts';
 import { excerpt } from '../inert.ts';
 import type { Asks, SuiteNeed, SuiteSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
+import { some } from '../report/counted.ts';
 import type { Rules, SuiteChange } from '../report/schema.ts';
 import { nameOfRelation, requirementOf } from '../run/plan.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
@@ -48,7 +49,10 @@ export async function loadRuled(
   );
   refuseMounts(loaded, found);
   refuseEndpoint(loaded, found, permission);
-  if (permission.limits === 'fork') refuseForeign(loaded, found, base, settings.runtime);
+  if (permission.limits === 'fork') {
+    refuseForeign(loaded, found, base, settings.runtime);
+    await refuseForeignProgram(loaded, { ref: base, sha }, tools);
+  }
   // Without a suite there, the schema's own defaults beside what the change itself asks for: nothing is let off.
   const judge = found === undefined ? strict(loaded.suite, tools.suiteSchema) : settled(found);
   const judging = Object.fromEntries(JUDGING.map((key) => [key, judge[key]]));
@@ -75,8 +79,8 @@ function strict({ said, ...own }: Suite, schema: SuiteSchema): Suite {
   );
   const named = new Set(defaults.relations.map(nameOfRelation));
   return {
+    ...own,
     ...defaults,
-    ...(said && { said }),
     relations: [...defaults.relations, ...own.relations.filter((entry) => !named.has(nameOfRelation(entry)))],
   };
 }
@@ -121,12 +125,12 @@ async function suiteOf(
 /** A folder of the runner is mounted into the engine: which, only the base branch decides. */
 function refuseMounts({ suite, places, modelFolder }: LoadedSuite, base: Suite | undefined): void {
   if (modelFolder === undefined) return;
-  const { path } = suite.model;
+  const path = suite.model.path;
   switch (modelFolder.lies) {
     case 'inside':
       return;
     case 'outside':
-      if (path === base?.model.path) return;
+      if (path === base?.model?.path) return;
       break;
     case 'behind-a-link':
   }
@@ -235,6 +239,30 @@ function refuseForeign(
       `This pull request comes from another repository and changes ${changed.map(([name]) => `\`${name}\``).join(' and ')} of the suite, which decide what runs on this machine.`,
       'Whoever trusts the change can bring it into a branch of this repository, where it is checked.',
     );
+}
+
+/**
+ * What the engine runs of the repository's own files must be what the base branch has, as the image must: compared is
+ * what would be run, with what git has there, whatever the change's attributes made of the checkout.
+ *
+ * @throws UserError `pull-request-limited`, `github-unavailable`
+ */
+async function refuseForeignProgram(
+  { program, places }: LoadedSuite,
+  { ref, sha }: { readonly ref: string; readonly sha: string },
+  { open }: Pick<Tools, 'open'>,
+): Promise<void> {
+  if (program === undefined) return;
+  const github = open.github();
+  const changed: string[] = [];
+  for (const { path, text } of program.files)
+    if ((await github.fileAt(path, sha)) !== text) changed.push(path);
+  if (changed.length === 0) return;
+  throw limited(
+    `This pull request comes from another repository, and the engine would run ${some(changed)}, which ${changed.length === 1 ? 'is' : 'are'} not what ${ref} has there: that decides what runs on this machine.`,
+    'Whoever trusts the change can bring it into a branch of this repository, where it is checked. If the change did not touch them, update it to its base branch; a linked file is none that git has there.',
+    { file: places.file, ...places.engine, message: 'a stranger’s change cannot alter what the engine runs' },
+  );
 }
 
 function limited(message: string, hint: string, place?: UserError['places'][number]): UserError {

@@ -109,6 +109,11 @@ async function chosen(settings: InitSettings, { open, suiteSchema }: Asked): Pro
       `\`${engine}\` computes without a model, and this command asks for one.`,
       `Its whole suite is four lines: \`apiVersion\`, \`name\`, \`engine: { name: ${engine} }\` and \`relations\`; docs/engines.md has it.`,
     );
+  if (isKnown && open.runsProgram(engine))
+    throw invalid(
+      `\`${engine}\` runs your own program, and this command knows none.`,
+      'examples/script.yml is a suite to begin with; docs/engines.md has what a script may do.',
+    );
   const problems = [
     ...(/^[\w.-]{1,96}\/[\w.-]{1,96}$/.test(model)
       ? []

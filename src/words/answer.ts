@@ -80,14 +80,21 @@ function placeOf({ relation }: ReadRelation): string {
   const [first] = relation.findings.filter(seesModules).toSorted(firstModule);
   const name = first?.trace?.first ?? null;
   if (name !== null) return `first at ${moduleOf(name)}`;
-  return seesNoModule(relation) ? 'no traced module differs' : '';
+  if (seesNoModule(relation)) return 'no traced module differs';
+  const values = relation.findings.find(seesValues);
+  // What differs first of all that was emitted.
+  return excerpt(values?.reason?.split('; ')[0] ?? '', MAX_MODULE);
 }
 
 /** Of several ranks it says those before the module. */
 const moduleOf = (name: string) =>
   excerpt(name.replace(/^((?:all \d+ ranks|ranks? [\d, ]+): )?model\./, '$1'), MAX_MODULE);
 
+/** Of a program nobody expects a text. */
+const seesValues = ({ agreement }: ReportedFinding) => agreement === 'values-differ';
+
 function harmOf(drifted: readonly Drifted[]): string {
+  if (drifted.every(({ worst }) => seesValues(worst))) return '';
   const texts = textsOf(drifted);
   if (texts.length === 0) return 'no text was compared';
   const changed = texts.filter((same) => !same).length;
@@ -122,6 +129,8 @@ function nameOf({ field, before, after }: Change): readonly [string, string] {
   const file = /^model\.files\.(.+)$/.exec(field)?.[1];
   if (file !== undefined)
     return [FILES.find(([pattern]) => pattern.test(file))?.[1] ?? 'model files', excerpt(file, 40)];
+  const script = /^program\.(.+)$/.exec(field)?.[1];
+  if (script !== undefined) return ['script', excerpt(script, 40)];
   const setting = /^engine\.(?:requested|effective)\.(.+)$/.exec(field)?.[1];
   if (setting !== undefined) return [excerpt(setting, 40), values];
   const known = FIELDS.find(([pattern]) => pattern.test(field))?.[1];

@@ -139,6 +139,16 @@ export const ERROR_WORDS: Readonly<Record<ToldCode, ErrorWords>> = {
     meaning: 'It did not finish its work, and half of it is not compared.',
     next: 'Read its message and its log.',
   },
+  'script-invalid': {
+    what: 'A file that the engine `script` is to run is missing, too large, outside the repository or not UTF-8, cannot be imported, or has no function that can be called so.',
+    meaning: 'Nothing was called, so nothing was measured.',
+    next: 'Correct the file, or `file`, `files`, `function` and `options` under `engine.args`; what it imports beside the image’s packages belongs under `files`.',
+  },
+  'script-failed': {
+    what: 'The function of a script raised an error, emitted nothing, a name twice, or what is no text, number or tensor.',
+    meaning: 'It did not finish its work for a prompt, and half of it is not compared.',
+    next: 'Correct the function at the line that the message names; docs/engines.md has what it may emit.',
+  },
   'engine-not-as-asked': {
     what: 'The running engine says that something is not in force which was asked for and which a verdict stands on: eager mode, deterministic algorithms, batch invariance.',
     meaning: 'What it computes would be held to a promise that nobody made; nothing was measured.',

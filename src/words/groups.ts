@@ -18,12 +18,13 @@ const RANK: Readonly<Record<Agreement, number>> = {
   'tokens-differ': 1,
   'text-differs': 2,
   'logprobs-differ': 3,
-  'modules-differ': 4,
-  unmeasured: 5,
-  added: 6,
-  removed: 7,
-  indistinct: 8,
-  identical: 9,
+  'values-differ': 4,
+  'modules-differ': 5,
+  unmeasured: 6,
+  added: 7,
+  removed: 8,
+  indistinct: 9,
+  identical: 10,
 };
 
 /** What breaks a requirement first, then by kind; other tokens by how early, other bits by how much. */
@@ -70,6 +71,7 @@ export const isDifferent = ({ agreement }: ReportedFinding) => {
     case 'logprobs-differ':
     case 'modules-differ':
     case 'another-model':
+    case 'values-differ':
       return true;
     case 'identical':
     case 'indistinct':

@@ -70,6 +70,8 @@ function tokensCell(group: Group): string {
     case 'logprobs-differ':
     case 'modules-differ':
       return 'same';
+    case 'values-differ':
+      return NOTHING;
     case 'text-differs':
       return 'same, other text';
     case 'tokens-differ': {
@@ -111,6 +113,8 @@ function bitsCell(finding: ReportedFinding | undefined): string {
       return 'not told apart';
     case 'modules-differ':
       return 'same, other modules';
+    case 'values-differ':
+      return 'other values';
     case 'logprobs-differ':
     case 'tokens-differ': {
       const { divergence } = finding;

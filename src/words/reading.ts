@@ -133,7 +133,10 @@ export const textsOf = (drifted: readonly Drifted[]): boolean[] =>
 
 function textHash(prompts: readonly Drifted[]): string {
   const texts = textsOf(prompts);
-  if (texts.length === 0) return 'no text was compared';
+  if (texts.length === 0)
+    return prompts.every(({ worst }) => worst.agreement === 'values-differ')
+      ? 'in values of its own'
+      : 'no text was compared';
   const differ = texts.filter((same) => !same).length;
   return `a hash of the text sees ${differ === 0 ? 'none of them' : differ}`;
 }

@@ -221,6 +221,8 @@ export function agreementWords(agreement: Agreement): string {
       return 'identical bits';
     case 'modules-differ':
       return 'modules compute something else';
+    case 'values-differ':
+      return 'other values';
     case 'logprobs-differ':
       return 'same tokens, other log-probability bits';
     case 'text-differs':
@@ -276,6 +278,8 @@ export function agreementName(agreement: Agreement): string {
       return 'identical';
     case 'modules-differ':
       return 'with other modules';
+    case 'values-differ':
+      return 'with other values';
     case 'logprobs-differ':
       return 'with other bits';
     case 'text-differs':

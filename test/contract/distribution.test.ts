@@ -92,13 +92,17 @@ describe('the distribution', () => {
     assert.match(stdout, /Found 1 error/);
   });
 
-  test('is in no harness that is sent to an engine', async () => {
+  test('is in the harness of an engine that runs a user’s program, and of no other', async () => {
     const { files } = await readHarness(project);
     assert.deepEqual(
       Object.keys(files).filter((name) => /program|v1\.py/.test(name)),
       [],
     );
     assert.ok('deterministic_ml/seeding.py' in files);
+    const whole = await readHarness(project, { program: true });
+    assert.ok(
+      'deterministic_ml/v1.py' in whole.files && 'deterministic_ml/program/emitter.py' in whole.files,
+    );
   });
 });
 

@@ -10,7 +10,7 @@ import { ensureZizmor } from '../../scripts/setup/act.ts';
 import { repository } from '../../scripts/setup/cache.ts';
 import { loadSuite } from '../../src/disk/suite-file.ts';
 import { inputModes, type Mode } from '../../src/front/modes.ts';
-import { SUITE_SCHEMA } from '../../src/front/suites.ts';
+import { PROGRAMS, SUITE_SCHEMA } from '../../src/front/suites.ts';
 import type { Situation } from '../../src/job/situation.ts';
 import { parseImage } from '../../src/runtime/docker/images.ts';
 import { permit, permitReport } from '../../src/trust/events.ts';
@@ -179,6 +179,7 @@ test('every example suite parses, and so does what it names', async () => {
       relative('examples', file),
       join(repository, 'examples'),
       SUITE_SCHEMA,
+      PROGRAMS,
     );
     assert.notEqual(prompts.length, 0);
     if (suite.runtime.image !== undefined) parseImage(suite.runtime.image);

@@ -197,7 +197,7 @@ describe('review on a terminal', () => {
   async function checkout() {
     const folder = await temporaryFolder();
     await writeFile(join(folder.path, 'determinism.yml'), SAMPLE.replace(/.*essay.*\n/, ''));
-    const { suite } = makePlan(await loadSuite('determinism.yml', folder.path, SUITE_SCHEMA), 'check');
+    const { suite } = makePlan(await loadSuite('determinism.yml', folder.path, SUITE_SCHEMA, []), 'check');
     const now = { capital: body({ logprobs: [-0.5, -1.75] }) };
     const report = await checkReport({ capital: body() }, now);
     const { sha256: _, ...measured } = { ...report, suite: { ...report.suite, digest: suite.digest } };

@@ -146,12 +146,14 @@ describe('the JSON Schema of a suite', () => {
       readonly required: readonly string[];
       readonly properties: Readonly<Record<string, { readonly required?: readonly string[] }>>;
       readonly if: unknown;
-      readonly else: { readonly required: readonly string[] };
+      readonly else: Readonly<Record<'then' | 'else', { readonly required: readonly string[] }>>;
     };
     assert.deepEqual([...required].sort(), ['apiVersion', 'engine', 'name']);
     // What only an engine of probes can do without.
     assert.match(JSON.stringify(probes), /"enum":\["kernels"\]/);
-    assert.deepEqual([...otherwise.required].sort(), ['model', 'prompts', 'sampling']);
+    // A program of the user's is given prompts, and may do without the rest.
+    assert.deepEqual(otherwise.then.required, ['prompts']);
+    assert.deepEqual([...otherwise.else.required].sort(), ['model', 'prompts', 'sampling']);
     assert.deepEqual(properties['sampling']?.required, ['max_tokens']);
   });
 

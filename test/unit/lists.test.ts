@@ -91,9 +91,13 @@ describe('a relation', async () => {
 /** Of one of probes, without what it cannot have. */
 function suiteOf(engine: string): string {
   const { model, sampling, prompts, score, ...rest } = parse(SUITE) as Readonly<Record<string, unknown>>;
-  const asked = engines.some(({ name, probes }) => name === engine && probes !== undefined)
-    ? rest
-    : { ...rest, model, sampling, prompts, score };
+  const { probes, program } = engines.find(({ name }) => name === engine) ?? {};
+  const asked =
+    probes !== undefined
+      ? rest
+      : program === true
+        ? { ...rest, prompts }
+        : { ...rest, model, sampling, prompts, score };
   // One that is asked over the network.
   if (engines.some(({ name, remote }) => name === engine && remote !== undefined))
     return JSON.stringify({

@@ -86,7 +86,7 @@ describe('the recipe for an engine', () => {
     await copy.without('src/engine/engines/index.ts', '  transformers,');
     const gone = await run(copy, ECHO.replace('name: echo', 'name: transformers'), 'check');
     assert.equal(gone.exitCode, 2);
-    assert.match(gone.stderr, /`engine\.name` must be one of `vllm`, `kernels`, `openai`, `echo`/);
+    assert.match(gone.stderr, /`engine\.name` must be one of `vllm`, `kernels`, `openai`, `script`, `echo`/);
     assert.equal((await run(copy, ECHO, 'check')).exitCode, 0);
   });
 });

@@ -3,6 +3,7 @@
 All else in this package is the project's own and may change with any release. It needs the standard library alone.
 """
 
+from .program.emitter import Emit, Emitter
 from .program.knobs import InForce, Knob, in_force
 from .program.record import record
 from .program.surroundings import fingerprint
@@ -10,6 +11,8 @@ from .program.system import system_info
 from .seeding import set_deterministic, set_deterministic_pytorch
 
 __all__ = [
+    "Emit",
+    "Emitter",
     "InForce",
     "Knob",
     "fingerprint",

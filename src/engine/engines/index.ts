@@ -1,6 +1,7 @@
 import type { Pass } from '../../record/schema.ts';
 import { kernels } from './kernels.ts';
 import { openai } from './openai.ts';
+import { script } from './script.ts';
 import type { EngineSpec } from './spec.ts';
 import { transformers } from './transformers.ts';
 import { vllm } from './vllm.ts';
@@ -12,6 +13,7 @@ export const engines: readonly EngineSpec[] = [
   transformers,
   kernels,
   openai,
+  script,
 ];
 
 /** The one of a name that the suite's schema let pass. */

@@ -17,6 +17,8 @@ export interface EngineSpec {
     /** What is wrong with the suite's arguments, by their names. */
     problems(args: Readonly<Record<string, unknown>>): Iterable<readonly [name: string, message: string]>;
   };
+  /** It runs a program of the user's, which its arguments name: a suite needs no model for it. */
+  readonly program?: true;
   /** An image that has it, for whoever has none; undefined where there is none. */
   readonly image: string | undefined;
   /** Arguments that make sampling repeatable. The suite's own win, and the record keeps both. */

@@ -39,6 +39,7 @@ export function stripOf({ agreement, divergence }: ReportedFinding): string {
       return '=';
     case 'text-differs':
     case 'modules-differ':
+    case 'values-differ':
     case 'logprobs-differ':
       return '~';
     case 'tokens-differ':

@@ -105,8 +105,8 @@ describe('channels are ranked:', () => {
     ['logprobs', 'logprobs-differ'],
     ['top-k', 'logprobs-differ'],
     ['modules', 'modules-differ'],
-    ['tensors', 'modules-differ'],
-    ['router', 'modules-differ'],
+    ['tensors', 'values-differ'],
+    ['router', 'values-differ'],
   ] as const;
   const differing = (names: readonly string[]) =>
     names.reduce((one, name) => withChannel(one, name, { sha256: 'f'.repeat(64) }), own);
@@ -186,6 +186,7 @@ test('what an agreement satisfies', () => {
     added: REQUIREMENTS,
     removed: REQUIREMENTS,
     'modules-differ': ['tokens', 'measure'],
+    'values-differ': ['tokens', 'measure'],
     'logprobs-differ': ['tokens', 'measure'],
     'tokens-differ': ['measure'],
     'text-differs': ['measure'],
@@ -196,6 +197,7 @@ test('what an agreement satisfies', () => {
   };
   const enveloped: readonly Agreement[] = [
     'modules-differ',
+    'values-differ',
     'logprobs-differ',
     'text-differs',
     'tokens-differ',

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { execa } from 'execa';
 import { loadSuite } from '../../../src/disk/suite-file.ts';
-import { SUITE_SCHEMA } from '../../../src/front/suites.ts';
+import { PROGRAMS, SUITE_SCHEMA } from '../../../src/front/suites.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { rejectedBy, SAMPLE } from '../support/suites.ts';
 
@@ -19,7 +19,7 @@ async function repository(files: Readonly<Record<string, string | Buffer>>, suit
   }
   return {
     root,
-    load: () => loadSuite('ml/suite.yml', root, SUITE_SCHEMA),
+    load: () => loadSuite('ml/suite.yml', root, SUITE_SCHEMA, PROGRAMS),
     [Symbol.asyncDispose]: () => temporary[Symbol.asyncDispose](),
   };
 }
@@ -106,7 +106,7 @@ describe('a suite', () => {
 describe('a suite that is not there is told with its path:', () => {
   test('no such file', async () => {
     await using at = await repository({});
-    const error = await rejectedBy(loadSuite('ml/other.yml', at.root, SUITE_SCHEMA));
+    const error = await rejectedBy(loadSuite('ml/other.yml', at.root, SUITE_SCHEMA, PROGRAMS));
     assert.equal(error.code, 'suite-missing');
     assert.equal(error.message, 'The suite ml/other.yml does not exist.');
     assert.match(error.hint, /actions\/checkout/);
@@ -114,7 +114,7 @@ describe('a suite that is not there is told with its path:', () => {
 
   test('a folder', async () => {
     await using at = await repository({});
-    const error = await rejectedBy(loadSuite('ml', at.root, SUITE_SCHEMA));
+    const error = await rejectedBy(loadSuite('ml', at.root, SUITE_SCHEMA, PROGRAMS));
     assert.equal(error.code, 'suite-missing');
     assert.match(error.message, /The suite ml is not a file/);
   });
@@ -122,7 +122,7 @@ describe('a suite that is not there is told with its path:', () => {
   test('an endless one is not read', async () => {
     await using at = await repository({ 'ml/big.yml': Buffer.alloc(2 ** 18 + 1, '#') });
     assert.match(
-      (await rejectedBy(loadSuite('ml/big.yml', at.root, SUITE_SCHEMA))).message,
+      (await rejectedBy(loadSuite('ml/big.yml', at.root, SUITE_SCHEMA, PROGRAMS))).message,
       /is larger than 262144 bytes/,
     );
   });
@@ -130,10 +130,10 @@ describe('a suite that is not there is told with its path:', () => {
   test('a device is not read', async () => {
     await using at = await repository({});
     await symlink('/dev/zero', join(at.root, 'zero.yml'));
-    const { message } = await rejectedBy(loadSuite('zero.yml', at.root, SUITE_SCHEMA));
+    const { message } = await rejectedBy(loadSuite('zero.yml', at.root, SUITE_SCHEMA, PROGRAMS));
     assert.match(message, /lies outside the repository/);
     await execa('mkfifo', [join(at.root, 'fifo.yml')]);
-    const pipe = await rejectedBy(loadSuite('fifo.yml', at.root, SUITE_SCHEMA));
+    const pipe = await rejectedBy(loadSuite('fifo.yml', at.root, SUITE_SCHEMA, PROGRAMS));
     assert.match(pipe.message, /is not a file/);
   });
 
@@ -151,7 +151,7 @@ describe('a suite that is not there is told with its path:', () => {
       await symlink('../../secret.txt', join(at.root, 'ml/link.yml'));
       await symlink('../..', join(at.root, 'ml/folder'));
       await symlink('../.git/config', join(at.root, 'ml/git.yml'));
-      const error = await rejectedBy(loadSuite(path, at.root, SUITE_SCHEMA));
+      const error = await rejectedBy(loadSuite(path, at.root, SUITE_SCHEMA, PROGRAMS));
       assert.equal(error.code, 'suite-missing');
       assert.match(error.message, /lies (?:outside the repository|in `\.git`)/);
       assert.doesNotMatch(`${error.message.replace(path, '')}${error.hint}`, /secret/);
@@ -170,7 +170,7 @@ describe('a suite that is not there is told with its path:', () => {
 
   test('bytes that are no UTF-8', async () => {
     await using at = await repository({ 'ml/latin1.yml': Buffer.from('name: Gr\xfc\xdfe\n', 'latin1') });
-    const error = await rejectedBy(loadSuite('ml/latin1.yml', at.root, SUITE_SCHEMA));
+    const error = await rejectedBy(loadSuite('ml/latin1.yml', at.root, SUITE_SCHEMA, PROGRAMS));
     assert.equal(error.code, 'suite-invalid');
     assert.match(error.message, /is not valid UTF-8/);
   });
@@ -235,4 +235,48 @@ describe('a prompt file is refused at its line of the suite:', () => {
       'ml/suite.yml:8:5  `one.txt` does not exist\nml/suite.yml:10:5  `two.txt` does not exist',
     );
   });
+});
+
+describe('a script', () => {
+  const suiteOf = (args: string) =>
+    `apiVersion: deterministic-ml/v1\nname: step\nengine: { name: script, args: ${args} }\nprompts: [{ id: one, text: One }]\n`;
+
+  test('comes with the files that it names, wherever in the repository they lie', async () => {
+    await using at = await repository(
+      { 'train/step.py': 'import util\r\n', 'train/util.py': 'X = 1\n', 'ml/data.json': '{}' },
+      suiteOf('{ file: ../train/step.py, files: [../train/util.py, data.json, ../train/step.py] }'),
+    );
+    const { program, modelFolder, suite } = await at.load();
+    assert.deepEqual(program, {
+      file: 'train/step.py',
+      files: [
+        { path: 'train/step.py', text: 'import util\r\n' },
+        { path: 'train/util.py', text: 'X = 1\n' },
+        { path: 'ml/data.json', text: '{}' },
+      ],
+    });
+    assert.deepEqual([modelFolder, suite.model], [undefined, {}]);
+  });
+
+  for (const [name, args, says] of [
+    ['no file', '{}', /`engine\.args\.file` must name the file of Python/],
+    ['a file of another kind', '{ file: step.sh }', /`engine\.args\.file` must name the file of Python/],
+    ['a file that is not there', '{ file: step.py }', /`step\.py` does not exist/],
+    ['a file outside', '{ file: ../../secret.py }', /`\.\.\/\.\.\/secret\.py` lies outside the repository/],
+    ['a link that leads outside', '{ file: linked.py }', /`linked\.py` lies outside the repository/],
+    ['files that are no list', '{ file: own.py, files: other.py }', /`engine\.args\.files` must be a list/],
+    [
+      'two files that are not there',
+      '{ file: own.py, files: [a, b] }',
+      /`a` does not exist; `b` does not exist/,
+    ],
+  ] as const)
+    test(`with ${name} is refused at its line`, async () => {
+      await using at = await repository({ 'ml/own.py': 'pass\n' }, suiteOf(args));
+      await symlink('../../secret.txt', join(at.root, 'ml/linked.py'));
+      const error = await rejectedBy(at.load());
+      assert.equal(error.code, 'script-invalid');
+      assert.match(error.message, says);
+      assert.deepEqual([error.places[0]?.file, error.places[0]?.line], ['ml/suite.yml', 3]);
+    });
 });

@@ -56,7 +56,7 @@ describe('what a use-case is handed', () => {
     );
     const { open } = wired(folder.path);
     assert.equal((await open.suite('suite.yml')).suite.name, 'smollm2-serving');
-    assert.deepEqual(await open.harness(), { boot: 'pass', files: { 'main.py': 'run()' } });
+    assert.deepEqual(await open.harness({}), { boot: 'pass', files: { 'main.py': 'run()' } });
   });
 
   test('asks GitHub nothing without a token', async () => {

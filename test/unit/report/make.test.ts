@@ -142,6 +142,7 @@ test('every agreement has a place in the schema', () => {
   const known: Readonly<Record<(typeof AGREEMENTS)[number], true>> = {
     identical: true,
     'modules-differ': true,
+    'values-differ': true,
     'logprobs-differ': true,
     'tokens-differ': true,
     'text-differs': true,

@@ -315,3 +315,22 @@ describe('claims', () => {
     assert.equal(plan(off).args['enable_prefix_caching'], false);
   });
 });
+
+describe('a program', () => {
+  const PROGRAM =
+    'apiVersion: deterministic-ml/v1\nname: step\nengine: { name: script, args: { file: step.py } }\nprompts: [{ id: capital, text: One }]\nrelations: [rerun, order, baseline]\n';
+
+  test('is called with prompts, and asked for nothing that it does not do', () => {
+    const names = (purpose: 'check' | 'refresh') =>
+      makePlan(loaded(PROGRAM, PROMPTS), purpose).passes.map(({ pass }) => pass);
+    const asked = ['generate-alone', 'generate-again', 'generate-together', 'generate-reversed'];
+    assert.deepEqual([names('check'), names('refresh')], [asked, asked]);
+  });
+
+  test('is compared by the prompt alone: its options are facts of the environment', () => {
+    const other = PROGRAM.replace('file: step.py', 'file: step.py, options: { size: 2 }');
+    const [one, two] = [PROGRAM, other].map((source) => makePlan(loaded(source, PROMPTS), 'check'));
+    assert.equal(one && digestOf(one), two && digestOf(two));
+    assert.notEqual(one && digestOf(one), digestOf(plan()));
+  });
+});

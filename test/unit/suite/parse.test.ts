@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import { execa } from 'execa';
 import { SUITE_SCHEMA } from '../../../src/front/suites.ts';
 import { cachesBelow, ENGINE_ENVIRONMENT } from '../../../src/runtime/environment.ts';
+import { withChange } from '../../../src/suite/change.ts';
 import { MAX_SUITE_BYTES, parseSuite } from '../../../src/suite/parse.ts';
 import { HURTFUL } from '../support/hurtful.ts';
 import { problemsOf, SAMPLE, thrownBy } from '../support/suites.ts';
@@ -468,5 +469,44 @@ describe('a suite that is made to hurt', () => {
     problemsOf(edited('args: {', 'args: { ["::error::x", b]: 1, '));
     problemsOf(edited('args: {', 'args: { ? { "##[error]x": 1 } : 1, '));
     assert.equal(warn.mock.callCount(), 0);
+  });
+});
+
+describe('a suite of a program', () => {
+  const PROGRAM =
+    'apiVersion: deterministic-ml/v1\nname: step\nengine: { name: script, args: { file: step.py } }\nprompts:\n  - { id: one, text: One }\n';
+
+  test('needs neither a model nor a sampling', () => {
+    const { suite } = parseSuite(PROGRAM, 'suite.yml', SUITE_SCHEMA);
+    assert.deepEqual(suite.model, {});
+    parseSuite(PROGRAM.concat('model: { path: model }\n'), 'suite.yml', SUITE_SCHEMA);
+    const changed = withChange(suite, { args: { function: 'walk' } }, SUITE_SCHEMA);
+    assert.deepEqual('ok' in changed && changed.ok.engine.args, { file: 'step.py', function: 'walk' });
+  });
+
+  test('says nothing of tokens, texts and distances', () => {
+    const wrong = PROGRAM.replace('text: One', 'text: One, sampling: { seed: 1 }').concat(
+      'sampling: { max_tokens: 2 }\nscore: [{ id: two, text: Two }]\ndepth: score\n',
+      'relations: [rerun, { name: baseline, require: within-envelope }]\n',
+    );
+    assert.deepEqual(problemsOf(wrong), [
+      '5:27  `prompts[0].sampling`: `script` chooses no tokens: leave it out',
+      '6:1  `sampling`: `script` chooses no tokens: leave it out',
+      '7:1  `score`: `script` scores no texts: leave it out',
+      '8:1  `depth`: `script` scores nothing: leave it out',
+      '9:38  `relations[1].require`: `script` gives neither tokens nor a distance: ask for `identical` or `measure`',
+    ]);
+  });
+
+  test('and any other needs both, told beside what else is wrong', () => {
+    assert.deepEqual(
+      problemsOf(PROGRAM.replace('name: script', 'name: transformers').replace('one, text', 'one, txet')),
+      [
+        '1:1  `model` is missing: it must be a mapping',
+        '1:1  `sampling` is missing: it must be a mapping',
+        '5:5  `prompts[0]`: a prompt needs exactly one of `text`, `messages` and `file`',
+        '5:16  `txet` is not a key of `prompts[0]`: did you mean `text`?',
+      ],
+    );
   });
 });

@@ -122,7 +122,7 @@ export class Job {
           const asked = await readAsked(suite, async (file) => this.files.get(file) ?? '');
           return { ...loaded(this.suite, []), places, ...asked };
         },
-        changed: (one, change) => changeSuite(one, change, '/checkout', SUITE_SCHEMA),
+        changed: (one, change) => changeSuite(one, change, '/checkout', SUITE_SCHEMA, []),
         store: ({ store: kind }) => {
           this.store.kind = kind;
           return this.store;
@@ -141,6 +141,7 @@ export class Job {
             served === undefined ? [] : [{ engine, programs: served.programs }],
           ),
         imageOf: (name) => engineNamed(name).image,
+        runsProgram: (name) => engineNamed(name).program === true,
         isModelless: (name) => engineNamed(name).probes !== undefined,
         ask: () => undefined,
         keys: () => undefined,

@@ -5,6 +5,7 @@ import type { SuiteSettings } from '../../../src/job/settings.ts';
 import type { Situation } from '../../../src/job/situation.ts';
 import type { Openers } from '../../../src/job/tools.ts';
 import type { LoadedSuite, ModelFolder } from '../../../src/suite/loaded.ts';
+import { refuseArguments } from '../../../src/trust/code.ts';
 import { loadRuled, type Ruled } from '../../../src/trust/judge.ts';
 import { ASKS, Job, SUITE, TIP } from '../support/job.ts';
 import { loaded, rejectedBy } from '../support/suites.ts';
@@ -28,6 +29,8 @@ interface Way {
   readonly modelFolder?: ModelFolder;
   readonly mode?: keyof typeof ASKS;
   readonly situation?: Partial<Situation>;
+  /** The change's own file that the engine runs, and the base branch's. */
+  readonly program?: { readonly own: string; readonly base: string | undefined };
 }
 
 /** Whose suite judges, and what the log says. */
@@ -36,12 +39,16 @@ async function ruled(way: Way = {}): Promise<Ruled & { readonly lines: readonly 
   const job = new Job();
   const base = 'base' in way ? way.base : SUITE;
   if (base !== undefined) job.base.set('suite.yml', base);
+  if (way.program?.base !== undefined) job.base.set('step.py', way.program.base);
   job.suite = own;
   const settings = job.settings(event, { base: 'refs/heads/main', fork, runtime });
   const tools = job.tools();
   const suite: Openers['suite'] = async (path) => ({
     ...(await tools.open.suite(path)),
     ...(way.modelFolder === undefined ? {} : { modelFolder: way.modelFolder }),
+    ...(way.program && {
+      program: { file: 'step.py', files: [{ path: 'step.py', text: way.program.own }] },
+    }),
   });
   const found = await loadRuled(
     { ...settings, ...ASKS[mode], situation: { ...settings.situation, ...way.situation } },
@@ -317,5 +324,39 @@ describe('a suite that asks an endpoint', () => {
   test('is its author’s own matter once it is on a branch', async () => {
     const { rules } = await ruled({ own: THIEF, base: OURS, event: 'push' });
     assert.deepEqual(rules, { kind: 'checkout' });
+  });
+});
+
+describe('what a stranger sent, of an engine that runs the repository’s own files', () => {
+  const SCRIPT = `apiVersion: deterministic-ml/v1
+name: step
+engine: { name: script, args: { file: step.py } }
+runtime: { image: "${IMAGE}" }
+prompts: [{ id: one, text: One }]
+`;
+  const stranger = (own: string, base: string | undefined) =>
+    ruled({ fork: true, own: SCRIPT, base: SCRIPT, program: { own, base } });
+
+  test('runs what the base branch has', async () => {
+    const { loaded: found, permission } = await stranger('pass\n', 'pass\n');
+    assert.equal(permission.limits, 'fork');
+    refuseArguments(permission, found);
+  });
+
+  for (const [name, base] of [
+    ['another file', 'pass  \n'],
+    ['a file that the base branch has not', undefined],
+  ] as const)
+    test(`${name} is refused, by its name`, async () => {
+      const error = await rejectedBy(stranger('pass\n', base));
+      assert.equal(error.code, 'pull-request-limited');
+      assert.match(
+        error.message,
+        /the engine would run step\.py, which is not what refs\/heads\/main has there/,
+      );
+    });
+
+  test('a branch of the repository may change it', async () => {
+    await ruled({ own: SCRIPT, base: SCRIPT, program: { own: 'other\n', base: 'pass\n' } });
   });
 });

@@ -196,6 +196,8 @@ describe('init', () => {
       new Repository().init({ model: 'b', engine: 'c', gpus: 'all', action: 'x' }),
     );
     assert.match(wrong.message, /`--model` .*`--engine` .*`--gpus` .*`--action` /);
+    const own = await rejectedBy(new Repository().init({ model: 'a/b', engine: 'script' }));
+    assert.match(own.message, /`script` runs your own program/);
   });
 
   for (const [from, why] of [

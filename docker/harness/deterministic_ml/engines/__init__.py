@@ -16,6 +16,7 @@ ENGINES = (
     "vllm",
     "transformers",
     "kernels",
+    "script",
 )
 
 

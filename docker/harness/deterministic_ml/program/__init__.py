@@ -1,1 +1,1 @@
-"""What only a user's own program needs: no harness that is sent to an engine holds it (src/disk/harness-files.ts)."""
+"""What only a user's own program needs: of the engines, only `script` is sent it (src/disk/harness-files.ts)."""

@@ -24,6 +24,7 @@ from ..harness.software import Software
 from ..seeding import asked
 from .canonical import canonical, digest
 from .channels import Channel, channels_of, read_body
+from .emitter import Emitter
 from .knobs import in_force
 from .surroundings import fingerprint, hardware_class, recorded
 
@@ -43,6 +44,7 @@ def record(
     numbers: Mapping[str, Any] | None = None,
     texts: Mapping[str, str] | None = None,
     inputs: Mapping[str, Any] | None = None,
+    emitted: Emitter | None = None,
 ) -> str:
     """Writes a record of what a program computed, whole or not at all, over an older one.
 
@@ -51,11 +53,19 @@ def record(
     :param tensors: PyTorch's, NumPy's, or what NumPy makes arrays of; dtype, shape and bits count, the device does not
     :param numbers: each one, or a list
     :param inputs: what the program was asked, as JSON values: records of other inputs are not compared
+    :param emitted: what the program emitted, as a function of a suite's `script` does; it is closed by this
     :returns: the digest of what was computed: equal digests, equal bits
     :raises ValueError: for names that no record can have, for nothing to record, for a folder that holds something else
     :raises TypeError: for what is no tensor, number or text
     """
-    computed = Computed.of(name, inputs, channels_of(tensors, numbers, texts))
+    channels = channels_of(tensors, numbers, texts)
+    if emitted is not None and emitted.fault is not None:
+        raise emitted.fault
+    for result, channel in (emitted.close() if emitted is not None else {}).items():
+        if result in channels:
+            raise ValueError(f"`{result}` is named twice")
+        channels[result] = channel
+    computed = Computed.of(name, inputs, channels)
     return write(Path(folder), computed, fingerprint(), Software().told())
 
 
