@@ -37,7 +37,7 @@ class Emitter:
     :raises TypeError: for a value of another kind
     """
 
-    def __init__(self, heard: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, heard: Callable[[], None] | None = None) -> None:
         """:param heard: called after each value: who waits may know that the program goes on"""
         self._heard = heard
         self._channels: dict[str, Channel] = {}
@@ -61,7 +61,8 @@ class Emitter:
         except Exception as error:
             self._fault = self._fault or error
             raise
-        self._heard()
+        if self._heard is not None:
+            self._heard()
 
     @property
     def fault(self) -> Exception | None:
