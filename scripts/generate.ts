@@ -44,9 +44,10 @@ import {
   VerifyAnswer,
 } from '../src/report/json.ts';
 import { ReportSchema } from '../src/report/schema.ts';
+import { ABILITIES } from '../src/suite/abilities.ts';
 import { ERROR_WORDS } from '../src/words/error-words.ts';
 import { plainWords } from '../src/words/plain-words.ts';
-import { allTried } from './tried.ts';
+import { allTold } from './told.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -254,14 +255,19 @@ export const variableTable = (): string =>
   );
 
 /** What is tried against all this, and which test tries it. */
-export async function triedTable(): Promise<string> {
-  const all = await allTried(root);
+export const triedTable = (): Promise<string> => toldTable('tried', 'what is tried', 'what holds it');
+
+/** What is odd in what a suite and a model hold, what comes of it, and which test shows it. */
+export const oddTable = (): Promise<string> => toldTable('odd', 'what is given', 'what comes of it');
+
+async function toldTable(name: string, what: string, comes: string): Promise<string> {
+  const all = await allTold(root, name);
   return table(
-    ['what is tried', 'what holds it', 'the test'],
-    all.map(({ what, holds, file }) => [
-      what,
-      holds,
-      `[${file.replace(/^.*\//, '').replace(/\.test\.ts$/, '')}](../${file})`,
+    [what, comes, 'the test'],
+    all.map((one) => [
+      one.what,
+      one.comes,
+      `[${one.file.replace(/^.*\//, '').replace(/(?:\.test)?\.(?:ts|py)$/, '')}](../${one.file})`,
     ]),
   );
 }
@@ -481,6 +487,17 @@ export const engineTable = (): string =>
     ]),
   );
 
+/** What a suite can ask beside texts, and which engine can take it. */
+export const abilityTable = (): string =>
+  table(
+    ['', 'what a suite asks', ...engines.map(({ name }) => `\`${name}\``)],
+    Object.entries(ABILITIES).map(([ability, what]) => [
+      ability,
+      what,
+      ...engines.map(({ takes }) => (takes.some((one) => one === ability) ? 'yes' : 'refused')),
+    ]),
+  );
+
 export const storeTable = (): string =>
   table(
     ['store', 'what it is'],
@@ -528,12 +545,16 @@ async function generated(): Promise<Map<string, string>> {
     'README.md': { inputs, outputs },
     'docs/architecture.md': { imports: await importsTable() },
     'docs/baselines.md': { stores: storeTable() },
-    'docs/engines.md': { engines: engineTable() },
+    'docs/engines.md': { engines: engineTable(), abilities: abilityTable() },
     'docs/suite.md': { relations: relationTable(), variables: variableTable() },
     'docs/known-issues.md': { issues: knownIssues() },
     'docs/health.md': { policy: policyTable(), captures: await captureTable() },
     'docs/security.md': { tried: await triedTable() },
-    'docs/troubleshooting.md': { errors: errorTable(), conclusions: conclusionTable() },
+    'docs/troubleshooting.md': {
+      errors: errorTable(),
+      conclusions: conclusionTable(),
+      odd: await oddTable(),
+    },
     'docs/verdicts.md': { relations: witnessTable(), 'known-changes': knownChangeTable() },
   };
   for (const [file, contents] of Object.entries(parts)) {

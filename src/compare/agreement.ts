@@ -91,7 +91,7 @@ const quoted = (names: readonly string[]) => names.map((name) => `\`${name}\``).
 
 /** Channels that a requirement looks at. */
 const looksAt = (requirement: Requirement, name: string) =>
-  requirement !== 'tokens' || name === 'prompt-tokens' || name === 'tokens' || name === 'text';
+  requirement !== 'tokens' || ['prompt-tokens', 'tokens', 'text', 'vector'].includes(name);
 
 /** Are the digests equal as far as the requirement looks? NaN is no matter here. */
 export function sameOutcome(left: Observation, right: Observation, requirement: Requirement): boolean {
@@ -140,6 +140,8 @@ export function satisfies(found: Agreement, requirement: Requirement, within: bo
     case 'tokens-differ':
     case 'text-differs':
       return requirement === 'within-envelope' ? within : requirement === 'measure';
+    // No envelope is known of vectors, and they have no tokens.
+    case 'vector-differs':
     case 'inputs-differ':
     case 'another-model':
       return requirement === 'measure';

@@ -31,6 +31,7 @@ export const CHANNELS: readonly Rule[] = [
     nans: 'log-probabilities',
   },
   { name: 'top-k', differs: 'logprobs-differ', lacking: 'told', nans: 'log-probabilities' },
+  { name: 'vector', differs: 'vector-differs', lacking: 'unmeasured', nans: 'numbers of vectors' },
   { name: 'modules', differs: 'modules-differ', lacking: 'told', nans: 'values that modules gave' },
   { name: 'tensors', differs: 'values-differ', lacking: 'unmeasured', nans: 'values of tensors' },
 ];

@@ -139,6 +139,7 @@ const tokensAgree = (pair: Pair | undefined) =>
 const DIFFER: readonly Agreement[] = [
   'modules-differ',
   'values-differ',
+  'vector-differs',
   'logprobs-differ',
   'text-differs',
   'tokens-differ',

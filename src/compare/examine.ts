@@ -18,6 +18,7 @@ import { nansOf, tailOf } from './tail.ts';
 import { traceDifference } from './trace.ts';
 import type { Agreement, Divergence, Finding, Fork, Pair, TraceDifference } from './types.ts';
 import { differenceOf } from './values.ts';
+import { apart } from './vector.ts';
 
 /** What a pair showed, before anybody says whether that is enough. */
 export interface Found {
@@ -124,6 +125,14 @@ async function observations(
       ? null
       : traceDifference(digestsOf(before, 'modules'), digestsOf(now, 'modules'));
   const modules = trace !== null && differ.includes('modules');
+  if (found === 'vector-differs')
+    return {
+      ...plain(pair, found, joined(reason, apart(before, now), modules ? modulesWhy(trace) : null), {
+        ...facts,
+        trace: modules ? trace : null,
+      }),
+      gauge: null,
+    };
   const own = differingOwn(pair, before, now);
   if (tie || found === 'modules-differ' || found === 'text-differs' || found === 'values-differ') {
     const nans = [...pair.left.channels, ...pair.right.channels].some((one) => (one.nans ?? 0) > 0);
@@ -175,6 +184,7 @@ async function observations(
 const OPENED: readonly Agreement[] = [
   ...(['tokens-differ', 'text-differs', 'logprobs-differ', 'modules-differ'] as const),
   'values-differ',
+  'vector-differs',
 ];
 
 /** By how much log-probabilities differ whose tokens are not told: there are no steps to walk. */

@@ -17,6 +17,8 @@ export type Agreement =
   /** Results under names of a program's own are others. */
   | 'values-differ'
   | 'logprobs-differ'
+  /** Of a model that gives vectors: another one. */
+  | 'vector-differs'
   | 'tokens-differ'
   /** The same tokens where they are known, and another text. */
   | 'text-differs'

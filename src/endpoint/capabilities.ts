@@ -1,4 +1,4 @@
-import type { SaidSampling } from '../suite/schema.ts';
+import type { PromptContent, SaidSampling } from '../suite/schema.ts';
 import { type Answer, type Route, readAnswer } from './answer.ts';
 import type { Client, Json } from './client.ts';
 import { EndpointError } from './error.ts';
@@ -117,14 +117,11 @@ export async function ask(
 const PROBE = { text: 'The' };
 
 /** What is asked, as the route has it. */
-export const asking = (
-  route: Route,
-  input:
-    | { readonly text: string }
-    | { readonly messages: readonly object[] }
-    | { readonly ids: readonly number[] },
-): object => {
+export const asking = (route: Route, input: PromptContent | { readonly ids: readonly number[] }): object => {
   if ('ids' in input) return { prompt: input.ids };
+  // A suite’s schema lets no other question pass.
+  if (!('text' in input) && !('messages' in input))
+    throw new Error('an endpoint is asked texts and messages alone');
   if (route === 'completions') return { prompt: 'text' in input ? input.text : '' };
   return { messages: 'messages' in input ? input.messages : [{ role: 'user', content: input.text }] };
 };

@@ -11,7 +11,7 @@ export const PROGRAMS: readonly string[] = engines.flatMap(({ name, program }) =
 
 /** A suite in the words of this version: its lists say what there is. */
 export const SUITE_SCHEMA = suiteSchema({
-  engines: engines.map(({ name }) => name),
+  engines: engines.map(({ name, takes }) => ({ name, takes })),
   programs: PROGRAMS,
   modelless: engines.flatMap(({ name, probes }) => (probes === undefined ? [] : [{ name, probes }])),
   serving: engines.flatMap(({ name, served }) =>

@@ -30,6 +30,7 @@ export interface Shape {
   readonly agreements?: readonly (
     | 'modules-differ'
     | 'logprobs-differ'
+    | 'vector-differs'
     | 'tokens-differ'
     | 'text-differs'
     | 'inputs-differ'

@@ -6,7 +6,7 @@ import { bitsOf, doubles, littleEndian } from './words.ts';
 /**
  * One thing that an engine gave for a prompt, as bits. What a name means: `prompt-tokens`, `tokens` (one a step; of a
  * score every token but the first), `logprobs` (nats of those tokens), `top-k` (the k best of each step), `text`,
- * `text-digest` (a text of which a source told nothing but its BLAKE2b-512), `modules` (what each module of the model gave,
+ * `vector` (numbers that an embedding or a reward model gave, and no nats), `text-digest` (a text of which a source told nothing but its BLAKE2b-512), `modules` (what each module of the model gave,
  * in the order in which they ran), `roles` (a sketch of what each role gave that engines have in common).
  */
 export type Channel = { readonly name: string } & (

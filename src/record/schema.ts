@@ -19,11 +19,12 @@ export const Digest = z
 const name = z.string().min(1).max(128);
 /**
  * As a suite may name its prompts and texts: a record of one that could not have been is no record. `sky@change` is what
- * a change makes of `sky`, beside what its base branch asks under that id: no suite can have such an id.
+ * a change makes of `sky`, beside what its base branch asks under that id, and `sky#2` its second answer: no suite can have
+ * such an id.
  */
 const promptId = z
   .string()
-  .regex(/^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?(?:@change)?$/)
+  .regex(/^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?(?:#[1-9][0-9]?)?(?:@change)?$/)
   .describe('the id of a prompt, as a suite may have it');
 /** Of what only the base branch's suite asks so: the change takes it away, or makes it ask something else. */
 const leaving = z.literal(true).optional();

@@ -70,6 +70,10 @@ function calls(record: RunRecord): Coverage {
 function prefill(record: RunRecord): Coverage {
   const positions = stepsOf(observationsOf(record, { kind: 'score' }));
   if (positions > 0) return yes('prefill', `score: ${positions} positions`);
+  const vectors = observationsOf(record, { kind: 'score' }).filter(
+    (one) => countOf(one, 'vector') > 0,
+  ).length;
+  if (vectors > 0) return yes('prefill', `score: ${counted(vectors, 'vector')}`);
   const generated = observationsOf(record, { kind: 'generate' });
   return generated.length > 0
     ? yes(

@@ -5,6 +5,7 @@ import { digestJson } from '../record/digest.ts';
 import type { Side } from '../record/side.ts';
 import type { SuitePlaces } from '../suite/parse.ts';
 import type { Suite } from '../suite/schema.ts';
+import { depthOf } from '../suite/task.ts';
 import { derive } from './derive.ts';
 import { type LostBaseline, notices, type ReplacedByChange } from './notices.ts';
 import { plain } from './plain.ts';
@@ -24,7 +25,7 @@ import {
 export interface Evidence {
   readonly mode: Context['mode'];
   readonly run: RunView;
-  readonly suite: Pick<Suite, 'policy' | 'depth' | 'accept' | 'baseline'>;
+  readonly suite: Pick<Suite, 'policy' | 'task' | 'depth' | 'accept' | 'baseline'>;
   readonly rules: Rules;
   readonly places: SuitePlaces;
   readonly claims: readonly Claim[];
@@ -69,7 +70,7 @@ export function makeReport(evidence: Evidence): Report {
   const { 'budget-minutes': _, bisect: __, ...policy } = suite.policy;
   const { variants = [] } = evidence;
   const asked = {
-    ...{ claims, policy, depth: suite.depth, accept: suite.accept },
+    ...{ claims, policy, depth: depthOf(suite), accept: suite.accept },
     ...(variants.length === 0 ? {} : { variants }),
   };
   const derived = derive({

@@ -43,6 +43,7 @@ export const AGREEMENTS = [
   'modules-differ',
   'values-differ',
   'logprobs-differ',
+  'vector-differs',
   'tokens-differ',
   'text-differs',
   'inputs-differ',

@@ -12,6 +12,7 @@ import type { Arrangement, PassKind } from '../record/schema.ts';
 import type { LoadedPrompt, LoadedSuite, LoadedText, Program } from '../suite/loaded.ts';
 import { defaultsOf, type Requirement, type Suite, saidOf } from '../suite/schema.ts';
 import { readServe, roughly } from '../suite/serve.ts';
+import { depthOf } from '../suite/task.ts';
 
 /** Top log-probabilities kept at each step. */
 export const TOP_K = 5;
@@ -23,6 +24,8 @@ export const FROZEN_CLOCK = 1_704_067_200;
 export interface Plan {
   readonly suite: { readonly name: string; readonly digest: string };
   readonly depth: Suite['depth'];
+  /** Of a model that gives one for each prompt and text, and no tokens. */
+  readonly vectors: boolean;
   readonly engine: EngineSpec;
   /** Whom to ask, where the engine is somebody else's. */
   readonly endpoint: Endpoint | undefined;
@@ -85,6 +88,7 @@ export type Purpose = 'check' | 'refresh' | 'side';
 export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
   const { suite, prompts, texts } = loaded;
   const engine = engineNamed(suite.engine.name);
+  const depth = depthOf(suite);
   const claims = claimsOf(suite, purpose);
   const needed = claims.map(({ relation }) => relationNamed(relation));
   const measured = purpose === 'check' ? needed : [...needed, baseline];
@@ -92,11 +96,13 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
   const isSide = purpose === 'side' || (purpose === 'check' && (suite.variants ?? []).length > 0);
   const alone = isSide ? [...measured, baseline] : measured;
   const wanted = inOrder([
-    ...alone.flatMap((relation) => relation.needs(suite.depth)),
+    ...alone.flatMap((relation) => relation.needs(depth)),
     // The floors: what neighbours in a batch and what rounding alone make of this model here.
     ...((purpose === 'refresh' || isSide) && engine.remote === undefined ? FLOORS : []),
     // The tokens that a baseline's comparisons are made on must be generated once.
-    ...(alone.includes(baseline) ? [{ kind: 'generate', arrangement: 'alone' } as const] : []),
+    ...(alone.includes(baseline) && suite.task === undefined
+      ? [{ kind: 'generate', arrangement: 'alone' } as const]
+      : []),
   ]);
   const asked =
     engine.probes === undefined && engine.program !== true
@@ -105,10 +111,13 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
   const serve = serveOf(loaded);
   const line = roughly(serve?.words ?? []);
   const own = ownIn(engine, suite);
-  const ours =
-    own === engine
+  const ours = {
+    ...(own === engine
       ? { ...ownArguments(engine, asked), ...gpuMemory(engine, suite, { ...line, ...suite.engine.args }) }
-      : own.args;
+      : own.args),
+    ...adapterArguments(engine, loaded),
+    ...(suite.task === undefined ? {} : engine.tasks?.[suite.task]),
+  };
   const args = { ...ours, ...suite.engine.args };
   const caches = suite.engine.caches === 'kept' && purpose === 'refresh' ? 'both' : suite.engine.caches;
   // What the command line says is the engine's own parser's to read: of this much it is sure.
@@ -118,7 +127,8 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
   const passes = traceApart ? asked.filter(({ arrangement }) => arrangement !== 'noise') : asked;
   return {
     suite: { name: suite.name, digest: digestJson({ suite, prompts, texts }) },
-    depth: suite.depth,
+    depth,
+    vectors: suite.task !== undefined,
     engine,
     endpoint: endpointOf(engine, suite),
     samples: Number(suite.engine.args['samples'] ?? SAMPLES),
@@ -129,7 +139,12 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
     serve,
     prompts: prompts.map((prompt) => ({
       ...prompt,
-      digest: engine.program === true ? programInput(prompt) : generateInput(prompt),
+      digest:
+        engine.program === true
+          ? programInput(prompt)
+          : suite.task === undefined
+            ? generateInput(prompt)
+            : vectorInput(prompt),
     })),
     texts,
     passes,
@@ -166,6 +181,12 @@ function gpuMemory(
   return runtime.gpus === 'none' || unless.some((name) => name in said) ? {} : args;
 }
 
+/** Nothing where none is asked: an engine that could would compute otherwise. */
+function adapterArguments(engine: EngineSpec, { prompts, texts }: LoadedSuite): EngineSpec['args'] {
+  const named = new Set([...prompts, ...texts].flatMap(({ content: { adapter } }) => adapter ?? []));
+  return named.size === 0 ? {} : (engine.adapters?.(named.size) ?? {});
+}
+
 /** What is set where the suite says nothing: all that makes it repeat, or as little as the harness can do with. */
 function ownIn(engine: EngineSpec, suite: Suite): EngineSpec | Pick<EngineSpec, 'args' | 'environment'> {
   const { served } = engine;
@@ -199,10 +220,10 @@ const NOISE_APART = [
 function unmeasurable(
   { prefixCaching }: EngineSpec,
   relation: Relation,
-  { depth }: Suite,
+  suite: Suite,
   said: Readonly<Record<string, unknown>>,
 ): string[] {
-  if (!relation.needs(depth).some(({ arrangement }) => arrangement === 'warm')) return [];
+  if (!relation.needs(depthOf(suite)).some(({ arrangement }) => arrangement === 'warm')) return [];
   const off = Object.entries(prefixCaching).find(([name, value]) => name in said && said[name] !== value);
   return off === undefined
     ? []
@@ -265,3 +286,6 @@ const programInput = ({ content }: LoadedPrompt) => digestJson({ program: conten
 /** The id is a label: renaming a prompt changes no numbers. */
 const generateInput = ({ content, sampling, unsaid }: LoadedPrompt) =>
   digestJson({ prompt: content, sampling: saidOf(sampling, unsaid), logprobs: 'raw', clock: FROZEN_CLOCK });
+
+/** No sampling takes part. */
+const vectorInput = ({ content }: LoadedPrompt) => digestJson({ vector: content, clock: FROZEN_CLOCK });

@@ -12,8 +12,12 @@ import { FROZEN_CLOCK, type Plan, type PlannedPass, type PlannedPrompt, TOP_K } 
 export type KnownTokens = ReadonlyMap<string, Uint32Array>;
 
 /** All that the passes will ask, by what tokenizer and template have to say of it. */
-export const askedOf = ({ prompts, texts }: Pick<Plan, 'prompts' | 'texts'>): Asked[] => [
-  ...prompts.map(({ id, content }) => ({ id, input: content, isScored: false })),
+export const askedOf = ({
+  prompts,
+  texts,
+  vectors,
+}: Pick<Plan, 'prompts' | 'texts' | 'vectors'>): Asked[] => [
+  ...prompts.map(({ id, content }) => ({ id, input: content, isScored: vectors })),
   ...texts.map(({ id, content }) => ({ id, input: content, isScored: true })),
 ];
 

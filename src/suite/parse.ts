@@ -3,6 +3,7 @@ import type { core } from 'zod';
 import { type Place, UserError } from '../errors.ts';
 import { withChange } from './change.ts';
 import type { Path } from './offsets.ts';
+import { sampleIds } from './samples.ts';
 import { defaultsOf, type Suite, type SuiteSchema, wholeSuite } from './schema.ts';
 import { type Position, type Problem, readYaml } from './yaml.ts';
 
@@ -16,7 +17,7 @@ const MAX_MESSAGE = 500;
 /** Where things stand in the suite's file: what annotations point at. */
 export interface SuitePlaces {
   readonly file: string;
-  /** Id of a prompt or of a text under `score` -> position of its entry. */
+  /** Id of a prompt, of each of its answers, or of a text under `score` -> position of its entry. */
   readonly prompts: ReadonlyMap<string, Position>;
   readonly model: Position;
   readonly engine: Position;
@@ -93,7 +94,11 @@ export function parseSuite(source: string, file: string, schema: SuiteSchema): P
       file,
       prompts: new Map([
         // Of probes that nobody wrote down: where their engine is named.
-        ...suite.prompts.map(({ id }, index) => [id, place(asks ? ['prompts', index] : ['engine'])] as const),
+        ...suite.prompts.flatMap(({ id, sampling }, index) =>
+          sampleIds(id, sampling?.n ?? suite.sampling.n).map(
+            (one) => [one, place(asks ? ['prompts', index] : ['engine'])] as const,
+          ),
+        ),
         ...suite.score.map(({ id }, index) => [id, place(['score', index])] as const),
       ]),
       model: place(['model']),

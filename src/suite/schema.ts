@@ -1,5 +1,9 @@
 import { z } from 'zod';
+import { type Able, beyond } from './abilities.ts';
+import { type ChatContent, isObject, json, Message, TemplateKwargs, Tool } from './conversation.ts';
+import { drawnAlike } from './samples.ts';
 import { readServe } from './serve.ts';
+import { depthOf, TASKS } from './task.ts';
 import { VARIANT_REQUIREMENTS, WITHIN } from './variant.ts';
 
 /** Of the user's YAML file. */
@@ -12,6 +16,32 @@ const identifier = (what: string) =>
       /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$/,
       `${what} must be 1-64 letters, digits, dots, dashes or underscores, and begin and end with a letter or digit`,
     );
+
+/** Exactly one of these, by the names that servers have for them. */
+const GUIDES = ['json', 'regex', 'choice', 'grammar', 'json_object'] as const;
+
+const structuredOutputs = z
+  .strictObject({
+    json: z
+      .union([
+        z
+          .string()
+          .min(1)
+          .max(65_536)
+          .refine(isObject, { message: 'a JSON Schema is a mapping, or one as JSON' }),
+        json,
+      ])
+      .optional()
+      .describe('a JSON Schema'),
+    regex: z.string().min(1).max(65_536).optional(),
+    choice: z.array(z.string().min(1).max(4096)).min(1).max(1000).optional().describe('one of these texts'),
+    grammar: z.string().min(1).max(65_536).optional().describe('in the engine’s own notation, such as EBNF'),
+    json_object: z.literal(true).optional().describe('any JSON object'),
+  })
+  .refine((guide) => GUIDES.filter((key) => guide[key] !== undefined).length === 1, {
+    message: `an answer is guided by exactly one of ${GUIDES.map((key) => `\`${key}\``).join(', ')}`,
+  })
+  .describe('what the answer must look like');
 
 const samplingFields = {
   temperature: z.number().min(0).max(2).describe('0 is greedy decoding'),
@@ -36,6 +66,7 @@ const samplingFields = {
   ignore_eos: z.boolean(),
   stop: z.array(z.string().min(1).max(256)).max(16),
   stop_token_ids: z.array(z.number().int().min(0)).max(64),
+  structured_outputs: structuredOutputs,
 };
 
 export const Sampling = z.strictObject({
@@ -52,8 +83,18 @@ export const Sampling = z.strictObject({
   ignore_eos: samplingFields.ignore_eos.default(false),
   stop: samplingFields.stop.default([]),
   stop_token_ids: samplingFields.stop_token_ids.default([]),
+  structured_outputs: samplingFields.structured_outputs.optional(),
 });
 export type Sampling = z.infer<typeof Sampling>;
+
+/** Answers to one prompt: each is asked for by itself, with a seed one higher than the last, and compared by itself. */
+const samples = z
+  .number()
+  .int()
+  .min(1)
+  .max(64)
+  .optional()
+  .describe('answers to each prompt, 1 unless told otherwise: each with a seed one higher than the last');
 
 /** What a request says: as it is served, the rest is the model's. */
 export type SaidSampling = Pick<Sampling, 'max_tokens' | 'seed'> & Partial<Sampling>;
@@ -65,36 +106,75 @@ export function saidOf(sampling: Sampling, unsaid: readonly string[] = []): Said
   return { ...said, max_tokens, seed };
 }
 
-export const Message = z.strictObject({
-  role: z.enum(['system', 'user', 'assistant', 'tool', 'developer']),
-  content: z.string(),
-});
-export type Message = z.infer<typeof Message>;
-
 const source = {
   text: z.string().min(1).optional().describe('sent as it is'),
   file: z.string().min(1).max(1024).optional().describe('a UTF-8 text file beside the suite, sent as it is'),
 };
 
+/** What a prompt is: exactly one of these. */
+const SOURCES = ['text', 'messages', 'file', 'token-ids'] as const;
+
+/** Below the model's own folder: its files are digested with the model's. */
+const adapter = z
+  .string()
+  .max(256)
+  .regex(
+    /^[A-Za-z0-9][\w.-]{0,127}(?:\/[A-Za-z0-9][\w.-]{0,127}){0,7}$/,
+    'an adapter is a folder below the model’s own, such as `adapters/sql`',
+  )
+  .optional()
+  .describe('a LoRA adapter to ask: a folder below the model’s own');
+
 const Prompt = z
   .strictObject({
     id: identifier('a prompt id'),
     ...source,
-    messages: z.array(Message).min(1).optional().describe("rendered by the model's chat template"),
+    messages: z
+      .array(Message)
+      .min(1)
+      .max(10_000)
+      .optional()
+      .describe("a conversation, rendered by the model's chat template"),
+    tools: z.array(Tool).min(1).max(1000).optional().describe('what the chat template is given as `tools`'),
+    chat_template_kwargs: TemplateKwargs.optional().describe(
+      'variables of the chat template, such as `enable_thinking: false`',
+    ),
+    'token-ids': z
+      .array(
+        z
+          .number()
+          .int()
+          .min(0)
+          .max(2 ** 31 - 1),
+      )
+      .min(1)
+      .max(100_000)
+      .optional()
+      .describe('ids of the model’s tokenizer, given as they are'),
+    adapter,
     sampling: z
-      .strictObject(samplingFields)
+      .strictObject({ ...samplingFields, n: samples })
       .partial()
       .optional()
       .describe("what differs from the suite's `sampling`"),
   })
-  .refine((p) => [p.text, p.messages, p.file].filter((x) => x !== undefined).length === 1, {
-    message: 'a prompt needs exactly one of `text`, `messages` and `file`',
+  .refine((p) => SOURCES.filter((key) => p[key] !== undefined).length === 1, {
+    message: 'a prompt needs exactly one of `text`, `messages`, `file` and `token-ids`',
+  })
+  .superRefine((prompt, context) => {
+    for (const key of ['tools', 'chat_template_kwargs'] as const)
+      if (prompt[key] !== undefined && prompt.messages === undefined)
+        context.addIssue({
+          code: 'custom',
+          path: [key],
+          message: 'the chat template is given it, and renders `messages` alone',
+        });
   })
   // JSON Schema cannot carry a refinement: an editor needs it said again.
-  .meta({ oneOf: [{ required: ['text'] }, { required: ['messages'] }, { required: ['file'] }] });
+  .meta({ oneOf: SOURCES.map((key) => ({ required: [key] })) });
 
 const ScoreText = z
-  .strictObject({ id: identifier('the id of a text'), ...source })
+  .strictObject({ id: identifier('the id of a text'), ...source, adapter })
   .refine((t) => (t.text === undefined) !== (t.file === undefined), {
     message: 'a text needs exactly one of `text` and `file`',
   })
@@ -150,7 +230,8 @@ const Model = z
 
 /** What a suite may name: this version's engines, relations and stores, each from its own list. */
 export interface Vocabulary {
-  readonly engines: readonly string[];
+  /** What each of them can take. */
+  readonly engines: readonly Able[];
   /** Those of them that run a program of the user's: they may do without a model, and choose no tokens. */
   readonly programs: readonly string[];
   /** Those of them that compute without a model, and what they are asked: each probe by its name. */
@@ -401,7 +482,7 @@ export const suiteSchema = ({
       model: Model.optional().describe(
         'what computes; an engine of probes has none, and a program of your own may do without',
       ),
-      engine: z.strictObject({ name: z.enum(engines), ...engineFields(variables) }),
+      engine: z.strictObject({ name: z.enum(engines.map(({ name }) => name)), ...engineFields(variables) }),
       runtime: z
         .strictObject({
           image,
@@ -429,7 +510,15 @@ export const suiteSchema = ({
             ),
         })
         .default({ gpus: 'none', shm: '1GiB' }),
-      sampling: Sampling.optional().describe('how tokens are chosen; probes choose none'),
+      task: z
+        .enum(TASKS)
+        .optional()
+        .describe(
+          '`embed`, `reward`: the model gives a vector for each prompt and text, and generates nothing',
+        ),
+      sampling: Sampling.extend({ n: samples })
+        .optional()
+        .describe('how tokens are chosen; probes choose none'),
       prompts: z
         .array(Prompt)
         .min(1)
@@ -515,7 +604,10 @@ export const suiteSchema = ({
         .array(
           z.strictObject({
             name: identifier('the name of a variant'),
-            ...changeFields(engines, variables),
+            ...changeFields(
+              engines.map(({ name }) => name),
+              variables,
+            ),
             require: VariantRequirement.default('identical').describe(
               'what it must show beside the suite: `identical`, `tokens`, `within 2x floor`, `measure`',
             ),
@@ -546,21 +638,34 @@ export const suiteSchema = ({
       },
       { when: ({ value }) => typeof value === 'object' && value !== null && !Array.isArray(value) },
     )
-    .superRefine(({ engine, model, runtime, depth, relations }, context) => {
-      for (const [path, message] of remoteProblems(engine, model, runtime, remote))
-        context.addIssue({ code: 'custom', path: [...path], message });
-      for (const [key, message] of servingProblems(engine, model, serving))
-        context.addIssue({ code: 'custom', path: ['engine', key], message });
-      for (const [index, entry] of relations.entries()) {
-        const name = nameIn(entry);
-        if (depth === 'score' && known.some((one) => one.name === name && one.decoding))
+    .superRefine(
+      ({ engine, model, runtime, task, depth, relations, sampling = {}, prompts = [], score }, context) => {
+        for (const [path, message] of remoteProblems(engine, model, runtime, remote))
+          context.addIssue({ code: 'custom', path: [...path], message });
+        const able = engines.find(({ name }) => name === engine.name);
+        for (const { path, message } of able === undefined
+          ? []
+          : beyond({ task, sampling, prompts, score }, able))
+          context.addIssue({ code: 'custom', path: [...path], message });
+        for (const path of defaultsOf(engine) === 'deterministic' ? drawnAlike({ sampling, prompts }) : [])
           context.addIssue({
             code: 'custom',
-            path: ['relations', index],
-            message: `\`${name}\` looks at decoding, and nothing is decoded at depth \`score\``,
+            path: [...path],
+            message: 'without a `temperature` all answers are the same one: `n` is 1',
           });
-      }
-    })
+        for (const [key, message] of servingProblems(engine, model, serving))
+          context.addIssue({ code: 'custom', path: ['engine', key], message });
+        for (const [index, entry] of relations.entries()) {
+          const name = nameIn(entry);
+          if (depthOf({ task, depth }) === 'score' && known.some((one) => one.name === name && one.decoding))
+            context.addIssue({
+              code: 'custom',
+              path: ['relations', index],
+              message: `\`${name}\` looks at decoding, and nothing is decoded ${task === undefined ? 'at depth `score`' : `by a model that is asked to \`${task}\``}`,
+            });
+        }
+      },
+    )
     .overwrite((suite) => {
       if (programs.includes(suite.engine.name))
         return { ...suite, model: suite.model ?? {}, sampling: NOTHING_SAMPLED };
@@ -676,4 +781,9 @@ export function wholeSuite(read: z.infer<SuiteSchema>): Suite {
 export type PromptEntry = Suite['prompts'][number];
 
 /** What the engine is asked with: files are already read. */
-export type PromptContent = { readonly text: string } | { readonly messages: readonly Message[] };
+export type PromptContent = (
+  | { readonly text: string }
+  | ChatContent
+  /** In the order of the prompt. */
+  | { readonly 'token-ids': readonly number[] }
+) & { readonly adapter?: string };

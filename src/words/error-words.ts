@@ -115,7 +115,7 @@ export const ERROR_WORDS: Readonly<Record<ToldCode, ErrorWords>> = {
     next: 'Correct `engine.args` or `sampling`.',
   },
   'prompt-rejected': {
-    what: 'The model’s tokenizer or chat template cannot take some prompts: no template, one that refuses the messages or does not end, no token, or too many. Each is told with its line.',
+    what: 'The model’s tokenizer or chat template cannot take some prompts: no template, one that fails or ignores their tools, no token, an unknown one, too many, or no such adapter. Each has its line.',
     meaning: 'It was found before any weights were read; nothing was measured.',
     next: 'Change the prompts, or the model.',
   },

@@ -19,6 +19,7 @@ const RANK: Readonly<Record<Agreement, number>> = {
   'text-differs': 2,
   'logprobs-differ': 3,
   'values-differ': 4,
+  'vector-differs': 4,
   'modules-differ': 5,
   unmeasured: 6,
   added: 7,
@@ -69,6 +70,7 @@ export const isDifferent = ({ agreement }: ReportedFinding) => {
     case 'tokens-differ':
     case 'text-differs':
     case 'logprobs-differ':
+    case 'vector-differs':
     case 'modules-differ':
     case 'another-model':
     case 'values-differ':

@@ -68,6 +68,7 @@ function tokensCell(group: Group): string {
       return NOTHING;
     case 'identical':
     case 'logprobs-differ':
+    case 'vector-differs':
     case 'modules-differ':
       return 'same';
     case 'values-differ':
@@ -115,6 +116,8 @@ function bitsCell(finding: ReportedFinding | undefined): string {
       return 'same, other modules';
     case 'values-differ':
       return 'other values';
+    case 'vector-differs':
+      return 'another vector';
     case 'logprobs-differ':
     case 'tokens-differ': {
       const { divergence } = finding;

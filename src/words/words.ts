@@ -225,6 +225,8 @@ export function agreementWords(agreement: Agreement): string {
       return 'other values';
     case 'logprobs-differ':
       return 'same tokens, other log-probability bits';
+    case 'vector-differs':
+      return 'another vector';
     case 'text-differs':
       return 'another text';
     case 'tokens-differ':
@@ -282,6 +284,8 @@ export function agreementName(agreement: Agreement): string {
       return 'with other values';
     case 'logprobs-differ':
       return 'with other bits';
+    case 'vector-differs':
+      return 'with another vector';
     case 'text-differs':
       return 'with another text';
     case 'tokens-differ':

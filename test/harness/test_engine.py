@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import importlib.util
+import json
 import struct
 import subprocess
 import tempfile
@@ -70,6 +71,62 @@ def trace(host: Host) -> list[dict[str, Any]]:
 def differing(left: list[dict[str, Any]], right: list[dict[str, Any]]) -> list[str]:
     assert [module["name"] for module in left] == [module["name"] for module in right]
     return [a["name"] for a, b in zip(left, right) if a["sha256"] != b["sha256"]]
+
+
+def adapter(folder: Path, seed: int) -> None:
+    """A LoRA of rank 4 on every query projection, drawn with a seed."""
+    import torch
+    from safetensors.torch import save_file
+
+    config = json.loads((MODEL / "config.json").read_text())
+    width, layers = config["hidden_size"], config["num_hidden_layers"]
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {}
+    for layer in range(layers):
+        name = f"base_model.model.model.layers.{layer}.self_attn.q_proj.lora"
+        tensors[f"{name}_A.weight"] = torch.randn(4, width, generator=generator) * 0.1
+        tensors[f"{name}_B.weight"] = torch.randn(width, 4, generator=generator) * 0.1
+    folder.mkdir(parents=True)
+    save_file(tensors, folder / "adapter_model.safetensors")
+    told = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj"], "bias": "none"}
+    (folder / "adapter_config.json").write_text(json.dumps(told))
+
+
+class AdaptersTest(unittest.TestCase):
+    def test_each_request_asks_its_own(self) -> None:
+        with tempfile.TemporaryDirectory() as temporary:
+            model = Path(temporary)
+            for path in MODEL.iterdir():
+                (model / path.name).symlink_to(path)
+            for seed, name in enumerate(("one", "two")):
+                adapter(model / "adapters" / name, seed)
+            host = Host({"engine": "vllm", "model": str(model), "knownDigests": {}}, environment=ENVIRONMENT,
+                        stderr=subprocess.DEVNULL)  # fmt: skip
+            self.addCleanup(host.close)
+            files = [file["path"] for file in host.expect("fingerprint")["fingerprint"]["files"]]
+            self.assertIn("adapters/one/adapter_model.safetensors", files)
+            host.load(dtype="float32", enable_lora=True, max_loras=2)
+            asked = [
+                request(
+                    name,
+                    {**PROMPTS["capital"], **({} if name == "base" else {"adapter": f"adapters/{name}"})},
+                    max_tokens=TOKENS,
+                    ignore_eos=True,
+                )
+                for name in ("base", "one", "two")
+            ]
+            alone = host.run("generate", asked, name="alone")
+            bits = {channel(seen, "logprobs")["data"] for seen in alone.observations.values()}
+            self.assertEqual(len(bits), 3)
+            together = host.run("generate", asked, groups=[["base", "one", "two"]], name="together")
+            self.assertEqual([seen["together"] for seen in together.finished["witness"]["requests"]], [3, 3, 3])
+            given = [{**one, "tokens": data(alone.observations[one["id"]], "tokens")} for one in asked]
+            forced = host.run("force", given)
+            for name, seen in forced.observations.items():
+                self.assertEqual(channel(seen, "logprobs"), channel(alone.observations[name], "logprobs"), name)
+            scored = host.run("score", given, trace=True)
+            self.assertEqual(len({channel(seen, "logprobs")["data"] for seen in scored.observations.values()}), 3)
+            self.assertTrue(all(modules(seen) for seen in scored.observations.values()))
 
 
 class PassesTest(unittest.TestCase):
@@ -231,6 +288,47 @@ class PassesTest(unittest.TestCase):
         result = self.host.run("generate", [capital, sky], groups=[["capital", "sky"]])
         self.assertEqual([len(ids(data(event, "tokens"))) for event in result.observations.values()], [3, TOKENS])
         self.assertEqual(result.finished["sampling"]["max_tokens"], TOKENS, "of the first")
+
+    def test_a_stop_string_ends_a_text_within_a_token(self) -> None:
+        capital, sky = self.requests()
+        text = channel(self.generated.observations["capital"], "text")["text"]
+        stop = text[2:4]
+        capital["sampling"] = {**capital["sampling"], "stop": [stop]}
+        ended = self.host.run("generate", [capital, sky], name="stopped").observations["capital"]
+        self.assertEqual((ended["finishReason"], channel(ended, "text")["text"]), ("stop", text[: text.find(stop)]))
+
+    def test_token_ids_and_conversations_are_the_prompts_that_they_stand_for(self) -> None:
+        capital = self.generated.observations["capital"]
+        parts = [{"type": "text", "text": part} for part in PROMPTS["sky"]["messages"][0]["content"].split("\n")]
+        told = json.dumps({"messages": [{"role": "user", "content": parts}]})
+        fields = {"max_tokens": TOKENS, "ignore_eos": True}
+        asked = [
+            request("capital", {"token-ids": list(ids(data(capital, "prompt-tokens")))}, **fields),
+            request("sky", {"conversation": told}, **fields),
+        ]
+        result = self.host.run("generate", asked, name="stands-for")
+        self.assertEqual({name: one["channels"] for name, one in result.observations.items()},
+                         {name: one["channels"] for name, one in self.generated.observations.items()})  # fmt: skip
+
+    def test_guided_answers_look_like_what_guides_them(self) -> None:
+        schema = '{"type": "object", "properties": {"b": {"enum": [1]}, "a": {"enum": [2]}}, "required": ["b", "a"]}'
+        guides = {
+            "regex": {"regex": "[xyz]{4}!"},
+            "choice": {"choice": ["Lisbon", "Rome"]},
+            "json": {"json": schema},
+        }
+        asked = [request(name, PROMPTS["capital"], max_tokens=40) for name in guides]
+        for one in asked:
+            one["sampling"]["structured_outputs"] = guides[one["id"]]
+        # All at once: what is compiled is ready when its request is queued, so that all share the first step.
+        runs = [self.host.run("generate", asked, groups=[list(guides)], name=name) for name in ("guided", "again")]
+        texts = {name: channel(one, "text")["text"] for name, one in runs[0].observations.items()}
+        self.assertRegex(texts["regex"], "^[xyz]{4}!$")
+        self.assertIn(texts["choice"], ("Lisbon", "Rome"))
+        self.assertEqual(list(json.loads(texts["json"]).items()), [("b", 1), ("a", 2)])
+        self.assertEqual([seen["together"] for seen in runs[0].finished["witness"]["requests"]], [3, 3, 3])
+        channels = [{name: one["channels"] for name, one in run.observations.items()} for run in runs]
+        self.assertEqual(*channels)
 
     def test_vocabulary(self) -> None:
         self.host.send("vocabulary", ids=packed([7042, 2, 49151, 49152, 4_000_000_000]))

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-import support  # noqa: F401
+import support
 from deterministic_ml.engines.vllm import sampling, served
 from deterministic_ml.harness.errors import HarnessError
 
@@ -83,6 +83,10 @@ class SamplingTest(unittest.TestCase):
             get_diff_sampling_param=lambda: {**diff, "max_tokens": 5} if source == "auto" else {},
         )
 
+    @support.odd(
+        "a `generation_config.json` with defaults of sampling",
+        "under deterministic defaults they are not taken, and are told; as it is served, they are",
+    )
     def test_what_a_server_would_read_is_told_where_it_is_not_read(self) -> None:
         said = {"repetition_penalty": 1.3, "top_k": None, "eos_token_id": 2}
         self.assertEqual(sampling.unread(self.config("vllm", said)), {sampling.FILE: {"repetition_penalty": 1.3}})

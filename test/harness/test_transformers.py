@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
+import json
+import struct
 import subprocess
+import tempfile
 import unittest
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
-import support  # noqa: F401
-from drive import PROMPTS, STRANGER, Host, Result, channel, request
+import support
+from deterministic_ml.engines.observation import unpack_ids
+from deterministic_ml.harness.errors import HarnessError
+from drive import CLOCK, PROMPTS, STRANGER, Host, Result, channel, request
 
 MODEL = Path(__file__).resolve().parents[2] / ".cache" / "models" / "SmolLM2-135M-Instruct"
 NEEDS = importlib.util.find_spec("transformers") is None or not (MODEL / "config.json").exists()
 TOKENS = 6
+CONTEXT = 512
 ENVIRONMENT = {"PYTHONHASHSEED": "0", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 TWO = {name: PROMPTS[name] for name in ("capital", "sky")}
+TEXTS = {"short": "The sky", "long": "The sky is blue because the air scatters short waves more."}
+
+
+def numbers(vector: dict[str, Any]) -> list[float]:
+    data = base64.b64decode(vector["data"])
+    return list(struct.unpack(f"<{len(data) // 4}f", data))
 
 
 def setUpModule() -> None:
@@ -59,7 +73,7 @@ class OneLifetime(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.host, cls.lifetime = loaded(dtype="float32")
+        cls.host, cls.lifetime = loaded(dtype="float32", max_model_len=CONTEXT)
         cls.free = cls.host.run("generate", asked())
 
     @classmethod
@@ -78,6 +92,16 @@ class OneLifetime(unittest.TestCase):
         self.assertEqual(witness["generatedTokens"], 2 * TOKENS)
         self.assertEqual([one["decodeSteps"] for one in witness["requests"]], [TOKENS - 1] * 2)
         self.assertEqual((witness["padding"], witness["cachedTokens"]), (0, 0))
+
+    def test_token_ids_and_conversations_are_the_prompts_that_they_stand_for(self) -> None:
+        parts = [{"type": "text", "text": TWO["sky"]["messages"][0]["content"]}]
+        prompt = unpack_ids(channel(self.free.observations["capital"], "prompt-tokens")["data"])
+        told = json.dumps({"messages": [{"role": "user", "content": parts}]})
+        requests = [
+            request("capital", {"token-ids": prompt}, max_tokens=TOKENS),
+            request("sky", {"conversation": told}, max_tokens=TOKENS),
+        ]
+        self.assertEqual(channels(self.host.run("generate", requests, name="stands-for")), channels(self.free))
 
     def test_forces_through_the_same_path(self) -> None:
         forced = self.host.run("force", asked(self.known))
@@ -122,11 +146,24 @@ class OneLifetime(unittest.TestCase):
             [channels(other)[name]["tokens"] for name in TWO], [channels(one)[name]["tokens"] for name in TWO]
         )
 
+    @support.odd(
+        "a string of `stop` that begins or ends within a token",
+        "the text ends before it, under `transformers` as under `vllm`",
+    )
     def test_ends_where_it_is_told(self) -> None:
         text = channel(self.free.observations["capital"], "text")["text"]
         stop = text[1:4]
         ended = self.host.run("generate", asked(stop=[stop]), name="stopped").observations["capital"]
         self.assertEqual((ended["finishReason"], channel(ended, "text")["text"]), ("stop", text[: text.find(stop)]))
+
+    @support.odd(
+        "`max_tokens` beyond the context",
+        "generated as far as the context goes, with the finish reason `length`",
+    )
+    def test_ends_where_the_context_does(self) -> None:
+        asked = request("long", {"token-ids": [504] * (CONTEXT - 4)}, max_tokens=1000, ignore_eos=True)
+        ended = self.host.run("generate", [asked], name="to-the-end").observations["long"]
+        self.assertEqual((ended["finishReason"], len(unpack_ids(channel(ended, "tokens")["data"]))), ("length", 4))
 
     def test_keeps_no_prefix_cache(self) -> None:
         warm = self.host.run("generate", asked(), name="warm", warm=True)
@@ -170,6 +207,145 @@ class OtherLifetimes(unittest.TestCase):
             host.close()
         for part in ("engine-rejected", "did you mean `dtype`", "`max_batch_size` is 0", "`attn_implementation` is 1"):
             self.assertIn(part, str(raised.exception))
+
+    @support.odd(
+        "a model with `pytorch_model.bin` alone",
+        "`engine-rejected` under `transformers`, which reads safetensors alone",
+    )
+    def test_pickled_weights_alone(self) -> None:
+        self.assertIn("no weights in safetensors: pytorch_model.bin", self.refused({}, "pytorch_model.bin"))
+
+    @support.odd(
+        "a quantised model on a device that cannot compute it",
+        "`engine-rejected` with the engine's own words",
+    )
+    def test_a_quantised_model_on_the_wrong_device(self) -> None:
+        # What is fp8 transformers turns into bfloat16 on a CPU; of this it has nothing there.
+        quantised = {"quantization_config": {"quant_method": "fp_quant"}}
+        with mock.patch("torch.cuda.is_available", return_value=False):
+            self.assertRegex(self.refused(quantised, "model.safetensors"), "(?is)quantization fp_quant: .*GPU")
+
+    def refused(self, config: dict[str, Any], weights: str) -> str:
+        """What is told of the real model's configuration with these changes, and with a file that holds nothing."""
+        from deterministic_ml.engines.transformers import loading
+
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            for path in MODEL.iterdir():
+                if path.suffix == ".safetensors":
+                    (folder / weights).touch()
+                elif path.name == "config.json":
+                    (folder / path.name).write_text(json.dumps({**json.loads(path.read_text()), **config}))
+                else:
+                    (folder / path.name).symlink_to(path)
+            command: dict[str, Any] = {"args": {}, "defaults": [], "perturbation": None, "prompts": [], "clock": 0}
+            with self.assertRaises(HarnessError) as raised:
+                loading.load_engine(str(folder), {"command": "load", **command}, folder)
+        self.assertEqual(raised.exception.code, "engine-rejected")
+        return raised.exception.message
+
+
+class Vectors(unittest.TestCase):
+    """Tiny models of embeddings and rewards, in this process."""
+
+    def setUp(self) -> None:
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = Path(temporary.name)
+
+    def made(self, kind: str, **config: Any) -> None:
+        """A model of that class of the library's, drawn with a seed, and the real tokenizer."""
+        import torch
+        import transformers
+
+        torch.manual_seed(0)
+        told = transformers.AutoConfig.from_pretrained(MODEL)
+        for name, value in {"num_hidden_layers": 2, "dtype": torch.float32, **config}.items():
+            setattr(told, name, value)
+        getattr(transformers, kind).from_config(told).save_pretrained(self.folder)
+        for path in MODEL.glob("*token*"):
+            (self.folder / path.name).symlink_to(path)
+
+    def engine(self, **args: Any) -> Any:
+        from deterministic_ml.engines.transformers import loading
+
+        command: dict[str, Any] = {
+            "command": "load",
+            "args": args,
+            "defaults": [],
+            "perturbation": None,
+            "prompts": [],
+            "clock": CLOCK,
+        }
+        return loading.load_engine(str(self.folder), command, self.folder)
+
+    def rejected(self, **args: Any) -> str:
+        with self.assertRaises(HarnessError) as raised:
+            self.engine(**args)
+        self.assertEqual(raised.exception.code, "engine-rejected")
+        return raised.exception.message
+
+    def vectors(self, engine: Any, groups: list[list[str]], **command: Any) -> dict[str, Any]:
+        asked = [request(name, {"text": text}, limit=1024) for name, text in TEXTS.items()]
+        told = engine.run(
+            {"kind": "score", "requests": asked, "groups": groups, "warm": False, "trace": False, "noise": None,
+             "topK": 5, "clock": CLOCK, **command},
+            mock.Mock(),
+        )  # fmt: skip
+        self.assertIsNone(told.unavailable)
+        return {one.prompt: {of["name"]: of for of in one.channels} for one in told.observations}
+
+    def test_an_embedding_is_pooled_as_the_suite_or_the_model_says(self) -> None:
+        self.made("AutoModel")
+        self.assertIn("`pooling`: the model's own files say nothing", self.rejected(task="embed"))
+        alone = [[name] for name in TEXTS]
+        found = {}
+        for pooling in ("cls", "mean", "last"):
+            engine = self.engine(task="embed", pooling=pooling)
+            one = self.vectors(engine, alone)
+            self.assertEqual(one, self.vectors(engine, alone))
+            self.assertEqual(set(one["short"]), {"prompt-tokens", "vector"})
+            found[pooling] = {name: numbers(of["vector"]) for name, of in one.items()}
+            traced = self.vectors(engine, alone, trace=True)["short"]
+            self.assertEqual(traced["vector"], one["short"]["vector"])
+            self.assertIn("layers.1.mlp.down_proj", [of["name"] for of in traced["modules"]["digests"]])
+            together = self.vectors(engine, [list(TEXTS)])
+            for name, vector in found[pooling].items():
+                for x, y in zip(vector, numbers(together[name]["vector"]), strict=True):
+                    self.assertAlmostEqual(x, y, places=4, msg=f"{pooling}: what fills {name} up counts")
+        for pooling in ("mean", "last"):
+            self.assertNotEqual(found[pooling]["short"], found[pooling]["long"], pooling)
+        refused = engine.run({"kind": "generate", "requests": [], "groups": [], "warm": False}, mock.Mock())
+        self.assertEqual(refused.unavailable, "a model that is asked to embed decodes nothing")
+
+        steps = [{"type": f"sentence_transformers.models.{kind}", "path": kind} for kind in ("Pooling", "Normalize")]
+        (self.folder / "modules.json").write_text(json.dumps(steps))
+        (self.folder / "Pooling").mkdir()
+        (self.folder / "Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
+        own = numbers(self.vectors(self.engine(task="embed"), alone)["long"]["vector"])
+        length = sum(x * x for x in found["mean"]["long"]) ** 0.5
+        for x, y in zip(own, found["mean"]["long"], strict=True):
+            self.assertAlmostEqual(x, y / length, places=5)
+        (self.folder / "modules.json").write_text(json.dumps([*steps, {"type": "models.Dense", "path": "Dense"}]))
+        self.assertIn("not known here: Dense", self.rejected(task="embed", pooling="mean"))
+
+    def test_a_reward_is_the_models_own_head(self) -> None:
+        self.made("AutoModelForSequenceClassification", num_labels=1, pad_token_id=0)
+        engine = self.engine(task="reward")
+        one = self.vectors(engine, [[name] for name in TEXTS])
+        together = self.vectors(engine, [list(TEXTS)])
+        for name, of in one.items():
+            (x,), (y,) = numbers(of["vector"]), numbers(together[name]["vector"])
+            self.assertAlmostEqual(x, y, places=4, msg=f"what fills {name} up counts")
+        self.assertNotEqual(one["short"]["vector"], one["long"]["vector"])
+
+    @support.odd(
+        "`task: reward`, and a model without a head for it",
+        "`engine-rejected`: a head would be drawn by the seed",
+    )
+    def test_a_head_that_nobody_trained(self) -> None:
+        self.made("AutoModelForCausalLM")
+        self.assertIn("lack weights of a reward: score.weight", self.rejected(task="reward"))
 
 
 if __name__ == "__main__":

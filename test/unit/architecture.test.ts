@@ -94,7 +94,7 @@ const ROOMS: Readonly<Record<string, Law>> = {
     rooms: ['health', 'engine/engines', 'fingerprint', 'record', 'suite'],
     packages: ['zod', 'node:crypto', 'node:os', 'node:stream'],
   },
-  'engine/engines': { rooms: ['record'], packages: [] },
+  'engine/engines': { rooms: ['record', 'suite'], packages: [] },
   // What the runs of one machine share.
   machine: { rooms: [], packages: ['node:*'] },
   // Adapters: each knows its port, and none another.

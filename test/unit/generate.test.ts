@@ -14,7 +14,7 @@ import {
   tables,
   witnessTable,
 } from '../../scripts/generate.ts';
-import { triedIn } from '../../scripts/tried.ts';
+import { toldIn } from '../../scripts/told.ts';
 import { knownChanges } from '../../src/changes/known/index.ts';
 import { CONCLUSIONS } from '../../src/compare/conclusion.ts';
 import { relations } from '../../src/compare/relations/index.ts';
@@ -31,23 +31,31 @@ const schema = async (name: string): Promise<Readonly<Record<string, unknown>>> 
 describe('what is tried', () => {
   test('is read from the tests that try it, in their own words', () => {
     assert.deepEqual(
-      triedIn(`
+      toldIn(
+        `
 tried('one \\'way\\'', "what \`holds\` it", async () => {});
   tried(
     'another',
     'what holds that, too',
     () => {},
   );
-`),
+`,
+        'tried',
+      ),
       [
-        { what: "one 'way'", holds: 'what `holds` it' },
-        { what: 'another', holds: 'what holds that, too' },
+        { what: "one 'way'", comes: 'what `holds` it' },
+        { what: 'another', comes: 'what holds that, too' },
       ],
     );
   });
 
+  test('is read from decorators of Python’s, too', () =>
+    assert.deepEqual(toldIn('    @support.odd("a", "b")\n    def test_a(self): ...\n', 'odd'), [
+      { what: 'a', comes: 'b' },
+    ]));
+
   test('is missed by no table: without literals it cannot be told', () =>
-    assert.throws(() => triedIn('tried(`a`, HOLDS, () => {});'), /1 calls of tried\(\), and 0/));
+    assert.throws(() => toldIn('tried(`a`, HOLDS, () => {});', 'tried'), /1 calls of tried\(\), and 0/));
 });
 
 describe('the tables of the README', () => {
@@ -167,6 +175,7 @@ describe('the JSON Schema of a suite', () => {
       { required: ['text'] },
       { required: ['messages'] },
       { required: ['file'] },
+      { required: ['token-ids'] },
     ]);
     assert.ok(Array.isArray(properties['model']?.oneOf));
   });

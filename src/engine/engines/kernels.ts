@@ -48,6 +48,7 @@ export const kernels: EngineSpec = {
     'rope',
     'quantised',
   ],
+  takes: [],
   kinds: ['generate'],
   facts: {
     compiled: () => ({ is: false, by: 'the engine compiles nothing' }),

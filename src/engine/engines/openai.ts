@@ -24,6 +24,7 @@ export const openai: EngineSpec = {
   caches: {},
   batchInvariant: () => false,
   foundations: [],
+  takes: ['chat'],
   kinds: ['generate', 'score'],
   facts: { compiled: () => undefined, speculation: () => undefined },
   memory: [],

@@ -39,6 +39,7 @@ export const script: EngineSpec = {
       isInForce: ({ 'torch.deterministic_algorithms': told }) => flag(told),
     },
   ],
+  takes: ['chat'],
   kinds: ['generate'],
   facts: {
     compiled: () => undefined,

@@ -1,4 +1,6 @@
 import type { PassKind } from '../../record/schema.ts';
+import type { Ability } from '../../suite/abilities.ts';
+import type { Task } from '../../suite/task.ts';
 
 type Arguments = Readonly<Record<string, string | number | boolean>>;
 type Environment = Readonly<Record<string, string>>;
@@ -47,6 +49,10 @@ export interface EngineSpec {
   readonly tracing: Arguments;
   /** Arguments that turn its prefix cache on; empty where it has none. */
   readonly prefixCaching: Arguments;
+  /** Arguments of one whose model gives vectors; what is left out it cannot ask. */
+  readonly tasks?: Partial<Readonly<Record<Task, Arguments>>>;
+  /** Arguments of one that is to ask so many adapters; undefined where it takes none. */
+  adapters?(count: number): Arguments;
   /** Environment set before the engine's interpreter starts. The suite's own wins. */
   readonly environment: Environment;
   /** Beginnings of the names of its own variables: a Python of this machine may inherit them. */
@@ -68,6 +74,8 @@ export interface EngineSpec {
    * without prompts it asks them all. Passes of other kinds than its own are not asked of it.
    */
   readonly probes?: readonly string[];
+  /** What it can be asked beside texts: what else a suite asks is refused as the suite is read. */
+  readonly takes: readonly Ability[];
   /** Kinds of pass that it can do; of another kind it says why not. */
   readonly kinds: readonly PassKind[];
   /** What a report tells of a running one, by the settings that it is in force with. */

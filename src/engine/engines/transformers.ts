@@ -20,6 +20,7 @@ export const transformers: EngineSpec = {
   // Nothing is ever compiled.
   tracing: {},
   prefixCaching: {},
+  tasks: { embed: { task: 'embed' }, reward: { task: 'reward' } },
   environment: {
     PYTHONHASHSEED: '0',
     // cuBLAS reads it when it starts: with it, a product is the same each time.
@@ -38,6 +39,7 @@ export const transformers: EngineSpec = {
       isInForce: ({ deterministic_algorithms: told }) => flag(told),
     },
   ],
+  takes: ['chat', 'conversation', 'token-ids', 'embed', 'reward'],
   kinds: ['generate', 'force', 'score', 'trace'],
   facts: {
     compiled: () => ({ is: false, by: 'the engine compiles nothing' }),

@@ -73,6 +73,8 @@ export const vllm: EngineSpec = {
     VLLM_USE_FLASHINFER_SAMPLER: '0',
   },
   prefixCaching: { enable_prefix_caching: true },
+  // All of them in memory at once: else which ones share a step would be a matter of what is loaded.
+  adapters: (count) => ({ enable_lora: true, max_loras: count }),
   variables: ['VLLM_'],
   tuning: [
     ...['VLLM_BATCH_INVARIANT', 'VLLM_ATTENTION_BACKEND', 'VLLM_FLOAT32_MATMUL_PRECISION'],
@@ -115,6 +117,7 @@ export const vllm: EngineSpec = {
     },
   ],
   warm: true,
+  takes: ['chat', 'conversation', 'token-ids', 'structured-outputs', 'adapter'],
   kinds: ['generate', 'force', 'score', 'trace'],
   facts: {
     compiled: ({ enforce_eager: eager }) =>

@@ -41,6 +41,7 @@ export function stripOf({ agreement, divergence }: ReportedFinding): string {
     case 'modules-differ':
     case 'values-differ':
     case 'logprobs-differ':
+    case 'vector-differs':
       return '~';
     case 'tokens-differ':
     case 'inputs-differ':

@@ -188,6 +188,7 @@ test('what an agreement satisfies', () => {
     'modules-differ': ['tokens', 'measure'],
     'values-differ': ['tokens', 'measure'],
     'logprobs-differ': ['tokens', 'measure'],
+    'vector-differs': ['measure'],
     'tokens-differ': ['measure'],
     'text-differs': ['measure'],
     'inputs-differ': ['measure'],

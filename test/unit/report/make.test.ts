@@ -144,6 +144,7 @@ test('every agreement has a place in the schema', () => {
     'modules-differ': true,
     'values-differ': true,
     'logprobs-differ': true,
+    'vector-differs': true,
     'tokens-differ': true,
     'text-differs': true,
     'inputs-differ': true,

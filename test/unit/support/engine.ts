@@ -30,6 +30,8 @@ export interface Computes {
   /** Another module computes something else. */
   readonly module?: string;
   readonly promptTokens?: readonly number[];
+  /** Of a model that gives one for each text, and no tokens. */
+  readonly vector?: readonly number[];
   /** Its modules do not run one by one. */
   readonly compiled?: boolean;
   /** Why it does no pass of a kind. */
@@ -384,7 +386,8 @@ function resultOf(
   const text = tokens.map((token) => ` w${token}`).join('');
   const channels: readonly ChannelEvent[] = [
     { name: 'prompt-tokens', kind: 'ids', data: ids(promptTokens) },
-    ...(kind === 'trace' ? [] : decoded),
+    ...(computes.vector === undefined ? [] : [vectorOf(computes.vector)]),
+    ...(kind === 'trace' || computes.vector !== undefined ? [] : decoded),
     ...(kind === 'generate' ? [{ name: 'text', kind: 'text', text } as const] : []),
     ...(trace && (kind === 'trace' || computes.compiled !== true)
       ? [{ name: 'modules', kind: 'digests', digests: modulesOf(computes) } as const]
@@ -407,6 +410,11 @@ function rolesOf({ roles = {} }: Computes, noise: number | null): ChannelEvent {
   const data = Buffer.from(Float64Array.from(values).buffer).toString('base64');
   return { name: 'roles', kind: 'sketches', k: 2, names: ROLES, values: data };
 }
+
+const vectorOf = (numbers: readonly number[]): ChannelEvent => ({
+  ...{ name: 'vector', kind: 'nats', nans: 0 },
+  data: floats(numbers),
+});
 
 function modulesOf({ module = '', nats = -0.25 }: Computes): TensorDigest[] {
   return MODULES.map((name) => ({ name, sha256: sha256(`${name} ${nats} ${module}`), nans: 0 }));

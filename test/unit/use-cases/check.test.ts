@@ -27,6 +27,40 @@ function assertAllGivenBack({ engine, store, disk }: Job): void {
   );
 }
 
+describe('a model that gives vectors', () => {
+  const vectors = SUITE.replace('name: vllm', 'name: transformers').concat('task: embed\n');
+  const first = (): Computes => ({ vector: [1, 2, 3] });
+  const second = (): Computes => ({ vector: [1, 2, 2.5], module: 'other' });
+
+  test('is refreshed, reproduced, and drifts by its numbers and the module that gave them', async () => {
+    const job = new Job();
+    job.suite = vectors;
+    assert.equal((await job.refreshed(first)).verdict, 'pass');
+    const same = await job.checked(first);
+    assert.deepEqual([same.conclusion, same.verdict], ['reproduced', 'pass']);
+    assert.ok(
+      job.engine.passes.every(({ kind }) => kind === 'score'),
+      'nothing is generated',
+    );
+    const other = await job.checked(second);
+    assert.deepEqual([other.conclusion, other.verdict], ['drift', 'fail']);
+    const found = other.relations.find(({ relation }) => relation === 'baseline')?.findings ?? [];
+    assert.deepEqual(
+      found.map(({ prompt, agreement }) => [prompt, agreement]),
+      [
+        ['capital', 'vector-differs'],
+        ['sky', 'vector-differs'],
+        ['prose', 'vector-differs'],
+      ],
+    );
+    assert.match(
+      found[0]?.reason ?? '',
+      /^1 of the vector’s 3 numbers differ, by at most 0\.50; cosine distance 0\.00/,
+    );
+    assert.ok(found[0]?.trace, 'the modules that differ are named');
+  });
+});
+
 describe('a check', () => {
   test('of the same bits reproduces them, in one start', async () => {
     const job = await trusting();

@@ -19,6 +19,10 @@ class Arguments:
     seed: int = 0
     deterministic_algorithms: bool = True
     allow_tf32: bool = False
+    # `embed` and `reward`: a vector for each text, and no tokens.
+    task: str = "generate"
+    # Which of a text's vectors embeds it: `auto` as the model's own files say.
+    pooling: str = "auto"
     # Requests of a group that run in one forward pass.
     max_batch_size: int = 8
     # Tokens of prompt and answer together; the model's own where nothing is said.
@@ -27,7 +31,10 @@ class Arguments:
     prefill_chunk_size: int | None = None
 
 
+TASKS = ("generate", "embed", "reward")
+POOLINGS = ("auto", "cls", "mean", "last")
 _DTYPES = ("auto", "float32", "float16", "bfloat16")
+_CHOICES = {"dtype": _DTYPES, "task": TASKS, "pooling": POOLINGS}
 _POSITIVE = ("max_batch_size", "max_model_len", "prefill_chunk_size")
 
 
@@ -48,6 +55,6 @@ def _wrong(name: str, value: Any) -> list[str]:
         return [f"`{name}` is {value!r}, but must be {' or '.join(one.__name__ for one in expected)}"]
     if isinstance(value, int) and name in _POSITIVE and value < 1:
         return [f"`{name}` is {value}, but must be above 0"]
-    if name == "dtype" and value not in _DTYPES:
-        return [f"`dtype` is {value!r}, but must be one of {', '.join(_DTYPES)}"]
+    if name in _CHOICES and value not in _CHOICES[name]:
+        return [f"`{name}` is {value!r}, but must be one of {', '.join(_CHOICES[name])}"]
     return []

@@ -10,17 +10,28 @@ from ...harness.channel import Command, Progress
 from ...harness.errors import HarnessError, explain
 from ...harness.lifeline import identity
 from ..common import variables
-from ..common.clock import frozen
+from ..common.prompts import chat_of, rendered
 from ..observation import Pass, unpack_ids
 from .arguments import Arguments
 from .passes import Job, run_pass
 from .settings import in_force, length_of
+from .vectors import Pooling
 from .witness import nothing_seen
 
 
 class Transformers:
-    def __init__(self, model: Any, tokenizer: Any, args: Arguments, dropped: list[str], perturbed: str | None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        args: Arguments,
+        dropped: list[str],
+        perturbed: str | None,
+        pooling: Pooling | None = None,
+    ) -> None:
         self.model = model
+        # Of an embedding model.
+        self.pooling = pooling
         self.tokenizer = tokenizer
         self.args = args
         self.length = length_of(model, args)
@@ -69,20 +80,31 @@ class Transformers:
     def _tokenise(self, request: Mapping[str, Any], clock: int) -> list[int]:
         content = request["input"]
         try:
-            if "text" in content:
-                return list(self.tokenizer(content["text"])["input_ids"])
-            with frozen(clock):
-                return list(
-                    self.tokenizer.apply_chat_template(
-                        content["messages"], add_generation_prompt=True, tokenize=True, return_dict=False
-                    )
-                )
+            if (chat := chat_of(content)) is not None:
+                return rendered(self.tokenizer, chat, clock)
+            if "token-ids" in content:
+                return list(content["token-ids"])
+            return list(self.tokenizer(content["text"])["input_ids"])
         except Exception as error:
             raise HarnessError("engine-rejected", f"prompt {request['id']}: {error}") from error
+
+    @property
+    def batch_size(self) -> int:
+        # A reward model finds the end of a text by what fills it up: without such a token each runs alone.
+        alone = self.args.task == "reward" and self.model.config.get_text_config().pad_token_id is None
+        return 1 if alone else self.args.max_batch_size
+
+    @property
+    def filling(self) -> int:
+        """The token that fills short texts up; masked."""
+        return int(self.model.config.get_text_config().pad_token_id or 0)
 
     def _impossible(self, command: Command) -> str | None:
         if command["warm"]:
             return "plain transformers keeps no prefix cache between requests"
+        if self.args.task != "generate":
+            decodes = command["kind"] in ("generate", "force")
+            return f"a model that is asked to {self.args.task} decodes nothing" if decodes else None
         size = self.vocabulary_size
         given = (unpack_ids(request["tokens"] or "") for request in command["requests"])
         if any(token >= size for tokens in given for token in tokens):

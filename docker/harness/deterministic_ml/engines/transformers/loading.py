@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,19 @@ from ..common.prompts import refuse_prompts
 from ..common.weights import CHANGES
 from .arguments import Arguments, parse
 from .engine import Transformers
+from .vectors import pooling_of
+
+_CLASSES = {
+    "generate": "AutoModelForCausalLM",
+    "embed": "AutoModel",
+    "reward": "AutoModelForSequenceClassification",
+}
 
 
 def load_engine(model: str, command: Command, scratch: Path) -> Transformers:
     args, dropped = parse(command["args"], command["defaults"])
+    _refuse_pickles(Path(model))
+    pooling = pooling_of(Path(model), args)
     # How long a prompt may be it does not say: positions go on where the weights have seen none.
     refuse_prompts(model, command, limit=None)
     perturbation: Mapping[str, Any] | None = command["perturbation"]
@@ -28,10 +39,20 @@ def load_engine(model: str, command: Command, scratch: Path) -> Transformers:
     except HarnessError:
         raise
     except Exception as error:
-        raise _refusal(error) or explain(error) from error
+        raise _refusal(error, Path(model)) or explain(error) from error
     if edit is not None:
         perturbed = edit.told(files.Loaded(tokenizer, str(loaded.config)))
-    return Transformers(loaded, tokenizer, args, dropped, perturbed)
+    return Transformers(loaded, tokenizer, args, dropped, perturbed, pooling)
+
+
+def _refuse_pickles(model: Path) -> None:
+    """Nothing else is read: a pickle is a program."""
+    if any(model.glob("*.safetensors")):
+        return
+    found = sorted(path.name for path in model.iterdir() if path.suffix in (".bin", ".pt", ".pth"))
+    raise HarnessError(
+        "engine-rejected", f"the model has no weights in safetensors: {', '.join(found) or 'none at all'}"
+    )
 
 
 def _edit(perturbation: Mapping[str, Any], model: Path) -> files.Edit | None:
@@ -45,18 +66,22 @@ def _edit(perturbation: Mapping[str, Any], model: Path) -> files.Edit | None:
 
 def _load(folder: str, args: Arguments) -> tuple[Any, Any]:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    import transformers
 
     pytorch.make_repeatable(args)
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    model = AutoModelForCausalLM.from_pretrained(
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    model, told = getattr(transformers, _CLASSES[args.task]).from_pretrained(
         folder,
         dtype=args.dtype if args.dtype == "auto" else getattr(torch, args.dtype),
         attn_implementation=args.attn_implementation,
         local_files_only=True,
         trust_remote_code=False,
         use_safetensors=True,
+        output_loading_info=True,
     )
+    # Its head would be drawn by the seed: numbers that no training chose.
+    if args.task == "reward" and (missing := sorted(told["missing_keys"])):
+        raise HarnessError("engine-rejected", f"the model's files lack weights of a reward: {missing[0]}")
     device = pytorch.device_of(args.device)
     if torch.device(device).type != "cpu":
         # All that is left to the host is to draw tokens: many threads would wait for one another, and how many there
@@ -102,9 +127,12 @@ def _formats(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _refusal(error: Exception) -> HarnessError | None:
-    """What is wrong with the arguments rather than with the engine."""
+def _refusal(error: Exception, model: Path) -> HarnessError | None:
+    """What is wrong with the arguments or the model rather than with the engine."""
     message = str(error)
+    if any("/quantizers/" in frame.filename for frame in traceback.extract_tb(error.__traceback__)):
+        quantization = json.loads((model / "config.json").read_text(encoding="utf-8")).get("quantization_config") or {}
+        return HarnessError("engine-rejected", f"quantization {quantization.get('quant_method')}: {message}")
     if isinstance(error, (ValueError, ImportError)) and "attn" in message.lower():
         return HarnessError("engine-rejected", f"attn_implementation: {message}")
     if isinstance(error, (RuntimeError, AssertionError)) and "device" in message.lower():

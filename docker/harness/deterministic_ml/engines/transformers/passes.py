@@ -18,6 +18,7 @@ from ..common.hooks import Hooks, Rows
 from ..common.noise import rounded_again
 from ..observation import Channel, Digest, Observation, Pass, decoded, digests, ids
 from .sampler import Sampler, told
+from .vectors import give_vectors
 from .witness import Seen, Watch
 
 if TYPE_CHECKING:
@@ -59,11 +60,11 @@ def run_pass(engine: Transformers, command: Command, progress: Progress) -> Pass
     jobs = {request["id"]: engine.job(request, command["clock"]) for request in command["requests"]}
     watch = Watch(engine.process)
     observations: list[Observation] = []
-    compute = _COMPUTE[command["kind"]]
+    compute = _COMPUTE[command["kind"]] if engine.args.task == "generate" else give_vectors
     finished = 0
     with torch.inference_mode(), rounded_again(engine.model, command.get("noise")):
         for group in command["groups"]:
-            for batch in _batches([jobs[name] for name in group], engine.args.max_batch_size):
+            for batch in _batches([jobs[name] for name in group], engine.batch_size):
                 sign = partial(_sign, progress, finished, watch)
                 observations.extend(compute(engine, batch, command, watch, sign))
                 finished += len(batch)

@@ -28,12 +28,14 @@ class Job:
     # What the engine is given, which may go on after the prompt.
     tokens: Sequence[int]
     params: Any
+    # Folder of a LoRA adapter, below the model's own.
+    adapter: str | None = None
 
     def warming(self) -> Job:
         """The same prefill, and no more than it takes to fill the prefix cache."""
         params = self.params.clone()
         params.max_tokens, params.min_tokens = 1, 0
-        return Job(self.id, False, self.prompt_tokens, self.tokens, params)
+        return Job(self.id, False, self.prompt_tokens, self.tokens, params, self.adapter)
 
 
 def arrange(
@@ -56,13 +58,13 @@ def arrange(
         engine.llm.reset_prefix_cache()
         if command["warm"]:
             for request in group:
-                engine.submit(jobs[request].tokens, jobs[request].warming().params, request)
+                engine.submit(jobs[request].warming())
             for _ in _outputs(engine):
                 progress.set(finished, tokens())
         with watch:
             asked, named = {}, {}
             for request in group:
-                name = engine.submit(jobs[request].tokens, jobs[request].params, request)
+                name = engine.submit(jobs[request])
                 watch.add(name, request)
                 if jobs[request].observed and not sampling:
                     sampling = flat_params(_effective(engine, name, jobs[request]))

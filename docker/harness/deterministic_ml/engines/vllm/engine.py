@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ...harness.channel import Command, Progress
 from ...harness.errors import describe, explain
@@ -15,6 +16,9 @@ from .passes.force import Means
 from .prompts import token_ids
 from .refusals import rejected, worker_death
 from .settings import effective_settings
+
+if TYPE_CHECKING:
+    from .arrange import Job
 
 
 class Vllm:
@@ -37,6 +41,7 @@ class Vllm:
         # What a request gets that says nothing, and how messages are rendered.
         self.sampling: Mapping[str, Any] = {}
         self.rendering: Mapping[str, Any] = {}
+        self._adapters: dict[str, int] = {}
 
     def run(self, command: Command, progress: Progress) -> Pass:
         try:
@@ -68,13 +73,23 @@ class Vllm:
         except Exception as error:
             raise rejected(error, f"prompt {request['id']}: ") from error
 
-    def submit(self, tokens: Sequence[int], params: Any, name: str) -> str:
+    def submit(self, job: Job) -> str:
         """Queues a request, of which nothing runs before the first step. Gives the engine's own id of it."""
+        prompt: dict[str, Any] = {"prompt_token_ids": list(job.tokens)}
         try:
-            (request,) = self.llm.enqueue([{"prompt_token_ids": list(tokens)}], params, use_tqdm=False)
+            (request,) = self.llm.enqueue([prompt], job.params, lora_request=self._adapter(job.adapter), use_tqdm=False)
         except Exception as error:
-            raise rejected(error, f"prompt {name}: ") from error
+            raise rejected(error, f"prompt {job.id}: ") from error
         return str(request)
+
+    def _adapter(self, name: str | None) -> Any:
+        """vLLM knows them by number: the first that is asked for is 1."""
+        if name is None:
+            return None
+        from vllm.lora.request import LoRARequest
+
+        number = self._adapters.setdefault(name, len(self._adapters) + 1)
+        return LoRARequest(name, number, str(Path(self.config.model_config.model, name)))
 
     @property
     def scheduler(self) -> Any:

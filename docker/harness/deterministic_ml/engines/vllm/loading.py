@@ -60,6 +60,7 @@ def load_engine(model: str, command: Command, scratch: Path) -> Vllm:
                 llm = LLM(model=perturbation.model, **args)
             engine = Vllm(llm, dropped, means.installed(llm), perturbation.told(llm), warm_up.seconds)
             engine.effective.update({} if listening is None else listening.told())
+            sampling.compile_at_once(getattr(engine.core.engine_core, "engine_core", None))
             _as_served(engine, command, line, own)
             return engine
     except Exception as error:

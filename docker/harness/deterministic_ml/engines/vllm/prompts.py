@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..common.clock import frozen
+from ..common.prompts import chat_of
 
 # More than any context: a text to be scored may be longer than the model's, and is cut off afterwards.
 _ANY_LENGTH = {"max_length": 1 << 30}
@@ -22,10 +23,18 @@ def token_ids(llm: Any, content: Mapping[str, Any], clock: int, rendering: Mappi
 
     @param rendering as a server's flags name it
     """
-    if "text" in content:
+    if "token-ids" in content:
+        return list(content["token-ids"])
+    chat = chat_of(content)
+    if chat is None:
         prompt = llm._preprocess_cmpl_one(content["text"], dict(_ANY_LENGTH))
-    else:
-        with frozen(clock):
-            further = {_SERVER[name]: value for name, value in rendering.items()}
-            prompt = llm._preprocess_chat_one(content["messages"], tokenization_kwargs=dict(_ANY_LENGTH), **further)
+        return list(prompt["prompt_token_ids"])
+    further = {_SERVER[name]: value for name, value in rendering.items()}
+    if chat.further:
+        # A request's win over a server's, as they do there.
+        further["chat_template_kwargs"] = {**further.get("chat_template_kwargs", {}), **chat.further}
+    if chat.tools is not None:
+        further["tools"] = chat.tools
+    with frozen(clock):
+        prompt = llm._preprocess_chat_one(chat.messages, tokenization_kwargs=dict(_ANY_LENGTH), **further)
     return list(prompt["prompt_token_ids"])

@@ -41,9 +41,29 @@ def parameters(sampling: Mapping[str, Any], **further: Any) -> Any:
         "output_kind": RequestOutputKind.FINAL_ONLY,
     }
     try:
-        return SamplingParams(**{**sampling, **explicit, **further})
+        return SamplingParams(**{**sampling, **_guide(sampling), **explicit, **further})
     except Exception as error:
         raise rejected(error, "sampling: ") from error
+
+
+def _guide(sampling: Mapping[str, Any]) -> dict[str, Any]:
+    """What an answer must look like, as an object of vLLM's."""
+    asked = sampling.get("structured_outputs")
+    if asked is None:
+        return {}
+    from vllm.sampling_params import StructuredOutputsParams
+
+    return {"structured_outputs": StructuredOutputsParams(**asked)}
+
+
+def compile_at_once(core: Any) -> None:
+    """What guides an answer is compiled as its request is queued: beside the steps, time would decide who shares them.
+
+    @param core the engine's, where it runs in this process
+    """
+    manager: Any = getattr(core, "structured_output_manager", None)
+    if manager is not None and hasattr(manager, "_use_async_grammar_compilation"):
+        manager._use_async_grammar_compilation = False
 
 
 def of_model(config: Any) -> dict[str, Any]:

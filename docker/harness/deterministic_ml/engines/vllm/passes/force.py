@@ -84,7 +84,7 @@ def run(engine: Vllm, command: Command, progress: Progress) -> Pass:
         params = parameters(
             {**GREEDY, "max_tokens": len(tokens)}, logprobs=command["topK"], **engine.forcing.params(tokens)
         )
-        return Job(request["id"], True, prompt, prompt, params)
+        return Job(request["id"], True, prompt, prompt, params, request["input"].get("adapter"))
 
     def observe(job: Job, output: Any) -> Observation:
         (completion,) = output.outputs

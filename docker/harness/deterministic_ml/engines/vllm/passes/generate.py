@@ -32,7 +32,7 @@ def run(engine: Vllm, command: Command, progress: Progress) -> Pass:
 def free(engine: Vllm, request: Request, command: Command) -> Job:
     prompt = engine.tokenise(request, command["clock"])
     params = parameters({**engine.sampling, **request["sampling"]}, logprobs=command["topK"], detokenize=True)
-    return Job(request["id"], request["observed"], prompt, prompt, params)
+    return Job(request["id"], request["observed"], prompt, prompt, params, request["input"].get("adapter"))
 
 
 def steps(completion: Any) -> dict[str, Any]:

@@ -65,6 +65,6 @@ def prefilled(engine: Vllm, command: Command) -> Callable[[Request], Job]:
         prompt = engine.tokenise(request, command["clock"])
         sequence = [*prompt, *given(request)][: min(request["limit"] or longest, longest)]
         params = parameters({**GREEDY, "max_tokens": 1}, prompt_logprobs=command["topK"])
-        return Job(request["id"], request["observed"], prompt, sequence, params)
+        return Job(request["id"], request["observed"], prompt, sequence, params, request["input"].get("adapter"))
 
     return job

@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { describe } from 'node:test';
+import { loadSuite } from '../../../src/disk/suite-file.ts';
+import { PROGRAMS, SUITE_SCHEMA } from '../../../src/front/suites.ts';
+import { makePlan } from '../../../src/run/plan.ts';
+import { parseSuite } from '../../../src/suite/parse.ts';
+import { odd } from '../../support/odd.ts';
+import { temporaryFolder } from '../support/folder.ts';
+import { loaded, problemsOf, SAMPLE } from '../support/suites.ts';
+
+const edited = (from: string | RegExp, to: string) => {
+  const text = SAMPLE.replace(from, () => to);
+  assert.notEqual(text, SAMPLE, `${from} is not in the sample`);
+  return text;
+};
+const parsed = (source: string) => parseSuite(source, 'suite.yml', SUITE_SCHEMA);
+const capital = (text: string) => edited('"The capital of France is"', text);
+const textOf = (source: string) => parsed(source).suite.prompts[0]?.text;
+const digestOf = (text: string) => makePlan(loaded(SAMPLE, [{ id: 'a', text }]), 'check').prompts[0]?.digest;
+
+/** A suite on a disk, with what lies beside it. */
+async function onDisk(source: string, files: Readonly<Record<string, string>>) {
+  const temporary = await temporaryFolder();
+  for (const [name, content] of Object.entries({ 'suite.yml': source, ...files })) {
+    await mkdir(dirname(join(temporary.path, name)), { recursive: true });
+    await writeFile(join(temporary.path, name), content);
+  }
+  return {
+    root: temporary.path,
+    load: () => loadSuite('suite.yml', temporary.path, SUITE_SCHEMA, PROGRAMS),
+    [Symbol.asyncDispose]: () => temporary[Symbol.asyncDispose](),
+  };
+}
+
+describe('a text', () => {
+  odd('an empty text', '`suite-invalid`, with its line', () =>
+    assert.deepEqual(problemsOf(capital('""')), [
+      '8:20  `prompts[0].text`: Too small: expected string to have >=1 characters',
+    ]),
+  );
+
+  odd('half of a surrogate pair', '`suite-invalid`, with its line: no UTF-8 can hold it', () =>
+    assert.deepEqual(problemsOf(capital('"The \\ud800 capital"')), [
+      '8:26  this text holds half of a surrogate pair, which has no UTF-8 form',
+    ]),
+  );
+
+  odd(
+    'NUL, emoji of several parts, text from right to left, combining marks',
+    'asked as it is, to the last byte',
+    () => {
+      const texts = ['a\u0000b', '👩‍👩‍👧‍👦🏽', '\u202eשלום\u202c', 'e\u0301'];
+      for (const text of texts) assert.equal(textOf(capital(JSON.stringify(text))), text);
+      // What looks alike is another prompt.
+      for (const [one, other] of [
+        ['e\u0301', 'é'],
+        ['a\u0000b', 'ab'],
+        ['👩‍👧', '👩👧'],
+        ['\u202eא', 'א'],
+      ] as const)
+        assert.notEqual(digestOf(one), digestOf(other));
+    },
+  );
+
+  odd(
+    '100 KB in one text',
+    'asked; what makes the suite larger than 256 KiB belongs into a `file` of up to 4 MiB',
+    () => {
+      const text = 'word '.repeat(20_000);
+      assert.equal(textOf(capital(JSON.stringify(text))), text);
+      assert.match(
+        problemsOf(capital(JSON.stringify(text.repeat(3)))).join(),
+        /move long prompts into files/,
+      );
+    },
+  );
+
+  odd('5,000 prompts', 'read as any others, each with its line; at most 10,000', () => {
+    const all = Array.from({ length: 5000 }, (_, index) => `  - { id: p${index}, text: x }\n`).join('');
+    const { suite, places } = parsed(edited(/ {2}- \{ id: capital(?:.*\n){3}/, all));
+    assert.equal(suite.prompts.length, 5000);
+    assert.equal(places.prompts.get('p4999')?.line, 5007);
+  });
+});
+
+describe('a file', () => {
+  odd('line ends of Windows', 'as any others', () => {
+    const windows = SAMPLE.replaceAll('\n', '\r\n');
+    assert.deepEqual(parsed(windows).suite, parsed(SAMPLE).suite);
+    assert.equal(problemsOf(`${windows}zzzzzzzz: 1\r\n`)[0]?.slice(0, 17), '12:1  `zzzzzzzz` ');
+  });
+
+  odd('a byte order mark before a suite', 'passed over', () =>
+    assert.deepEqual(parsed(`\ufeff${SAMPLE}`).suite, parsed(SAMPLE).suite),
+  );
+
+  odd(
+    'a byte order mark, tabs and line ends of Windows in a prompt’s `file`',
+    'asked, byte for byte',
+    async () => {
+      await using at = await onDisk(SAMPLE, { 'prompts/essay.txt': '\ufeffa\r\n\tb\r\n' });
+      assert.deepEqual((await at.load()).prompts[2]?.content, { text: '\ufeffa\r\n\tb\r\n' });
+    },
+  );
+
+  odd('an indentation of tabs', '`suite-invalid`, with its line', () =>
+    assert.deepEqual(problemsOf('apiVersion: deterministic-ml/v1\nmodel:\n\tid: x\n'), [
+      '3:1  Tabs are not allowed as indentation',
+    ]),
+  );
+
+  odd('anchors and aliases', 'an anchor is passed over; an alias is `suite-invalid`, with its line', () => {
+    const anchored = edited('name: smollm2', 'name: &n smollm2');
+    assert.deepEqual(parsed(anchored).suite, parsed(SAMPLE).suite);
+    assert.deepEqual(problemsOf(anchored.replace('id: capital', 'id: *n')), [
+      '8:11  aliases are not supported: write the value out',
+    ]);
+  });
+
+  odd(
+    '`no`, `off`, `010` and `1:30`',
+    'YAML 1.2: the texts `no`, `off` and `1:30`, and the number 10; a text where a truth or a number belongs is `suite-invalid`',
+    () => {
+      assert.equal(textOf(capital('no')), 'no');
+      assert.equal(textOf(capital('1:30')), '1:30');
+      assert.equal(parsed(edited('seed: 0', 'seed: 010')).suite.sampling.seed, 10);
+      assert.deepEqual(problemsOf(edited('seed: 0', 'seed: 1:30, ignore_eos: off')), [
+        '6:45  `sampling.seed` must be a number',
+        '6:57  `sampling.ignore_eos` must be a boolean',
+      ]);
+      assert.deepEqual(problemsOf(capital('010')), ['8:20  `prompts[0].text` must be a string']);
+    },
+  );
+});
+
+describe('a name', () => {
+  odd('an id with spaces or letters beyond ASCII', '`suite-invalid`, with its line', () => {
+    const told =
+      'a prompt id must be 1-64 letters, digits, dots, dashes or underscores, and begin and end with a letter or digit';
+    for (const id of ['the capital', 'größe', '-a', '007#2'])
+      assert.deepEqual(
+        problemsOf(edited('id: capital', `id: "${id}"`)),
+        [`8:7  \`prompts[0].id\`: ${told}`],
+        id,
+      );
+  });
+
+  odd(
+    'paths with spaces and letters beyond ASCII, of a prompt’s `file` and of `model.path`',
+    'found',
+    async () => {
+      const source = edited('prompts/essay.txt', '"prömpts/an essay 論文.txt"').replace(
+        /model: \{.*\}/,
+        () => 'model: { path: "my models/größe 1" }',
+      );
+      await using at = await onDisk(source, {
+        'prömpts/an essay 論文.txt': 'Once',
+        'my models/größe 1/config.json': '{}',
+      });
+      const { prompts, modelFolder } = await at.load();
+      assert.deepEqual(prompts[2]?.content, { text: 'Once' });
+      assert.deepEqual(modelFolder, { path: join(at.root, 'my models/größe 1'), lies: 'inside' });
+    },
+  );
+});
+
+describe('sampling', () => {
+  odd('`max_tokens: 0`', '`suite-invalid`, with its line', () =>
+    assert.deepEqual(problemsOf(edited('max_tokens: 64', 'max_tokens: 0')), [
+      '6:29  `sampling.max_tokens`: Too small: expected number to be >=1',
+    ]),
+  );
+
+  odd('a temperature of 2', 'taken; above it, `suite-invalid` with its line', () => {
+    assert.equal(parsed(edited('temperature: 0', 'temperature: 2')).suite.sampling.temperature, 2);
+    assert.deepEqual(problemsOf(edited('temperature: 0', 'temperature: 2.01')), [
+      '6:13  `sampling.temperature`: Too big: expected number to be <=2',
+    ]);
+  });
+});
