@@ -13,7 +13,7 @@ const rowOf = (code: string) =>
   page
     .split('\n')
     .find((line) => line.startsWith(`| \`${code}\` |`))
-    ?.replaceAll(/\[([\w-]+\.md)\]\(\1\)/g, 'docs/$1')
+    ?.replaceAll(/\[([\w/-]+\.md)\]\(\1\)/g, 'docs/$1')
     .split(' | ') ?? [];
 
 for (const code of [...ERROR_CODES, ...CONCLUSIONS, 'internal-error'])
