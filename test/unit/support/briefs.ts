@@ -108,7 +108,7 @@ export function assertInert(told: string): void {
     )
     .replaceAll('\n', ' ')
     .replaceAll(/&(?:#\d+|amp|lt|gt);/g, '')
-    .replaceAll(/`[\w -]+`|`gh workflow run [^`]*`|`nvidia-smi -q`/g, '')
+    .replaceAll(/`[\w -]+`|`(?:gh workflow run|deterministic-ml bisect) [^`]*`|`nvidia-smi -q`/g, '')
     .replaceAll(
       /<\/?(?:code|sub)>|\*\*Next:\*\*|\*\*[a-z ]+\*\*|```(?:yaml|console) .*?```|> ⚠️ \*\*|\*\* |#{3,4} |\| --- |/g,
       '',
