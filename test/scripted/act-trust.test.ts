@@ -232,7 +232,8 @@ test('three legs: one comment, one page, each hardware class by itself', {
     env: onImport(`${ELSEWHERE}\nif os.environ.get("LC_LEVEL") == "l4": os.abort()`),
   });
   assert.equal(died.report.succeeded, false, died.report.log.join('\n'));
-  assert.match(died.report.annotations.map(({ message }) => message).join('\n'), /holds 2 of 3 reports/);
+  const said = died.report.annotations.map(({ message }) => message).join('\n');
+  assert.match(said, /holds 2 of 3 reports/, died.report.log.join('\n'));
 });
 
 test('a fork’s pair: the one without rights measures, the one with rights posts, whatever the report claims', {
