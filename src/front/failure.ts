@@ -20,7 +20,7 @@ export async function tellError(error: unknown): Promise<void> {
   if (whole !== brief) info(whole);
   setFailed(brief);
   // The failure is told by now, whatever becomes of its summary; and what writes it is loaded for nothing else.
-  const { addSummary } = await import('../tell/step.ts');
+  const { addSummary } = await import('../tell/job-summary.ts');
   await addSummary(errorSummary(told));
 }
 

@@ -1,9 +1,10 @@
 import * as core from '@actions/core';
-import { logLine, visible, within } from '../inert.ts';
+import { logLine, within } from '../inert.ts';
 import type { TellSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
 import type { Notice } from '../report/schema.ts';
 import type { Annotation } from '../surfaces/surface.ts';
+import { addSummary, beginSummary } from './job-summary.ts';
 import { logOf } from './log.ts';
 import { tellChange } from './recipient.ts';
 import type { Recipients } from './tell.ts';
@@ -20,7 +21,7 @@ export const step = (settings: TellSettings, tools: Pick<Tools, 'console' | 'ope
  * inert before it gets here or made so by `core`.
  */
 export function pageOfRun(): Recipients {
-  written = 0;
+  beginSummary();
   return {
     annotations(all) {
       for (const annotation of all) annotate(annotation);
@@ -39,34 +40,6 @@ export function tellNotices(notices: readonly Notice[]): void {
     if (annotated[level] < MAX_OF_A_KIND) annotate({ level, ...told });
     else core.info(logLine(`${level}: ${told.title}. ${told.message}`));
   }
-}
-
-/** The runner drops a summary of more whole: step by step, and all that a step writes goes into one file. */
-const MAX_BYTES = 1024 * 1024;
-/** Bytes that this step has written; an error's summary comes behind a report's. */
-let written = 0;
-
-/** @param text Markdown that is inert already */
-export async function addSummary(text: string): Promise<void> {
-  const shown = fitted(text, MAX_BYTES - written);
-  try {
-    await core.summary.addRaw(shown).write();
-    written += Buffer.byteLength(shown);
-  } catch (error) {
-    // A runner without a summary file still has annotations, outputs and the log.
-    core.notice(`The job summary could not be written: ${visible(String(error))}`);
-  }
-}
-
-/** At most `max` bytes: whole lines, and a note about the rest. Empty where there is no room for that either. */
-export function fitted(text: string, max: number): string {
-  const bytes = Buffer.from(text);
-  if (bytes.length <= max) return text;
-  const note = `\n✂️ A job summary holds no more: this was cut, of ${bytes.length} bytes in all.\n`;
-  const room = max - Buffer.byteLength(note);
-  if (room < 0) return '';
-  // No character is cut where a line ends.
-  return `${bytes.subarray(0, bytes.subarray(0, room).lastIndexOf('\n') + 1).toString()}${note}`;
 }
 
 const MAX_OF_A_KIND = 10;

@@ -9,7 +9,8 @@ import type { Notice, Report, ReportedFinding } from '../../../src/report/schema
 import { annotations } from '../../../src/surfaces/annotations.ts';
 import { MAX_SUMMARY_BYTES, summary } from '../../../src/surfaces/summary.ts';
 import { terminalLines } from '../../../src/surfaces/terminal.ts';
-import { addSummary, fitted, pageOfRun, tellNotices } from '../../../src/tell/step.ts';
+import { addSummary, fitted } from '../../../src/tell/job-summary.ts';
+import { pageOfRun, tellNotices } from '../../../src/tell/step.ts';
 import { tell } from '../../../src/tell/tell.ts';
 import { read } from '../../../src/words/reading.ts';
 import { STRIP_LEGEND } from '../../../src/words/strip.ts';

@@ -1,0 +1,1 @@
+export{t as addSummary}from"./job-summary2.js";

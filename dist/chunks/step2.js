@@ -1,1 +1,0 @@
-export{t as addSummary}from"./step.js";
