@@ -17,7 +17,7 @@ import { dtypeOf } from './dtype.ts';
 import { nansOf, tailOf } from './tail.ts';
 import { traceDifference } from './trace.ts';
 import type { Agreement, Divergence, Finding, Fork, Pair, TraceDifference } from './types.ts';
-import { differenceOf } from './values.ts';
+import { BEFORE_AND_NOW, differenceOf } from './values.ts';
 import { apart } from './vector.ts';
 
 /** What a pair showed, before anybody says whether that is enough. */
@@ -213,7 +213,7 @@ function differingOwn({ left, right }: PairOf<'right'>, before: readonly Channel
   );
   const told = differ.slice(0, NAMED).map((name) => {
     const [was, is] = [before, now].map((all) => all.find((one) => one.name === name));
-    const how = was && is && differenceOf(was, is);
+    const how = was && is && differenceOf(was, is, BEFORE_AND_NOW);
     return `${name}: ${how ?? 'other bits'}`;
   });
   const more = differ.length - told.length;

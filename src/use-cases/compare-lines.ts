@@ -1,9 +1,9 @@
 import { compareChannels } from '../compare/channels.ts';
 import type { ComparedSides } from '../compare/sides.ts';
 import type { Finding } from '../compare/types.ts';
+import { differenceOf, TWO_SIDES } from '../compare/values.ts';
 import { diffEnvironments } from '../fingerprint/diff.ts';
 import { excerpt } from '../inert.ts';
-import type { Channel } from '../record/channels.ts';
 import type { PassKind, RunRecord } from '../record/schema.ts';
 import type { OpenedRecord } from '../record/side.ts';
 import type { Answer } from '../report/answer.ts';
@@ -124,7 +124,7 @@ async function lineOf(finding: Finding, before: OpenedRecord, now: OpenedRecord)
   const [left, right] = [await before.readBody(a.body), await now.readBody(b.body)];
   const details = differ.flatMap((channel) => {
     const [was, is] = [left, right].map((channels) => channels.find((one) => one.name === channel));
-    const told = was && is && detail(was, is);
+    const told = was && is && differenceOf(was, is, TWO_SIDES);
     return told === undefined ? [] : [`${name}: ${channel}: ${told}`];
   });
   return details.length > 0 ? details : [line];
@@ -134,39 +134,6 @@ function frameOf(...records: readonly [RunRecord, RunRecord]): Frame {
   const [a, b] = records.map(({ lifetimes }) => lifetimes[0]?.settings.effective['dtype']);
   const dtype = typeof a === 'string' && a === b ? a.replace(/^torch\./, '') : undefined;
   return { relation: 'baseline', dtype, sides: ['in A', 'in B'] };
-}
-
-/** What of a channel is other; undefined for one that says more in steps. */
-function detail(was: Channel, is: Channel): string | undefined {
-  if (was.kind === 'text' && is.kind === 'text') {
-    const at = firstDifference(was.text, is.text);
-    const part = (text: string) => `“${excerpt(text.slice(Math.max(0, at - 20), at + 60), MAX_VALUE)}”`;
-    return `differs at character ${at + 1}: A has ${part(was.text)}, B ${part(is.text)}`;
-  }
-  if (was.kind !== 'digests' || is.kind !== 'digests' || was.name === 'modules') return undefined;
-  if (was.digests.length !== is.digests.length)
-    return `A has ${was.digests.length} values, B ${is.digests.length}`;
-  const pairs = was.digests.flatMap((one, at) => {
-    const other = is.digests[at];
-    return other === undefined || (one.sha256 === other.sha256 && one.name === other.name)
-      ? []
-      : [{ at, one, other }];
-  });
-  const [first] = pairs;
-  if (first === undefined) return undefined;
-  const { at, one, other } = first;
-  const [a, b] = [excerpt(one.name, MAX_VALUE), excerpt(other.name, MAX_VALUE)];
-  const where =
-    was.digests.length > 1 ? `${pairs.length} of ${was.digests.length} differ, the first at ${at}: ` : '';
-  return a === b
-    ? `${where}other bits in ${a}: A has ${one.sha256.slice(0, 16)}, B ${other.sha256.slice(0, 16)}`
-    : `${where}A has ${a}, B ${b}`;
-}
-
-function firstDifference(a: string, b: string): number {
-  let at = 0;
-  while (at < a.length && a[at] === b[at]) at++;
-  return at;
 }
 
 /** What the records tell of where they came from, where it is not the same. */
