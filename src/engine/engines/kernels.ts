@@ -1,18 +1,13 @@
-import { type EngineSpec, flag } from './spec.ts';
+import { PYTORCH, repeatingAlgorithms } from './pytorch.ts';
+import type { EngineSpec } from './spec.ts';
 
 /** Names as in docker/harness/deterministic_ml/engines/kernels/arguments.py, and in its probes.py. */
 export const kernels: EngineSpec = {
   name: 'kernels',
   what: 'single operators of PyTorch without a model, on a GPU or a CPU',
   image: 'pytorch/pytorch',
-  args: {
-    // Of the inputs, which are the same bits everywhere.
-    seed: 0,
-    // PyTorch then takes algorithms that repeat, and warns where it has none.
-    deterministic_algorithms: true,
-    // Rounds matrix products to 10 bits on some cards and not on others.
-    allow_tf32: false,
-  },
+  // The seed is that of the inputs, which are the same bits everywhere.
+  args: PYTORCH.args,
   served: undefined,
   unread: () => [],
   // It takes what a call needs, when it needs it.
@@ -20,23 +15,13 @@ export const kernels: EngineSpec = {
   // Nothing is ever compiled.
   tracing: {},
   prefixCaching: {},
-  environment: {
-    PYTHONHASHSEED: '0',
-    // cuBLAS reads it when it starts: with it, a product is the same each time.
-    CUBLAS_WORKSPACE_CONFIG: ':4096:8',
-  },
+  environment: PYTORCH.environment,
   variables: [],
   tuning: [],
   offline: {},
   caches: {},
   batchInvariant: () => false,
-  foundations: [
-    {
-      name: 'deterministic_algorithms: true',
-      isAsked: ({ deterministic_algorithms: asked }) => asked === true,
-      isInForce: ({ deterministic_algorithms: told }) => flag(told),
-    },
-  ],
+  foundations: [repeatingAlgorithms()],
   probes: [
     'matmul',
     'attention',

@@ -1,17 +1,12 @@
-import { type EngineSpec, flag } from './spec.ts';
+import { PYTORCH, repeatingAlgorithms } from './pytorch.ts';
+import type { EngineSpec } from './spec.ts';
 
 /** Each default with its reason; names as in docker/harness/deterministic_ml/engines/transformers/arguments.py. */
 export const transformers: EngineSpec = {
   name: 'transformers',
   what: 'plain PyTorch with the models of transformers, on a GPU or a CPU',
   image: 'huggingface/transformers-pytorch-gpu',
-  args: {
-    seed: 0,
-    // PyTorch then takes algorithms that repeat, and warns where it has none.
-    deterministic_algorithms: true,
-    // Rounds matrix products to 10 bits on some cards and not on others.
-    allow_tf32: false,
-  },
+  args: PYTORCH.args,
   served: undefined,
   // Its stop tokens are taken from there, and a request's sampling is the suite's.
   unread: () => [],
@@ -21,24 +16,13 @@ export const transformers: EngineSpec = {
   tracing: {},
   prefixCaching: {},
   tasks: { embed: { task: 'embed' }, reward: { task: 'reward' } },
-  environment: {
-    PYTHONHASHSEED: '0',
-    // cuBLAS reads it when it starts: with it, a product is the same each time.
-    CUBLAS_WORKSPACE_CONFIG: ':4096:8',
-    TORCHINDUCTOR_DETERMINISTIC: '1',
-  },
+  environment: { ...PYTORCH.environment, TORCHINDUCTOR_DETERMINISTIC: '1' },
   variables: ['TRANSFORMERS_'],
   tuning: ['TRANSFORMERS_VERBOSITY'],
   offline: {},
   caches: {},
   batchInvariant: () => false,
-  foundations: [
-    {
-      name: 'deterministic_algorithms: true',
-      isAsked: ({ deterministic_algorithms: asked }) => asked === true,
-      isInForce: ({ deterministic_algorithms: told }) => flag(told),
-    },
-  ],
+  foundations: [repeatingAlgorithms()],
   takes: ['chat', 'conversation', 'token-ids', 'embed', 'reward'],
   kinds: ['generate', 'force', 'score', 'trace'],
   facts: {
