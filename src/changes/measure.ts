@@ -5,7 +5,7 @@ import type { EngineSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
 import type { OpenedRecord, Side } from '../record/side.ts';
 import type { Plan, PlannedPass } from '../run/plan.ts';
-import { startRun } from '../run/start.ts';
+import { type Run, startRun } from '../run/start.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
 import { knownTokens } from '../trust/baseline.ts';
 import { refuseDoubt } from '../trust/health.ts';
@@ -16,15 +16,21 @@ export type Measured =
   | { readonly kind: 'compared'; readonly side: OpenedRecord; readonly baseline: RelationResult }
   | { readonly kind: 'unavailable'; readonly reason: string };
 
-/** One engine start of a plan, in a folder of its own. */
+/**
+ * One engine start of a plan, in a folder of its own.
+ *
+ * @param refuse throws where what the engine found out must not run, before it loads anything
+ */
 export async function measureOnce(
   loaded: LoadedSuite,
   plan: Plan,
   reference: Side | undefined,
   settings: EngineSettings,
   tools: Tools,
+  refuse: (run: Run) => void = () => {},
 ): Promise<OpenedRecord> {
   await using run = await startRun(loaded, plan, settings, tools);
+  refuse(run);
   await using lifetimes = await run.begin(
     reference === undefined ? new Map() : await knownTokens(reference, plan.prompts),
   );
@@ -70,12 +76,22 @@ export async function tryOnce(
     if (baseline === undefined) throw new Error('nothing was compared');
     return { kind: 'compared', side, baseline };
   } catch (error) {
-    // An engine that refuses the change, or dies of it, is an answer; a runner that fails is not.
-    const refusal = userErrorIn(error);
-    if (refusal === undefined || !refusals.includes(refusal.code)) throw error;
-    return { kind: 'unavailable', reason: refusal.message.split('\n')[0]?.slice(0, 500) ?? refusal.code };
+    return { kind: 'unavailable', reason: reasonOf(error, refusals) };
   }
 }
+
+/**
+ * What an engine said against a change, in one line.
+ *
+ * @throws the error itself where it is no answer of an engine: of a runner that fails, for one
+ */
+export function reasonOf(error: unknown, refusals: readonly ErrorCode[]): string {
+  const refusal = userErrorIn(error);
+  if (refusal === undefined || !refusals.includes(refusal.code)) throw error;
+  return refusal.message.split('\n')[0]?.slice(0, MAX_REASON) ?? refusal.code;
+}
+
+const MAX_REASON = 500;
 
 const IDENTICAL: Claim = { relation: 'baseline', requirement: 'identical' };
 

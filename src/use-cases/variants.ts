@@ -1,18 +1,14 @@
-import { REFUSALS } from '../changes/measure.ts';
+import { measureOnce, REFUSALS, reasonOf } from '../changes/measure.ts';
 import type { RelationResult } from '../compare/types.ts';
 import { type AskedVariant, compareVariant, unmeasuredVariant } from '../compare/variants.ts';
-import { userErrorIn } from '../errors.ts';
 import type { CheckSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
 import type { OpenedRecord } from '../record/side.ts';
 import { variantFolder } from '../report/make.ts';
 import { makePlan } from '../run/plan.ts';
-import { startRun } from '../run/start.ts';
 import { changeWords } from '../suite/change.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
-import { knownTokens } from '../trust/baseline.ts';
 import { refuseArguments, refusePickled } from '../trust/code.ts';
-import { refuseDoubt } from '../trust/health.ts';
 import { refuseVariantEndpoint, refuseVariantMount } from '../trust/judge.ts';
 import type { Begun, Prepared } from './begin.ts';
 
@@ -22,8 +18,6 @@ export interface MeasuredVariant {
   readonly record: string | null;
   readonly result: RelationResult;
 }
-
-const MAX_REASON = 500;
 
 /** Measures each variant of the suite once, on the tokens that the run itself was measured on, and holds it against the run. */
 export async function measureVariants(
@@ -70,15 +64,10 @@ async function measured(
   const plan = makePlan(changed, 'side');
   const recordPath = variantFolder(settings.recordPath, name);
   try {
-    await using run = await startRun(changed, plan, { ...settings, recordPath }, tools);
-    refusePickled(permission, run, changed);
-    await using lifetimes = await run.begin(await knownTokens(side, plan.prompts));
-    await lifetimes.planned();
-    refuseDoubt(lifetimes.health, ['unhealthy']);
-    return await lifetimes.commit();
+    return await measureOnce(changed, plan, side, { ...settings, recordPath }, tools, (run) =>
+      refusePickled(permission, run, changed),
+    );
   } catch (error) {
-    const refusal = userErrorIn(error);
-    if (refusal === undefined || !REFUSALS.includes(refusal.code)) throw error;
-    return refusal.message.split('\n')[0]?.slice(0, MAX_REASON) ?? refusal.code;
+    return reasonOf(error, REFUSALS);
   }
 }
