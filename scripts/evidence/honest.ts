@@ -2,17 +2,11 @@
  * Honest runs: changes that change nothing a user could see, each an engine start of its own against one baseline. How
  * many of them does a check flag?
  */
-import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import { knownChanges } from '../../src/changes/known/index.ts';
 import type { KnownChange } from '../../src/changes/make.ts';
-import { inFolder, measureChange, measureOnce, once } from '../../src/changes/measure.ts';
-import { terminalConsole } from '../../src/front/console.ts';
-import { readSituation } from '../../src/front/event.ts';
-import { parseInputs } from '../../src/front/inputs.ts';
-import { wire } from '../../src/front/wiring.ts';
-import { makePlan } from '../../src/run/plan.ts';
-import { cache, repository } from '../setup/cache.ts';
+import { inFolder, measureChange } from '../../src/changes/measure.ts';
+import { aBench } from './bench.ts';
 
 export interface HonestRun {
   readonly id: string;
@@ -35,33 +29,9 @@ export interface HonestOptions {
 
 export async function honestRuns(options: HonestOptions): Promise<HonestRun[]> {
   const { runs, dtype, python, environment } = options;
-  const folder = join(cache, 'evidence', dtype);
-  await rm(folder, { recursive: true, force: true });
-  await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, 'determinism.yml'), suite(options));
-  const inputs: Readonly<Record<string, string>> = {
-    python,
-    'record-path': 'record',
-    'timeout-minutes': '20',
-  };
-  const { settings: given, connections } = parseInputs(
-    (name) => inputs[name] ?? '',
-    'terminal',
-    { ...process.env, ...environment, GITHUB_WORKSPACE: folder, GITHUB_RUN_ID: String(Date.now()) },
-    join(repository, 'docker/harness'),
-  );
-  const situation = await readSituation({}, 'terminal');
-  const settings = { ...given, situation };
-  const tools = wire(connections, situation, {
-    console: terminalConsole({ write: () => {}, now: Date.now, tty: false }),
-    signal: new AbortController().signal,
+  const { subject, baseline, settings, tools } = await aBench({
+    ...{ name: dtype, suite: suite(options), inputs: { python }, environment },
   });
-  const loaded = await tools.open.suite(settings.suite);
-  const whole = makePlan(loaded, 'check');
-  const plan = once(whole, whole.repeats);
-  const baseline = await measureOnce(loaded, plan, undefined, inFolder(settings, 'baseline'), tools);
-  const { fingerprint, lifetimes } = baseline.record;
-  const subject = { loaded, plan, fingerprint, effective: lifetimes[0]?.settings.effective ?? {} };
   const equivalents = knownChanges.filter(
     ({ equivalent, make }) => equivalent && typeof make(subject) !== 'string',
   );

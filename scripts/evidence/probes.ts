@@ -2,17 +2,10 @@
  * Which probe foretells which drift of a model: each change is made once for the probes of `kernels` and once for a real
  * model under `transformers`, each an engine start of its own, compared as a check compares with its baseline.
  */
-import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { real, type Subject, withEnvironment } from '../../src/changes/make.ts';
-import { inFolder, measureChange, measureOnce, once } from '../../src/changes/measure.ts';
+import { real, withEnvironment } from '../../src/changes/make.ts';
+import { measureChange } from '../../src/changes/measure.ts';
 import type { Finding } from '../../src/compare/types.ts';
-import { terminalConsole } from '../../src/front/console.ts';
-import { readSituation } from '../../src/front/event.ts';
-import { parseInputs } from '../../src/front/inputs.ts';
-import { wire } from '../../src/front/wiring.ts';
-import { makePlan } from '../../src/run/plan.ts';
-import { cache, repository } from '../setup/cache.ts';
+import { aBench } from './bench.ts';
 
 /** Variables that make a CPU take other kernels, or share its work out otherwise. */
 const CHANGES: readonly Readonly<Record<string, string>>[] = [
@@ -52,8 +45,8 @@ export interface ProbesOptions {
 export async function foretold({ dtypes, model, python }: ProbesOptions): Promise<Foretold[]> {
   const found: Foretold[] = [];
   for (const dtype of dtypes) {
-    const probes = await aBench(`probes-${dtype}`, ofProbes(dtype), python);
-    const whole = await aBench(`model-${dtype}`, ofModel(model, dtype), python);
+    const probes = await changing(`probes-${dtype}`, ofProbes(dtype), python);
+    const whole = await changing(`model-${dtype}`, ofModel(model, dtype), python);
     for (const environment of CHANGES) {
       const change = Object.entries(environment)
         .map((pair) => pair.join('='))
@@ -66,39 +59,15 @@ export async function foretold({ dtypes, model, python }: ProbesOptions): Promis
   return found;
 }
 
-type Bench = (change: string, environment: Readonly<Record<string, string>>) => Promise<readonly Finding[]>;
+type Changing = (
+  change: string,
+  environment: Readonly<Record<string, string>>,
+) => Promise<readonly Finding[]>;
 
 /** A suite that was run unchanged: what a change makes of it. @throws Error for a change that cannot be made here */
-async function aBench(name: string, suite: string, python: string): Promise<Bench> {
-  const folder = join(cache, 'evidence', name);
-  await rm(folder, { recursive: true, force: true });
-  await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, 'determinism.yml'), suite);
-  const inputs: Readonly<Record<string, string>> = {
-    ...{ python, runtime: 'process' },
-    ...{ 'record-path': 'record', 'timeout-minutes': '20' },
-  };
-  const { settings: given, connections } = parseInputs(
-    (input) => inputs[input] ?? '',
-    'terminal',
-    { ...process.env, GITHUB_WORKSPACE: folder, GITHUB_RUN_ID: String(Date.now()) },
-    join(repository, 'docker/harness'),
-  );
-  const situation = await readSituation({}, 'terminal');
-  const settings = { ...given, situation };
-  const tools = wire(connections, situation, {
-    console: terminalConsole({ write: () => {}, now: Date.now, tty: false }),
-    signal: new AbortController().signal,
-  });
-  const loaded = await tools.open.suite(settings.suite);
-  const all = makePlan(loaded, 'check');
-  const plan = once(all, all.repeats);
-  const baseline = await measureOnce(loaded, plan, undefined, inFolder(settings, 'baseline'), tools);
-  const { fingerprint, lifetimes } = baseline.record;
-  const subject: Subject = {
-    ...{ loaded, plan, fingerprint },
-    effective: lifetimes[0]?.settings.effective ?? {},
-  };
+async function changing(name: string, suite: string, python: string): Promise<Changing> {
+  const inputs = { python, runtime: 'process' };
+  const { subject, baseline, settings, tools } = await aBench({ name, suite, inputs });
   let turn = 0;
   return async (change, environment) => {
     turn += 1;
