@@ -99,8 +99,11 @@ async function pullOnce(
   }
 }
 
+/** What comes after a layer's last byte: a daemon with no time leaves lines out, `Download complete` among them. */
+const DOWNLOADED = new Set(['Verifying Checksum', 'Download complete', 'Extracting', 'Pull complete']);
+
 /** Bytes of all layers together, from the daemon's event lines. */
-class Layers {
+export class Layers {
   readonly #layers = new Map<string, { done: number; total: number }>();
   /** The last line of each layer: one that is only said again is no progress. */
   readonly #said = new Map<string, string>();
@@ -126,7 +129,7 @@ class Layers {
     const layer = this.#layers.get(id);
     if (status === 'Downloading' && progressDetail?.current !== undefined)
       this.#layers.set(id, { done: progressDetail.current, total: progressDetail.total ?? 0 });
-    else if (status === 'Download complete' && layer !== undefined) layer.done = layer.total;
+    else if (layer !== undefined && DOWNLOADED.has(status ?? '')) layer.done = layer.total;
     else return isNew;
     const all = [...this.#layers.values()];
     this.#tell(
