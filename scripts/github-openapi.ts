@@ -25,6 +25,7 @@ const OPERATIONS = [
   ['get', `${REPO}/pulls`],
   ['get', `${REPO}/pulls/{pull_number}`],
   ['get', `${REPO}/commits/{commit_sha}/pulls`],
+  ['get', `${REPO}/compare/{basehead}`],
   ['get', `${REPO}/actions/artifacts`],
   ['get', `${REPO}/actions/caches`],
   ['get', `${REPO}/contents/{path}`],

@@ -59,7 +59,7 @@ export function createFilesStore(options: FilesStoreOptions): BaselineStore {
     branches: 'any',
     remedyOf: () => 'Restore it from git, or delete its folder.',
 
-    async find(query: BaselineQuery): Promise<Lookup> {
+    async find(query: BaselineQuery, wanted?: string): Promise<Lookup> {
       const { suite, hardwareClass } = checked(query);
       try {
         const shelf = await open(workspace, [...root, suite]);
@@ -75,6 +75,8 @@ export function createFilesStore(options: FilesStoreOptions): BaselineStore {
         const parsed = parseKey(key);
         if (parsed?.suite !== suite || parsed.hardwareClass !== hardwareClass)
           throw invalid(name, `it belongs elsewhere: its own key is ${key}`);
+        // Older ones are git's to keep.
+        if (wanted !== undefined && key !== wanted) return await absent(shelf, query);
         const kept = owned.move();
         return {
           ...{ kind: 'found', key, folder: copy.path, proof: MERGED },

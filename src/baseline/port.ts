@@ -192,10 +192,12 @@ export interface BaselineStore {
   readonly branches: 'default' | 'any';
   /** How a damaged one is got rid of. */
   remedyOf(key: string): string;
-  /** Newest baseline of the suite on this hardware class.
+  /**
+   * Newest baseline of the suite on this hardware class.
+   * @param key of an older one, as a newer one names it: that one alone
    * @throws UserError `store-unavailable` when the store did not answer
    */
-  find(query: BaselineQuery): Promise<Lookup>;
+  find(query: BaselineQuery, key?: string): Promise<Lookup>;
   /** Hardware classes that have a baseline of the suite, sorted. @throws UserError `store-unavailable` */
   classes(suite: string): Promise<readonly string[]>;
   /** Whether it ever had one for this. Asked where it has none, and a policy would let that pass. */

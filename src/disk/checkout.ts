@@ -4,11 +4,12 @@ import { UserError } from '../errors.ts';
 import { systemCode } from './errors.ts';
 import { writeText } from './report-file.ts';
 
-/** Files of the repository that `init` makes. */
+/** The repository as it lies in a folder. */
 export function openCheckout(workspace: string): {
   read(path: string): Promise<string | undefined>;
   write(path: string, text: string): Promise<void>;
   defaultBranch(): Promise<string>;
+  commit(): Promise<string | undefined>;
 } {
   const read = async (path: string) => {
     try {
@@ -31,6 +32,11 @@ export function openCheckout(workspace: string): {
         if (branch !== undefined) return branch;
       }
       return 'main';
+    },
+    async commit() {
+      const head = await read('.git/HEAD').catch(() => undefined);
+      // As actions/checkout leaves a pull request's. Of a branch, the event names the commit.
+      return /^([0-9a-f]{40})\s*$/.exec(head ?? '')?.[1];
     },
   };
 }

@@ -55,6 +55,28 @@ export function githubApi(options: GitHubApiOptions): GitHubApi {
       }
     },
 
+    async isIn(commit, head) {
+      const what = `whether ${logLine(head, 300)} has the commit ${logLine(commit, 64)}`;
+      const answer = await ask(what, async (octokit, inTime) => {
+        const { data } = await octokit.rest.repos.compareCommitsWithBasehead({
+          ...{ owner, repo, basehead: `${commit}...${head}` },
+          // What files changed is on the first page alone, and can be larger than any answer that is read here.
+          ...{ per_page: 1, page: 2 },
+          request: { signal: inTime },
+        });
+        return Comparison.parse(data).status;
+      });
+      if (answer.kind !== 'answered') return { kind: 'unknown', why: answer.why };
+      switch (answer.value) {
+        case 'ahead':
+        case 'identical':
+          return { kind: 'yes' };
+        case 'behind':
+        case 'diverged':
+          return { kind: 'no' };
+      }
+    },
+
     async list(prefix) {
       if (unasked !== undefined)
         return {
@@ -202,6 +224,8 @@ type Known<T> = Exclude<Answer<T>, { readonly kind: 'gone' | 'invalid' }>;
 const Ref = z.object({
   object: z.object({ type: z.literal('commit'), sha: z.string().regex(/^[0-9a-f]{40}$/) }),
 });
+/** What the head is to the commit. */
+const Comparison = z.object({ status: z.enum(['ahead', 'identical', 'behind', 'diverged']) });
 const NoFile = z.union([z.array(z.unknown()), z.object({ type: z.enum(['dir', 'submodule', 'symlink']) })]);
 const Time = z
   .string()

@@ -4,9 +4,17 @@ export interface GitHubReader {
   fileAt(path: string, commit: string): Promise<string | undefined>;
   /** Commit that a branch of this repository is at. An error also where there is no such branch. */
   tipOf(branch: string): Promise<string>;
+  /** Whether a commit of the repository is the head, a commit or the name of a branch, or one of its ancestors. */
+  isIn(commit: string, head: string): Promise<IsIn>;
   /** Number of the merged pull request that brought a commit; undefined where GitHub knows none or may not tell. */
   pullRequestOf(commit: string): Promise<number | undefined>;
 }
+
+/** `why` is what GitHub answered instead: that it may not tell, or knows no such commit. */
+export type IsIn =
+  | { readonly kind: 'yes' }
+  | { readonly kind: 'no' }
+  | { readonly kind: 'unknown'; readonly why: string };
 
 /** As GitHub's REST API takes it. */
 export interface CheckRunRequest {

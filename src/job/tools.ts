@@ -148,6 +148,8 @@ export interface Checkout {
   /** With its folders. @throws UserError `file-exists` for a link, `disk-full` */
   write(path: string, text: string): Promise<void>;
   defaultBranch(): Promise<string>;
+  /** What is checked out, where that is a commit and no branch. */
+  commit(): Promise<string | undefined>;
 }
 
 /** Gives the answer, trimmed. */

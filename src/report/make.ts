@@ -7,7 +7,7 @@ import type { SuitePlaces } from '../suite/parse.ts';
 import type { Suite } from '../suite/schema.ts';
 import { depthOf } from '../suite/task.ts';
 import { derive } from './derive.ts';
-import { type LostBaseline, notices, type ReplacedByChange } from './notices.ts';
+import { type LostBaseline, notices, type ReplacedByChange, type Standing } from './notices.ts';
 import { plain } from './plain.ts';
 import {
   type BaselineView,
@@ -46,6 +46,7 @@ export interface Evidence {
   /** As `notices.ts` has it. */
   readonly replacedByChange?: ReplacedByChange | undefined;
   readonly lostBaseline?: LostBaseline | undefined;
+  readonly standing?: Standing | undefined;
   /** As the suite has them; their results are among the relations, after all others. */
   readonly variants?: readonly AskedVariant[] | undefined;
   /** As `compareAsked` gives them. */
@@ -101,6 +102,7 @@ export function makeReport(evidence: Evidence): Report {
         proof: before?.proof,
         replacedByChange,
         lostBaseline,
+        standing: evidence.standing,
         record: side.record,
         before: before?.side.record,
         warnAfterDays: suite.baseline['warn-after-days'],

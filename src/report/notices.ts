@@ -30,6 +30,22 @@ export interface ReplacedByChange {
 /** A baseline that is missing, and not because there never was one. */
 export type LostBaseline = Exclude<Memory, { readonly kind: 'never' }>;
 
+/** How the newest baseline stands to the measured commit, where that is not one that came after it. */
+export type Standing =
+  /** It brought other bits, and this commit was held to the one before, if that is kept. `more`: such ones before it. */
+  | {
+      readonly kind: 'lacks';
+      readonly accepted: Provenance;
+      readonly more: number;
+      /** Key of the newest. */
+      readonly newest: string;
+      readonly isKept: boolean;
+    }
+  /** It was made on a later commit, and nothing tells that this one computes otherwise. */
+  | { readonly kind: 'younger'; readonly made: Provenance }
+  /** `why` is a part of a sentence. */
+  | { readonly kind: 'unknown'; readonly why: string };
+
 /** What the notices follow from. */
 export interface Ground {
   readonly now: string;
@@ -37,6 +53,7 @@ export interface Ground {
   readonly proof: Proof | undefined;
   readonly replacedByChange: ReplacedByChange | undefined;
   readonly lostBaseline: LostBaseline | undefined;
+  readonly standing: Standing | undefined;
   readonly record: Pick<RunRecord, 'suite' | 'fingerprint' | 'lifetimes' | 'observations' | 'software'>;
   readonly relations: readonly Pick<RelationResult, 'relation' | 'status' | 'findings'>[];
   /** The baseline's. */
@@ -67,6 +84,7 @@ export function notices(ground: Ground): Notice[] {
     ...changedJudge(ground),
     ...changedBaseline(ground),
     ...lostIts(ground),
+    ...behind(ground),
     ...takenAway(ground),
     ...lessCompared(ground),
     ...otherRelations(ground),
@@ -222,6 +240,59 @@ function lostIts({ lostBaseline }: Ground): Notice[] {
       ];
   }
 }
+
+/** What was accepted and this commit has not: else it would be shown as a drift of its own. */
+function behind({ standing, relations }: Ground): Notice[] {
+  if (standing === undefined) return [];
+  const differs = relations.some(({ relation, status }) => relation === 'baseline' && status === 'broken');
+  switch (standing.kind) {
+    case 'lacks': {
+      const { accepted, more, isKept } = standing;
+      const branch = branchOf(accepted);
+      const told = `${branch} accepted ${acceptedWords(accepted)}, and this commit lacks it${more === 0 ? '' : `, and ${counted(more, 'accepted change')} before it`}`;
+      return isKept
+        ? [
+            {
+              level: 'notice',
+              title: 'This commit lacks an accepted change',
+              message: `${told}: it was compared with the baseline that its ancestors had. Merge ${branch} to be compared with the newest.`,
+            },
+          ]
+        : [
+            warning(
+              'The baseline of this commit is not kept any more',
+              `${told}. The newest baseline would show that as a drift, and the one that its ancestors had is gone: nothing was compared, and no policy lets that pass. Merge ${branch}.`,
+            ),
+          ];
+    }
+    case 'younger': {
+      const branch = branchOf(standing.made);
+      return differs
+        ? [
+            {
+              level: 'notice',
+              title: 'The baseline is of a later commit',
+              message: `It is of ${acceptedWords(standing.made)}, which this commit lacks: a part of the difference may be what ${branch} has brought since. Merge ${branch} to know.`,
+            },
+          ]
+        : [];
+    }
+    case 'unknown':
+      return differs
+        ? [
+            warning(
+              'Whether this commit has every accepted change is unknown',
+              `${standing.why}. If it lacks one, this is what differs: update it to its base branch.`,
+            ),
+          ]
+        : [];
+  }
+}
+
+const branchOf = ({ ref }: Provenance) => ref.replace(/^refs\/heads\//, '');
+
+const acceptedWords = ({ reason, commit, createdAt, actor }: Provenance) =>
+  `“${reason}” in ${commit.slice(0, 7)} (${createdAt.slice(0, 10)}, ${actor})`;
 
 /** What the base branch asks and the change does not: it was measured all the same, and counts until the merge. */
 function takenAway({ record, relations, rules }: Ground): Notice[] {

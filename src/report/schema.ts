@@ -211,6 +211,8 @@ const BaselineView = z.discriminatedUnion('kind', [
     replaced: count,
     /** How it is known that only the default or base branch can have stored it; null where that is not proven. */
     proof: text.nullable(),
+    /** Key of the newest one, which the measured commit could not be held to: it lacks what was accepted with it. */
+    newer: text.optional(),
   }),
   z.strictObject({
     kind: z.literal('stored'),

@@ -34,8 +34,11 @@ export type Trusted =
   | FoundTrusted
   | Extract<BaselineView, { readonly kind: 'incomparable' | 'absent' | 'not-asked' }>;
 
-/** What a report shows of it. */
-export function view(trusted: Trusted, store: BaselineStore): BaselineView {
+/**
+ * What a report shows of it.
+ * @param newer key of the newest one, where the measured commit is held to an older one
+ */
+export function view(trusted: Trusted, store: BaselineStore, newer?: string): BaselineView {
   if (trusted.kind !== 'found') return trusted;
   const { key, meta, proof } = trusted;
   return {
@@ -45,12 +48,13 @@ export function view(trusted: Trusted, store: BaselineStore): BaselineView {
     provenance: meta.provenance,
     replaced: meta.chain.length,
     proof: proof.kind === 'proven' ? proof.how : null,
+    ...(newer === undefined ? {} : { newer }),
   };
 }
 
 /**
- * Finds the newest baseline and checks that it is what its key says. `owned` keeps its files until the
- * comparison is done.
+ * Finds the newest baseline, or the one of a key, and checks that it is what its key says. `owned` keeps its files
+ * until the comparison is done.
  *
  * @throws UserError `baseline-invalid` for a damaged or foreign one, `store-unavailable` when the store did not answer
  */
@@ -59,8 +63,9 @@ export async function findTrusted(
   query: BaselineQuery,
   records: Pick<Records, 'open' | 'metaOf'>,
   owned: AsyncDisposableStack,
+  wanted?: string,
 ): Promise<Trusted> {
-  const lookup = await store.find(query);
+  const lookup = await store.find(query, wanted);
   switch (lookup.kind) {
     case 'found': {
       owned.use(lookup);

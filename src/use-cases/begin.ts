@@ -1,9 +1,11 @@
 import type { BaselineQuery, BaselineStore } from '../baseline/port.ts';
 import type { Asks, CheckSettings, SuiteNeed } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
+import type { Standing } from '../report/notices.ts';
 import type { Lifetimes } from '../run/lifetimes.ts';
 import { makePlan, type Plan, type Purpose } from '../run/plan.ts';
 import { type Run, startRun } from '../run/start.ts';
+import { forCommit, type Placed } from '../trust/ancestry.ts';
 import { type FoundTrusted, findTrusted, knownTokens, type Trusted } from '../trust/baseline.ts';
 import { refuseArguments, refusePickled } from '../trust/code.ts';
 import { loadRuled, type Ruled } from '../trust/judge.ts';
@@ -32,6 +34,8 @@ export interface Begun extends AsyncDisposable {
   readonly run: Run;
   readonly query: BaselineQuery;
   readonly trusted: Trusted;
+  /** Where what is measured is no newer than the newest baseline. */
+  readonly standing: Standing | undefined;
   /** What of it can be compared with. */
   readonly before: FoundTrusted | undefined;
   /** None has run yet. Force and score are given the baseline's tokens, so that both sides compute the same. */
@@ -48,13 +52,25 @@ export async function begin(
   const run = owned.use(await startRun(loaded, plan, settings, tools));
   refusePickled(permission, run, loaded);
   const query = { suite: plan.suite.name, hardwareClass: run.hardwareClass };
-  const trusted: Trusted = plan.baseline
-    ? await tools.console.section('Baseline', () => findTrusted(store, query, tools.records, owned))
-    : { kind: 'not-asked' };
+  const { trusted, standing } = await baseline();
   const before = trusted.kind === 'found' ? trusted : undefined;
   if (before !== undefined) refuseMovedAndCut(rules, before.side.record, plan);
   const known = before === undefined ? new Map() : await knownTokens(before.side, plan.prompts);
   const lifetimes = owned.use(await run.begin(known));
   const kept = owned.move();
-  return { run, query, trusted, before, lifetimes, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+  return {
+    ...{ run, query, trusted, standing, before, lifetimes },
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+
+  async function baseline(): Promise<Placed> {
+    if (!plan.baseline) return { trusted: { kind: 'not-asked' }, standing: undefined };
+    return await tools.console.section('Baseline', async () => {
+      const trusted = await findTrusted(store, query, tools.records, owned);
+      // What is to be replaced is the newest, whatever is measured.
+      return permission.stores === 'nothing'
+        ? await forCommit(trusted, store, query, settings, tools, owned)
+        : { trusted, standing: undefined };
+    });
+  }
 }

@@ -9,10 +9,9 @@ import type { BisectAnswer } from '../report/answers.ts';
 import { secondsOfStart } from '../run/cost.ts';
 import { makePlan, nameOfRelation } from '../run/plan.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
-import type { Trusted } from '../trust/baseline.ts';
 import { refuseDoubt } from '../trust/health.ts';
 import { bisectLines, isAnswered, priceWords } from '../words/bisect.ts';
-import { begin, type Prepared, prepare } from './begin.ts';
+import { type Begun, begin, type Prepared, prepare } from './begin.ts';
 
 /**
  * Of several declared changes the one, or the few together, that moved the bits: the suite as it is runs once, then what
@@ -27,7 +26,7 @@ export async function bisect(settings: BisectSettings & Asks<'long'>, tools: Too
   const recordPath = `${settings.recordPath}.bisect/all`;
   await using begun = await begin({ loaded, ...prepared }, { ...settings, recordPath }, tools);
   const { run, lifetimes } = begun;
-  const before = begun.before ?? refuse(begun.trusted, run.hardwareClass);
+  const before = begun.before ?? refuse(begun);
   tools.console.info(priceWords(budget, secondsOfStart(prepared.plan.passes, before.side.record)));
 
   await lifetimes.planned();
@@ -70,7 +69,13 @@ function withBaseline(loaded: LoadedSuite): LoadedSuite {
     : { ...loaded, suite: { ...loaded.suite, relations: [...relations, 'baseline'] } };
 }
 
-function refuse(trusted: Trusted, hardwareClass: string): never {
+function refuse({ trusted, standing, run: { hardwareClass } }: Begun): never {
+  if (standing?.kind === 'lacks')
+    throw new UserError(
+      'baseline-missing',
+      `The measured commit lacks what was accepted in ${standing.accepted.commit}, and the baseline that its ancestors had is not kept any more.`,
+      'Bring it up to date with its base branch; then only its own changes are tried.',
+    );
   const others = trusted.kind === 'incomparable' ? trusted.otherClasses : [];
   throw new UserError(
     'baseline-missing',

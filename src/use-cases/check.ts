@@ -23,9 +23,12 @@ export async function check(settings: CheckSettings & Asks<'look'>, tools: Tools
   const prepared = await prepare('check', settings, tools);
   const { loaded, permission, rules, plan, store } = prepared;
   await using begun = await begin(prepared, settings, tools);
-  const { run, query, trusted, before, lifetimes } = begun;
+  const { run, query, trusted, standing, before, lifetimes } = begun;
   const brought = await replacedByChange(trusted, loaded, store, query, rules, tools);
-  const lost = await lostBaseline(trusted, loaded.suite, store, query);
+  const behind = standing?.kind === 'lacks' ? standing : undefined;
+  // That there was one is known.
+  const isGone = behind?.isKept === false;
+  const lost = isGone ? undefined : await lostBaseline(trusted, loaded.suite, store, query);
 
   const compared = () => compare(lifetimes.side(), before?.side, plan.claims);
   await lifetimes.planned();
@@ -47,7 +50,10 @@ export async function check(settings: CheckSettings & Asks<'look'>, tools: Tools
   const reportOf = (found: readonly Notice[]) =>
     makeReport({
       ...run.facts,
-      suite: brought?.how === 'removed' || lost !== undefined ? withoutMercy(loaded.suite) : loaded.suite,
+      suite:
+        brought?.how === 'removed' || lost !== undefined || isGone
+          ? withoutMercy(loaded.suite)
+          : loaded.suite,
       mode: 'check',
       rules,
       claims: plan.claims,
@@ -55,9 +61,10 @@ export async function check(settings: CheckSettings & Asks<'look'>, tools: Tools
       before,
       replacedByChange: brought,
       lostBaseline: lost,
+      standing,
       variants: variants.map(({ asked }) => asked),
       relations: [...relations, ...variants.map(({ result }) => result)],
-      baseline: view(trusted, store),
+      baseline: view(trusted, store, behind?.newest),
       digests: {
         ...digestsOf(side, before),
         ...(variants.length === 0 ? {} : { variants: variants.map(({ record }) => record) }),

@@ -97,6 +97,11 @@ export function refusalOf({
       'No single record can be accepted: the engine has several outcomes, or the suite lets bits move.',
       byHand,
     );
+  if (context.baseline.kind === 'found' && context.baseline.newer !== undefined)
+    return refused(
+      'The commit lacks a change that was accepted meanwhile, and its record will be another one with it: merge that first.',
+      'Merge the branch that accepted it, and accept what the next check reports.',
+    );
   // The push is judged by the merged suite: another depth or name gives another record there.
   const judge = rules.kind === 'base' ? rules.changes.filter(({ inForce }) => !inForce) : [];
   if (judge.some(({ field }) => /^(?:name|depth|relations)\b/.test(field)))

@@ -73,6 +73,22 @@ describe('a pull request takes its baseline from the default or the base branch'
     assert.equal(unguarded.key, keyOf(NEWER), 'which the service itself gives');
   });
 
+  test('an older one by its key, from those branches alone', async () => {
+    await using b = await bench();
+    await b.put(MAIN);
+    await b.put(MAIN, NEWER);
+    await b.put(PULL, OLDER);
+    for (const store of [b.pullRequest(), b.store]) {
+      const lookup = await store.find(query, keyOf());
+      assert.ok(lookup.kind === 'found');
+      await using _ = lookup;
+      assert.equal(lookup.key, keyOf());
+      const gone = await store.find(query, keyOf(OLDER));
+      assert.ok(gone.kind === 'absent');
+      assert.match(gone.explanation.join(), /does not keep ".*" any more/);
+    }
+  });
+
   test('of its own alone there is none', async () => {
     await using b = await bench();
     await b.put(PULL);

@@ -127,6 +127,45 @@ describe('a file at a commit', () => {
     });
 });
 
+describe('whether a commit is in another, or in a branch', () => {
+  const [first, second, apart] = ['1', '2', '3'].map((digit) => digit.repeat(40)) as [string, string, string];
+  const commits = { [first]: {}, [apart]: {}, [second]: {} };
+  const history = () =>
+    start({
+      contents: { kind: 'commits', commits, heads: { main: second, 'release/1': first } },
+      parents: { [second]: [first] },
+    });
+
+  test('is what GitHub says of their histories, without the files that changed', async () => {
+    await using github = await history();
+    const api = apiOf(github.url);
+    for (const [commit, head, kind] of [
+      [first, second, 'yes'],
+      [first, first, 'yes'],
+      [second, first, 'no'],
+      [apart, second, 'no'],
+      [first, 'main', 'yes'],
+      [second, 'release/1', 'no'],
+    ] as const)
+      assert.deepEqual(await api.isIn(commit, head), { kind }, `${commit} in ${head}`);
+    assert.ok(github.calls.every((call) => call.endsWith('?per_page=1&page=2')));
+  });
+
+  test('is unknown of what GitHub does not have or show, and an outage is an error', async () => {
+    await using github = await history();
+    for (const head of [OTHER, 'gone'])
+      assert.deepEqual(await apiOf(github.url).isIn(first, head), { kind: 'unknown', why: '404: Not Found' });
+    const { kind } = await apiOf(github.url, { token: undefined }).isIn(first, second);
+    assert.equal(kind, 'unknown');
+    github.faults.push({ at: 'compare', kind: 'status', status: 500, message: 'not today' });
+    await fails(
+      apiOf(github.url).isIn(first, second),
+      'github-unavailable',
+      /answered 500: not today, asked for whether 2{40} has the commit 1{40}/,
+    );
+  });
+});
+
 describe('the tip of a branch', () => {
   const contents = { kind: 'commits', commits: { [COMMIT]: {} }, heads: { 'release/1': COMMIT } } as const;
 

@@ -23,6 +23,7 @@ const ENDPOINTS = {
   'repos/get-content': 'contents',
   'git/get-commit': 'commit',
   'git/get-ref': 'ref',
+  'repos/compare-commits-with-basehead': 'compare',
   'repos/list-pull-requests-associated-with-commit': 'pulls',
   'pulls/list': 'pull-list',
   'pulls/get': 'pull',
@@ -84,6 +85,8 @@ export interface GitHubServerOptions {
   /** Whose entries are listed. */
   readonly caches?: CacheServer;
   readonly contents?: Contents;
+  /** Parents of commits; one that is not named has none. */
+  readonly parents?: Readonly<Record<string, readonly string[]>>;
   /** Pull requests by commit. */
   readonly pulls?: Readonly<Record<string, readonly Pull[]>>;
 }
@@ -110,7 +113,8 @@ export interface GitHubServer extends AsyncDisposable {
  * much text. Comments and check runs stay; its list of caches is the state of a cache server itself.
  */
 export async function startGitHubServer(options: GitHubServerOptions): Promise<GitHubServer> {
-  const { repository, token, caches, contents, pulls = {}, pullRequests = [PULL_REQUEST] } = options;
+  const { repository, token, caches, contents, parents = {}, pulls = {} } = options;
+  const { pullRequests = [PULL_REQUEST] } = options;
   const bearers: readonly Bearer[] = [
     {
       token,
@@ -207,6 +211,18 @@ export async function startGitHubServer(options: GitHubServerOptions): Promise<G
           value: whole('git-ref', { ref: `refs/heads/${name}`, object: { type: 'commit', sha } }),
         };
       }
+      case 'compare': {
+        const [base = '', head = ''] = (path['basehead'] ?? '').split('...');
+        const commits = [base, await commitAt(head)];
+        if (!bearer.rights.includes('contents') || !(await Promise.all(commits.map(isCommit))).every(Boolean))
+          throw new Refusal(404, 'Not Found');
+        const [from = '', to = ''] = commits;
+        const [isAhead, isBehind] = [ancestorsOf(to).has(from), ancestorsOf(from).has(to)];
+        const status = isAhead ? (isBehind ? 'identical' : 'ahead') : isBehind ? 'behind' : 'diverged';
+        // What files changed is on the first page alone.
+        const files = Number(told.query['page'] ?? 1) === 1 ? { files: [] } : {};
+        return { status: 200, value: whole('commit-comparison', { status, ...files }) };
+      }
       case 'pulls': {
         demand(bearer, 'pull-requests');
         const sha = path['commit_sha'] ?? '';
@@ -302,6 +318,16 @@ export async function startGitHubServer(options: GitHubServerOptions): Promise<G
       case 'git':
         return (await git('cat-file', '-t', sha))?.toString('utf8').trim() === 'commit';
     }
+  }
+
+  const commitAt = async (name: string) => ((await isCommit(name)) ? name : ((await tipOf(name)) ?? ''));
+
+  /** With the commit itself. */
+  function ancestorsOf(commit: string): ReadonlySet<string> {
+    const found = new Set([commit]);
+    // A set that grows while it is walked.
+    for (const one of found) for (const parent of parents[one] ?? []) found.add(parent);
+    return found;
   }
 
   async function tipOf(branch: string): Promise<string | undefined> {

@@ -157,7 +157,7 @@ const ROOMS: Readonly<Record<string, Law>> = {
     packages: [],
   },
   trust: {
-    rooms: ['health', 'baseline', 'compare', 'job', 'record', 'report', 'run', 'suite'],
+    rooms: ['github', 'health', 'baseline', 'compare', 'job', 'record', 'report', 'run', 'suite'],
     packages: [],
   },
   changes: {

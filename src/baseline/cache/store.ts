@@ -92,14 +92,14 @@ export function createCacheStore(options: CacheStoreOptions): BaselineStore {
     branches: 'default',
     remedyOf: (key) => `Delete it: \`gh cache delete ${key}\`.`,
 
-    async find(query: BaselineQuery): Promise<Lookup> {
+    async find(query: BaselineQuery, wanted?: string): Promise<Lookup> {
       const service = readable(cacheService(options.env));
       const prefix = keyPrefix(query.suite, query.hardwareClass);
       const trust = await trustIn(prefix);
       const located =
         trust.kind === 'list'
-          ? await locateListed(service, query, trust.entries)
-          : await locateNewest(service, query, trust.proof);
+          ? await locateListed(service, query, wanted, trust.entries)
+          : await locateSeen(service, query, wanted, trust.proof);
       if (located.kind === 'absent') return located;
       await using owned = new AsyncDisposableStack();
       const { path: folder } = owned.use(await privateFolder(options.tempFolder));
@@ -227,20 +227,21 @@ export function createCacheStore(options: CacheStoreOptions): BaselineStore {
       : unprovable(answer.why, answer.remedy);
   }
 
-  /** The newest entry that lies on a trusted branch, whatever others lie before it. */
+  /** The newest entry that lies on a trusted branch, whatever others lie before it; or there the one that is wanted. */
   async function locateListed(
     service: CacheService,
     query: BaselineQuery,
+    wanted: string | undefined,
     entries: readonly ListedEntry[],
   ): Promise<Located> {
     const prefix = keyPrefix(query.suite, query.hardwareClass);
     const near = passedOver(entries, prefix, trustedRefs);
-    const newest = trustedEntries(entries, query.suite, trustedRefs).find(({ parsed }) =>
-      isOf(parsed, query),
+    const found = trustedEntries(entries, query.suite, trustedRefs).find(
+      ({ listed, parsed }) => isOf(parsed, query) && (wanted === undefined || isSame(listed.key, wanted)),
     );
-    if (newest === undefined) return await absentFromList(query, near);
-    for (const line of near) options.log(line);
-    const { listed, parsed, compression } = newest;
+    if (found === undefined) return wanted === undefined ? await absentFromList(query, near) : gone(wanted);
+    if (wanted === undefined) for (const line of near) options.log(line);
+    const { listed, parsed, compression } = found;
     refuseShadows(listed, entries);
     const entry = await lookUp(service, listed.key, compression, patience);
     if (entry === undefined) throw withheld(service, listed);
@@ -296,12 +297,18 @@ export function createCacheStore(options: CacheStoreOptions): BaselineStore {
     };
   }
 
-  /** The newest entry that the service gives this run. */
-  async function locateNewest(service: CacheService, query: BaselineQuery, proof: Proof): Promise<Located> {
+  /** The newest entry that the service gives this run, or the one that is wanted. */
+  async function locateSeen(
+    service: CacheService,
+    query: BaselineQuery,
+    wanted: string | undefined,
+    proof: Proof,
+  ): Promise<Located> {
     const prefix = keyPrefix(query.suite, query.hardwareClass);
-    const newest = newestOf(await lookUpAll(service, prefix, patience));
-    if (newest === undefined) return absent(service, query, patience);
-    const { entry, parsed } = newest;
+    const seen = await lookUpAll(service, wanted ?? prefix, patience);
+    const found = wanted === undefined ? newestOf(seen) : seen.find(({ entry }) => isSame(entry.key, wanted));
+    if (found === undefined) return wanted === undefined ? absent(service, query, patience) : gone(wanted);
+    const { entry, parsed } = found;
     if (parsed === undefined || !isOf(parsed, query)) throw foreign(entry.key, prefix);
     return { kind: 'located', entry, parsed, prove: async () => proof };
   }
@@ -317,6 +324,12 @@ function unprovable(why: string, remedy: string): Trust {
 }
 
 type Absent = { readonly kind: 'absent' };
+
+const gone = (key: string): Lookup & Absent => ({
+  kind: 'absent',
+  otherClasses: [],
+  explanation: [`The cache does not keep "${plain(key)}" any more: entries unused for 7 days are evicted.`],
+});
 
 type Located =
   | (Lookup & Absent)

@@ -115,6 +115,7 @@ describe('an argument that follows from the relations', () => {
         proof: undefined,
         replacedByChange: undefined,
         lostBaseline: undefined,
+        standing: undefined,
         exposed: undefined,
         warnAfterDays: 1000,
         rules: { kind: 'checkout' },

@@ -15,6 +15,7 @@ const QUIET: Ground = {
   proof: PROVEN,
   replacedByChange: undefined,
   lostBaseline: undefined,
+  standing: undefined,
   exposed: undefined,
   warnAfterDays: 90,
   rules: { kind: 'checkout' },

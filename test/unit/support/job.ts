@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { changeSuite } from '../../../src/disk/suite-file.ts';
 import { engineNamed, engines } from '../../../src/engine/engines/index.ts';
 import { SUITE_SCHEMA } from '../../../src/front/suites.ts';
-import type { GitHubReader } from '../../../src/github/port.ts';
+import type { GitHubReader, IsIn } from '../../../src/github/port.ts';
 import type { BisectSettings, CheckSettings, RefreshSettings } from '../../../src/job/settings.ts';
 import type { Situation } from '../../../src/job/situation.ts';
 import type { Tools } from '../../../src/job/tools.ts';
@@ -64,6 +64,14 @@ export class Job {
   readonly base = new Map<string, string>();
   /** Number of the pull request that brought what is refreshed; an error is thrown. */
   pullRequest: number | undefined | Error;
+  /** Commits of the default branch, oldest first: each has those before it. */
+  main: readonly string[] = [];
+  /** What is checked out, where that is another commit than the event's. */
+  checkedOut: string | undefined;
+  /** What GitHub answers instead, asked whether a commit has another. */
+  history: IsIn | Error | undefined;
+  /** Questions of that kind. */
+  readonly compared: string[] = [];
   /** Of its machine. */
   readonly caches = new MemoryCaches();
   #runs = 0;
@@ -77,10 +85,11 @@ export class Job {
     more: Partial<RefreshSettings & BisectSettings & Situation> = {},
   ): RefreshSettings & BisectSettings {
     this.#runs += 1;
-    const { ref = 'refs/heads/main', base, fork = false, door = 'action', ...settings } = more;
+    const { ref = 'refs/heads/main', base, fork = false, door = 'action', ...rest } = more;
+    const { commit = 'c0ffee'.repeat(6), ...settings } = rest;
     return {
       situation: {
-        ...{ door, event, ref, base, fork, commit: 'c0ffee'.repeat(6), defaultBranch: 'main' },
+        ...{ door, event, ref, base, fork, commit, defaultBranch: 'main' },
         subject: { kind: 'none' },
       },
       job: { repository: 'acme/models', run: String(100 + this.#runs), attempt: '1', runner: 'gpu-1' },
@@ -134,7 +143,12 @@ export class Job {
           },
         }),
         pins: () => assert.fail('the network'),
-        checkout: () => assert.fail('the checkout'),
+        checkout: () => ({
+          read: () => assert.fail('the checkout'),
+          write: () => assert.fail('the checkout'),
+          defaultBranch: () => assert.fail('the checkout'),
+          commit: async () => this.checkedOut,
+        }),
         workflows: () => assert.fail('the workflows'),
         servers: () =>
           engines.flatMap(({ name: engine, served }) =>
@@ -168,7 +182,10 @@ export class Job {
   }
 
   /** Makes what is trusted: a refresh by hand, on the default branch. */
-  async refreshed(computes: Start = () => ({}), more: Partial<RefreshSettings> = {}): Promise<Report> {
+  async refreshed(
+    computes: Start = () => ({}),
+    more: Partial<RefreshSettings & Situation> = {},
+  ): Promise<Report> {
     return await refresh(
       { ...this.settings('workflow_dispatch', more), ...ASKS.refresh },
       this.tools({ computes }),
@@ -183,6 +200,14 @@ export class Job {
     return {
       tipOf: async () => TIP,
       fileAt: async (path, commit) => (commit === TIP ? this.base.get(path) : undefined),
+      isIn: async (commit, head) => {
+        this.compared.push(`${commit.slice(0, 4)} in ${head.slice(0, 4)}`);
+        if (this.history instanceof Error) throw this.history;
+        if (this.history !== undefined) return this.history;
+        const at = this.main.indexOf(commit);
+        const until = head === 'main' ? this.main.length - 1 : this.main.indexOf(head);
+        return { kind: at !== -1 && at <= until ? 'yes' : 'no' };
+      },
       pullRequestOf: async () => {
         if (this.pullRequest instanceof Error) throw this.pullRequest;
         return this.pullRequest;

@@ -178,8 +178,13 @@ export class MemoryStore implements BaselineStore {
     return this.inCheckout ? 'Restore it from git.' : `Delete it: \`gh cache delete ${key}\`.`;
   }
 
-  async find({ hardwareClass }: { readonly hardwareClass: string }): Promise<Lookup> {
-    const found = this.baselines.get(hardwareClass);
+  async find({ hardwareClass }: { readonly hardwareClass: string }, wanted?: string): Promise<Lookup> {
+    const found =
+      wanted === undefined
+        ? this.baselines.get(hardwareClass)
+        : this.#disk.folders.has(wanted)
+          ? { key: wanted, folder: wanted }
+          : undefined;
     if (found === undefined)
       return { kind: 'absent', otherClasses: [...this.baselines.keys()], explanation: ['looked here'] };
     this.open += 1;

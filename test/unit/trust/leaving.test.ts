@@ -195,6 +195,7 @@ describe('a prompt that is a file', () => {
     const github: Openers['github'] = () => ({
       tipOf: async () => TIP,
       pullRequestOf: async () => undefined,
+      isIn: async () => ({ kind: 'yes' }),
       fileAt: async (path) => {
         asked.push(path);
         return path === PLACE ? 'Blue' : twice;
@@ -209,6 +210,7 @@ describe('a prompt that is a file', () => {
     const github: Openers['github'] = () => ({
       tipOf: async () => TIP,
       pullRequestOf: async () => undefined,
+      isIn: async () => ({ kind: 'yes' }),
       fileAt: async (path) => (path.endsWith('.yml') ? FILE : Promise.reject(outage)),
     });
     assert.equal(await rejectedBy(of({ github })), outage);

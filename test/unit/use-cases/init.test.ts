@@ -40,6 +40,7 @@ class Repository {
         read: async (path: string) => this.files.get(path),
         write: async (path: string, text: string) => void this.files.set(path, text),
         defaultBranch: async () => 'trunk',
+        commit: async () => undefined,
       }),
     };
     const console = { ...tools.console, info: (line: string) => void this.shown.push(line) };
