@@ -58,6 +58,22 @@ export function markdown(text: string, max = 500): string {
   );
 }
 
+/** What XML 1.0 does not know beside what is unprintable anyway. */
+const NO_XML = /[\ufffe\uffff]/g;
+const XML_ENTITIES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&apos;',
+};
+
+/** Text inside an element or an attribute of an XML document: no markup, and no character that XML does not know. */
+export const xml = (text: string, max = 2000): string =>
+  excerpt(text, max)
+    .replaceAll(NO_XML, (character) => `\\u{${character.charCodeAt(0).toString(16)}}`)
+    .replaceAll(/[&<>"']/g, (character) => XML_ENTITIES[character] ?? '');
+
 /** Longest note about a cut. */
 const MAX_NOTE = 40;
 

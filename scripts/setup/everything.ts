@@ -5,7 +5,7 @@ import { ensureCpuImage, ensureTinyImage } from './image.ts';
 import { ensureModel } from './model.ts';
 import { type Engine, ensureEngine } from './python.ts';
 import { startRegistry } from './registry.ts';
-import { ensureTools, ensureWheelTools } from './tools.ts';
+import { ensureServers, ensureTools, ensureWheelTools } from './tools.ts';
 
 /** Told as soon as a thing is there: what it is, and where. */
 export type Tell = (what: string, where: string) => void;
@@ -31,6 +31,7 @@ async function engineLane(engine: Promise<Engine>, tell: Tell): Promise<void> {
   tell('act', await ensureAct());
   tell('zizmor', await ensureZizmor());
   tell('wheel', await ensureWheelTools());
+  tell('servers', await ensureServers());
   tell('python', (await engine).python);
   tell('model', await ensureModel());
   tell('chromium', await ensureChromium());

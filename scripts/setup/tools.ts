@@ -20,6 +20,11 @@ export async function ensureWheelTools(): Promise<string> {
   return fromPypi('wheel', 'Build tools and pytest from PyPI, for the Python distribution');
 }
 
+/** Where a server of S3's protocol lies for the tests, and what reads XML by a schema. */
+export async function ensureServers(): Promise<string> {
+  return fromPypi('servers', 'For the tests from PyPI: a server of S3’s protocol, XML by its schema');
+}
+
 /** The packages that `scripts/setup/<name>.lock` pins by hash, in a folder of that name. */
 async function fromPypi(name: string, title: string): Promise<string> {
   const lockFile = join(repository, `scripts/setup/${name}.lock`);

@@ -47,8 +47,8 @@ export async function refuseLinks(path: string, workspace: string): Promise<void
     if (found.isSymbolicLink())
       throw new UserError(
         'input-invalid',
-        `The record cannot be written to ${path}: ${relative(workspace, folder)} is a link of the checkout, and may lead anywhere.`,
-        'Give the `record-path` input a path without links, or leave it empty: records then lie in the runner’s temporary folder.',
+        `Nothing can be written to ${path}: ${relative(workspace, folder)} is a link of the checkout, and may lead anywhere.`,
+        'Give the input that names it a path without links. An empty `record-path` is the runner’s temporary folder.',
       );
   }
 }

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { JobIdentity } from '../engine/runtime.ts';
 import { UserError } from '../errors.ts';
 import type { Door } from '../job/situation.ts';
+import { DOCUMENTS } from '../surfaces/surface.ts';
 import { FLAGS } from './flags.ts';
 import { type Given, inputModes, type Mode } from './modes.ts';
 import type { Connections } from './wiring.ts';
@@ -133,6 +134,9 @@ export function parseInputs(
       actor: environment['GITHUB_TRIGGERING_ACTOR'] ?? environment['GITHUB_ACTOR'] ?? '',
       comment,
       checkRun,
+      documents: Object.fromEntries(
+        DOCUMENTS.flatMap((name) => (input(name) === '' ? [] : [[name, resolve(workspace, input(name))]])),
+      ),
       reports: resolve(workspace, input('reports') || 'reports'),
       expected,
       budget,

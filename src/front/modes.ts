@@ -2,6 +2,7 @@ import type {
   Asks,
   BisectSettings,
   CleanSettings,
+  DocumentSettings,
   ExplainSettings,
   HistorySettings,
   InitSettings,
@@ -16,7 +17,7 @@ import type {
 } from '../job/settings.ts';
 import type { Door } from '../job/situation.ts';
 import type { Tools } from '../job/tools.ts';
-import type { Kind, Results } from '../surfaces/surface.ts';
+import { DOCUMENTS, type Kind, type Results } from '../surfaces/surface.ts';
 import type { Completed } from '../use-cases/completion.ts';
 import { EVERYWHERE, type FlagName, flagLines, flagNamed, OF_ENGINES } from './flags.ts';
 
@@ -26,7 +27,13 @@ import { EVERYWHERE, type FlagName, flagLines, flagNamed, OF_ENGINES } from './f
  */
 
 /** What there is to take for any use-case: each says by its type which part it takes. */
-export interface Given extends RefreshSettings, BisectSettings, HistorySettings, MergeSettings, TellSettings {
+export interface Given
+  extends RefreshSettings,
+    BisectSettings,
+    HistorySettings,
+    MergeSettings,
+    TellSettings,
+    DocumentSettings {
   /** Paths as a command line has them: no input of the action names them. */
   readonly named: VerifySettings &
     CleanSettings &
@@ -125,7 +132,7 @@ export const modes: readonly Mode[] = [
     what: 'compares what the engine computes with the baseline',
     needs: 'look',
     takes: 'suite',
-    flags: OF_ENGINES,
+    flags: [...OF_ENGINES, ...DOCUMENTS],
     told: 'report',
     load: async () => (await import('../use-cases/check.ts')).check,
   }),
@@ -134,7 +141,7 @@ export const modes: readonly Mode[] = [
     what: 'makes a new baseline, with the reason why',
     needs: 'store',
     takes: 'suite',
-    flags: ['reason', 'yardstick', 'dry-run', 'store-unchanged', ...OF_ENGINES],
+    flags: ['reason', 'yardstick', 'dry-run', 'store-unchanged', ...OF_ENGINES, ...DOCUMENTS],
     told: 'report',
     // A push has its reason from what the suite accepts, a schedule from the baseline that it keeps.
     lacks: ({ input, event }) =>
@@ -192,7 +199,7 @@ export const modes: readonly Mode[] = [
     what: 'shows the reports of several jobs as one, without an engine or a checkout',
     needs: 'show',
     takes: 'reports',
-    flags: ['record-path', 'expected-reports'],
+    flags: ['record-path', 'expected-reports', ...DOCUMENTS],
     told: 'merged',
     // On a terminal the reader has the folder before them.
     lacks: ({ input, door }) =>

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { BaselineStore } from '../baseline/port.ts';
 import { openCaches } from '../caches/store.ts';
 import { openCheckout } from '../disk/checkout.ts';
+import { openDocuments } from '../disk/documents.ts';
 import { readWorkflows } from '../disk/example-workflows.ts';
 import { foreignFolders } from '../disk/foreign.ts';
 import { readHarness } from '../disk/harness-files.ts';
@@ -122,6 +123,7 @@ export function wire(
       harness: (engine) => readHarness(harnessPath, engine),
       log: (path) => LogFile.create(path, workspace),
       leftovers: () => findLeftovers(given.statePath, [environment['TMPDIR'] ?? '/tmp', given.temporary]),
+      documents: () => openDocuments(workspace),
       github: () => githubApi(api),
       posts: () => githubPosts(api),
     },

@@ -1,6 +1,6 @@
 import type { JobIdentity } from '../engine/runtime.ts';
 import type { Change, VariantRequirement } from '../suite/schema.ts';
-import type { PostInputs } from '../surfaces/surface.ts';
+import type { DocumentName, PostInputs } from '../surfaces/surface.ts';
 import type { Situation } from './situation.ts';
 
 /*
@@ -89,6 +89,11 @@ export interface MergeSettings extends Pick<RunSettings, 'situation' | 'job'> {
   readonly expected: number;
   /** Absolute folder: the page of all goes into it. */
   readonly recordPath: string;
+}
+
+/** Files for other programs, each by its absolute path. */
+export interface DocumentSettings {
+  readonly documents: Readonly<Partial<Record<DocumentName, string>>>;
 }
 
 /** Where on GitHub a report is told beside the run's own page. */

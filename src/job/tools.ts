@@ -123,10 +123,20 @@ export interface Openers {
   log(path: string): Promise<EngineLog>;
   /** What earlier runs keep on this machine, or left there. */
   leftovers(): Promise<readonly Leftover[]>;
+  /** Files for other programs. */
+  documents(): Documents;
   /** To read, with the job's token. */
   github(): GitHubReader;
   /** To write, with the job's token. */
   posts(): GitHubPosts;
+}
+
+/** Files that inputs name. All throw UserError `input-invalid` for a place that is none, `disk-full`. */
+export interface Documents {
+  /** Takes away what an earlier run left, which would stand for this one should it die. */
+  clear(path: string): Promise<void>;
+  /** Whole or not at all. */
+  write(path: string, text: string): Promise<void>;
 }
 
 export interface SuiteText {

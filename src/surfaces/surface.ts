@@ -1,4 +1,5 @@
 import type { Verdict } from '../compare/conclusion.ts';
+import type { Place } from '../errors.ts';
 import type { Fingerprint } from '../fingerprint/schema.ts';
 import type { Answer } from '../report/answer.ts';
 import type { CompletionAnswer } from '../report/answers.ts';
@@ -9,6 +10,7 @@ import type { Power } from '../report/power.ts';
 import type { Report } from '../report/schema.ts';
 import type { Verification } from '../report/verification.ts';
 import type { Whence } from '../words/brief.ts';
+import type { ToldError } from '../words/errors.ts';
 import type { Marker, RunName, Thread } from '../words/thread.ts';
 
 /** What there is to be told, by its kind. */
@@ -30,13 +32,26 @@ export interface Results {
   readonly completion: CompletionAnswer;
   /** Of whatever needs no kind of its own. */
   readonly answer: Answer;
+  /** Of a run that ended before it had a result. */
+  readonly failure: Failure;
 }
 export type Kind = keyof Results;
+
+/** What ended a run. Its texts may quote a model, a container or a file. */
+export interface Failure {
+  readonly error: ToldError;
+  /** Lines of files that are to blame. */
+  readonly places: readonly Place[];
+  /** Path of the suite, relative to the checkout. */
+  readonly suite: string;
+}
 
 /** What each recipient takes. All text is inert: whoever takes it shows it as it is. */
 export interface Contents {
   /** A file beside the record. */
   readonly file: TextFile;
+  /** A file for another program, which is written where an input of its name says so. */
+  readonly document: TextDocument;
   /** Lines of a job's log. */
   readonly log: readonly string[];
   /** Lines for whoever sits at a terminal. */
@@ -56,6 +71,16 @@ export interface TextFile {
   /** Absolute. */
   readonly path: string;
   readonly text: string;
+}
+
+/** Formats that other programs read, by the inputs that name their places. */
+export const DOCUMENTS = ['junit', 'sarif', 'code-quality'] as const;
+export type DocumentName = (typeof DOCUMENTS)[number];
+
+export interface TextDocument {
+  readonly name: DocumentName;
+  /** Made only where somebody wants it. */
+  text(): string;
 }
 
 /** One annotation on a line of the suite. Text is already inert and capped. */

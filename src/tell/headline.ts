@@ -2,8 +2,12 @@ import { answerLines } from '../surfaces/answer.ts';
 import { logLines } from '../surfaces/history.ts';
 import { powerLine, powerVerdict } from '../surfaces/power.ts';
 import type { Headline, Kind, Results } from '../surfaces/surface.ts';
+import { errorLines } from '../words/errors.ts';
 import { mergedLine } from '../words/merged.ts';
 import { read } from '../words/reading.ts';
+
+/** Characters of what went wrong. */
+const MAX_LINE = 500;
 
 type Headlines = { readonly [K in Kind]: (value: Results[K]) => Headline };
 
@@ -23,6 +27,7 @@ const HEADLINES: Headlines = {
   // Nothing was held to anything.
   explained: () => ({ verdict: 'pass', line: undefined }),
   completion: () => ({ verdict: 'pass', line: undefined }),
+  failure: ({ error }) => ({ verdict: 'fail', line: errorLines(error, MAX_LINE)[0] }),
   answer: (answer) => ({ verdict: answer.verdict, line: answerLines(answer).at(-1) }),
 };
 

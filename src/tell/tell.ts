@@ -31,6 +31,7 @@ export interface Change {
 /** In this order: a file is written before anything names it, and whoever waits on a network comes last. */
 const ORDER = [
   'file',
+  'document',
   'log',
   'terminal',
   'json',
@@ -90,4 +91,5 @@ const CHANGES: { readonly [K in Kind]: (value: Results[K]) => Change | undefined
   explained: () => undefined,
   completion: () => undefined,
   answer: () => undefined,
+  failure: () => undefined,
 };

@@ -236,11 +236,11 @@ async function pinsOf(names: readonly string[]): Promise<ReadonlyMap<string, Rea
   return pins;
 }
 
-/** A suite is any YAML file of the examples that is no workflow. */
+/** A suite is any YAML file of the examples that is for no service of CI. */
 async function suites(): Promise<string[]> {
   const files = await readdir(join(repository, 'examples'), { recursive: true });
   return files
-    .filter((file) => /\.ya?ml$/.test(file) && dirname(file) !== 'workflows')
+    .filter((file) => /\.ya?ml$/.test(file) && !['workflows', 'ci'].includes(dirname(file)))
     .map((file) => join('examples', file));
 }
 

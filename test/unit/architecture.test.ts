@@ -82,7 +82,16 @@ const ROOMS: Readonly<Record<string, Law>> = {
     packages: [],
   },
   surfaces: {
-    rooms: ['compare', 'explain', 'fingerprint', 'report', 'surfaces/html', 'words'],
+    rooms: [
+      'compare',
+      'compare/relations',
+      'explain',
+      'fingerprint',
+      'record',
+      'report',
+      'surfaces/html',
+      'words',
+    ],
     packages: [],
   },
   'surfaces/html': {

@@ -20,7 +20,7 @@ async function scriptFor(shell: string): Promise<string> {
   const mode = modes.find(({ name }) => name === 'completion');
   const given = {
     ...job.settings(),
-    ...{ comment: 'never' as const, checkRun: false, server: '', reports: '', expected: 1 },
+    ...{ comment: 'never' as const, checkRun: false, server: '', reports: '', expected: 1, documents: {} },
     named: { reportPath: '', paths: [], shell },
   };
   return CompletionAnswer.parse(await mode?.run(given, job.tools())).script;

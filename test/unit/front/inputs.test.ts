@@ -83,6 +83,12 @@ describe('inputs', () => {
     );
   });
 
+  test('name files for other programs, below the workspace', () => {
+    const { documents } = parsed({ junit: 'out/junit.xml', sarif: '/tmp/a.sarif' }).settings;
+    assert.deepEqual(documents, { junit: '/runner/repository/out/junit.xml', sarif: '/tmp/a.sarif' });
+    assert.deepEqual(parsed().settings.documents, {});
+  });
+
   test('name the run', () => {
     assert.deepEqual(parsed().settings.job, {
       repository: 'acme/models',

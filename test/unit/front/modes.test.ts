@@ -8,7 +8,14 @@ import { rejectedBy } from '../support/suites.ts';
 /** What a front takes from an event that may do nothing. */
 const given = (job: Job, baselinePath?: string) => ({
   ...job.settings('issue_comment'),
-  ...{ comment: 'never' as const, checkRun: false, server: '', reports: '/reports', expected: 1 },
+  ...{
+    comment: 'never' as const,
+    checkRun: false,
+    server: '',
+    reports: '/reports',
+    expected: 1,
+    documents: {},
+  },
   named: { reportPath: '', baselinePath, paths: ['a.yml', 'b.yml'] },
 });
 

@@ -149,6 +149,7 @@ export class Job {
           defaultBranch: () => assert.fail('the checkout'),
           commit: async () => this.checkedOut,
         }),
+        documents: () => assert.fail('a file for another program'),
         workflows: () => assert.fail('the workflows'),
         servers: () =>
           engines.flatMap(({ name: engine, served }) =>

@@ -33,6 +33,10 @@ const RESULTS: Results = {
   explained: { explained: { families: [] }, htmlPath: '/record/explanation.html' },
   completion: { schema: 'deterministic-ml/completion/v1', shell: 'bash', script: 'true\n' },
   answer: { verdict: 'warn', lines: ['None.'], value: [] },
+  failure: {
+    error: { code: 'engine-died', message: 'It is gone.', hint: 'Look.' },
+    ...{ places: [], suite: 'determinism.yml' },
+  },
 };
 const KINDS = Object.keys(RESULTS) as readonly Kind[];
 
@@ -45,6 +49,7 @@ async function told<K extends Kind>(
   const all: (readonly [string, unknown])[] = [];
   const to: Recipients = {
     file: (content) => void all.push(['file', content]),
+    document: ({ name, text }) => void all.push(['document', { name, text: text() }]),
     log: (content) => void all.push(['log', content]),
     terminal: (content) => void all.push(['terminal', content]),
     json: (content) => void all.push(['json', content]),
@@ -100,7 +105,19 @@ describe('whoever is there is told', () => {
     assert.deepEqual(
       all.map(([recipient]) => recipient),
       [
-        ...['file', 'file', 'log', 'terminal', 'json', 'annotations', 'outputs', 'summary'],
+        ...[
+          'file',
+          'file',
+          'document',
+          'document',
+          'document',
+          'log',
+          'terminal',
+          'json',
+          'annotations',
+          'outputs',
+          'summary',
+        ],
         ...['change', 'change'],
       ],
     );
@@ -119,7 +136,7 @@ describe('whoever is there is told', () => {
     const some = await told('report', SURFACES, ['json', 'change', 'file']);
     assert.deepEqual(
       some.map(([recipient]) => recipient),
-      ['log', 'terminal', 'annotations', 'outputs', 'summary'],
+      ['document', 'document', 'document', 'log', 'terminal', 'annotations', 'outputs', 'summary'],
     );
   });
 
@@ -130,6 +147,7 @@ describe('whoever is there is told', () => {
     assert.deepEqual(Object.fromEntries(verdicts), {
       ...{ report: 'fail', found: 'pass', merged: 'fail', power: 'pass', history: 'fail' },
       ...{ verification: 'pass', fingerprint: 'pass', explained: 'pass', completion: 'pass', answer: 'warn' },
+      failure: 'fail',
     });
   });
 });
