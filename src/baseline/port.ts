@@ -175,7 +175,10 @@ export interface StoreOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly listing: CacheListing;
   readonly marks: Marks;
-  /** Of the default and the base branch, e.g. `refs/heads/main`; empty where they are unknown. */
+  /**
+   * Whose baselines count, the first that has any: the base branch or a run's own, then the default one, e.g.
+   * `refs/heads/main`. Empty where they are unknown.
+   */
   readonly trustedRefs: readonly string[];
   /** `GITHUB_REF` of this run. */
   readonly ownRef: string;
@@ -188,7 +191,7 @@ export interface BaselineStore {
   readonly kind: string;
   /** Its baselines are files of the checkout: a change may bring its own, and one counts once it is merged. */
   readonly inCheckout: boolean;
-  /** On which branches a run may store one: a change that is merged must not find another's. */
+  /** On which branches a run may store one, where no suite says more: a merged change must not find another's. */
   readonly branches: 'default' | 'any';
   /** How a damaged one is got rid of. */
   remedyOf(key: string): string;

@@ -88,7 +88,7 @@ export function wire(
     open: {
       suite: (path) => loadSuite(path, workspace, SUITE_SCHEMA, PROGRAMS),
       changed: (loaded, change) => changeSuite(loaded, change, workspace, SUITE_SCHEMA, PROGRAMS),
-      store: (baseline) => openStore(baseline, given, situation, githubApi(api), told),
+      store: (baseline, own) => openStore(baseline, own, given, situation, githubApi(api), told),
       suiteText: (path) => openSuiteText(path, workspace),
       pins: () => ({
         commit: (model, ref) => commitOf({ ...hub(given), signal }, model, ref),
@@ -146,6 +146,7 @@ export const reports: Reports = { write: writeText, read: readReport, find: find
 
 function openStore(
   { store, path }: Suite['baseline'],
+  own: readonly string[] = [],
   { environment, temporary: tempFolder, workspace }: Connections,
   { defaultBranch, base, ref: ownRef }: Pick<Situation, 'defaultBranch' | 'base' | 'ref'>,
   listing: ReturnType<typeof githubApi>,
@@ -153,9 +154,11 @@ function openStore(
 ): BaselineStore {
   const kind = stores.find(({ name }) => name === store);
   if (kind === undefined) throw new Error(`no store is called ${store}`);
+  // What a branch has of its own counts before what it has from the default one.
   const trustedRefs = new Set([
-    ...(defaultBranch === undefined ? [] : [`refs/heads/${defaultBranch}`]),
+    ...own,
     ...(base === undefined ? [] : [base]),
+    ...(defaultBranch === undefined ? [] : [`refs/heads/${defaultBranch}`]),
   ]);
   return kind.open({
     ...{ path, workspace, tempFolder, environment, listing, marks: listing, ownRef, signal },

@@ -75,8 +75,11 @@ export interface Openers {
    * @throws UserError `suite-invalid` for one that no suite could have
    */
   changed(loaded: LoadedSuite, change: Change): Promise<LoadedSuite>;
-  /** @throws UserError `suite-invalid` for a place that cannot be one */
-  store(baseline: Suite['baseline']): BaselineStore;
+  /**
+   * @param own the branch of this run, where it keeps baselines of its own
+   * @throws UserError `suite-invalid` for a place that cannot be one
+   */
+  store(baseline: Suite['baseline'], own?: readonly string[]): BaselineStore;
   /**
    * The suite as it stands in the checkout, to be changed.
    * @throws UserError `suite-missing`, `suite-invalid`

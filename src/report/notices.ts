@@ -40,6 +40,8 @@ export type Standing =
       /** Key of the newest. */
       readonly newest: string;
       readonly isKept: boolean;
+      /** The measured commit's branch, or the one that it is to go into, where that is another than what accepted it. */
+      readonly apart: string | null;
     }
   /** It was made on a later commit, and nothing tells that this one computes otherwise. */
   | { readonly kind: 'younger'; readonly made: Provenance }
@@ -247,8 +249,25 @@ function behind({ standing, relations }: Ground): Notice[] {
   const differs = relations.some(({ relation, status }) => relation === 'baseline' && status === 'broken');
   switch (standing.kind) {
     case 'lacks': {
-      const { accepted, more, isKept } = standing;
+      const { accepted, more, isKept, apart } = standing;
       const branch = branchOf(accepted);
+      if (apart !== null) {
+        const ofItsOwn = `${apart} has no baseline of its own, and the newest of ${branch} is of ${acceptedWords(accepted)}, which this commit lacks`;
+        return isKept
+          ? [
+              {
+                level: 'notice',
+                title: 'The baseline is another branch’s',
+                message: `${ofItsOwn}: it was compared with the one that its ancestors had.`,
+              },
+            ]
+          : [
+              warning(
+                'The branch has no baseline',
+                `${ofItsOwn}. The one that its ancestors had is not kept any more: nothing was compared, and no policy lets that pass. Refresh the baseline on ${apart}; docs/baselines.md says how a branch keeps its own.`,
+              ),
+            ];
+      }
       const told = `${branch} accepted ${acceptedWords(accepted)}, and this commit lacks it${more === 0 ? '' : `, and ${counted(more, 'accepted change')} before it`}`;
       return isKept
         ? [

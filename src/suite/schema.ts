@@ -438,7 +438,16 @@ const BASELINE = {
   path: 'determinism-baselines',
   lifetimes: 3,
   'warn-after-days': 90,
-} as const;
+  branches: [] as string[],
+};
+
+/** As GitHub's filters have it: `*` stands for a part of a name, `**` for parts of several. */
+const Branches = z
+  .string()
+  .regex(/^[\w.*-][\w./*-]{0,254}$/, 'a branch, or a pattern of branches such as `release/*`')
+  .refine((one) => !one.startsWith('refs/'), 'without `refs/heads/`')
+  // Each more makes a name that does not fit dearer to try.
+  .refine((one) => (one.match(/\*+/g) ?? []).length <= 3, 'at most three times `*` or `**`');
 
 export const Acceptance = z.strictObject({
   record: z.string().regex(/^[0-9a-f]{64}$/, 'a record is named by the 64 hex digits that its report shows'),
@@ -561,6 +570,13 @@ export const suiteSchema = ({
             .max(3650)
             .default(BASELINE['warn-after-days'])
             .describe('a baseline that is older is told as a warning'),
+          branches: z
+            .array(Branches)
+            .max(20)
+            .default(BASELINE.branches)
+            .describe(
+              'branches beside the default one that keep cached baselines of their own, if its suite says so too',
+            ),
         })
         .default({ store, ...BASELINE }),
       policy: z

@@ -6,6 +6,7 @@ import type { Tools } from '../job/tools.ts';
 import { differences } from '../report/environment.ts';
 import type { Standing } from '../report/notices.ts';
 import { type FoundTrusted, findTrusted, type Trusted } from './baseline.ts';
+import type { Ruled } from './judge.ts';
 
 /*
  * A cached baseline is of a branch, and the commit that is measured may be older: a run that was started again, or a
@@ -33,7 +34,7 @@ export async function forCommit(
   newest: Trusted,
   store: BaselineStore,
   query: BaselineQuery,
-  { situation, job }: Pick<RunSettings, 'situation' | 'job'>,
+  { situation, job, branches }: Pick<RunSettings, 'situation' | 'job'> & Pick<Ruled, 'branches'>,
   { open, records, console }: Pick<Tools, 'open' | 'records' | 'console'>,
   owned: AsyncDisposableStack,
 ): Promise<Placed> {
@@ -48,7 +49,7 @@ export async function forCommit(
   const github = open.github();
   const place = await placeOf(
     history.map(({ provenance }) => provenance.commit),
-    { head, branch: ref.replace(/^refs\/heads\//, '') },
+    { head, branch: branchOf(ref) },
     (of, within) => github.isIn(of, within),
   );
   if (place.kind === 'unknown') return asIs(place);
@@ -61,8 +62,10 @@ export async function forCommit(
   const since = history.slice(0, index).filter(({ record }, at) => record !== history[at + 1]?.record);
   const [last] = since;
   if (last === undefined) throw new Error('another record, and none that was accepted');
+  const own = situation.base ?? branches[0] ?? last.provenance.ref;
   const lacks = {
     kind: 'lacks',
+    apart: own === last.provenance.ref ? null : branchOf(own),
     accepted: last.provenance,
     more: since.length - 1,
     newest: newest.key,
@@ -139,6 +142,8 @@ const isOfRepository = (before: FoundTrusted, after: FoundTrusted) =>
     // Shared objects are the driver's too.
     ({ half, field }) => half === 'declared' && field !== 'shared objects',
   );
+
+const branchOf = (ref: string) => ref.replace(/^refs\/heads\//, '');
 
 const isCommit = (text: string) => /^[0-9a-f]{40}$/.test(text);
 

@@ -69,16 +69,18 @@ const REFUSED: ReadonlyMap<string, string> = new Map([
 /**
  * Which event may do what; called before anything is started.
  * @param branches where the suite's store may store
+ * @param own the branch of this run, where it keeps baselines of its own
  * @throws UserError `event-refused`, `refresh-not-allowed`
  */
 export function permit(
   { name, needs }: Asks<SuiteNeed>['mode'],
   situation: Situation,
   branches: BaselineStore['branches'],
+  own: readonly string[] = [],
 ): Permission {
   switch (needs) {
     case 'store':
-      return { judge: 'checkout', limits: 'none', stores: mayStore(name, situation, branches) };
+      return { judge: 'checkout', limits: 'none', stores: mayStore(name, situation, branches, own) };
     case 'look':
       return mayLook(situation);
     case 'long': {
@@ -118,12 +120,13 @@ function mayStore(
   mode: string,
   { door, event, ref, defaultBranch, fork }: Situation,
   branches: BaselineStore['branches'],
+  own: readonly string[],
 ): Permission['stores'] {
   const writer = fork ? undefined : door === 'terminal' ? TERMINAL : WRITERS.get(event);
   if (writer === undefined) throw noWriter(mode, event);
   const { stores, branch } = writer;
   const onDefault = defaultBranch !== undefined && ref === `refs/heads/${defaultBranch}`;
-  if (onDefault || branch === 'any') return stores;
+  if (onDefault || branch === 'any' || own.includes(ref)) return stores;
   if (branch === 'default') throw notOnDefault(event, ref, defaultBranch);
   if (branches === 'default') throw notForCache(ref, defaultBranch);
   return stores;
@@ -166,7 +169,7 @@ const notOnDefault = (event: string, ref: string, defaultBranch: string | undefi
     'refresh-not-allowed',
     `The refresh was started by ${named(event)} on \`${ref}\`, and ${told(defaultBranch)}: nobody has approved what is on another branch.`,
     event === 'push' && defaultBranch !== undefined
-      ? `Limit the workflow to \`on: { push: { branches: [${defaultBranch}] } }\`, and merge first.`
+      ? `Limit the workflow to \`on: { push: { branches: [${defaultBranch}] } }\`, and merge first. ${ownWords(defaultBranch)}`
       : 'Merge first; on another branch only `workflow_dispatch` may refresh, into the `files` store.',
   );
 
@@ -174,8 +177,11 @@ const notForCache = (ref: string, defaultBranch: string | undefined) =>
   new UserError(
     'refresh-not-allowed',
     `The refresh runs on \`${ref}\`, and ${told(defaultBranch)}: pull requests cannot read the caches of other branches.`,
-    'Merge first, then run the refresh workflow on the default branch; or keep baselines in the repository: `baseline: { store: files }` in the suite.',
+    `Merge first, then run the refresh workflow on the default branch; or keep baselines in the repository: \`baseline: { store: files }\` in the suite. ${ownWords(defaultBranch)}`,
   );
+
+const ownWords = (defaultBranch: string | undefined) =>
+  `A branch that is kept, such as a release’s, may have baselines of its own: name it in \`baseline: { branches: […] }\`, in its suite and in that of ${defaultBranch ?? 'the default branch'}.`;
 
 const told = (defaultBranch: string | undefined) =>
   `the default branch is ${defaultBranch === undefined ? 'not told by the event' : `\`${defaultBranch}\``}`;

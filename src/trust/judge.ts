@@ -6,14 +6,17 @@ import { some } from '../report/counted.ts';
 import type { Rules, SuiteChange } from '../report/schema.ts';
 import { nameOfRelation, requirementOf } from '../run/plan.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
-import { parseSuite } from '../suite/parse.ts';
 import { type Suite, type SuiteSchema, wholeSuite } from '../suite/schema.ts';
+import { suiteAt } from './base-suite.ts';
+import { ownBranch } from './branches.ts';
 import { type Permission, permit } from './events.ts';
 
 /** A suite as this run follows it, and what the run may do. */
 export interface Ruled {
   readonly loaded: LoadedSuite;
   readonly permission: Permission;
+  /** The branch of this run, where it keeps baselines of its own (`ownBranch`). */
+  readonly branches: readonly string[];
   readonly rules: Rules;
   /** The base branch's own, where that judges and has one that can be read. */
   readonly baseSuite: Suite | undefined;
@@ -36,16 +39,18 @@ export async function loadRuled(
   tools: Pick<Tools, 'console' | 'open' | 'suiteSchema'>,
 ): Promise<Ruled> {
   const { situation, mode } = settings;
-  // Before the suite is read: whoever may not start anything is told so whatever it holds.
-  permit(mode, situation, 'any');
+  // Before the suite is read: whoever may not start anything is told so whatever it may say of store and branch.
+  permit(mode, situation, 'any', [situation.ref]);
   const loaded = await tools.open.suite(settings.suite);
-  const permission = permit(mode, situation, tools.open.store(loaded.suite.baseline).branches);
+  const store = tools.open.store(loaded.suite.baseline);
+  const branches = await ownBranch(settings, loaded, store, tools);
+  const permission = permit(mode, situation, store.branches, branches);
   const { base } = situation;
   if (permission.judge === 'checkout' || base === undefined)
-    return { loaded, permission, rules: { kind: 'checkout' }, baseSuite: undefined };
+    return { loaded, permission, branches, rules: { kind: 'checkout' }, baseSuite: undefined };
 
   const { found, sha } = await tools.console.section('Suite of the base branch', () =>
-    suiteOf(base, loaded, tools),
+    suiteAt(base, loaded.places.file, tools),
   );
   refuseMounts(loaded, found);
   refuseEndpoint(loaded, found, permission);
@@ -59,6 +64,7 @@ export async function loadRuled(
   return {
     loaded: { ...loaded, suite: { ...loaded.suite, ...judging } },
     permission,
+    branches,
     baseSuite: found,
     rules: {
       kind: 'base',
@@ -94,32 +100,6 @@ function settled(judge: Suite): Suite {
       require: requirementOf(entry, judge),
     })),
   };
-}
-
-interface BaseSuite {
-  /** Undefined where the branch has none, or one that this version cannot read. */
-  readonly found: Suite | undefined;
-  /** Commit that it was read at. */
-  readonly sha: string;
-}
-
-/** As the branch has it now: the commit that the event names is as old as the pull request's last push. */
-async function suiteOf(
-  ref: string,
-  { places }: LoadedSuite,
-  { console, open, suiteSchema }: Pick<Tools, 'console' | 'open' | 'suiteSchema'>,
-): Promise<BaseSuite> {
-  const github = open.github();
-  const sha = await github.tipOf(ref.replace(/^refs\/heads\//, ''));
-  const source = await github.fileAt(places.file, sha);
-  if (source === undefined) return { found: undefined, sha };
-  try {
-    return { found: parseSuite(source, places.file, suiteSchema).suite, sha };
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    console.info(`The suite of the base branch cannot be read: ${error.message}`);
-    return { found: undefined, sha };
-  }
 }
 
 /** A folder of the runner is mounted into the engine: which, only the base branch decides. */

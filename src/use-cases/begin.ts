@@ -26,7 +26,7 @@ export async function prepare(
   refuseArguments(ruled.permission, ruled.loaded);
   const loaded = await besideBase(ruled, tools);
   const plan = makePlan(loaded, purpose);
-  return { ...ruled, loaded, plan, store: tools.open.store(loaded.suite.baseline) };
+  return { ...ruled, loaded, plan, store: tools.open.store(loaded.suite.baseline, ruled.branches) };
 }
 
 /** An engine that runs, beside the baseline that it is compared with. Disposing gives back both. */
@@ -34,6 +34,8 @@ export interface Begun extends AsyncDisposable {
   readonly run: Run;
   readonly query: BaselineQuery;
   readonly trusted: Trusted;
+  /** Key of the newest baseline, which need not be the one that is compared with. */
+  readonly newest: string | undefined;
   /** Where what is measured is no newer than the newest baseline. */
   readonly standing: Standing | undefined;
   /** What of it can be compared with. */
@@ -44,7 +46,7 @@ export interface Begun extends AsyncDisposable {
 
 /** Starts the engine, whose fingerprint chooses the baseline; a store that does not answer ends the run here. */
 export async function begin(
-  { loaded, permission, rules, plan, store }: Prepared,
+  { loaded, permission, branches, rules, plan, store }: Prepared,
   settings: CheckSettings,
   tools: Tools,
 ): Promise<Begun> {
@@ -52,6 +54,7 @@ export async function begin(
   const run = owned.use(await startRun(loaded, plan, settings, tools));
   refusePickled(permission, run, loaded);
   const query = { suite: plan.suite.name, hardwareClass: run.hardwareClass };
+  let newest: string | undefined;
   const { trusted, standing } = await baseline();
   const before = trusted.kind === 'found' ? trusted : undefined;
   if (before !== undefined) refuseMovedAndCut(rules, before.side.record, plan);
@@ -59,7 +62,7 @@ export async function begin(
   const lifetimes = owned.use(await run.begin(known));
   const kept = owned.move();
   return {
-    ...{ run, query, trusted, standing, before, lifetimes },
+    ...{ run, query, trusted, newest, standing, before, lifetimes },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 
@@ -67,10 +70,12 @@ export async function begin(
     if (!plan.baseline) return { trusted: { kind: 'not-asked' }, standing: undefined };
     return await tools.console.section('Baseline', async () => {
       const trusted = await findTrusted(store, query, tools.records, owned);
-      // What is to be replaced is the newest, whatever is measured.
-      return permission.stores === 'nothing'
-        ? await forCommit(trusted, store, query, settings, tools, owned)
-        : { trusted, standing: undefined };
+      newest = trusted.kind === 'found' ? trusted.key : undefined;
+      // What is to be replaced is the newest, but for a branch that has none of its own yet.
+      const isOwn = trusted.kind === 'found' && trusted.meta.provenance.ref === settings.situation.ref;
+      return permission.stores !== 'nothing' && isOwn
+        ? { trusted, standing: undefined }
+        : await forCommit(trusted, store, query, { ...settings, branches }, tools, owned);
     });
   }
 }

@@ -64,7 +64,7 @@ export async function check(settings: CheckSettings & Asks<'look'>, tools: Tools
       standing,
       variants: variants.map(({ asked }) => asked),
       relations: [...relations, ...variants.map(({ result }) => result)],
-      baseline: view(trusted, store, behind?.newest),
+      baseline: view(trusted, store, behind?.apart === null ? behind.newest : undefined),
       digests: {
         ...digestsOf(side, before),
         ...(variants.length === 0 ? {} : { variants: variants.map(({ record }) => record) }),

@@ -15,8 +15,8 @@ export async function log(
   settings: HistorySettings & Asks<'look'>,
   tools: Pick<Tools, 'console' | 'open' | 'records' | 'suiteSchema'>,
 ): Promise<History[]> {
-  const { loaded } = await loadRuled(settings, tools);
-  const store = tools.open.store(loaded.suite.baseline);
+  const { loaded, branches } = await loadRuled(settings, tools);
+  const store = tools.open.store(loaded.suite.baseline, branches);
   const suite = loaded.suite.name;
   const histories: History[] = [];
   for (const hardwareClass of await store.classes(suite)) {

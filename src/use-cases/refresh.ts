@@ -27,7 +27,7 @@ export async function refresh(settings: RefreshSettings & Asks<'store'>, tools: 
 
   // On the old baseline's tokens: what a check of this commit would compute, so that an acceptance names both.
   await using begun = await begin(prepared, settings, tools);
-  const { run, query, trusted, before, lifetimes } = begun;
+  const { run, query, trusted, newest, before, lifetimes } = begun;
   if (before !== undefined) refuseOlderRun(settings, before.meta.provenance);
   // Before the model is loaded, and once more of what came up meanwhile.
   refuseDoubt(lifetimes.health, ['warning']);
@@ -84,7 +84,7 @@ export async function refresh(settings: RefreshSettings & Asks<'store'>, tools: 
     now: new Date(),
   });
   await records.addMeta(settings.recordPath, meta);
-  const stored = await console.section('Store', () => store.save(key, settings.recordPath, before?.key));
+  const stored = await console.section('Store', () => store.save(key, settings.recordPath, newest));
   return await told(
     reportOf({
       ...{ kind: 'stored', key: stored, store: store.kind, inCheckout: store.inCheckout },

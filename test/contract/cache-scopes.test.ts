@@ -45,14 +45,36 @@ describe('a pull request takes its baseline from the default or the base branch'
     });
   });
 
-  test('of two base branches too', async () => {
+  test('the base branch’s own before a newer one of the default branch, which does where there is none', async () => {
     await using b = await bench();
     const base = 'refs/heads/release';
-    await b.put(MAIN);
-    await b.put(base, NEWER);
+    await b.put(base, OLDER);
+    await b.put(MAIN, NEWER);
     const env = b.server.job({ ref: PULL, base, default: MAIN });
-    await using lookup = await found(b.pullRequest({ env, trustedRefs: [MAIN, base] }));
-    assert.equal(lookup.key, keyOf(NEWER));
+    const trustedRefs = [base, MAIN];
+    await using own = await found(b.pullRequest({ env, trustedRefs }));
+    assert.equal(own.key, keyOf(OLDER));
+    b.server.evict(keyOf(OLDER));
+    await using other = await found(b.pullRequest({ env, trustedRefs }));
+    assert.equal(other.key, keyOf(NEWER));
+  });
+
+  test('and a branch that keeps its own stores them in its scope, where others do not see them', async () => {
+    await using b = await bench();
+    const ref = 'refs/heads/release';
+    await b.put(MAIN);
+    const release = b.storeWith({
+      ...{ env: b.server.job({ ref, default: MAIN }), ownRef: ref, trustedRefs: [ref, MAIN] },
+      listing: b.listing,
+    });
+    await release.save(baselineKey(NEWER), await b.make(NEWER), keyOf());
+    assert.equal(b.server.entries.at(-1)?.ref, ref);
+    await using own = await found(release);
+    assert.equal(own.key, keyOf(NEWER));
+    for (const store of [b.store, b.pullRequest()]) {
+      await using other = await found(store);
+      assert.equal(other.key, keyOf());
+    }
   });
 
   test('a newer one of its own under the same prefix is not taken, and is named', async () => {

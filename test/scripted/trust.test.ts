@@ -283,6 +283,22 @@ describe('nobody approves a change of its own', { concurrency: 3 }, () => {
     });
 
   tried(
+    'a branch that names itself as one that keeps baselines of its own',
+    'the suite of the default branch decides, and is read there',
+    async () => {
+      await using repository = await withBaseline();
+      const before = repository.stored();
+      const outcome = await repository.refresh({
+        ref: FEATURE,
+        suite: { ...DRIFT, baseline: { branches: ['**'] } },
+      });
+      const says = /the default branch is `main`.*\n.*`baseline: \{ branches: \[…\] \}`, .* that of main/;
+      await assertFailed(repository, before, outcome, { code: 'refresh-not-allowed', says, advises: says });
+      assert.deepEqual(repository.cache.calls, []);
+    },
+  );
+
+  tried(
     'a change that eases the policy by which it is judged',
     'name, policy, relations, depth and store are the base branch’s',
     async () => {

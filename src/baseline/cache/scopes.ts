@@ -15,7 +15,7 @@ export interface TrustedEntry {
   readonly compression: Compression;
 }
 
-/** Those of a suite, newest first. */
+/** Those of a suite: by their branch in the order of `refs`, there the newest first. */
 export function trustedEntries(
   entries: readonly ListedEntry[],
   suite: string,
@@ -31,8 +31,9 @@ export function trustedEntries(
     })
     .filter(({ parsed }) => isSame(parsed.suite, suite))
     .toSorted((a, b) => {
+      const branch = ({ listed }: TrustedEntry) => refs.indexOf(listed.ref);
       const created = ({ listed }: TrustedEntry) => Date.parse(listed.createdAt);
-      return created(b) - created(a) || newerRun(a.parsed, b.parsed);
+      return branch(a) - branch(b) || created(b) - created(a) || newerRun(a.parsed, b.parsed);
     });
 }
 

@@ -63,7 +63,7 @@ export interface CacheStoreOptions {
   readonly listing?: CacheListing | undefined;
   /** Tells on which branches a refresh left its mark; undefined where nobody can be asked. */
   readonly marks?: Marks | undefined;
-  /** Of the default and the base branch, e.g. `refs/heads/main`; empty where they are unknown. */
+  /** As `StoreOptions` has them. */
   readonly trustedRefs: readonly string[];
   /** `GITHUB_REF` of this run, whose entries the service gives before all others. */
   readonly ownRef: string;
@@ -227,7 +227,7 @@ export function createCacheStore(options: CacheStoreOptions): BaselineStore {
       : unprovable(answer.why, answer.remedy);
   }
 
-  /** The newest entry that lies on a trusted branch, whatever others lie before it; or there the one that is wanted. */
+  /** The newest entry of the first trusted branch that has any, whatever others lie before it; or there the one that is wanted. */
   async function locateListed(
     service: CacheService,
     query: BaselineQuery,
@@ -292,7 +292,7 @@ export function createCacheStore(options: CacheStoreOptions): BaselineStore {
         others.length === 0
           ? `Nothing under "${suitePrefix}" there either: no hardware class of this suite has a baseline.`
           : `Of the same suite there are baselines of other hardware: ${others.join(', ')}.`,
-        'Only entries of the base and of the default branch count; those unused for 7 days are evicted.',
+        `Only entries of ${where} count; those unused for 7 days are evicted.`,
       ],
     };
   }

@@ -40,7 +40,7 @@ const wired = (workspace: string) =>
 describe('what a use-case is handed', () => {
   test('opens the store that the suite names', () => {
     const { open } = wired('/nowhere');
-    const more = { lifetimes: 3, 'warn-after-days': 30 } as const;
+    const more = { lifetimes: 3, 'warn-after-days': 30, branches: [] };
     for (const store of ['cache', 'files'] as const)
       assert.equal(open.store({ ...more, store, path: 'baselines' }).kind, store);
   });

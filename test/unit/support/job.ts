@@ -66,10 +66,14 @@ export class Job {
   pullRequest: number | undefined | Error;
   /** Commits of the default branch, oldest first: each has those before it. */
   main: readonly string[] = [];
+  /** What commits of other branches have. */
+  readonly elsewhere = new Map<string, readonly string[]>();
   /** What is checked out, where that is another commit than the event's. */
   checkedOut: string | undefined;
   /** What GitHub answers instead, asked whether a commit has another. */
   history: IsIn | Error | undefined;
+  /** Branches that stores were opened for, beside the default and the base branch. */
+  readonly trusting: string[] = [];
   /** Questions of that kind. */
   readonly compared: string[] = [];
   /** Of its machine. */
@@ -132,8 +136,9 @@ export class Job {
           return { ...loaded(this.suite, []), places, ...asked };
         },
         changed: (one, change) => changeSuite(one, change, '/checkout', SUITE_SCHEMA, []),
-        store: ({ store: kind }) => {
+        store: ({ store: kind }, own = []) => {
           this.store.kind = kind;
+          this.trusting.push(...own);
           return this.store;
         },
         suiteText: async () => ({
@@ -205,9 +210,9 @@ export class Job {
         this.compared.push(`${commit.slice(0, 4)} in ${head.slice(0, 4)}`);
         if (this.history instanceof Error) throw this.history;
         if (this.history !== undefined) return this.history;
-        const at = this.main.indexOf(commit);
-        const until = head === 'main' ? this.main.length - 1 : this.main.indexOf(head);
-        return { kind: at !== -1 && at <= until ? 'yes' : 'no' };
+        const until = head === 'main' ? this.main.length : this.main.indexOf(head) + 1;
+        const has = this.elsewhere.get(head) ?? this.main.slice(0, until);
+        return { kind: has.includes(commit) ? 'yes' : 'no' };
       },
       pullRequestOf: async () => {
         if (this.pullRequest instanceof Error) throw this.pullRequest;

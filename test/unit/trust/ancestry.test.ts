@@ -235,3 +235,48 @@ describe('a check of a commit that lacks what was accepted', () => {
     assert.equal(report.conclusion, 'reproduced');
   });
 });
+
+describe('a branch that keeps baselines of its own', () => {
+  const [R1, R2] = ['a', 'b'].map((digit) => digit.repeat(40)) as [string, string];
+  const OWN = SUITE.concat('baseline: { branches: [release/*] }\n');
+  const REF = 'refs/heads/release/1';
+
+  /** Left main after M1, which main's newest baseline does not know. */
+  async function released(): Promise<Job> {
+    const job = await accepted();
+    for (const commit of [R1, R2]) job.elsewhere.set(commit, [M1, R1, R2]);
+    job.base.set('suite.yml', OWN);
+    job.suite = OWN;
+    return job;
+  }
+
+  test('begins with what it has of main’s, and replaces nobody’s newer one unseen', async () => {
+    const job = await released();
+    const [first = '', newest = ''] = keys(job);
+    await job.refreshed(undefined, { ref: REF, commit: R1, storeUnchanged: true });
+    assert.deepEqual(job.trusting, [REF]);
+    const [, , own] = job.store.saved;
+    assert.equal(own?.replaces, newest);
+    const { chain, provenance } = parseMeta(job.disk.folders.get(own?.key ?? '')?.meta ?? '');
+    assert.deepEqual([provenance.ref, chain.map(({ key }) => key)], [REF, [first]]);
+  });
+
+  test('has no drift of what main accepted, before its first one', async () => {
+    const job = await released();
+    const change = {
+      ...job.settings('pull_request', { base: REF, ref: 'refs/pull/7/merge', commit: R2 }),
+      ...ASKS.check,
+    };
+    const report = await check(change, job.tools());
+    assert.equal(report.conclusion, 'reproduced');
+    assert.match(
+      told(report),
+      /^notice The baseline is another branch’s: release\/1 has no baseline of its own, and the newest of main is of “float32 is meant” in 3333333/,
+    );
+    assert.equal(report.context.baseline.kind === 'found' && report.context.baseline.newer, undefined);
+    job.disk.folders.delete(keys(job)[0] ?? '');
+    const gone = await check(change, job.tools());
+    assert.deepEqual([gone.conclusion, gone.verdict], ['no-baseline', 'fail']);
+    assert.match(told(gone), /^warning The branch has no baseline: .* Refresh the baseline on release\/1;/);
+  });
+});

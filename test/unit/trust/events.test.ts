@@ -87,6 +87,19 @@ describe('which event may do what', () => {
   }
 });
 
+describe('a branch that keeps baselines of its own', () => {
+  test('is written to as the default branch is, and by no other event or of no other branch', () => {
+    const ref = 'refs/heads/release/1';
+    const on = (event: string, own: readonly string[]) =>
+      permit(ASKS.refresh.mode, situation(event, { ref }), 'default', own).stores;
+    assert.deepEqual([on('workflow_dispatch', [ref]), on('push', [ref])], ['reasoned', 'accepted']);
+    for (const event of ['workflow_dispatch', 'push'])
+      assert.equal(thrownBy(() => on(event, ['refs/heads/release/2'])).code, 'refresh-not-allowed');
+    for (const event of ['pull_request', 'release', 'repository_dispatch'])
+      assert.equal(thrownBy(() => on(event, [ref])).code, 'refresh-not-allowed');
+  });
+});
+
 describe('what is not known is no permission', () => {
   for (const event of ['pull_request', 'pull_request_review', 'merge_group'])
     for (const mode of ['check', 'log', 'power'] as const)

@@ -5,6 +5,7 @@ import type { SuiteSettings } from '../../../src/job/settings.ts';
 import type { Situation } from '../../../src/job/situation.ts';
 import type { Openers } from '../../../src/job/tools.ts';
 import type { LoadedSuite, ModelFolder } from '../../../src/suite/loaded.ts';
+import { isAmong } from '../../../src/trust/branches.ts';
 import { refuseArguments } from '../../../src/trust/code.ts';
 import { loadRuled, type Ruled } from '../../../src/trust/judge.ts';
 import { ASKS, Job, SUITE, TIP } from '../support/job.ts';
@@ -85,6 +86,66 @@ describe('on the repository’s own branches', () => {
   });
 });
 
+describe('a branch keeps baselines of its own', () => {
+  const kept = SUITE.concat('baseline: { branches: [release/*] }\n');
+  const on = (
+    ref: string,
+    own: string,
+    base: string | undefined,
+    event = 'workflow_dispatch',
+    mode: Way['mode'] = 'refresh',
+  ) => ruled({ mode, event, own, base, situation: { ref, base: undefined } });
+
+  test('where its own suite and that of the default branch say so: then it is stored to and read', async () => {
+    for (const [event, stores] of [
+      ['workflow_dispatch', 'reasoned'],
+      ['push', 'accepted'],
+    ] as const) {
+      const found = await on('refs/heads/release/1', kept, kept, event);
+      assert.deepEqual([found.permission.stores, found.branches], [stores, ['refs/heads/release/1']]);
+    }
+    assert.deepEqual((await on('refs/heads/release/1', kept, kept, 'push', 'check')).branches, [
+      'refs/heads/release/1',
+    ]);
+  });
+
+  test('and nowhere else: no branch makes itself trusted', async () => {
+    const every = SUITE.concat('baseline: { branches: ["**"] }\n');
+    const foreign: readonly (readonly [string, string, string | undefined])[] = [
+      ['refs/heads/feature', every, kept],
+      ['refs/heads/release/1', kept, SUITE],
+      ['refs/heads/release/1', kept, undefined],
+      ['refs/heads/release/1', kept, 'no suite'],
+      ['refs/heads/release/1', SUITE, kept],
+      ['refs/tags/release/1', kept, kept],
+    ];
+    for (const [ref, own, base] of foreign) {
+      const error = await rejectedBy(on(ref, own, base));
+      assert.equal(error.code, 'refresh-not-allowed', ref);
+      assert.match(error.hint, /baseline: \{ branches: \[…\] \}`, in its suite and in that of main/);
+      assert.deepEqual((await on(ref, own, base, 'push', 'check')).branches, []);
+    }
+    assert.deepEqual((await ruled({ own: every, base: kept })).branches, [], 'a change is no branch');
+  });
+
+  test('by patterns as GitHub’s filters have them', () => {
+    for (const [pattern, branch, fits] of [
+      ['release/*', 'release/1', true],
+      ['release/*', 'release/1/fix', false],
+      ['release/**', 'release/1/fix', true],
+      ['v1.x', 'v1.x', true],
+      ['v1.x', 'v12x', false],
+      ['*-lts', '2026-lts', true],
+      ['release', 'my-release', false],
+    ] as const)
+      assert.equal(isAmong(branch, [pattern]), fits, `${pattern} ${branch}`);
+    for (const pattern of ['refs/heads/a', '*a*b*c*d', 'a b', '']) {
+      const own = SUITE.concat(`baseline: { branches: ["${pattern}"] }\n`);
+      assert.throws(() => loaded(own, []), UserError, pattern);
+    }
+  });
+});
+
 describe('a change is judged by the base branch', () => {
   test('whose name, policy, relations, depth and store it gets, with its own prompts and engine', async () => {
     const own = SUITE.replace('name: suite', 'name: other')
@@ -131,7 +192,7 @@ describe('a change is judged by the base branch', () => {
       assert.ok(relations.includes('order'), 'what it asks beside them stays');
     }
     const { lines } = await ruled({ own, base: 'apiVersion: nonsense\n' });
-    assert.ok(lines.some((line) => line.startsWith('The suite of the base branch cannot be read')));
+    assert.ok(lines.some((line) => line.startsWith('The suite of main cannot be read')));
   });
 
   test('and every key that it changes is named, with whether it counts', async () => {
