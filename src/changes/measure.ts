@@ -108,6 +108,8 @@ export const once = (plan: Plan, passes: readonly PlannedPass[]): Plan => ({
   ...plan,
   passes,
   lifetimes: 1,
+  // What is compared is the model alone.
+  probes: false,
 });
 
 /** The record of one known change, beside all others. */

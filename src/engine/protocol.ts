@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { EngineSettings, HarnessFingerprint, SoftwareTold } from '../fingerprint/schema.ts';
 import { HealthReading } from '../health/schema.ts';
-import { type PassKind, TensorDigest } from '../record/schema.ts';
+import { CalledProbes, type PassKind, TensorDigest } from '../record/schema.ts';
 import { FinishReason, Witness } from '../record/witness.ts';
 import type { EngineDefaults, PromptContent, SaidSampling } from '../suite/schema.ts';
 
@@ -83,6 +83,8 @@ export type Command =
       readonly clock: number;
       /** Measured as it is served, or by a command line; null where neither. */
       readonly serve: Serve | null;
+      /** Call every probe before, in a process of their own that is gone as the model is loaded. */
+      readonly probes?: true;
       /** The user's own file that is run, below `program/` among the files of `Start`; left out where none is. */
       readonly program?: string;
     }
@@ -288,6 +290,8 @@ export const Event = z.discriminatedUnion('event', [
     settings: EngineSettings,
     /** What is installed, and what the engine's processes have loaded. */
     software: SoftwareTold.optional(),
+    /** Only where they were asked for. */
+    probes: CalledProbes.optional(),
     /** What the perturbation really changed, in words; null without one. */
     perturbed: z.string().max(1024).nullable(),
   }),

@@ -173,6 +173,17 @@ export const Devices = z.strictObject({
   cpus: z.string().max(256).nullable(),
 });
 
+/** What every probe gave before the model was loaded: it foretells a drift of the model, and is none itself. */
+export const CalledProbes = z.strictObject({
+  /** Of all calls together; they are among those of the load. */
+  seconds,
+  /** Call, e.g. `matmul bfloat16 1x576x1536` -> SHA-256 of what it gave. What the device has no kernel for is absent. */
+  calls: z.record(z.string().min(1).max(128), Digest),
+  /** Why nothing was called; null where it was. */
+  unavailable: z.string().min(1).max(512).nullable(),
+});
+export type CalledProbes = z.infer<typeof CalledProbes>;
+
 export const Lifetime = z.strictObject({
   lifetime: name,
   /** Absent in records of before there were two ways. */
@@ -186,6 +197,8 @@ export const Lifetime = z.strictObject({
   perturbed: z.string().max(1024).nullable(),
   /** Body that lists what was installed, and what the engine's processes had loaded; absent where nobody looked. */
   software: Digest.optional(),
+  /** Of the run's first start alone; absent where they were not asked for. */
+  probes: CalledProbes.optional(),
   /** Only where the suite asks for kept ones. */
   caches: Caches.optional(),
   passes: z.array(Pass).min(1),

@@ -2,6 +2,7 @@ import type { BaselineMeta } from '../baseline/port.ts';
 import { acceptances, acceptedBy, type Outcomes } from '../compare/acceptance.ts';
 import { compare } from '../compare/compare.ts';
 import { type BaselineState, type Judgement, judge, onlyLeaving } from '../compare/conclusion.ts';
+import { compareProbes } from '../compare/probes.ts';
 import { comparesWithBaseline } from '../compare/relations/index.ts';
 import type { RelationResult } from '../compare/types.ts';
 import { LIST_DIGEST } from '../issues/index.ts';
@@ -77,6 +78,7 @@ export function derive({ mode, asked, baseline, record, before, relations }: Gro
       .filter(({ lifetime, pass }) => passes.has(`${lifetime}/${pass}`))
       .reduce((total, one) => total + countOf(one, 'tokens'), 0);
   };
+  const probes = compareProbes(before?.record, record);
   const changes = before === undefined ? [] : differences(before.record, record).changes;
   const derived: Derived = {
     conclusion,
@@ -107,6 +109,7 @@ export function derive({ mode, asked, baseline, record, before, relations }: Gro
     relations,
     changes,
     coverage: coverage(record),
+    ...(probes && { probes }),
     knownIssues: { list: LIST_DIGEST, alike: likenesses({ record, relations, changes }) },
     yardstick: before?.meta.yardstick ?? [],
     work: {

@@ -109,6 +109,7 @@ export function makeReport(evidence: Evidence): Report {
         rules,
         acceptances: derived.acceptances,
         health: derived.health,
+        probes: derived.probes,
         relations,
         exposed,
         defaults,

@@ -63,6 +63,8 @@ export interface Ground {
   readonly warnAfterDays: number;
   readonly rules: Rules;
   readonly acceptances: Derived['acceptances'];
+  /** Undefined where none were asked for. */
+  readonly probes: Derived['probes'];
   /** Of the GPUs; undefined where nobody looked. */
   readonly health: Derived['health'];
   /** Why nothing keeps the engine from what the job knows; undefined where something does. */
@@ -89,6 +91,7 @@ export function notices(ground: Ground): Notice[] {
     ...behind(ground),
     ...takenAway(ground),
     ...lessCompared(ground),
+    ...ofProbes(ground),
     ...otherRelations(ground),
     ...notAsAsked(ground),
     ...ofCaches(ground.record),
@@ -408,6 +411,47 @@ function otherRelations({ record, before, relations }: Ground): Notice[] {
       message: `The refresh was asked for other relations, and so ${told.join(', ')}. If nothing else explains the difference, ask this check for the same relations.`,
     },
   ];
+}
+
+/** What single operators say of a drift, and where they say something of a model that did not drift. */
+function ofProbes({ probes, relations }: Ground): Notice[] {
+  const held = relations.find(({ relation }) => relation === 'baseline')?.status;
+  if (probes === undefined || held === undefined) return [];
+  const { compared, moved, unmeasured } = probes;
+  const note = (title: string, message: string): Notice[] => [{ level: 'notice', title, message }];
+  const broke = held === 'broken';
+  if (compared === 0)
+    return broke ? note('Probes: unmeasured', `No probe tells what moved the bits: ${unmeasured}.`) : [];
+  const few = unmeasured === null ? '' : ` Not compared: ${unmeasured}.`;
+  if (moved.length === 0)
+    return broke
+      ? note(
+          'No probe foretold it',
+          `${counted(compared, 'call')} of single operators, before the model was loaded, gave the bits of the baseline: what moved is the model, its inputs, or kernels that no probe calls.${few}`,
+        )
+      : [];
+  const told = some(
+    moved.map(
+      ({ probe, calls, differing, first }) => `${probe} (${differing} of ${calls} calls, first \`${first}\`)`,
+    ),
+    '; ',
+  );
+  const first = `Single operators gave other bits than for the baseline before the model was loaded: ${told}.${few}`;
+  switch (held) {
+    case 'broken':
+      return note(
+        'Foretold by probes',
+        `${first} They do not depend on the model: look for another library, CPU, GPU or setting first.`,
+      );
+    case 'held':
+      return note(
+        'Probes alone moved',
+        `${first} What was measured of the model did not move as the suite counts it: another suite or model may.`,
+      );
+    case 'measured':
+    case 'unmeasured':
+      return note('Probes moved', first);
+  }
 }
 
 function unproven({ proof }: Ground): Notice[] {

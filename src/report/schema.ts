@@ -385,6 +385,14 @@ const derived = {
     .array(z.strictObject({ half: z.enum(['declared', 'ambient']), field: text, before: text, after: text }))
     .max(MAX_FACTS),
   coverage: z.array(Coverage).max(256),
+  /** What was called before the model was loaded, beside the baseline's; absent where nothing was asked for. */
+  probes: z
+    .strictObject({
+      compared: count,
+      moved: z.array(z.strictObject({ probe: text, calls: count, differing: count, first: text })).max(1000),
+      unmeasured: text.nullable(),
+    })
+    .optional(),
   /** Upstream problems that this looks like, most alike first: links, which decide nothing. */
   knownIssues: z.strictObject({
     /** Digest of the list that was looked through: another one may name others. */

@@ -55,6 +55,8 @@ export interface Plan {
   readonly traceApart: boolean;
   /** What an engine start finds of compiled kernels; `both`: one start nothing, the others what is kept. */
   readonly caches: Suite['engine']['caches'] | 'both';
+  /** Whether the first start calls every probe before it loads the model. */
+  readonly probes: boolean;
   /** Whether scores sketch what each role of the model gave: for a side that another engine may stand beside. */
   readonly roles: boolean;
   /** Of that start. */
@@ -154,6 +156,7 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
     bisect: purpose === 'check' ? (suite.policy.bisect ?? 0) : 0,
     traceApart,
     caches,
+    probes: purpose !== 'side' && callsProbes(engine, suite),
     roles: isSide,
     traces: purpose === 'refresh' ? [TRACE, ...inOrder(NOISE_APART)] : [TRACE],
     claims,
@@ -167,6 +170,13 @@ export function makePlan(loaded: LoadedSuite, purpose: Purpose): Plan {
 function endpointOf({ remote }: EngineSpec, { engine, model }: Suite): Endpoint | undefined {
   return remote === undefined ? undefined : { url: String(engine.args['url']), model: model.served ?? '' };
 }
+
+/**
+ * On a CPU they take less than a second, where the engine's process has imported PyTorch. Nobody has measured them on a GPU,
+ * where they need a context of their own first: there they are called where a suite asks for it.
+ */
+const callsProbes = ({ takes }: EngineSpec, { probes, runtime: { gpus } }: Suite) =>
+  probes ?? (gpus === 'none' && takes.includes('probes'));
 
 /** With kept caches a refresh starts the engine twice at least: what compilation gives anew must be what is kept. */
 const startsOf = ({ baseline: { lifetimes }, engine }: Suite, purpose: Purpose) =>

@@ -97,12 +97,14 @@ export class Recording implements AsyncDisposable {
     const clock = stopwatch();
     session.send({
       ...{ command: 'load', args, defaults, perturbation, serve, prompts, clock: FROZEN_CLOCK },
+      ...(isFirst && this.#plan.probes && { probes: true }),
       ...(program && { program: program.file }),
     });
     const {
       seconds,
       settings,
       software,
+      probes,
       perturbed,
       importSeconds = 0,
       warmUpSeconds,
@@ -137,6 +139,7 @@ export class Recording implements AsyncDisposable {
     this.#lifetimes.push({
       ...{ lifetime, start, phases, loadSeconds: seconds, settings, perturbed, passes: done, digest },
       ...(devices === undefined ? {} : { devices }),
+      ...(probes && { probes }),
       ...listed,
     });
   }

@@ -11,6 +11,7 @@ export const ABILITIES = {
   embed: 'embedding models (`task: embed`)',
   reward: 'reward models (`task: reward`)',
   adapter: 'LoRA adapters (`adapter`)',
+  probes: 'probes before the model (`probes: true`)',
   image: 'images in messages',
   audio: 'audio in messages',
   video: 'videos in messages',
@@ -27,6 +28,7 @@ export interface Able {
 /** A suite, as far as this goes. */
 interface Asking {
   readonly task?: Task | undefined;
+  readonly probes?: boolean | undefined;
   readonly sampling: Guided;
   readonly prompts: readonly {
     readonly sampling?: Guided | undefined;
@@ -58,12 +60,13 @@ export function* beyond(
     if (!takes.includes(ability)) yield { path, message: `\`${name}\` takes no ${ABILITIES[ability]} here` };
 }
 
-function* needsOf({ task, sampling, prompts, score }: Asking): Generator<Need> {
+function* needsOf({ task, probes, sampling, prompts, score }: Asking): Generator<Need> {
   const guided = (own: Guided | undefined, ...above: Path): Need[] =>
     own?.structured_outputs === undefined
       ? []
       : [{ ability: 'structured-outputs', path: [...above, 'structured_outputs'] }];
   if (task !== undefined) yield { ability: task, path: ['task'] };
+  if (probes === true) yield { ability: 'probes', path: ['probes'] };
   yield* guided(sampling, 'sampling');
   for (const [list, entries] of Object.entries({ prompts, score }))
     for (const [index, { adapter }] of entries.entries())

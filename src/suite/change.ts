@@ -11,8 +11,8 @@ export type Changed = { readonly ok: Suite } | { readonly problems: readonly str
  * of another, so that of its arguments only the common ones go with it.
  */
 export function withChange(suite: Suite, change: Change, schema: SuiteSchema): Changed {
-  // A variant has none of its own.
-  const { said, variants: _, ...own } = suite;
+  // A variant has none of its own, and calls no probes: it stands beside its suite, and no baseline.
+  const { said, variants: _, probes: __, ...own } = suite;
   const { engine, image, model, gpus, args, env } = change;
   const isOther = engine !== undefined && engine !== suite.engine.name;
   const kept = isOther

@@ -525,6 +525,12 @@ export const suiteSchema = ({
         .describe(
           '`embed`, `reward`: the model gives a vector for each prompt and text, and generates nothing',
         ),
+      probes: z
+        .boolean()
+        .optional()
+        .describe(
+          'call single operators before the model is loaded, and tell by them what moved it; on without GPUs unless told otherwise',
+        ),
       sampling: Sampling.extend({ n: samples })
         .optional()
         .describe('how tokens are chosen; probes choose none'),
@@ -655,13 +661,16 @@ export const suiteSchema = ({
       { when: ({ value }) => typeof value === 'object' && value !== null && !Array.isArray(value) },
     )
     .superRefine(
-      ({ engine, model, runtime, task, depth, relations, sampling = {}, prompts = [], score }, context) => {
+      (
+        { engine, model, runtime, task, probes, depth, relations, sampling = {}, prompts = [], score },
+        context,
+      ) => {
         for (const [path, message] of remoteProblems(engine, model, runtime, remote))
           context.addIssue({ code: 'custom', path: [...path], message });
         const able = engines.find(({ name }) => name === engine.name);
         for (const { path, message } of able === undefined
           ? []
-          : beyond({ task, sampling, prompts, score }, able))
+          : beyond({ task, probes, sampling, prompts, score }, able))
           context.addIssue({ code: 'custom', path: [...path], message });
         for (const path of defaultsOf(engine) === 'deterministic' ? drawnAlike({ sampling, prompts }) : [])
           context.addIssue({

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import subprocess
+import sys
 import unittest
 from typing import Any
 
 import support  # noqa: F401
-from drive import Host, Result, channel, request
+from drive import HARNESS, Host, Result, channel, request
 
 NEEDS = importlib.util.find_spec("torch") is None
 NAMES = ("softmax", "scatter", "rope")
+BESIDE = """
+import json, os, sys
+sys.path.insert(0, sys.argv[1])
+import torch._inductor
+from deterministic_ml.engines.foretelling import foretell
+from deterministic_ml.harness.lifeline import descendants
+print(json.dumps([foretell(), foretell(0.01), descendants(os.getpid())]))
+"""
 
 
 def setUpModule() -> None:
@@ -71,6 +81,18 @@ class OneLifetime(unittest.TestCase):
     @classmethod
     def tearDownClass(cls) -> None:
         cls.host.close()
+
+    def test_beside_a_model_each_call_gives_the_same_and_leaves_nothing(self) -> None:
+        # In a process that has computed nothing, as one is that has only imported an engine.
+        run = subprocess.run([sys.executable, "-c", BESIDE, str(HARNESS)], capture_output=True, check=True, text=True)
+        told, late, left = json.loads(run.stdout)
+        self.assertIsNone(told["unavailable"])
+        self.assertGreater(told["seconds"], 0)
+        own = {name: digest for gave in digests(self.alone).values() for name, digest in gave.items()}
+        self.assertGreater(len(own), 30)
+        self.assertEqual({name: told["calls"][name] for name in own}, own)
+        self.assertEqual((late["calls"], late["unavailable"]), ({}, "the probes were not done in time"))
+        self.assertEqual(left, [])
 
     def test_loads_no_model_and_says_what_is_in_force(self) -> None:
         self.assertEqual(self.fingerprint["files"], [])

@@ -23,7 +23,7 @@ export const transformers: EngineSpec = {
   caches: {},
   batchInvariant: () => false,
   foundations: [repeatingAlgorithms()],
-  takes: ['chat', 'conversation', 'token-ids', 'embed', 'reward'],
+  takes: ['chat', 'conversation', 'token-ids', 'embed', 'reward', 'probes'],
   kinds: ['generate', 'force', 'score', 'trace'],
   facts: {
     compiled: () => ({ is: false, by: 'the engine compiles nothing' }),

@@ -117,7 +117,7 @@ export const vllm: EngineSpec = {
     },
   ],
   warm: true,
-  takes: ['chat', 'conversation', 'token-ids', 'structured-outputs', 'adapter'],
+  takes: ['chat', 'conversation', 'token-ids', 'structured-outputs', 'adapter', 'probes'],
   kinds: ['generate', 'force', 'score', 'trace'],
   facts: {
     compiled: ({ enforce_eager: eager }) =>

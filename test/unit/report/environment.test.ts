@@ -121,6 +121,7 @@ describe('an argument that follows from the relations', () => {
         rules: { kind: 'checkout' },
         acceptances: [],
         health: undefined,
+        probes: undefined,
         relations: [{ relation: 'baseline', status, findings: [] }],
         replaced: [],
         defaults: [],

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { compareProbes } from '../../../src/compare/probes.ts';
 import { daysBetween, type Ground, notices } from '../../../src/report/notices.ts';
 import { body, side } from '../support/records.ts';
 import { foundView, PROVEN, PROVENANCE } from '../support/reports.ts';
@@ -21,6 +22,7 @@ const QUIET: Ground = {
   rules: { kind: 'checkout' },
   acceptances: [],
   health: undefined,
+  probes: undefined,
   relations: [],
   replaced: [],
   defaults: ['seed'],
@@ -57,6 +59,50 @@ describe('a notice', () => {
     const told = ['GPUs that nothing computes on'];
     assert.deepEqual([on(2, 1), on(4, 2)], [told, told]);
     assert.deepEqual([on(2, 2), on(1, 1), on(0, 3), on(2)], [[], [], [], []]);
+  });
+
+  test('tells which probes foretold a drift, which moved alone, and that none did', () => {
+    const called = (calls: Readonly<Record<string, string>>, unavailable: string | null = null) => {
+      const [first, ...rest] = RUN.record.lifetimes;
+      assert.ok(first);
+      const probes = { seconds: 1, unavailable, calls: { ...calls } };
+      return { ...RUN.record, lifetimes: [{ ...first, probes }, ...rest] };
+    };
+    const [a, b] = ['a'.repeat(64), 'b'.repeat(64)];
+    const then = { 'matmul bfloat16 1x2x2': a, 'matmul bfloat16 2x2x2': a, 'rope float32': a };
+    const told = (
+      status: 'held' | 'broken' | 'measured',
+      now: Readonly<Record<string, string>>,
+      before: Ground['before'] = called(then),
+    ) =>
+      notices({
+        ...QUIET,
+        relations: [{ relation: 'baseline', status, findings: [] }],
+        probes: compareProbes(before, called(now)),
+      }).map(({ title, message }) => `${title}: ${message}`);
+    const moved = { ...then, 'matmul bfloat16 2x2x2': b };
+    const which = /matmul \(1 of 2 calls, first `matmul bfloat16 2x2x2`\)\./;
+    const [foretold = '', ...more] = told('broken', moved);
+    assert.deepEqual(more, []);
+    assert.match(foretold, /^Foretold by probes: /);
+    assert.match(foretold, which);
+    assert.doesNotMatch(foretold, /rope/);
+    const [alone = ''] = told('held', moved);
+    assert.match(alone, /^Probes alone moved: .* of the model did not move/);
+    assert.match(alone, which);
+    assert.match(told('broken', then)[0] ?? '', /^No probe foretold it: 3 calls of/);
+    assert.deepEqual(told('held', then), []);
+    // A baseline of before there were any: unmeasured by name where something has to be explained, and no drift.
+    assert.deepEqual(told('held', moved, RUN.record), []);
+    assert.deepEqual(told('broken', moved, RUN.record), [
+      'Probes: unmeasured: No probe tells what moved the bits: the baseline has none.',
+    ]);
+    assert.match(told('broken', moved, called({}, 'no device'))[0] ?? '', /for the baseline: no device\.$/);
+    assert.match(
+      told('broken', { 'rope float32': b, 'rope float64': b })[0] ?? '',
+      /rope \(1 of 1 calls, .* Not compared: 3 calls that only one of the two has\./,
+    );
+    assert.match(told('measured', moved)[0] ?? '', /^Probes moved: /);
   });
 
   test('tells of a baseline that is older than the suite wants, from the day after', () => {

@@ -83,6 +83,24 @@ describe('a record that grows', () => {
     assert.deepEqual(growing.engine.passes, []);
   });
 
+  test('calls probes in the first start alone, and keeps what they gave beside the passes', async () => {
+    const probes = { seconds: 0.5, calls: { 'matmul float32 1x2x2': 'a'.repeat(64) }, unavailable: null };
+    const growing = new Growing({ probes });
+    await using recording = await growing.begin();
+    for (const name of ['one', 'two']) await growing.add(recording, name);
+    assert.deepEqual(
+      growing.engine.loads.map((load) => load.probes),
+      [true, false],
+    );
+    const { lifetimes } = reread((await recording.commit()).record);
+    assert.deepEqual(
+      lifetimes.map((one) => one.probes),
+      [probes, undefined],
+    );
+    // The model's bits are the same with them and without.
+    assert.equal(lifetimes[0]?.digest, lifetimes[1]?.digest);
+  });
+
   test('breaks off where the harness lists what no image can have', async () => {
     const growing = new Growing({ software: () => ({ python: { torch: 2 } }) });
     await using recording = await growing.begin();

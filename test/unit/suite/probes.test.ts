@@ -12,6 +12,14 @@ const PROBES = `apiVersion: deterministic-ml/v1
 name: kernels
 engine: { name: kernels }
 `;
+const WITH_MODEL = `apiVersion: deterministic-ml/v1
+name: whole
+model: { path: model }
+engine: { name: transformers }
+sampling: { max_tokens: 4 }
+prompts:
+  - { id: a, text: a }
+`;
 const parsed = (source: string) => parseSuite(source, 'suite.yml', SUITE_SCHEMA);
 
 describe('a suite of probes', () => {
@@ -72,6 +80,20 @@ describe('a suite of probes', () => {
       plan('check').repeats.map(({ pass }) => pass),
       ['generate-alone'],
     );
+  });
+
+  test('is none of a model with probes before it: on a CPU they are called, and elsewhere where a suite asks', () => {
+    const calls = (more: string, purpose: 'check' | 'refresh' | 'side' = 'check') =>
+      makePlan(loaded(`${WITH_MODEL}${more}`, [{ id: 'a', text: 'a' }]), purpose).probes;
+    assert.deepEqual([calls(''), calls('', 'refresh'), calls('', 'side')], [true, true, false]);
+    assert.equal(calls('probes: false\n'), false);
+    assert.deepEqual(
+      [calls('runtime: { gpus: 1 }\n'), calls('runtime: { gpus: 1 }\nprobes: true\n')],
+      [false, true],
+    );
+    assert.deepEqual(problemsOf(`${PROBES}probes: true\n`), [
+      '4:1  `probes`: `kernels` takes no probes before the model (`probes: true`) here',
+    ]);
   });
 
   test('names the probes that the harness has', async () => {

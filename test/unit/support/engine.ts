@@ -10,7 +10,7 @@ import type { Exit, Peer, ProvidedModel, Runtime, Slot } from '../../../src/engi
 import type { HarnessFingerprint } from '../../../src/fingerprint/schema.ts';
 import type { HealthReading } from '../../../src/health/schema.ts';
 import { sha256 } from '../../../src/record/digest.ts';
-import type { Pass, PassKind, TensorDigest } from '../../../src/record/schema.ts';
+import type { CalledProbes, Pass, PassKind, TensorDigest } from '../../../src/record/schema.ts';
 import { littleEndian, uint32 } from '../../../src/record/words.ts';
 import { healthReading } from './health.ts';
 import { FINGERPRINT } from './records.ts';
@@ -63,6 +63,8 @@ export interface Load {
   readonly environment: Readonly<Record<string, string>>;
   readonly perturbation: LoadCommand['perturbation'];
   readonly prompts: LoadCommand['prompts'];
+  /** Whether probes were asked for. */
+  readonly probes: boolean;
 }
 
 export interface EngineOptions {
@@ -75,6 +77,8 @@ export interface EngineOptions {
   readonly model?: HarnessFingerprint['files'];
   /** What is installed beside it, by the number of the start; without it, nobody looks. */
   readonly software?: (start: number) => unknown;
+  /** What its probes gave, where they are asked for; nothing is called without it. */
+  readonly probes?: CalledProbes;
   /** What its GPUs say, by the number of the start; without it there are none. */
   readonly health?: (at: HealthReading['at'], start: number) => Partial<HealthReading>;
   /** Called as a start is asked for. */
@@ -215,6 +219,7 @@ export class ScriptedEngine implements Runtime {
   ): Promise<void> {
     const { effective = { dtype: 'bfloat16' }, fingerprint = {}, computes = () => ({}) } = this.#options;
     const { health = () => ({}), software = () => undefined, model } = this.#options;
+    const called = this.#options.probes && { probes: this.#options.probes };
     const messages = framesOf(stdin);
     const start = (await messages.next()).value as Start;
     if (start.warm) {
@@ -242,15 +247,23 @@ export class ScriptedEngine implements Runtime {
       const command = message as Command;
       switch (command.command) {
         case 'load': {
-          const { args, perturbation, prompts } = command;
-          const load = { start: number, where, args, perturbation, prompts, environment: start.environment };
+          const { args, perturbation, prompts, probes = false } = command;
+          const { environment } = start;
+          const load = { start: number, where, args, perturbation, prompts, probes, environment };
           this.loads.push(load);
           await this.#options.hold?.(load);
           computed = { compiled: load.args['enforce_eager'] === false, ...computes(load) };
           if (computed.error !== undefined) return emit({ event: 'error', ...computed.error });
           const perturbed = perturbation === null ? null : `${perturbation.kind}, as told`;
           const settings = { requested: args, dropped: [], effective };
-          emit({ event: 'lifetime', seconds: 1, settings, software: software(number), perturbed });
+          emit({
+            event: 'lifetime',
+            seconds: 1,
+            settings,
+            software: software(number),
+            perturbed,
+            ...(probes && called),
+          });
           break;
         }
         case 'pass':

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import engines
+from ..engines.foretelling import foretell
 from ..engines.observation import unpack_ids
 from .channel import Channel, Command
 from .digests import Digested, digest_model
@@ -84,9 +85,10 @@ def _run_engine(here: Here, channel: Channel, fail: Callable[[BaseException], No
     running = None
     while (command := channel.next_command())["command"] != "end":
         if command["command"] == "load" and running is None:
+            probes = {"probes": foretell()} if command.get("probes") else {}
             running, seconds = _load(engine, model.digested, command, here.scratch, channel)
             settings = _settings(running, command["args"], here.asked)
-            told = {"settings": settings, "software": software.told(), "perturbed": running.perturbed}
+            told = {"settings": settings, "software": software.told(), "perturbed": running.perturbed, **probes}
             channel.emit(
                 "lifetime",
                 seconds=seconds,

@@ -95,7 +95,7 @@ class Kernels:
         return Pass(seen.told(), {}, observations)
 
     def _ask(self, cases: Sequence[Case], neighbours: int) -> Mapping[str, Any]:
-        return digests("modules", [_digest(case, case.call(case.rows + neighbours * case.beside)) for case in cases])
+        return digests("modules", [digest_of(case, case.call(case.rows + neighbours * case.beside)) for case in cases])
 
     def vocabulary(self, ids: Sequence[int]) -> dict[int, str]:
         return {}
@@ -120,7 +120,7 @@ def _device(asked: str) -> torch.device:
         raise HarnessError("engine-rejected", f"device: {error}") from error
 
 
-def _digest(case: Case, output: torch.Tensor) -> Digest:
+def digest_of(case: Case, output: torch.Tensor) -> Digest:
     """Of the case's own rows alone."""
     own = output[: case.rows].cpu().contiguous()
     data = own.flatten().view(torch.uint8).numpy()

@@ -10,7 +10,8 @@ from pathlib import Path
 
 
 def import_for(model: str) -> None:
-    import torch  # noqa: F401
+    # Deterministic algorithms, which are on unless a suite turns them off, have PyTorch import its compiler.
+    import torch._inductor  # noqa: F401
     from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: F401
 
     from . import loading  # noqa: F401
