@@ -5,6 +5,12 @@ import type { Harness } from '../engine/session.ts';
 /** What a user's own program imports, and no other engine needs. */
 const OF_PROGRAMS = /^deterministic_ml\/(?:v1\.py$|program\/)/;
 
+/** Starts beside a harness what it starts, where that is another machine. */
+const KEEPER = 'far.py';
+
+/** Text of what keeps an engine on the far side of a launcher. */
+export const readKeeper = (folder: string): Promise<string> => readFile(join(folder, KEEPER), 'utf8');
+
 /** Reads the harness as it is delivered over stdin: the Python files below `folder` that an engine needs. */
 export async function readHarness(
   folder: string,
@@ -21,6 +27,6 @@ export async function readHarness(
       .filter((name) => program || !OF_PROGRAMS.test(name))
       .map(async (name) => [name, await readFile(join(folder, name), 'utf8')] as const),
   );
-  const { 'boot.py': boot = '', ...rest } = Object.fromEntries(files);
+  const { 'boot.py': boot = '', [KEEPER]: _, ...rest } = Object.fromEntries(files);
   return { boot, files: rest };
 }

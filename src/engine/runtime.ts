@@ -3,11 +3,11 @@ import type { Declared } from '../fingerprint/schema.ts';
 import type { CacheFolder } from './caches.ts';
 
 /**
- * Where an engine runs: a pinned container (`docker`), a Python of this machine (`process`), or somebody else's server that is
- * asked (`endpoint`).
+ * Where an engine runs: a pinned container (`docker`), a Python of this machine (`process`), wherever a command takes it
+ * (`launcher`), or somebody else's server that is asked (`endpoint`).
  */
 export interface Runtime extends AsyncDisposable {
-  readonly kind: 'docker' | 'process' | 'endpoint';
+  readonly kind: 'docker' | 'process' | 'launcher' | 'endpoint';
   /** One sentence for the log: what was chosen and why. */
   readonly description: string;
   readonly image: Declared['image'];
@@ -23,7 +23,7 @@ export interface Runtime extends AsyncDisposable {
    *
    * @throws UserError `model-missing`, `model-unreadable`, `model-changed`, `model-fetch-failed`, `disk-full`
    */
-  provideModel(model: ModelSource): Promise<ProvidedModel | typeof NO_MODEL>;
+  provideModel(model: ModelSource): Promise<ProvidedModel | FarModel | typeof NO_MODEL>;
   /**
    * Starts one Python with `boot` as its program (`python3 -c`) and its stdin open. Disposing the peer stops
    * it, whatever it is doing, and gives everything back: container, process group, GPU.
@@ -97,6 +97,23 @@ export interface ProvidedModel {
   readonly files: readonly ModelFile[];
 }
 
+/** A model of another machine, of which this one knows nothing: what it is, the first engine start tells, and none may differ. */
+export interface FarModel {
+  /** As the harness sees it. */
+  readonly folder: string;
+  readonly files: 'declared';
+}
+
+/** A command of the runner's that takes an engine elsewhere, and what there is to start. */
+export interface Launch {
+  /** The far side's command is put to its end. */
+  readonly argv: readonly string[];
+  /** On PATH there, or a path. */
+  readonly python: string;
+  /** Folder of the model there; undefined where the suite's own path is the same there, or there is none. */
+  readonly model: string | undefined;
+}
+
 /** Of an engine that computes without one. */
 export const NO_MODEL = { folder: null, files: [] } as const;
 
@@ -136,8 +153,22 @@ export interface Exit {
   readonly signal: string | null;
   /** The kernel's OOM killer took it, as far as the runtime can prove. */
   readonly outOfMemory: boolean;
-  /** What stood between us and it and is gone, in a sentence: nothing is known of how it ended then. */
-  readonly lost?: string;
+  /** What stood between us and it and is gone: nothing is known of how it ended then. */
+  readonly lost?: Lost;
+}
+
+/** An error of what an engine is reached by, and not its own. */
+export interface Lost {
+  readonly code:
+    | 'docker-unavailable'
+    | 'launcher-missing'
+    | 'launcher-untrusted'
+    | 'launcher-refused'
+    | 'launcher-unreachable'
+    | 'launcher-failed'
+    | 'launcher-lost';
+  readonly message: string;
+  readonly hint: string;
 }
 
 /** Whose work this is. A runner does one job at a time, so this tells the legs of a matrix apart too. */

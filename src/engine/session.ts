@@ -402,12 +402,7 @@ export function died(
   greeted: boolean,
   tail: readonly string[],
 ): UserError {
-  if (lost !== undefined)
-    return new UserError(
-      'docker-unavailable',
-      `The engine was cut off in the middle of its work. ${lost}`,
-      'See `journalctl -u docker` on the runner, and run again: nothing of this engine start is used. A container that is left over ends by itself, and the next run removes it.',
-    );
+  if (lost !== undefined) return new UserError(lost.code, `${lost.message}${quote(tail)}`, lost.hint);
   // What a container's init and a shell give for a program that is not there.
   if (code === COMMAND_NOT_FOUND && !greeted)
     return new UserError(

@@ -39,7 +39,7 @@ export type Gpu = z.infer<typeof Gpu>;
 
 export const Declared = z.strictObject({
   image: z.strictObject({
-    /** As the suite wrote it, or `none` for the process runtime. */
+    /** As the suite wrote it, or `none` where none was named. */
     reference: fact,
     digest: fact,
     /** `verified`: the daemon's own content address; `declared`: stated, not checked; `unknown`. */
@@ -80,7 +80,7 @@ export const Ambient = z.strictObject({
   memoryBytes: count,
   os: fact,
   kernel: fact,
-  runtime: z.enum(['docker', 'process', 'endpoint']),
+  runtime: z.enum(['docker', 'process', 'launcher', 'endpoint']),
 });
 export type Ambient = z.infer<typeof Ambient>;
 

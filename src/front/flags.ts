@@ -12,7 +12,7 @@ export interface Flag {
   readonly what: string;
 }
 
-const RUNTIMES = ['auto', 'docker', 'process'] as const satisfies readonly RuntimeChoice[];
+const RUNTIMES = ['auto', 'docker', 'process', 'launcher'] as const satisfies readonly RuntimeChoice[];
 const ISOLATIONS = ['auto', 'required', 'none'] as const satisfies readonly IsolationChoice[];
 
 /** All of them, in the order in which the help lists them. Which of them a command reads, its row in `modes.ts` says. */
@@ -23,7 +23,12 @@ export const FLAGS = {
   'dry-run': { what: 'show what would change, store and write nothing' },
   'store-unchanged': { what: 'store a new entry even if nothing changed' },
   runtime: { value: 'KIND', choices: RUNTIMES, what: 'where the engine runs' },
-  python: { value: 'PATH', what: 'Python of the process runtime' },
+  python: { value: 'PATH', what: 'Python of the process runtime, or of the launcher’s far side' },
+  launcher: {
+    value: '"COMMAND"',
+    what: 'takes the engine elsewhere, e.g. "ssh gpu7" or "srun --gres=gpu:1"',
+  },
+  'launcher-model': { value: 'FOLDER', what: 'the model’s folder there, where it is not the suite’s' },
   isolation: { value: 'KIND', choices: ISOLATIONS, what: 'of the process runtime’s engine from this shell' },
   'gpu-devices': { value: 'LIST', what: 'indices or UUIDs, separated by commas' },
   'cpu-sets': { value: '"SET SET"', what: 'CPUs for each of the engines that run at once, e.g. "0-7 8-15"' },
@@ -64,7 +69,8 @@ export const EVERYWHERE: readonly FlagName[] = ['json', 'help'];
 
 /** What whatever starts an engine reads. */
 export const OF_ENGINES: readonly FlagName[] = [
-  ...(['runtime', 'python', 'isolation', 'gpu-devices', 'cpu-sets'] as const),
+  ...(['runtime', 'python', 'launcher', 'launcher-model'] as const),
+  ...(['isolation', 'gpu-devices', 'cpu-sets'] as const),
   ...(['timeout-minutes', 'inactivity-minutes', 'record-path'] as const),
 ];
 

@@ -1,7 +1,9 @@
 import { resolve } from 'node:path';
-import type { JobIdentity } from '../engine/runtime.ts';
+import type { JobIdentity, Launch } from '../engine/runtime.ts';
 import { UserError } from '../errors.ts';
+import { excerpt } from '../inert.ts';
 import type { Door } from '../job/situation.ts';
+import { readLauncher } from '../suite/launcher.ts';
 import { DOCUMENTS } from '../surfaces/surface.ts';
 import { FLAGS } from './flags.ts';
 import { type Given, inputModes, type Mode } from './modes.ts';
@@ -64,8 +66,12 @@ export function parseInputs(
       'mode',
       inputModes.map((one) => [one.name, one]),
     );
-  const runtime = oneOf('runtime', FLAGS.runtime.choices);
+  const asked = oneOf('runtime', FLAGS.runtime.choices);
   const isolation = oneOf('isolation', FLAGS.isolation.choices);
+  const python = input('python') || 'python3';
+  const launch = launchOf();
+  // Whoever names one means it.
+  const runtime = launch === undefined ? asked : 'launcher';
   const timeoutSeconds = minutes('timeout-minutes', 60);
   const inactivitySeconds = minutes('inactivity-minutes', 20);
   const gpuDevices = input('gpu-devices')
@@ -104,6 +110,25 @@ export function parseInputs(
         : `${problems.length} inputs are wrong:\n${problems.map((p) => `  ${p}`).join('\n')}`,
       'Correct them under `with:` in the workflow; the README lists every input.',
     );
+
+  /** Undefined where none is asked for, or it is wrong. */
+  function launchOf(): Launch | undefined {
+    const given = input('launcher');
+    const model = input('launcher-model') || undefined;
+    if (given === '') {
+      if (asked === 'launcher') problems.push('`launcher` is empty, but `runtime: launcher` needs one');
+      if (model !== undefined) problems.push('`launcher-model` is given, and no `launcher`');
+      return undefined;
+    }
+    if (asked !== 'auto' && asked !== 'launcher')
+      problems.push(`\`launcher\` is given, and \`runtime\` is \`${asked}\`: it is one or the other`);
+    if (isolation === 'required')
+      problems.push('`isolation: required` is about this machine, and `launcher` takes the engine elsewhere');
+    const read = readLauncher(given);
+    if ('ok' in read) return { argv: read.ok, python, model };
+    problems.push(`\`launcher\` is no command: ${excerpt(read.problem, 300)}`);
+    return undefined;
+  }
 
   const workspace = environment['GITHUB_WORKSPACE'] ?? process.cwd();
   const temporary = environment['RUNNER_TEMP'] ?? resolve(workspace, '.deterministic-ml');
@@ -148,7 +173,8 @@ export function parseInputs(
       hubToken: input('hub-token') || undefined,
       endpointKey: input('endpoint-key') || undefined,
       runtime,
-      python: input('python') || 'python3',
+      python,
+      launch,
       isolation,
       gpuDevices,
       cpuSets,

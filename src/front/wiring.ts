@@ -5,7 +5,7 @@ import { openCheckout } from '../disk/checkout.ts';
 import { openDocuments } from '../disk/documents.ts';
 import { readWorkflows } from '../disk/example-workflows.ts';
 import { foreignFolders } from '../disk/foreign.ts';
-import { readHarness } from '../disk/harness-files.ts';
+import { readHarness, readKeeper } from '../disk/harness-files.ts';
 import { findLeftovers } from '../disk/leftovers.ts';
 import { LogFile } from '../disk/log-file.ts';
 import { findRecords, recordBatch } from '../disk/record-batch.ts';
@@ -22,7 +22,7 @@ import { findReports } from '../disk/report-folder.ts';
 import { changeSuite, loadSuite, openSuiteText } from '../disk/suite-file.ts';
 import { openEndpoint } from '../endpoint/runtime.ts';
 import { engineNamed, engines } from '../engine/engines/index.ts';
-import type { JobIdentity, Runtime } from '../engine/runtime.ts';
+import type { JobIdentity, Launch, Runtime } from '../engine/runtime.ts';
 import { githubApi } from '../github/api.ts';
 import { githubPosts } from '../github/posts.ts';
 import type { Situation } from '../job/situation.ts';
@@ -51,6 +51,8 @@ export interface Connections {
   readonly endpointKey: string | undefined;
   readonly runtime: RuntimeChoice;
   readonly python: string;
+  /** Of the launcher runtime. */
+  readonly launch: Launch | undefined;
   readonly isolation: IsolationChoice;
   readonly gpuDevices: readonly string[];
   readonly cpuSets: readonly string[];
@@ -193,6 +195,7 @@ async function openRuntime(
     cpuSets: given.cpuSets,
     atOnce,
     python: given.python,
+    launch: given.launch && { launch: given.launch, keeper: await readKeeper(given.harnessPath) },
     isolation: given.isolation,
     knowsHubToken: given.hubToken !== undefined,
     workspace: given.workspace,

@@ -43,7 +43,7 @@ export interface Asks<N extends Need> {
 export interface SuiteSettings extends RunSettings {
   /** Path of the suite, relative to the checkout. */
   readonly suite: string;
-  readonly runtime: 'auto' | 'docker' | 'process';
+  readonly runtime: 'auto' | 'docker' | 'process' | 'launcher';
 }
 
 /** An engine's starts, and the record of what they gave. */

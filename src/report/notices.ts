@@ -101,6 +101,7 @@ export function notices(ground: Ground): Notice[] {
     ...age(ground),
     ...stale(ground),
     ...notIsolated(ground),
+    ...byItsWord(ground.record),
   ];
 }
 
@@ -480,6 +481,23 @@ function notIsolated({ exposed }: Ground): Notice[] {
       level: 'notice',
       title: 'The engine was not isolated',
       message: `It ran as the job’s user among the job’s processes, and could read the job’s tokens and files: ${exposed}. docs/security.md says what helps.`,
+    },
+  ];
+}
+
+/** No content address and no digest of this machine stands behind what a launcher reaches. */
+function byItsWord({ fingerprint: { declared, ambient } }: Ground['record']): Notice[] {
+  if (ambient.runtime !== 'launcher') return [];
+  const whats = [
+    'the machine',
+    ...(declared.image.certainty === 'declared' ? ['the image'] : []),
+    ...(declared.model.files.length > 0 ? ['the model'] : []),
+  ];
+  return [
+    {
+      level: 'notice',
+      title: 'The far side vouches for itself',
+      message: `The engine ran where a launcher took it. What ${whats.join(' and ')} there ${whats.length === 1 ? 'is' : 'are'}, that side told itself, and this machine could not check.`,
     },
   ];
 }

@@ -1,5 +1,5 @@
 import type { CacheKey } from '../engine/caches.ts';
-import type { ModelSource, NO_MODEL, ProvidedModel, Runtime } from '../engine/runtime.ts';
+import type { FarModel, ModelSource, NO_MODEL, ProvidedModel, Runtime } from '../engine/runtime.ts';
 import type { Harness, SessionOptions } from '../engine/session.ts';
 import { UserError } from '../errors.ts';
 import { hardwareClass } from '../fingerprint/hardware-class.ts';
@@ -150,7 +150,7 @@ function startsOf(
   loaded: LoadedSuite,
   runtime: Runtime,
   harness: Harness,
-  model: ProvidedModel | typeof NO_MODEL,
+  model: ProvidedModel | FarModel | typeof NO_MODEL,
   voices: Voices,
   { inactivitySeconds, timeoutSeconds: deadlineSeconds }: EngineSettings,
   { console, signal }: Tools,
@@ -176,7 +176,10 @@ function startsOf(
       engine: plan.engine.name,
       model: model.folder,
       // Of this model alone: an image learns nothing of what else lies on the machine.
-      knownDigests: Object.fromEntries(files.map(({ identity, sha256 }) => [identity, sha256])),
+      knownDigests:
+        files === 'declared'
+          ? {}
+          : Object.fromEntries(files.map(({ identity, sha256 }) => [identity, sha256])),
     },
     environment: plan.environment,
     files,

@@ -1,5 +1,5 @@
 import type { EventOf, Task } from '../engine/protocol.ts';
-import type { ModelFile } from '../engine/runtime.ts';
+import type { FarModel, ModelFile } from '../engine/runtime.ts';
 import { Session, type SessionOptions } from '../engine/session.ts';
 import { WarmParent } from '../engine/warm-parent.ts';
 import { cancelled, UserError } from '../errors.ts';
@@ -23,8 +23,8 @@ export interface StartsOptions {
   readonly parent: (lives: number) => SessionOptions;
   readonly task: Task;
   readonly environment: Readonly<Record<string, string>>;
-  /** The model as this machine has it: whatever an engine sees must be this. */
-  readonly files: readonly ModelFile[];
+  /** The model as this machine has it: whatever an engine sees must be this. Of another machine's, what the first one saw. */
+  readonly files: readonly ModelFile[] | FarModel['files'];
   /** Whether later ones may be forks of a process that has imported the engine. */
   readonly warm: boolean;
   readonly console: Console;
@@ -40,6 +40,8 @@ export class Starts implements AsyncDisposable {
   #parent: { readonly process: number; readonly opened: Promise<WarmParent> } | undefined;
   readonly #stop = new AbortController();
   #processes = 0;
+  /** By the first start, where this machine does not know the model. */
+  #told: readonly SeenFile[] | undefined;
   #isWarm: boolean;
 
   constructor(options: StartsOptions) {
@@ -114,17 +116,23 @@ export class Starts implements AsyncDisposable {
     await using owned = new AsyncDisposableStack();
     const session = owned.use(opened);
     const seen = await session.expect('fingerprint');
-    refuseOtherModel(this.#options.files, seen.fingerprint.files);
+    this.#refuseOther(seen.fingerprint.files);
     owned.move();
     const took = { import: (ready - began) / 1000, open: (performance.now() - ready) / 1000 };
     return { session, seen, start, took };
+  }
+
+  #refuseOther(seen: readonly SeenFile[]): void {
+    const { files } = this.#options;
+    if (files === 'declared') this.#told ??= seen;
+    refuseOtherModel(files === 'declared' ? (this.#told ?? seen) : files, seen);
   }
 }
 
 type SeenFile = Fingerprint['declared']['model']['files'][number];
 
 /** What the harness sees must be the model that this machine has, whatever an image says of it. */
-function refuseOtherModel(own: readonly ModelFile[], seen: readonly SeenFile[]): void {
+function refuseOtherModel(own: readonly SeenFile[], seen: readonly SeenFile[]): void {
   const digests = new Map(seen.map(({ path, sha256 }) => [path, sha256]));
   const other =
     own.find(({ path, sha256 }) => digests.get(path) !== sha256)?.path ??

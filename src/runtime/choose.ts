@@ -1,9 +1,10 @@
 import { access } from 'node:fs/promises';
 import { isAbsolute, resolve } from 'node:path';
 import type Docker from 'dockerode';
-import type { JobIdentity, Runtime } from '../engine/runtime.ts';
+import type { JobIdentity, Launch, LocalModel, ModelSource, Runtime } from '../engine/runtime.ts';
 import { UserError } from '../errors.ts';
 import type { Declared } from '../fingerprint/schema.ts';
+import { excerpt } from '../inert.ts';
 import type { Suite } from '../suite/schema.ts';
 import type { Moment } from './clock.ts';
 import { connect } from './docker/daemon.ts';
@@ -13,12 +14,13 @@ import { sweep } from './docker/sweep.ts';
 import { usableDevices } from './environment.ts';
 import { cardsOf, type GpuPlaces, lockGpus, PLACES } from './gpu-lock.ts';
 import { groupsOf, roomFor } from './groups.ts';
+import { LauncherRuntime } from './launcher/launcher.ts';
 import type { CommonOptions, Environment, IsolationChoice, Starter } from './options.ts';
 import { ProcessRuntime } from './process.ts';
 import { bytesOf } from './sizes.ts';
 import { type AtOnce, slotsOf } from './slots.ts';
 
-export const RUNTIME_CHOICES = ['auto', 'docker', 'process'] as const;
+export const RUNTIME_CHOICES = ['auto', 'docker', 'process', 'launcher'] as const;
 export type RuntimeChoice = (typeof RUNTIME_CHOICES)[number];
 
 export interface RuntimeOptions extends Omit<CommonOptions, 'gpus'> {
@@ -33,6 +35,8 @@ export interface RuntimeOptions extends Omit<CommonOptions, 'gpus'> {
   readonly isolation: IsolationChoice;
   /** Whether this process knows a `hub-token`, which an engine beside it could find. */
   readonly knowsHubToken: boolean;
+  /** For the launcher runtime: the command, and the text of docker/harness/far.py. */
+  readonly launch?: { readonly launch: Launch; readonly keeper: string } | undefined;
   /** Absolute. */
   readonly workspace: string;
   readonly job: JobIdentity;
@@ -59,9 +63,11 @@ export async function chooseRuntime(options: RuntimeOptions): Promise<Runtime> {
   await using owned = new AsyncDisposableStack();
   const { environment, inactivitySeconds, cpuSets, atOnce, gpuPlaces: places = PLACES } = options;
   const { gpus, memory } = options.runtime;
+  const { choice } = options;
+  if (choice === 'launcher') return launched(options);
   const known = gpus === 'none' ? [] : await cardsOf(places);
   const room = roomFor(memory === undefined ? undefined : bytesOf(memory));
-  const runtime = owned.use(await open(options));
+  const runtime = owned.use(await open(choice, options));
   const devices =
     runtime.kind === 'process'
       ? usableDevices(options.devices, environment['CUDA_VISIBLE_DEVICES'])
@@ -77,24 +83,29 @@ export async function chooseRuntime(options: RuntimeOptions): Promise<Runtime> {
     image: runtime.image,
     exposed: runtime.exposed,
     caches: runtime.caches,
-    provideModel: (model) => {
-      // The schema lets no engine that is started have one.
-      if (model.kind === 'served') throw new Error(`${model.name} is somebody else's to serve`);
-      return runtime.provideModel(model);
-    },
+    provideModel: (model) => runtime.provideModel(loadable(model)),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
 
-async function open(options: RuntimeOptions): Promise<Starter> {
-  const { choice, runtime, devices } = options;
-  const { gpus } = runtime;
+/** The schema lets no engine that is started have a server's. */
+function loadable(model: ModelSource): LocalModel {
+  if (model.kind === 'served') throw new Error(`${model.name} is somebody else's to serve`);
+  return model;
+}
+
+function refuseFewer(gpus: 'none' | number, devices: readonly string[]): void {
   if (gpus !== 'none' && devices.length > 0 && devices.length < gpus)
     throw new UserError(
       'input-invalid',
       `The suite wants ${gpus} GPUs, and the \`gpu-devices\` input names ${devices.length}.`,
       'Name at least as many devices as `runtime.gpus` in the suite, or leave the input empty for the first ones.',
     );
+}
+
+async function open(choice: Exclude<RuntimeChoice, 'launcher'>, options: RuntimeOptions): Promise<Starter> {
+  const { runtime, devices } = options;
+  refuseFewer(runtime.gpus, devices);
   switch (choice) {
     case 'process':
       return await openProcess(options, await statedImage(options), '`runtime: process` was asked for');
@@ -111,6 +122,46 @@ async function open(options: RuntimeOptions): Promise<Starter> {
         ? await openProcess(options, NO_IMAGE, 'the suite names no image')
         : await openDocker(options, runtime.image, 'the suite names an image');
   }
+}
+
+/** Cards, CPUs and locks of this machine say nothing of the far side: one engine at a time, where the launcher takes it. */
+function launched(options: RuntimeOptions): Runtime {
+  const {
+    runtime: { gpus, image },
+    devices,
+    launch,
+  } = options;
+  refuseFewer(gpus, devices);
+  if (launch === undefined)
+    throw new UserError(
+      'input-invalid',
+      '`runtime: launcher` was asked for, and the `launcher` input is empty.',
+      'Give the command that takes the engine elsewhere, e.g. `launcher: ssh gpu7`.',
+    );
+  const command = excerpt(launch.launch.argv.join(' '), 200);
+  const stated: Declared['image'] =
+    image === undefined
+      ? NO_IMAGE
+      : { reference: image, digest: parseImage(image).digest, certainty: 'declared' };
+  const starter = LauncherRuntime.open({
+    ...{ ...options, ...launch, gpus, image: stated },
+    description: `The engine runs where \`${command}\` takes it, in ${launch.launch.python} there${image === undefined ? '' : `, which is taken unchecked for the suite's ${image}`}.`,
+  });
+  return {
+    ...slotsOf(
+      starter,
+      { gpus, devices, cpuSets: [] },
+      { known: [], places: PLACES, most: 1, planned: 1 },
+      options,
+    ),
+    kind: starter.kind,
+    description: starter.description,
+    image: starter.image,
+    exposed: starter.exposed,
+    caches: starter.caches,
+    provideModel: (model) => starter.provideModel(loadable(model)),
+    [Symbol.asyncDispose]: () => starter[Symbol.asyncDispose](),
+  };
 }
 
 async function openDocker(options: RuntimeOptions, image: string, why: string): Promise<Starter> {

@@ -6,18 +6,19 @@ import type { Environment } from './options.ts';
  * What a Python of this machine may inherit: what finds programs, libraries and devices, and what tunes the
  * numbers (the fingerprint records those). Everything else stays out, above all the job's tokens and inputs.
  */
-const INHERITED = new Set([
+export const INHERITED: ReadonlySet<string> = new Set([
   ...['PATH', 'HOME', 'USER', 'LOGNAME', 'LANG', 'TZ'],
   ...['LD_LIBRARY_PATH', 'PYTHONPATH', 'VIRTUAL_ENV', 'CONDA_PREFIX'],
   // The runner ends what carries its own id when a job is over: a last net under a killed action.
   'RUNNER_TRACKING_ID',
 ]);
-const INHERITED_PREFIXES = [
+export const INHERITED_PREFIXES: readonly string[] = [
   ...['LC_', 'CUDA_', 'NVIDIA_', 'NCCL_', 'CUBLAS_', 'CUDNN_'],
   ...engines.flatMap(({ variables }) => variables),
   ...['TORCH', 'PYTORCH_', 'TRITON_', 'OMP_', 'MKL_', 'KMP_', 'ATEN_', 'ONEDNN_', 'DNNL_'],
 ];
-const SECRET = /TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_?KEY/i;
+/** Names of what is nobody's business. */
+export const SECRET = /TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_?KEY/i;
 
 /** The part of this process's environment that an engine may see. */
 export function inherited(environment: Environment): Record<string, string> {

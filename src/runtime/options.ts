@@ -1,4 +1,5 @@
 import type {
+  FarModel,
   LocalModel,
   Models,
   NO_MODEL,
@@ -48,7 +49,7 @@ export interface On {
 /** What starts engines, each on what it is told. */
 export interface Starter
   extends Omit<Runtime, 'kind' | 'provideModel' | 'start' | 'slot' | 'slots' | 'beside' | 'indexOf'> {
-  readonly kind: 'docker' | 'process';
-  provideModel(model: LocalModel): Promise<ProvidedModel | typeof NO_MODEL>;
+  readonly kind: 'docker' | 'process' | 'launcher';
+  provideModel(model: LocalModel): Promise<ProvidedModel | FarModel | typeof NO_MODEL>;
   start(boot: string, lives: number, on: On): Promise<Peer>;
 }

@@ -96,7 +96,7 @@ export function roughly(words: readonly string[]): Readonly<Record<string, strin
 const SHELL = /[$`;|&<>()*?~#!]/;
 
 /** Cuts as a POSIX shell does, without one: nothing is put in the place of a variable, and no command runs. */
-function splitWords(source: string): Read<readonly string[]> {
+export function splitWords(source: string): Read<readonly string[]> {
   const words: string[] = [];
   let word: string | undefined;
   let quote: '"' | "'" | undefined;

@@ -203,9 +203,10 @@ function refuseForeign(
     ['engine', (one) => one.engine],
   ];
   const image = base?.runtime.image;
-  if (base === undefined || image === undefined || runtime === 'process')
+  const isBare = runtime === 'process' || runtime === 'launcher';
+  if (base === undefined || image === undefined || isBare)
     throw limited(
-      `This pull request comes from another repository, and ${ref} ${base === undefined ? 'has no suite' : image === undefined ? 'names no `runtime.image`' : 'is checked by `runtime: process`'}: it would run on the machine itself.`,
+      `This pull request comes from another repository, and ${ref} ${base === undefined ? 'has no suite' : image === undefined ? 'names no `runtime.image`' : `is checked by \`runtime: ${runtime}\``}: it would run on the machine itself.`,
       'Name a pinned image in the suite of the base branch; or bring the change into a branch of this repository.',
     );
   const changed = own.filter(([, of]) => JSON.stringify(of(suite)) !== JSON.stringify(of(base)));

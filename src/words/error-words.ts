@@ -66,6 +66,37 @@ export const ERROR_WORDS: Readonly<Record<ToldCode, ErrorWords>> = {
     meaning: 'The engine has no place to run in; this says nothing of the model.',
     next: 'Set the `python` input, or see what Docker itself says.',
   },
+  'launcher-missing': {
+    what: 'The program that `launcher` begins with is not on the runner.',
+    meaning: 'The engine could not be taken anywhere, and nothing was started in its place.',
+    next: 'Install it, or give its absolute path.',
+  },
+  'launcher-untrusted': {
+    what: 'The machine that answered is not known to be the one that was asked for: its host key, or its certificate, is another one or unknown.',
+    meaning: 'Whoever stands in for it could say whatever it computed, so nothing was sent.',
+    next: 'Put its key into the runner’s `known_hosts`, by a way that nobody on the network can change.',
+  },
+  'launcher-refused': {
+    what: 'The far side let this runner in by none of its keys or tokens.',
+    meaning: 'Nothing was started there; nobody is asked for a password.',
+    next: 'Give the runner’s user a key, an agent or a token, and try the same command by hand.',
+  },
+  'launcher-unreachable': {
+    what: 'The launcher could not reach the far side.',
+    meaning: 'Nothing was started there; this says nothing of the model.',
+    next: 'Check its name and the network, and try the same command on the runner by hand.',
+  },
+  'launcher-failed': {
+    what: 'The launcher ended, or gave no `sh`, before anything ran on the far side.',
+    meaning: 'Nothing was measured; the last lines are the launcher’s own.',
+    next: 'Try the same command with `sh` behind it on the runner by hand.',
+  },
+  'launcher-lost': {
+    what: 'The launcher ended in the middle of the run, without the far side’s word that it is done.',
+    meaning:
+      'What was computed until then does not count. What ran there ends once its stdin does, at its deadline at the latest.',
+    next: 'Run again; see the far side’s own log for what broke the line.',
+  },
   'isolation-unavailable': {
     what: 'The process runtime cannot keep the engine from what the job knows, and that was asked for or a `hub-token` is at stake.',
     meaning:

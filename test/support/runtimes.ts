@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Models } from '../../src/engine/runtime.ts';
+import type { Launch, Models } from '../../src/engine/runtime.ts';
 import { type ModelsOptions, openModels } from '../../src/model/store.ts';
 import type { RuntimeOptions } from '../../src/runtime/choose.ts';
 import { thisMoment } from '../../src/runtime/clock.ts';
+import { readLauncher } from '../../src/suite/launcher.ts';
 
 /** A folder that is gone when the test is over. */
 export async function temporaryFolder(): Promise<{ readonly path: string } & AsyncDisposable> {
@@ -26,6 +28,14 @@ export function models(overrides: Partial<ModelsOptions> = {}): Models {
     onProgress: () => {},
     ...overrides,
   });
+}
+
+/** What a launcher's words take an engine to, as the inputs have it. */
+export function launchOf(words: string, more: Partial<Launch> = {}): NonNullable<RuntimeOptions['launch']> {
+  const read = readLauncher(words);
+  if ('problem' in read) throw new Error(read.problem);
+  const keeper = readFileSync(new URL('../../docker/harness/far.py', import.meta.url), 'utf8');
+  return { launch: { argv: read.ok, python: 'python3', model: undefined, ...more }, keeper };
 }
 
 /** Options of a run that nobody else has, on the CPU. */

@@ -120,6 +120,7 @@ const ROOMS: Readonly<Record<string, Law>> = {
     rooms: [
       'runtime/docker',
       'runtime/isolation',
+      'runtime/launcher',
       'engine',
       'engine/engines',
       'fingerprint',
@@ -133,6 +134,7 @@ const ROOMS: Readonly<Record<string, Law>> = {
     packages: ['zod', 'dockerode', 'execa', 'tar-stream', 'node:*'],
   },
   'runtime/isolation': { rooms: ['runtime'], packages: ['execa', 'node:*'] },
+  'runtime/launcher': { rooms: ['runtime', 'engine', 'fingerprint'], packages: ['execa', 'node:*'] },
   baseline: { rooms: ['record'], packages: ['zod', 'node:*'] },
   'baseline/cache': { rooms: ['baseline'], packages: ['zod', '@actions/cache', 'node:*'] },
   github: {
@@ -260,6 +262,7 @@ const PORTS: Readonly<Record<string, readonly string[]>> = {
 /** Rooms of adapters: what they do, others ask a port for. */
 const ADAPTERS = [
   ...['caches', 'endpoint', 'machine', 'model', 'network', 'runtime', 'runtime/docker', 'runtime/isolation'],
+  'runtime/launcher',
   ...['github', 'disk', 'baseline/cache'],
 ];
 

@@ -1,6 +1,6 @@
 import { PassThrough, type Readable, Writable } from 'node:stream';
 import type Docker from 'dockerode';
-import type { Exit, Peer } from '../../engine/runtime.ts';
+import type { Exit, Lost, Peer } from '../../engine/runtime.ts';
 import { exitOf, watchOomKills } from '../exit.ts';
 import { ask, START_SECONDS } from './calls.ts';
 import { dockerError } from './daemon.ts';
@@ -84,7 +84,8 @@ export class Container implements Peer {
     const lost = end.kind === 'lost' ? end.how : this.#cutOff(end.code);
     // Who reads on must not wait for a daemon that says no more.
     if (lost !== undefined) this.#connection.destroy();
-    if (lost !== undefined && !this.#killed) return { code: null, signal: null, outOfMemory: false, lost };
+    if (lost !== undefined && !this.#killed)
+      return { code: null, signal: null, outOfMemory: false, lost: cutOff(lost) };
     if (end.kind === 'lost') return { code: null, signal: null, outOfMemory: false };
     // The mark is missing now and then under cgroup v2, where the kernel's own counter still tells.
     const byKernel = (signal: string | null) => end.outOfMemory || (signal === 'SIGKILL' && oomKillsRose());
@@ -107,6 +108,12 @@ export class Container implements Peer {
     await this.#giveBack();
   }
 }
+
+const cutOff = (how: string): Lost => ({
+  code: 'docker-unavailable',
+  message: `The engine was cut off in the middle of its work. ${how}`,
+  hint: 'See `journalctl -u docker` on the runner, and run again: nothing of this engine start is used. A container that is left over ends by itself, and the next run removes it.',
+});
 
 /** The writing half of the connection alone: its end is the container's EOF, and its errors crash nobody. */
 function stdinOver(connection: Writable): Writable {

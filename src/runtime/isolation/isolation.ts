@@ -2,6 +2,7 @@ import { access, chown, constants, mkdtemp, readFile, rm } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Environment } from '../options.ts';
+import { quoted } from '../quoted.ts';
 import { isBelow, parseMounts } from './mounts.ts';
 import {
   closedAbove,
@@ -15,7 +16,7 @@ import {
   pythonFolders,
   within,
 } from './places.ts';
-import { quoted, viewScript } from './script.ts';
+import { viewScript } from './script.ts';
 
 /** What one program is to reach. Absolute paths. */
 export interface Reach {

@@ -1,3 +1,4 @@
+import { quoted } from '../quoted.ts';
 import { isBelow, lockedFlags, type Mount, mountOf } from './mounts.ts';
 
 /** What an engine finds in its own view of the machine's files. All paths are absolute and free of links. */
@@ -86,5 +87,3 @@ function flagsAt(path: string, mounts: readonly Mount[]): string[] {
   const mount = mountOf(path, mounts);
   return mount === undefined ? [] : lockedFlags(mount);
 }
-
-export const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;

@@ -133,6 +133,17 @@ describe('inputs', () => {
     assert.deepEqual([settings.expected, door], [1, 'terminal']);
   });
 
+  test('name a launcher, which is the runtime then', () => {
+    const { settings, connections } = parsed({
+      ...{ launcher: 'srun --gres=gpu:1', 'launcher-model': '/models/m', python: '/opt/vllm/bin/python' },
+    });
+    assert.deepEqual([settings.runtime, connections.runtime], ['launcher', 'launcher']);
+    assert.deepEqual(connections.launch, {
+      ...{ argv: ['srun', '--gres=gpu:1'], python: '/opt/vllm/bin/python', model: '/models/m' },
+    });
+    assert.equal(parsed().connections.launch, undefined);
+  });
+
   test('take minutes with a fraction', () => {
     assert.equal(parsed({ 'timeout-minutes': '0.5' }).settings.timeoutSeconds, 30);
   });
@@ -144,7 +155,24 @@ describe('inputs that are wrong', () => {
       { mode: 'Refresh' },
       '`mode` is `Refresh`, but must be `check` or `refresh` or `power` or `bisect` or `log` or `report`.',
     ],
-    [{ runtime: 'podman' }, '`runtime` is `podman`, but must be `auto` or `docker` or `process`.'],
+    [
+      { runtime: 'podman' },
+      '`runtime` is `podman`, but must be `auto` or `docker` or `process` or `launcher`.',
+    ],
+    [{ runtime: 'launcher' }, '`launcher` is empty, but `runtime: launcher` needs one.'],
+    [{ 'launcher-model': '/m' }, '`launcher-model` is given, and no `launcher`.'],
+    [
+      { launcher: 'ssh gpu7', runtime: 'docker' },
+      '`launcher` is given, and `runtime` is `docker`: it is one or the other.',
+    ],
+    [
+      { launcher: 'ssh gpu7', isolation: 'required' },
+      '`isolation: required` is about this machine, and `launcher` takes the engine elsewhere.',
+    ],
+    [
+      { launcher: 'ssh -o StrictHostKeyChecking=no gpu7' },
+      '`launcher` is no command: `StrictHostKeyChecking=no` is refused: without it anybody can stand in for the far side, and say what it computed.',
+    ],
     [{ 'timeout-minutes': '0' }, '`timeout-minutes` is `0`, but must be a number of minutes above 0.'],
     [{ 'timeout-minutes': '-5' }, '`timeout-minutes` is `-5`, but must be a number of minutes above 0.'],
     [

@@ -16,6 +16,7 @@ const connections = (workspace: string): Connections => ({
   runtime: 'auto',
   isolation: 'auto',
   python: 'python3',
+  launch: undefined,
   gpuDevices: [],
   cpuSets: [],
   timeoutSeconds: 60,

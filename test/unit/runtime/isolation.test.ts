@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { isBelow, lockedFlags, mountOf, parseMounts } from '../../../src/runtime/isolation/mounts.ts';
-import { quoted, type View, viewScript } from '../../../src/runtime/isolation/script.ts';
+import { type View, viewScript } from '../../../src/runtime/isolation/script.ts';
+import { quoted } from '../../../src/runtime/quoted.ts';
 
 const TABLE = String.raw`27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard
 22 27 0:22 / /sys rw,relatime - sysfs sysfs rw

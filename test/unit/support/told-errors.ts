@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ERROR_CODES, UserError } from '../../../src/errors.ts';
 import { tellError } from '../../../src/front/failure.ts';
+import { beginSummary } from '../../../src/tell/job-summary.ts';
 import type { ToldCode } from '../../../src/words/error-words.ts';
 import { HOSTILE } from './hostile.ts';
 
@@ -44,6 +45,8 @@ if (import.meta.main) {
     for (const text of Object.values(HOSTILE)) {
       log = '';
       for (const file of [summary, outputs]) writeFileSync(file, '');
+      // Each is the end of a step of its own.
+      beginSummary();
       await tellError(thrown(code, text));
       const [shown, set] = [summary, outputs].map((file) => readFileSync(file, 'utf8'));
       all.push({ code, text, log, summary: shown ?? '', outputs: set ?? '' });

@@ -305,6 +305,7 @@ describe('what a stranger sent', () => {
     ['without a suite on the base branch', { base: undefined }, /has no suite/],
     ['without an image there', { base: unpinned }, /names no `runtime.image`/],
     ['on the machine itself', { runtime: 'process' }, /checked by `runtime: process`/],
+    ['wherever a launcher takes it', { runtime: 'launcher' }, /checked by `runtime: launcher`/],
     ['in an image of its own', { own: FOR_STRANGERS.replace('b2b2', 'c3c3') }, /changes `runtime`/],
     [
       'with a model of its own',

@@ -1,0 +1,171 @@
+"""Keeps what a launcher has started on another machine: begins it in a folder of its own, and ends all of it.
+
+The host runs this there as `python3 -c <this text> <settings as JSON> <program>`, by a line for `sh` on stdin; the
+settings are those of src/runtime/launcher/far.ts. It writes to stderr, each on a line behind the host's mark, `begun`,
+after which the host sends what the program is to read, and `ended <code> <signal>` once nothing that it started is
+left. Linux only, as the engines are.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from types import FrameType
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+# The harness ends within two seconds after the end of stdin, whatever it does: this is the net under it.
+_GRACE_SECONDS = 3.0
+_LOOK_SECONDS = 0.05
+
+
+def main() -> None:
+    far = json.loads(sys.argv[1])
+    # Children of children that die become this process's, so that none of them is overlooked.
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    scratch = tempfile.mkdtemp(prefix="deterministic-ml-")
+    try:
+        os.chdir(scratch)
+        tell(far["mark"], "begun")
+        status = keep(start(far, scratch, sys.argv[2]))
+    finally:
+        clear()
+        # What was killed may still be closing its files.
+        for _ in range(50):
+            shutil.rmtree(scratch, ignore_errors=True)
+            if not os.path.exists(scratch):
+                break
+            time.sleep(0.1)
+    number = -status if status < 0 else 0
+    tell(
+        far["mark"], f"ended {status if number == 0 else 128 + number} {signal.Signals(number).name if number else '-'}"
+    )
+    os._exit(status if number == 0 else 128 + number)
+
+
+def start(far: dict[str, object], scratch: str, program: str) -> int:
+    environment = surroundings(far, scratch)
+    child = os.fork()
+    if child == 0:
+        # A signal to this process's group is for this process to pass on.
+        os.setpgid(0, 0)
+        os.execve(sys.executable, [sys.executable, "-c", program], environment)
+    # Its end is to be seen by whoever reads.
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    return child
+
+
+def surroundings(far: dict[str, object], scratch: str) -> dict[str, str]:
+    """What is set there by others reaches an engine only where it finds programs and devices, or tunes numbers."""
+    names, prefixes, below, own = (far[key] for key in ("names", "prefixes", "below", "environment"))
+    assert isinstance(names, list) and isinstance(prefixes, list) and isinstance(below, dict) and isinstance(own, dict)
+    secret = re.compile(str(far["secret"]), re.IGNORECASE)
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not secret.search(name) and (name in names or name.startswith(tuple(prefixes)))
+    }
+    home = os.environ.get("HOME")
+    # What the user has installed there for a Python stays where it is.
+    base = os.environ.get("PYTHONUSERBASE") or (home and os.path.join(home, ".local"))
+    return {
+        **kept,
+        **({"PYTHONUSERBASE": base} if base else {}),
+        **{name: os.path.normpath(os.path.join(scratch, path)) for name, path in below.items()},
+        **own,
+        "CUDA_VISIBLE_DEVICES": visible(far, os.environ.get("CUDA_VISIBLE_DEVICES", "")),
+    }
+
+
+def visible(far: dict[str, object], inherited: str) -> str:
+    """Of the devices that are named, else of those that a scheduler gave, else of all, as many as are wanted."""
+    gpus, devices = far["gpus"], far["devices"]
+    if not isinstance(gpus, int) or not isinstance(devices, list):
+        return ""
+    usable = devices or [one for one in inherited.split(",") if one.strip()]
+    return ",".join(usable[:gpus] if usable else map(str, range(gpus)))
+
+
+def keep(child: int) -> int:
+    """Waits for the end of the child, and ends it once nobody can write to stdin. Its exit code, or -signal."""
+    poll = select.poll()
+    # Hang-up is always told; that a socket's other end writes no more is asked for.
+    poll.register(0, select.POLLRDHUP)
+    late: list[float] = []
+
+    def stop(number: int, _: "FrameType | None") -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGTERM)
+        late.append(time.monotonic() + _GRACE_SECONDS)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, stop)
+    hung_up = False
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended == child:
+            return os.waitstatus_to_exitcode(status)
+        if late and time.monotonic() > late[0]:
+            kill(child)
+        if hung_up:
+            time.sleep(_LOOK_SECONDS)
+        elif poll.poll(_LOOK_SECONDS * 1000):
+            hung_up = True
+            late.append(time.monotonic() + _GRACE_SECONDS)
+
+
+def clear() -> None:
+    """Kills all that is left of what was started: workers of an engine that died must not keep its GPU."""
+    for _ in range(200):
+        left = descendants(os.getpid())
+        for pid in left:
+            kill(pid)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0] != 0:
+                pass
+        if not left:
+            return
+        time.sleep(0.01)
+
+
+def descendants(root: int) -> list[int]:
+    children: dict[int, list[int]] = {}
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{entry}/stat", encoding="utf-8", errors="replace") as file:
+                state, parent = file.read().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        # A zombie is dead already.
+        if state not in "ZX":
+            children.setdefault(int(parent), []).append(int(entry))
+    found: list[int] = []
+    pending = [root]
+    while pending:
+        born = children.get(pending.pop(), [])
+        found += born
+        pending += born
+    return found
+
+
+def kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def tell(mark: str, what: str) -> None:
+    # The break before it ends what somebody else printed.
+    with contextlib.suppress(OSError):
+        os.write(2, f"\n{mark} {what}\n".encode())
+
+
+if __name__ == "__main__":
+    main()
