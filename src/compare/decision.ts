@@ -91,7 +91,7 @@ export function decide({ lifetimes }: Census, baselineLifetimes: number): Decisi
  *     sum_i p_i^of (1 - p_i)^n  =  sum_i p_i . p_i^(of-1) (1 - p_i)^n  <=  max_p p^(of-1) (1 - p)^n,
  *
  * since the p_i sum up to 1. The maximum is at p = (of-1) / (of-1+n): 3.5 % for 3 lifetimes against a baseline of 3,
- * 1.5 % against one of 5. With a single lifetime it is 1: nothing bounds it.
+ * 0.4 % for 5 against one of 4. With a single lifetime it is 1: nothing bounds it.
  */
 export function falseAlarm(of: number, n: number): number | null {
   if (of < 2) return null;

@@ -51,6 +51,8 @@ export const ValidateAnswer = z.strictObject({
   budget: z.number().nullable(),
   /** What takes longer than that. */
   over: z.array(z.enum(['check', 'refresh', 'power'])),
+  /** Largest chance that a check calls an engine drifted that did not change; null where nothing bounds it. */
+  falseAlarm: z.number().min(0).max(1).nullable(),
 });
 export type ValidateAnswer = z.infer<typeof ValidateAnswer>;
 

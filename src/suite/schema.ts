@@ -434,9 +434,15 @@ const changeFields = (engines: readonly string[], variables: readonly string[]) 
 };
 export type Change = z.infer<z.ZodObject<ReturnType<typeof changeFields>>>;
 
+/**
+ * Of engine starts, in a refresh and after a first difference: with these an honest engine is called drifted with a chance
+ * of at most 0.4 % (`falseAlarm`), and no fewer in all bound it by 0.5 %.
+ */
+const STARTS = { lifetimes: 4, confirm: 4 } as const;
+
 const BASELINE = {
   path: 'determinism-baselines',
-  lifetimes: 3,
+  lifetimes: STARTS.lifetimes,
   'warn-after-days': 90,
   branches: [] as string[],
 };
@@ -600,7 +606,7 @@ export const suiteSchema = ({
             .int()
             .min(0)
             .max(10)
-            .default(2)
+            .default(STARTS.confirm)
             .describe(
               'engine starts more that separate drift from an unstable engine, after a first difference; 0 leaves it open',
             ),
@@ -620,7 +626,7 @@ export const suiteSchema = ({
             .optional()
             .describe('GPU minutes that a check and a refresh may take each, by what `validate` estimates'),
         })
-        .default({ 'no-baseline': 'fail', incomparable: 'fail', removed: 'fail', confirm: 2 })
+        .default({ 'no-baseline': 'fail', incomparable: 'fail', removed: 'fail', confirm: STARTS.confirm })
         .describe('which conclusions fail the job; all but these always do, except `reproduced`'),
       variants: z
         .array(

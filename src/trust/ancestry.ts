@@ -5,6 +5,7 @@ import type { RunSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
 import { differences } from '../report/environment.ts';
 import type { Standing } from '../report/notices.ts';
+import { rootsOf } from '../report/roots.ts';
 import { type FoundTrusted, findTrusted, type Trusted } from './baseline.ts';
 import type { Ruled } from './judge.ts';
 
@@ -138,10 +139,7 @@ export async function placeOf(
 
 /** Whether what was accepted can have come with a commit: what the runner alone decides is so for old commits too. */
 const isOfRepository = (before: FoundTrusted, after: FoundTrusted) =>
-  differences(before.side.record, after.side.record).changes.some(
-    // Shared objects are the driver's too.
-    ({ half, field }) => half === 'declared' && field !== 'shared objects',
-  );
+  rootsOf(differences(before.side.record, after.side.record).changes).length > 0;
 
 const branchOf = (ref: string) => ref.replace(/^refs\/heads\//, '');
 

@@ -1,4 +1,5 @@
 import { knownChanges } from '../changes/known/index.ts';
+import { falseAlarm } from '../compare/decision.ts';
 import { UserError } from '../errors.ts';
 import type { ValidateSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
@@ -9,6 +10,7 @@ import { counted } from '../report/counted.ts';
 import { type Cost, costOf, costOfPlan, paidBy } from '../run/cost.ts';
 import { makePlan } from '../run/plan.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
+import { percentUp } from '../words/figures.ts';
 import { earlierRecords } from './earlier.ts';
 
 type Asked = Pick<Tools, 'open' | 'reports' | 'records'>;
@@ -32,6 +34,8 @@ export async function validate(settings: ValidateSettings, tools: Asked): Promis
     const minutes = cost.seconds === null ? null : (cost.seconds / 60) * Math.max(1, gpus);
     return { what, ...cost, unknown: [...cost.unknown], minutes };
   });
+  const { baseline, lifetimes, confirm, endpoint } = makePlan(loaded, 'check');
+  const chance = baseline ? falseAlarm(lifetimes + confirm, suite.baseline.lifetimes) : null;
   const budget = suite.policy['budget-minutes'] ?? null;
   const held = estimates.filter(({ what }) => what !== 'power');
   const over = held.filter(({ minutes }) => budget !== null && minutes !== null && minutes > budget);
@@ -43,6 +47,7 @@ export async function validate(settings: ValidateSettings, tools: Asked): Promis
     ...{ suite: suite.name, file: places.file, prompts: prompts.length, texts: texts.length },
     ...{ gpus, estimates, records: found.length, budget },
     over: over.map(({ what }) => what),
+    falseAlarm: chance,
   };
   const unit = gpus > 0 ? 'GPU minutes' : 'minutes';
   return {
@@ -52,6 +57,7 @@ export async function validate(settings: ValidateSettings, tools: Asked): Promis
       ...untold,
       basisOf(found),
       ...estimates.map((estimate) => lineOf(estimate, unit)),
+      ...(baseline && endpoint === undefined ? [chanceLine(chance, lifetimes + confirm, suite)] : []),
       ...(budget === null ? [] : [budgetLine(budget, unit, value.over, isOpen)]),
       `${places.file} is a suite: ${counted(prompts.length, 'prompt')}${texts.length === 0 ? '' : ` and ${counted(texts.length, 'text')}`}. Whether the model and the engine take them is seen when they run.`,
     ],
@@ -101,6 +107,12 @@ function lineOf({ what, starts, perhaps, minutes, unknown }: Estimate, unit: str
       ? 'how long is unknown'
       : `${unknown.length > 0 ? 'at least ' : 'about '}${minutes.toFixed(1)} ${unit}${unknown.length > 0 ? `, without ${unknown.join(', ')}, which no record has` : ''}`;
   return `  ${what}: ${upTo}${counted(starts, 'engine start')}${more}; ${time}`;
+}
+
+function chanceLine(chance: number | null, starts: number, { baseline }: LoadedSuite['suite']): string {
+  return chance === null
+    ? '  An engine that did not change may be called drifted: one start decides, and nothing bounds that (`policy: { confirm }`).'
+    : `  An engine that did not change is called drifted with a chance of at most ${percentUp(chance)}: ${starts} starts must differ alike from the baseline’s ${baseline.lifetimes}, if starts are independent.`;
 }
 
 function budgetLine(budget: number, unit: string, over: readonly string[], isOpen: boolean): string {

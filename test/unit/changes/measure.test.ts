@@ -41,10 +41,10 @@ describe('one start of a plan', () => {
   test('runs what it is given, once, and leaves its record', async () => {
     const job = new Job();
     const settings = job.settings();
-    const thrice = makePlan(LOADED, 'refresh');
-    const plan = once(thrice, ONCE.passes);
+    const whole = makePlan(LOADED, 'refresh');
+    const plan = once(whole, ONCE.passes);
     const { record, sha256 } = await measureOnce(LOADED, plan, undefined, settings, job.tools());
-    assert.equal(thrice.lifetimes, 3);
+    assert.equal(whole.lifetimes, 4);
     assert.deepEqual(
       record.lifetimes.map(({ passes }) => passes.map(({ pass }) => pass)),
       [ONCE.passes.map(({ pass }) => pass)],

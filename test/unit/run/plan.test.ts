@@ -263,10 +263,10 @@ describe('passes', () => {
 });
 
 describe('lifetimes', () => {
-  test('are one for a check, two where `restart` is asked for, three for a refresh', () => {
+  test('are one for a check, two where `restart` is asked for, four for a refresh', () => {
     assert.equal(plan().lifetimes, 1);
     assert.equal(plan(asking('restart, baseline')).lifetimes, 2);
-    assert.equal(plan(undefined, PROMPTS, 'refresh').lifetimes, 3);
+    assert.equal(plan(undefined, PROMPTS, 'refresh').lifetimes, 4);
     const one = replaced('relations:', 'baseline: { lifetimes: 1 }\nrelations:');
     assert.equal(plan(one, PROMPTS, 'refresh').lifetimes, 1);
   });

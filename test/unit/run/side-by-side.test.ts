@@ -34,7 +34,10 @@ const THREE: EngineOptions = {
   beside: { 'GPU 1': card(1), 'GPU 2': card(2) },
 };
 
-const GPU_SUITE = SUITE.replace('sampling:', 'runtime: { gpus: 1 }\nsampling:');
+const GPU_SUITE = SUITE.replace(
+  'sampling:',
+  'runtime: { gpus: 1 }\nbaseline: { lifetimes: 3 }\npolicy: { confirm: 2 }\nsampling:',
+);
 
 async function refreshed(options: EngineOptions = THREE) {
   const job = new Job();

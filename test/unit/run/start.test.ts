@@ -193,11 +193,13 @@ describe('a run', () => {
     await using run = await startRun(held, plan, job.settings(), tools);
     await using lifetimes = await run.begin(new Map());
     await lifetimes.planned();
-    assert.deepEqual([job.engine.starts.length, most, job.engine.running], [3, 1, 0]);
+    assert.deepEqual([job.engine.starts.length, most, job.engine.running], [4, 1, 0]);
     // All of it once, then what is compared between starts.
     assert.deepEqual(
       job.engine.passes.map(({ pass }) => pass),
-      [plan.passes, plan.repeats, plan.repeats].flatMap((passes) => passes.map(({ pass }) => pass)),
+      [plan.passes, plan.repeats, plan.repeats, plan.repeats].flatMap((passes) =>
+        passes.map(({ pass }) => pass),
+      ),
     );
   });
 

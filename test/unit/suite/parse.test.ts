@@ -38,7 +38,7 @@ describe('a suite that is right', () => {
       'no-baseline': 'fail',
       incomparable: 'fail',
       removed: 'fail',
-      confirm: 2,
+      confirm: 4,
     });
     assert.equal(places.file, 'determinism.yml');
     assert.deepEqual([...places.prompts.keys()], ['capital', 'sky', 'essay']);

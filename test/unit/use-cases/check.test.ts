@@ -86,15 +86,15 @@ describe('a check', () => {
   });
 
   test('gives force and score the baseline’s tokens, whatever the engine generates now', async () => {
-    const job = await trusting();
+    const job = await trusting(`${SUITE}policy: { confirm: 3 }\n`);
     const known = (pass: string) =>
       job.engine.passes
         .filter((one) => one.pass === pass)
         .flatMap(({ requests }) => requests.map((r) => r.tokens));
     const [force, score] = [known('force-alone'), known('score-alone')];
-    assert.equal(force.filter((tokens) => tokens !== null).length, 6, 'two prompts in three starts');
+    assert.equal(force.filter((tokens) => tokens !== null).length, 8, 'two prompts in four starts');
     await job.checked(() => OTHER);
-    // Three starts each: a refresh's, and a check's with two that confirm.
+    // Four starts each: a refresh's, and a check's with three that confirm.
     assert.deepEqual(known('force-alone'), force);
     assert.deepEqual(known('score-alone'), score);
   });
@@ -166,7 +166,7 @@ describe('a check', () => {
     await job.checked();
     assert.deepEqual(eager(), [false], 'what did not drift needs no explanation');
     const report = await job.checked(() => ({ nats: -0.5, module: 'another' }));
-    assert.deepEqual(eager(), [false, false, false, true]);
+    assert.deepEqual(eager(), [false, false, false, false, false, true]);
     assert.deepEqual(
       job.engine.passes.slice(-1).map(({ kind }) => kind),
       ['trace'],

@@ -48,7 +48,7 @@ describe('a first refresh', () => {
     );
     assert.equal(provenance.pullRequest, null);
     assert.deepEqual([chain, yardstick], [[], []]);
-    assert.deepEqual(envelope, { lifetimes: 3, digests: Array.from({ length: 3 }, () => meta.record) });
+    assert.deepEqual(envelope, { lifetimes: 4, digests: Array.from({ length: 4 }, () => meta.record) });
     assert.equal(meta.recordFile, job.disk.folders.get(settings.recordPath)?.record?.sha256);
     assert.deepEqual(report.context.baseline, {
       ...{ kind: 'stored', key, store: 'cache', inCheckout: false, provenance, replaced: null },
@@ -66,7 +66,7 @@ describe('a first refresh', () => {
     assert.equal((await rejectedBy(job.refreshed())).code, 'store-refused');
     assert.deepEqual(job.engine.starts, []);
     await job.refreshed(undefined, { dryRun: true });
-    assert.equal(job.engine.loads.length, 3, 'a dry run stores nothing, and may');
+    assert.equal(job.engine.loads.length, 4, 'a dry run stores nothing, and may');
   });
 
   test('starts no engine on an event that may not refresh', async () => {
@@ -105,9 +105,9 @@ describe('a first refresh', () => {
     await job.refreshed();
     assert.deepEqual(
       job.engine.loads.map(({ args }) => args['enforce_eager']),
-      [false, false, false, true],
+      [false, false, false, false, true],
     );
-    assert.equal(baselineOf(job).meta.envelope.lifetimes, 3, 'a start that only traces has no outcome');
+    assert.equal(baselineOf(job).meta.envelope.lifetimes, 4, 'a start that only traces has no outcome');
   });
 
   test('by a push or a schedule makes no baseline that nobody asked for', async () => {
@@ -272,11 +272,11 @@ describe('a refresh of what is trusted', () => {
 describe('a yardstick', () => {
   test('is measured where it is asked for, one start for each change that it knows', async () => {
     const job = new Job();
-    await job.refreshed(({ start }) => (start > 3 ? { nats: -0.75 } : {}), { yardstick: true });
+    await job.refreshed(({ start }) => (start > 4 ? { nats: -0.75 } : {}), { yardstick: true });
     const marks = new Map(baselineOf(job).meta.yardstick.map(({ id, rmsNats }) => [id, rmsNats]));
     assert.equal(marks.get('int8-weights'), 0.5);
     assert.equal(marks.has('weight-bit'), false, 'one bit is no measure');
-    assert.equal(job.engine.loads.length, 3 + marks.size);
+    assert.equal(job.engine.loads.length, 4 + marks.size);
     // A GPU that its own run still had would be waited for in vain.
     assert.equal(job.engine.mostOpen, 1);
     assertAllGivenBack(job);

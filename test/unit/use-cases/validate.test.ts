@@ -28,10 +28,15 @@ describe('validate', () => {
     assert.deepEqual(
       value.estimates.map(({ what, starts, perhaps, minutes }) => [what, starts, perhaps, minutes]),
       [
-        ['check', 1, 2, null],
-        ['refresh', 3, 0, null],
+        ['check', 1, 4, null],
+        ['refresh', 4, 0, null],
         ['power', 1 + knownChanges.length, 0, null],
       ],
+    );
+    assert.equal(value.falseAlarm, 1 / 256);
+    assert.match(
+      lines.join('\n'),
+      /called drifted with a chance of at most 0\.4 %: 5 starts must differ alike from the baseline’s 4/,
     );
     assert.match(lines[0] ?? '', /^No earlier record of this suite is here/);
     assert.match(lines.at(-1) ?? '', /^suite\.yml is a suite: 2 prompts and 1 text\./);

@@ -30,7 +30,9 @@ import {
   relationLines,
   type Told,
 } from '../../../src/words/words.ts';
+import { SUITE } from '../support/job.ts';
 import { divergence, finding, relation } from '../support/reports.ts';
+import { loaded } from '../support/suites.ts';
 
 const FRAME: Frame = { relation: 'baseline', dtype: 'bfloat16' };
 const PLACE = { notices: [], places: { file: 'determinism.yml' } };
@@ -75,15 +77,25 @@ describe('figures', () => {
     test(`a ratio of ${ratio} is ${text}`, () => assert.equal(times(ratio), text));
 
   test('a chance "at most" is rounded up, and those in docs/verdicts.md are right', () => {
-    const table = [2, 3, 4].map((of) => [1, 2, 3, 5].map((n) => percentUp(falseAlarm(of, n) ?? 0)));
+    const table = [2, 3, 4, 5].map((of) => [1, 2, 3, 4, 5].map((n) => percentUp(falseAlarm(of, n) ?? 0)));
     assert.deepEqual(table, [
-      ['25 %', '15 %', '11 %', '6.7 %'],
-      ['15 %', '6.3 %', '3.5 %', '1.6 %'],
-      ['11 %', '3.5 %', '1.6 %', '0.51 %'],
+      ['25 %', '15 %', '11 %', '8.2 %', '6.7 %'],
+      ['15 %', '6.3 %', '3.5 %', '2.2 %', '1.6 %'],
+      ['11 %', '3.5 %', '1.6 %', '0.84 %', '0.51 %'],
+      ['8.2 %', '2.2 %', '0.84 %', '0.4 %', '0.21 %'],
     ]);
     assert.equal(percentUp(0), '0 %');
     assert.equal(percentUp(0.035), '3.5 %');
   });
+});
+
+test('the default of a suite bounds a false drift by 0.5 %, and no fewer engine starts in all would', () => {
+  const { suite } = loaded(SUITE, []);
+  const [of, n] = [1 + suite.policy.confirm, suite.baseline.lifetimes];
+  assert.ok((falseAlarm(of, n) ?? 1) <= 0.005);
+  for (let all = 2; all < of + n; all++)
+    for (let one = 1; one < all; one++)
+      assert.ok((falseAlarm(all - one, one) ?? 1) > 0.005, `${all - one} and ${one}`);
 });
 
 describe('decisions', () => {
