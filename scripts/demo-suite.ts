@@ -8,6 +8,8 @@ export interface DemoOptions {
   readonly dtype?: string;
   readonly environment?: Readonly<Record<string, string>>;
   readonly relations?: readonly string[];
+  /** Of each prompt. */
+  readonly maxTokens?: number;
   /** A prompt more, longer than a block of the prefix cache. */
   readonly long?: boolean;
   /** Engine starts after a first difference. */
@@ -20,6 +22,7 @@ export function demoSuite({
   dtype,
   environment,
   relations,
+  maxTokens = 24,
   long = false,
   confirm,
 }: DemoOptions): string {
@@ -35,7 +38,7 @@ engine:
   name: vllm
   args: { dtype: ${dtype ?? 'float32'}, max_model_len: 1024, max_num_seqs: 8 }
   env: ${JSON.stringify(env)}
-${image === undefined ? '' : `runtime: { image: "${image}" }\n`}sampling: { temperature: 0, max_tokens: 24 }
+${image === undefined ? '' : `runtime: { image: "${image}" }\n`}sampling: { temperature: 0, max_tokens: ${maxTokens} }
 prompts:
   - { id: capital, text: "The capital of France is" }
   - { id: sky, messages: [{ role: user, content: "Explain why the sky is blue." }] }

@@ -36,6 +36,36 @@ def loaded(perturbation: dict[str, Any] | None = None, **args: Any) -> tuple[Hos
     return host, host.load(perturbation, **args)
 
 
+class Parent:
+    """Imports the engine once for all tests that need one more; its forks compute the same (WarmTest)."""
+
+    host: Host | None = None
+
+    @classmethod
+    def fork(cls, test: unittest.TestCase) -> Host:
+        """A lifetime that ends with its test."""
+        if cls.host is None:
+            folder = tempfile.TemporaryDirectory()
+            task = {"engine": "vllm", "model": str(MODEL), "knownDigests": {}}
+            parent = Host(
+                task, environment=ENVIRONMENT, stderr=subprocess.DEVNULL, warm=True, scratch=Path(folder.name)
+            )
+            unittest.addModuleCleanup(folder.cleanup)
+            unittest.addModuleCleanup(parent.close)
+            assert parent.expect("ready")["unfit"] is None
+            cls.host = parent
+        parent = cls.host
+        child = parent.fork()
+
+        def end() -> None:
+            child.send("end")
+            child.expect("done")
+            test.assertIsNone(parent.expect("ready")["unfit"])
+
+        test.addCleanup(end)
+        return child
+
+
 def ids(packed: str) -> list[int]:
     data = base64.b64decode(packed)
     return list(struct.unpack(f"<{len(data) // 4}I", data))
@@ -148,6 +178,12 @@ class PassesTest(unittest.TestCase):
             request(name, PROMPTS[name], **{"max_tokens": TOKENS, "ignore_eos": True, **fields})
             for name in ("capital", "sky")
         ]
+
+    def another(self, perturbation: dict[str, Any] | None = None, **args: Any) -> tuple[Host, dict[str, Any]]:
+        """An engine beside it."""
+        host = Parent.fork(self)
+        host.expect("fingerprint")
+        return host, host.load(perturbation, dtype="float32", **args)
 
     def given(self) -> list[dict[str, Any]]:
         tokens = {name: data(event, "tokens") for name, event in self.generated.observations.items()}
@@ -337,8 +373,7 @@ class PassesTest(unittest.TestCase):
         self.assertEqual(set(texts), {"7042", "2", "49151"})
 
     def test_chunks_are_not_in_the_digests(self) -> None:
-        host, _ = loaded(dtype="float32", max_num_batched_tokens=32)
-        self.addCleanup(host.close)
+        host, _ = self.another(max_num_batched_tokens=32)
         asked = [request("long", {"text": STRANGER})]
         whole, cut = (one.run("score", asked, trace=True) for one in (self.host, host))
         self.assertEqual([len(result.witnessed["long"]["chunks"]) for result in (whole, cut)], [1, 8])
@@ -347,8 +382,7 @@ class PassesTest(unittest.TestCase):
 
     def test_a_sequence_names_the_module_that_another_text_would_not_show(self) -> None:
         at = {"tensor": "model.layers.2.self_attn.q_proj.weight", "index": 123_456, "bit": 3}
-        host, lifetime = loaded({"kind": "weight-bit", "at": at}, dtype="float32")
-        self.addCleanup(host.close)
+        host, lifetime = self.another({"kind": "weight-bit", "at": at})
         self.assertIn("bit 3 of model.layers.2.self_attn.q_proj.weight[214,192]", lifetime["perturbed"])
         before, now = (one.run("score", self.given(), trace=True) for one in (self.host, host))
         for name, event in now.observations.items():
@@ -357,15 +391,13 @@ class PassesTest(unittest.TestCase):
 
     def test_weight_bit_is_found_by_the_trace(self) -> None:
         # In bfloat16, where the log-probabilities may see nothing: test/e2e/real-verdicts.test.ts.
-        host, lifetime = loaded({"kind": "weight-bit"}, dtype="float32")
-        self.addCleanup(host.close)
+        host, lifetime = self.another({"kind": "weight-bit"})
         place = r"lowest bit of model\.layers\.15\.mlp\.down_proj\.weight\[100,200\]: (\S+) → (\S+)"
         self.assertRegex(lifetime["perturbed"], place)
         self.assertEqual(differing(trace(self.host), trace(host))[0], "model.layers.15.mlp.down_proj")
 
     def test_space_in_the_chat_template_reaches_the_prompt(self) -> None:
-        host, lifetime = loaded({"kind": "chat-template-space"}, dtype="float32")
-        self.addCleanup(host.close)
+        host, lifetime = self.another({"kind": "chat-template-space"})
         self.assertIn("chat_template.jinja", lifetime["perturbed"])
         changed = host.run("generate", self.requests(max_tokens=1)).observations
         prompts = {name: ids(data(event, "prompt-tokens")) for name, event in self.generated.observations.items()}
@@ -381,8 +413,6 @@ class WarmTest(unittest.TestCase):
         requests = [request(name, PROMPTS[name], max_tokens=TOKENS) for name in ("capital", "sky")]
         given = host.run("generate", requests)
         traced = trace(host)
-        host.send("end")
-        host.expect("done")
         return seen, {name: bits(one) for name, one in given.observations.items()}, sorted(map(str, traced))
 
     def test_forks_compute_the_bits_of_a_process_of_its_own(self) -> None:
@@ -391,18 +421,10 @@ class WarmTest(unittest.TestCase):
         self.addCleanup(cold.process.kill)
         of_its_own = self.bits_of(cold)
         cold.close()
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        scratch = Path(folder.name)
-        warm = Host(task, environment=ENVIRONMENT, stderr=subprocess.DEVNULL, warm=True, scratch=scratch)
-        self.addCleanup(warm.process.kill)
-        self.assertIsNone(warm.expect("ready")["unfit"])
-        for _ in range(2):
-            self.assertEqual(self.bits_of(warm.fork()), of_its_own)
-            self.assertIsNone(warm.expect("ready")["unfit"])
-        warm.send("end")
-        self.assertEqual(warm.process.wait(20), 0)
-        warm.close()
+        self.assertEqual(self.bits_of(Parent.fork(self)), of_its_own)
+        self.doCleanups()
+        # One fork has left nothing for the next.
+        self.assertEqual(self.bits_of(Parent.fork(self)), of_its_own)
 
 
 if __name__ == "__main__":

@@ -297,6 +297,23 @@ class GpuTest(unittest.TestCase):
                 with self.assertRaisesRegex(HarnessError, "torch does not tell what this machine has"):
                     Facts().wait()
 
+    def test_an_imported_torch_is_asked_itself_only_where_its_build_knows_no_device(self) -> None:
+        def imported(**version: str | None) -> Any:
+            return types.SimpleNamespace(
+                version=types.SimpleNamespace(**version),
+                backends=types.SimpleNamespace(cpu=types.SimpleNamespace(get_cpu_capability=lambda: "itself")),
+                __config__=types.SimpleNamespace(show=lambda: ""),
+                cuda=types.SimpleNamespace(is_available=lambda: False),
+            )
+
+        nothing: dict[str, str | None] = {"cuda": None, "hip": None, "xpu": None}
+        with tempfile.TemporaryDirectory() as folder:
+            support.stub_torch(Path(folder))
+            with mock.patch.dict(os.environ, {"PYTHONPATH": folder}):
+                self.assertEqual(Facts(None, imported(**nothing)).wait()["capability"], "itself")
+                for version in ({**nothing, "cuda": "13.0"}, {**nothing, "xpu": "2025"}, {"cuda": None, "hip": None}):
+                    self.assertEqual(Facts(None, imported(**version)).wait()["capability"], "AVX2")
+
     def test_of_amd_it_is_the_name_of_the_architecture(self) -> None:
         gpu = self.told(
             "name='AMD Instinct MI300X', gcnArchName='gfx942:sramecc+:xnack-', uuid='x', major=9, minor=4,"

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from .devices import Devices
 from .errors import HarnessError
 from .health import uuid_hash
+from .torch_facts import knows_no_device, torch_facts
 
 if TYPE_CHECKING:
     from ..engines import Module
@@ -47,49 +48,12 @@ _DISTRIBUTIONS = (
     *("transformers", "tokenizers", "safetensors", "huggingface-hub", "jinja2", "mistral-common", "tiktoken"),
 )
 
-# Run in a child of its own, since asking torch for a GPU initialises CUDA and the engine must do that itself.
-_TORCH_FACTS = """
-import json, os, sys
-out = os.fdopen(int(sys.argv[2]), "w")
-try: import torch
-except ModuleNotFoundError as error:
-    if error.name != "torch": raise
-    json.dump({}, out)
-    sys.exit()
-config = torch.__config__.show()
-facts = {"capability": torch.backends.cpu.get_cpu_capability(), "config": config, "cuda": torch.version.cuda,
-         "hip": torch.version.hip, "gpus": []}
-if torch.cuda.is_available():
-    facts["cudnn"] = torch.backends.cudnn.version()
-    try: facts["nccl"] = ".".join(map(str, torch.cuda.nccl.version()))
-    except Exception: pass
-    for i in range(torch.cuda.device_count()):
-        p = torch.cuda.get_device_properties(i)
-        # Not every version tells it, nor every build; without it the card is the same card.
-        try: place = "%04x:%02x:%02x.0" % (p.pci_domain_id, p.pci_bus_id, p.pci_device_id)
-        except Exception: place = None
-        facts["gpus"].append({"name": p.name, "uuid": str(getattr(p, "uuid", "")), "major": p.major, "minor": p.minor,
-            "vendor": "amd" if torch.version.hip else "nvidia",
-            "pci": place,
-            # Of AMD only: on NVIDIA torch fills it with the name of the GPU.
-            "arch": getattr(p, "gcnArchName", "") if torch.version.hip else "",
-            "sms": p.multi_processor_count, "memory": p.total_memory})
-    # Here, where torch is imported already and CUDA may be initialised.
-    try:
-        sys.path.insert(0, sys.argv[1])
-        from deterministic_ml.harness.selftest import self_test
-        facts["selfTest"] = self_test(torch, [f"cuda:{i}" for i in range(torch.cuda.device_count())])
-    except Exception as error: facts["selfTest"] = {"why": f"{type(error).__name__}: {error}"[:512]}
-elif getattr(torch, "xpu", None) is not None and torch.xpu.is_available():
-    for i in range(torch.xpu.device_count()):
-        p = torch.xpu.get_device_properties(i)
-        try: arch = "xe-%x" % p.architecture
-        except Exception: arch = "xe"
-        facts["gpus"].append({"name": p.name, "uuid": str(getattr(p, "uuid", "")), "major": 0, "minor": 0,
-            "vendor": "intel", "pci": None, "arch": arch,
-            "sms": getattr(p, "max_compute_units", "unknown"), "memory": p.total_memory,
-            "driver": getattr(p, "driver_version", "")})
-json.dump(facts, out)
+# In a child of its own, since asking torch for a GPU initialises CUDA and the engine must do that itself.
+_CHILD = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from deterministic_ml.harness.torch_facts import tell
+tell(int(sys.argv[2]))
 """
 
 _SECONDS = 300
@@ -98,13 +62,18 @@ _SECONDS = 300
 class Facts:
     """Starts the child that reads torch's facts, so that the weights can be hashed meanwhile."""
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        """@param environment this process's own where nothing else is given"""
+    def __init__(self, environment: Mapping[str, str] | None = None, imported: Any = None) -> None:
+        """@param environment this process's own where nothing else is given
+        @param imported torch, where this process has it: a build without devices is asked here, and no child imports it
+        """
+        self._here = torch_facts(imported) if imported is not None and knows_no_device(imported) else None
+        if self._here is not None:
+            return
         # A file and not stdout: what an image's start-up code prints, or a child that it leaves behind, is no answer.
         self._told = tempfile.TemporaryFile()  # noqa: SIM115
         told = self._told.fileno()
         self._child = subprocess.Popen(
-            [sys.executable, "-c", _TORCH_FACTS, str(Path(__file__).parents[2]), str(told)],
+            [sys.executable, "-c", _CHILD, str(Path(__file__).parents[2]), str(told)],
             stdin=subprocess.DEVNULL,
             pass_fds=[told],
             env=environment,
@@ -116,6 +85,8 @@ class Facts:
         @raises HarnessError `engine-failed` for a torch that does not tell: taken for a machine without a GPU, it would
             be compared with another class's baseline
         """
+        if self._here is not None:
+            return self._here
         try:
             self._child.wait(timeout=_SECONDS)
             self._told.seek(0)

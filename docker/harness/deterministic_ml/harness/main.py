@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import platform
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -146,7 +147,7 @@ def _imported_beside(
 def _say_what_is_here(engine: engines.Module, here: Here, channel: Channel, watch: Watch) -> Digested:
     """The fingerprint, before any model is loaded: it chooses the baseline. And whether the GPUs can be trusted."""
     health = watch.before()
-    facts = Facts(here.environment)
+    facts = Facts(here.environment, sys.modules.get("torch") if here.forked else None)
     folder = here.task["model"]
     model = digest_model(None if folder is None else Path(folder), here.task["knownDigests"], channel)
     torch = facts.wait()
