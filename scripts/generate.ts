@@ -45,6 +45,7 @@ import {
 } from '../src/report/json.ts';
 import { ReportSchema } from '../src/report/schema.ts';
 import { ABILITIES } from '../src/suite/abilities.ts';
+import { FleetFile } from '../src/suite/fleet.ts';
 import { ERROR_WORDS } from '../src/words/error-words.ts';
 import { plainWords } from '../src/words/plain-words.ts';
 import { allTold } from './told.ts';
@@ -80,6 +81,11 @@ const SCHEMAS = {
     schema: SUITE_SCHEMA,
     title: 'Suite of deterministic-ml',
     description: 'What must not change: model, engine, sampling, prompts, relations and policy.',
+  },
+  fleet: {
+    schema: FleetFile,
+    title: 'Fleet of deterministic-ml',
+    description: 'Where the same suite is to be measured: launchers, and what is there.',
   },
   record: {
     schema: RecordFile,

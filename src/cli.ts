@@ -72,6 +72,7 @@ function parseCommandLine(): Invocation | undefined {
     days: file,
     code: file,
     shell: file,
+    fleetPath: file,
     recordsPath: values.records,
     suitePath: values.suite,
     init: {

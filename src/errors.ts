@@ -8,6 +8,8 @@ export const ERROR_CODES = [
   'suite-missing',
   'suite-invalid',
   'prompt-file-invalid',
+  'fleet-invalid',
+  'fleet-unmeasured',
   'model-missing',
   'model-unreadable',
   'model-changed',

@@ -104,16 +104,6 @@ export interface FarModel {
   readonly files: 'declared';
 }
 
-/** A command of the runner's that takes an engine elsewhere, and what there is to start. */
-export interface Launch {
-  /** The far side's command is put to its end. */
-  readonly argv: readonly string[];
-  /** On PATH there, or a path. */
-  readonly python: string;
-  /** Folder of the model there; undefined where the suite's own path is the same there, or there is none. */
-  readonly model: string | undefined;
-}
-
 /** Of an engine that computes without one. */
 export const NO_MODEL = { folder: null, files: [] } as const;
 

@@ -36,7 +36,7 @@ export const FLAGS = {
   'inactivity-minutes': { value: 'N', what: 'without a sign of life until it counts as hung (20)' },
   'record-path': {
     value: 'FOLDER',
-    what: 'where the record goes, the records of import, the page of explain and report (.deterministic-ml/…)',
+    what: 'where the record goes, the records of import, the page of explain, fleet and report (.deterministic-ml/…)',
   },
   junit: { value: 'PATH', what: 'write what was found as JUnit’s XML too' },
   sarif: { value: 'PATH', what: 'the same as SARIF, for code scanning' },

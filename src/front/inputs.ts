@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
-import type { JobIdentity, Launch } from '../engine/runtime.ts';
+import type { JobIdentity } from '../engine/runtime.ts';
 import { UserError } from '../errors.ts';
 import { excerpt } from '../inert.ts';
 import type { Door } from '../job/situation.ts';
-import { readLauncher } from '../suite/launcher.ts';
+import { type Launch, readLauncher } from '../suite/launcher.ts';
 import { DOCUMENTS } from '../surfaces/surface.ts';
 import { FLAGS } from './flags.ts';
 import { type Given, inputModes, type Mode } from './modes.ts';

@@ -41,6 +41,7 @@ export interface Given
     Pick<ValidateSettings, 'recordsPath'> &
     Pick<ExplainSettings, 'paths'> & {
       readonly shell?: string | undefined;
+      readonly fleetPath?: string | undefined;
       readonly suitePath?: string | undefined;
       readonly init?: Omit<InitSettings, 'dryRun'>;
       readonly change?: SidesSettings['change'];
@@ -67,6 +68,7 @@ export const ARGUMENTS = {
   days: { shown: '[days]', what: undefined, is: 'text' },
   code: { shown: '[code]', what: undefined, is: 'code' },
   shell: { shown: '<shell>', what: 'the name of a shell', is: 'shell' },
+  fleet: { shown: '<fleet.yml>', what: 'the path of a fleet', is: 'file' },
   records: { shown: '<folder>…', what: 'a folder of records', is: 'folder', several: true },
   nothing: { shown: '', what: undefined, is: 'text' },
   results: { shown: '<folder>', what: 'the folder of the results', is: 'folder' },
@@ -235,6 +237,19 @@ export const modes: readonly Mode[] = [
     async load() {
       const { explainRecords } = await import('../use-cases/explain.ts');
       return ({ named: { paths }, recordPath }, tools) => explainRecords({ paths, recordPath }, tools);
+    },
+  }),
+  mode({
+    name: 'fleet',
+    what: 'measures a suite through many launchers at once, and says which agree and what explains it',
+    needs: 'long',
+    takes: 'fleet',
+    flags: ['timeout-minutes', 'inactivity-minutes', 'record-path'],
+    told: 'explained',
+    onlyCommand: true,
+    async load() {
+      const { fleet } = await import('../use-cases/fleet.ts');
+      return ({ named, ...settings }, tools) => fleet({ ...settings, fleet: named.fleetPath ?? '' }, tools);
     },
   }),
   mode({

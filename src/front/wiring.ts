@@ -4,6 +4,7 @@ import { openCaches } from '../caches/store.ts';
 import { openCheckout } from '../disk/checkout.ts';
 import { openDocuments } from '../disk/documents.ts';
 import { readWorkflows } from '../disk/example-workflows.ts';
+import { readFleet } from '../disk/fleet-file.ts';
 import { foreignFolders } from '../disk/foreign.ts';
 import { readHarness, readKeeper } from '../disk/harness-files.ts';
 import { findLeftovers } from '../disk/leftovers.ts';
@@ -22,7 +23,7 @@ import { findReports } from '../disk/report-folder.ts';
 import { changeSuite, loadSuite, openSuiteText } from '../disk/suite-file.ts';
 import { openEndpoint } from '../endpoint/runtime.ts';
 import { engineNamed, engines } from '../engine/engines/index.ts';
-import type { JobIdentity, Launch, Runtime } from '../engine/runtime.ts';
+import type { JobIdentity, Runtime } from '../engine/runtime.ts';
 import { githubApi } from '../github/api.ts';
 import { githubPosts } from '../github/posts.ts';
 import type { Situation } from '../job/situation.ts';
@@ -34,6 +35,7 @@ import { chooseRuntime, type RuntimeChoice, type RuntimeOptions, refuseUnpinned 
 import { thisMoment } from '../runtime/clock.ts';
 import type { IsolationChoice } from '../runtime/options.ts';
 import { digestOfImage } from '../runtime/registry.ts';
+import type { Launch } from '../suite/launcher.ts';
 import type { Suite } from '../suite/schema.ts';
 import { terminalAsk, terminalKeys } from './ask.ts';
 import { refusePlatform } from './platform.ts';
@@ -115,6 +117,9 @@ export function wire(
               ...{ endpoint, environment, key: given.endpointKey },
               log: (line) => console.info(line),
             }),
+      fleet: (path) => readFleet(path, workspace),
+      through: (launch, own) => (runtime, keepsCaches, atOnce) =>
+        openRuntime(runtime, keepsCaches, atOnce, { ...given, ...own, launch, runtime: 'launcher' }, own),
       caches: () =>
         openCaches({
           stateFolder: given.statePath,

@@ -163,6 +163,12 @@ export interface ExplainSettings {
   readonly recordPath: string;
 }
 
+/** Who is asked, and where the records of all go. */
+export interface FleetSettings extends SuiteSettings, EngineSettings {
+  /** Path of the file, relative to the checkout. */
+  readonly fleet: string;
+}
+
 export interface ImportSettings {
   /** One absolute folder, or file. */
   readonly paths: readonly string[];

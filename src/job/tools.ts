@@ -7,6 +7,8 @@ import type { Channel } from '../record/channels.ts';
 import type { RunRecord } from '../record/schema.ts';
 import type { OpenedRecord, Side } from '../record/side.ts';
 import type { Report } from '../report/schema.ts';
+import type { Fleet } from '../suite/fleet.ts';
+import type { Launch } from '../suite/launcher.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
 import type { Change, Suite, SuiteSchema } from '../suite/schema.ts';
 import type { Server } from '../suite/serve-line.ts';
@@ -118,6 +120,13 @@ export interface Openers {
     atOnce: { readonly planned: number; readonly most: number },
     endpoint?: Endpoint | undefined,
   ): Promise<Runtime>;
+  /** @param path relative to the checkout @throws UserError `fleet-invalid` */
+  fleet(path: string): Promise<Fleet>;
+  /** As `runtime`, but where a launcher takes it, and told to a console and within a time of its own. */
+  through(
+    launch: Launch,
+    own: Pick<Tools, 'console' | 'signal'> & { readonly timeoutSeconds: number },
+  ): Openers['runtime'];
   /** What engines of earlier runs have compiled on this machine, where a suite has it kept. */
   caches(): KeptCaches;
   /** What an engine is sent, by whether it runs a program of the user's. */

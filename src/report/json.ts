@@ -166,6 +166,18 @@ const families = z.array(
 export const ExplainAnswer = z.strictObject({
   schema: z.literal('deterministic-ml/explain/v1'),
   families,
+  /** Of `fleet`: who was asked, and what it comes to. */
+  fleet: z
+    .strictObject({
+      verdict: z.enum(VERDICTS),
+      line: z.string(),
+      measured: z.array(z.string()),
+      /** Who gave nothing, and why: the code and the message of an error. */
+      absent: z.array(
+        z.strictObject({ name: z.string(), code: z.string(), reason: z.string(), isOptional: z.boolean() }),
+      ),
+    })
+    .optional(),
 });
 
 /** Of `report`: the reports of several jobs. */

@@ -1,10 +1,11 @@
 import { access } from 'node:fs/promises';
 import { isAbsolute, resolve } from 'node:path';
 import type Docker from 'dockerode';
-import type { JobIdentity, Launch, LocalModel, ModelSource, Runtime } from '../engine/runtime.ts';
+import type { JobIdentity, LocalModel, ModelSource, Runtime } from '../engine/runtime.ts';
 import { UserError } from '../errors.ts';
 import type { Declared } from '../fingerprint/schema.ts';
 import { excerpt } from '../inert.ts';
+import type { Launch } from '../suite/launcher.ts';
 import type { Suite } from '../suite/schema.ts';
 import type { Moment } from './clock.ts';
 import { connect } from './docker/daemon.ts';

@@ -1,5 +1,15 @@
 import { splitWords } from './serve.ts';
 
+/** A command of the runner's that takes an engine elsewhere, and what there is to start. */
+export interface Launch {
+  /** The far side's command is put to its end. */
+  readonly argv: readonly string[];
+  /** On PATH there, or a path. */
+  readonly python: string;
+  /** Folder of the model there; undefined where the suite's own path is the same there, or there is none. */
+  readonly model: string | undefined;
+}
+
 type Read = { readonly ok: readonly string[] } | { readonly problem: string };
 
 /**

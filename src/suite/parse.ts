@@ -130,7 +130,21 @@ function withSaid(suite: Suite, value: unknown): Suite {
   return { ...suite, said: Object.keys(sampling ?? {}) };
 }
 
-function invalid(file: string, problems: readonly Problem[]): UserError {
+const invalid = (file: string, problems: readonly Problem[]) =>
+  invalidFile(
+    file,
+    problems,
+    'suite-invalid',
+    'Correct the lines above; docs/suite.md describes every key, and schema/suite.json lets an editor check them.',
+  );
+
+/** All that is wrong with a file, line by line. */
+export function invalidFile(
+  file: string,
+  problems: readonly Problem[],
+  code: 'suite-invalid' | 'fleet-invalid',
+  hint: string,
+): UserError {
   const sorted = [...problems].sort((a, b) => a.line - b.line || a.column - b.column);
   const places: Place[] = sorted
     .slice(0, MAX_PROBLEMS)
@@ -138,19 +152,23 @@ function invalid(file: string, problems: readonly Problem[]): UserError {
   const list = places.map((p) => `  ${p.file}:${p.line}:${p.column}  ${p.message}`).join('\n');
   const more = sorted.length > places.length ? `\n  … and ${sorted.length - places.length} more` : '';
   const count = sorted.length === 1 ? 'one problem' : `${sorted.length} problems`;
-  return new UserError(
-    'suite-invalid',
-    `${file} has ${count}:\n${list}${more}`,
-    'Correct the lines above; docs/suite.md describes every key, and schema/suite.json lets an editor check them.',
-    { places },
-  );
+  return new UserError(code, `${file} has ${count}:\n${list}${more}`, hint, { places });
 }
 
 const shorten = (text: string) => (text.length <= MAX_MESSAGE ? text : `${text.slice(0, MAX_MESSAGE)}…`);
 
-/** One line a problem, in words of the file rather than of the schema library. */
-function describe(issue: core.$ZodIssue, place: (path: Path) => Position, schema: SuiteSchema): Problem[] {
-  const where = issue.path.length === 0 ? 'the suite' : `\`${pathText(issue.path)}\``;
+/**
+ * One line a problem, in words of the file rather than of the schema library.
+ *
+ * @param what the file is
+ */
+export function describe(
+  issue: core.$ZodIssue,
+  place: (path: Path) => Position,
+  schema: unknown,
+  what = 'the suite',
+): Problem[] {
+  const where = issue.path.length === 0 ? what : `\`${pathText(issue.path)}\``;
   switch (issue.code) {
     case 'unrecognized_keys':
       return issue.keys.slice(0, MAX_PROBLEMS).map((key) => ({
@@ -184,7 +202,7 @@ function describe(issue: core.$ZodIssue, place: (path: Path) => Position, schema
         .sort((a, b) => a.length - b.length);
       if (best !== undefined)
         return best.flatMap((inner) =>
-          describe({ ...inner, path: [...issue.path, ...inner.path] }, place, schema),
+          describe({ ...inner, path: [...issue.path, ...inner.path] }, place, schema, what),
         );
       const kinds = issue.errors.flat().filter(isOfAnotherKind);
       const wanted = [...new Set(kinds.map(expectation))].join(' or ');
@@ -255,8 +273,8 @@ function pathText(path: Path): string {
 }
 
 /** Keys that the schema knows at a path. */
-function knownKeys(suite: SuiteSchema, path: Path): string[] {
-  let schema: unknown = suite;
+function knownKeys(file: unknown, path: Path): string[] {
+  let schema = file;
   for (const step of path) {
     const def = definition(schema);
     schema = typeof step === 'number' ? def?.element : shapeOf(schema)?.[String(step)];
@@ -282,7 +300,7 @@ function definition(schema: unknown): Definition | undefined {
 const shapeOf = (schema: unknown) => definition(schema)?.shape;
 
 /** Entries of a list whose name an earlier one has; an entry may be the name itself. */
-function repeated(value: unknown, list: string, key: string): { name: string; index: number }[] {
+export function repeated(value: unknown, list: string, key: string): { name: string; index: number }[] {
   const entries = (value as Readonly<Record<string, unknown>> | null)?.[list];
   if (!Array.isArray(entries)) return [];
   const seen = new Set<string>();

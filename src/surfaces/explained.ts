@@ -1,26 +1,33 @@
 import { excerpt, markdown } from '../inert.ts';
 import type { Explanations } from '../report/explained.ts';
-import { explainedLines } from '../words/explained.ts';
+import { absentWords, explainedLines } from '../words/explained.ts';
 import type { Surface } from './surface.ts';
 
 const MAX_LINE = 600;
 
-const lines = ({ explained, htmlPath }: Explanations): string[] => [
-  ...explainedLines(explained).map((line) => excerpt(line, MAX_LINE)),
-  excerpt(`The page with the map: ${htmlPath}`, MAX_LINE),
-];
+const lines = ({ explained, fleet, htmlPath }: Explanations): string[] =>
+  [
+    ...explainedLines(explained),
+    ...(fleet?.absent ?? []).map(absentWords),
+    `The page with the map: ${htmlPath}`,
+    ...(fleet === undefined ? [] : [fleet.line]),
+  ].map((line) => excerpt(line, MAX_LINE));
 
 /** Who agrees with whom, and why: in words. */
 export const explained: Surface = {
   name: 'explained',
   explained: {
-    async file({ explained, htmlPath }) {
+    async file({ explained, fleet, htmlPath }) {
       const { explainedPage } = await import('./html/explained.ts');
-      return { path: htmlPath, text: explainedPage(explained) };
+      return { path: htmlPath, text: explainedPage(explained, fleet) };
     },
     log: lines,
     terminal: lines,
-    json: ({ explained }) => ({ schema: 'deterministic-ml/explain/v1', ...explained }),
+    json: ({ explained, fleet }) => ({
+      schema: 'deterministic-ml/explain/v1',
+      ...explained,
+      ...(fleet && { fleet }),
+    }),
     summary: (value) =>
       `${lines(value)
         .map((line) => markdown(line, MAX_LINE))

@@ -24,8 +24,8 @@ const HEADLINES: Headlines = {
       : { verdict: 'pass', line: undefined },
   verification: ({ agrees, lines }) => ({ verdict: agrees ? 'pass' : 'fail', line: lines.at(-1) }),
   fingerprint: () => ({ verdict: 'pass', line: undefined }),
-  // Nothing was held to anything.
-  explained: () => ({ verdict: 'pass', line: undefined }),
+  // Records that are only explained are held to nothing.
+  explained: ({ fleet }) => fleet ?? { verdict: 'pass', line: undefined },
   completion: () => ({ verdict: 'pass', line: undefined }),
   failure: ({ error }) => ({ verdict: 'fail', line: errorLines(error, MAX_LINE)[0] }),
   answer: (answer) => ({ verdict: answer.verdict, line: answerLines(answer).at(-1) }),

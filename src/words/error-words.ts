@@ -36,6 +36,16 @@ export const ERROR_WORDS: Readonly<Record<ToldCode, ErrorWords>> = {
     meaning: 'This prompt has no text, so nothing was started.',
     next: 'Correct the file, or its path, which is relative to the suite, on the branch that the message names.',
   },
+  'fleet-invalid': {
+    what: 'The file of a fleet is not there, breaks its schema, names a launcher twice, or one that could not be started.',
+    meaning: 'Nothing was started anywhere.',
+    next: 'Correct the lines that the message names; docs/fleet.md describes every key.',
+  },
+  'fleet-unmeasured': {
+    what: 'No launcher of the fleet measured anything.',
+    meaning: 'There is nothing to compare; the message has what each of them died of.',
+    next: 'Mend one by itself first: `deterministic-ml check --launcher "…"`.',
+  },
   'model-missing': {
     what: 'The folder that `model.path` names holds no model.',
     meaning: 'There is nothing to load, so nothing was measured.',

@@ -14,6 +14,7 @@ import type {
   Rule,
   View,
 } from '../explain/types.ts';
+import type { Absent } from '../report/explained.ts';
 import { counted } from './figures.ts';
 
 /** Names that one line tells, and fields of one class. */
@@ -30,6 +31,10 @@ export function explainedLines({ families }: Explained): string[] {
     '',
   ]);
 }
+
+/** A launcher of a fleet that gave nothing. */
+export const absentWords = ({ name, code, reason, isOptional }: Absent): string =>
+  `${name} gave nothing${isOptional ? ', which it may' : ''}: ${code}: ${reason}`;
 
 /** The same of the legs of a matrix, in a line or two for each suite. */
 export function legLines({ families }: Explained): string[] {

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
+import { execa } from 'execa';
 import { PackagesUnavailable } from '../../scripts/setup/debian.ts';
+import { ExplainAnswer } from '../../src/report/json.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
 import { assertFault } from '../e2e/support/faults.ts';
 import { relationOf, reportOf } from '../e2e/support/reports.ts';
@@ -83,6 +87,50 @@ describe('an engine that a launcher takes elsewhere', () => {
       says: /`launcher` is no command: `StrictHostKeyChecking=no` is refused/,
       advises: /Correct them/,
     });
+  });
+
+  test('is one of a fleet: each has a record, who differs is explained, who is gone is named', async (t) => {
+    const own = ssh(t);
+    if (own === undefined) return;
+    await using runner = await runnerWith(`import os
+def run(prompt, emit):
+    emit("threads", os.environ.get("OMP_NUM_THREADS", "all"))
+`);
+    const far = (name: string, launcher: string, more = '') =>
+      `  - { name: ${name}, launcher: ${JSON.stringify(launcher)}${more} }\n`;
+    await runner.write(
+      'fleet.yml',
+      `apiVersion: deterministic-ml/v1
+suite: determinism.yml
+launchers:
+${far('one', own.ssh())}${far('two', own.ssh())}${far('other', `${own.ssh()} env OMP_NUM_THREADS=3`)}${far('stranger', own.ssh({ knownHosts: 'known-nobody' }), ', optional: true')}`,
+    );
+    const { stdout, stderr, exitCode } = await execa(
+      process.execPath,
+      [join(action.path, 'dist/cli.js'), 'fleet', 'fleet.yml', '--json', '--record-path', 'out'],
+      { cwd: runner.workspace, env: { HOME: runner.home }, reject: false },
+    );
+    assert.equal(exitCode, 0, stderr);
+    const { families, fleet } = ExplainAnswer.parse(JSON.parse(stdout));
+    const [family] = families;
+    const [whole] = family?.groupings ?? [];
+    const names = (cases: readonly number[]) => cases.map((at) => family?.cases[at]?.name);
+    assert.deepEqual(
+      whole?.groups.map(({ cases }) => names(cases)),
+      [['one', 'two'], ['other']],
+    );
+    assert.match(JSON.stringify(whole?.explanation?.sets), /OMP_NUM_THREADS/);
+    assert.deepEqual(
+      [fleet?.verdict, fleet?.absent.map(({ name, code }) => [name, code])],
+      ['warn', [['stranger', 'launcher-untrusted']]],
+    );
+    assert.match(stderr, /^one: measured in /m);
+    for (const name of ['one', 'two', 'other'])
+      assert.ok((await readdir(join(runner.workspace, 'out', name))).includes('record.json'), name);
+    assert.match(
+      await readFile(join(runner.workspace, 'out/explanation.html'), 'utf8'),
+      /stranger gave nothing, which it may/,
+    );
   });
 
   test('is gone when the run is cancelled, and when the line breaks', async (t) => {

@@ -4,11 +4,11 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Launch, Models } from '../../src/engine/runtime.ts';
+import type { Models } from '../../src/engine/runtime.ts';
 import { type ModelsOptions, openModels } from '../../src/model/store.ts';
 import type { RuntimeOptions } from '../../src/runtime/choose.ts';
 import { thisMoment } from '../../src/runtime/clock.ts';
-import { readLauncher } from '../../src/suite/launcher.ts';
+import { type Launch, readLauncher } from '../../src/suite/launcher.ts';
 
 /** A folder that is gone when the test is over. */
 export async function temporaryFolder(): Promise<{ readonly path: string } & AsyncDisposable> {

@@ -134,7 +134,7 @@ const ROOMS: Readonly<Record<string, Law>> = {
     packages: ['zod', 'dockerode', 'execa', 'tar-stream', 'node:*'],
   },
   'runtime/isolation': { rooms: ['runtime'], packages: ['execa', 'node:*'] },
-  'runtime/launcher': { rooms: ['runtime', 'engine', 'fingerprint'], packages: ['execa', 'node:*'] },
+  'runtime/launcher': { rooms: ['runtime', 'engine', 'fingerprint', 'suite'], packages: ['execa', 'node:*'] },
   baseline: { rooms: ['record'], packages: ['zod', 'node:*'] },
   'baseline/cache': { rooms: ['baseline'], packages: ['zod', '@actions/cache', 'node:*'] },
   github: {

@@ -6,7 +6,6 @@ import { lines } from '../../engine/lines.ts';
 import {
   type Exit,
   type FarModel,
-  type Launch,
   type LocalModel,
   type Lost,
   NO_MODEL,
@@ -15,6 +14,7 @@ import {
 import { UserError } from '../../errors.ts';
 import type { Declared } from '../../fingerprint/schema.ts';
 import { excerpt } from '../../inert.ts';
+import type { Launch } from '../../suite/launcher.ts';
 import { exitOf } from '../exit.ts';
 import type { CommonOptions, Environment, On, Starter } from '../options.ts';
 import { cutOff, failureOf, missing } from './failure.ts';

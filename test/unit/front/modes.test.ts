@@ -55,6 +55,7 @@ describe('a mode', () => {
         'fingerprint',
         'compare',
         'explain',
+        'fleet',
         'import',
         'verify',
         'init',

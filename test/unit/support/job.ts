@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { changeSuite } from '../../../src/disk/suite-file.ts';
 import { engineNamed, engines } from '../../../src/engine/engines/index.ts';
+import { UserError } from '../../../src/errors.ts';
 import { SUITE_SCHEMA } from '../../../src/front/suites.ts';
 import type { GitHubReader, IsIn } from '../../../src/github/port.ts';
 import type { BisectSettings, CheckSettings, RefreshSettings } from '../../../src/job/settings.ts';
@@ -9,6 +10,7 @@ import type { Tools } from '../../../src/job/tools.ts';
 import type { Report } from '../../../src/report/schema.ts';
 import { refuseUnpinned } from '../../../src/runtime/choose.ts';
 import { readAsked } from '../../../src/suite/asked.ts';
+import { parseFleet } from '../../../src/suite/fleet.ts';
 import { parseSuite } from '../../../src/suite/parse.ts';
 import { check } from '../../../src/use-cases/check.ts';
 import { refresh } from '../../../src/use-cases/refresh.ts';
@@ -52,6 +54,9 @@ type Start = (load: Load) => Computes;
  */
 export class Job {
   suite = SUITE;
+  /** Of a fleet, the file; and by their launchers who is there. */
+  fleet = '';
+  readonly far = new Map<string, () => ScriptedEngine>();
   readonly disk = new MemoryDisk();
   readonly store: MemoryStore;
   engine = new ScriptedEngine();
@@ -167,6 +172,12 @@ export class Job {
         keys: () => undefined,
         image: refuseUnpinned,
         runtime: async (_, __, { most }) => engine.opened(most),
+        fleet: async (path) => parseFleet(this.fleet, path),
+        through: (launch) => async (_, __, atOnce) => {
+          const one = this.far.get(launch.argv.join(' '));
+          if (one === undefined) throw new UserError('launcher-unreachable', 'nobody is there', 'look');
+          return one().opened(atOnce.most);
+        },
         harness: async () => ({ boot: 'boot', files: {} }),
         log: async (path) => ({ path, add: () => {}, [Symbol.asyncDispose]: async () => {} }),
         caches: () => this.caches,
