@@ -236,11 +236,14 @@ async function pinsOf(names: readonly string[]): Promise<ReadonlyMap<string, Rea
   return pins;
 }
 
-/** A suite is any YAML file of the examples that is for no service of CI. */
+/** A suite is any YAML file of the examples that is for no service of CI, no cluster and no fleet. */
 async function suites(): Promise<string[]> {
   const files = await readdir(join(repository, 'examples'), { recursive: true });
   return files
-    .filter((file) => /\.ya?ml$/.test(file) && !['workflows', 'ci'].includes(dirname(file)))
+    .filter(
+      (file) =>
+        /\.ya?ml$/.test(file) && file !== 'fleet.yml' && !['workflows', 'ci', 'arc'].includes(dirname(file)),
+    )
     .map((file) => join('examples', file));
 }
 

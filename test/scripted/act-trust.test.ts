@@ -234,6 +234,17 @@ test('three legs: one comment, one page, each hardware class by itself', {
   assert.equal(died.report.succeeded, false, died.report.log.join('\n'));
   const said = died.report.annotations.map(({ message }) => message).join('\n');
   assert.match(said, /holds 2 of 3 reports/, died.report.log.join('\n'));
+
+  // Of a fleet, whose list is given as it is started, legs may be missing.
+  await repo.merge();
+  const fleet = await repo.onMainJobs('workflow_dispatch', 'fleet.yml', {
+    ...{ signal: t.signal, inputs: { gpus: '["l4", "a100", "h100"]', 'at-least': '2' } },
+  });
+  assert.equal(fleet.jobs.size, 4, [...fleet.jobs.keys()].join(', '));
+  const merged = fleet.jobs.get('Who computed the same');
+  assert.ok(merged !== undefined, [...fleet.jobs.keys()].join(', '));
+  assert.equal(told(merged), 'reproduced, green', merged.log.join('\n'));
+  assert.match(merged.log.join('\n'), /of 2 legs all computed the same bits/);
 });
 
 test('a fork’s pair: the one without rights measures, the one with rights posts, whatever the report claims', {

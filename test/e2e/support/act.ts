@@ -77,6 +77,8 @@ export interface ActRepository extends AsyncDisposable {
   pullRequestJobs(signal: AbortSignal, workflow: string): Promise<RunResult>;
   /** Runs a workflow on the default branch, after another run that a stranger's pull request started. */
   afterRun(runId: string, workflow: string, options: Pick<RunOptions, 'signal'>): Promise<JobResult>;
+  /** The same of one with several jobs, on the default branch. */
+  onMainJobs(event: string, workflow: string, options: RunOptions): Promise<RunResult>;
   /** Runs a workflow on the default branch. */
   onMain(event: string, workflow: string, options: RunOptions): Promise<JobResult>;
 }
@@ -89,7 +91,7 @@ export interface RunOptions {
 }
 
 const WORKFLOWS = [
-  ...['check.yml', 'refresh.yml', 'accept.yml', 'keep-warm.yml', 'matrix.yml'],
+  ...['check.yml', 'refresh.yml', 'accept.yml', 'keep-warm.yml', 'matrix.yml', 'fleet.yml'],
   ...['fork-check.yml', 'fork-report.yml'],
 ] as const;
 
@@ -255,6 +257,12 @@ export async function actRepository({ folder, action, docker, isEmpty }: ActOpti
       const after = event === 'push' ? { after: await git('rev-parse', 'HEAD') } : {};
       const payload = { ...payloadOf(event), ...after, ...(inputs === undefined ? {} : { inputs }) };
       return await runOne(event, workflow, payload, { ref: MAIN }, options);
+    },
+    async onMainJobs(event, workflow, options) {
+      await git('checkout', '--quiet', 'main');
+      const { inputs } = options;
+      const payload = { ...payloadOf(event), ...(inputs === undefined ? {} : { inputs }) };
+      return await run(event, workflow, payload, { ref: MAIN }, options);
     },
     async afterRun(other, workflow, { signal }) {
       await git('checkout', '--quiet', 'main');
