@@ -1,5 +1,6 @@
 /**
- * `npm test [-- GROUP…] [-- PART-OF-A-PATH…]`: runs the tests and tells how they went. The very last line is
+ * `npm test [-- GROUP…] [-- PART-OF-A-PATH…] [-- --changed]`: runs the tests and tells how they went; `--changed` only those
+ * that read what this branch changes. The very last line is
  * `N passed, N failed`, with `, N skipped` where some were.
  *
  * What tests need they set up themselves (scripts/setup.ts), so that a run of the unit tests installs nothing.
@@ -10,6 +11,7 @@ import { join } from 'node:path';
 import { run } from 'node:test';
 import { execa } from 'execa';
 import { Reporter } from '../test/support/reporter.ts';
+import { affected, changedFiles } from './changed.ts';
 import { cache, repository } from './setup/cache.ts';
 import { ensureEverything } from './setup/everything.ts';
 import { ensureModel } from './setup/model.ts';
@@ -66,7 +68,8 @@ const TIMEOUT_MS: Readonly<Record<Group, number>> = {
 // Hundreds of programs are started from source: each took twice as long to compile it anew.
 process.env['NODE_COMPILE_CACHE'] ??= join(cache, 'node-compile');
 
-const words = process.argv.slice(2).filter((word) => word !== '--');
+const given = process.argv.slice(2).filter((word) => word !== '--');
+const words = given.filter((word) => word !== '--changed');
 const groups = GROUPS.filter((group) => words.includes(group));
 const filters = words.filter((word) => !GROUPS.some((group) => group === word));
 const ci = process.env['CI'] === 'true';
@@ -79,12 +82,22 @@ const chosen = new Map(
     (groups.length > 0 ? groups : GROUPS).map(async (group) => [group, await filesOf(group)] as const),
   ),
 );
+if (given.includes('--changed')) {
+  const changed = await changedFiles(repository);
+  for (const [group, files] of chosen) chosen.set(group, affected(repository, files, changed));
+  const count = [...chosen.values()].flat().length;
+  console.log(`${changed.length} changed files, which ${count} files of tests read.`);
+  if (count === 0) {
+    console.log('0 passed, 0 failed');
+    process.exit(0);
+  }
+}
 if ([...chosen.values()].every((files) => files.length === 0)) {
   console.error(`No test file matches ${words.map((word) => `\`${word}\``).join(' ')}.`);
   process.exit(1);
 }
 // What later groups need is made while the first ones run; what fails is told by whoever needs it.
-const needed = groups.length === 0 && filters.length === 0;
+const needed = groups.length === 0 && given.length === 0;
 const made = needed ? ensureEverything(() => {}).catch(() => {}) : undefined;
 for (const lanes of STAGES)
   await Promise.all(
