@@ -567,7 +567,9 @@ export const suiteSchema = ({
             .min(1)
             .max(512)
             .default(BASELINE.path)
-            .describe('folder of the repository, for a store that keeps them there'),
+            .describe(
+              'a folder of the repository, or below what in a bucket, for a store that keeps them there',
+            ),
           lifetimes: z
             .number()
             .int()

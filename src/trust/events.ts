@@ -176,7 +176,7 @@ const notOnDefault = (event: string, ref: string, defaultBranch: string | undefi
 const notForCache = (ref: string, defaultBranch: string | undefined) =>
   new UserError(
     'refresh-not-allowed',
-    `The refresh runs on \`${ref}\`, and ${told(defaultBranch)}: pull requests cannot read the caches of other branches.`,
+    `The refresh runs on \`${ref}\`, and ${told(defaultBranch)}: pull requests do not see what other branches have stored.`,
     `Merge first, then run the refresh workflow on the default branch; or keep baselines in the repository: \`baseline: { store: files }\` in the suite. ${ownWords(defaultBranch)}`,
   );
 

@@ -136,6 +136,7 @@ const ROOMS: Readonly<Record<string, Law>> = {
   'runtime/isolation': { rooms: ['runtime'], packages: ['execa', 'node:*'] },
   'runtime/launcher': { rooms: ['runtime', 'engine', 'fingerprint', 'suite'], packages: ['execa', 'node:*'] },
   baseline: { rooms: ['record'], packages: ['zod', 'node:*'] },
+  'baseline/remote': { rooms: ['baseline', 'network'], packages: ['zod', 'tar-stream', 'node:*'] },
   'baseline/cache': { rooms: ['baseline'], packages: ['zod', '@actions/cache', 'node:*'] },
   github: {
     // Of the baselines only the port: the list of cache entries is one of theirs.
@@ -217,6 +218,7 @@ const ROOMS: Readonly<Record<string, Law>> = {
     rooms: [
       'baseline',
       'baseline/cache',
+      'baseline/remote',
       'caches',
       'compare',
       'compare/relations',
@@ -263,7 +265,7 @@ const PORTS: Readonly<Record<string, readonly string[]>> = {
 const ADAPTERS = [
   ...['caches', 'endpoint', 'machine', 'model', 'network', 'runtime', 'runtime/docker', 'runtime/isolation'],
   'runtime/launcher',
-  ...['github', 'disk', 'baseline/cache'],
+  ...['github', 'disk', 'baseline/cache', 'baseline/remote'],
 ];
 
 test('no file lies loose in src but the doors and the ground', () => {

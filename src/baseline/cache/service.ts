@@ -7,9 +7,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import zlib from 'node:zlib';
 import { z } from 'zod';
 import { UserError } from '../../errors.ts';
+import { unpack } from '../archive.ts';
 import { plain } from '../foreign.ts';
 import { copyError, type TreeLimits, UnfitTree } from '../tree.ts';
-import { unpack } from './archive.ts';
 
 /**
  * A small read-only client of the Actions cache service, after the source of @actions/cache 6.3.0. The library's own

@@ -3,9 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { unpack } from '../../../../src/baseline/cache/archive.ts';
-import { privateFolder, UnfitTree } from '../../../../src/baseline/tree.ts';
-import { bytesBelow } from '../../../support/cache-baseline.ts';
+import { unpack } from '../../../src/baseline/archive.ts';
+import { privateFolder, UnfitTree } from '../../../src/baseline/tree.ts';
+import { bytesBelow } from '../../support/cache-baseline.ts';
 
 const limits = { bytes: 1_000_000, files: 10 };
 const prefix = '.deterministic-ml/baseline';

@@ -1,5 +1,5 @@
-import { plain } from '../foreign.ts';
-import { type TreeLimits, TreeWriter, UnfitTree } from '../tree.ts';
+import { plain } from './foreign.ts';
+import { type TreeLimits, TreeWriter, UnfitTree } from './tree.ts';
 
 const BLOCK = 512;
 const LARGEST_PAX_HEADER = 64 * 1024;
