@@ -24,11 +24,11 @@ type Told = Pick<RunRecord, 'lifetimes'>;
 /** Of probes that moved: there are nine, and a record from elsewhere may name any. */
 const MAX_MOVED = 100;
 
-/** Of which none was asked for in this run, nothing is told. */
+/** Where none was asked for in this run, or there is no baseline, nothing is told. */
 export function compareProbes(before: Told | undefined, now: Told): ProbesCompared | undefined {
-  const [then, called] = [before && probesOf(before), probesOf(now)];
-  if (called === undefined) return undefined;
-  if (before === undefined) return without('there is no baseline to compare them with');
+  const called = probesOf(now);
+  if (called === undefined || before === undefined) return undefined;
+  const then = probesOf(before);
   if (called.unavailable !== null) return without(`none could be called: ${called.unavailable}`);
   if (then === undefined) return without('the baseline has none');
   if (then.unavailable !== null) return without(`none could be called for the baseline: ${then.unavailable}`);

@@ -1,3 +1,4 @@
+import type { ProbesCompared } from '../compare/probes.ts';
 import { engines } from '../engine/engines/index.ts';
 import { countOf } from '../record/channels.ts';
 import type { Observation, Pass, PassKind, RunRecord } from '../record/schema.ts';
@@ -26,6 +27,18 @@ export function coverage(record: RunRecord): Coverage[] {
     chunks(record),
     inputs(record),
     modules(record),
+  ];
+}
+
+/** Single operators that were called before the model, and held against the baseline's. */
+export function coverageOfProbes(probes: ProbesCompared | undefined): Coverage[] {
+  if (probes === undefined) return [];
+  const { compared, unmeasured } = probes;
+  const what = 'probes';
+  return [
+    compared > 0
+      ? yes(what, `${counted(compared, 'call')}${unmeasured === null ? '' : `; not ${unmeasured}`}`)
+      : no(what, unmeasured ?? 'none was called'),
   ];
 }
 

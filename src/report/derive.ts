@@ -14,7 +14,7 @@ import { outcomeDigest, outcomeDigests } from '../record/outcome.ts';
 import type { PassKind, RunRecord } from '../record/schema.ts';
 import { leavingIn, passesOf } from '../record/select.ts';
 import type { Side } from '../record/side.ts';
-import { coverage } from './coverage.ts';
+import { coverage, coverageOfProbes } from './coverage.ts';
 import { differences, environmentOf } from './environment.ts';
 import { plain } from './plain.ts';
 import type { Asked, BaselineView, Context, Derived, ReportedRelation } from './schema.ts';
@@ -108,7 +108,7 @@ export function derive({ mode, asked, baseline, record, before, relations }: Gro
     environment: environmentOf(record),
     relations,
     changes,
-    coverage: coverage(record),
+    coverage: [...coverage(record), ...coverageOfProbes(probes)],
     ...(probes && { probes }),
     knownIssues: { list: LIST_DIGEST, alike: likenesses({ record, relations, changes }) },
     yardstick: before?.meta.yardstick ?? [],

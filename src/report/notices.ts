@@ -420,12 +420,11 @@ function ofProbes({ probes, relations }: Ground): Notice[] {
   if (probes === undefined || held === undefined) return [];
   const { compared, moved, unmeasured } = probes;
   const note = (title: string, message: string): Notice[] => [{ level: 'notice', title, message }];
-  const broke = held === 'broken';
-  if (compared === 0)
-    return broke ? note('Probes: unmeasured', `No probe tells what moved the bits: ${unmeasured}.`) : [];
+  // Told among what was not exercised.
+  if (compared === 0) return [];
   const few = unmeasured === null ? '' : ` Not compared: ${unmeasured}.`;
   if (moved.length === 0)
-    return broke
+    return held === 'broken'
       ? note(
           'No probe foretold it',
           `${counted(compared, 'call')} of single operators, before the model was loaded, gave the bits of the baseline: what moved is the model, its inputs, or kernels that no probe calls.${few}`,

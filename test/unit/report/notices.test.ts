@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { compareProbes } from '../../../src/compare/probes.ts';
+import { coverageOfProbes } from '../../../src/report/coverage.ts';
 import { daysBetween, type Ground, notices } from '../../../src/report/notices.ts';
 import { body, side } from '../support/records.ts';
 import { foundView, PROVEN, PROVENANCE } from '../support/reports.ts';
@@ -92,12 +93,15 @@ describe('a notice', () => {
     assert.match(alone, which);
     assert.match(told('broken', then)[0] ?? '', /^No probe foretold it: 3 calls of/);
     assert.deepEqual(told('held', then), []);
-    // A baseline of before there were any: unmeasured by name where something has to be explained, and no drift.
-    assert.deepEqual(told('held', moved, RUN.record), []);
-    assert.deepEqual(told('broken', moved, RUN.record), [
-      'Probes: unmeasured: No probe tells what moved the bits: the baseline has none.',
+    // A baseline of before there were any: unmeasured by name, and no drift.
+    assert.deepEqual(told('broken', moved, RUN.record), []);
+    const unmeasured = (before: Parameters<typeof compareProbes>[0]) =>
+      coverageOfProbes(compareProbes(before, called(moved))).map(({ exercised, by }) => [exercised, by]);
+    assert.deepEqual(unmeasured(RUN.record), [[false, 'the baseline has none']]);
+    assert.deepEqual(unmeasured(called({}, 'no device')), [
+      [false, 'none could be called for the baseline: no device'],
     ]);
-    assert.match(told('broken', moved, called({}, 'no device'))[0] ?? '', /for the baseline: no device\.$/);
+    assert.deepEqual(unmeasured(called(then)), [[true, '3 calls']]);
     assert.match(
       told('broken', { 'rope float32': b, 'rope float64': b })[0] ?? '',
       /rope \(1 of 1 calls, .* Not compared: 3 calls that only one of the two has\./,

@@ -233,7 +233,7 @@ const wrong: readonly (readonly [string, string, readonly string[]])[] = [
     `${SAMPLE}constructor: 1\ntoString: 1\n`,
     ['12:1', '13:1'].map(
       (place, i) =>
-        `${place}  \`${['constructor', 'toString'][i]}\` is not a key of the suite: known are \`apiVersion\`, \`name\`, \`model\`, \`engine\`, \`runtime\`, \`task\`, \`sampling\`, \`prompts\`, \`score\`, \`depth\`, \`relations\`, \`baseline\`, \`policy\`, \`variants\`, \`accept\``,
+        `${place}  \`${['constructor', 'toString'][i]}\` is not a key of the suite: known are \`apiVersion\`, \`name\`, \`model\`, \`engine\`, \`runtime\`, \`task\`, \`probes\`, \`sampling\`, \`prompts\`, \`score\`, \`depth\`, \`relations\`, \`baseline\`, \`policy\`, \`variants\`, \`accept\``,
     ),
   ],
   [
