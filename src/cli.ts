@@ -5,9 +5,9 @@ import { parseArgs, styleText } from 'node:util';
 import { cancelled, UserError } from './errors.ts';
 import { readChange } from './front/change.ts';
 import type { Invocation } from './front/command.ts';
-import { OPTIONS } from './front/flags.ts';
+import { FLAG_NAMES, OPTIONS } from './front/flags.ts';
 import { parseInputs } from './front/inputs.ts';
-import { ARGUMENTS, commandLines, modes, optionLines } from './front/modes.ts';
+import { ARGUMENTS, commandLines, modes, optionLines, unreadFlags } from './front/modes.ts';
 import { errorLines, toldError } from './words/errors.ts';
 
 const USAGE = `deterministic-ml <command> [options]
@@ -54,6 +54,9 @@ function parseCommandLine(): Invocation | undefined {
   if (rest.length > 0 && !('several' in argument)) throw usage(`\`${rest[0]}\` is one argument too many.`);
   if (file !== undefined && mode.takes === 'nothing') throw usage(`\`${name}\` takes no argument.`);
   if (file === undefined && what !== undefined) throw usage(`\`${name}\` needs ${what}.`);
+  const given = FLAG_NAMES.filter((flag) => values[flag] !== undefined);
+  const unread = unreadFlags(mode, given);
+  if (unread !== undefined) throw usage(unread);
   const { 'record-path': recordPath, 'baseline-path': baselinePath } = values;
   const { arg, env, require, ...single } = values;
   const flags: Readonly<Record<string, string | boolean | undefined>> = {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** vLLM's own server on this machine's CPU. Disposing ends it with all that it started. */
+/** A server on this machine's CPU. Disposing ends it with all that it started. */
 export interface RealServer extends AsyncDisposable {
   /** Where OpenAI's API begins. */
   readonly url: string;
@@ -22,23 +22,36 @@ export interface ServerOptions {
 }
 
 /** @throws Error with its log where it does not come up */
-export async function realServer(options: ServerOptions): Promise<RealServer> {
-  const { python, model, name, args = [], seconds = 240 } = options;
-  const port = await freePort();
-  const child = spawn(
+export const realServer = ({ python, model, name, args = [], seconds }: ServerOptions): Promise<RealServer> =>
+  serverOf(
     python,
-    [
+    (port) => [
       ...['-m', 'vllm.entrypoints.openai.api_server', '--model', model, '--served-model-name', name],
-      ...['--host', '127.0.0.1', '--port', String(port), '--max-model-len', '1024', '--enforce-eager'],
+      ...['--host', '127.0.0.1', '--port', port, '--max-model-len', '1024', '--enforce-eager'],
       ...args,
     ],
-    {
-      env: { ...process.env, VLLM_CPU_KVCACHE_SPACE: '1', HF_HUB_OFFLINE: '1', DO_NOT_TRACK: '1' },
-      // Its engine is a process of its own: all of them are ended by their group.
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
+    { VLLM_CPU_KVCACHE_SPACE: '1', HF_HUB_OFFLINE: '1', DO_NOT_TRACK: '1' },
+    seconds,
   );
+
+/**
+ * A server that Python starts on a port of the loopback device.
+ *
+ * @throws Error with its log where it does not come up
+ */
+export async function serverOf(
+  python: string,
+  args: (port: string) => readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+  seconds = 240,
+): Promise<RealServer> {
+  const port = await freePort();
+  const child = spawn(python, args(String(port)), {
+    env: { ...process.env, ...environment },
+    // Its engine is a process of its own: all of them are ended by their group.
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let log = '';
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (text: string) => {
@@ -58,7 +71,7 @@ export async function realServer(options: ServerOptions): Promise<RealServer> {
     if (answer?.ok) return { url, log: () => log, [Symbol.asyncDispose]: stop };
     if (child.exitCode !== null || Date.now() > until) {
       await stop();
-      throw new Error(`vLLM's server did not come up:\n${log.slice(-4000)}`);
+      throw new Error(`the server did not come up:\n${log.slice(-4000)}`);
     }
     await delay(250);
   }

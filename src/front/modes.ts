@@ -398,9 +398,21 @@ function completed(known: Readonly<Record<'shell' | 'code', readonly string[]>>)
   });
 }
 
+/** Names of the commands that read a flag. */
+const readersOf = (flag: FlagName): string[] =>
+  modes.filter(({ flags = [] }) => flags.includes(flag)).map(({ name }) => name);
+
 /** Of each flag a line of the help. */
-export const optionLines = (): string[] =>
-  flagLines((flag) => modes.filter(({ flags = [] }) => flags.includes(flag)).map(({ name }) => name));
+export const optionLines = (): string[] => flagLines(readersOf);
+
+/** Flags that were given to a command which does not read them: a sentence; undefined where there are none. */
+export function unreadFlags({ name, flags = [] }: Mode, given: readonly FlagName[]): string | undefined {
+  const unread = given.filter((flag) => !flags.includes(flag) && !EVERYWHERE.includes(flag));
+  if (unread.length === 0) return undefined;
+  return unread
+    .map((flag) => `\`${name}\` does not read --${flag}, which is of ${readersOf(flag).join(', ')}.`)
+    .join(' ');
+}
 
 /** Of each command a line of the help. */
 export function commandLines(): string[] {

@@ -661,7 +661,7 @@ export const suiteSchema = ({
         const problems = programs.includes(String(named))
           ? ofProgram(String(named), said)
           : own === undefined
-            ? lackOf(said, ASKED)
+            ? lackOf(said, askedOf(said))
             : tooMuchIn(own.name, said, false);
         for (const { key, at = [], ...problem } of problems)
           if (!told.has(key)) addIssue({ ...problem, path: [key, ...at] });
@@ -704,17 +704,26 @@ export const suiteSchema = ({
         return { ...suite, model: suite.model ?? {}, sampling: NOTHING_SAMPLED };
       const own = modelless.find(({ name }) => name === suite.engine.name);
       return own === undefined
-        ? suite
+        ? { ...suite, ...(suite.task && { sampling: suite.sampling ?? NOTHING_SAMPLED }) }
         : { ...suite, ...ofProbes(own), ...stripped({ prompts: suite.prompts }) };
     })
     .meta({
       // JSON Schema cannot carry the look at the engine: an editor needs it said again.
       if: { properties: { engine: { properties: { name: { enum: modelless.map(({ name }) => name) } } } } },
+      // biome-ignore lint/suspicious/noThenProperty: so JSON Schema has it
+      then: {
+        properties: { model: { maxProperties: 0 }, score: { maxItems: 0 }, depth: { const: 'full' } },
+      },
       else: {
         if: { properties: { engine: { properties: { name: { enum: programs } } } } },
         // biome-ignore lint/suspicious/noThenProperty: so JSON Schema has it
         then: { required: ['prompts'] },
-        else: { required: [...ASKED] },
+        else: {
+          if: { required: ['task'] },
+          // biome-ignore lint/suspicious/noThenProperty: so JSON Schema has it
+          then: { required: [...WITHOUT_SAMPLING] },
+          else: { required: [...ASKED] },
+        },
       },
     });
 };
@@ -722,9 +731,13 @@ export type SuiteSchema = ReturnType<typeof suiteSchema>;
 
 /** What a model is asked, and which. */
 const ASKED = ['model', 'sampling', 'prompts'] as const;
+/** Of a model that chooses no tokens. */
+const WITHOUT_SAMPLING = ['model', 'prompts'] as const;
+const askedOf = ({ task }: Said) => (task === undefined ? ASKED : WITHOUT_SAMPLING);
 
 interface Said {
   readonly model?: z.infer<typeof Model> | undefined;
+  readonly task?: unknown;
   readonly sampling?: Sampling | undefined;
   readonly prompts?: readonly unknown[] | undefined;
   readonly score?: readonly unknown[];

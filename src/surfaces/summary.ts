@@ -14,8 +14,8 @@ import { type Drifted, type ReadRelation, read } from '../words/reading.ts';
 import { STRIP_LEGEND, tellingStrip } from '../words/strip.ts';
 import { ICON } from '../words/verdict.ts';
 import {
+  agreementIn,
   agreementName,
-  agreementWords,
   atRefreshWords,
   baselineWords,
   conclusionWords,
@@ -155,7 +155,7 @@ function worstWords({ broken: [first] }: Drifted): string[] {
   // That no module differs is told with its relation.
   const trace = seesNoModule(relation) ? '' : traceHint(relation, group);
   return [
-    `**Worst:** ${nameOf(group)}, ${agreementWords(own.agreement)}${told}.`,
+    `**Worst:** ${nameOf(group)}, ${agreementIn(own)}${told}.`,
     ...(trace === '' ? [] : [`**Trace:** ${markdown(trace, 600)}.`]),
   ];
 }

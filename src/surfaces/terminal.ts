@@ -8,7 +8,7 @@ import { type Group, isDifferent, isIdentical, kindWords, textOf } from '../word
 import { issueLines } from '../words/issues.ts';
 import { type ReadRelation, read } from '../words/reading.ts';
 import { STRIP_LEGEND, tellingStrip, textStrip } from '../words/strip.ts';
-import { agreementWords, baselineWords, coverageWords, relationLines } from '../words/words.ts';
+import { agreementIn, baselineWords, coverageWords, relationLines } from '../words/words.ts';
 import type { Surface } from './surface.ts';
 
 export const terminal: Surface = {
@@ -110,7 +110,7 @@ function relationPart(
       const [only] = words;
       const where = words.length === 1 && only !== undefined ? `; ${only}` : '';
       return [
-        `  ${nameOf(group).padEnd(width)}  ${agreementWords(group.worst.agreement)}${where}${hash}`,
+        `  ${nameOf(group).padEnd(width)}  ${agreementIn(group.worst)}${where}${hash}`,
         ...(words.length > 1 ? words.map((line) => `${indent}${line}`) : []),
         ...(strips.get(group) ?? []),
       ];

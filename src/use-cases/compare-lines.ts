@@ -12,7 +12,7 @@ import type { VariantRequirement } from '../suite/schema.ts';
 import { type Frame, findingWords } from '../words/findings.ts';
 import { aligned, rolesTable, rolesWords } from '../words/roles.ts';
 import { sizeWords } from '../words/sizes.ts';
-import { agreementWords } from '../words/words.ts';
+import { agreementIn } from '../words/words.ts';
 
 const MAX_LINES = 40;
 const MAX_VALUE = 200;
@@ -116,7 +116,7 @@ async function lineOf(finding: Finding, before: OpenedRecord, now: OpenedRecord)
   if (agreement === 'unmeasured')
     return [`${name}: not compared: ${excerpt(reason ?? 'nothing tells why', 500)}`];
   const words = findingWords(finding, frameOf(before.record, now.record));
-  const line = `${name}: ${agreement === 'inputs-differ' && reason !== null ? reason : agreementWords(agreement)}${words === '' || words === reason ? '' : `; ${words}`}`;
+  const line = `${name}: ${agreement === 'inputs-differ' && reason !== null ? reason : agreementIn(finding)}${words === '' || words === reason ? '' : `; ${words}`}`;
   if (a === undefined || b === undefined) return [line];
   const differ = compareChannels(a, b).flatMap(({ rule, outcome }) =>
     outcome === 'differs' ? rule.name : [],

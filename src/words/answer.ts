@@ -2,10 +2,11 @@ import { excerpt, visible, within } from '../inert.ts';
 import { isBroken } from '../report/finding.ts';
 import type { Report, ReportedFinding } from '../report/schema.ts';
 import { counted } from './figures.ts';
+import { traceUnit } from './findings.ts';
 import { firstModule, seesModules, seesNoModule, textOf } from './groups.ts';
 import { type Drifted, type ReadRelation, read, textsOf } from './reading.ts';
 import { shortSize } from './sizes.ts';
-import { agreementWords } from './words.ts';
+import { agreementIn, agreementWords } from './words.ts';
 
 type Change = Report['changes'][number];
 
@@ -52,9 +53,9 @@ export function promptLine({ broken, worst }: Drifted): string {
   }));
   const text = textOf(group);
   const parts = [
-    agreementWords(own.agreement),
+    agreementIn(own),
     whereOf(own),
-    module === null ? '' : `first module ${moduleOf(module)}`,
+    module === null ? '' : `first ${traceUnit(own)} ${moduleOf(module)}`,
     own.reason ?? '',
     text === null ? '' : text ? 'same text' : 'another text',
     ...others.map(({ relation, agreement }) => `${relation}: ${agreementWords(agreement)}`),

@@ -10,7 +10,7 @@ import { issueLine, NO_VERDICT, type ReadIssue } from './issues.ts';
 import { legTable, mergedLine } from './merged.ts';
 import { read } from './reading.ts';
 import { ICON } from './verdict.ts';
-import { agreementWords, baselineWords } from './words.ts';
+import { agreementIn, baselineWords } from './words.ts';
 
 /** How much of each thing there is room for. */
 export interface Room {
@@ -178,7 +178,7 @@ function promptTable(report: Report, { prompts, cell }: Room): string {
     const cells = [
       `<code>${markdown(prompt, Math.min(cell, 100))}</code>`,
       relation.relation,
-      agreementWords(group.worst.agreement),
+      agreementIn(group.worst),
       textHashWords(textOf(group)),
       markdown(kindWords(group, frame).join('. '), cell),
     ];

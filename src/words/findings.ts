@@ -45,7 +45,7 @@ export function findingWords(finding: ReportedFinding, frame: Frame): string {
   const parts = [
     divergence === null ? '' : divergenceWords(divergence, kind, frame, distance === null),
     distance === null ? '' : distanceWords(distance),
-    trace === null ? '' : traceWords(trace, frame.sides),
+    trace === null ? '' : traceWords(trace, frame.sides, traceUnit(finding)),
     reason === null || (agreement === 'identical' && isNote(reason)) ? '' : reason,
   ];
   return parts.filter((part) => part !== '').join('; ');
@@ -126,10 +126,23 @@ export function tieWords({ tie, marginNats, marginSteps, top }: ReportedForkSide
   }
 }
 
-/** Which module computes something else first. @param sides what to call the two, where neither is the older one */
+/** Of an engine that gives no tokens: what modules came to is all that was generated. */
+export const givesModulesAlone = ({
+  kind,
+  modules,
+  textIdentical,
+}: Pick<ReportedFinding, 'kind' | 'modules' | 'textIdentical'>) =>
+  kind === 'generate' && modules !== null && textIdentical === null;
+
+/** What a trace is of: modules of a model, or calls of probes. */
+export const traceUnit = (finding: Parameters<typeof givesModulesAlone>[0]) =>
+  givesModulesAlone(finding) ? 'call' : 'module';
+
+/** Which module, or call, computes something else first. @param sides what to call the two, where neither is the older one */
 export function traceWords(
   { modules, differing, first, firstIndex, onlyLeft, onlyRight }: ReportedTrace,
   sides?: Frame['sides'],
+  unit: ReturnType<typeof traceUnit> = 'module',
 ): string {
   const named = (names: readonly string[]) => {
     const shown = names.slice(0, MAX_NAMED).map(moduleName);
@@ -138,9 +151,9 @@ export function traceWords(
     return more > 0 ? `${shown.join(', ')} and ${least}${more} more` : shown.join(', ');
   };
   const parts: string[] = [];
-  const [gone, fresh] = sides?.map((side) => `modules only ${side}`) ?? [
-    'modules that are gone',
-    'modules that are new',
+  const [gone, fresh] = sides?.map((side) => `${unit}s only ${side}`) ?? [
+    `${unit}s that are gone`,
+    `${unit}s that are new`,
   ];
   if (onlyLeft.length > 0) parts.push(`${gone}: ${named(onlyLeft)}`);
   if (onlyRight.length > 0) parts.push(`${fresh}: ${named(onlyRight)}`);
@@ -151,9 +164,9 @@ export function traceWords(
         : firstIndex === 0
           ? '; it is the first that runs'
           : `; ${firstIndex} ran before it and agree`;
-    parts.push(`first different module: ${moduleName(first)} (${differing} of ${modules} differ${before})`);
-  } else if (differing > 0) parts.push(`${differing} of ${modules} modules differ`);
-  else if (parts.length === 0) parts.push(`none of ${modules} modules differs`);
+    parts.push(`first different ${unit}: ${moduleName(first)} (${differing} of ${modules} differ${before})`);
+  } else if (differing > 0) parts.push(`${differing} of ${modules} ${unit}s differ`);
+  else if (parts.length === 0) parts.push(`none of ${modules} ${unit}s differs`);
   return parts.join('; ');
 }
 

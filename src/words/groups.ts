@@ -2,7 +2,7 @@ import type { Agreement } from '../compare/types.ts';
 import { PASS_KINDS } from '../record/names.ts';
 import type { ReportedFinding, ReportedRelation } from '../report/schema.ts';
 import { finite } from './figures.ts';
-import { type Frame, findingWords, OUTSIDE_MODULES, traceWords } from './findings.ts';
+import { type Frame, findingWords, OUTSIDE_MODULES, traceUnit, traceWords } from './findings.ts';
 
 /** What a relation found for one prompt, over all kinds of passes. */
 export interface Group {
@@ -110,14 +110,6 @@ export function kindWords(group: Group, frame: Frame): string[] {
 export const seesModules = ({ trace }: Pick<ReportedFinding, 'trace'>) =>
   trace !== null && (trace.differing > 0 || trace.onlyLeft.length > 0 || trace.onlyRight.length > 0);
 
-/** Of an engine that gives no tokens: what modules came to is all that was generated. */
-export const givesModulesAlone = ({
-  kind,
-  modules,
-  textIdentical,
-}: Pick<ReportedFinding, 'kind' | 'modules' | 'textIdentical'>) =>
-  kind === 'generate' && modules !== null && textIdentical === null;
-
 /** Does something of the same inputs differ, and yet no module in any text that was traced? */
 export function seesNoModule({ findings }: Pick<ReportedRelation, 'findings'>): boolean {
   return (
@@ -140,7 +132,7 @@ export function traceHint(relation: Pick<ReportedRelation, 'findings'>, { worst,
   // Other inputs explain everything; and what a finding tells itself need not be told again.
   if (worst.agreement === 'inputs-differ' || seesModules(worst)) return '';
   const own = findings.find(seesModules)?.trace ?? null;
-  if (own !== null) return traceWords(own);
+  if (own !== null) return traceWords(own, undefined, traceUnit(worst));
   const [other] = relation.findings.filter(seesModules).toSorted(firstModule);
   if (other?.trace != null) return `in ${other.prompt}: ${traceWords(other.trace)}`;
   return seesNoModule(relation) ? OUTSIDE_MODULES : '';

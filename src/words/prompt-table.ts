@@ -1,9 +1,9 @@
 import { markdown } from '../inert.ts';
 import type { ReportedFinding } from '../report/schema.ts';
-import { type Frame, textHashWords } from './findings.ts';
-import { type Group, givesModulesAlone, kindWords, textOf } from './groups.ts';
+import { type Frame, givesModulesAlone, textHashWords } from './findings.ts';
+import { type Group, kindWords, textOf } from './groups.ts';
 import { tellingStrip, textStrip } from './strip.ts';
-import { agreementWords } from './words.ts';
+import { agreementIn } from './words.ts';
 
 const NOTHING = '–';
 
@@ -24,7 +24,7 @@ export function promptTable(
     { head: 'prompt', cells: groups.map(nameOf) },
     {
       head: 'agreement',
-      cells: groups.map(({ worst }) => `${worst.holds ? '' : '❗ '}${agreementWords(worst.agreement)}`),
+      cells: groups.map(({ worst }) => `${worst.holds ? '' : '❗ '}${agreementIn(worst)}`),
     },
     { head: 'hash of the text alone', cells: groups.map((group) => textHashWords(textOf(group))) },
     { head: 'tokens', cells: groups.map(tokensCell) },

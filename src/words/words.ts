@@ -8,7 +8,7 @@ import { rootsOf } from '../report/roots.ts';
 import type { BaselineView, Coverage, Report, ReportedRelation } from '../report/schema.ts';
 import { BISECTED } from './bisect.ts';
 import { counted, percentUp } from './figures.ts';
-import { OUTSIDE_MODULES } from './findings.ts';
+import { givesModulesAlone, OUTSIDE_MODULES } from './findings.ts';
 import { seesNoModule } from './groups.ts';
 import { rolesWords } from './roles.ts';
 import { sizeWords } from './sizes.ts';
@@ -214,6 +214,14 @@ export function decisionWords({ of, known, distinct, baselineLifetimes, falseAla
     ? `None of ${of} engine starts gave an outcome that ${baseline} had given, and they gave ${distinct} different ones: this engine does not repeat between starts.${chance}`
     : `${of} of ${of} engine starts gave this, and none of ${baseline} did.${chance}`;
 }
+
+/** How a finding agrees; of probes, by what they are. */
+export const agreementIn = (
+  finding: { readonly agreement: Agreement } & Parameters<typeof givesModulesAlone>[0],
+): string =>
+  finding.agreement === 'modules-differ' && givesModulesAlone(finding)
+    ? 'calls give something else'
+    : agreementWords(finding.agreement);
 
 export function agreementWords(agreement: Agreement): string {
   switch (agreement) {

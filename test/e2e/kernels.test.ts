@@ -53,6 +53,7 @@ test('the example of probes: stored, reproduced without a model, and other kerne
 
   const moved = await run('check', { ATEN_CPU_CAPABILITY: OTHER_CAPABILITY });
   assert.equal(moved.outputs['conclusion'], 'drift', moved.log);
+  assert.match(moved.log, /calls give something else; .*first different call: \w+ /);
   const differing = [...findingsOf(await reportOf(moved), 'baseline').values()].filter(
     ({ agreement }) => agreement === 'modules-differ',
   );

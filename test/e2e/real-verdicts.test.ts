@@ -124,7 +124,7 @@ function ofVllm(place: () => Place): void {
     assert.equal(report.verdict, moves ? 'fail' : 'pass');
     const statuses = report.relations.map(({ relation, status }) => `${relation} ${status}`);
     assert.deepEqual(statuses, ['rerun held', `batch ${moves ? 'broken' : 'held'}`, 'baseline held']);
-    assert.match(relationOf(report, 'batch').evidence, /shared steps of the scheduler with others/);
+    assert.match(relationOf(report, 'batch').evidence, /shared steps with others/);
   });
 }
 

@@ -36,6 +36,15 @@ describe('an error on the command line', () => {
     assert.deepEqual([exitCode, stdout], [2, '']);
   });
 
+  test('is a flag that the command does not read, and who does', async () => {
+    const { exitCode, stdout, stderr } = await cli(['clean', '--yardstick', '--suite', 'a.yml', '--json']);
+    assert.equal(
+      stderr.split('\n')[0],
+      'input-invalid: `clean` does not read --suite, which is of accept, review. `clean` does not read --yardstick, which is of refresh.',
+    );
+    assert.deepEqual([exitCode, stdout], [2, '']);
+  });
+
   test('is in colour only where one is wanted, and a foreign escape stays harmless', async () => {
     const hostile = 'x\u001b[2J::error::y';
     const coloured = await cli([hostile], { FORCE_COLOR: '1' });

@@ -46,7 +46,7 @@ function between(run: Side, alone: Seen, beside: readonly Seen[]): Pairing {
     pairs,
     () => {
       const shared = new Set(pairs.flatMap((pair) => ('right' in pair ? [pair.prompt] : [])));
-      return `${share(shared.size, alone.observations.size)} shared steps of the scheduler with others${most > 1 ? `, up to ${most} requests in one` : ''}, and had theirs to themselves alone`;
+      return `${share(shared.size, alone.observations.size)} shared steps with others${most > 1 ? `, up to ${most} requests in one` : ''}, and had theirs to themselves alone`;
     },
     run,
     beside.map(objection).find((reason) => reason !== undefined) ?? 'nothing was observed',

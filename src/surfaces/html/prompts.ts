@@ -2,7 +2,7 @@ import type { Report, ReportedFinding } from '../../report/schema.ts';
 import { type Frame, findingWords, textHashWords } from '../../words/findings.ts';
 import { byKind, type Group, isIdentical, textOf } from '../../words/groups.ts';
 import type { ReadGroup } from '../../words/reading.ts';
-import { agreementName, agreementWords } from '../../words/words.ts';
+import { agreementIn, agreementName } from '../../words/words.ts';
 import { type Entry, entriesOf, STATES, type State } from './entries.ts';
 import { capped, type Html, html, join, markupOf } from './escape.ts';
 import type { Level } from './level.ts';
@@ -114,7 +114,7 @@ ${quietStrip(worst)}
 /** Where nothing but the rule lets it pass, the relation says whose rule. */
 function came({ worst, parts, state }: Entry): string {
   const relation = parts[0]?.relation.relation;
-  const words = agreementWords(worst.agreement);
+  const words = agreementIn(worst);
   return state === 'same' || relation === 'baseline' || relation === undefined
     ? words
     : `${words} (${relation})`;
@@ -128,13 +128,13 @@ function textHash(parts: readonly ReadGroup[]): string {
 
 function partOf({ relation, frame, group }: ReadGroup, isClose: boolean, isWorst: boolean): Html {
   const kinds = byKind(group);
-  return html`<div class="part"><p class="which"><b>${relation.relation}</b> requires ${relation.requirement}: ${agreementWords(group.worst.agreement)}</p>
+  return html`<div class="part"><p class="which"><b>${relation.relation}</b> requires ${relation.requirement}: ${agreementIn(group.worst)}</p>
 ${kinds.map((finding) => kindLine(finding, frame, isClose))}${isClose && isWorst ? closest(group, frame) : undefined}</div>`;
 }
 
 function kindLine(finding: ReportedFinding, frame: Frame, isClose: boolean): Html {
   const words = findingWords(finding, frame);
-  return html`<div class="kind"><span class="pass">${finding.kind}</span>${isClose ? rulerOf(finding) : strip(finding)}<p>${words === '' ? agreementWords(finding.agreement) : capped(words, MAX_WORDS)}</p></div>`;
+  return html`<div class="kind"><span class="pass">${finding.kind}</span>${isClose ? rulerOf(finding) : strip(finding)}<p>${words === '' ? agreementIn(finding) : capped(words, MAX_WORDS)}</p></div>`;
 }
 
 /** The one finding that shows best how the sides part: where tokens do, else the worst that has tokens to show. */

@@ -144,7 +144,7 @@ const CASES: readonly Case[] = [
     holds: {
       passes: { 'generate-alone': PROMPTS, 'generate-together': PROMPTS, 'generate-strangers': PROMPTS },
     },
-    evidence: /^2 of 2 prompts shared steps of the scheduler with others, up to 3 requests in one/,
+    evidence: /^2 of 2 prompts shared steps with others, up to 3 requests in one/,
     breaks: {
       passes: { 'generate-alone': PROMPTS, 'generate-together': PROMPTS, 'generate-strangers': MOVED },
     },

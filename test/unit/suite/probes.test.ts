@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { describe, test } from 'node:test';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { parse } from 'yaml';
 import { kernels } from '../../../src/engine/engines/kernels.ts';
 import { SUITE_SCHEMA } from '../../../src/front/suites.ts';
 import { makePlan } from '../../../src/run/plan.ts';
@@ -94,6 +96,26 @@ describe('a suite of probes', () => {
     assert.deepEqual(problemsOf(`${PROBES}probes: true\n`), [
       '4:1  `probes`: `kernels` takes no probes before the model (`probes: true`) here',
     ]);
+  });
+
+  test('is checked by an editor as the reader does', async () => {
+    const schema = new URL('../../../schema/suite.json', import.meta.url);
+    const ajv = new Ajv2020({ strict: false, validateFormats: false });
+    const fits = ajv.compile(JSON.parse(await readFile(schema, 'utf8')) as object);
+    const embed = WITH_MODEL.replace(/^sampling:.*\n/m, '');
+    for (const [source, isRight] of [
+      [PROBES, true],
+      [`${PROBES}model: { path: model }\n`, false],
+      [`${PROBES}score: [{ id: a, text: a }]\n`, false],
+      [`${PROBES}depth: score\n`, false],
+      [WITH_MODEL, true],
+      [embed, false],
+      [`${embed}task: embed\n`, true],
+    ] as const) {
+      assert.equal(fits(parse(source)), isRight, source);
+      if (isRight) parsed(source);
+      else assert.notDeepEqual(problemsOf(source), []);
+    }
   });
 
   test('names the probes that the harness has', async () => {

@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import { BisectAnswer } from '../../../src/report/answers.ts';
 import { bisect } from '../../../src/use-cases/bisect.ts';
 import { check } from '../../../src/use-cases/check.ts';
+import { verify } from '../../../src/use-cases/verify.ts';
 import { read } from '../../../src/words/reading.ts';
 import type { Computes, EngineOptions, Load } from '../support/engine.ts';
 import { ASKS, Job, SUITE } from '../support/job.ts';
@@ -236,6 +237,40 @@ describe('a check', () => {
       await message(({ args }) => (large(args) ? OTHER : gone)),
       /Whether this runner gives the baseline’s bits with all of them put back could not be told: no longer known\./,
     );
+  });
+
+  test('looks past the variants of its suite: none is measured again, and each stands as it was found', async () => {
+    const tile = ({ args }: Load) => args['tile_size'] === 64;
+    const job = await changed(
+      `${policy(7)}variants:\n  - { name: tiled, args: { tile_size: 64 }, require: measure }\n`,
+    );
+    const report = await job.checked((load) => (tile(load) ? { nats: -0.3 } : whereAll(large, many)(load)));
+    assert.equal(report.conclusion, 'drift');
+    assert.match(
+      report.context.notices[0]?.message ?? '',
+      /^Found, only together: engine\.args\.block_size and engine\.args\.max_num_seqs\. /,
+    );
+    assert.equal(report.relations.find(({ relation }) => relation === 'variant tiled')?.status, 'measured');
+    // The run, the variant, and then tries without it, of the passes that a baseline has alone.
+    assert.deepEqual(
+      job.engine.loads.map(tile),
+      job.engine.loads.map((_, at) => at === 1),
+    );
+    assert.ok(job.engine.loads.length > 3);
+    const strangers = job.engine.passes.filter(({ pass }) => pass === 'score-strangers').length;
+    assert.equal(strangers, 2, 'floors are of the run and of its variant');
+    assert.equal(job.engine.mostOpen, 1);
+    const { disagreements } = await verify(
+      { reportPath: report.context.reportPath, recordPath: undefined, baselinePath: undefined },
+      { records: job.disk, reports: job.disk },
+    );
+    assert.deepEqual(disagreements, []);
+  });
+
+  test('does not take a variant that breaks for a drift of its own', async () => {
+    const job = await changed(`${policy(7)}variants:\n  - { name: tiled, args: { tile_size: 64 } }\n`);
+    const report = await job.checked(({ args }) => (args['tile_size'] === 64 ? OTHER : {}));
+    assert.deepEqual([report.conclusion, job.engine.loads.length], ['relation-broken', 2]);
   });
 
   test('does not look for what is no drift', async () => {
