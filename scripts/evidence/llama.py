@@ -1,4 +1,8 @@
-"""llama.cpp's own server, from a wheel: `llama.py serve FILE PORT SLOTS`; and other formats of a model: `llama.py as FORMAT FROM TO`."""
+"""llama.cpp's own server, from a wheel, and other formats of a model.
+
+llama.py serve FILE PORT SLOTS
+llama.py as FORMAT FROM TO
+"""
 
 from __future__ import annotations
 
