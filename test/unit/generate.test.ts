@@ -144,6 +144,10 @@ describe('the tables of docs/troubleshooting.md', () => {
 });
 
 describe('the JSON Schema of a suite', () => {
+  interface Required {
+    readonly required: readonly string[];
+  }
+
   test('does not ask for what has a default', async () => {
     const {
       required,
@@ -154,14 +158,19 @@ describe('the JSON Schema of a suite', () => {
       readonly required: readonly string[];
       readonly properties: Readonly<Record<string, { readonly required?: readonly string[] }>>;
       readonly if: unknown;
-      readonly else: Readonly<Record<'then' | 'else', { readonly required: readonly string[] }>>;
+      readonly else: {
+        readonly then: Required;
+        readonly else: Readonly<Record<'then' | 'else', Required>>;
+      };
     };
     assert.deepEqual([...required].sort(), ['apiVersion', 'engine', 'name']);
     // What only an engine of probes can do without.
     assert.match(JSON.stringify(probes), /"enum":\["kernels"\]/);
     // A program of the user's is given prompts, and may do without the rest.
     assert.deepEqual(otherwise.then.required, ['prompts']);
-    assert.deepEqual([...otherwise.else.required].sort(), ['model', 'prompts', 'sampling']);
+    // A task chooses no tokens.
+    assert.deepEqual([...otherwise.else.then.required].sort(), ['model', 'prompts']);
+    assert.deepEqual([...otherwise.else.else.required].sort(), ['model', 'prompts', 'sampling']);
     assert.deepEqual(properties['sampling']?.required, ['max_tokens']);
   });
 
