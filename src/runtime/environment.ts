@@ -102,6 +102,16 @@ export const usableDevices = (devices: readonly string[], inheritedValue: string
 
 const split = (list: string | undefined) => (list ?? '').split(',').filter((item) => item.trim() !== '');
 
+/**
+ * What a launcher finds its configuration, its keys and the way there by. It is a program of the runner's, and the job's tokens
+ * and inputs are none of its business; `srun` would hand them on.
+ */
+const FOR_LAUNCHERS =
+  /^(?:PATH|HOME|USER|LOGNAME|LANG|LC_\w+|TMPDIR|XDG_\w+|RUNNER_TRACKING_ID|SSH_AUTH_SOCK|KUBECONFIG|KUBERNETES_SERVICE_\w+|DOCKER_(?:HOST|CONTEXT|CONFIG|CERT_PATH|TLS_VERIFY)|(?:SLURM|SRUN|SALLOC|APPTAINER|SINGULARITY|ENROOT|PODMAN|CONTAINER|RAY)_\w+|AWS_\w+|GOOGLE_APPLICATION_CREDENTIALS|CLOUDSDK_\w+|AZURE_\w+|(?:https?|no|all)_proxy|(?:HTTPS?|NO|ALL)_PROXY)$/;
+
+export const forLauncher = (environment: Environment): Record<string, string> =>
+  pick(environment, (name) => FOR_LAUNCHERS.test(name));
+
 function pick(environment: Environment, wanted: (name: string) => boolean): Record<string, string> {
   return Object.fromEntries(
     Object.entries(environment).filter(

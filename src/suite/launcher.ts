@@ -23,6 +23,12 @@ const OF_SSH = {
   ServerAliveCountMax: '4',
 } as const;
 
+/** As words of its command line. */
+export const SSH_OPTIONS: readonly string[] = Object.entries(OF_SSH).flatMap(([name, value]) => [
+  '-o',
+  `${name}=${value}`,
+]);
+
 const HELD: ReadonlyMap<string, readonly [name: string, why: string]> = new Map([
   [
     'stricthostkeychecking',
@@ -49,7 +55,7 @@ export function readLauncher(source: string): Read {
       return { problem: `\`${held[0]}=${value}\` is refused: ${held[1]}` };
   }
   return {
-    ok: [program, ...Object.entries(OF_SSH).flatMap(([name, value]) => ['-o', `${name}=${value}`]), ...rest],
+    ok: [program, ...SSH_OPTIONS, ...rest],
   };
 }
 

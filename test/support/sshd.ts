@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { access, chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { ensureUnpacked } from '../../scripts/setup/debian.ts';
+import { freePort } from './ports.ts';
 import { temporaryFolder, until } from './runtimes.ts';
 
 /** A real sshd on the loopback device, with keys of its own; whoever logs in is the user of this process. */
@@ -60,6 +61,8 @@ export async function startSshd(): Promise<Sshd> {
       server.kill('SIGTERM');
       await once(server, 'exit');
     }
+    // A connection that lives as long as this process holds it too.
+    server.stderr.destroy();
   });
   await until(async () => {
     if (server.exitCode !== null) throw new Error(`sshd ended: ${log}`);
@@ -106,16 +109,6 @@ async function childrenOf(parent: number): Promise<number[]> {
       ? [Number(pid)]
       : [],
   );
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 async function answers(port: number): Promise<boolean> {

@@ -130,7 +130,7 @@ const ROOMS: Readonly<Record<string, Law>> = {
     packages: ['dockerode', 'execa', 'node:*'],
   },
   'runtime/docker': {
-    rooms: ['runtime', 'engine', 'fingerprint'],
+    rooms: ['runtime', 'engine', 'fingerprint', 'suite'],
     packages: ['zod', 'dockerode', 'execa', 'tar-stream', 'node:*'],
   },
   'runtime/isolation': { rooms: ['runtime'], packages: ['execa', 'node:*'] },

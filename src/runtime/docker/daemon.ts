@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type Docker from 'dockerode';
 import { UserError } from '../../errors.ts';
 import type { Environment } from '../options.ts';
+import { overSsh } from './ssh.ts';
 
 /** How long a daemon may take to answer a ping. */
 const PING_MS = 10_000;
@@ -40,7 +41,7 @@ export async function connect(environment: Environment, signal?: AbortSignal): P
   const address = await daemonAddress(environment);
   // dockerode brings ssh and gRPC along: only a run that needs a container pays for them.
   const { default: Client } = await import('dockerode');
-  const options = clientOptions(address, environment);
+  const options = await clientOptions(address, environment, signal);
   try {
     // A client of its own: this timeout would cut the connections to a container that is silent for a while.
     const answer = new Client({ ...options, timeout: PING_MS }).ping();
@@ -85,7 +86,11 @@ async function contextAddress(environment: Environment): Promise<string | undefi
 }
 
 /** Every option is given, even as undefined: dockerode would fill it from its own reading of DOCKER_HOST. */
-function clientOptions(address: string, environment: Environment): Docker.DockerOptions {
+async function clientOptions(
+  address: string,
+  environment: Environment,
+  signal: AbortSignal | undefined,
+): Promise<Docker.DockerOptions> {
   const none = {
     socketPath: undefined,
     host: undefined,
@@ -97,11 +102,13 @@ function clientOptions(address: string, environment: Environment): Docker.Docker
   };
   if (address.startsWith('unix://')) return { ...none, socketPath: address.slice('unix://'.length) };
   const url = URL.parse(address);
+  // dockerode's own way there looks at no host key.
+  if (url?.protocol === 'ssh:') return { ...none, socketPath: await overSsh(url, environment, signal) };
   if (url === null || !['tcp:', 'http:', 'https:'].includes(url.protocol))
     throw new UserError(
       'docker-unavailable',
       `The Docker address ${address} is not of a kind that this action speaks.`,
-      'Set DOCKER_HOST to unix://… or tcp://…; a daemon behind ssh can be reached through `ssh -L /tmp/docker.sock:/var/run/docker.sock <host>`.',
+      'Set DOCKER_HOST to unix://…, tcp://… or ssh://….',
     );
   const isTls = url.protocol === 'https:' || Boolean(environment['DOCKER_TLS_VERIFY']) || url.port === '2376';
   const folder = environment['DOCKER_CERT_PATH'] ?? configFolder(environment);

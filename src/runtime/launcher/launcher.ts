@@ -15,8 +15,9 @@ import { UserError } from '../../errors.ts';
 import type { Declared } from '../../fingerprint/schema.ts';
 import { excerpt } from '../../inert.ts';
 import type { Launch } from '../../suite/launcher.ts';
+import { forLauncher } from '../environment.ts';
 import { exitOf } from '../exit.ts';
-import type { CommonOptions, Environment, On, Starter } from '../options.ts';
+import type { CommonOptions, On, Starter } from '../options.ts';
 import { cutOff, failureOf, missing } from './failure.ts';
 import { type Ended, type Far, farScript, heard } from './far.ts';
 
@@ -90,20 +91,6 @@ export class LauncherRuntime implements Starter {
     // Nothing outlives its peer.
   }
 }
-
-/**
- * What a launcher finds its configuration, its keys and the way there by. It is a program of the runner's, and the job's tokens
- * and inputs are none of its business; `srun` would hand them on.
- */
-const FOR_LAUNCHERS =
-  /^(?:PATH|HOME|USER|LOGNAME|LANG|LC_\w+|TMPDIR|XDG_\w+|RUNNER_TRACKING_ID|SSH_AUTH_SOCK|KUBECONFIG|KUBERNETES_SERVICE_\w+|DOCKER_(?:HOST|CONTEXT|CONFIG|CERT_PATH|TLS_VERIFY)|(?:SLURM|SRUN|SALLOC|APPTAINER|SINGULARITY|ENROOT|PODMAN|CONTAINER|RAY)_\w+|AWS_\w+|GOOGLE_APPLICATION_CREDENTIALS|CLOUDSDK_\w+|AZURE_\w+|(?:https?|no|all)_proxy|(?:HTTPS?|NO|ALL)_PROXY)$/;
-
-const forLauncher = (environment: Environment): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries(environment).filter(
-      (entry): entry is [string, string] => entry[1] !== undefined && FOR_LAUNCHERS.test(entry[0]),
-    ),
-  );
 
 /** The far side ends what it runs within this after the end of stdin: three seconds of grace, and some for the way. */
 const FAR_END_MS = 10_000;
