@@ -1,6 +1,7 @@
 import { cacheStore } from '../baseline/cache/store.ts';
 import { filesStore } from '../baseline/files.ts';
 import type { StoreKind } from '../baseline/port.ts';
+import { ociStore } from '../baseline/remote/oci.ts';
 import { s3Store } from '../baseline/remote/s3.ts';
 
 /** Every store that a suite can name. */
@@ -9,4 +10,5 @@ export const stores: readonly StoreKind[] = [
   cacheStore,
   filesStore,
   s3Store,
+  ociStore,
 ];

@@ -568,7 +568,7 @@ export const suiteSchema = ({
             .max(512)
             .default(BASELINE.path)
             .describe(
-              'a folder of the repository, or below what in a bucket, for a store that keeps them there',
+              'a folder of the repository, or what tells baselines apart in a bucket or registry, for a store that keeps them there',
             ),
           lifetimes: z
             .number()

@@ -136,7 +136,10 @@ const ROOMS: Readonly<Record<string, Law>> = {
   'runtime/isolation': { rooms: ['runtime'], packages: ['execa', 'node:*'] },
   'runtime/launcher': { rooms: ['runtime', 'engine', 'fingerprint', 'suite'], packages: ['execa', 'node:*'] },
   baseline: { rooms: ['record'], packages: ['zod', 'node:*'] },
-  'baseline/remote': { rooms: ['baseline', 'network'], packages: ['zod', 'tar-stream', 'node:*'] },
+  'baseline/remote': {
+    rooms: ['baseline', 'network', 'runtime/docker'],
+    packages: ['zod', 'tar-stream', 'node:*'],
+  },
   'baseline/cache': { rooms: ['baseline'], packages: ['zod', '@actions/cache', 'node:*'] },
   github: {
     // Of the baselines only the port: the list of cache entries is one of theirs.

@@ -216,7 +216,7 @@ describe('the recipe for a store', () => {
     await copy.without('src/front/stores.ts', '  filesStore,');
     const gone = await run(copy, ECHO, 'check');
     assert.equal(gone.exitCode, 2);
-    assert.match(gone.stderr, /`baseline\.store` must be one of `cache`, `s3`/);
+    assert.match(gone.stderr, /`baseline\.store` must be one of `cache`, `s3`, `oci`/);
   });
 });
 
