@@ -31,6 +31,7 @@ import {
   ImportAnswer,
   InitAnswer,
   ReviewAnswer,
+  StoreAnswer,
   ValidateAnswer,
   WhyAnswer,
 } from '../src/report/answers.ts';
@@ -183,6 +184,11 @@ const SCHEMAS = {
     schema: ReviewAnswer,
     title: '`review --json` of deterministic-ml',
     description: 'The drifts of a folder of reports, and which of them the suite accepts.',
+  },
+  store: {
+    schema: StoreAnswer,
+    title: '`store --json` of deterministic-ml',
+    description: 'Which baselines were stored of several refreshes, and which stay.',
   },
   bisect: {
     schema: BisectAnswer,

@@ -153,6 +153,21 @@ export const modes: readonly Mode[] = [
     load: async () => (await import('../use-cases/refresh.ts')).refresh,
   }),
   mode({
+    name: 'store',
+    what: 'stores what dry runs of refresh in other jobs of this run have measured, all of it or nothing',
+    needs: 'store',
+    takes: 'reports',
+    flags: ['reason', 'expected-reports'],
+    told: 'answer',
+    lacks: ({ input, door }) =>
+      input('reason') === ''
+        ? '`reason` is empty, but mode `store` needs one: it is shown with every later comparison'
+        : input('expected-reports') === '' && door === 'action'
+          ? '`expected-reports` is empty, but mode `store` needs the number of refreshes: one that died leaves no report'
+          : undefined,
+    load: async () => (await import('../use-cases/store.ts')).store,
+  }),
+  mode({
     name: 'fingerprint',
     what: 'shows what the numbers may depend on here, and the hardware class',
     needs: 'look',

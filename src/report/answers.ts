@@ -56,6 +56,15 @@ export const ValidateAnswer = z.strictObject({
 });
 export type ValidateAnswer = z.infer<typeof ValidateAnswer>;
 
+/** Of `store`: all that were asked for, or it is an error. */
+export const StoreAnswer = z.strictObject({
+  schema: z.literal('deterministic-ml/store/v1'),
+  stored: z.array(z.strictObject({ suite: z.string(), hardwareClass: z.string(), key: z.string() })),
+  /** That computed the bits of the baseline that there is. */
+  unchanged: z.array(z.strictObject({ suite: z.string(), hardwareClass: z.string() })),
+});
+export type StoreAnswer = z.infer<typeof StoreAnswer>;
+
 /** Of `accept`, where the line was written: a refusal is an error. */
 export const AcceptAnswer = z.strictObject({
   schema: z.literal('deterministic-ml/accept/v1'),

@@ -1,7 +1,7 @@
 import { excerpt, markdown } from '../inert.ts';
 import type { Merged } from '../report/merged.ts';
 import { legLines } from '../words/explained.ts';
-import { legTable, mergedLine, mergedLines } from '../words/merged.ts';
+import { commonLines, commonParts, legTable, mergedLine, mergedLines } from '../words/merged.ts';
 import { read } from '../words/reading.ts';
 import { ICON } from '../words/verdict.ts';
 import type { Surface } from './surface.ts';
@@ -10,7 +10,11 @@ import type { Surface } from './surface.ts';
 export const merged: Surface = {
   name: 'merged',
   merged: {
-    log: (merged) => [...merged.reports.map((report) => read(report).line), ...legs(merged)],
+    log: (merged) => [
+      ...merged.reports.map((report) => read(report).line),
+      ...legs(merged),
+      ...commonLines(merged.reports).map((line) => excerpt(line, MAX_LINE)),
+    ],
     terminal: (merged) => [...legs(merged), ...mergedLines(merged)],
     json: (merged) => ({ schema: 'deterministic-ml/reports/v1', ...merged }),
     summary: mergedSummary,
@@ -37,5 +41,5 @@ function mergedSummary({ reports, verdict, htmlPath, explained }: Merged): strin
             .map((line) => markdown(line, MAX_LINE))
             .join('<br>'),
         ];
-  return `${[head, page, legTable(reports, MAX_LEGS), ...why].join('\n\n')}\n`;
+  return `${[head, ...commonParts(reports), page, legTable(reports, MAX_LEGS), ...why].join('\n\n')}\n`;
 }

@@ -21,6 +21,35 @@ export interface Placed {
   readonly standing: Standing | undefined;
 }
 
+/** What a run goes by, and what it would replace. */
+export interface Based extends Placed {
+  /** Key of the newest baseline, which need not be the one that is compared with. */
+  readonly newest: string | undefined;
+}
+
+/**
+ * The baseline of a run: of a check the one that its commit is held to. A refresh replaces the newest, whatever is
+ * measured, but for a branch that has none of its own yet.
+ *
+ * @param owned keeps the baseline's files
+ * @throws UserError what `findTrusted` and `forCommit` throw
+ */
+export async function basedOn(
+  { permission, branches }: Pick<Ruled, 'permission' | 'branches'>,
+  store: BaselineStore,
+  query: BaselineQuery,
+  settings: Pick<RunSettings, 'situation' | 'job'>,
+  tools: Pick<Tools, 'open' | 'records' | 'console'>,
+  owned: AsyncDisposableStack,
+): Promise<Based> {
+  const trusted = await findTrusted(store, query, tools.records, owned);
+  const newest = trusted.kind === 'found' ? trusted.key : undefined;
+  const isOwn = trusted.kind === 'found' && trusted.meta.provenance.ref === settings.situation.ref;
+  return permission.stores !== 'nothing' && isOwn
+    ? { trusted, newest, standing: undefined }
+    : { newest, ...(await forCommit(trusted, store, query, { ...settings, branches }, tools, owned)) };
+}
+
 /** Commits that GitHub is asked about, at most: one that is further behind has to be brought up to date anyhow. */
 const MAX_ASKED = 20;
 

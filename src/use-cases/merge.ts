@@ -78,12 +78,14 @@ interface RunOfReports {
 
 /**
  * @param run that it must come from; undefined where any will do
+ * @param wanted which kind of run, where it must come from one
  * @throws UserError `report-invalid`, also where it is not what was written
  */
 export async function whole(
   path: string,
   run: RunOfReports | undefined,
   files: Pick<Reports, 'read'>,
+  wanted: Report['context']['mode'] = 'check',
 ): Promise<Report> {
   const report = await files.read(path, MAX_VALUES);
   if (report.sha256 !== reportDigest(report))
@@ -96,8 +98,13 @@ export async function whole(
       path,
       `comes from run ${excerpt(own.id, 40)}, attempt ${excerpt(own.attempt, 40)}, and not from run ${run.id}, attempt ${run.attempt}: what that one measured is not known`,
     );
-  if (run !== undefined && mode !== 'check')
-    throw invalid(path, `is of a ${mode}, which holds a change to nothing`);
+  if (run !== undefined && mode !== wanted)
+    throw invalid(
+      path,
+      mode === 'refresh'
+        ? 'is of a refresh, which holds a change to nothing'
+        : 'is of a check, which makes no baseline',
+    );
   return report;
 }
 

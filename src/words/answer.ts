@@ -102,8 +102,8 @@ function harmOf(drifted: readonly Drifted[]): string {
   return changed === 0 ? 'no text changed' : `${changed} of ${texts.length} texts changed`;
 }
 
-/** What changed, with its values and without them. */
-function causeOf(changes: readonly Change[]): readonly [string, string] {
+/** What changed, with its values and without them. Not yet inert. */
+export function causeOf(changes: readonly Change[]): readonly [string, string] {
   if (changes.length === 0) return ['No recorded fact changed', 'No recorded fact changed'];
   const asked = changes.filter(
     ({ half, field }) => half === 'declared' && !field.startsWith('engine.effective.'),

@@ -7,7 +7,7 @@ import { counted } from './figures.ts';
 import { textHashWords } from './findings.ts';
 import { kindWords, textOf } from './groups.ts';
 import { issueLine, NO_VERDICT, type ReadIssue } from './issues.ts';
-import { legTable, mergedLine } from './merged.ts';
+import { commonParts, legTable, mergedLine } from './merged.ts';
 import { read } from './reading.ts';
 import { ICON } from './verdict.ts';
 import { agreementIn, baselineWords } from './words.ts';
@@ -93,6 +93,8 @@ function several(reports: readonly Report[], whence: Whence, room: Room): readon
   const told = wanting.slice(0, room.parts);
   const left = wanting.length - told.length;
   return [
+    // Nobody is to copy what a stranger asks to be accepted.
+    ...(whence.isUnverified ? [] : commonParts(reports)),
     legTable(reports, room.classes),
     ...told.flatMap((report) => [
       `#### ${ICON[report.verdict]} <code>${markdown(report.hardwareClass)}</code>`,

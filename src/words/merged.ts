@@ -1,5 +1,6 @@
 import { excerpt, markdown } from '../inert.ts';
 import type { Report } from '../report/schema.ts';
+import { causeOf } from './answer.ts';
 import { counted } from './figures.ts';
 import { read } from './reading.ts';
 import { ICON } from './verdict.ts';
@@ -16,8 +17,72 @@ export function mergedLine(reports: readonly Report[]): string {
   }
   const [[title, count] = ['', 0], ...others] = [...counts];
   const more = others.map(([other, n]) => `; ${n} ${other.toLowerCase()}`).join('');
-  return `${title}: ${count} of ${counted(reports.length, 'leg')}${more}`;
+  const common = commonOf(reports);
+  const beside =
+    common === undefined || common.changes.length === 0
+      ? ''
+      : `, ${common.drifts === count ? 'all' : common.drifts} beside the same change: ${uncapital(causeOf(common.changes)[0])}`;
+  return `${title}: ${count} of ${counted(reports.length, 'leg')}${beside}${more}`;
 }
+
+/** What several drifts that nobody accepted have in common. */
+export interface Common {
+  /** Two or more. */
+  readonly drifts: number;
+  /** That stand beside every one of them, with the same values. */
+  readonly changes: Report['changes'];
+}
+
+export function commonOf(reports: readonly Report[]): Common | undefined {
+  const drifts = reports.filter(({ conclusion, accepted }) => conclusion === 'drift' && accepted === null);
+  const [first, ...others] = drifts;
+  if (first === undefined || others.length === 0) return undefined;
+  const named = ({ field, before, after }: Report['changes'][number]) =>
+    JSON.stringify([field, before, after]);
+  const told = others.map(({ changes }) => new Set(changes.map(named)));
+  return {
+    drifts: drifts.length,
+    changes: first.changes.filter((change) => told.every((all) => all.has(named(change)))),
+  };
+}
+
+export interface CommonWords {
+  /** What stands beside all of them, and what to do if it is meant. Not yet inert. */
+  readonly cause: string;
+  /** Ready to be copied. */
+  readonly command: string;
+}
+
+/** What to do about the drifts of several legs at once; undefined for less than two. */
+export function commonWords(reports: readonly Report[]): CommonWords | undefined {
+  const common = commonOf(reports);
+  if (common === undefined) return undefined;
+  const { drifts, changes } = common;
+  const beside =
+    changes.length === 0
+      ? `No recorded change stands beside all ${drifts} drifts.`
+      : `What stands beside all ${drifts} drifts: ${uncapital(causeOf(changes)[0])}.`;
+  return {
+    cause: `${beside} If they are meant, one run makes new baselines of all legs, or of none, once it is merged:`,
+    command: 'gh workflow run matrix.yml -f reason="why these bits are to be trusted"',
+  };
+}
+
+/** The same as paragraphs of GitHub Markdown; none for less than two. */
+export function commonParts(reports: readonly Report[]): readonly string[] {
+  const words = commonWords(reports);
+  return words === undefined
+    ? []
+    : [markdown(words.cause, 1000), ['```console', words.command, '```'].join('\n')];
+}
+
+/** The same as lines. */
+export function commonLines(reports: readonly Report[]): readonly string[] {
+  const words = commonWords(reports);
+  return words === undefined ? [] : [words.cause, words.command];
+}
+
+const uncapital = (text: string) => `${text.slice(0, 1).toLowerCase()}${text.slice(1)}`;
 
 /** For a terminal or log: one verdict line each, and where the page lies. */
 export function mergedLines({
@@ -29,7 +94,9 @@ export function mergedLines({
 }): string[] {
   const each =
     reports.length === 1 ? [] : reports.map((report) => `${report.suite.name}: ${read(report).line}`);
-  return [...each, mergedLine(reports), `Page: ${htmlPath}`].map((line) => excerpt(line, 1900));
+  return [...each, mergedLine(reports), ...commonLines(reports), `Page: ${htmlPath}`].map((line) =>
+    excerpt(line, 1900),
+  );
 }
 
 /**

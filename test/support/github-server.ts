@@ -85,7 +85,7 @@ export interface GitHubServerOptions {
   /** Whose entries are listed. */
   readonly caches?: CacheServer;
   readonly contents?: Contents;
-  /** Parents of commits; one that is not named has none. */
+  /** Parents of commits that are written down here; one that is not named has none. */
   readonly parents?: Readonly<Record<string, readonly string[]>>;
   /** Pull requests by commit. */
   readonly pulls?: Readonly<Record<string, readonly Pull[]>>;
@@ -217,7 +217,7 @@ export async function startGitHubServer(options: GitHubServerOptions): Promise<G
         if (!bearer.rights.includes('contents') || !(await Promise.all(commits.map(isCommit))).every(Boolean))
           throw new Refusal(404, 'Not Found');
         const [from = '', to = ''] = commits;
-        const [isAhead, isBehind] = [ancestorsOf(to).has(from), ancestorsOf(from).has(to)];
+        const [isAhead, isBehind] = [await isAncestor(from, to), await isAncestor(to, from)];
         const status = isAhead ? (isBehind ? 'identical' : 'ahead') : isBehind ? 'behind' : 'diverged';
         // What files changed is on the first page alone.
         const files = Number(told.query['page'] ?? 1) === 1 ? { files: [] } : {};
@@ -322,12 +322,13 @@ export async function startGitHubServer(options: GitHubServerOptions): Promise<G
 
   const commitAt = async (name: string) => ((await isCommit(name)) ? name : ((await tipOf(name)) ?? ''));
 
-  /** With the commit itself. */
-  function ancestorsOf(commit: string): ReadonlySet<string> {
-    const found = new Set([commit]);
+  /** Or the commit itself. */
+  async function isAncestor(commit: string, of: string): Promise<boolean> {
+    if (contents?.kind === 'git') return (await git('merge-base', '--is-ancestor', commit, of)) !== undefined;
+    const found = new Set([of]);
     // A set that grows while it is walked.
     for (const one of found) for (const parent of parents[one] ?? []) found.add(parent);
-    return found;
+    return found.has(commit);
   }
 
   async function tipOf(branch: string): Promise<string | undefined> {

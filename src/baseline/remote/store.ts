@@ -52,6 +52,11 @@ export function createRemoteStore(options: RemoteOptions): BaselineStore {
           'it is named as the newest of a suite and hardware class that it is not of',
         );
       const archive = await asked(remote, `"${plain(key)}"`, () => remote.archive(key));
+      if (archive === undefined && wanted !== undefined)
+        return {
+          ...{ kind: 'absent', otherClasses: [] },
+          explanation: [`${capital(remote.name)} does not keep "${plain(key)}" any more.`],
+        };
       if (archive === undefined)
         throw new UserError(
           'store-unavailable',

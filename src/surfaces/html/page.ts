@@ -1,7 +1,7 @@
 import type { Explained } from '../../explain/types.ts';
 import type { Report } from '../../report/schema.ts';
 import { worstVerdict } from '../../words/brief.ts';
-import { mergedLine } from '../../words/merged.ts';
+import { commonWords, mergedLine } from '../../words/merged.ts';
 import { read } from '../../words/reading.ts';
 import { distancePart } from './distance.ts';
 import { baselinePart, coveragePart, environmentPart } from './environment.ts';
@@ -14,7 +14,7 @@ import { modulesPart } from './modules.ts';
 import { promptsPart } from './prompts.ts';
 import { relationsPart } from './relations.ts';
 import { reproducePart } from './reproduce.ts';
-import { GLYPH, verdictPart } from './verdict.ts';
+import { block, GLYPH, verdictPart } from './verdict.ts';
 
 /** Bytes for the prompts of all reports: with everything else around them a page stays below 5 MB. */
 const PROMPTS_BYTES = 4 * 1024 * 1024;
@@ -60,8 +60,11 @@ function leg(report: Report, level: Level, budget: number): Html {
 
 /** Of a matrix: which legs came to what, each a link to its own part. */
 function overview(reports: readonly Report[]): Html {
+  const common = commonWords(reports);
   return html`<header class="verdict v-${worstVerdict(reports)}"><p class="badge"><span aria-hidden="true">${GLYPH[worstVerdict(reports)]}</span> ${reports.length} reports</p>
-<h1><span class="title tally">${mergedLine(reports)}</span></h1></header>
+<h1><span class="title tally">${mergedLine(reports)}</span></h1>${
+    common === undefined ? undefined : html`<p>${common.cause}</p>${block([common.command], 'Command')}`
+  }</header>
 <nav aria-label="Reports"><table class="overview"><caption>Each report, and what it came to</caption>
 <thead><tr><th scope="col">Hardware class</th><th scope="col">Suite</th><th scope="col">Verdict</th><th scope="col" class="n">Drifted</th></tr></thead>
 <tbody>${reports.map((report, index) => {

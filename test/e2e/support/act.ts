@@ -225,6 +225,13 @@ export async function actRepository({ folder, action, docker, isEmpty }: ActOpti
     return job;
   }
 
+  async function payloadOnMain(event: string, { inputs }: RunOptions): Promise<object> {
+    await git('checkout', '--quiet', 'main');
+    // act takes the commit from a push's payload.
+    const after = event === 'push' ? { after: await git('rev-parse', 'HEAD') } : {};
+    return { ...payloadOf(event), ...after, ...(inputs === undefined ? {} : { inputs }) };
+  }
+
   return {
     cache,
     github,
@@ -251,18 +258,10 @@ export async function actRepository({ folder, action, docker, isEmpty }: ActOpti
       pulls[sha] = [{ number: PULL, merged_at: new Date().toISOString(), merge_commit_sha: sha }];
     },
     async onMain(event, workflow, options) {
-      await git('checkout', '--quiet', 'main');
-      const { inputs } = options;
-      // act takes the commit from a push's payload.
-      const after = event === 'push' ? { after: await git('rev-parse', 'HEAD') } : {};
-      const payload = { ...payloadOf(event), ...after, ...(inputs === undefined ? {} : { inputs }) };
-      return await runOne(event, workflow, payload, { ref: MAIN }, options);
+      return await runOne(event, workflow, await payloadOnMain(event, options), { ref: MAIN }, options);
     },
     async onMainJobs(event, workflow, options) {
-      await git('checkout', '--quiet', 'main');
-      const { inputs } = options;
-      const payload = { ...payloadOf(event), ...(inputs === undefined ? {} : { inputs }) };
-      return await run(event, workflow, payload, { ref: MAIN }, options);
+      return await run(event, workflow, await payloadOnMain(event, options), { ref: MAIN }, options);
     },
     async afterRun(other, workflow, { signal }) {
       await git('checkout', '--quiet', 'main');

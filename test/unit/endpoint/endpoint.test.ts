@@ -111,7 +111,7 @@ describe('an endpoint that tells all, as vLLM’s server does', () => {
     const job = new EndpointJob(server);
     await job.stores();
     // Three rounds of 2 generations, and of 3 scores of which one is of a text.
-    assert.match(job.lines.join('\n'), /is asked at most 18 requests with .* for 36 generated tokens/);
+    assert.match(job.lines.join('\n'), /is asked at most 24 requests with .* for 48 generated tokens/);
     const asked = server.asked.filter(({ path }) => isAsked(path)).length;
     assert.ok(asked <= 18 + 10, `${asked}`);
   });

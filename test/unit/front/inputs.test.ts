@@ -153,7 +153,7 @@ describe('inputs that are wrong', () => {
   for (const [inputs, message] of [
     [
       { mode: 'Refresh' },
-      '`mode` is `Refresh`, but must be `check` or `refresh` or `power` or `bisect` or `log` or `report`.',
+      '`mode` is `Refresh`, but must be `check` or `refresh` or `store` or `power` or `bisect` or `log` or `report`.',
     ],
     [
       { runtime: 'podman' },

@@ -41,6 +41,7 @@ export const ASKS = {
   log: { mode: { name: 'log', needs: 'look' } },
   power: { mode: { name: 'power', needs: 'long' } },
   refresh: { mode: { name: 'refresh', needs: 'store' } },
+  store: { mode: { name: 'store', needs: 'store' } },
 } as const;
 
 /** Commit that the base branch is at. */

@@ -9,7 +9,7 @@ import { reportDigest } from '../../../src/report/make.ts';
 import type { Merged } from '../../../src/report/merged.ts';
 import type { Report } from '../../../src/report/schema.ts';
 import { mergeReports } from '../../../src/use-cases/merge.ts';
-import { legTable, mergedLine, mergedLines } from '../../../src/words/merged.ts';
+import { commonLines, legTable, mergedLine, mergedLines } from '../../../src/words/merged.ts';
 import { temporaryFolder } from '../../support/runtimes.ts';
 import { body } from '../support/records.ts';
 import { checkReport } from '../support/reports.ts';
@@ -238,6 +238,46 @@ describe('the words for several', () => {
   test('count the worst first', () => {
     assert.equal(mergedLine(three), 'Drift: 1 of 3 legs; 2 reproduced');
     assert.equal(mergedLine([SAME, on('b', SAME)]), 'Reproduced: 2 of 2 legs');
+  });
+
+  /** A drift beside these changes, on one class of hardware. */
+  const beside = (hardwareClass: string, ...changes: Report['changes']) =>
+    signed({ changes }, on(hardwareClass, DRIFT));
+  const IMAGE = {
+    half: 'declared',
+    field: 'image.digest',
+    before: 'sha256:aaaa',
+    after: 'sha256:bbbb',
+  } as const;
+  const DRIVER = { half: 'ambient', field: 'driver', before: '550', after: '570' } as const;
+
+  test('begin with the one change that stands beside all drifts, and end with the one command', async () => {
+    const legs = [beside('a', IMAGE), beside('b', IMAGE, DRIVER), on('c', SAME), beside('d', IMAGE)];
+    const line = mergedLine([legs[0], legs[1], legs[3], legs[2]].flatMap((one) => one ?? []));
+    assert.equal(
+      line,
+      'Drift: 3 of 4 legs, all beside the same change: image changed (sha256:aaaa → sha256:bbbb); 1 reproduced',
+    );
+    const merged = await merge(Object.fromEntries(legs.map((one, at) => [`${at}/a.report.json`, one])));
+    const command = 'gh workflow run matrix.yml -f reason="why these bits are to be trusted"';
+    const lines = mergedLines(merged);
+    assert.deepEqual(lines.slice(-4, -2), [
+      line,
+      'What stands beside all 3 drifts: image changed (sha256:aaaa → sha256:bbbb). If they are meant, one run makes new baselines of all legs, or of none, once it is merged:',
+    ]);
+    assert.equal(lines.at(-2), command);
+    assert.ok(merged.page.includes('gh workflow run matrix.yml'));
+    assert.equal(merged.page.split('image changed').length, 4, 'in the tab, in the title and once below it');
+  });
+
+  test('claim no common change where the values or the legs differ, and offer nothing for one drift', () => {
+    const other = { ...IMAGE, after: 'sha256:cccc' };
+    const apart = [beside('a', IMAGE), beside('b', other)];
+    assert.equal(mergedLine(apart), 'Drift: 2 of 2 legs');
+    assert.match(commonLines(apart)[0] ?? '', /^No recorded change stands beside all 2 drifts\. /);
+    assert.deepEqual(commonLines(three), []);
+    const accepted = { ...beside('b', IMAGE), accepted: { record: 'a'.repeat(64), reason: 'meant' } };
+    assert.deepEqual(commonLines([beside('a', IMAGE), accepted]), []);
   });
 
   test('are the verdict line where there is one', () => {
