@@ -1,5 +1,6 @@
 import { excerpt, within } from '../inert.ts';
 import type { Report } from '../report/schema.ts';
+import { promptAnchor } from '../words/anchor.ts';
 import { answerOf, promptLine } from '../words/answer.ts';
 import { counted } from '../words/figures.ts';
 import { issueLine } from '../words/issues.ts';
@@ -64,6 +65,7 @@ function drifts(report: Report, level: Annotation['level'], found: readonly Drif
         title: `${title}: prompt ${drifted.prompt}`,
         message: sentences([
           promptLine(drifted),
+          `See #${promptAnchor(drifted.prompt)} on the page`,
           leaving.has(drifted.prompt) ? LEAVES : '',
           drifted === issue?.drifted ? issue.words : '',
           ...(index === 0 ? common() : []),

@@ -2,6 +2,7 @@ import { CONCLUSIONS, type Conclusion } from '../compare/conclusion.ts';
 import { markdown } from '../inert.ts';
 import type { Report } from '../report/schema.ts';
 import { acceptWords } from './accept.ts';
+import { pageName, promptAnchor } from './anchor.ts';
 import { answerOf } from './answer.ts';
 import { counted } from './figures.ts';
 import { textHashWords } from './findings.ts';
@@ -76,7 +77,7 @@ export function brief(reports: readonly Report[], whence: Whence, room: Room): s
     only !== undefined && others.length === 0
       ? room.parts === 0
         ? []
-        : body(only, whence, room)
+        : [...body(only, whence, room), placeLine(only, room)]
       : several(reports, whence, room);
   const isCut = room !== LADDER[0];
   return paragraphs([
@@ -196,6 +197,14 @@ function promptTable(report: Report, { prompts, cell }: Room): string {
         ].join('\n'),
     left === 0 ? '' : `${counted(left, 'prompt')} ${rows.length === 0 ? '' : 'more '}left out here.`,
   ]);
+}
+
+/** Where the page has each prompt. Of its own report's page: on that of several, each report has places of its own. */
+function placeLine(report: Report, { prompts, cell }: Room): string {
+  const [worst] = read(report).drifted;
+  if (worst === undefined || prompts === 0) return '';
+  const page = markdown(pageName(report.context.htmlPath), cell);
+  return `Each prompt has its place on the page <code>${page}</code>: <code>&#35;${markdown(promptAnchor(worst.prompt))}</code> is the worst.`;
 }
 
 /** The repository's own changes first: they are what the pull request can explain. */

@@ -148,7 +148,7 @@ describe('by keyboard', () => {
     await using opened = await open(browser, htmlReport([driftReport()]));
     const { page } = opened;
     const expected = (await page.evaluate(`
-      [...document.querySelectorAll('a[href], input, summary, [tabindex="0"]')].filter((element) => element.checkVisibility({ contentVisibilityAuto: false })).length`)) as number;
+      [...document.querySelectorAll('a[href], input:not([type=radio]:not(:checked)), summary, [tabindex="0"]')].filter((element) => element.checkVisibility({ contentVisibilityAuto: false })).length`)) as number;
     const reached: { kind: string; text: string; seen: boolean }[] = [];
     for (let i = 0; i < expected; i++) {
       await page.keyboard.press('Tab');
@@ -161,7 +161,8 @@ describe('by keyboard', () => {
     );
     const counts = (kind: string) => reached.filter((one) => one.kind === kind).length;
     assert.equal(counts('summary'), await page.locator('summary').count());
-    assert.equal(counts('input'), await page.locator('input').count());
+    // Of rounds that belong together Tab reaches the chosen one, and arrows the others.
+    assert.equal(counts('input'), await page.locator('input:not([type=radio]:not(:checked))').count());
     assert.ok(counts('pre') >= 3);
   });
 
@@ -184,6 +185,44 @@ describe('by keyboard', () => {
     await page.keyboard.press('Space');
     assert.equal(await page.locator('.p-tokens').first().isVisible(), false);
     assert.equal(await page.locator('.p-bits').first().isVisible(), true);
+  });
+
+  test('an address with a prompt’s place opens it and shows it, whatever the filters hide', async (t) => {
+    const browser = await browserOrSkip(t);
+    if (browser === undefined) return;
+    await using opened = await open(browser, htmlReport([driftReport()]));
+    const { page } = opened;
+    const inside = page.locator('#prompt-arithmetic');
+    assert.equal(await inside.isVisible(), false);
+    await page.locator('.mini a[href="#prompt-arithmetic"]').click();
+    await inside.waitFor({ timeout: 5000 });
+    const summary = page.locator('.row:has(#prompt-arithmetic) summary');
+    assert.ok(((await summary.boundingBox())?.y ?? -1) >= 0, 'its line is on the screen too');
+
+    await page.locator('input.f-bits').uncheck();
+    assert.equal(await page.locator('.row:has(#prompt-capital)').isVisible(), false);
+    assert.equal(await page.locator('.mini a[href="#prompt-capital"]').isVisible(), false);
+    assert.equal(await inside.isVisible(), true);
+    assert.deepEqual(opened.faults, []);
+  });
+
+  test('prompts are picked by their first module; on paper all of them are there', async (t) => {
+    const browser = await browserOrSkip(t);
+    if (browser === undefined) return;
+    await using opened = await open(browser, htmlReport([driftReport()]));
+    const { page } = opened;
+    const shown = () =>
+      page.evaluate("[...document.querySelectorAll('.row')].filter((row) => row.checkVisibility()).length");
+    const all = await page.locator('.row').count();
+    assert.equal(await shown(), all);
+    await page.locator('input.g-0').check();
+    assert.equal(await shown(), 1);
+    assert.equal(await page.locator('.row:has(#prompt-capital)').isVisible(), true);
+    await page.emulateMedia({ media: 'print' });
+    assert.equal(await shown(), all);
+    await page.emulateMedia({ media: 'screen' });
+    await page.locator('input.g-any').check();
+    assert.equal(await shown(), all);
   });
 
   test('the filter of one report leaves the others alone', async (t) => {

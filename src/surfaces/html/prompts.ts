@@ -1,11 +1,14 @@
 import type { Report, ReportedFinding } from '../../report/schema.ts';
+import { promptAnchor } from '../../words/anchor.ts';
 import { type Frame, findingWords, textHashWords } from '../../words/findings.ts';
 import { byKind, type Group, isIdentical, textOf } from '../../words/groups.ts';
 import type { ReadGroup } from '../../words/reading.ts';
 import { agreementIn, agreementName } from '../../words/words.ts';
-import { type Entry, entriesOf, STATES, type State } from './entries.ts';
+import { type Entry, entriesOf, inSuiteOrder, MARK } from './entries.ts';
 import { capped, type Html, html, join, markupOf } from './escape.ts';
+import { filtersOf } from './filters.ts';
 import type { Level } from './level.ts';
+import { minimap } from './minimap.ts';
 import { closeUp } from './passage.ts';
 import { quietStrip, rulerOf, strip, stripLegend } from './strip.ts';
 
@@ -17,15 +20,6 @@ const MAX_SAME = 12;
 const MAX_NAMES = 2000;
 const MAX_NAME = 96;
 const MAX_WORDS = 900;
-
-const MARK: Readonly<Record<State, { readonly glyph: string; readonly name: string }>> = {
-  tokens: { glyph: '✕', name: 'other tokens' },
-  bits: { glyph: '≈', name: 'other bits' },
-  unmeasured: { glyph: '?', name: 'unmeasured' },
-  allowed: { glyph: '~', name: 'differs where that is allowed' },
-  new: { glyph: '+', name: 'only on one side' },
-  same: { glyph: '=', name: 'identical' },
-};
 
 /**
  * Every prompt, worst first: as much of each as fits. The ladder: tokens and candidates of the worst, strips and words of
@@ -44,13 +38,19 @@ export function promptsPart(
   const folded = same.length > MAX_SAME ? same : [];
   const listed = folded.length > 0 ? entries.filter(({ state }) => state !== 'same') : entries;
   const sampled = new Set(report.suite.sampled);
+  const { part: filters, by, classes } = filtersOf(entries, id);
+  const mapOf = (hasPlace: (entry: Entry) => boolean) =>
+    minimap(inSuiteOrder(entries, report), { id, hasPlace, classes, budget });
   const rows: Html[] = [];
-  let left = budget;
+  const placed = new Set(folded.slice(0, MAX_NAMES));
+  // With a link in each cell: which of them lead somewhere is known only afterwards.
+  let left = budget - bytesOf(mapOf(() => true));
   for (const [index, entry] of listed.entries()) {
-    const markup = row(entry, index, sampled);
-    left -= Buffer.byteLength(markupOf(markup));
+    const markup = row(entry, index, { sampled, classes, id });
+    left -= bytesOf(markup);
     if (left < 0) break;
     rows.push(markup);
+    placed.add(entry);
   }
   const missing = listed.length - rows.length;
   const plain = listed.slice(CLOSE_UPS, rows.length).filter(({ parts }) => parts.some(hasCloseUp)).length;
@@ -66,39 +66,41 @@ export function promptsPart(
         ]
       : []),
   ];
-  return html`<section id="${id('prompts')}"${labelled('prompts')} class="prompts">
+  return html`<section id="${id('prompts')}"${labelled('prompts')} class="prompts ${by}">
 ${heading(2, 'Prompts', id('prompts-h'))}
-${filters(entries, id)}
+${mapOf((entry) => placed.has(entry))}
+${filters}
 ${stripLegend()}
 ${rows.length === 0 ? undefined : html`<ol class="rows">${rows}</ol>`}
 ${notes.map((note) => html`<p class="note">${note}</p>`)}
-${folded.length === 0 ? undefined : foldedSame(folded)}
+${folded.length === 0 ? undefined : foldedSame(folded, id)}
 </section>`;
 }
+
+const bytesOf = (markup: Html | undefined) =>
+  markup === undefined ? 0 : Buffer.byteLength(markupOf(markup));
 
 const hasCloseUp = ({ group }: ReadGroup) =>
   group.findings.some(
     ({ divergence }) => divergence !== null && (divergence.passage ?? divergence.fork) !== null,
   );
 
-/** One box for each state that occurs; the style sheet hides what is not ticked. */
-function filters(entries: readonly Entry[], id: Level['id']): Html | undefined {
-  const counts = STATES.flatMap((state) => {
-    const count = entries.filter((entry) => entry.state === state).length;
-    return count === 0 ? [] : [{ state, count }];
-  });
-  if (counts.length < 2) return undefined;
-  return html`<fieldset class="filters"><legend>Show</legend>${counts.map(
-    ({ state, count }) =>
-      html`<label class="s-${state}" for="${id(`show-${state}`)}"><input type="checkbox" id="${id(`show-${state}`)}" class="f-${state}" checked> <span class="glyph" aria-hidden="true">${MARK[state].glyph}</span> ${MARK[state].name} <b>${count}</b></label>`,
-  )}</fieldset>`;
+interface Rows {
+  readonly sampled: ReadonlySet<string>;
+  /** By which the filters hide a prompt. */
+  classes(entry: Entry): string;
+  id: Level['id'];
 }
 
-/** The worst one is open: whoever looks on wants to see that first. */
-function row(entry: Entry, index: number, sampled: ReadonlySet<string>): Html {
+/**
+ * The worst one is open: whoever looks on wants to see that first. The place of one that can be opened is inside of it: a
+ * browser opens what hides the place that it goes to.
+ */
+function row(entry: Entry, index: number, { sampled, classes, id }: Rows): Html {
   const isClose = index < CLOSE_UPS;
   const { prompt, state, worst, parts } = entry;
   const hash = textHash(parts);
+  const place = id(promptAnchor(prompt));
   const drawn = sampled.has(prompt) ? html` <small>sampled</small>` : undefined;
   const line = html`<span class="glyph s-${state}" aria-hidden="true">${MARK[state].glyph}</span>
 <span class="name">${capped(prompt, MAX_NAME)}${drawn}</span>
@@ -106,9 +108,9 @@ function row(entry: Entry, index: number, sampled: ReadonlySet<string>): Html {
 ${quietStrip(worst)}
 <span class="hash">text hash: <b>${hash}</b></span>`;
   if (parts.every(({ group }) => isIdentical(group)))
-    return html`<li class="row p-${state}"><div class="line">${line}</div></li>`;
-  return html`<li class="row p-${state}"><details${index === 0 ? html` open` : undefined}><summary class="line">${line}</summary>
-<div class="inside">${parts.filter(({ group }) => !isIdentical(group)).map((part, at) => partOf(part, isClose, at === 0))}${agreeing(parts)}</div></details></li>`;
+    return html`<li class="row ${classes(entry)}" id="${place}"><div class="line">${line}</div></li>`;
+  return html`<li class="row ${classes(entry)}"><details${index === 0 ? html` open` : undefined}><summary class="line">${line}</summary>
+<div class="inside" id="${place}">${parts.filter(({ group }) => !isIdentical(group)).map((part, at) => partOf(part, isClose, at === 0))}${agreeing(parts)}</div></details></li>`;
 }
 
 /** Where nothing but the rule lets it pass, the relation says whose rule. */
@@ -152,10 +154,10 @@ function agreeing(parts: readonly ReadGroup[]): Html | undefined {
     : html`<p class="quiet">${agreementName('identical')} in ${join(names, html`, `)}</p>`;
 }
 
-function foldedSame(entries: readonly Entry[]): Html {
+function foldedSame(entries: readonly Entry[], id: Level['id']): Html {
   const named = entries.slice(0, MAX_NAMES);
   const more = entries.length - named.length;
   return html`<details class="folded p-same"><summary><span class="glyph s-same" aria-hidden="true">=</span> ${entries.length} prompts with identical bits</summary><ul class="names">${named.map(
-    ({ prompt }) => html`<li>${capped(prompt, MAX_NAME)}</li>`,
+    ({ prompt }) => html`<li id="${id(promptAnchor(prompt))}">${capped(prompt, MAX_NAME)}</li>`,
   )}</ul>${more === 0 ? undefined : html`<p class="note">${more} more are in the report’s JSON.</p>`}</details>`;
 }

@@ -1,3 +1,23 @@
+import { STATES } from './entries.ts';
+import { MAX_MODULES } from './filters.ts';
+
+/**
+ * What filters hide, on a screen alone: paper has no filters, and so has all. Cells of the map keep their place. The class on the
+ * whole is asked first: where there is nothing to pick by, a browser looks no further.
+ */
+const FILTERED = `@media screen{${[
+  ...STATES.map((state) => [`.by-state:has(.f-${state}:not(:checked))`, `.p-${state}`] as const),
+  ...Array.from(
+    { length: MAX_MODULES + 2 },
+    (_, slot) => [`.by-module:has(.g-${slot}:checked)`, `:not(.at-${slot})`] as const,
+  ),
+]
+  .map(
+    ([when, which]) =>
+      `${when} .row${which},${when} .folded${which}{display:none}${when} .cell${which}{visibility:hidden}`,
+  )
+  .join('')}.prompts .row:is(:target,:has(>details>:target)){display:list-item!important}}`;
+
 /**
  * The page's looks. One colour for each meaning, and never a colour alone: shapes, heights and words say the same. Both
  * schemes reach a contrast of 4.5 for text; what the browser tests measure.
@@ -79,8 +99,19 @@ pre.copy{background:var(--raised);border:1px solid var(--line);border-radius:8px
 .filters label{display:inline-flex;align-items:center;gap:.35rem;border:1px solid var(--line);border-radius:99px;padding:.25rem .8rem;font-size:.875rem;cursor:pointer}
 .filters label:has(:focus-visible){outline:3px solid var(--focus);outline-offset:1px}
 .filters input{accent-color:currentColor;margin:0}
-.filters label:has(input:not(:checked)){text-decoration:line-through;border-style:dashed}
-.prompts:has(.f-tokens:not(:checked)) .p-tokens,.prompts:has(.f-bits:not(:checked)) .p-bits,.prompts:has(.f-unmeasured:not(:checked)) .p-unmeasured,.prompts:has(.f-allowed:not(:checked)) .p-allowed,.prompts:has(.f-new:not(:checked)) .p-new,.prompts:has(.f-same:not(:checked)) .p-same{display:none}
+.filters label:has([type=checkbox]:not(:checked)){text-decoration:line-through;border-style:dashed}
+.filters+.filters{margin-top:-.4rem}
+${FILTERED}
+.row:target,.row:has(>details>:target),.names :target{background:var(--raised);box-shadow:-5px 0 var(--focus)}
+.inside:target{scroll-margin-top:6rem}
+.jump{margin-bottom:.6rem}
+.over:not(:focus){position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
+.mini{--cell:26px;display:flex;flex-wrap:wrap;gap:2px;margin:0 0 1.2rem;padding:3px;max-height:26rem;overflow:auto;content-visibility:auto;contain-intrinsic-height:auto 16rem}
+.cell{width:var(--cell);height:var(--cell);border-radius:3px;border:1px solid var(--line);text-align:center;text-decoration:none;color:var(--none);font:700 .8rem/calc(var(--cell) - 2px) var(--mono)}
+.cell.p-tokens,.cell.p-bits{color:var(--bg);border:0;line-height:var(--cell)}
+.cell.p-tokens{background:var(--tokens)}.cell.p-bits{background:var(--bits)}
+.cell.p-allowed{color:var(--bits);border-color:currentColor}.cell.p-unmeasured,.cell.p-new{border:1px dashed}.cell.p-same{color:var(--same)}
+@media (pointer:fine){.mini.dense{--cell:15px}.dense .cell{font-size:.625rem}}
 .legend{list-style:none;padding:0;margin:0 0 1rem;display:flex;flex-wrap:wrap;gap:.2rem 1.3rem;color:var(--quiet)}
 .legend li{display:inline-flex;align-items:center;gap:.45rem}
 .key{width:16px;height:16px;flex:none}
@@ -230,7 +261,9 @@ th,td{padding-right:.6rem}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 body{font-size:10.5pt}
 main,footer{max-width:none;padding-left:0;padding-right:0}
-.skip,.contents,.filters,summary::after{display:none}
+.skip,.over,.jump,.contents,.filters,summary::after{display:none}
+.mini{max-height:none;overflow:visible;content-visibility:visible}
+.row:target,.row:has(>details>:target),.names :target{background:none;box-shadow:none}
 .row{content-visibility:visible;break-inside:auto}
 details::details-content{content-visibility:visible!important;display:block!important;block-size:auto!important}
 .part,.kind,.closeup,.figures,pre.copy,.notice,figure,tr,.sides>div{break-inside:avoid}

@@ -92,7 +92,7 @@ export function filledReport(report: Report, plain: number): Report {
   const findings = Array.from({ length: 10 }, (_, index) =>
     finding(`${index}${'@'.repeat(92)}`, {
       divergence: null,
-      reason: '@'.repeat(430).concat('x'.repeat(Math.max(0, Math.min(150, plain - index * 150)))),
+      reason: '@'.repeat(425).concat('x'.repeat(Math.max(0, Math.min(150, plain - index * 150)))),
     }),
   );
   return { ...report, relations: [relation('baseline', 'broken', { findings })] };

@@ -4,6 +4,8 @@ import { visible } from '../../../src/inert.ts';
 import { type Report, ReportSchema } from '../../../src/report/schema.ts';
 import { spread } from '../../../src/surfaces/html/chart.ts';
 import { capped, dotted, escaped, html, link, markupOf, prose } from '../../../src/surfaces/html/escape.ts';
+import { MAX_MODULES } from '../../../src/surfaces/html/filters.ts';
+import { MAX_CELLS } from '../../../src/surfaces/html/minimap.ts';
 import { htmlReport } from '../../../src/surfaces/html/page.ts';
 import { CLOSE_UPS } from '../../../src/surfaces/html/prompts.ts';
 import { shellWord } from '../../../src/surfaces/html/reproduce.ts';
@@ -228,6 +230,80 @@ describe('the ladder', () => {
     assert.deepEqual(names.slice(0, 2), ['sky', 'essay']);
     assert.equal(names.at(-1), 'translate-to-finnish');
   });
+});
+
+describe('the map of prompts', () => {
+  const cellsOf = (page: string) =>
+    [...page.matchAll(/<(?:a class="cell p-(\w+) at-\d" href="#([^"]*)"|span class="cell p-(\w+) )/g)].map(
+      ([, state, target, unplaced]) => ({ state: state ?? unplaced, target }),
+    );
+
+  test('has a cell for each prompt in the suite’s order, and the first difference is jumped to', () => {
+    const ids = ['sky', 'capital', 'essay'];
+    const places = { ...DRIFT.context.places, prompts: ids.map((id) => ({ id, line: 1, column: 1 })) };
+    const page = htmlReport([{ ...DRIFT, context: { ...DRIFT.context, places } }]);
+    const cells = cellsOf(page);
+    assert.equal(cells.length, 8);
+    assert.deepEqual(cells.slice(0, 3), [
+      { state: 'tokens', target: 'prompt-sky' },
+      { state: 'bits', target: 'prompt-capital' },
+      { state: 'tokens', target: 'prompt-essay' },
+    ]);
+    assert.match(page, /href="#prompt-sky">Jump to the first difference/);
+    assert.match(page, /title="capital: ([^"]*)" aria-label="capital: \1">≈</);
+  });
+
+  test('is left out where all agree', () => {
+    const page = htmlReport([reproducedReport()]);
+    assert.deepEqual(cellsOf(page), []);
+    assert.doesNotMatch(page, /Jump to/);
+  });
+
+  test('of more prompts than it has room for shows the worst of neighbours, and says so', () => {
+    const same = Array.from({ length: 6000 }, (_, i) =>
+      finding(`p${i}`, { agreement: 'identical', holds: true, textIdentical: true, divergence: null }),
+    );
+    const bad = moved('bad', 'generate', { bits: 3, nats: 0.1, seed: 1 });
+    const page = htmlReport([withBaselineFindings([...same.slice(0, 3001), bad, ...same.slice(3001)])]);
+    const cells = cellsOf(page);
+    assert.equal(cells.length, Math.ceil(6001 / Math.ceil(6001 / MAX_CELLS)));
+    assert.deepEqual(
+      cells.flatMap(({ state, target }, at) => (state === 'bits' ? [{ at, target }] : [])),
+      [{ at: Math.floor(3001 / 4), target: 'prompt-bad' }],
+    );
+    assert.match(readable(page), /Each cell of the map stands for 4 neighbours/);
+    const ids = new Set([...page.matchAll(/\sid="([^"]*)"/g)].map(([, id]) => id));
+    assert.deepEqual(
+      cells.filter(({ target }) => target !== undefined && !ids.has(target)),
+      [],
+    );
+  });
+
+  test('with hostile ids has a place for each, and each link leads to its own', () => {
+    const findings = Object.values(HOSTILE).map((id, seed) =>
+      moved(id, 'generate', { bits: 3, nats: 0.1, seed }),
+    );
+    const page = htmlReport([withBaselineFindings(findings)]);
+    const ids = [...page.matchAll(/\sid="([^"]*)"/g)].map(([, id]) => id);
+    assert.equal(new Set(ids).size, ids.length);
+    assert.equal(cellsOf(page).length, findings.length);
+    for (const { target } of cellsOf(page)) assert.ok(ids.includes(target), target);
+  });
+});
+
+test('prompts can be picked by the first module that differs, of many the commonest by name', () => {
+  assert.match(
+    readable(PAGE),
+    /First module that differs any or none 7\s*model\.layers\.15\.mlp\.down_proj 1\s*no module seen 6/,
+  );
+  const findings = Array.from({ length: 30 }, (_, i) => ({
+    ...moved(`p${i}`, 'score', { bits: 3, nats: 0.1, seed: i }),
+    trace: { ...trace(), first: `layers.${i % 12}` },
+  }));
+  const page = htmlReport([withBaselineFindings(findings)]);
+  assert.equal(page.match(/<input type="radio"/g)?.length, 1 + MAX_MODULES + 1);
+  // Twelve modules: six of three prompts and six of two, of which two have a name of their own here.
+  assert.match(readable(page), /another module 8/);
 });
 
 describe('a strip', () => {

@@ -81,10 +81,13 @@ describe('annotations', () => {
       ],
     );
     assert.match(found[0]?.message ?? '', /^the prompt itself tokenises differently; same text\. /);
-    assert.equal(found[1]?.message, 'other tokens; tokens part at step 3; another text.');
+    assert.equal(
+      found[1]?.message,
+      'other tokens; tokens part at step 3; another text. See #prompt-sky on the page.',
+    );
     assert.equal(
       found[2]?.message,
-      'same tokens, other log-probability bits; bits differ at 1 of 2 steps, first at 2; same text.',
+      'same tokens, other log-probability bits; bits differ at 1 of 2 steps, first at 2; same text. See #prompt-capital on the page.',
     );
   });
 
@@ -92,7 +95,7 @@ describe('annotations', () => {
     const [worst, ...others] = annotations(FULL).map(({ message }) => message);
     assert.ok(worst?.includes(answerOf(FULL)), worst);
     assert.match(worst ?? '', /All of it: https:\/\/github\.com\/\S+$/);
-    for (const message of others) assert.ok(message.length <= 161, message);
+    for (const message of others) assert.ok(message.length <= 190, message);
   });
 
   test('are one for each prompt, whatever saw it, and name the first different module', () => {
@@ -101,7 +104,10 @@ describe('annotations', () => {
       found.map(({ title }) => title),
       ['Drift: prompt essay', 'Drift: prompt sky', 'Drift: prompt capital', 'Drift: prompt text'],
     );
-    assert.match(found[2]?.message ?? '', /; first module layers\.1; same text\.$/);
+    assert.match(
+      found[2]?.message ?? '',
+      /; first module layers\.1; same text\. See #prompt-capital on the page\.$/,
+    );
     assert.doesNotMatch(found[3]?.message ?? '', /same text|another text/);
   });
 
@@ -123,7 +129,7 @@ describe('annotations', () => {
     );
     assert.match(
       found[0]?.message ?? '',
-      /^modules compute something else; first module head; same text\. No recorded fact changed: first at head, no text/,
+      /^modules compute something else; first module head; same text\. See #prompt-capital on the page\. No recorded fact changed: first at head, no text/,
     );
   });
 
