@@ -166,6 +166,31 @@ const families = z.array(
 export const ExplainAnswer = z.strictObject({
   schema: z.literal('deterministic-ml/explain/v1'),
   families,
+  /** Groups that computed other bits, by one record of each: how far they are apart on the tokens that both were given. */
+  apart: z.array(
+    z.strictObject({
+      suite: z.string(),
+      sides: z
+        .array(
+          z.strictObject({
+            group: z.string(),
+            record: z.string(),
+            hardwareClass: z.string(),
+            /** What rounding alone makes of its model. */
+            floorNats: z.number().nullable(),
+          }),
+        )
+        .length(2),
+      distance: z.strictObject({
+        positions: z.int().nonnegative(),
+        rmsNats: z.number(),
+        largestNats: z.number(),
+        argmaxChanges: z.int().nonnegative(),
+        crossEntropyNats: z.number(),
+        normaliserOnly: z.boolean(),
+      }),
+    }),
+  ),
   /** Of `fleet`: who was asked, and what it comes to. */
   fleet: z
     .strictObject({

@@ -5,10 +5,12 @@ import type { Case } from '../explain/types.ts';
 import { excerpt } from '../inert.ts';
 import type { ExplainSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
+import type { Side } from '../record/side.ts';
 import { counted } from '../report/counted.ts';
 import type { Explanations } from '../report/explained.ts';
 import { files as filesOf } from '../tell/files.ts';
 import { tell } from '../tell/tell.ts';
+import { groupsApart } from './apart.ts';
 import { caseOfReport } from './legs.ts';
 
 /** Of each the message; a folder that is damaged is so a thousand times. */
@@ -31,13 +33,18 @@ export async function explainRecords(
   }: Pick<Tools, 'console' | 'signal' | 'records' | 'reports' | 'many'>,
 ): Promise<Explanations> {
   const cases: Case[] = [];
+  const sides = new Map<string, Side>();
   const broken: string[] = [];
   await console.section('Records', async () => {
     const found = await many.records(paths);
     for (const [index, { folder, name }] of found.entries()) {
       signal.throwIfAborted();
       try {
-        cases.push(...casesOf((await records.open(folder)).record, name));
+        const side = await records.open(folder);
+        for (const one of casesOf(side.record, name)) {
+          cases.push(one);
+          sides.set(JSON.stringify([one.suite, one.name]), side);
+        }
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
         broken.push(error.message);
@@ -70,7 +77,11 @@ export async function explainRecords(
       `No record that computed anything lies in ${paths.map((path) => excerpt(path, 300)).join(', ')}.`,
       'Name folders that hold records, at any depth. `deterministic-ml import` makes records of other programs’ results.',
     );
-  const explained = { explained: explain(cases), htmlPath: `${recordPath}/explanation.html` };
+  const found = explain(cases);
+  const apart = await console.section('Distances', () =>
+    groupsApart(found, (suite, name) => sides.get(JSON.stringify([suite, name]))),
+  );
+  const explained = { explained: found, apart, htmlPath: `${recordPath}/explanation.html` };
   await tell('explained', explained, filesOf(reports));
   return explained;
 }

@@ -16,6 +16,7 @@ import { files } from '../tell/files.ts';
 import { tell } from '../tell/tell.ts';
 import { permit } from '../trust/events.ts';
 import { loadRuled } from '../trust/judge.ts';
+import { groupsApart } from './apart.ts';
 import { FleetConsole } from './fleet-console.ts';
 
 /** Of what somebody died of: the first lines have it, and its log the rest. */
@@ -56,10 +57,14 @@ export async function fleet(settings: FleetSettings & Asks<'long'>, tools: Tools
         .join('\n')}`,
       'Mend one by itself first: `deterministic-ml check --launcher "…"`.',
     );
-  const cases = [...measured].flatMap(([name, { record }]) => casesOf(record, name));
-  const explained = explain(cases);
+  const all = [...measured].flatMap(([name, side]) =>
+    casesOf(side.record, name).map((one) => ({ one, side })),
+  );
+  const explained = explain(all.map(({ one }) => one));
+  const sides = new Map(all.map(({ one, side }) => [one.name, side]));
   const result = {
     explained,
+    apart: await groupsApart(explained, (_, name) => sides.get(name)),
     fleet: viewOf(
       asked,
       asked.members.flatMap(({ name }) => (measured.has(name) ? [name] : [])),

@@ -14,8 +14,8 @@ import type {
   Rule,
   View,
 } from '../explain/types.ts';
-import type { Absent } from '../report/explained.ts';
-import { counted } from './figures.ts';
+import type { Absent, Apart } from '../report/explained.ts';
+import { counted, nats, times } from './figures.ts';
 
 /** Names that one line tells, and fields of one class. */
 const MAX_NAMES = 6;
@@ -30,6 +30,19 @@ export function explainedLines({ families }: Explained): string[] {
     ...family.groupings.flatMap((grouping, index) => groupingLines(family, grouping, index === 0)),
     '',
   ]);
+}
+
+/** `H100 (A) against A100 (B): 1.1x the floor of A, 1.3x that of B; no argmax change in 96 positions of the same tokens`. */
+export function apartWords({ suite, sides, distance }: Apart): string {
+  const named = sides.map(({ hardwareClass, group, record }) => `${hardwareClass} (${group}, ${record})`);
+  const { rmsNats, argmaxChanges, positions } = distance;
+  const floors = sides.map(({ group, floorNats }) =>
+    floorNats === null || floorNats === 0
+      ? `no floor of ${group} is known`
+      : `${times(rmsNats / floorNats)} the floor of ${group}`,
+  );
+  const argmax = argmaxChanges === 0 ? 'no argmax change' : counted(argmaxChanges, 'argmax change');
+  return `${suite}: ${named.join(' against ')}: ${nats(rmsNats)}, ${floors.join(', ')}; ${argmax} in ${counted(positions, 'position')} of the same tokens.`;
 }
 
 /** A launcher of a fleet that gave nothing. */

@@ -1,9 +1,10 @@
 import type { Explained, ExplainingSet, Explanation, Family, Grouping, Rule } from '../../explain/types.ts';
-import type { FleetView } from '../../report/explained.ts';
+import type { Apart, FleetView } from '../../report/explained.ts';
 import {
   absentWords,
   againstWords,
   almostWords,
+  apartWords,
   className,
   contradictionWords,
   firstOf,
@@ -29,12 +30,17 @@ const MAX_ROWS = 120;
 const MAX_TEXT = 600;
 
 /** Records as one page: who agrees with whom, what explains it, and what of it is to be believed. */
-export function explainedPage({ families }: Explained, fleet?: FleetView): string {
+export function explainedPage(
+  { families }: Explained,
+  apart: readonly Apart[] = [],
+  fleet?: FleetView,
+): string {
   const shown = families.slice(0, MAX_FAMILIES);
   const cases = families.reduce((sum, family) => sum + family.cases.length, 0);
   const body = html`<header><h1><span class="title tally">Who agrees with whom, and why</span><span class="rest">${counted(cases, 'record')} of ${counted(families.length, 'suite')}</span></h1></header>
 ${fleet === undefined ? undefined : html`<p class="answer">${capped(fleet.line, MAX_TEXT)}</p>`}
 ${fleet?.absent.map((one) => html`<p class="note">${capped(absentWords(one), MAX_TEXT)}</p>`)}
+${apart.map((one) => html`<p class="note">${capped(apartWords(one), MAX_TEXT)}</p>`)}
 ${shown.map(familyPart)}
 ${families.length > shown.length ? html`<p class="note">${families.length - shown.length} more suites are left out.</p>` : undefined}`;
   return framed('Who agrees with whom, and why', body, {

@@ -4,6 +4,7 @@ import type { ZodType } from 'zod';
 import { explain } from '../../../src/explain/explain.ts';
 import type { Case } from '../../../src/explain/types.ts';
 import { json } from '../../../src/inert.ts';
+import type { Apart } from '../../../src/report/explained.ts';
 import {
   CheckAnswer,
   ExplainAnswer,
@@ -22,6 +23,15 @@ import { verify } from '../../../src/use-cases/verify.ts';
 import { ASKS, Job } from '../support/job.ts';
 import { body, FINGERPRINT } from '../support/records.ts';
 import { checkReport } from '../support/reports.ts';
+
+const APART: Apart = {
+  suite: 'suite',
+  sides: ['A', 'B'].map((group) => ({ group, record: group, hardwareClass: 'cpu-x', floorNats: null })),
+  distance: {
+    ...{ positions: 4, rmsNats: 0.25, largestNats: 0.5, argmaxChanges: 0 },
+    ...{ crossEntropyNats: 0, normaliserOnly: false },
+  },
+};
 
 const DRIFT = await checkReport({ capital: body() }, { capital: body({ logprobs: [-0.5, -1.75] }) });
 
@@ -70,6 +80,7 @@ const TOLD: readonly (readonly [what: string, schema: ZodType, told: () => Promi
           one('c', { threads: '2', torch: '2.9', cpu: 'x', os: 'r' }, 'q'),
           one('d', { threads: '2', torch: '2.9', cpu: 'y', os: 's' }, 'r'),
         ]),
+        apart: [APART],
         htmlPath: '/record/explanation.html',
       }),
   ],

@@ -30,7 +30,7 @@ const RESULTS: Results = {
     checked: { files: 1, bodies: 1, relations: 1, findings: 1 },
   },
   fingerprint: { hardwareClass: 'cpu-x', fingerprint: FINGERPRINT },
-  explained: { explained: { families: [] }, htmlPath: '/record/explanation.html' },
+  explained: { explained: { families: [] }, apart: [], htmlPath: '/record/explanation.html' },
   completion: { schema: 'deterministic-ml/completion/v1', shell: 'bash', script: 'true\n' },
   answer: { verdict: 'warn', lines: ['None.'], value: [] },
   failure: {

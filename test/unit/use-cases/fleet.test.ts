@@ -47,7 +47,7 @@ describe('a fleet', () => {
       ['generate-alone', 'generate-alone', 'generate-alone'],
     );
     assert.deepEqual(view?.measured, ['h100', 'h200', 'a100']);
-    const headline = headlineOf('explained', { explained, fleet: view, htmlPath });
+    const headline = headlineOf('explained', { explained, apart: [], fleet: view, htmlPath });
     assert.deepEqual(
       [headline.verdict, headline.line],
       ['pass', 'Of 3 launchers: 3 launchers fall into 2 groups of equal bits.'],
