@@ -89,6 +89,17 @@ describe('the s3 store', () => {
     assert.deepEqual((await found(open(path, { role: 'reader' }))).proof, read.proof);
   });
 
+  test('gives an older one by its key, and what it does not keep any more is absent', async () => {
+    const path = await stored();
+    await open(path).save(NEXT, await made(NEXT), formatKey(KEY));
+    const older = await open(path).find(KEY, formatKey(KEY));
+    assert.ok(older.kind === 'found');
+    await using _ = older;
+    assert.equal(older.key, formatKey(KEY));
+    const gone = await open(path).find(KEY, formatKey(OTHER));
+    assert.match(gone.kind === 'absent' ? gone.explanation.join() : '', /does not keep ".*" any more/);
+  });
+
   test('of two refreshes that store at once one wins, and the other is told', async () => {
     const path = await stored();
     const results = await Promise.allSettled(

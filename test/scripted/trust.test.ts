@@ -27,6 +27,7 @@ import {
 } from '../e2e/support/trust.ts';
 import { bytesBelow } from '../support/cache-baseline.ts';
 import type { Put } from '../support/cache-server.ts';
+import { SHAS } from '../support/events.ts';
 import { tried } from '../support/tried.ts';
 
 let action: Action;
@@ -79,6 +80,23 @@ describe('a baseline in the cache', { concurrency: 3 }, () => {
     assertConcluded(drifted, 'drift', 'fail', stored[0]?.key);
     assert.match(drifted.log, /same tokens, other log-probability bits/);
     assert.deepEqual(repository.stored(), stored, 'a check stores nothing');
+  });
+
+  test('that main accepted later is no drift of a commit which lacks it: its ancestors’ baseline counts', async () => {
+    await using repository = await hosted(action);
+    const at = { env: { GITHUB_SHA: SHAS.base } };
+    const first = await repository.refresh(at);
+    const accepted = await repository.refresh({ suite: DRIFT, with: { reason: 'another constant' } });
+    assertConcluded(accepted, 'reproduced', 'pass');
+    const behind = await repository.step(at);
+    assertConcluded(behind, 'reproduced', 'pass', first.outputs['baseline-key']);
+    assert.match(behind.log, /main accepted “another constant” in c0ffeec \(.*\), and this commit lacks it/);
+    assertConcluded(await repository.step(), 'drift', 'fail', accepted.outputs['baseline-key']);
+
+    repository.cache.evict(first.outputs['baseline-key'] ?? '');
+    const gone = await repository.step({ ...at, suite: LAX });
+    assertConcluded(gone, 'no-baseline', 'fail', '');
+    assertWarned(gone, /The baseline of this commit is not kept any more: main accepted .* Merge main\./);
   });
 
   tried(

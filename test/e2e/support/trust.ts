@@ -86,6 +86,7 @@ export async function hosted(action: Action, options: HostedOptions = {}): Promi
     await startGitHubServer({
       ...{ repository: REPOSITORY, token: TOKEN, permissions, caches: cache },
       contents: baseBranch(base),
+      parents: { [TIP]: [SHAS.commit], [SHAS.commit]: [SHAS.base] },
     }),
   );
 
@@ -136,7 +137,8 @@ const TIP = 'ba5e'.repeat(10);
  */
 function baseBranch(files: Readonly<Record<string, string>>): NonNullable<GitHubServerOptions['contents']> {
   const old = { 'determinism.yml': cached({ relations: ['rerun'] }) };
-  return { kind: 'commits', commits: { [SHAS.base]: old, [TIP]: files }, heads: { main: TIP } };
+  const commits = { [SHAS.base]: old, [SHAS.commit]: old, [TIP]: files };
+  return { kind: 'commits', commits, heads: { main: TIP } };
 }
 
 /** Neither a token nor the signature of an address stands anywhere that somebody reads. */
