@@ -16,7 +16,6 @@ import { files } from '../tell/files.ts';
 import { tell } from '../tell/tell.ts';
 import { permit } from '../trust/events.ts';
 import { loadRuled } from '../trust/judge.ts';
-import { groupsApart } from './apart.ts';
 import { FleetConsole } from './fleet-console.ts';
 
 /** Of what somebody died of: the first lines have it, and its log the rest. */
@@ -57,14 +56,12 @@ export async function fleet(settings: FleetSettings & Asks<'long'>, tools: Tools
         .join('\n')}`,
       'Mend one by itself first: `deterministic-ml check --launcher "…"`.',
     );
-  const all = [...measured].flatMap(([name, side]) =>
-    casesOf(side.record, name).map((one) => ({ one, side })),
-  );
-  const explained = explain(all.map(({ one }) => one));
-  const sides = new Map(all.map(({ one, side }) => [one.name, side]));
+  const cases = [...measured].flatMap(([name, { record }]) => casesOf(record, name));
+  const explained = explain(cases);
   const result = {
     explained,
-    apart: await groupsApart(explained, (_, name) => sides.get(name)),
+    // Nothing is scored there, and what each decoded has tokens of its own.
+    apart: [],
     fleet: viewOf(
       asked,
       asked.members.flatMap(({ name }) => (measured.has(name) ? [name] : [])),

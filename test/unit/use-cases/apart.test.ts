@@ -53,6 +53,12 @@ describe('groups that computed other bits', () => {
   test('have no multiple where rounding was not measured, and no distance on other tokens', async () => {
     const [only] = await apart({ one: recordOf('x', 0, undefined), two: recordOf('y', 0.2, 0.4) });
     assert.match(only === undefined ? '' : apartWords(only), /no floor of A is known, 0\.5x the floor of B/);
+    // Of a group the one that knows.
+    const [other] = await apart({
+      ...{ one: recordOf('x', 0, undefined), base: recordOf('x', 0, 0.1) },
+      two: recordOf('y', 0.2, 0.4),
+    });
+    assert.match(other === undefined ? '' : apartWords(other), /x \(A, base\).* 2x the floor of A/);
     assert.deepEqual(
       await apart({ one: recordOf('x', 0, 0.1), two: recordOf('y', 0.2, 0.1, [1, 9, 3, 4]) }),
       [],
