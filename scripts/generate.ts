@@ -27,6 +27,7 @@ import {
   AcceptAnswer,
   BisectAnswer,
   CleanAnswer,
+  CompareAnswer,
   CompletionAnswer,
   ImportAnswer,
   InitAnswer,
@@ -189,6 +190,12 @@ const SCHEMAS = {
     schema: StoreAnswer,
     title: '`store --json` of deterministic-ml',
     description: 'Which baselines were stored of several refreshes, and which stay.',
+  },
+  compare: {
+    schema: CompareAnswer,
+    title: '`compare --json` of deterministic-ml',
+    description:
+      'Two sides held against each other: whether they compute the same, and how far apart they are.',
   },
   bisect: {
     schema: BisectAnswer,

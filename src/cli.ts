@@ -145,5 +145,8 @@ try {
 } catch (error) {
   tell(error);
 }
+// Whoever reads slowly gets all of it: a pipe may still hold what was written, and the end would cut that off.
+for (const stream of [process.stdout, process.stderr])
+  await new Promise<void>((done) => stream.write('', () => done()));
 // A library's forgotten timer or socket must not keep a finished command alive.
 process.exit();

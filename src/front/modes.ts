@@ -231,7 +231,7 @@ export const modes: readonly Mode[] = [
     needs: 'long',
     takes: 'sides',
     flags: ['model', 'engine', 'image', 'gpus', 'arg', 'env', 'require', ...OF_ENGINES],
-    told: 'answer',
+    told: 'compared',
     onlyCommand: true,
     async load() {
       const { compare } = await import('../use-cases/compare.ts');

@@ -1,4 +1,8 @@
 import { z } from 'zod';
+import { SIDES_OUTCOMES } from '../compare/sides.ts';
+import { PASS_KINDS } from '../record/names.ts';
+import { Digest } from '../record/schema.ts';
+import { AGREEMENTS, RolesCompared, Size } from './schema.ts';
 
 /*
  * What commands without a surface of their own give a program (`--json`), one schema each: `schema/` has them.
@@ -116,6 +120,48 @@ export const ReviewAnswer = z.strictObject({
   unread: z.array(z.strictObject({ report: z.string(), why: z.string() })),
 });
 export type ReviewAnswer = z.infer<typeof ReviewAnswer>;
+
+/** Of `compare`: two sides held against each other. */
+export const CompareAnswer = z.strictObject({
+  schema: z.literal('deterministic-ml/compare/v1'),
+  /** The first that is true. */
+  outcome: z.enum(SIDES_OUTCOMES),
+  /** Whether all that either side has was compared and has the same bits. */
+  same: z.boolean(),
+  /** What was required, and whether it holds. */
+  required: z.string(),
+  holds: z.boolean(),
+  /** How the two were named. */
+  sides: z.strictObject({ first: z.string(), second: z.string() }),
+  /** Digests of what each computed; null where nothing was measured. */
+  left: Digest.nullable(),
+  right: Digest.nullable(),
+  status: z.enum(['held', 'broken', 'unmeasured', 'measured']),
+  evidence: z.string(),
+  /** What rounding alone makes of the coarser side; null where neither tells. */
+  floor: z.strictObject({ nats: z.number().nonnegative(), by: z.enum(['noise', 'batching']) }).nullable(),
+  size: Size.nullable(),
+  /** Distance of each role; null where nothing differs, or a side was not looked at so. */
+  roles: RolesCompared.nullable(),
+  findings: z.array(
+    z.strictObject({
+      prompt: z.string(),
+      kind: z.enum(PASS_KINDS),
+      agreement: z.enum(AGREEMENTS),
+      reason: z.string().nullable(),
+    }),
+  ),
+  /** What the two tell of their environments otherwise: `before` is the first side's. */
+  changes: z.array(
+    z.strictObject({
+      half: z.enum(['declared', 'ambient']),
+      field: z.string(),
+      before: z.string(),
+      after: z.string(),
+    }),
+  ),
+});
+export type CompareAnswer = z.infer<typeof CompareAnswer>;
 
 const Changed = z.strictObject({ name: z.string(), before: z.string(), after: z.string() });
 

@@ -131,7 +131,7 @@ const Decision = z.strictObject({
   falseAlarm: z.number().min(0).max(1).nullable(),
 });
 
-const Size = z.strictObject({
+export const Size = z.strictObject({
   distance: Distance,
   floorNats: nats.nullable(),
   floorBy: z.enum(['noise', 'batching']).nullable(),
@@ -145,6 +145,12 @@ const RoleDistance = z.strictObject({
   floor: z.number().nonnegative().nullable(),
 });
 
+export const RolesCompared = z.strictObject({
+  texts: count,
+  all: z.array(RoleDistance).max(100_000),
+  first: RoleDistance.nullable(),
+});
+
 const RelationResult = z.strictObject({
   relation: relationName,
   requirement: z.enum(REQUIREMENTS),
@@ -155,9 +161,7 @@ const RelationResult = z.strictObject({
   decision: Decision.nullable(),
   atRefresh: z.partialRecord(z.enum(AGREEMENTS), count).nullable(),
   /** Only of a variant that differs. */
-  roles: z
-    .strictObject({ texts: count, all: z.array(RoleDistance).max(100_000), first: RoleDistance.nullable() })
-    .optional(),
+  roles: RolesCompared.optional(),
 });
 
 /** The comparison's own values in their JSON form: the comparison's types fit these. */

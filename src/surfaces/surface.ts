@@ -3,6 +3,7 @@ import type { Place } from '../errors.ts';
 import type { Fingerprint } from '../fingerprint/schema.ts';
 import type { Answer } from '../report/answer.ts';
 import type { CompletionAnswer } from '../report/answers.ts';
+import type { Comparison } from '../report/comparison.ts';
 import type { Explanations } from '../report/explained.ts';
 import type { History } from '../report/history.ts';
 import type { Merged } from '../report/merged.ts';
@@ -28,6 +29,8 @@ export interface Results {
   readonly fingerprint: { readonly hardwareClass: string; readonly fingerprint: Fingerprint };
   /** Of records: who agrees with whom, and why. */
   readonly explained: Explanations;
+  /** Of two sides, held against each other. */
+  readonly compared: Comparison;
   /** A script for a shell. */
   readonly completion: CompletionAnswer;
   /** Of whatever needs no kind of its own. */

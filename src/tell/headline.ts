@@ -26,6 +26,7 @@ const HEADLINES: Headlines = {
   fingerprint: () => ({ verdict: 'pass', line: undefined }),
   // Records that are only explained are held to nothing.
   explained: ({ fleet }) => fleet ?? { verdict: 'pass', line: undefined },
+  compared: (comparison) => ({ verdict: comparison.verdict, line: answerLines(comparison).at(-1) }),
   completion: () => ({ verdict: 'pass', line: undefined }),
   failure: ({ error }) => ({ verdict: 'fail', line: errorLines(error, MAX_LINE)[0] }),
   answer: (answer) => ({ verdict: answer.verdict, line: answerLines(answer).at(-1) }),

@@ -3,6 +3,7 @@ import { answer } from '../surfaces/answer.ts';
 import { checkRun } from '../surfaces/check-run.ts';
 import { codeQuality } from '../surfaces/code-quality.ts';
 import { comment } from '../surfaces/comment.ts';
+import { compared } from '../surfaces/compared.ts';
 import { completion } from '../surfaces/completion.ts';
 import { explained } from '../surfaces/explained.ts';
 import { fingerprint } from '../surfaces/fingerprint.ts';
@@ -38,6 +39,7 @@ export const SURFACES: readonly Surface[] = [
   verification,
   fingerprint,
   explained,
+  compared,
   completion,
   answer,
 ];

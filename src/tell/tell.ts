@@ -88,6 +88,7 @@ const CHANGES: { readonly [K in Kind]: (value: Results[K]) => Change | undefined
   history: () => undefined,
   verification: () => undefined,
   fingerprint: () => undefined,
+  compared: () => undefined,
   explained: () => undefined,
   completion: () => undefined,
   answer: () => undefined,

@@ -2,12 +2,14 @@ import { compareChannels } from '../compare/channels.ts';
 import type { ComparedSides } from '../compare/sides.ts';
 import type { Finding } from '../compare/types.ts';
 import { differenceOf, TWO_SIDES } from '../compare/values.ts';
-import { diffEnvironments } from '../fingerprint/diff.ts';
+import { type Change, diffEnvironments } from '../fingerprint/diff.ts';
 import { excerpt } from '../inert.ts';
 import type { PassKind, RunRecord } from '../record/schema.ts';
 import type { OpenedRecord } from '../record/side.ts';
-import type { Answer } from '../report/answer.ts';
+import type { CompareAnswer } from '../report/answers.ts';
+import type { Comparison } from '../report/comparison.ts';
 import { counted } from '../report/counted.ts';
+import { plain } from '../report/plain.ts';
 import type { VariantRequirement } from '../suite/schema.ts';
 import { type Frame, findingWords } from '../words/findings.ts';
 import { aligned, rolesTable, rolesWords } from '../words/roles.ts';
@@ -15,6 +17,8 @@ import { sizeWords } from '../words/sizes.ts';
 import { agreementIn } from '../words/words.ts';
 
 const MAX_LINES = 40;
+/** What differs, on the page. */
+const MAX_ON_PAGE = 400;
 const MAX_VALUE = 200;
 const MAX_NAME = 300;
 
@@ -29,14 +33,25 @@ export interface NamedSide {
 type Named = Pick<NamedSide, 'name'>;
 
 /** What two suites come to that ask nothing alike: nothing of them was measured. */
-export const unlike = (first: Named, second: Named): Answer => ({
-  verdict: 'fail',
-  lines: [
-    ...named(first, second),
-    'inputs-differ: no prompt or text of one side asks what one of the other asks. No engine was started.',
-  ],
-  value: { outcome: 'inputs-differ', same: false, holds: false, findings: [] },
-});
+export function unlike(
+  first: Named,
+  second: Named,
+  required: VariantRequirement,
+  htmlPath: string,
+): Comparison {
+  const evidence = 'no prompt or text of one side asks what one of the other asks';
+  const end = `inputs-differ: ${evidence}. No engine was started.`;
+  return {
+    ...{ verdict: 'fail', htmlPath },
+    lines: [...named(first, second), end],
+    value: {
+      ...{ schema: 'deterministic-ml/compare/v1', outcome: 'inputs-differ', same: false, holds: false },
+      ...{ required, evidence, sides: { first: first.name, second: second.name }, status: 'unmeasured' },
+      ...{ left: null, right: null, floor: null, size: null, roles: null, findings: [], changes: [] },
+    },
+    page: { ending: end, sizes: [], told: [], roles: null, changes: [] },
+  };
+}
 
 /** Of the two, what a reader has to know: neither is called older or better. */
 export async function answerOf(
@@ -44,37 +59,52 @@ export async function answerOf(
   required: VariantRequirement,
   first: NamedSide,
   second: NamedSide,
-): Promise<Answer> {
+  htmlPath: string,
+): Promise<Comparison> {
   const { outcome, holds, findings, floor, size, roles, status, evidence } = compared;
   const other = findings.filter(({ agreement }) => agreement !== 'identical');
   const told: string[] = [];
-  for (const finding of other.slice(0, MAX_LINES))
-    told.push(...(await lineOf(finding, first.record, second.record)));
+  const onPage: string[] = [];
+  for (const [at, finding] of other.slice(0, MAX_ON_PAGE).entries()) {
+    const lines = await lineOf(finding, first.record, second.record);
+    onPage.push(...lines);
+    if (at < MAX_LINES) told.push(...lines);
+  }
   const [a, b] = [first.record.record, second.record.record];
   const sized = size && {
     ...size,
     ...{ floorNats: floor?.nats ?? null, floorBy: floor?.by ?? null, batchingNats: null },
   };
+  const sizes = sizeWords({ relation: 'baseline', requirement: 'identical', size: sized }, []);
+  const notes = [
+    ...(findings.some(({ unmeasured }) => unmeasured.length > 0) ? [`Compared: ${evidence}.`] : []),
+    ...compared.onlyFirst.map((kind) => lacking(kind, 'A', 'B')),
+    ...compared.onlySecond.map((kind) => lacking(kind, 'B', 'A')),
+  ];
+  const changes = changesOf(a, b);
+  const end = ending(compared, required);
+  const sides = { first: first.name, second: second.name };
   return {
-    verdict: holds ? 'pass' : 'fail',
+    ...{ verdict: holds ? 'pass' : 'fail', htmlPath },
+    page: { ending: end, sizes, told: [...onPage, ...notes], roles, changes },
     lines: [
       ...named(first, second),
       ...told,
       ...(other.length > MAX_LINES ? [`… and ${other.length - MAX_LINES} more`] : []),
-      ...sizeWords({ relation: 'baseline', requirement: 'identical', size: sized }, []),
+      ...sizes,
       ...(roles === null ? [] : [rolesWords(roles), ...aligned(rolesTable(roles)).map((row) => `  ${row}`)]),
-      ...(findings.some(({ unmeasured }) => unmeasured.length > 0) ? [`Compared: ${evidence}.`] : []),
-      ...compared.onlyFirst.map((kind) => lacking(kind, 'A', 'B')),
-      ...compared.onlySecond.map((kind) => lacking(kind, 'B', 'A')),
-      ...(outcome === 'identical' ? [] : environment(a, b)),
+      ...notes,
+      ...(outcome === 'identical' ? [] : environment(changes)),
       ...(outcome !== 'identical' && (first.kind === 'suite' || second.kind === 'suite') ? [ONCE] : []),
-      ending(compared, required),
+      end,
     ],
-    value: {
+    // What is not finite has a name in JSON.
+    value: plain({
+      ...{ schema: 'deterministic-ml/compare/v1', sides },
       ...{ outcome, holds, required, same: outcome === 'identical', status, evidence },
-      ...{ left: a.digest, right: b.digest, floor, size, roles },
+      ...{ left: a.digest, right: b.digest, floor, size, roles, changes },
       findings: findings.map(({ prompt, kind, agreement, reason }) => ({ prompt, kind, agreement, reason })),
-    },
+    }) as CompareAnswer,
   };
 }
 
@@ -137,12 +167,15 @@ function frameOf(...records: readonly [RunRecord, RunRecord]): Frame {
 }
 
 /** What the records tell of where they came from, where it is not the same. */
-function environment(before: RunRecord, now: RunRecord): string[] {
+function changesOf(before: RunRecord, now: RunRecord): Change[] {
   const of = ({ fingerprint, lifetimes }: RunRecord) => ({
     fingerprint,
     settings: lifetimes[0]?.settings ?? { requested: {}, dropped: [], effective: {} },
   });
-  const changes = diffEnvironments(of(before), of(now));
+  return diffEnvironments(of(before), of(now));
+}
+
+function environment(changes: readonly Change[]): string[] {
   if (changes.length === 0) return ['Nothing that both sides tell of their environments differs.'];
   const lines = changes
     .slice(0, MAX_LINES)

@@ -4,12 +4,14 @@ import { UserError } from '../errors.ts';
 import type { Asks, SidesSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
 import type { OpenedRecord } from '../record/side.ts';
-import type { Answer } from '../report/answer.ts';
+import type { Comparison } from '../report/comparison.ts';
 import { counted } from '../report/counted.ts';
 import { makePlan, type Plan } from '../run/plan.ts';
 import { questionsOfPlan } from '../run/requests.ts';
 import { changeWords } from '../suite/change.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
+import { files } from '../tell/files.ts';
+import { tell } from '../tell/tell.ts';
 import { loadRuled } from '../trust/judge.ts';
 import { answerOf, unlike } from './compare-lines.ts';
 
@@ -26,15 +28,27 @@ type AskedSide = { readonly name: string } & (
  *
  * @throws UserError `input-invalid`, `record-invalid`, and what measuring throws
  */
-export async function compare(settings: SidesSettings & Asks<'long'>, tools: Tools): Promise<Answer> {
+export async function compare(settings: SidesSettings & Asks<'long'>, tools: Tools): Promise<Comparison> {
+  const htmlPath = `${settings.recordPath}.compared.html`;
   const [first, second] = await sidesOf(settings, tools);
   refuseForeign(first, second);
-  if (!asksAlike(first, second)) return unlike(first, second);
+  if (!asksAlike(first, second))
+    return await leave(unlike(first, second, settings.required, htmlPath), tools);
   const known = second.kind === 'record' ? second.record : undefined;
   const a = await measured(first, known, 'first', settings, tools);
   const b = await measured(second, a, 'second', settings, tools);
   const compared = await compareSides(a, b, settings.required);
-  return await answerOf(compared, settings.required, { ...first, record: a }, { ...second, record: b });
+  const named = [
+    { ...first, record: a },
+    { ...second, record: b },
+  ] as const;
+  return await leave(await answerOf(compared, settings.required, ...named, htmlPath), tools);
+}
+
+/** With its page. */
+async function leave(comparison: Comparison, { reports }: Pick<Tools, 'reports'>): Promise<Comparison> {
+  await tell('compared', comparison, files(reports));
+  return comparison;
 }
 
 async function sidesOf(

@@ -209,7 +209,13 @@ describe('record', () => {
     });
     const compared = async (right: string) => {
       const [a, b] = [await side(one.folder), await side(right)];
-      return await answerOf(await compareSides(a.record, b.record, 'identical'), 'identical', a, b);
+      return await answerOf(
+        await compareSides(a.record, b.record, 'identical'),
+        'identical',
+        a,
+        b,
+        '/page.html',
+      );
     };
     assert.equal((await compared(again.folder)).verdict, 'pass');
     const { verdict, lines } = await compared(other.folder);

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { writeReport } from '../../src/disk/report-file.ts';
@@ -114,6 +117,32 @@ describe('an answer on the command line', () => {
 });
 
 describe('several reports on the command line', () => {
+  test('reach as JSON also whoever reads slowly, whole', async () => {
+    await using folder = await temporaryFolder();
+    const bits = Object.fromEntries(Array.from({ length: 1000 }, (_, at) => [`prompt-${at}`, body()]));
+    await writeReport(reportPathOf(join(folder.path, 'reports/one')), await checkReport(bits, bits));
+    const words = [
+      'report',
+      join(folder.path, 'reports'),
+      '--record-path',
+      join(folder.path, 'out'),
+      '--json',
+    ];
+    const child = spawn(process.execPath, [program, ...words], {
+      env: {},
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    const exit = once(child, 'exit');
+    // By then it has written more than a pipe holds, and has nothing else to do.
+    await once(child.stdout, 'readable');
+    await delay(1000);
+    let text = '';
+    for await (const part of child.stdout) text += String(part);
+    await exit;
+    assert.ok(text.length > 300_000, String(text.length));
+    assert.equal((JSON.parse(text) as { readonly reports: readonly unknown[] }).reports.length, 1);
+  });
+
   test('are one page, each with its verdict, the worst last in a line of its own', async () => {
     await using folder = await temporaryFolder();
     const bits = { capital: body() };

@@ -31,6 +31,16 @@ const RESULTS: Results = {
   },
   fingerprint: { hardwareClass: 'cpu-x', fingerprint: FINGERPRINT },
   explained: { explained: { families: [] }, apart: [], htmlPath: '/record/explanation.html' },
+  compared: {
+    ...{ verdict: 'fail', lines: ['A: a', 'B: b', 'The two differ.'], htmlPath: '/record.compared.html' },
+    value: {
+      ...{ schema: 'deterministic-ml/compare/v1', outcome: 'differs', same: false, holds: false },
+      ...{ required: 'identical', sides: { first: 'a', second: 'b' }, left: null, right: null },
+      ...{ status: 'broken', evidence: 'looked at', floor: null, size: null, roles: null },
+      ...{ findings: [], changes: [] },
+    },
+    page: { ending: 'The two differ.', sizes: [], told: [], roles: null, changes: [] },
+  },
   completion: { schema: 'deterministic-ml/completion/v1', shell: 'bash', script: 'true\n' },
   answer: { verdict: 'warn', lines: ['None.'], value: [] },
   failure: {
@@ -147,7 +157,7 @@ describe('whoever is there is told', () => {
     assert.deepEqual(Object.fromEntries(verdicts), {
       ...{ report: 'fail', found: 'pass', merged: 'fail', power: 'pass', history: 'fail' },
       ...{ verification: 'pass', fingerprint: 'pass', explained: 'pass', completion: 'pass', answer: 'warn' },
-      failure: 'fail',
+      ...{ compared: 'fail', failure: 'fail' },
     });
   });
 });

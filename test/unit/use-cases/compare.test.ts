@@ -3,11 +3,13 @@ import { describe, test } from 'node:test';
 import { compare } from '../../../src/compare/compare.ts';
 import { recordOf } from '../../../src/import/record.ts';
 import { UNKNOWN_ENVIRONMENT } from '../../../src/import/unknown.ts';
+import { json } from '../../../src/inert.ts';
 import type { SidesSettings } from '../../../src/job/settings.ts';
 import { packBody } from '../../../src/record/body.ts';
 import type { Channel } from '../../../src/record/channels.ts';
 import { digestJson, sha256 } from '../../../src/record/digest.ts';
 import type { OpenedRecord, Side } from '../../../src/record/side.ts';
+import { CompareAnswer } from '../../../src/report/answers.ts';
 import { compare as compareUseCase } from '../../../src/use-cases/compare.ts';
 import type { EngineOptions } from '../support/engine.ts';
 import { ASKS, Job, SUITE } from '../support/job.ts';
@@ -49,7 +51,10 @@ async function run(asked: Asked, options: EngineOptions = {}, job = new Job()) {
     { ...job.settings('workflow_dispatch'), ...ASKS.compare, ...settings },
     job.tools(options),
   );
-  return { ...answer, job, outcome: (answer.value as { readonly outcome: string }).outcome };
+  const page = job.disk.files.get(answer.htmlPath) ?? assert.fail('no page');
+  // What a program reads is what the schema says, whatever was compared.
+  const { outcome } = CompareAnswer.parse(JSON.parse(json(answer.value)));
+  return { ...answer, job, outcome, page };
 }
 
 async function compared(left: OpenedRecord, right: OpenedRecord) {
@@ -72,6 +77,23 @@ describe('two records of programs', () => {
       [verdict, lines],
       ['pass', ['Both sides hold the same bits: 3 results compared, and neither has more.']],
     );
+  });
+
+  test('leave a page on which nothing that came from outside acts', async () => {
+    const hostile = '</p><script>alert(1)</script><img src=x onerror=alert(1)>\u202e';
+    const job = new Job();
+    for (const [folder, name] of [
+      ['/left', 'one'],
+      [`/${hostile}`, hostile],
+    ] as const)
+      job.disk.folders.set(folder, { record: program({ answer: text(name) }) });
+    const { page, htmlPath, value } = await run({ paths: ['/left', `/${hostile}`] }, {}, job);
+    assert.match(htmlPath, /\.compared\.html$/);
+    assert.equal(value.sides.second, `/${hostile}`);
+    assert.match(page, /<title>Two sides, compared<\/title>/);
+    assert.doesNotMatch(page, /<script|<img|\u202e/);
+    assert.match(page, /&#60;script&#62;/);
+    assert.match(page, /answer: text: /);
   });
 
   test('that differ fail, and each difference is named', async () => {
@@ -251,9 +273,14 @@ describe('a suite and a change to it', () => {
 
   test('tell by role which module is the first beyond rounding, whatever the engines call it', async () => {
     const roles = { 'layers.0.qkv': 0.007, 'layers.0.o': 0.04, norm: 0.5 };
-    const { lines } = await run(ONE, {
+    const { lines, page } = await run(ONE, {
       computes: ({ args }) => ('dtype' in args ? { nats: -0.3, roles } : {}),
     });
+    // The same on the page, in a table.
+    const cells = ['', '7x', '40x'].map((cell) => `<td class="n">${cell}</td>`).join('');
+    assert.ok(page.includes(`<tr><th scope="row">layers.0</th>${cells}</tr>`), page);
+    assert.match(page, /First module beyond rounding: layers\.0\.o, 40x its floor/);
+    assert.match(page, /<th scope="row">engine\.requested\.dtype<\/th>/);
     assert.deepEqual(lines.slice(lines.findIndex((line) => /^First module/.test(line))).slice(0, 5), [
       'First module beyond rounding: layers.0.o, 40x its floor (2 of 4 modules matched by role, in 3 texts).',
       '                  qkv    o',

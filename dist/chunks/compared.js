@@ -1,0 +1,14 @@
+import{d as rolesWords,u as rolesTable}from"./words.js";import{l as html,s as capped,t as framed}from"./frame.js";function comparedPage({verdict,value,page}){let{ending,sizes,told,roles,changes}=page,title=value.same?`The two compute the same`:`The two: ${value.outcome}`,body=html`<header><h1><span class="title tally">${title}</span><span class="rest">${value.required} is required, and ${verdict===`pass`?`holds`:`does not hold`}</span></h1></header>
+<p class="answer">${capped(ending,600)}</p>
+<div class="ids"><div><span>A</span><span>${capped(value.sides.first,600)}</span></div><div><span>B</span><span>${capped(value.sides.second,600)}</span></div></div>
+${section(`size`,`How far apart`,sizes.length===0?void 0:html`<ul class="plain">${sizes.map(one=>html`<li>${capped(one,600)}</li>`)}</ul>`)}
+${section(`modules`,`Which module`,roles===null?void 0:modulesPart(roles))}
+${section(`results`,`What differs`,toldPart(told))}
+${section(`environment`,`What else differs of the two`,changesPart(changes))}`;return framed(`Two sides, compared`,body,{skip:`Skip to the comparison`,madeOf:html`two records`})}const section=(id,title,part)=>part===void 0?void 0:html`<section aria-labelledby="${id}"><h2 id="${id}">${title}</h2>${part}</section>`;function modulesPart(roles){let[head=[],...rows]=rolesTable(roles);return html`<p>${capped(rolesWords(roles),600)}</p>
+<table><caption>Distance of what each role gave in A and in B, in multiples of its floor: what rounding each module’s numbers once more makes of it. 0: the same numbers.</caption>
+<thead><tr>${head.map((name,at)=>html`<th scope="col"${at===0?void 0:html` class="n"`}>${at===0?`module`:at===1?`by itself`:name}</th>`)}</tr></thead>
+<tbody>${rows.map(([name=``,...cells])=>html`<tr><th scope="row">${name}</th>${cells.map(cell=>html`<td class="n">${cell}</td>`)}</tr>`)}</tbody></table>`}function toldPart(told){if(told.length===0)return;let rest=told.length-200;return html`<ul class="plain">${told.slice(0,200).map(one=>html`<li>${capped(one,600)}</li>`)}</ul>
+${rest>0?html`<p class="note">${rest} more are left out.</p>`:void 0}`}function changesPart(changes){if(changes.length===0)return;let rest=changes.length-200;return html`<table class="facts"><caption>Facts that the two tell otherwise</caption>
+<thead><tr><th scope="col">Fact</th><th scope="col">Whose</th><th scope="col">A</th><th scope="col">B</th></tr></thead>
+<tbody>${changes.slice(0,200).map(({half,field,before,after})=>html`<tr><th scope="row">${capped(field,160)}</th><td>${half}</td><td>${capped(before,200)}</td><td>${capped(after,200)}</td></tr>`)}</tbody></table>
+${rest>0?html`<p class="note">${rest} more facts are left out.</p>`:void 0}`}export{comparedPage};
