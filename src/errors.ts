@@ -22,6 +22,7 @@ export const ERROR_CODES = [
   'launcher-unreachable',
   'launcher-failed',
   'launcher-lost',
+  'launcher-moved',
   'isolation-unavailable',
   'docker-unavailable',
   'image-not-pinned',

@@ -183,6 +183,7 @@ function startsOf(
     },
     environment: plan.environment,
     files,
+    isFar: runtime.kind === 'launcher',
     // Kept ones are given and looked at by folder, and two processes would share it.
     // Side by side each is a process of its own.
     warm: warm && plan.engine.warm === true && plan.caches === 'fresh' && runtime.slots === 1,

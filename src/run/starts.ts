@@ -3,10 +3,11 @@ import type { FarModel, ModelFile } from '../engine/runtime.ts';
 import { Session, type SessionOptions } from '../engine/session.ts';
 import { WarmParent } from '../engine/warm-parent.ts';
 import { cancelled, UserError } from '../errors.ts';
-import type { Fingerprint } from '../fingerprint/schema.ts';
+import type { Fingerprint, HarnessFingerprint } from '../fingerprint/schema.ts';
 import { excerpt } from '../inert.ts';
 import type { Console } from '../job/console.ts';
 import type { LifetimeStart, Phases } from '../record/schema.ts';
+import { type Place, placeOf, refuseMoved } from './place.ts';
 
 /** An engine that has said what it sees and has loaded nothing. */
 export interface Started {
@@ -25,6 +26,8 @@ export interface StartsOptions {
   readonly environment: Readonly<Record<string, string>>;
   /** The model as this machine has it: whatever an engine sees must be this. Of another machine's, what the first one saw. */
   readonly files: readonly ModelFile[] | FarModel['files'];
+  /** Whether a launcher takes each of them somewhere. */
+  readonly isFar: boolean;
   /** Whether later ones may be forks of a process that has imported the engine. */
   readonly warm: boolean;
   readonly console: Console;
@@ -40,8 +43,8 @@ export class Starts implements AsyncDisposable {
   #parent: { readonly process: number; readonly opened: Promise<WarmParent> } | undefined;
   readonly #stop = new AbortController();
   #processes = 0;
-  /** By the first start, where this machine does not know the model. */
-  #told: readonly SeenFile[] | undefined;
+  /** Where the first start was, where a launcher took it. */
+  #first: Place | undefined;
   #isWarm: boolean;
 
   constructor(options: StartsOptions) {
@@ -116,16 +119,19 @@ export class Starts implements AsyncDisposable {
     await using owned = new AsyncDisposableStack();
     const session = owned.use(opened);
     const seen = await session.expect('fingerprint');
-    this.#refuseOther(seen.fingerprint.files);
+    this.#refuseOther(seen.fingerprint);
     owned.move();
     const took = { import: (ready - began) / 1000, open: (performance.now() - ready) / 1000 };
     return { session, seen, start, took };
   }
 
-  #refuseOther(seen: readonly SeenFile[]): void {
-    const { files } = this.#options;
-    if (files === 'declared') this.#told ??= seen;
-    refuseOtherModel(files === 'declared' ? (this.#told ?? seen) : files, seen);
+  #refuseOther(seen: HarnessFingerprint): void {
+    const { files, isFar } = this.#options;
+    if (files !== 'declared') refuseOtherModel(files, seen.files);
+    if (!isFar) return;
+    const place = placeOf(seen);
+    this.#first ??= place;
+    refuseMoved(this.#first, place);
   }
 }
 

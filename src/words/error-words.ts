@@ -107,6 +107,11 @@ export const ERROR_WORDS: Readonly<Record<ToldCode, ErrorWords>> = {
       'What was computed until then does not count. What ran there ends once its stdin does, at its deadline at the latest.',
     next: 'Run again; see the far side’s own log for what broke the line.',
   },
+  'launcher-moved': {
+    what: 'The launcher took a later engine start of the run to another machine than the first one.',
+    meaning: 'A record is of one machine: what two of them computed says nothing of whether either repeats.',
+    next: 'Let the launcher name one machine, or make one allocation for the whole run.',
+  },
   'isolation-unavailable': {
     what: 'The process runtime cannot keep the engine from what the job knows, and that was asked for or a `hub-token` is at stake.',
     meaning:
