@@ -283,7 +283,7 @@ describe('nobody approves a change of its own', { concurrency: 3 }, () => {
     [
       'a dispatch on a feature branch',
       { event: 'workflow_dispatch', ref: FEATURE },
-      /`refs\/heads\/feature`, .* default branch is `main`: pull requests cannot read.*\nMerge first.*store: files/,
+      /`refs\/heads\/feature`, .* default branch is `main`: pull requests do not see.*\nMerge first.*store: files/,
     ],
     [
       'a push on a feature branch',

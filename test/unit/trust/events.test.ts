@@ -187,7 +187,7 @@ describe('a refusal says what happened, why, and what to do', () => {
       'a dispatch elsewhere',
       'refresh',
       situation('workflow_dispatch', { ref: 'refs/heads/feature' }),
-      /runs on `refs\/heads\/feature`, and the default branch is `main`: pull requests cannot read/,
+      /runs on `refs\/heads\/feature`, and the default branch is `main`: pull requests do not see/,
       /Merge first.*store: files/,
     ],
     [

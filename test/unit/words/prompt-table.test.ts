@@ -19,7 +19,7 @@ const heads = (more: Partial<Finding>) =>
 test('a probe has neither tokens nor log-probabilities that could be the same', () => {
   const table = heads({ textIdentical: null, modules: 78, trace: TRACE });
   assert.match(table, /^\| prompt \| agreement \| where \|\n/);
-  assert.match(table, /first different module: matmul float32 17x576x1536 .*3 of 78 differ/);
+  assert.match(table, /first different call: matmul float32 17x576x1536 .*3 of 78 differ/);
 });
 
 test('what a model generated has both, beside other modules', () => {
