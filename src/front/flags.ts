@@ -41,6 +41,7 @@ export const FLAGS = {
   junit: { value: 'PATH', what: 'write what was found as JUnit’s XML too' },
   sarif: { value: 'PATH', what: 'the same as SARIF, for code scanning' },
   'code-quality': { value: 'PATH', what: 'the same as GitLab’s report of code quality' },
+  html: { value: 'PATH', what: 'write the baselines as a page too, each with what it changed' },
   'expected-reports': { value: 'N', what: 'how many there must be at least (1)' },
   'baseline-path': { value: 'FOLDER', what: 'the baseline, where it is not beside the record' },
   from: { value: '"… serve …"', what: 'the command line that serves the model today' },

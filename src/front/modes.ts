@@ -17,7 +17,7 @@ import type {
 } from '../job/settings.ts';
 import type { Door } from '../job/situation.ts';
 import type { Tools } from '../job/tools.ts';
-import { DOCUMENTS, type Kind, type Results } from '../surfaces/surface.ts';
+import { FORMATS, type Kind, type Results } from '../surfaces/surface.ts';
 import type { Completed } from '../use-cases/completion.ts';
 import { EVERYWHERE, type FlagName, flagLines, flagNamed, OF_ENGINES } from './flags.ts';
 
@@ -134,7 +134,7 @@ export const modes: readonly Mode[] = [
     what: 'compares what the engine computes with the baseline',
     needs: 'look',
     takes: 'suite',
-    flags: [...OF_ENGINES, ...DOCUMENTS],
+    flags: [...OF_ENGINES, ...FORMATS],
     told: 'report',
     load: async () => (await import('../use-cases/check.ts')).check,
   }),
@@ -143,7 +143,7 @@ export const modes: readonly Mode[] = [
     what: 'makes a new baseline, with the reason why',
     needs: 'store',
     takes: 'suite',
-    flags: ['reason', 'yardstick', 'dry-run', 'store-unchanged', ...OF_ENGINES, ...DOCUMENTS],
+    flags: ['reason', 'yardstick', 'dry-run', 'store-unchanged', ...OF_ENGINES, ...FORMATS],
     told: 'report',
     // A push has its reason from what the suite accepts, a schedule from the baseline that it keeps.
     lacks: ({ input, event }) =>
@@ -201,7 +201,7 @@ export const modes: readonly Mode[] = [
     what: 'shows the baselines and what each replaced, without an engine',
     needs: 'look',
     takes: 'suite',
-    flags: ['baseline-path'],
+    flags: ['baseline-path', 'html'],
     told: 'history',
     async load() {
       const { log, logFolder } = await import('../use-cases/history.ts');
@@ -216,7 +216,7 @@ export const modes: readonly Mode[] = [
     what: 'shows the reports of several jobs as one, without an engine or a checkout',
     needs: 'show',
     takes: 'reports',
-    flags: ['record-path', 'expected-reports', ...DOCUMENTS],
+    flags: ['record-path', 'expected-reports', ...FORMATS],
     told: 'merged',
     // On a terminal the reader has the folder before them.
     lacks: ({ input, door }) =>

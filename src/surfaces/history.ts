@@ -8,7 +8,15 @@ export const history: Surface = {
   history: {
     log: logLines,
     terminal: logLines,
-    json: (histories) => ({ schema: 'deterministic-ml/log/v1', histories }),
+    // What it takes to compare them is done for the page alone.
+    json: (histories) => ({
+      schema: 'deterministic-ml/log/v1',
+      histories: histories.map(({ since: _, ...history }) => history),
+    }),
+    async document(histories) {
+      const { historyPage } = await import('./html/history.ts');
+      return { name: 'html', text: () => historyPage(histories) };
+    },
     summary: logSummary,
   },
 };

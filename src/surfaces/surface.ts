@@ -53,7 +53,7 @@ export interface Failure {
 export interface Contents {
   /** A file beside the record. */
   readonly file: TextFile;
-  /** A file for another program, which is written where an input of its name says so. */
+  /** A file that is written where an input of its name says so. */
   readonly document: TextDocument;
   /** Lines of a job's log. */
   readonly log: readonly string[];
@@ -77,7 +77,9 @@ export interface TextFile {
 }
 
 /** Formats that other programs read, by the inputs that name their places. */
-export const DOCUMENTS = ['junit', 'sarif', 'code-quality'] as const;
+export const FORMATS = ['junit', 'sarif', 'code-quality'] as const;
+/** Those, and a page for people of what has none by itself. */
+export const DOCUMENTS = [...FORMATS, 'html'] as const;
 export type DocumentName = (typeof DOCUMENTS)[number];
 
 export interface TextDocument {

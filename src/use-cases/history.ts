@@ -1,9 +1,13 @@
-import { type BaselineMeta, type BaselineQuery, parseMeta } from '../baseline/port.ts';
+import { type BaselineMeta, type BaselineQuery, type BaselineStore, parseMeta } from '../baseline/port.ts';
+import { compareSides } from '../compare/sides.ts';
 import { UserError } from '../errors.ts';
-import type { Asks, HistorySettings } from '../job/settings.ts';
+import { diffEnvironments } from '../fingerprint/diff.ts';
+import type { Asks, DocumentSettings, HistorySettings } from '../job/settings.ts';
 import type { Records, Tools } from '../job/tools.ts';
 import { sha256 } from '../record/digest.ts';
-import type { History } from '../report/history.ts';
+import type { RunRecord } from '../record/schema.ts';
+import type { OpenedRecord } from '../record/side.ts';
+import type { History, Since } from '../report/history.ts';
 import { findTrusted } from '../trust/baseline.ts';
 import { loadRuled } from '../trust/judge.ts';
 
@@ -12,7 +16,7 @@ import { loadRuled } from '../trust/judge.ts';
  * counts as a use, which keeps it from eviction.
  */
 export async function log(
-  settings: HistorySettings & Asks<'look'>,
+  settings: HistorySettings & Partial<DocumentSettings> & Asks<'look'>,
   tools: Pick<Tools, 'console' | 'open' | 'records' | 'suiteSchema'>,
 ): Promise<History[]> {
   const { loaded, branches } = await loadRuled(settings, tools);
@@ -31,7 +35,11 @@ export async function log(
         'Run it again; if it is gone for good, refresh it on that hardware.',
       );
     const { key, meta, metaSha256 } = trusted;
-    histories.push(historyOf(key, meta, metaSha256));
+    const history = historyOf(key, meta, metaSha256);
+    const isAsked = settings.documents?.html !== undefined;
+    histories.push(
+      isAsked ? { ...history, since: await sinceOf(history, trusted.side, store, tools, owned) } : history,
+    );
   }
   return histories;
 }
@@ -54,6 +62,62 @@ export async function logFolder(
     );
   }
 }
+
+/** Baselines that are compared with the one before: of a long chain, reading all could take hours. */
+const MAX_COMPARED = 20;
+
+/** Of each baseline, newest first, what it changed: as far as the store still has the records. */
+async function sinceOf(
+  { suite, hardwareClass, baselines }: History,
+  newest: OpenedRecord,
+  store: BaselineStore,
+  { console, records }: Pick<Tools, 'console' | 'records'>,
+  owned: AsyncDisposableStack,
+): Promise<Since[]> {
+  const all: Since[] = [];
+  let after: OpenedRecord | string = newest;
+  for (const { key } of baselines.slice(1, MAX_COMPARED + 1)) {
+    const before = await opened(key);
+    const gone = [after, before].find((one) => typeof one === 'string');
+    if (typeof after !== 'string' && typeof before !== 'string') all.push(await since(before, after));
+    else all.push({ kind: 'unknown', why: gone ?? '' });
+    after = before;
+  }
+  return all;
+
+  /** The record, or why there is none. */
+  async function opened(key: string): Promise<OpenedRecord | string> {
+    try {
+      const found = await findTrusted(store, { suite, hardwareClass }, records, owned, key);
+      return found.kind === 'found' ? found.side : `the store no longer has the record of ${key}`;
+    } catch (error) {
+      if (!(error instanceof UserError) || error.code !== 'baseline-invalid') throw error;
+      console.info(error.message);
+      return `the record of ${key} cannot be believed any more`;
+    }
+  }
+}
+
+async function since(before: OpenedRecord, after: OpenedRecord): Promise<Since> {
+  const { outcome, findings, size, floor } = await compareSides(before, after, 'measure');
+  const other = findings.filter(({ agreement }) => agreement !== 'identical');
+  return {
+    kind: 'compared',
+    outcome,
+    changes: diffEnvironments(environmentOf(before.record), environmentOf(after.record)),
+    prompts: new Set(findings.map(({ prompt }) => prompt)).size,
+    differ: new Set(other.map(({ prompt }) => prompt)).size,
+    size: size && {
+      ...size,
+      ...{ floorNats: floor?.nats ?? null, floorBy: floor?.by ?? null, batchingNats: null },
+    },
+  };
+}
+
+const environmentOf = ({ fingerprint, lifetimes }: RunRecord) => ({
+  fingerprint,
+  settings: lifetimes[0]?.settings ?? { requested: {}, dropped: [], effective: {} },
+});
 
 function historyOf(
   key: string,

@@ -32,6 +32,29 @@ describe('the history of a suite', () => {
     assert.deepEqual([job.engine.starts, job.store.open], [[], 0]);
   });
 
+  test('tells for a page what each changed, as far as the store still has its record', async () => {
+    const job = new Job();
+    await job.refreshed();
+    await job.refreshed(() => ({ shift: 1 }), { reason: 'a new driver' });
+    await job.refreshed(() => ({ shift: 2 }), { reason: 'another one' });
+    const forPage = () =>
+      log({ ...job.settings(), documents: { html: '/page.html' }, ...ASKS.log }, job.tools());
+    const [whole] = await forPage();
+    assert.deepEqual(
+      whole?.since?.map((one) => (one.kind === 'compared' ? [one.outcome, one.differ > 0] : one.kind)),
+      [
+        ['differs', true],
+        ['differs', true],
+      ],
+    );
+    assert.equal((await told(job))[0]?.since, undefined);
+
+    job.disk.folders.delete(job.store.saved[0]?.key ?? '');
+    const [rest] = await forPage();
+    assert.deepEqual(rest?.since?.map(({ kind }) => kind), ['compared', 'unknown']);
+    assert.equal(job.store.open, 0);
+  });
+
   test('has every hardware class, each by itself', async () => {
     const job = new Job();
     await job.refreshed();
