@@ -22,6 +22,7 @@ main:focus{outline:none}
 :focus-visible{outline:3px solid var(--focus);outline-offset:2px;border-radius:3px}
 a{color:var(--link);text-underline-offset:.18em}
 code,pre{font-family:var(--mono);font-size:.88em}
+code,.facts .before,.facts .after{user-select:all;-webkit-user-select:all}
 p{margin:0 0 .7em;max-width:72ch}
 h1,h2,h3,h4{line-height:1.2;text-wrap:balance;margin:0;font-weight:650;letter-spacing:-.01em}
 section{padding:2.4rem 0 .4rem}
@@ -215,6 +216,14 @@ footer{padding-top:3rem;padding-bottom:3rem;color:var(--quiet);font-size:.875rem
 .tree b{font-weight:650}
 .group{display:inline-grid;place-items:center;min-width:1.7em;padding:0 .3em;border:2px solid var(--edge);border-radius:.3em;font-weight:700;font-size:.85em;line-height:1.5;margin-right:.35em}
 .answer+.note{margin-top:1rem}
+.timeline{list-style:none;margin:0;padding:0 0 0 1.4rem;border-left:2px solid var(--line)}
+.timeline>li{position:relative;padding-bottom:2.2rem}
+.timeline>li::before{content:"";position:absolute;left:calc(-1.4rem - 7px);top:.4rem;width:12px;height:12px;border:2px solid var(--edge);border-radius:50%;background:var(--bg)}
+.timeline>.now::before{background:var(--same-fill);border-color:var(--same)}
+.timeline h3{font-size:1.1rem;margin-bottom:.5rem}
+.when{margin-bottom:.2rem}.when time{color:var(--quiet)}.when b{color:var(--same)}
+.timeline .facts td:nth-child(2){overflow-wrap:anywhere}
+.moved{font-weight:550}
 
 @media (max-width:48rem){
 .wide{display:none}.narrow{display:block;max-width:30rem}.legend.narrow{display:flex}.tops .cell{grid-template-columns:1fr;gap:.1rem}.tops .cell .quiet{display:block}.figures b{font-size:1.35rem}
@@ -242,7 +251,7 @@ main,footer{max-width:none;padding-left:0;padding-right:0}
 .row:target,.row:has(>details>:target),.names :target{background:none;box-shadow:none}
 .row{content-visibility:visible;break-inside:auto}
 details::details-content{content-visibility:visible!important;display:block!important;block-size:auto!important}
-.part,.kind,.closeup,.figures,pre.copy,.notice,figure,tr,.sides>div{break-inside:avoid}
+.timeline h3,.part,.kind,.closeup,.figures,pre.copy,.notice,figure,tr,.sides>div{break-inside:avoid}
 h1,h2,h3,h4,caption,.line{break-after:avoid}
 .scroll{overflow:visible}
 }

@@ -242,6 +242,21 @@ const SHAPES = `[...new Set([...document.querySelectorAll('*')].map((element) =>
   element.getAttribute('href')?.replace(/[^#:/].*$/, '') ?? '',
 ].join(' ')))].sort()`;
 
+test('one click takes a command, a digest or a value whole', async (t) => {
+  const browser = await browserOrSkip(t);
+  if (browser === undefined) return;
+  await using opened = await open(browser, htmlReport([driftReport()]));
+  for (const what of ['pre.copy', '.ids code', '.facts .after', '#baseline th code']) {
+    const one = opened.page.locator(what).last();
+    await one.click();
+    assert.equal(
+      ((await opened.page.evaluate('getSelection().toString()')) as string).trim(),
+      (await one.textContent())?.trim(),
+      what,
+    );
+  }
+});
+
 describe('what a model or a pull request says is text', () => {
   test('none of it becomes an element, an attribute, a link or an action, and all of it can be read', async (t) => {
     const browser = await browserOrSkip(t);

@@ -91,7 +91,7 @@ ${
         .slice(0, MAX_ROWS)
         .map(
           ({ record, reason, state }) =>
-            html`<tr><th scope="row"><code>${record.slice(0, 16)}…</code></th><td>${capped(reason, 1000)}</td><td>${STATE[state]}</td></tr>`,
+            html`<tr><th scope="row"><code>${record}</code></th><td>${capped(reason, 1000)}</td><td>${STATE[state]}</td></tr>`,
         )}</tbody></table>`
 }
 </section>`;

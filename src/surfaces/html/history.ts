@@ -1,9 +1,10 @@
-import type { Link } from '../../baseline/port.ts';
 import type { History, Since } from '../../report/history.ts';
 import { counted } from '../../words/figures.ts';
 import { shortSize, sizeWords } from '../../words/sizes.ts';
 import { capped, dotted, type Html, html, join, link, prose } from './escape.ts';
 import { framed } from './frame.ts';
+
+type Link = History['baselines'][number];
 
 /** What one page shows: `--json` has the rest. */
 const MAX_CLASSES = 40;

@@ -46,6 +46,7 @@ main:focus{outline:none}
 :focus-visible{outline:3px solid var(--focus);outline-offset:2px;border-radius:3px}
 a{color:var(--link);text-underline-offset:.18em}
 code,pre{font-family:var(--mono);font-size:.88em}
+code,.facts .before,.facts .after{user-select:all;-webkit-user-select:all}
 p{margin:0 0 .7em;max-width:72ch}
 h1,h2,h3,h4{line-height:1.2;text-wrap:balance;margin:0;font-weight:650;letter-spacing:-.01em}
 section{padding:2.4rem 0 .4rem}

@@ -51,7 +51,10 @@ describe('the history of a suite', () => {
 
     job.disk.folders.delete(job.store.saved[0]?.key ?? '');
     const [rest] = await forPage();
-    assert.deepEqual(rest?.since?.map(({ kind }) => kind), ['compared', 'unknown']);
+    assert.deepEqual(
+      rest?.since?.map(({ kind }) => kind),
+      ['compared', 'unknown'],
+    );
     assert.equal(job.store.open, 0);
   });
 
