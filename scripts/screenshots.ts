@@ -1,35 +1,56 @@
 /**
- * Pictures of a report's page, light and dark, wide and on a phone:
- * `node_modules/.bin/node scripts/screenshots.ts path/to/record.report.json docs/images`
+ * Pictures of pages, light and dark. Of the first report wide and on a phone; of each other one its top, by the name of its
+ * conclusion; of a page its top, by its own name:
+ * `node_modules/.bin/node scripts/screenshots.ts docs/images drift.report.json other.report.json… log.html…`
  */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { chromium } from 'playwright-core';
 import { readReport } from '../src/disk/report-file.ts';
 import { htmlReport } from '../src/surfaces/html/page.ts';
 import { ensureChromium } from './setup/chromium.ts';
 
-/** Small enough to be looked at beside text, and below 300 kB. */
-const SIZES = [
-  { name: 'report', width: 1280, height: 1600 },
-  { name: 'report-phone', width: 390, height: 844 },
-] as const;
 const SCHEMES = ['light', 'dark'] as const;
+/** Small enough to be looked at beside text. */
+const WIDE = { width: 1280, height: 880 };
+const PHONE = { width: 390, height: 844 };
+const TOP = { width: 1000, height: 660 };
+const MAX_BYTES = 150_000;
 
-const [file, folder] = process.argv.slice(2);
-if (file === undefined || folder === undefined)
-  throw new Error('name a report and the folder for its pictures: REPORT.json FOLDER');
+interface Shot {
+  readonly name: string;
+  readonly page: string;
+  readonly width: number;
+  readonly height: number;
+}
 
-const page = htmlReport([await readReport(file)]);
+async function shotsOf(file: string, index: number): Promise<Shot[]> {
+  if (file.endsWith('.html'))
+    return [{ name: basename(file, '.html'), page: await readFile(file, 'utf8'), ...TOP }];
+  const report = await readReport(file);
+  const page = htmlReport([report]);
+  return index === 0
+    ? [
+        { name: 'report', page, ...WIDE },
+        { name: 'report-phone', page, ...PHONE },
+      ]
+    : [{ name: report.conclusion, page, ...TOP }];
+}
+
+const [folder, ...files] = process.argv.slice(2);
+if (folder === undefined || files.length === 0)
+  throw new Error('name the folder for the pictures, then reports and pages: FOLDER REPORT.json…');
+
+const shots = (await Promise.all(files.map(shotsOf))).flat();
 const temporary = await mkdtemp(join(tmpdir(), 'dml-screenshots-'));
 const browser = await chromium.launch({ executablePath: await ensureChromium(), args: ['--no-sandbox'] });
 try {
-  const path = join(temporary, 'report.html');
-  await writeFile(path, page);
   await mkdir(folder, { recursive: true });
-  for (const { name, width, height } of SIZES)
+  for (const { name, page, width, height } of shots) {
+    const path = join(temporary, 'page.html');
+    await writeFile(path, page);
     for (const colorScheme of SCHEMES) {
       const context = await browser.newContext({
         viewport: { width, height },
@@ -38,9 +59,14 @@ try {
       });
       const tab = await context.newPage();
       await tab.goto(pathToFileURL(path).href);
-      await tab.screenshot({ path: join(folder, `${name}-${colorScheme}.png`) });
+      const picture = join(folder, `${name}-${colorScheme}.png`);
+      await tab.screenshot({ path: picture });
+      const { size } = await stat(picture);
+      if (size > MAX_BYTES)
+        throw new Error(`${picture} has ${size} bytes: at most ${MAX_BYTES} are committed`);
       await context.close();
     }
+  }
 } finally {
   await browser.close();
   await rm(temporary, { recursive: true, force: true });
