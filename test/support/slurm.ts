@@ -45,7 +45,7 @@ export async function startSlurm(): Promise<Slurm> {
     [
       ...['ClusterName=one', `SlurmctldHost=${node}(127.0.0.1)`, `SlurmUser=${user}`, `SlurmdUser=${user}`],
       ...[`SlurmctldPort=${await freePort()}`, `SlurmdPort=${await freePort()}`, `PluginDir=${plugins}`],
-      ...['AuthType=auth/munge', 'CryptoType=crypto/munge', `AuthInfo=socket=${at('munge/socket')}`],
+      ...['AuthType=auth/munge', `AuthInfo=socket=${at('munge/socket')}`],
       ...[`StateSaveLocation=${at('state')}`, `SlurmdSpoolDir=${at('spool')}`, 'MpiDefault=none'],
       ...[`SlurmctldPidFile=${at('ctld.pid')}`, `SlurmdPidFile=${at('slurmd.pid')}`, 'TaskPlugin=task/none'],
       ...['ProctrackType=proctrack/linuxproc', 'JobAcctGatherType=jobacct_gather/none', 'KillWait=1'],
@@ -55,8 +55,11 @@ export async function startSlurm(): Promise<Slurm> {
       '',
     ].join('\n'),
   );
-  const start = (program: string, ...args: string[]) => {
-    const child = spawn(join(root, 'usr/sbin', program), args, { env, stdio: 'ignore' });
+  const daemons = await readdir(join(root, 'usr/sbin'));
+  // Debian's name for it, which alternatives would link.
+  const daemon = (name: string) => join(root, 'usr/sbin', daemons.includes(name) ? name : `${name}-wlm`);
+  const start = (name: string, ...args: string[]) => {
+    const child = spawn(daemon(name), args, { env, stdio: 'ignore' });
     owned.defer(() => stopped(child));
     return child;
   };
@@ -67,8 +70,8 @@ export async function startSlurm(): Promise<Slurm> {
     ...[`--log-file=${munge('log')}`, `--pid-file=${munge('pid')}`, `--seed-file=${munge('seed')}`],
   );
   await until(async () => (await readdir(at('munge'))).includes('socket'), 'munged listens');
-  start('slurmctld-wlm', '-D');
-  start('slurmd-wlm', '-D', '-d', join(root, 'usr/sbin/slurmstepd-wlm'));
+  start('slurmctld', '-D');
+  start('slurmd', '-D', '-d', daemon('slurmstepd'));
   const tool = async (name: string, ...args: string[]) =>
     (await execa(join(root, 'usr/bin', name), args, { env, reject: false })).stdout;
   await until(async () => (await tool('sinfo', '--noheader', '--format=%t')) === 'idle', 'the node is idle');
