@@ -4,7 +4,7 @@ import { UserError } from '../errors.ts';
 import { excerpt } from '../inert.ts';
 import type { Door } from '../job/situation.ts';
 import { type Launch, readLauncher } from '../suite/launcher.ts';
-import { DOCUMENTS } from '../surfaces/surface.ts';
+import { DOCUMENTS, FORMATS } from '../surfaces/surface.ts';
 import { FLAGS } from './flags.ts';
 import { type Given, inputModes, type Mode } from './modes.ts';
 import type { Connections } from './wiring.ts';
@@ -160,7 +160,10 @@ export function parseInputs(
       comment,
       checkRun,
       documents: Object.fromEntries(
-        DOCUMENTS.flatMap((name) => (input(name) === '' ? [] : [[name, resolve(workspace, input(name))]])),
+        // A page of what has none by itself is a flag, and no input.
+        (door === 'terminal' ? DOCUMENTS : FORMATS).flatMap((name) =>
+          input(name) === '' ? [] : [[name, resolve(workspace, input(name))]],
+        ),
       ),
       reports: resolve(workspace, input('reports') || 'reports'),
       expected,
