@@ -130,6 +130,33 @@ class OneLifetime(unittest.TestCase):
         self.assertEqual((given.observations, given.finished["unavailable"]), ({}, "probes have nothing to score"))
 
 
+class Ranks(unittest.TestCase):
+    def test_add_up_the_same_bits_each_time_and_are_left_out_where_there_is_one(self) -> None:
+        import torch
+        from deterministic_ml.engines.kernels.arguments import Arguments
+        from deterministic_ml.engines.kernels.engine import Kernels
+
+        def of(ranks: int) -> tuple[Kernels, list[Any]]:
+            kernels = Kernels(Arguments(dtypes=("float32",), ranks=ranks), [])
+            return kernels, [case for case in kernels.cases["reductions"] if "all-reduce" in case.name]
+
+        kernels, cases = of(3)
+        self.assertEqual(
+            [case.name for case in cases],
+            [f"reductions all-reduce of 3 float32 {rows}x2048" for rows in (1, 17, 256)],
+        )
+        shares = [kernels.bench.numbers(f"all-reduce rows of {rank}", 17, 2048, scale=2) for rank in range(3)]
+        whole = torch.stack(shares).double().sum(0)
+        for _ in range(2):
+            given = cases[1].call(17)
+            self.assertLess(float((given.double() - whole).abs().max()), 1e-5)
+            self.assertTrue(bool((given == cases[1].call(17)).all()))
+        alone, none = of(0)
+        self.assertEqual(none, [])
+        self.assertIn("all-reduce", alone.effective["cases_left_out"])
+        self.assertEqual((alone.effective["ranks"], kernels.effective["ranks"]), (1, 3))
+
+
 class Refused(unittest.TestCase):
     def load(self, **command: Any) -> Any:
         from deterministic_ml.engines.kernels import load
@@ -138,10 +165,11 @@ class Refused(unittest.TestCase):
         return load("", told, None)  # type: ignore[arg-type]
 
     def test_names_every_argument_that_is_wrong(self) -> None:
-        args = {"dtypes": ["float32", "int4"], "devise": "cpu", "seed": True}
-        with self.assertRaisesRegex(
-            Exception, r"no argument `devise`; did you mean `device`\?; `dtypes` is .*; `seed` is True"
-        ):
+        args = {"dtypes": ["float32", "int4"], "devise": "cpu", "seed": True, "ranks": 65}
+        told = (
+            r"no argument `devise`; did you mean `device`\?; `dtypes` is .*; `seed` is True.*; `ranks` is 65, but must"
+        )
+        with self.assertRaisesRegex(Exception, told):
             self.load(args=args)
 
     def test_names_every_prompt_that_is_no_probe(self) -> None:

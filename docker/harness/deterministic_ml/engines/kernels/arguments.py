@@ -8,6 +8,7 @@ from typing import Any
 
 from ..common import arguments
 
+MAX_RANKS = 64
 DTYPES = ("float32", "float16", "bfloat16")
 
 
@@ -19,6 +20,8 @@ class Arguments:
     device: str = "auto"
     # Another seed gives other inputs.
     seed: int = 0
+    # Devices that add up what each has: 0 for all GPUs that can be seen, and none beside the CPU.
+    ranks: int = 0
     deterministic_algorithms: bool = True
     allow_tf32: bool = False
 
@@ -40,4 +43,6 @@ def _wrong(name: str, value: Any) -> list[str]:
     # A bool is an int in Python, and means something else here.
     if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
         return [f"`{name}` is {value!r}, but must be {expected.__name__}"]
+    if name == "ranks" and not 0 <= value <= MAX_RANKS:
+        return [f"`ranks` is {value}, but must be 0 to {MAX_RANKS}"]
     return []

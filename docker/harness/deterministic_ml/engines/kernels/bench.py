@@ -35,6 +35,8 @@ class Bench:
     device: torch.device
     dtypes: Sequence[torch.dtype]
     inputs: Inputs
+    # Devices that add up together, or ranks of the CPU.
+    ranks: int = 1
     # Variants that this device or this PyTorch has no kernel for, and why.
     left_out: dict[str, str] = field(default_factory=dict)
     # The last few, since one call after another has the same weights. Nothing writes into them.

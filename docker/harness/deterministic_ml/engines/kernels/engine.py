@@ -56,7 +56,9 @@ class Kernels:
     def __init__(self, args: Arguments, dropped: list[str]) -> None:
         self.dropped = dropped
         self.process = identity(os.getpid())
-        self.bench = Bench(_device(args.device), [getattr(torch, name) for name in args.dtypes], Inputs(args.seed))
+        device = _device(args.device)
+        dtypes = [getattr(torch, name) for name in args.dtypes]
+        self.bench = Bench(device, dtypes, Inputs(args.seed), _ranks(args.ranks, device))
         with torch.inference_mode():
             # Each is looked at before anything is compared: what has no kernel here is known by now.
             self.cases = {
@@ -66,6 +68,7 @@ class Kernels:
         self.effective: dict[str, Any] = {
             "dtypes": ", ".join(args.dtypes),
             "device": str(self.bench.device),
+            "ranks": self.bench.ranks,
             "cases": sum(map(len, self.cases.values())),
             "cases_left_out": "; ".join(sorted(self.bench.left_out))[:4096],
             "mkldnn": torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled,
@@ -118,6 +121,16 @@ def _device(asked: str) -> torch.device:
         if known.code != "engine-failed":
             raise known from error
         raise HarnessError("engine-rejected", f"device: {error}") from error
+
+
+def _ranks(asked: int, device: torch.device) -> int:
+    if device.type != "cuda":
+        return max(1, asked)
+    seen = torch.cuda.device_count()
+    if asked > seen:
+        raise HarnessError("engine-rejected", f"ranks: {asked} are asked for, and {seen} GPUs can be seen")
+    # A device of its own by its number: the others have no part in it.
+    return (asked or seen) if device.index is None else 1
 
 
 def digest_of(case: Case, output: torch.Tensor) -> Digest:

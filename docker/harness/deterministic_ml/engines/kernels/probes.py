@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .bench import Bench, Case, Probe, short
+from .ranks import all_reduce
 
 # On both sides of the tiles that matrix products are cut into.
 _ROWS = (1, 2, 3, 4, 8, 16, 17, 32, 64, 65, 128, 129, 256)
@@ -125,6 +126,30 @@ def reductions(bench: Bench) -> Iterator[Case]:
                         partial(_over_rows, bench, "reductions", call, dtype, width),
                         beside=8 if width < 10_000 else 1,
                     )
+    yield from _among_ranks(bench)
+
+
+# From where NCCL sends a few bytes at once to where it sends them in a ring.
+_SHARED_ROWS = (1, 17, 256)
+_SHARED = 2048
+
+
+def _among_ranks(bench: Bench) -> Iterator[Case]:
+    """Sums over several devices, as tensor parallelism has them after each layer."""
+    if bench.ranks == 1:
+        bench.left_out["all-reduce"] = "one device"
+        return
+    for dtype in bench.dtypes:
+        call = partial(_all_reduce, bench, dtype)
+        if bench.can(f"all-reduce {short(dtype)}", partial(call, 1)):
+            for rows in _SHARED_ROWS:
+                yield Case(f"all-reduce of {bench.ranks} {short(dtype)} {rows}x{_SHARED}", rows, call)
+
+
+def _all_reduce(bench: Bench, dtype: torch.dtype, rows: int) -> torch.Tensor:
+    names = [f"all-reduce rows of {rank}" for rank in range(bench.ranks)]
+    shares = [bench.numbers(name, rows, _SHARED, dtype=dtype, scale=2) for name in names]
+    return all_reduce(bench.device, bench.ranks)(shares)
 
 
 def activations(bench: Bench) -> Iterator[Case]:
