@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { FALSE_ALARMS } from '../../src/compare/relations/same-model.ts';
 import { repository } from '../setup/cache.ts';
+import { ensureFlippedModel } from '../setup/flipped-model.ts';
 import { ensureModel } from '../setup/model.ts';
 import { ensureEngine } from '../setup/python.ts';
 import {
@@ -39,9 +40,13 @@ const DTYPES = [
 const began = performance.now();
 const { python } = await ensureEngine();
 const model = await ensureModel();
-const folder = await mkdtemp(join(tmpdir(), 'dml-int8-'));
-const int8 = join(folder, 'model');
-await execa(python, [join(repository, 'scripts/evidence/int8.py'), model, int8]);
+const folder = await mkdtemp(join(tmpdir(), 'dml-rounded-'));
+const rounded = async (to: 'int8' | 'fp8') => {
+  const target = join(folder, to);
+  await execa(python, [join(repository, 'scripts/evidence/rounded.py'), model, target, to]);
+  return target;
+};
+const [int8, fp8, flipped] = [await rounded('int8'), await rounded('fp8'), await ensureFlippedModel()];
 const results = [];
 for (const { dtype, other } of DTYPES.filter((one) => only === undefined || one.dtype === only)) {
   const served = (of: string, as: string) =>
@@ -67,6 +72,8 @@ for (const { dtype, other } of DTYPES.filter((one) => only === undefined || one.
   for (const [what, of, as] of [
     ['the same, restarted', model, dtype],
     ['every linear weight rounded to int8', int8, dtype],
+    ['every linear weight rounded to fp8 (e4m3)', fp8, dtype],
+    ['another revision: one bit of one weight', flipped, dtype],
     [`${other} in its place`, model, other],
   ] as const) {
     await using server = await served(of, as);

@@ -18,6 +18,8 @@ export interface Tested {
   /** Mean difference over all prompts and tokens, and of each prompt alone. */
   readonly nats: number;
   readonly byPrompt: readonly number[];
+  /** Nats that a sample lies from its own side's mean, over all prompts and tokens; of the side where they are more. */
+  readonly spread: number;
 }
 
 /** Random ways to part the samples, beside the real one: enough to tell 1 in 1,000. */
@@ -48,7 +50,11 @@ export function permutationTest(all: readonly Sampled[], seed: number): Tested {
     }
     if (sum / tables.length >= far) asFar++;
   }
-  return { p: (1 + asFar) / (1 + PERMUTATIONS), nats: real, byPrompt };
+  const spread = Math.max(
+    mean(tables.map((table) => spreadOf(table, 0, table.left))),
+    mean(tables.map((table) => spreadOf(table, table.left, table.order.length))),
+  );
+  return { p: (1 + asFar) / (1 + PERMUTATIONS), nats: real, byPrompt, spread };
 }
 
 /** In how many ways the samples can be parted; no p is below one of these. */
@@ -107,6 +113,18 @@ function distanceOf({ columns, values }: Table, order: Uint32Array, left: number
       else b += value;
     }
     sum += Math.abs(a / left - b / right);
+  }
+  return columns === 0 ? 0 : sum / columns;
+}
+
+/** Of the rows from one to another: how far a sample is from their mean, over the tokens. */
+function spreadOf({ columns, values }: Table, from: number, to: number): number {
+  const count = to - from;
+  let sum = 0;
+  for (let column = 0; column < columns; column++) {
+    const given = Array.from({ length: count }, (_, at) => values[(from + at) * columns + column] ?? 0);
+    const middle = mean(given);
+    sum += mean(given.map((value) => Math.abs(value - middle)));
   }
   return columns === 0 ? 0 : sum / columns;
 }

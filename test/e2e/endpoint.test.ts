@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
+import { parseDocument } from 'yaml';
 import { realServer } from '../../scripts/evidence/server.ts';
+import { ensureFlippedModel } from '../../scripts/setup/flipped-model.ts';
 import { ensureModel } from '../../scripts/setup/model.ts';
 import { ensureEngine } from '../../scripts/setup/python.ts';
 import { builtAction } from './support/action.ts';
@@ -9,29 +12,31 @@ import { aRunner, runStep } from './support/spawn.ts';
 
 const KEY = 'sk-not-a-key-0123456789';
 
-/** One server for all: most of the time is its start. */
-test('vLLM’s own server is asked what it can tell, stored, and reproduces: tokens, log-probabilities, scores', async () => {
+/** The example, of a server that runs here, with a prompt that draws. */
+async function exampleSuite(url: string): Promise<string> {
+  const suite = parseDocument(await example('openai.yml'));
+  suite.setIn(['model', 'served'], 'small');
+  suite.setIn(['engine', 'args', 'url'], url);
+  const drawn = { id: 'drawn', text: 'Once upon a time', sampling: { temperature: 0.8, top_k: 20, seed: 7 } };
+  suite.addIn(['prompts'], suite.createNode(drawn));
+  suite.set('baseline', { store: 'files', lifetimes: 1 });
+  suite.set('policy', { confirm: 0 });
+  return String(suite);
+}
+
+const example = async (name: string) =>
+  await readFile(new URL(`../../examples/${name}`, import.meta.url), 'utf8');
+
+/** Most of the time is the start of the two servers. */
+test('the example of an endpoint: vLLM’s own server is asked what it can tell, stored, and reproduced; one flipped bit of its weights is drift', async () => {
   await using action = await builtAction('vllm');
   await using runner = await aRunner();
   const [{ python }, model] = [await ensureEngine(), await ensureModel()];
-  await using server = await realServer({ python, model, name: 'small', args: ['--api-key', KEY] });
-  await runner.write(
-    'determinism.yml',
-    `apiVersion: deterministic-ml/v1
-name: staging
-model: { served: small }
-engine: { name: openai, args: { url: "${server.url}" } }
-sampling: { temperature: 0, max_tokens: 4 }
-prompts:
-  - { id: capital, text: "The capital of France is" }
-  - { id: sky, messages: [{ role: user, content: "Why is the sky blue?" }] }
-  - { id: drawn, text: "Once upon a time", sampling: { temperature: 0.8, top_k: 20, seed: 7 } }
-score:
-  - { id: prose, text: "It was a dark and stormy night, and the rain fell in torrents." }
-relations: [baseline]
-baseline: { lifetimes: 1, store: files }
-`,
-  );
+  const served = { python, name: 'small', args: ['--api-key', KEY, '--dtype', 'float32'] };
+  await using owned = new AsyncDisposableStack();
+  const server = owned.use(await realServer({ ...served, model }));
+  await runner.write('prompts/essay.txt', await example('prompts/essay.txt'));
+  await runner.write('determinism.yml', await exampleSuite(server.url));
   const run = async (mode: 'check' | 'refresh', key = KEY) =>
     await runStep(action, runner, {
       with: { mode, 'endpoint-key': key, ...(mode === 'refresh' ? { reason: 'first one' } : {}) },
@@ -52,7 +57,7 @@ baseline: { lifetimes: 1, store: files }
     [...found.values()].map(({ prompt, kind, agreement }) => `${prompt} ${kind} ${agreement}`).sort(),
     [
       ...['capital', 'drawn', 'sky'].flatMap((id) => [`${id} generate identical`, `${id} score identical`]),
-      'prose score identical',
+      'essay score identical',
     ].sort(),
   );
   assert.equal(relationOf(report, 'baseline').status, 'held');
@@ -66,5 +71,11 @@ baseline: { lifetimes: 1, store: files }
     [true, true, true],
   );
   assert.match(String(effective['system_fingerprint']), /^vllm-/);
-  for (const { log, summary } of [stored, checked]) assert.ok(!`${log}${summary}`.includes(KEY));
+  await owned.disposeAsync();
+
+  await using other = await realServer({ ...served, model: await ensureFlippedModel() });
+  await runner.write('determinism.yml', await exampleSuite(other.url));
+  const drifted = await run('check');
+  assert.equal((await reportOf(drifted)).conclusion, 'drift', drifted.log);
+  for (const { log, summary } of [stored, checked, drifted]) assert.ok(!`${log}${summary}`.includes(KEY));
 });

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { chmod, cp, writeFile } from 'node:fs/promises';
+import { chmod, cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
+import { parse } from 'yaml';
 import { ensureFlippedModel, FLIPPED } from '../../scripts/setup/flipped-model.ts';
 import { ensureModel } from '../../scripts/setup/model.ts';
 import { ensureEngine } from '../../scripts/setup/python.ts';
@@ -145,20 +146,32 @@ interface Place extends AsyncDisposable {
   run(mode: 'check' | 'refresh', interpreter?: string): Promise<Outcome>;
 }
 
+const PROMPTS = [
+  { id: 'capital', text: 'The capital of France is' },
+  { id: 'sky', messages: [{ role: 'user', content: 'Explain why the sky is blue.' }] },
+];
+
+/** What examples/transformers.yml asks: prompts, one of them drawn, and a text to score, which lies beside it. */
+async function ofExample(runner: Runner): Promise<SuiteOptions> {
+  const examples = new URL('../../examples/', import.meta.url);
+  const text = await readFile(new URL('transformers.yml', examples), 'utf8');
+  const { prompts, score } = parse(text) as Required<Pick<SuiteOptions, 'prompts' | 'score'>>;
+  for (const file of score.flatMap((one) => one['file'] ?? []))
+    await runner.write(String(file), await readFile(new URL(String(file), examples), 'utf8'));
+  return { prompts, score };
+}
+
 async function aBaseline(engine: string): Promise<Place> {
   await using owned = new AsyncDisposableStack();
   const action = owned.use(await builtAction('vllm'));
   const [{ python }, model] = [await ensureEngine(), await ensureModel()];
   const runner = owned.use(await aRunner());
+  const asked = engine === 'transformers' ? await ofExample(runner) : { prompts: PROMPTS };
   const place = {
     runner,
     python,
     write: async (options: SuiteOptions = {}) => {
-      const prompts = [
-        { id: 'capital', text: 'The capital of France is' },
-        { id: 'sky', messages: [{ role: 'user', content: 'Explain why the sky is blue.' }] },
-      ];
-      const same = { engine, model, maxTokens: 10, prompts, ...options, args: { dtype: 'bfloat16' } };
+      const same = { engine, model, maxTokens: 10, ...asked, ...options, args: { dtype: 'bfloat16' } };
       await runner.write('determinism.yml', realSuite(same));
     },
     run: async (mode: 'check' | 'refresh', interpreter = python) => {

@@ -8,6 +8,12 @@ import { find, type Seen } from './witness.ts';
 /** Of honest runs, those that are called another model at most; docs/verdicts.md says under which condition. */
 export const FALSE_ALARMS = 1 / 1000;
 
+/**
+ * Times that samples lie from their own mean. Where only the load was another, an honest server's means lay about three times
+ * as far apart as without (llama.cpp's), and those of its smallest change of format 500 times (docs/evidence).
+ */
+const LITTLE = 5;
+
 /** Channels of samples: of token ids, or of tokens that are known by their text alone. */
 const CHANNELS = ['samples', 'samples-by-text'] as const;
 
@@ -63,11 +69,12 @@ export const sameModel: Relation = {
         kind: 'unmeasured',
         reason: `${ways(all)} ways to part the samples tell no chance of ${FALSE_ALARMS}: ask for more \`samples\` or more prompts`,
       };
-    const { p, nats, byPrompt } = permutationTest(all, seedOf(asked));
+    const { p, nats, byPrompt, spread } = permutationTest(all, seedOf(asked));
     const agreement = p <= FALSE_ALARMS ? 'another-model' : 'indistinct';
+    const little = agreement === 'another-model' && nats < LITTLE * spread;
     return {
       kind: 'exercised',
-      evidence: `p = ${p} of ${PERMUTATIONS} permutations over ${asked.length} of ${now.observations.size} prompts, ${rowsOf(all[0]?.left ?? NONE)} samples then and ${rowsOf(all[0]?.right ?? NONE)} now: ${agreement === 'indistinct' ? 'no other model is seen' : 'another model'}, at a rate of ${FALSE_ALARMS} false alarms; the means are ${nats.toPrecision(3)} nats apart`,
+      evidence: `p = ${p} of ${PERMUTATIONS} permutations over ${asked.length} of ${now.observations.size} prompts, ${rowsOf(all[0]?.left ?? NONE)} samples then and ${rowsOf(all[0]?.right ?? NONE)} now: ${agreement === 'indistinct' ? 'no other model is seen' : 'another model'}, at a rate of ${FALSE_ALARMS} false alarms; the means are ${nats.toPrecision(3)} nats apart, and a sample lies ${spread.toPrecision(3)} from its own side’s${little ? ': so little another load on the server can make too, where the batches were others' : ''}`,
       pairs: [
         ...asked.map(
           ({ right: { prompt } }, at): Pair => ({

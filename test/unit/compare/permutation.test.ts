@@ -55,6 +55,19 @@ describe('a permutation test', () => {
     assert.ok(permutationTest(sides(8, wobble, 0.0001), 1).p > 0.01);
   });
 
+  test('tells how far samples lie from their own side’s mean, of the side where they lie further', () => {
+    const noise = drawn(3);
+    const wobble = () => (noise() - 0.5) * 0.1;
+    assert.equal(permutationTest(sides(3, quiet, 1), 1).spread, 0);
+    // The mean distance of even noise is a quarter of its width.
+    const { spread } = permutationTest(sides(20, wobble, 1), 1);
+    assert.ok(Math.abs(spread - 0.025) < 0.003, `${spread}`);
+    const [one] = sides(1, quiet);
+    const [other] = sides(1, wobble);
+    assert.ok(one !== undefined && other !== undefined);
+    assert.ok(permutationTest([{ left: one.left, right: other.right }], 1).spread > 0.01);
+  });
+
   test('is wrong as rarely as it says: p of honest samples is spread evenly', () => {
     const noise = drawn(5);
     const wobble = () => (noise() - 0.5) * 0.1;

@@ -487,8 +487,18 @@ describe('an endpoint that is sampled', () => {
     // Samples are others each time: an acceptance of these would let no other run pass.
     assert.equal(report.acceptable, null);
     assert.match(report.relations[0]?.evidence ?? '', /p = 0\.0001 .*: another model/);
+    assert.doesNotMatch(report.relations[0]?.evidence ?? '', /another load/);
     const ones = asked.filter(({ body }) => body['logprobs'] === 20 || body['top_logprobs'] === 20);
     assert.ok(ones.length >= 32, 'eight samples of two prompts, twice');
+  });
+
+  test('is told to be what another load can make too, where it is little more than its own noise', async () => {
+    const { report } = await sampled(noisy(-0.25), noisy(-0.265));
+    assert.equal(report.conclusion, 'drift');
+    assert.match(
+      report.relations[0]?.evidence ?? '',
+      /the means are 0\.01\d+ nats apart, and a sample lies 0\.00\d+ from its own side’s: so little another load/,
+    );
   });
 
   test('is told apart by the text of tokens too, where no ids are told', async () => {
