@@ -146,7 +146,7 @@ describe('an event that may not is refused before anything is started', { concur
             { ref, with: { mode: 'refresh', reason: 'I say so' } },
             {
               code: 'refresh-not-allowed',
-              says: row.event === 'workflow_dispatch' ? /pull requests cannot read/ : told,
+              says: row.event === 'workflow_dispatch' ? /pull requests do not see/ : told,
               advises: /on: workflow_dispatch|[Mm]erge first/,
             },
           );
