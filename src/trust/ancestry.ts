@@ -6,6 +6,7 @@ import type { Tools } from '../job/tools.ts';
 import { differences } from '../report/environment.ts';
 import type { Standing } from '../report/notices.ts';
 import { rootsOf } from '../report/roots.ts';
+import { branchOf } from './base-suite.ts';
 import { type FoundTrusted, findTrusted, type Trusted } from './baseline.ts';
 import type { Ruled } from './judge.ts';
 
@@ -169,8 +170,6 @@ export async function placeOf(
 /** Whether what was accepted can have come with a commit: what the runner alone decides is so for old commits too. */
 const isOfRepository = (before: FoundTrusted, after: FoundTrusted) =>
   rootsOf(differences(before.side.record, after.side.record).changes).length > 0;
-
-const branchOf = (ref: string) => ref.replace(/^refs\/heads\//, '');
 
 const isCommit = (text: string) => /^[0-9a-f]{40}$/.test(text);
 

@@ -3,6 +3,9 @@ import type { Tools } from '../job/tools.ts';
 import { parseSuite } from '../suite/parse.ts';
 import type { Suite } from '../suite/schema.ts';
 
+/** `main` of `refs/heads/main`. */
+export const branchOf = (ref: string): string => ref.replace(/^refs\/heads\//, '');
+
 export interface BranchSuite {
   /** Undefined where the branch has none, or one that this version cannot read. */
   readonly found: Suite | undefined;
@@ -22,7 +25,7 @@ export async function suiteAt(
   path: string,
   { console, open, suiteSchema }: Pick<Tools, 'console' | 'open' | 'suiteSchema'>,
 ): Promise<BranchSuite> {
-  const branch = ref.replace(/^refs\/heads\//, '');
+  const branch = branchOf(ref);
   const github = open.github();
   const sha = await github.tipOf(branch);
   const source = await github.fileAt(path, sha);

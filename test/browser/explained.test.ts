@@ -1,14 +1,10 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { describe, test } from 'node:test';
 import { explain } from '../../src/explain/explain.ts';
 import type { Case } from '../../src/explain/types.ts';
 import { explainedPage } from '../../src/surfaces/html/explained.ts';
-import { browserOrSkip, open } from './support/browser.ts';
+import { assertAccessible, assertFits, browserOrSkip, open } from './support/browser.ts';
 import { HOSTILE_TEXTS } from './support/hostile.ts';
-
-const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 const one = (name: string, facts: Readonly<Record<string, string>>, sky: string, sea: string): Case => ({
   ...{ name, suite: 'demo', facts: new Map(Object.entries(facts)) },
@@ -54,19 +50,8 @@ describe('the page of an explanation', () => {
           assert.deepEqual(opened.faults, []);
         }
         await using opened = await open(browser, page, { colorScheme, bypassCSP: true });
-        await opened.page.addScriptTag({ content: axe });
-        for (const width of [1280, 390]) {
-          await opened.page.setViewportSize({ width, height: 900 });
-          const found = (await opened.page.evaluate(
-            `axe.run(document, { resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })
-              .then(({ violations }) => violations.flatMap(({ id, nodes }) =>
-                nodes.map(({ target, failureSummary }) => id + ' ' + target + ': ' + failureSummary)))`,
-          )) as readonly string[];
-          assert.deepEqual(found.slice(0, 10), [], `${width} px`);
-          const overflow = await opened.page.evaluate(
-            'document.documentElement.scrollWidth - document.documentElement.clientWidth',
-          );
-          assert.equal(overflow, 0, `${width} px wide, and something is wider`);
-        }
+        const viewports = [1280, 390].map((width) => ({ width, height: 900 }));
+        await assertAccessible(opened, viewports);
+        for (const viewport of viewports) await assertFits(opened, viewport);
       });
 });

@@ -1,12 +1,8 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { describe, test } from 'node:test';
 import { historyPage } from '../../src/surfaces/html/history.ts';
 import { chain, hostileChain } from '../unit/support/chains.ts';
-import { browserOrSkip, open } from './support/browser.ts';
-
-const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+import { assertAccessible, assertFits, browserOrSkip, open } from './support/browser.ts';
 
 const PAGES: Readonly<Record<string, string>> = {
   'a chain': historyPage([chain()]),
@@ -22,19 +18,8 @@ describe('the page of baselines', () => {
         if (browser === undefined) return;
         await using opened = await open(browser, page, { colorScheme, bypassCSP: true });
         assert.deepEqual(opened.faults, []);
-        await opened.page.addScriptTag({ content: axe });
-        for (const width of [1280, 390]) {
-          await opened.page.setViewportSize({ width, height: 900 });
-          const found = (await opened.page.evaluate(
-            `axe.run(document, { resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })
-              .then(({ violations }) => violations.flatMap(({ id, nodes }) =>
-                nodes.map(({ target, failureSummary }) => id + ' ' + target + ': ' + failureSummary)))`,
-          )) as readonly string[];
-          assert.deepEqual(found.slice(0, 10), [], `${width} px`);
-          const over = await opened.page.evaluate(
-            'document.documentElement.scrollWidth - document.documentElement.clientWidth',
-          );
-          assert.equal(over, 0, `${width} px wide, and something is wider`);
-        }
+        const viewports = [1280, 390].map((width) => ({ width, height: 900 }));
+        await assertAccessible(opened, viewports);
+        for (const viewport of viewports) await assertFits(opened, viewport);
       });
 });

@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { describe, test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { visible } from '../../src/inert.ts';
 import type { Report } from '../../src/report/schema.ts';
 import { htmlReport } from '../../src/surfaces/html/page.ts';
-import { browserOrSkip, open } from './support/browser.ts';
+import { assertAccessible, browserOrSkip, open } from './support/browser.ts';
 import { filledWith, HOSTILE_TEXTS } from './support/hostile.ts';
 import {
   acceptedReport,
@@ -20,8 +18,6 @@ import {
   unmeasuredReport,
   unstableReport,
 } from './support/samples.ts';
-
-const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 const SAMPLES: Readonly<Record<string, readonly Report[]>> = {
   drift: [driftReport()],
@@ -54,19 +50,9 @@ describe('accessible', () => {
       test(`${name}, ${colorScheme}: axe finds nothing`, async (t) => {
         const browser = await browserOrSkip(t);
         if (browser === undefined) return;
-        // The page's own policy keeps the checker's script out too.
         await using opened = await open(browser, htmlReport(reports), { colorScheme, bypassCSP: true });
         await openAll(opened.page);
-        await opened.page.addScriptTag({ content: axe });
-        for (const viewport of viewports) {
-          await opened.page.setViewportSize(viewport);
-          const found = (await opened.page.evaluate(
-            `axe.run(document, { resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })
-              .then(({ violations }) => violations.flatMap(({ id, nodes }) =>
-                nodes.map(({ target, failureSummary }) => id + ' ' + target + ': ' + failureSummary)))`,
-          )) as readonly string[];
-          assert.deepEqual(found.slice(0, 10), [], `${viewport.width} px`);
-        }
+        await assertAccessible(opened, viewports);
       });
 });
 

@@ -10,7 +10,7 @@ import { type PrivateFolder, privateFolder } from '../../src/baseline/tree.ts';
 import type { UserError } from '../../src/errors.ts';
 import { baselineKey, writeBaseline } from '../support/cache-baseline.ts';
 import { startTokenRegistry, type TokenRegistry, USERS } from '../support/token-registry.ts';
-import { behavesAsStore, fails, ON_MAIN } from './store.ts';
+import { behavesAsStore, fails, foundIn, ON_MAIN } from './store.ts';
 
 /* Against Debian's registry, behind a challenge and tokens as public ones have them. */
 
@@ -72,12 +72,7 @@ async function stored(): Promise<string> {
   return path;
 }
 
-async function found(store: BaselineStore) {
-  const lookup = await store.find(KEY);
-  assert.ok(lookup.kind === 'found');
-  await lookup[Symbol.asyncDispose]();
-  return lookup;
-}
+const found = (store: BaselineStore) => foundIn(store, KEY);
 
 describe('the oci store', () => {
   test('is proven where this run may not push, and says so where it may', async () => {

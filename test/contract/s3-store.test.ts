@@ -8,7 +8,7 @@ import { type PrivateFolder, privateFolder } from '../../src/baseline/tree.ts';
 import type { UserError } from '../../src/errors.ts';
 import { baselineKey, writeBaseline } from '../support/cache-baseline.ts';
 import { type Fault, type S3Server, startS3 } from '../support/s3-server.ts';
-import { behavesAsStore, fails, ON_MAIN } from './store.ts';
+import { behavesAsStore, fails, foundIn, ON_MAIN } from './store.ts';
 
 /* Against moto's server, which checks signatures and rights; what breaks stands before it. */
 
@@ -70,12 +70,7 @@ async function stored(path = freshPath()): Promise<string> {
   return path;
 }
 
-async function found(store: BaselineStore) {
-  const lookup = await store.find(KEY);
-  assert.ok(lookup.kind === 'found');
-  await lookup[Symbol.asyncDispose]();
-  return lookup;
-}
+const found = (store: BaselineStore) => foundIn(store, KEY);
 
 describe('the s3 store', () => {
   test('is proven where this run may not write, and says so where it may', async () => {

@@ -31,6 +31,14 @@ export async function fails(work: Promise<unknown>, code: UserError['code'], ...
   });
 }
 
+/** What a store has under a key, its private copy given back. */
+export async function foundIn(store: BaselineStore, key: Parameters<BaselineStore['find']>[0]) {
+  const lookup = await store.find(key);
+  assert.ok(lookup.kind === 'found');
+  await lookup[Symbol.asyncDispose]();
+  return lookup;
+}
+
 const KEY = baselineKey();
 const NEXT = baselineKey({ runId: '17000000002', record: 'ef'.repeat(32) });
 

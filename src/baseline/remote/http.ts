@@ -60,6 +60,15 @@ export async function textOf(reply: http.IncomingMessage, limit: number): Promis
   return Buffer.concat(chunks).toString('utf8');
 }
 
+/** What is no JSON is undefined, which no schema takes. */
+export function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 /** @throws Hiccup where it is cut */
 export async function* bodyOf(reply: http.IncomingMessage): AsyncGenerator<Uint8Array> {
   try {

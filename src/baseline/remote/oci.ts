@@ -8,7 +8,7 @@ import { Hiccup } from '../../network/patience.ts';
 import { credentialsFor } from '../../runtime/docker/credentials.ts';
 import { plain } from '../foreign.ts';
 import { type BaselineQuery, parseKey, type StoreKind } from '../port.ts';
-import { bodyOf, send, textOf } from './http.ts';
+import { bodyOf, jsonOf, send, textOf } from './http.ts';
 import type { Packed } from './pack.ts';
 import type { Archive, Newest, Remote, Scope } from './remote.ts';
 import { capital, createRemoteStore } from './store.ts';
@@ -192,7 +192,7 @@ export function ociRemote(
   async function manifestOf(tag: string): Promise<Omit<Newest, 'scope'> | undefined> {
     const text = await rawManifest(tag);
     if (text === undefined) return undefined;
-    const manifest = Manifest.safeParse(json(text));
+    const manifest = Manifest.safeParse(jsonOf(text));
     if (!manifest.success)
       throw new UserError(
         'baseline-invalid',
@@ -254,7 +254,7 @@ export function ociRemote(
       const reply: http.IncomingMessage = await ask({ method: 'GET', url, wanted: [200, 404] });
       const text = await textOf(reply, MAX_ANSWER);
       if (reply.statusCode === 404 && /"NAME_UNKNOWN"/.test(text)) return [];
-      const found = Tags.safeParse(json(text));
+      const found = Tags.safeParse(jsonOf(text));
       if (!found.success) throw new Hiccup('it answered with no list of tags', undefined);
       all.push(...(found.data.tags ?? []));
       const next = /^<([^>]+)>;\s*rel="?next/.exec(String(reply.headers['link'] ?? ''))?.[1];
@@ -344,7 +344,7 @@ export function ociRemote(
           }),
       url: realm,
     });
-    const token = Token.safeParse(json(await textOf(reply, MAX_MANIFEST)));
+    const token = Token.safeParse(jsonOf(await textOf(reply, MAX_MANIFEST)));
     return reply.statusCode === 200 && token.success ? `Bearer ${token.data}` : undefined;
   }
 }
@@ -367,12 +367,4 @@ function parsed(key: string): BaselineQuery {
   const query = parseKey(key);
   if (query === undefined) throw new Error(`this is no key of a baseline: ${key}`);
   return query;
-}
-
-function json(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -7,7 +7,7 @@ import { UserError } from '../../errors.ts';
 import { Hiccup } from '../../network/patience.ts';
 import { plain } from '../foreign.ts';
 import { type BaselineQuery, keyPrefix, parseKey, type StoreKind } from '../port.ts';
-import { bodyOf, send, textOf } from './http.ts';
+import { bodyOf, jsonOf, send, textOf } from './http.ts';
 import type { Packed } from './pack.ts';
 import type { Archive, Newest, Remote, Scope } from './remote.ts';
 import { EMPTY_SHA256, encoded, type SigningKeys, signed } from './sign.ts';
@@ -150,7 +150,7 @@ export function s3Remote(
     async newest(query, scope): Promise<Newest | undefined> {
       const reply = await ask({ method: 'GET', object: pointerOf(query, scope) });
       if (reply === undefined) return undefined;
-      const pointer = Pointer.safeParse(json(await textOf(reply, MAX_POINTER)));
+      const pointer = Pointer.safeParse(jsonOf(await textOf(reply, MAX_POINTER)));
       if (!pointer.success)
         throw new UserError(
           'baseline-invalid',
@@ -334,14 +334,6 @@ const bodyOfText = (text: string) => ({
   sha256: createHash('sha256').update(text).digest('hex'),
   bytes: Buffer.byteLength(text),
 });
-
-function json(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
 
 /** Of XML. */
 const unescaped = (text: string) =>

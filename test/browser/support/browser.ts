@@ -1,4 +1,6 @@
-import { writeFile } from 'node:fs/promises';
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { after, type TestContext } from 'node:test';
 import { pathToFileURL } from 'node:url';
@@ -75,4 +77,35 @@ export async function open(
       await folder[Symbol.asyncDispose]();
     },
   };
+}
+
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** Axe finds nothing at these sizes. The page's own policy keeps its script out too: `bypassCSP` of `open`. */
+export async function assertAccessible(
+  { page }: Opened,
+  viewports: readonly { readonly width: number; readonly height: number }[],
+): Promise<void> {
+  await page.addScriptTag({ content: axe });
+  for (const viewport of viewports) {
+    await page.setViewportSize(viewport);
+    const found = (await page.evaluate(
+      `axe.run(document, { resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })
+        .then(({ violations }) => violations.flatMap(({ id, nodes }) =>
+          nodes.map(({ target, failureSummary }) => id + ' ' + target + ': ' + failureSummary)))`,
+    )) as readonly string[];
+    assert.deepEqual(found.slice(0, 10), [], `${viewport.width} px`);
+  }
+}
+
+/** Nothing is wider than the screen. */
+export async function assertFits(
+  { page }: Opened,
+  viewport: { readonly width: number; readonly height: number },
+): Promise<void> {
+  await page.setViewportSize(viewport);
+  const over = await page.evaluate(
+    'document.documentElement.scrollWidth - document.documentElement.clientWidth',
+  );
+  assert.equal(over, 0, `${viewport.width} px wide, and something is wider`);
 }
