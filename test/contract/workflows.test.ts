@@ -75,6 +75,12 @@ test('zizmor finds nothing unsafe in the workflows', async () => {
   assert.equal(exitCode, 0, all);
 });
 
+test('zizmor at its strictest finds nothing in what runs for this repository and what its users start', async () => {
+  const own = [...(await yamlFiles('.github/workflows')), '.github/dependabot.yml', 'action.yml'];
+  const { exitCode, all } = await zizmor(own, ['--persona', 'auditor']);
+  assert.equal(exitCode, 0, all);
+});
+
 test('actionlint and zizmor find nothing in what `init` writes', async () => {
   await using folder = await temporaryFolder();
   const words = ['--model', 'org/tiny', '--engine', 'vllm', '--gpus', '1'];
@@ -262,11 +268,14 @@ function read(file: string): Promise<string> {
   return readFile(join(repository, file), 'utf8');
 }
 
-async function zizmor(files: readonly string[]): Promise<{ exitCode: number | undefined; all: string }> {
+async function zizmor(
+  files: readonly string[],
+  more: readonly string[] = [],
+): Promise<{ exitCode: number | undefined; all: string }> {
   await using folder = await temporaryFolder();
   const config = join(folder.path, 'zizmor.yml');
   await writeFile(config, ZIZMOR);
-  const options = ['--offline', '--no-progress', '--strict-collection', '--config', config];
+  const options = ['--offline', '--no-progress', '--strict-collection', '--config', config, ...more];
   const { exitCode, all } = await execa(await ensureZizmor(), [...options, ...files], {
     cwd: repository,
     all: true,
