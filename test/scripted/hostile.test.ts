@@ -3,11 +3,11 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { ensureTinyImage } from '../../scripts/setup/image.ts';
+import { type Action, builtAction } from '../e2e/support/action.ts';
+import { type Outcome, type Runner, runStep, type StepOptions } from '../e2e/support/spawn.ts';
+import { checkout, onImport, type SuiteOptions, suite } from '../e2e/support/suites.ts';
 import { dockerOrSkip } from '../support/docker.ts';
 import { tried } from '../support/tried.ts';
-import { type Action, builtAction } from './support/action.ts';
-import { type Outcome, type Runner, runStep, type StepOptions } from './support/spawn.ts';
-import { checkout, onImport, type SuiteOptions, suite } from './support/suites.ts';
 
 let action: Action;
 before(async () => {

@@ -1,0 +1,519 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { cp, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { after, before, describe, type TestContext, test } from 'node:test';
+import { execa } from 'execa';
+import { ensureTinyImage } from '../../scripts/setup/image.ts';
+import { openRecord } from '../../src/disk/record-folder.ts';
+import { channelOf } from '../../src/record/channels.ts';
+import { connect } from '../../src/runtime/docker/daemon.ts';
+import { type Action, builtAction } from '../e2e/support/action.ts';
+import { assertFault, leftovers } from '../e2e/support/faults.ts';
+import { aRunner, type Outcome, type Runner, runStep, type StepOptions } from '../e2e/support/spawn.ts';
+import { BASELINES, checkout, processesOf, type SuiteOptions, suite } from '../e2e/support/suites.ts';
+import { bytesBelow } from '../support/cache-baseline.ts';
+import { dockerOrSkip } from '../support/docker.ts';
+import { rewriteRecord } from '../support/rewrite-record.ts';
+import { temporaryFolder } from '../support/runtimes.ts';
+import { withTree } from '../unit/support/records.ts';
+
+let scripted: Action;
+let real: Action;
+
+before(async () => {
+  [scripted, real] = await Promise.all([builtAction('scripted'), builtAction('vllm')]);
+});
+after(async () => {
+  await scripted[Symbol.asyncDispose]();
+  await real[Symbol.asyncDispose]();
+});
+
+const PROCESS = { runtime: 'process' } as const;
+const refresh = (action: Action, runner: Runner, options: StepOptions = {}): Promise<Outcome> =>
+  runStep(action, runner, {
+    event: 'workflow_dispatch',
+    ...options,
+    with: { ...PROCESS, mode: 'refresh', reason: 'first one', ...options.with },
+  });
+
+/** A daemon and its smallest image, for suites that run in a container; undefined when the test is skipped. */
+async function containers(t: TestContext) {
+  const daemon = await dockerOrSkip(t);
+  if (daemon === undefined) return undefined;
+  const { imageId } = await ensureTinyImage(daemon);
+  const env = { DOCKER_HOST: daemon.host };
+  return { env, image: imageId, docker: await connect(env) };
+}
+
+describe('what is wrong before anything starts', () => {
+  test('no suite', async () => {
+    await using runner = await aRunner();
+    await assertFault(await runStep(scripted, runner), runner, {
+      code: 'suite-missing',
+      says: /determinism\.yml does not exist/,
+      advises: /actions\/checkout/,
+    });
+  });
+
+  test('inputs: all problems at once', async () => {
+    await using runner = await aRunner();
+    const inputs = { mode: 'chekc', runtime: 'podman', 'timeout-minutes': 'soon', 'gpu-devices': '0,GTX' };
+    await assertFault(await runStep(scripted, runner, { with: inputs }), runner, {
+      code: 'input-invalid',
+      says: /4 inputs are wrong:\n.*chekc.*\n.*podman.*\n.*timeout-minutes.*\n.*GTX/,
+      advises: /`with:`/,
+    });
+  });
+
+  test('an invalid suite: all problems, each at its line', async () => {
+    await using runner = await aRunner();
+    await runner.write(
+      'suites/gpu.yml',
+      `apiVersion: deterministic-ml/v1
+name: has spaces
+model: { path: ./model }
+engine: { name: vlmm, argz: {} }
+sampling: { temperature: 0 }
+prompts:
+  - { id: a, text: x }
+  - { id: a, text: y, file: z }
+`,
+    );
+    const outcome = await runStep(scripted, runner, { with: { suite: 'suites/gpu.yml' } });
+    await assertFault(outcome, runner, {
+      code: 'suite-invalid',
+      says: /suites\/gpu\.yml has \d problems:/,
+      advises: /docs\/suite\.md/,
+    });
+    const annotated = outcome.commands.filter(({ properties }) => properties['file'] === 'suites/gpu.yml');
+    const at = (line: string) =>
+      annotated.filter(({ properties }) => properties['line'] === line).map(({ data }) => data);
+    assert.match(at('2').join(), /suite name must be/);
+    assert.match(at('4').join(), /`engine\.name` must be one of `vllm`, `transformers`/);
+    assert.match(at('4').join(), /did you mean `args`/);
+    assert.match(at('5').join(), /max_tokens/);
+    assert.match(at('8').join(), /exactly one of/);
+    assert.match(at('8').join(), /used twice/);
+  });
+
+  test('an image without a digest', async () => {
+    await using runner = await checkout({ runtime: { image: 'vllm/vllm-openai:latest' } });
+    await assertFault(await runStep(scripted, runner), runner, {
+      code: 'image-not-pinned',
+      says: /vllm\/vllm-openai:latest/,
+      advises: /imagetools inspect vllm\/vllm-openai:latest/,
+    });
+  });
+
+  test('a model path that is not there', async () => {
+    await using runner = await checkout({ model: '../models/llama' });
+    await assertFault(await runStep(scripted, runner, { with: PROCESS }), runner, {
+      code: 'model-missing',
+      says: /models\/llama does not exist/,
+      advises: /`model\.path`/,
+    });
+  });
+
+  test('Docker that is not installed, and one that is not running', async () => {
+    await using folder = await temporaryFolder();
+    await using runner = await checkout({ runtime: { image: `x@sha256:${'0'.repeat(64)}` } });
+    const missing = join(folder.path, 'nobody.sock');
+    await assertFault(
+      await runStep(scripted, runner, { env: { DOCKER_HOST: `unix://${missing}` } }),
+      runner,
+      {
+        code: 'docker-unavailable',
+        says: /no Docker daemon on this machine.*nobody\.sock/,
+        advises: /systemctl start docker/,
+      },
+    );
+    // Renamed while it is open, the socket stays when its server closes it.
+    const server = createServer().listen(join(folder.path, 'live.sock'));
+    await once(server, 'listening');
+    const dead = join(folder.path, 'dead.sock');
+    await rename(join(folder.path, 'live.sock'), dead);
+    server.close();
+    await once(server, 'close');
+    await assertFault(await runStep(scripted, runner, { env: { DOCKER_HOST: `unix://${dead}` } }), runner, {
+      code: 'docker-unavailable',
+      says: /not running.*dead\.sock/,
+      advises: /systemctl start docker/,
+    });
+  });
+
+  test('a registry that refuses the pull, and an image that is not on this machine', async (t) => {
+    const bench = await containers(t);
+    if (bench === undefined) return;
+    const { env, docker } = bench;
+    await using runner = await checkout({ runtime: { image: `127.0.0.1:1/x@sha256:${'0'.repeat(64)}` } });
+    await assertFault(
+      await runStep(scripted, runner, { env }),
+      runner,
+      {
+        code: 'image-pull-failed',
+        says: /127\.0\.0\.1:1\/x@sha256:0+/,
+        advises: /docker pull 127\.0\.0\.1:1/,
+      },
+      docker,
+    );
+    await runner.write('determinism.yml', suite({ runtime: { image: `sha256:${'0'.repeat(64)}` } }));
+    await assertFault(
+      await runStep(scripted, runner, { env }),
+      runner,
+      { code: 'image-pull-failed', says: /no image with the id sha256:0+/, advises: /docker load/ },
+      docker,
+    );
+  });
+
+  test('a Python that is not there, and one without vLLM', async () => {
+    await using runner = await checkout();
+    await assertFault(
+      await runStep(real, runner, { with: { ...PROCESS, python: '/opt/venv/bin/python' } }),
+      runner,
+      { code: 'runtime-unavailable', says: /\/opt\/venv\/bin\/python/, advises: /`python` input/ },
+    );
+    await assertFault(await runStep(real, runner, { with: PROCESS }), runner, {
+      code: 'engine-missing',
+      says: /no package `vllm`/,
+      advises: /`python` input/,
+    });
+  });
+
+  test('a place for the record where none can be', async () => {
+    await using runner = await checkout();
+    const outcome = await runStep(scripted, runner, {
+      with: { ...PROCESS, 'record-path': 'determinism.yml/record' },
+    });
+    await assertFault(outcome, runner, {
+      code: 'input-invalid',
+      says: /determinism\.yml for this run's record cannot be made/,
+      advises: /`record-path`/,
+    });
+  });
+
+  test('a refresh from a pull request', async () => {
+    await using runner = await checkout();
+    await assertFault(await refresh(scripted, runner, { event: 'pull_request' }), runner, {
+      code: 'refresh-not-allowed',
+      says: /`pull_request`/,
+      advises: /workflow_dispatch/,
+    });
+    assert.deepEqual(await readdir(runner.workspace), ['determinism.yml', 'model']);
+  });
+});
+
+/** `ud2`, as compiled code for another CPU would be. */
+const ILLEGAL_INSTRUCTION = `import mmap
+page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+page.write(bytes.fromhex("0f0b"))
+ctypes.CFUNCTYPE(None)(ctypes.addressof(ctypes.c_char.from_buffer(page)))()`;
+
+describe('an engine', () => {
+  const fails = (
+    what: string,
+    args: SuiteOptions['args'],
+    fault: Parameters<typeof assertFault>[2],
+    inputs: StepOptions['with'] = {},
+  ) =>
+    test(what, async () => {
+      await using runner = await checkout({ args: args ?? {} });
+      await assertFault(await runStep(scripted, runner, { with: { ...PROCESS, ...inputs } }), runner, fault);
+    });
+
+  fails(
+    'that hangs while it loads',
+    { on_load: 'print("waiting for NCCL"); time.sleep(600)' },
+    {
+      code: 'engine-hung',
+      says: /no sign of life for 3 s(.*\n)+waiting for NCCL/,
+      advises: /inactivity-minutes/,
+    },
+    { 'inactivity-minutes': '0.05' },
+  );
+  fails(
+    'that hangs in a pass',
+    { on_step: 'if step == 2: time.sleep(600)' },
+    { code: 'engine-hung', says: /no sign of life for 3 s/, advises: /inactivity-minutes/ },
+    { 'inactivity-minutes': '0.05' },
+  );
+  fails(
+    'that is stopped and ignores every signal',
+    { on_step: 'import signal; signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65)); time.sleep(600)' },
+    { code: 'engine-hung', says: /no sign of life/, advises: /inactivity-minutes/ },
+    { 'inactivity-minutes': '0.05' },
+  );
+  fails(
+    'that works on and on',
+    { on_step: 'time.sleep(0.7)', tokens: 1e6 },
+    { code: 'deadline-exceeded', says: /not done 3 s after its start/, advises: /`timeout-minutes`/ },
+    { 'timeout-minutes': '0.05' },
+  );
+  fails(
+    'that meets an instruction which this CPU does not have',
+    { on_step: ILLEGAL_INSTRUCTION },
+    { code: 'engine-died', says: /SIGILL \(exit code 132\)/, advises: /ONEDNN_MAX_CPU_ISA/ },
+  );
+  fails(
+    'that raises',
+    { on_step: 'raise RuntimeError("CUDA error: an illegal memory access was encountered")' },
+    { code: 'engine-failed', says: /RuntimeError: CUDA error: an illegal memory access/, advises: /log/ },
+  );
+  fails(
+    'that exits in silence',
+    { on_step: 'os._exit(0)' },
+    { code: 'engine-died', says: /exit code 0 before it had answered/, advises: /deterministic-ml check/ },
+  );
+  fails(
+    'that finds its own disk full',
+    { on_step: 'import errno; raise OSError(errno.ENOSPC, "No space left on device", "/tmp/kernel.so")' },
+    { code: 'disk-full', says: /No space left on device.*kernel\.so/, advises: /Free space/ },
+  );
+  fails(
+    'whose numbers are no float32',
+    { logprob: 0.1 },
+    { code: 'engine-failed', says: /0\.1 is no float32/, advises: /log/ },
+  );
+
+  test('that takes more memory than its container may have', async (t) => {
+    const bench = await containers(t);
+    if (bench === undefined) return;
+    const { env, image, docker } = bench;
+    const eats = 'keep = []\nwhile True: keep.append(bytearray(b"x" * 2**24))';
+    await using runner = await checkout({
+      args: { on_step: eats },
+      runtime: { image, memory: '128MiB', shm: '8MiB' },
+    });
+    await assertFault(
+      await runStep(scripted, runner, { env }),
+      runner,
+      { code: 'engine-out-of-memory', says: /ran out of memory/, advises: /`runtime\.memory`/ },
+      docker,
+    );
+  });
+
+  test('that meets an illegal instruction in a container', async (t) => {
+    const bench = await containers(t);
+    if (bench === undefined) return;
+    const { env, image, docker } = bench;
+    await using runner = await checkout({
+      args: { on_step: ILLEGAL_INSTRUCTION },
+      runtime: { image, shm: '8MiB' },
+    });
+    await assertFault(
+      await runStep(scripted, runner, { env }),
+      runner,
+      { code: 'engine-died', says: /SIGILL \(exit code 132\)/, advises: /ONEDNN_MAX_CPU_ISA/ },
+      docker,
+    );
+  });
+
+  test('that hangs in a container', async (t) => {
+    const bench = await containers(t);
+    if (bench === undefined) return;
+    const { env, image, docker } = bench;
+    await using runner = await checkout({
+      args: { on_step: 'time.sleep(600)' },
+      runtime: { image, shm: '8MiB' },
+    });
+    await assertFault(
+      await runStep(scripted, runner, { env, with: { 'inactivity-minutes': '0.05' } }),
+      runner,
+      { code: 'engine-hung', says: /no sign of life for 3 s/, advises: /inactivity-minutes/ },
+      docker,
+    );
+  });
+});
+
+describe('a full disk', () => {
+  /** A file system of that size; undefined, told loudly, where none can be mounted. */
+  async function tinyDisk(t: TestContext, path: string, size: string): Promise<AsyncDisposable | undefined> {
+    await mkdir(path, { recursive: true });
+    const mounted = await execa('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', path], {
+      reject: false,
+    });
+    if (mounted.failed) {
+      process.stderr.write(`SKIPPED, no tmpfs can be mounted: ${t.name}: ${mounted.stderr}\n`);
+      t.skip('only root can mount a small disk');
+      return undefined;
+    }
+    return {
+      async [Symbol.asyncDispose]() {
+        await execa('umount', ['--lazy', path]);
+      },
+    };
+  }
+
+  test('for the record: nothing half-written is left', async (t) => {
+    await using runner = await checkout({ maxTokens: 2000, prompts: [{ id: 'long', text: 'x' }] });
+    const disk = join(runner.workspace, 'disk');
+    await using mounted = await tinyDisk(t, disk, '64k');
+    if (mounted === undefined) return;
+    const outcome = await runStep(scripted, runner, { with: { ...PROCESS, 'record-path': 'disk/record' } });
+    await assertFault(outcome, runner, {
+      code: 'disk-full',
+      says: /disk\/record could not be written/,
+      advises: /Free space/,
+    });
+    assert.deepEqual(await readdir(disk), []);
+  });
+
+  test('for a record and a chatty engine’s log: neither hides the other', async (t) => {
+    await using runner = await checkout({
+      args: { on_load: 'print("loading " * 20000)' },
+      maxTokens: 2000,
+    });
+    const disk = join(runner.workspace, 'disk');
+    await using mounted = await tinyDisk(t, disk, '64k');
+    if (mounted === undefined) return;
+    const outcome = await runStep(scripted, runner, { with: { ...PROCESS, 'record-path': 'disk/record' } });
+    await assertFault(outcome, runner, { code: 'disk-full', says: /disk\/record/, advises: /Free space/ });
+  });
+
+  test('not even a folder can be made', async (t) => {
+    await using runner = await checkout();
+    const disk = join(runner.workspace, 'disk');
+    await using mounted = await tinyDisk(t, disk, '16k,nr_inodes=1');
+    if (mounted === undefined) return;
+    const outcome = await runStep(scripted, runner, {
+      with: { ...PROCESS, 'record-path': 'disk/a/b/record' },
+    });
+    await assertFault(outcome, runner, {
+      code: 'disk-full',
+      says: /disk\/a\/b\/record\.log could not be written/,
+      advises: /Free space/,
+    });
+  });
+
+  test('for the baseline: the old one stays, byte for byte', async (t) => {
+    await using runner = await checkout();
+    const baselines = join(runner.workspace, BASELINES);
+    await using mounted = await tinyDisk(t, baselines, '128k');
+    if (mounted === undefined) return;
+    assert.equal((await refresh(scripted, runner)).exitCode, 0);
+    const old = await bytesBelow(baselines);
+    await runner.write('determinism.yml', suite({ maxTokens: 3000 }));
+    const record = join(runner.temp, 'second');
+    const outcome = await refresh(scripted, runner, { with: { 'record-path': record } });
+    assert.equal(outcome.exitCode, 1);
+    assert.equal(outcome.outputs['error-code'], 'disk-full', outcome.log);
+    assert.equal(outcome.outputs['conclusion'] ?? '', '');
+    assert.deepEqual(await bytesBelow(baselines), old);
+  });
+
+  test('for the temporary files of the engine', async (t) => {
+    await using runner = await checkout();
+    const disk = join(runner.workspace, 'disk');
+    await using mounted = await tinyDisk(t, disk, '16k');
+    if (mounted === undefined) return;
+    const outcome = await runStep(scripted, runner, { with: PROCESS, env: { TMPDIR: disk } });
+    assert.equal(outcome.outputs['error-code'], 'disk-full', outcome.log);
+    assert.deepEqual(await readdir(disk), []);
+  });
+});
+
+describe('a baseline that is not what it says is never compared with', () => {
+  const shelf = (runner: Runner, name = 'hostile') => join(runner.workspace, BASELINES, name);
+
+  /** A runner with a good baseline, and its folder. */
+  async function withBaseline(): Promise<{ runner: Runner; folder: string; hardwareClass: string }> {
+    const runner = await checkout();
+    const stored = await refresh(scripted, runner);
+    assert.equal(stored.exitCode, 0, stored.log);
+    const hardwareClass = stored.outputs['hardware-class'] ?? '';
+    return { runner, folder: join(shelf(runner), hardwareClass), hardwareClass };
+  }
+
+  /** Each of these must be told, and not as drift. */
+  async function refused(runner: Runner, says: RegExp): Promise<void> {
+    const files = async () => (await leftovers(runner)).filter((path) => path !== 'check.log');
+    const before = await files();
+    const outcome = await runStep(scripted, runner, {
+      with: { ...PROCESS, 'record-path': join(runner.temp, 'check') },
+    });
+    assert.equal(outcome.exitCode, 1, outcome.log);
+    assert.equal(outcome.outputs['error-code'], 'baseline-invalid', outcome.log);
+    assert.equal(outcome.outputs['conclusion'] ?? '', '');
+    const failure = outcome.commands.findLast(({ command }) => command === 'error')?.data ?? '';
+    assert.match(failure, says);
+    assert.match(failure, /[Rr]efresh the baseline/);
+    assert.deepEqual(await processesOf(runner), []);
+    assert.deepEqual(await files(), before);
+  }
+
+  async function edit(path: string, change: (text: string) => string): Promise<void> {
+    const text = await readFile(path, 'latin1');
+    const changed = change(text);
+    assert.notEqual(changed, text);
+    await writeFile(path, changed, 'latin1');
+  }
+
+  const flipAt = (text: string, at: number) =>
+    text.slice(0, at) + String.fromCharCode(text.charCodeAt(at) ^ 1) + text.slice(at + 1);
+
+  test('one bit of a body', async () => {
+    const { runner, folder } = await withBaseline();
+    await using _ = runner;
+    const [body = ''] = await readdir(join(folder, 'bodies'));
+    await edit(join(folder, 'bodies', body), (bytes) => flipAt(bytes, bytes.length - 1));
+    await refused(runner, /other bytes than its name says/);
+  });
+
+  test('one bit of a digest of what was generated', async () => {
+    const { runner, folder } = await withBaseline();
+    await using _ = runner;
+    const { record } = await openRecord(folder);
+    await edit(join(folder, 'bodies', record.lifetimes[0]?.passes[0]?.digest ?? ''), (text) =>
+      flipAt(text, text.indexOf('"logprobs"') + 40),
+    );
+    await refused(runner, /another digest of its pass .* than its observations give/);
+  });
+
+  test('one bit of the digest of a text, which no outcome holds', async () => {
+    const { runner, folder } = await withBaseline();
+    await using _ = runner;
+    const record = structuredClone((await openRecord(folder)).record);
+    const [first] = record.observations;
+    assert.ok(first);
+    Object.assign(channelOf(first, 'text') ?? {}, { sha256: '0'.repeat(64) });
+    await rewriteRecord(folder, withTree(record));
+    await refused(runner, /names another record\.json/);
+  });
+
+  test('a record.json that was cut short, and none at all', async () => {
+    const { runner, folder } = await withBaseline();
+    await using _ = runner;
+    await edit(join(folder, 'record.json'), (text) => text.slice(0, text.length / 2));
+    await refused(runner, /record\.json/);
+    await rename(join(folder, 'record.json'), join(runner.home, 'record.json'));
+    await refused(runner, /record\.json/);
+  });
+
+  test('another suite’s under the right path', async () => {
+    const { runner, folder, hardwareClass } = await withBaseline();
+    await using _ = runner;
+    await runner.write('determinism.yml', suite({ name: 'other' }));
+    await mkdir(shelf(runner, 'other'), { recursive: true });
+    await cp(folder, join(shelf(runner, 'other'), hardwareClass), { recursive: true });
+    await refused(runner, /belongs elsewhere/);
+    await edit(join(shelf(runner, 'other'), hardwareClass, 'baseline.json'), (text) =>
+      text.replace('"suite": "hostile"', '"suite": "other"'),
+    );
+    await refused(runner, /belongs to the suite `hostile`/);
+  });
+
+  test('another hardware class’s under the right path', async () => {
+    const { runner, folder, hardwareClass } = await withBaseline();
+    await using _ = runner;
+    const claim = (text: string) =>
+      text.replace(
+        `"hardwareClass": "${hardwareClass}"`,
+        '"hardwareClass": "nvidia-h100-80gb-hbm3-cc9.0-sm132-x1"',
+      );
+    await edit(join(folder, 'record.json'), claim);
+    await refused(runner, /names another record\.json/);
+    await edit(join(folder, 'baseline.json'), claim);
+    await refused(runner, /belongs elsewhere/);
+  });
+});
