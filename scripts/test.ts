@@ -5,7 +5,7 @@
  *
  * What tests need they set up themselves (scripts/setup.ts), so that a run of the unit tests installs nothing.
  */
-import { glob } from 'node:fs/promises';
+import { glob, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { run } from 'node:test';
@@ -19,16 +19,9 @@ import { ensureEngine } from './setup/python.ts';
 
 /**
  * Cheap ones first, since a broken parser needs no engine to show. A stage's lanes run side by side: engines compute in
- * one, and in the other tests wait for Docker and for programs. A page's own time is measured: it runs alone.
+ * one, in another tests wait for Docker, in the third for programs. A page's own time is measured: it runs alone.
  */
-const STAGES = [
-  [['unit']],
-  [
-    ['harness', 'e2e'],
-    ['contract', 'scripted'],
-  ],
-  [['browser']],
-] as const;
+const STAGES = [[['unit']], [['harness', 'e2e'], ['contract'], ['scripted']], [['browser']]] as const;
 const GROUPS = STAGES.flat(2);
 type Group = (typeof GROUPS)[number];
 
@@ -127,7 +120,15 @@ async function filesOf(group: Group): Promise<string[]> {
   const files: string[] = [];
   for await (const file of glob(pattern, { cwd: repository }))
     if (filters.length === 0 || filters.some((part) => file.includes(part))) files.push(file);
-  return files.sort();
+  files.sort();
+  if (AT_ONCE[group] === 1) return files;
+  // The longest first, so that at the end no lane waits for one of them: what takes long is long to write, mostly.
+  const sizes = new Map(await Promise.all(files.map(async (file) => [file, await sizeOf(file)] as const)));
+  return files.sort((a, b) => (sizes.get(b) ?? 0) - (sizes.get(a) ?? 0));
+}
+
+async function sizeOf(file: string): Promise<number> {
+  return (await stat(join(repository, file))).size;
 }
 
 async function runNode(group: Group, files: readonly string[]): Promise<void> {

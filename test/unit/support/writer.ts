@@ -1,16 +1,24 @@
 /**
- * `node writer.ts WHAT FOLDER VERSION KILL-AT`: writes that version of a thing and dies by SIGKILL right before its n-th
- * operation on the file system, or half-way through a write. 0 is never. Prints how many operations there were.
+ * `node writer.ts WHAT FOLDER VERSION KILL-AT [STATES]`: writes that version of a thing and dies by SIGKILL right before its
+ * n-th operation on the file system, or half-way through a write. 0 is never. Prints how many operations there were.
+ * Below STATES it leaves for each of them what the folder was right before it: what a process that is killed there leaves,
+ * since what was written until then is the kernel's.
  */
+import { cpSync, existsSync } from 'node:fs';
 import fs, { type FileHandle } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
+import { join } from 'node:path';
 
-const [what = '', folder = '', version = '', killAt = '0'] = process.argv.slice(2);
+const [what = '', folder = '', version = '', killAt = '0', states] = process.argv.slice(2);
 let operations = 0;
+let hasBegun = false;
 
 function step(): void {
   operations += 1;
+  if (!hasBegun) return;
   if (operations === Number(killAt)) process.kill(process.pid, 'SIGKILL');
+  if (states !== undefined && existsSync(folder))
+    cpSync(folder, join(states, String(operations)), { recursive: true });
 }
 
 const counted =
@@ -60,5 +68,6 @@ const writer = WRITERS.find(({ name }) => name === what);
 if (writer === undefined) throw new Error(`nothing is called ${what}`);
 const begin = await writer.prepare(folder, version);
 operations = 0;
+hasBegun = true;
 await begin();
 process.stdout.write(`${operations}\n`);
