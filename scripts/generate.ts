@@ -274,22 +274,34 @@ export const variableTable = (): string =>
   );
 
 /** What is tried against all this, and which test tries it. */
-export const triedTable = (): Promise<string> => toldTable('tried', 'what is tried', 'what holds it');
+export const triedTable = (): Promise<string> => namedTable('tried', 'what is tried', 'what holds it');
+
+/** What breaks, what comes of it, and which test breaks it. */
+export const faultTable = (): Promise<string> => namedTable('fault', 'what breaks', 'what comes of it');
 
 /** What is odd in what a suite and a model hold, what comes of it, and which test shows it. */
-export const oddTable = (): Promise<string> => toldTable('odd', 'what is given', 'what comes of it');
-
-async function toldTable(name: string, what: string, comes: string): Promise<string> {
-  const all = await allTold(root, name);
+export async function oddTable(): Promise<string> {
+  const all = await allTold(root, 'odd');
   return table(
-    [what, comes, 'the test'],
-    all.map((one) => [
-      one.what,
-      one.comes,
-      `[${one.file.replace(/^.*\//, '').replace(/(?:\.test)?\.(?:ts|py)$/, '')}](../${one.file})`,
-    ]),
+    ['what is given', 'what comes of it', 'the test'],
+    all.map(({ texts, file }) => [...texts, `[${testName(file)}](../${file})`]),
   );
 }
+
+/** By name: those begin with what is attacked, or what breaks. */
+async function namedTable(telling: 'tried' | 'fault', what: string, comes: string): Promise<string> {
+  const all = (await allTold(root, telling)).toSorted((a, b) => byName(a.texts[0], b.texts[0]));
+  const names = all.map(({ texts }) => texts[0]);
+  const twice = names.find((name, at) => names.indexOf(name) !== at);
+  if (twice !== undefined) throw new Error(`two calls of ${telling}() are named “${twice}”`);
+  return table(
+    ['name', what, comes, 'the test'],
+    all.map(({ texts, file }) => [...texts, `[${testName(file)}](../${file})`]),
+  );
+}
+
+const byName = (a = '', b = '') => (a.toLowerCase() < b.toLowerCase() ? -1 : 1);
+const testName = (file: string) => file.replace(/^.*\//, '').replace(/(?:\.test)?\.(?:ts|py)$/, '');
 
 /** What each sign of a GPU means. */
 export function policyTable(): string {
@@ -568,7 +580,7 @@ async function generated(): Promise<Map<string, string>> {
     'docs/suite.md': { relations: relationTable(), variables: variableTable() },
     'docs/known-issues.md': { issues: knownIssues() },
     'docs/health.md': { policy: policyTable(), captures: await captureTable() },
-    'docs/security.md': { tried: await triedTable() },
+    'docs/security.md': { tried: await triedTable(), faults: await faultTable() },
     'docs/troubleshooting.md': {
       errors: errorTable(),
       conclusions: conclusionTable(),

@@ -1,51 +1,44 @@
 /**
- * What tests say of themselves: what somebody tries who means harm (test/support/tried.ts), and what is odd in what a
- * suite and a model hold (test/support/odd.ts, and `odd` of test/harness/support.py). Tables in docs/ are made of these.
+ * What tests say of themselves: what somebody tries who means harm (test/support/tried.ts), what breaks
+ * (test/support/fault.ts), and what is odd in what a suite and a model hold (test/support/odd.ts), in Python by the
+ * decorators of the same names in test/harness/support.py. Tables in docs/ are made of these.
  */
 import { glob, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-export interface Told {
-  readonly what: string;
-  /** What holds it, or what comes of it. */
-  readonly comes: string;
-}
+/** The literals that each call begins with: how many, by the function's name. */
+const TEXTS = { tried: 3, fault: 3, odd: 2 } as const;
+export type Telling = keyof typeof TEXTS;
 
-const TEXT = String.raw`(['"\`])((?:\\.|(?!\K).)*)\K`;
+/** One literal; `N` is the number of the group that holds its quote. */
+const TEXT = String.raw`(['"\`])((?:\\.|(?!\N).)*)\N`;
 
-/**
- * @param name of the function that is called with two literals: `tried` or `odd`
- * @throws Error where one of them is not told by two literals, so that the table would lack it
- */
-export function toldIn(source: string, name: string): readonly Told[] {
-  const call = new RegExp(
-    String.raw`(?<=^\s*(?:@support\.)?)${name}\(\s*${TEXT.replaceAll('\\K', '\\1')},\s*${TEXT.replaceAll('\\K', '\\3')}\s*[,)]`,
-    'gm',
+/** @throws Error where one of them is not told by literals, so that the table would lack it */
+export function toldIn(source: string, name: Telling): readonly (readonly string[])[] {
+  const texts = Array.from({ length: TEXTS[name] }, (_, at) => TEXT.replaceAll('N', String(2 * at + 1)));
+  const begin = String.raw`^\s*(?:@support\.)?${name}\(`;
+  const call = new RegExp(String.raw`${begin}\s*${texts.join(String.raw`,\s*`)}\s*[,)]`, 'gm');
+  const found = [...source.matchAll(call)].map(([, ...groups]) =>
+    groups.filter((_, at) => at % 2 === 1).map((text) => text.replace(/\\(.)/g, '$1')),
   );
-  const found = [...source.matchAll(call)].map(([, , what = '', , comes = '']) => ({
-    what: unescaped(what),
-    comes: unescaped(comes),
-  }));
-  const calls = [...source.matchAll(new RegExp(String.raw`^\s*(?:@support\.)?${name}\(`, 'gm'))].length;
+  const calls = [...source.matchAll(new RegExp(begin, 'gm'))].length;
   if (found.length !== calls)
-    throw new Error(`${calls} calls of ${name}(), and ${found.length} of them with two literals`);
+    throw new Error(`${calls} calls of ${name}(), and ${found.length} of them with ${TEXTS[name]} literals`);
   return found;
 }
-
-const unescaped = (text: string) => text.replace(/\\(.)/g, '$1');
 
 /** By file, in the order in which they stand there. */
 export async function allTold(
   root: string,
-  name: string,
-): Promise<readonly (Told & { readonly file: string })[]> {
+  name: Telling,
+): Promise<readonly { readonly texts: readonly string[]; readonly file: string }[]> {
   const files: string[] = [];
   for await (const file of glob(['test/**/*.test.ts', 'test/harness/test_*.py'], { cwd: root }))
     files.push(file);
   const found = files.sort().map(async (file) => {
     const source = await readFile(join(root, file), 'utf8');
     const imports = new RegExp(String.raw`support/${name}\.ts'|@support\.${name}\(`);
-    return (imports.test(source) ? toldIn(source, name) : []).map((one) => ({ ...one, file }));
+    return (imports.test(source) ? toldIn(source, name) : []).map((texts) => ({ texts, file }));
   });
   return (await Promise.all(found)).flat();
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:os';
 import { cancelled, type Place, UserError } from '../errors.ts';
+import { isTooDeep, MAX_LEVELS } from '../record/depth.ts';
 import { engines } from './engines/index.ts';
 import { lines } from './lines.ts';
 import {
@@ -211,8 +212,11 @@ export class Session implements AsyncDisposable {
         this.#print(line);
         continue;
       }
+      if (isTooDeep(value)) throw violation(`event ${this.#seq} is nested deeper than ${MAX_LEVELS} levels`);
       if (value['seq'] !== this.#seq)
-        throw violation(`event ${String(value['seq'])} came where ${this.#seq} was due`);
+        throw violation(
+          `event ${JSON.stringify(value['seq'])?.slice(0, 40)} came where ${this.#seq} was due`,
+        );
       this.#seq += 1;
       const parsed = Event.safeParse(value);
       if (!parsed.success) {

@@ -116,9 +116,19 @@ function parsed(text: string, where: string): unknown {
 
 /** @throws UserError `record-invalid` unless the published schema, which is made of the type's, finds nothing wrong */
 function checked<T>(value: unknown, validate: Validate, where: string): T {
-  const problem = validate(value);
+  const problem = problemOf(value, validate);
   if (problem !== undefined) throw invalid(where, `is not as its schema demands: ${problem}`);
   return value as T;
+}
+
+function problemOf(value: unknown, validate: Validate): string | undefined {
+  try {
+    return validate(value);
+  } catch (error) {
+    // Whatever reads a record later goes down with fewer steps a level, so that nothing ends there which passes here.
+    if (error instanceof RangeError) return 'it is nested too deeply';
+    throw error;
+  }
 }
 
 /** One clear refusal instead of a schema's hundred. */

@@ -656,13 +656,15 @@ export const suiteSchema = ({
       ({ engine, ...said }, { issues, addIssue }) => {
         // Of several problems this is one, so that it is looked for whatever else is wrong.
         const named = (engine as { readonly name?: unknown } | undefined)?.name;
+        const program = programs.find((name) => name === named);
         const own = modelless.find(({ name }) => name === named);
         const told = new Set(issues.map(({ path }) => path?.[0]));
-        const problems = programs.includes(String(named))
-          ? ofProgram(String(named), said)
-          : own === undefined
-            ? lackOf(said, askedOf(said))
-            : tooMuchIn(own.name, said, false);
+        const problems =
+          program !== undefined
+            ? ofProgram(program, said)
+            : own === undefined
+              ? lackOf(said, askedOf(said))
+              : tooMuchIn(own.name, said, false);
         for (const { key, at = [], ...problem } of problems)
           if (!told.has(key)) addIssue({ ...problem, path: [key, ...at] });
       },

@@ -33,18 +33,8 @@ export interface Yaml {
  */
 export function readYaml(source: string, what: string): Yaml {
   const lines = new LineCounter();
-  const document = withoutStacks(() =>
-    parseDocument(source, {
-      lineCounter: lines,
-      // Looked for below: the library's own search is quadratic, and so is quoting the line of each error.
-      uniqueKeys: false,
-      prettyErrors: false,
-      strict: true,
-      merge: false,
-      // Else it prints keys, which are hostile text, as process warnings.
-      logLevel: 'error',
-    }),
-  );
+  const document = withoutStacks(() => parsed(source, lines));
+  if (document === undefined) return UNREAD;
   const at = (offset: number): Position => {
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(1, line), column: Math.max(1, col) };
@@ -67,6 +57,25 @@ export function readYaml(source: string, what: string): Yaml {
   };
 }
 
+/** Undefined where the library's own recursion ends at the stack's limit: it makes an error of that in some places only. */
+function parsed(source: string, lineCounter: LineCounter): Document.Parsed | undefined {
+  try {
+    return parseDocument(source, {
+      lineCounter,
+      // Looked for below: the library's own search is quadratic, and so is quoting the line of each error.
+      uniqueKeys: false,
+      prettyErrors: false,
+      strict: true,
+      merge: false,
+      // Else it prints keys, which are hostile text, as process warnings.
+      logLevel: 'error',
+    });
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
 /** The library makes an error of every wrong character, each with a stack that nobody reads: most of the memory. */
 function withoutStacks<T>(work: () => T): T {
   const { stackTraceLimit } = Error;
@@ -87,6 +96,14 @@ function syntaxMessage({ code, message }: YAMLError, what: string): string {
 
 const ALIAS = 'aliases are not supported: write the value out';
 const TOO_DEEP = 'this is nested too deeply';
+
+const UNREAD: Yaml = {
+  syntax: [{ line: 1, column: 1, message: TOO_DEEP }],
+  structure: [],
+  isMade: false,
+  value: () => undefined,
+  place: () => ({ line: 1, column: 1 }),
+};
 
 /** What is valid YAML and would be lost, merged or changed on the way to a value, so that no schema could see it. */
 function unsupported(

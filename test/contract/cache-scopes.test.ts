@@ -5,6 +5,7 @@ import { type BaselineStore, formatKey, keyPrefix } from '../../src/baseline/por
 import { githubApi } from '../../src/github/api.ts';
 import { baselineKey, bytesBelow } from '../support/cache-baseline.ts';
 import { type Bench, bench, fails, MAIN, PULL, startServer } from '../support/cache-bench.ts';
+import { fault } from '../support/fault.ts';
 
 const query = baselineKey();
 const OLDER = { runId: '17000000000', record: '11'.repeat(32) } as const;
@@ -417,19 +418,24 @@ describe('a refresh replaces only what it has seen', () => {
     );
   });
 
-  test('two real ones at once: the last one is stored, and whoever is not the last knows', async () => {
-    await using b = await bench();
-    const save = async (differs?: Parameters<typeof baselineKey>[0]) =>
-      await b.store.save(baselineKey(differs), await b.make(differs), undefined);
-    const results = await Promise.allSettled([save(), save(NEWER)]);
-    for (const result of results)
-      if (result.status === 'rejected')
-        await fails(Promise.reject(result.reason), 'store-refused', /newer one/);
-    const winners = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
-    assert.ok(winners.includes(b.server.entries.at(-1)?.key ?? ''), 'the last one has won');
-    await using lookup = await found(b.store);
-    assert.ok(winners.includes(lookup.key));
-  });
+  fault(
+    'two refreshes at once',
+    'two refreshes that store at the same time',
+    'one counts, and the other one says so',
+    async () => {
+      await using b = await bench();
+      const save = async (differs?: Parameters<typeof baselineKey>[0]) =>
+        await b.store.save(baselineKey(differs), await b.make(differs), undefined);
+      const results = await Promise.allSettled([save(), save(NEWER)]);
+      for (const result of results)
+        if (result.status === 'rejected')
+          await fails(Promise.reject(result.reason), 'store-refused', /newer one/);
+      const winners = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+      assert.ok(winners.includes(b.server.entries.at(-1)?.key ?? ''), 'the last one has won');
+      await using lookup = await found(b.store);
+      assert.ok(winners.includes(lookup.key));
+    },
+  );
 
   test('an old one that was evicted meanwhile stands in no way', async () => {
     await using b = await bench();

@@ -14,6 +14,7 @@ import { UserError } from '../../src/errors.ts';
 import { job, startAct } from '../support/cache-act.ts';
 import { baselineKey, bytesBelow, writeBaseline } from '../support/cache-baseline.ts';
 import { type Bench, bench, fails, startServer } from '../support/cache-bench.ts';
+import { fault } from '../support/fault.ts';
 
 const query = baselineKey();
 
@@ -227,11 +228,16 @@ describe('an outage is not an absence', () => {
     await fails(store.find(query), 'store-unavailable', /did not answer within 0.3 s/);
   });
 
-  test('a page of a proxy instead of an answer', async () => {
-    await using b = await bench();
-    b.server.faults.push({ at: 'GetCacheEntryDownloadURL', kind: 'page', html: '<h1>Log in</h1>' });
-    await fails(b.store.find(query), 'store-unavailable', /something that no cache service says/);
-  });
+  fault(
+    'proxy’s page in place of an answer',
+    'a proxy that answers with its login page',
+    '`store-unavailable`: an outage, and no absence',
+    async () => {
+      await using b = await bench();
+      b.server.faults.push({ at: 'GetCacheEntryDownloadURL', kind: 'page', html: '<h1>Log in</h1>' });
+      await fails(b.store.find(query), 'store-unavailable', /something that no cache service says/);
+    },
+  );
 
   for (const { kind, says, patience } of [
     { kind: 'cut-short', says: /closed the connection/, patience: {} },

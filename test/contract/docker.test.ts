@@ -15,6 +15,7 @@ import { connect } from '../../src/runtime/docker/daemon.ts';
 import { LABEL } from '../../src/runtime/docker/labels.ts';
 import { dockerOrSkip } from '../support/docker.ts';
 import { runtimeOptions, temporaryFolder } from '../support/runtimes.ts';
+import { tried } from '../support/tried.ts';
 import { runtimeContract } from './runtime.ts';
 
 const FORM = { gpus: 'none', shm: '64MiB' } as const;
@@ -89,11 +90,15 @@ sys.stdin.read()`);
     assert.match(lines.join('\n'), /The container may use \d+\.\d GiB of memory/);
   });
 
-  test('what it may not do fails from inside', async (t) => {
-    const options = await bench(t);
-    if (options === undefined) return;
-    await using runtime = await chooseRuntime(runtimeOptions(options));
-    await using peer = await runtime.start(`import os, socket
+  tried(
+    'container, from inside',
+    'writing to the image, the network, becoming root, capabilities, libraries to preload',
+    'a read-only root, no network, another user, no capabilities, no new privileges',
+    async (t) => {
+      const options = await bench(t);
+      if (options === undefined) return;
+      await using runtime = await chooseRuntime(runtimeOptions(options));
+      await using peer = await runtime.start(`import os, socket
 def refused(what):
     try: what()
     except OSError as error: return error.strerror or "refused"
@@ -106,18 +111,19 @@ print(open("/proc/self/status").read().split("CapEff:")[1].split()[0])
 print(open("/proc/self/status").read().split("NoNewPrivs:")[1].split()[0])
 print([name for name in os.listdir("/sys/class/net") if name != "lo"])
 print(os.environ["LD_PRELOAD"] + os.environ["LD_AUDIT"])`);
-    assert.deepEqual((await text(peer.stdout)).split('\n'), [
-      'True',
-      'Read-only file system',
-      'Network is unreachable',
-      'Operation not permitted',
-      '0000000000000000',
-      '1',
-      '[]',
-      '',
-      '',
-    ]);
-  });
+      assert.deepEqual((await text(peer.stdout)).split('\n'), [
+        'True',
+        'Read-only file system',
+        'Network is unreachable',
+        'Operation not permitted',
+        '0000000000000000',
+        '1',
+        '[]',
+        '',
+        '',
+      ]);
+    },
+  );
 
   test('disposing removes the container within 5 s, and none is left after a run', async (t) => {
     const options = await bench(t);
@@ -208,21 +214,26 @@ print(os.environ["LD_PRELOAD"] + os.environ["LD_AUDIT"])`);
     assert.equal(await text(peer.stdout), '{"linked": true}\n');
   });
 
-  test('links that a container could not follow are named', async (t) => {
-    const options = await bench(t);
-    if (options === undefined) return;
-    await using folder = await temporaryFolder();
-    const model = join(folder.path, 'model');
-    await mkdir(model);
-    await writeFile(join(folder.path, 'elsewhere'), '{}');
-    await symlink('../elsewhere', join(model, 'config.json'));
-    await using runtime = await chooseRuntime(runtimeOptions(options));
-    await assert.rejects(runtime.provideModel({ kind: 'path', path: model }), {
-      code: 'model-unreadable',
-      message: /config\.json is a link/,
-      hint: /cp -rL/,
-    });
-  });
+  tried(
+    'model with links out of its folder',
+    'a snapshot whose files are links to other files of the runner',
+    'nothing but the folder is mounted: such a link is named before a container starts',
+    async (t) => {
+      const options = await bench(t);
+      if (options === undefined) return;
+      await using folder = await temporaryFolder();
+      const model = join(folder.path, 'model');
+      await mkdir(model);
+      await writeFile(join(folder.path, 'elsewhere'), '{}');
+      await symlink('../elsewhere', join(model, 'config.json'));
+      await using runtime = await chooseRuntime(runtimeOptions(options));
+      await assert.rejects(runtime.provideModel({ kind: 'path', path: model }), {
+        code: 'model-unreadable',
+        message: /config\.json is a link/,
+        hint: /cp -rL/,
+      });
+    },
+  );
 
   test('an image without Python ends with the shell’s code for it', async (t) => {
     const options = await bench(t);

@@ -8,6 +8,7 @@ import { execa } from 'execa';
 import type { ProvidedModel } from '../../src/engine/runtime.ts';
 import { UserError } from '../../src/errors.ts';
 import type { ModelsOptions } from '../../src/model/store.ts';
+import { fault } from '../support/fault.ts';
 import { aHubModel, type HubModel, type HubServerOptions, startHub } from '../support/hub-server.ts';
 import { models, temporaryFolder } from '../support/runtimes.ts';
 
@@ -160,17 +161,22 @@ describe('a model of the hub', () => {
     await rejected;
   });
 
-  test('that does not fit the disk is refused before it is fetched, and a disk that is full at once says so', async (t) => {
-    const hub = await hubOf();
-    const mounted = await onSmallDisk('size=1m', hub.endpoint);
-    if (mounted === undefined) return t.skip('no small file system can be mounted here');
-    assert.equal(mounted.code, 'disk-full');
-    assert.match(mounted.message, /needs 20971\d\d bytes more, and the disk of .* has \d+ free/);
-    assert.ok(!hub.requests.some((line) => line.includes('/resolve/')), 'nothing came');
-    const full = await onSmallDisk('size=4m,nr_inodes=10', hub.endpoint);
-    assert.equal(full?.code, 'disk-full');
-    assert.match(full?.message ?? '', /The disk is full: org\/tiny/);
-  });
+  fault(
+    'disk full for the model',
+    'no room for a model of the hub',
+    'refused before it is fetched, and where room is taken meanwhile `disk-full`',
+    async (t) => {
+      const hub = await hubOf();
+      const mounted = await onSmallDisk('size=1m', hub.endpoint);
+      if (mounted === undefined) return t.skip('no small file system can be mounted here');
+      assert.equal(mounted.code, 'disk-full');
+      assert.match(mounted.message, /needs 20971\d\d bytes more, and the disk of .* has \d+ free/);
+      assert.ok(!hub.requests.some((line) => line.includes('/resolve/')), 'nothing came');
+      const full = await onSmallDisk('size=4m,nr_inodes=10', hub.endpoint);
+      assert.equal(full?.code, 'disk-full');
+      assert.match(full?.message ?? '', /The disk is full: org\/tiny/);
+    },
+  );
 
   test('whose file was changed here is not believed: what changed is fetched anew', async () => {
     const hub = await hubOf();
@@ -194,13 +200,18 @@ describe('a model of the hub', () => {
     await assert.rejects(fetch(refusing.endpoint), { code: 'model-fetch-failed' });
   });
 
-  test('comes by the proxy of the job’s environment', async () => {
-    const hub = await hubOf();
-    const environment = { http_proxy: hub.endpoint, no_proxy: '127.0.0.1' };
-    await assertWhole(
-      await fetch('', { hub: { endpoint: 'http://hub.example/', token: undefined, environment } }),
-    );
-  });
+  fault(
+    'network by a proxy alone',
+    'a runner that reaches the hub by a proxy alone',
+    'the job’s `HTTPS_PROXY` and `NO_PROXY` are followed',
+    async () => {
+      const hub = await hubOf();
+      const environment = { http_proxy: hub.endpoint, no_proxy: '127.0.0.1' };
+      await assertWhole(
+        await fetch('', { hub: { endpoint: 'http://hub.example/', token: undefined, environment } }),
+      );
+    },
+  );
 
   test('is not what a folder calls itself: a marker and sizes make none', async () => {
     const hub = await hubOf();
@@ -243,36 +254,46 @@ describe('a model of the hub', () => {
         );
     });
 
-  test('that was interrupted goes on where it ended', async () => {
-    const cancel = new AbortController();
-    const stalling = await hubOf({ fault: 'stall' });
-    await assert.rejects(
-      fetch(stalling.endpoint, {
-        signal: cancel.signal,
-        onProgress: (_what, done) => {
-          if (done > 64 * 1024) cancel.abort(new UserError('cancelled', 'The run was cancelled.', ''));
-        },
-      }),
-      { code: 'cancelled' },
-    );
-    const hub = await hubOf();
-    await assertWhole(await fetch(hub.endpoint));
-    assert.match(hub.requests.filter((line) => / bytes=/.test(line)).join(), /bytes=[1-9]\d*-/);
-  });
+  fault(
+    'hub’s download broken off',
+    'a fetch that ends in the middle of a file',
+    'what has arrived is kept, and the next run goes on from there',
+    async () => {
+      const cancel = new AbortController();
+      const stalling = await hubOf({ fault: 'stall' });
+      await assert.rejects(
+        fetch(stalling.endpoint, {
+          signal: cancel.signal,
+          onProgress: (_what, done) => {
+            if (done > 64 * 1024) cancel.abort(new UserError('cancelled', 'The run was cancelled.', ''));
+          },
+        }),
+        { code: 'cancelled' },
+      );
+      const hub = await hubOf();
+      await assertWhole(await fetch(hub.endpoint));
+      assert.match(hub.requests.filter((line) => / bytes=/.test(line)).join(), /bytes=[1-9]\d*-/);
+    },
+  );
 
-  test('of which a crash left a file of zeros is fetched in spite of it', async () => {
-    const hub = await hubOf();
-    const { folder } = await fetch(hub.endpoint);
-    await rm(folder, { recursive: true });
-    await mkdir(`${folder}.partial`);
-    for (const [path, bytes] of [
-      ['model.safetensors', 2 * 1024 * 1024],
-      ['config.json', 5],
-      ['tokenizer.json', 5000],
-    ] as const)
-      await writeFile(join(`${folder}.partial`, path), Buffer.alloc(bytes));
-    await assertWhole(await fetch(hub.endpoint));
-  });
+  fault(
+    'model’s file of zeros after a crash',
+    'a machine that crashed while a model was fetched',
+    'a file counts by its digest: it is fetched anew',
+    async () => {
+      const hub = await hubOf();
+      const { folder } = await fetch(hub.endpoint);
+      await rm(folder, { recursive: true });
+      await mkdir(`${folder}.partial`);
+      for (const [path, bytes] of [
+        ['model.safetensors', 2 * 1024 * 1024],
+        ['config.json', 5],
+        ['tokenizer.json', 5000],
+      ] as const)
+        await writeFile(join(`${folder}.partial`, path), Buffer.alloc(bytes));
+      await assertWhole(await fetch(hub.endpoint));
+    },
+  );
 
   const refusals: readonly [string, HubServerOptions, string | undefined, RegExp, RegExp][] = [
     ['nobody may see', { token: 'hf_secret' }, undefined, /org\/tiny .*401/, /hub-token/],

@@ -7,6 +7,7 @@ import { type BaselineStore, formatKey } from '../../src/baseline/port.ts';
 import { privateFolder } from '../../src/baseline/tree.ts';
 import { UserError } from '../../src/errors.ts';
 import { baselineKey, bytesBelow, writeBaseline } from '../support/cache-baseline.ts';
+import { fault } from '../support/fault.ts';
 
 interface Bench extends AsyncDisposable {
   readonly store: BaselineStore;
@@ -152,30 +153,35 @@ describe('the files store', () => {
     assert.deepEqual(await b.store.classes('of-nobody'), []);
   });
 
-  test('a save that was killed at any point leaves the old one or the new one', async () => {
-    await using b = await bench();
-    const next = { runId: '17000000002', record: 'ef'.repeat(32) };
-    const [old, made] = [await b.make(), await b.make(next)];
-    const hidden = (end: string) => join(b.shelf, `.${key.hardwareClass}.${end}`);
-    const steps: readonly (readonly [string, () => Promise<unknown>, string])[] = [
-      ['while copying', () => mkdir(join(hidden('new-1'), 'bodies'), { recursive: true }), formatKey(key)],
-      ['before the swap', () => writeBaseline(hidden('new-2'), baselineKey(next)), formatKey(key)],
-      ['between the two renames', () => rename(b.place, hidden('old')), formatKey(key)],
-      [
-        'before the old one was removed',
-        () => rename(hidden('new-2'), b.place),
-        formatKey(baselineKey(next)),
-      ],
-    ];
-    await b.store.save(key, old, undefined);
-    for (const [when, reach, expected] of steps) {
-      await reach();
-      await using lookup = await found(b.store);
-      assert.equal(lookup.key, expected, when);
-    }
-    await b.store.save(baselineKey(next), made, formatKey(baselineKey(next)));
-    assert.deepEqual(await readdir(b.shelf), [key.hardwareClass], 'the next save sweeps what was left');
-  });
+  fault(
+    'baseline’s save killed',
+    '`kill -9` between any two steps of a save into the checkout',
+    'the old one or the new one is there, whole',
+    async () => {
+      await using b = await bench();
+      const next = { runId: '17000000002', record: 'ef'.repeat(32) };
+      const [old, made] = [await b.make(), await b.make(next)];
+      const hidden = (end: string) => join(b.shelf, `.${key.hardwareClass}.${end}`);
+      const steps: readonly (readonly [string, () => Promise<unknown>, string])[] = [
+        ['while copying', () => mkdir(join(hidden('new-1'), 'bodies'), { recursive: true }), formatKey(key)],
+        ['before the swap', () => writeBaseline(hidden('new-2'), baselineKey(next)), formatKey(key)],
+        ['between the two renames', () => rename(b.place, hidden('old')), formatKey(key)],
+        [
+          'before the old one was removed',
+          () => rename(hidden('new-2'), b.place),
+          formatKey(baselineKey(next)),
+        ],
+      ];
+      await b.store.save(key, old, undefined);
+      for (const [when, reach, expected] of steps) {
+        await reach();
+        await using lookup = await found(b.store);
+        assert.equal(lookup.key, expected, when);
+      }
+      await b.store.save(baselineKey(next), made, formatKey(baselineKey(next)));
+      assert.deepEqual(await readdir(b.shelf), [key.hardwareClass], 'the next save sweeps what was left');
+    },
+  );
 
   test('a save after one that was killed between its renames does not lose the old one when it fails', async () => {
     await using b = await bench();

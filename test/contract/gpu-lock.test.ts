@@ -5,6 +5,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { cardsOf, type GpuRequest, lockFree, lockGpus } from '../../src/runtime/gpu-lock.ts';
+import { fault } from '../support/fault.ts';
 import { temporaryFolder } from '../support/runtimes.ts';
 
 const UUIDS = [
@@ -75,18 +76,23 @@ describe('cards that are free', () => {
 });
 
 describe('a card', () => {
-  test('is one run’s, however the next one names it, and free when that is over', async () => {
-    await using given = await machine();
-    const { take, lines } = given;
-    {
-      await using _first = await take();
-      for (const name of [[], ['0'], [UUIDS[0]], ['GPU-aaaa']])
-        await assert.rejects(take({ devices: name }), TAKEN);
-      assert.match(lines[0] ?? '', /uses GPU-aaaaaaaa.*waiting for it, 0\.05 s at most/);
-      await using _other = await take({ devices: ['1'] });
-    }
-    await using _again = await take({ gpus: 2 });
-  });
+  fault(
+    'card wanted by two runners',
+    'two runs of one machine that name the same card, by number, by name or not at all',
+    'one has it, the other waits, and says for what and how long',
+    async () => {
+      await using given = await machine();
+      const { take, lines } = given;
+      {
+        await using _first = await take();
+        for (const name of [[], ['0'], [UUIDS[0]], ['GPU-aaaa']])
+          await assert.rejects(take({ devices: name }), TAKEN);
+        assert.match(lines[0] ?? '', /uses GPU-aaaaaaaa.*waiting for it, 0\.05 s at most/);
+        await using _other = await take({ devices: ['1'] });
+      }
+      await using _again = await take({ gpus: 2 });
+    },
+  );
 
   test('is waited for', async () => {
     await using given = await machine();
@@ -116,23 +122,28 @@ describe('a card', () => {
     }
   });
 
-  test('is free again when its run was killed', async () => {
-    await using given = await machine();
-    const lock = new URL('../../src/runtime/gpu-lock.ts', import.meta.url);
-    const program = `const { lockGpus } = await import(${JSON.stringify(String(lock))});
+  fault(
+    'card whose run was killed',
+    '`kill -9` of a run that has a card for itself',
+    'the lock goes with the process',
+    async () => {
+      await using given = await machine();
+      const lock = new URL('../../src/runtime/gpu-lock.ts', import.meta.url);
+      const program = `const { lockGpus } = await import(${JSON.stringify(String(lock))});
 const signal = new AbortController().signal;
 await lockGpus({ gpus: 1, devices: [], limitSeconds: 1, signal, log: () => {} }, ${JSON.stringify(given.places)});
 console.log('held');
 setInterval(() => {}, 1000);`;
-    const holder = spawn(process.execPath, ['--input-type=module', '-e', program], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    await once(holder.stdout, 'data');
-    await assert.rejects(given.take(), TAKEN);
-    holder.kill('SIGKILL');
-    await once(holder, 'exit');
-    await using _next = await given.take();
-  });
+      const holder = spawn(process.execPath, ['--input-type=module', '-e', program], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      await once(holder.stdout, 'data');
+      await assert.rejects(given.take(), TAKEN);
+      holder.kill('SIGKILL');
+      await once(holder, 'exit');
+      await using _next = await given.take();
+    },
+  );
 
   test('that cannot be locked is used all the same, and that is told', async () => {
     await using given = await machine();

@@ -13,6 +13,7 @@ import { uuidHash } from '../../src/runtime/groups.ts';
 import { dockerOrSkip } from '../support/docker.ts';
 import { copyImage, DAEMON_PATH, startGpuDocker } from '../support/gpu-docker.ts';
 import { runtimeOptions, temporaryFolder } from '../support/runtimes.ts';
+import { tried } from '../support/tried.ts';
 
 /** A Docker that gives GPUs, and its image; undefined where this machine cannot have one. */
 async function gpuDocker(t: TestContext) {
@@ -31,29 +32,34 @@ async function gpuDocker(t: TestContext) {
   return { ...docker, imageId };
 }
 
-test('a Docker that can give GPUs gives those that were asked for, and none to who asks for none', async (t) => {
-  await using docker = await gpuDocker(t);
-  if (docker === undefined) return;
-  const { imageId } = docker;
+tried(
+  'devices, taken by an image',
+  'an image that wants all GPUs of the machine by its own variables',
+  'a container has the cards that its suite asks for, and none where it asks for none',
+  async (t) => {
+    await using docker = await gpuDocker(t);
+    if (docker === undefined) return;
+    const { imageId } = docker;
 
-  const seen = async (gpus: 'none' | number, devices: readonly string[]) => {
-    await using runtime = await chooseRuntime(
-      runtimeOptions({
-        choice: 'docker',
-        runtime: { gpus, shm: '64MiB', image: imageId },
-        devices,
-        environment: { ...runtimeOptions().environment, DOCKER_HOST: docker.host },
-      }),
-    );
-    await using peer = await runtime.start(`import shutil, subprocess
+    const seen = async (gpus: 'none' | number, devices: readonly string[]) => {
+      await using runtime = await chooseRuntime(
+        runtimeOptions({
+          choice: 'docker',
+          runtime: { gpus, shm: '64MiB', image: imageId },
+          devices,
+          environment: { ...runtimeOptions().environment, DOCKER_HOST: docker.host },
+        }),
+      );
+      await using peer = await runtime.start(`import shutil, subprocess
 print(subprocess.check_output(["nvidia-smi"], text=True) if shutil.which("nvidia-smi") else "no nvidia-smi")`);
-    const [out] = await Promise.all([text(peer.stdout), text(peer.stderr)]);
-    return out.trim();
-  };
-  assert.equal(await seen(1, ['GPU-11111111-2222']), 'devices: GPU-11111111-2222');
-  assert.equal(await seen(2, []), 'devices: 0,1');
-  assert.equal(await seen('none', ['GPU-11111111-2222']), 'no nvidia-smi');
-});
+      const [out] = await Promise.all([text(peer.stdout), text(peer.stderr)]);
+      return out.trim();
+    };
+    assert.equal(await seen(1, ['GPU-11111111-2222']), 'devices: GPU-11111111-2222');
+    assert.equal(await seen(2, []), 'devices: 0,1');
+    assert.equal(await seen('none', ['GPU-11111111-2222']), 'no nvidia-smi');
+  },
+);
 
 test('containers side by side have cards of their own, their part of the memory, and CPUs where those are parted', async (t) => {
   await using docker = await gpuDocker(t);

@@ -10,6 +10,7 @@ import { connect } from '../../src/runtime/docker/daemon.ts';
 import { jobLabels, LABEL, spanLabels } from '../../src/runtime/docker/labels.ts';
 import { removeRun, sweep } from '../../src/runtime/docker/sweep.ts';
 import { dockerOrSkip } from '../support/docker.ts';
+import { fault } from '../support/fault.ts';
 import { runtimeOptions, until } from '../support/runtimes.ts';
 
 interface Bench {
@@ -66,21 +67,26 @@ const isThere = async (docker: Docker, id: string) =>
   (await docker.listContainers({ all: true })).some(({ Id }) => Id === id);
 
 describe('sweeping after killed runs', () => {
-  test('takes what has ended, leaves another runner’s live container and everybody else’s', async (t) => {
-    const given = await bench(t);
-    if (given === undefined) return;
-    const { docker, options } = given;
-    await using ended = await leave(given, { run: true });
-    await end(docker, ended.id);
-    await using alive = await leave(given, { run: true });
-    await using foreign = await leave(given, { run: false, labels: { 'com.example.ours': 'no' } });
+  fault(
+    'container that a killed run left',
+    '`kill -9` of a runner, whose container has ended',
+    'the next start takes it away; another runner’s and everybody else’s stay',
+    async (t) => {
+      const given = await bench(t);
+      if (given === undefined) return;
+      const { docker, options } = given;
+      await using ended = await leave(given, { run: true });
+      await end(docker, ended.id);
+      await using alive = await leave(given, { run: true });
+      await using foreign = await leave(given, { run: false, labels: { 'com.example.ours': 'no' } });
 
-    await sweep(docker, { log: () => {}, now: options.now() });
+      await sweep(docker, { log: () => {}, now: options.now() });
 
-    assert.equal(await isThere(docker, ended.id), false);
-    assert.equal(await isThere(docker, alive.id), true);
-    assert.equal(await isThere(docker, foreign.id), true);
-  });
+      assert.equal(await isThere(docker, ended.id), false);
+      assert.equal(await isThere(docker, alive.id), true);
+      assert.equal(await isThere(docker, foreign.id), true);
+    },
+  );
 
   test('takes what is past its deadline though it runs', async (t) => {
     const given = await bench(t);
@@ -95,17 +101,22 @@ describe('sweeping after killed runs', () => {
     assert.equal(await isThere(given.docker, late.id), false);
   });
 
-  test('takes nothing that is wanted where the time of day is hours off', async (t) => {
-    const given = await bench(t);
-    if (given === undefined) return;
-    await using alive = await leave(given, { run: true });
-    await using starting = await leave(given, { run: false });
-    t.mock.timers.enable({ apis: ['Date'], now: Date.now() + 5 * 3_600_000 });
-    await sweep(given.docker, { log: () => {}, now: given.options.now() });
-    t.mock.timers.reset();
-    assert.equal(await isThere(given.docker, alive.id), true);
-    assert.equal(await isThere(given.docker, starting.id), true);
-  });
+  fault(
+    'clock of the machine is hours off',
+    'the time of day jumps while containers are there',
+    'no sweep goes by the time of day: nothing that is wanted is taken',
+    async (t) => {
+      const given = await bench(t);
+      if (given === undefined) return;
+      await using alive = await leave(given, { run: true });
+      await using starting = await leave(given, { run: false });
+      t.mock.timers.enable({ apis: ['Date'], now: Date.now() + 5 * 3_600_000 });
+      await sweep(given.docker, { log: () => {}, now: given.options.now() });
+      t.mock.timers.reset();
+      assert.equal(await isThere(given.docker, alive.id), true);
+      assert.equal(await isThere(given.docker, starting.id), true);
+    },
+  );
 
   test('leaves what another runner is just about to start', async (t) => {
     const given = await bench(t);

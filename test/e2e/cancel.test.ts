@@ -7,6 +7,7 @@ import { ensureEngine } from '../../scripts/setup/python.ts';
 import { connect } from '../../src/runtime/docker/daemon.ts';
 import { bytesBelow } from '../support/cache-baseline.ts';
 import { dockerOrSkip } from '../support/docker.ts';
+import { fault } from '../support/fault.ts';
 import { until } from '../support/runtimes.ts';
 import { type Action, builtAction } from './support/action.ts';
 import { cancelInMidGeneration, GENERATING } from './support/cancel.ts';
@@ -47,14 +48,22 @@ async function containers(t: TestContext) {
 
 describe('SIGINT in the middle of a pass', () => {
   // Twenty tries of the same are in docs/evidence: `npm run evidence`.
-  test('real vLLM in its container: gone within 5 s, nothing left', async (t) => {
-    const bench = await containers(t);
-    if (bench === undefined) return;
-    const [{ imageId }, model] = await Promise.all([ensureCpuImage(bench.daemon), ensureModel()]);
-    await using runner = await aRunner();
-    await runner.write('determinism.yml', realSuite({ model, runtime: { image: imageId }, maxTokens: 500 }));
-    await cancelInMidGeneration(real, runner, { env: bench.env }, bench.docker);
-  });
+  fault(
+    'run cancelled in a pass',
+    'SIGINT while vLLM generates in its container',
+    'all is gone within 5 s, and nothing is left',
+    async (t) => {
+      const bench = await containers(t);
+      if (bench === undefined) return;
+      const [{ imageId }, model] = await Promise.all([ensureCpuImage(bench.daemon), ensureModel()]);
+      await using runner = await aRunner();
+      await runner.write(
+        'determinism.yml',
+        realSuite({ model, runtime: { image: imageId }, maxTokens: 500 }),
+      );
+      await cancelInMidGeneration(real, runner, { env: bench.env }, bench.docker);
+    },
+  );
 
   test('real vLLM in a process: no Python is left', async () => {
     const [{ python }, model] = await Promise.all([ensureEngine(), ensureModel()]);
@@ -109,41 +118,46 @@ if step == 1:
 });
 
 describe('`kill -9` of the action', () => {
-  test('in Docker: the container ends by itself, the next start sweeps it, another runner’s lives on', async (t) => {
-    const bench = await containers(t);
-    if (bench === undefined) return;
-    const { docker, env, slow } = bench;
-    await using other = await checkout(slow);
-    await using neighbour = await Step.start(scripted, other, 'main', { env });
-    await using killed = await checkout(slow);
-    await using step = await Step.start(scripted, killed, 'main', { env });
-    await Promise.all([neighbour.sees(GENERATING), step.sees(GENERATING)]);
+  fault(
+    'action killed, its engine in a container',
+    '`kill -9` of the action in the middle of a pass',
+    'the container ends with its stdin, and the next start takes it away',
+    async (t) => {
+      const bench = await containers(t);
+      if (bench === undefined) return;
+      const { docker, env, slow } = bench;
+      await using other = await checkout(slow);
+      await using neighbour = await Step.start(scripted, other, 'main', { env });
+      await using killed = await checkout(slow);
+      await using step = await Step.start(scripted, killed, 'main', { env });
+      await Promise.all([neighbour.sees(GENERATING), step.sees(GENERATING)]);
 
-    step.kill('SIGKILL');
-    await step.ended;
-    const states = async (runner: Runner) => (await containersOf(docker, runner)).map(({ State }) => State);
-    await until(
-      async () => (await states(killed)).join() === 'exited',
-      'the container has ended by itself',
-      5,
-    );
+      step.kill('SIGKILL');
+      await step.ended;
+      const states = async (runner: Runner) => (await containersOf(docker, runner)).map(({ State }) => State);
+      await until(
+        async () => (await states(killed)).join() === 'exited',
+        'the container has ended by itself',
+        5,
+      );
 
-    await using next = await checkout({ ...slow, args: {}, maxTokens: 4 }, killed.name);
-    const { log } = await runStep(scripted, next, { env });
-    assert.match(
-      log,
-      new RegExp(`Removed the container \\w{12} that run ${killed.runId} of octo/models left`),
-    );
-    assert.deepEqual(await states(killed), []);
-    assert.deepEqual(await states(other), ['running'], 'another runner’s container is at work');
+      await using next = await checkout({ ...slow, args: {}, maxTokens: 4 }, killed.name);
+      const { log } = await runStep(scripted, next, { env });
+      assert.match(
+        log,
+        new RegExp(`Removed the container \\w{12} that run ${killed.runId} of octo/models left`),
+      );
+      assert.deepEqual(await states(killed), []);
+      assert.deepEqual(await states(other), ['running'], 'another runner’s container is at work');
 
-    await using post = await Step.start(scripted, next, 'post', { env });
-    assert.equal((await post.ended).exitCode, 0);
-    assert.deepEqual(await states(other), ['running'], 'post takes its own job’s away, and no other');
-    neighbour.kill('SIGINT');
-    assert.equal((await neighbour.ended).outputs['error-code'], 'cancelled');
-    await assertNothingLeft(other, docker);
-  });
+      await using post = await Step.start(scripted, next, 'post', { env });
+      assert.equal((await post.ended).exitCode, 0);
+      assert.deepEqual(await states(other), ['running'], 'post takes its own job’s away, and no other');
+      neighbour.kill('SIGINT');
+      assert.equal((await neighbour.ended).outputs['error-code'], 'cancelled');
+      await assertNothingLeft(other, docker);
+    },
+  );
 
   test('post takes away what main left running', async (t) => {
     const bench = await containers(t);
@@ -165,14 +179,19 @@ describe('`kill -9` of the action', () => {
     assert.deepEqual(await containersOf(docker, runner), []);
   });
 
-  test('in a process: no Python is left', async () => {
-    await using runner = await checkout(SLOW);
-    await using step = await Step.start(scripted, runner, 'main', PROCESS);
-    await step.sees(GENERATING);
-    // The action, what made the namespaces, the first process in them, the harness and its watcher.
-    assert.equal((await processesOf(runner)).length, 5);
-    step.kill('SIGKILL');
-    await step.ended;
-    await until(async () => (await processesOf(runner)).length === 0, 'no process is left', 5);
-  });
+  fault(
+    'action killed, its engine in a process',
+    '`kill -9` of the action in the middle of a pass',
+    'the engine ends with its stdin: no Python is left',
+    async () => {
+      await using runner = await checkout(SLOW);
+      await using step = await Step.start(scripted, runner, 'main', PROCESS);
+      await step.sees(GENERATING);
+      // The action, what made the namespaces, the first process in them, the harness and its watcher.
+      assert.equal((await processesOf(runner)).length, 5);
+      step.kill('SIGKILL');
+      await step.ended;
+      await until(async () => (await processesOf(runner)).length === 0, 'no process is left', 5);
+    },
+  );
 });

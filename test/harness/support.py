@@ -20,6 +20,16 @@ def odd(what: str, comes: str) -> Callable[[T], T]:
     return lambda test: test
 
 
+def tried(name: str, what: str, holds: str) -> Callable[[T], T]:
+    """As test/support/tried.ts: a row of the first table in docs/security.md."""
+    return lambda test: test
+
+
+def fault(name: str, what: str, comes: str) -> Callable[[T], T]:
+    """As test/support/fault.ts: a row of the second table in docs/security.md."""
+    return lambda test: test
+
+
 def engine_host(model: Path, body: str = "", **options: Any) -> Host:
     """A host whose harness has a further engine, `toy`: `body` runs when it loads a model."""
     # Its package is the standard library's, so that the real torch is neither needed nor loaded.

@@ -13,6 +13,7 @@ import { checkout, type SuiteOptions, suite } from '../e2e/support/suites.ts';
 import { hosted } from '../e2e/support/trust.ts';
 import { dockerOrSkip } from '../support/docker.ts';
 import { REPOSITORY } from '../support/events.ts';
+import { fault } from '../support/fault.ts';
 import { tried } from '../support/tried.ts';
 
 let action: Action;
@@ -111,6 +112,7 @@ describe('kept caches', () => {
   });
 
   tried(
+    'kept caches, a kernel replaced',
     'a kernel in the kept caches that is replaced between two runs',
     'every file is held to the list that the refresh left: what lies there is thrown away, compiled anew, and told',
     async () => {
@@ -128,6 +130,7 @@ describe('kept caches', () => {
   );
 
   tried(
+    'kept caches, poisoned by a pull request',
     'a pull request whose engine changes the kept caches, for the runs that come after it',
     'a check works on a copy: only a refresh, once what it computed is trusted, puts one in its place',
     async () => {
@@ -145,6 +148,7 @@ describe('kept caches', () => {
   );
 
   tried(
+    'kept caches, links in them',
     'links to files of the machine that an engine leaves in its caches, to have them kept',
     'no link and no special file is taken: nothing is kept, and the report says so',
     async () => {
@@ -173,19 +177,24 @@ describe('kept caches', () => {
     assert.equal(steps.filter(({ log }) => /has its kept caches in use: waiting/.test(log)).length, 1);
   });
 
-  test('on a disk without room: an error that says what helps, and no baseline', async (t) => {
-    await using runner = await checkout(KEPT);
-    const place = join(runner.toolCache, 'deterministic-ml/caches');
-    await using disk = await tinyDisk(t, place, '64k');
-    if (disk === undefined) return;
-    const large = `${COMPILES}kernel.write_bytes(b"x" * 4_000_000); kernel.write_text(${JSON.stringify(KERNEL)}); pathlib.Path(kernel.parent, "large").write_bytes(b"x" * 1_000_000)`;
-    const outcome = await refresh(runner, { ...KEPT, args: { on_load: large } });
-    await assertFault(outcome, runner, {
-      code: 'disk-full',
-      says: /kept caches do not fit/,
-      advises: /clean 30/,
-    });
-  });
+  fault(
+    'disk full for the kept caches',
+    'no room for what an engine compiled',
+    'an error that says what helps, and no baseline',
+    async (t) => {
+      await using runner = await checkout(KEPT);
+      const place = join(runner.toolCache, 'deterministic-ml/caches');
+      await using disk = await tinyDisk(t, place, '64k');
+      if (disk === undefined) return;
+      const large = `${COMPILES}kernel.write_bytes(b"x" * 4_000_000); kernel.write_text(${JSON.stringify(KERNEL)}); pathlib.Path(kernel.parent, "large").write_bytes(b"x" * 1_000_000)`;
+      const outcome = await refresh(runner, { ...KEPT, args: { on_load: large } });
+      await assertFault(outcome, runner, {
+        code: 'disk-full',
+        says: /kept caches do not fit/,
+        advises: /clean 30/,
+      });
+    },
+  );
 
   test('of an engine in a container lie in a folder of this machine, its own copy, for as long as it runs', async (t) => {
     const daemon = await dockerOrSkip(t);

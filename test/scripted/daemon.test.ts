@@ -10,6 +10,7 @@ import { Step } from '../e2e/support/spawn.ts';
 import { checkout, containersOf } from '../e2e/support/suites.ts';
 import { proxied, SILENT_IMAGE, silentDaemon } from '../support/daemons.ts';
 import { dockerOrSkip } from '../support/docker.ts';
+import { fault } from '../support/fault.ts';
 import { until } from '../support/runtimes.ts';
 
 let action: Action;
@@ -44,29 +45,39 @@ describe('a daemon that falls silent', () => {
       await assertFault(await step.ended, runner, fault);
     });
 
-  test('at a list: main and post end by themselves, and main says what it lacked', async () => {
-    await using daemon = await silentDaemon(/GET \/containers\/json/);
-    await using runner = await checkout(IMAGE);
-    const env = { DOCKER_HOST: daemon.host };
-    await using main = await Step.start(action, runner, 'main', { env });
-    await using post = await Step.start(action, runner, 'post', { env });
-    const [failed, cleaned] = await Promise.all([main.ended, post.ended]);
-    assert.equal(cleaned.exitCode, 0, cleaned.log);
-    const says = /The Docker daemon was lost: it did not list its containers within 30 s/;
-    await assertFault(failed, runner, { code: 'docker-unavailable', says, advises: /docker version/ });
-  });
+  fault(
+    'Docker’s daemon silent',
+    'a daemon that takes a call and never answers',
+    'the run ends by itself and names the call',
+    async () => {
+      await using daemon = await silentDaemon(/GET \/containers\/json/);
+      await using runner = await checkout(IMAGE);
+      const env = { DOCKER_HOST: daemon.host };
+      await using main = await Step.start(action, runner, 'main', { env });
+      await using post = await Step.start(action, runner, 'post', { env });
+      const [failed, cleaned] = await Promise.all([main.ended, post.ended]);
+      assert.equal(cleaned.exitCode, 0, cleaned.log);
+      const says = /The Docker daemon was lost: it did not list its containers within 30 s/;
+      await assertFault(failed, runner, { code: 'docker-unavailable', says, advises: /docker version/ });
+    },
+  );
 
-  test('in a pull: it may stand still for `inactivity-minutes`, and no longer', async () => {
-    await using daemon = await silentDaemon(/POST \/images\/create/);
-    await using runner = await checkout({ runtime: { image: `x.example/y@${SILENT_IMAGE}` } });
-    await using step = await Step.start(action, runner, 'main', {
-      env: { DOCKER_HOST: daemon.host },
-      with: { 'inactivity-minutes': '0.02' },
-    });
-    const says = /The pull of x\.example\/y@sha256:0+ made no progress for 1\.2 s/;
-    const advises = /inactivity-minutes/;
-    await assertFault(await step.ended, runner, { code: 'image-pull-failed', says, advises });
-  });
+  fault(
+    'image’s pull stands still',
+    'a pull that makes no progress',
+    'it ends after `inactivity-minutes`, with `image-pull-failed`',
+    async () => {
+      await using daemon = await silentDaemon(/POST \/images\/create/);
+      await using runner = await checkout({ runtime: { image: `x.example/y@${SILENT_IMAGE}` } });
+      await using step = await Step.start(action, runner, 'main', {
+        env: { DOCKER_HOST: daemon.host },
+        with: { 'inactivity-minutes': '0.02' },
+      });
+      const says = /The pull of x\.example\/y@sha256:0+ made no progress for 1\.2 s/;
+      const advises = /inactivity-minutes/;
+      await assertFault(await step.ended, runner, { code: 'image-pull-failed', says, advises });
+    },
+  );
 });
 
 /** A run in the middle of a pass, with a socket before its daemon. */
@@ -90,34 +101,44 @@ async function generating(t: TestContext) {
 }
 
 describe('a daemon that is lost in the middle of a pass', () => {
-  test('is blamed itself, at once, and the container ends', async (t) => {
-    await using given = await generating(t);
-    if (given === undefined) return;
-    const { runner, proxy, step, docker } = given;
-    await proxy.kill();
-    const outcome = await step.ended;
-    const fault = {
-      code: 'docker-unavailable',
-      says: /cut off in the middle of its work.*daemon was lost/s,
-      advises: /journalctl -u docker/,
-    } as const;
-    await assertFault(outcome, runner, fault);
-    await until(
-      async () => (await containersOf(docker, runner)).every(({ State }) => State !== 'running'),
-      'the container has ended by itself',
-    );
-  });
+  fault(
+    'Docker’s daemon killed',
+    '`kill -9` of the daemon in the middle of a pass',
+    '`docker-unavailable` at once, and the container ends',
+    async (t) => {
+      await using given = await generating(t);
+      if (given === undefined) return;
+      const { runner, proxy, step, docker } = given;
+      await proxy.kill();
+      const outcome = await step.ended;
+      const fault = {
+        code: 'docker-unavailable',
+        says: /cut off in the middle of its work.*daemon was lost/s,
+        advises: /journalctl -u docker/,
+      } as const;
+      await assertFault(outcome, runner, fault);
+      await until(
+        async () => (await containersOf(docker, runner)).every(({ State }) => State !== 'running'),
+        'the container has ended by itself',
+      );
+    },
+  );
 
-  test('though only its connection broke: nobody says that the engine died', async (t) => {
-    await using given = await generating(t);
-    if (given === undefined) return;
-    const { runner, proxy, step, docker } = given;
-    proxy.cut();
-    const fault = {
-      code: 'docker-unavailable',
-      says: /cut off in the middle of its work/,
-      advises: /run again/,
-    } as const;
-    await assertFault(await step.ended, runner, fault, docker);
-  });
+  fault(
+    'Docker’s connection cut',
+    'the connection to the daemon breaks in the middle of a pass',
+    '`docker-unavailable`, and nothing is left',
+    async (t) => {
+      await using given = await generating(t);
+      if (given === undefined) return;
+      const { runner, proxy, step, docker } = given;
+      proxy.cut();
+      const fault = {
+        code: 'docker-unavailable',
+        says: /cut off in the middle of its work/,
+        advises: /run again/,
+      } as const;
+      await assertFault(await step.ended, runner, fault, docker);
+    },
+  );
 });

@@ -10,11 +10,12 @@ import { openRecord } from '../../src/disk/record-folder.ts';
 import { channelOf } from '../../src/record/channels.ts';
 import { connect } from '../../src/runtime/docker/daemon.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
-import { assertFault, leftovers } from '../e2e/support/faults.ts';
+import { assertFault, type Fault, leftovers } from '../e2e/support/faults.ts';
 import { aRunner, type Outcome, type Runner, runStep, type StepOptions } from '../e2e/support/spawn.ts';
 import { BASELINES, checkout, processesOf, type SuiteOptions, suite } from '../e2e/support/suites.ts';
 import { bytesBelow } from '../support/cache-baseline.ts';
 import { dockerOrSkip } from '../support/docker.ts';
+import { fault } from '../support/fault.ts';
 import { rewriteRecord } from '../support/rewrite-record.ts';
 import { temporaryFolder } from '../support/runtimes.ts';
 import { withTree } from '../unit/support/records.ts';
@@ -143,29 +144,34 @@ prompts:
     });
   });
 
-  test('a registry that refuses the pull, and an image that is not on this machine', async (t) => {
-    const bench = await containers(t);
-    if (bench === undefined) return;
-    const { env, docker } = bench;
-    await using runner = await checkout({ runtime: { image: `127.0.0.1:1/x@sha256:${'0'.repeat(64)}` } });
-    await assertFault(
-      await runStep(scripted, runner, { env }),
-      runner,
-      {
-        code: 'image-pull-failed',
-        says: /127\.0\.0\.1:1\/x@sha256:0+/,
-        advises: /docker pull 127\.0\.0\.1:1/,
-      },
-      docker,
-    );
-    await runner.write('determinism.yml', suite({ runtime: { image: `sha256:${'0'.repeat(64)}` } }));
-    await assertFault(
-      await runStep(scripted, runner, { env }),
-      runner,
-      { code: 'image-pull-failed', says: /no image with the id sha256:0+/, advises: /docker load/ },
-      docker,
-    );
-  });
+  fault(
+    'registry refuses',
+    'a registry that wants a login, and an image that is not there',
+    'an error with what helps, before any engine',
+    async (t) => {
+      const bench = await containers(t);
+      if (bench === undefined) return;
+      const { env, docker } = bench;
+      await using runner = await checkout({ runtime: { image: `127.0.0.1:1/x@sha256:${'0'.repeat(64)}` } });
+      await assertFault(
+        await runStep(scripted, runner, { env }),
+        runner,
+        {
+          code: 'image-pull-failed',
+          says: /127\.0\.0\.1:1\/x@sha256:0+/,
+          advises: /docker pull 127\.0\.0\.1:1/,
+        },
+        docker,
+      );
+      await runner.write('determinism.yml', suite({ runtime: { image: `sha256:${'0'.repeat(64)}` } }));
+      await assertFault(
+        await runStep(scripted, runner, { env }),
+        runner,
+        { code: 'image-pull-failed', says: /no image with the id sha256:0+/, advises: /docker load/ },
+        docker,
+      );
+    },
+  );
 
   test('a Python that is not there, and one without vLLM', async () => {
     await using runner = await checkout();
@@ -211,87 +217,123 @@ page.write(bytes.fromhex("0f0b"))
 ctypes.CFUNCTYPE(None)(ctypes.addressof(ctypes.c_char.from_buffer(page)))()`;
 
 describe('an engine', () => {
-  const fails = (
+  const ends = (
+    t: TestContext,
     what: string,
-    args: SuiteOptions['args'],
-    fault: Parameters<typeof assertFault>[2],
+    args: NonNullable<SuiteOptions['args']>,
+    expected: Fault,
     inputs: StepOptions['with'] = {},
   ) =>
-    test(what, async () => {
-      await using runner = await checkout({ args: args ?? {} });
-      await assertFault(await runStep(scripted, runner, { with: { ...PROCESS, ...inputs } }), runner, fault);
+    t.test(what, async () => {
+      await using runner = await checkout({ args });
+      const outcome = await runStep(scripted, runner, { with: { ...PROCESS, ...inputs } });
+      await assertFault(outcome, runner, expected);
     });
 
-  fails(
-    'that hangs while it loads',
-    { on_load: 'print("waiting for NCCL"); time.sleep(600)' },
-    {
-      code: 'engine-hung',
-      says: /no sign of life for 3 s(.*\n)+waiting for NCCL/,
-      advises: /inactivity-minutes/,
+  fault(
+    'engine that hangs',
+    'it hangs while it loads, in a pass, or with every signal blocked',
+    '`engine-hung` after `inactivity-minutes`, with its last lines; nothing of it is left',
+    async (t) => {
+      const inputs = { 'inactivity-minutes': '0.05' };
+      const hung = {
+        code: 'engine-hung',
+        says: /no sign of life for 3 s/,
+        advises: /inactivity-minutes/,
+      } as const;
+      const loading = 'print("waiting for NCCL"); time.sleep(600)';
+      const says = /no sign of life for 3 s(.*\n)+waiting for NCCL/;
+      await ends(t, 'while it loads', { on_load: loading }, { ...hung, says }, inputs);
+      await ends(t, 'in a pass', { on_step: 'if step == 2: time.sleep(600)' }, hung, inputs);
+      const blocked =
+        'import signal; signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65)); time.sleep(600)';
+      await ends(t, 'and ignores every signal', { on_step: blocked }, hung, inputs);
     },
-    { 'inactivity-minutes': '0.05' },
-  );
-  fails(
-    'that hangs in a pass',
-    { on_step: 'if step == 2: time.sleep(600)' },
-    { code: 'engine-hung', says: /no sign of life for 3 s/, advises: /inactivity-minutes/ },
-    { 'inactivity-minutes': '0.05' },
-  );
-  fails(
-    'that is stopped and ignores every signal',
-    { on_step: 'import signal; signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65)); time.sleep(600)' },
-    { code: 'engine-hung', says: /no sign of life/, advises: /inactivity-minutes/ },
-    { 'inactivity-minutes': '0.05' },
-  );
-  fails(
-    'that works on and on',
-    { on_step: 'time.sleep(0.7)', tokens: 1e6 },
-    { code: 'deadline-exceeded', says: /not done 3 s after its start/, advises: /`timeout-minutes`/ },
-    { 'timeout-minutes': '0.05' },
-  );
-  fails(
-    'that meets an instruction which this CPU does not have',
-    { on_step: ILLEGAL_INSTRUCTION },
-    { code: 'engine-died', says: /SIGILL \(exit code 132\)/, advises: /ONEDNN_MAX_CPU_ISA/ },
-  );
-  fails(
-    'that raises',
-    { on_step: 'raise RuntimeError("CUDA error: an illegal memory access was encountered")' },
-    { code: 'engine-failed', says: /RuntimeError: CUDA error: an illegal memory access/, advises: /log/ },
-  );
-  fails(
-    'that exits in silence',
-    { on_step: 'os._exit(0)' },
-    { code: 'engine-died', says: /exit code 0 before it had answered/, advises: /deterministic-ml check/ },
-  );
-  fails(
-    'that finds its own disk full',
-    { on_step: 'import errno; raise OSError(errno.ENOSPC, "No space left on device", "/tmp/kernel.so")' },
-    { code: 'disk-full', says: /No space left on device.*kernel\.so/, advises: /Free space/ },
-  );
-  fails(
-    'whose numbers are no float32',
-    { logprob: 0.1 },
-    { code: 'engine-failed', says: /0\.1 is no float32/, advises: /log/ },
   );
 
-  test('that takes more memory than its container may have', async (t) => {
-    const bench = await containers(t);
-    if (bench === undefined) return;
-    const { env, image, docker } = bench;
-    const eats = 'keep = []\nwhile True: keep.append(bytearray(b"x" * 2**24))';
-    await using runner = await checkout({
-      args: { on_step: eats },
-      runtime: { image, memory: '128MiB', shm: '8MiB' },
-    });
-    await assertFault(
-      await runStep(scripted, runner, { env }),
-      runner,
-      { code: 'engine-out-of-memory', says: /ran out of memory/, advises: /`runtime\.memory`/ },
-      docker,
-    );
-  });
+  fault(
+    'engine that never ends',
+    'it works on and on',
+    '`deadline-exceeded` after `timeout-minutes`',
+    async (t) => {
+      await ends(
+        t,
+        'in a pass',
+        { on_step: 'time.sleep(0.7)', tokens: 1e6 },
+        { code: 'deadline-exceeded', says: /not done 3 s after its start/, advises: /`timeout-minutes`/ },
+        { 'timeout-minutes': '0.05' },
+      );
+    },
+  );
+
+  fault(
+    'engine that dies',
+    'it meets an instruction that this CPU lacks, or exits in silence',
+    '`engine-died` with the signal or the code, and what helps',
+    async (t) => {
+      await ends(
+        t,
+        'of an instruction that this CPU lacks',
+        { on_step: ILLEGAL_INSTRUCTION },
+        { code: 'engine-died', says: /SIGILL \(exit code 132\)/, advises: /ONEDNN_MAX_CPU_ISA/ },
+      );
+      await ends(
+        t,
+        'in silence',
+        { on_step: 'os._exit(0)' },
+        {
+          code: 'engine-died',
+          says: /exit code 0 before it had answered/,
+          advises: /deterministic-ml check/,
+        },
+      );
+    },
+  );
+
+  fault(
+    'engine that fails',
+    'it raises, computes what is no float32, or finds its own disk full',
+    'an error with its own words, and no verdict',
+    async (t) => {
+      const failed = (says: RegExp) => ({ code: 'engine-failed', says, advises: /log/ }) as const;
+      const raised = 'raise RuntimeError("CUDA error: an illegal memory access was encountered")';
+      await ends(
+        t,
+        'by raising',
+        { on_step: raised },
+        failed(/RuntimeError: CUDA error: an illegal memory access/),
+      );
+      await ends(t, 'by a number that is no float32', { logprob: 0.1 }, failed(/0\.1 is no float32/));
+      await ends(
+        t,
+        'by a full disk of its own',
+        { on_step: 'import errno; raise OSError(errno.ENOSPC, "No space left on device", "/tmp/kernel.so")' },
+        { code: 'disk-full', says: /No space left on device.*kernel\.so/, advises: /Free space/ },
+      );
+    },
+  );
+
+  fault(
+    'memory of the container is used up',
+    'an engine that takes more than it may have',
+    '`engine-out-of-memory`, and not that it died',
+    async (t) => {
+      const bench = await containers(t);
+      if (bench === undefined) return;
+      const { env, image, docker } = bench;
+      const eats = 'keep = []\nwhile True: keep.append(bytearray(b"x" * 2**24))';
+      await using runner = await checkout({
+        args: { on_step: eats },
+        runtime: { image, memory: '128MiB', shm: '8MiB' },
+      });
+      await assertFault(
+        await runStep(scripted, runner, { env }),
+        runner,
+        { code: 'engine-out-of-memory', says: /ran out of memory/, advises: /`runtime\.memory`/ },
+        docker,
+      );
+    },
+  );
 
   test('that meets an illegal instruction in a container', async (t) => {
     const bench = await containers(t);
@@ -345,31 +387,41 @@ describe('a full disk', () => {
     };
   }
 
-  test('for the record: nothing half-written is left', async (t) => {
-    await using runner = await checkout({ maxTokens: 2000, prompts: [{ id: 'long', text: 'x' }] });
-    const disk = join(runner.workspace, 'disk');
-    await using mounted = await tinyDisk(t, disk, '64k');
-    if (mounted === undefined) return;
-    const outcome = await runStep(scripted, runner, { with: { ...PROCESS, 'record-path': 'disk/record' } });
-    await assertFault(outcome, runner, {
-      code: 'disk-full',
-      says: /disk\/record could not be written/,
-      advises: /Free space/,
-    });
-    assert.deepEqual(await readdir(disk), []);
-  });
+  fault(
+    'disk full for the record',
+    'no room where the record is written',
+    '`disk-full`, and nothing half-written',
+    async (t) => {
+      await using runner = await checkout({ maxTokens: 2000, prompts: [{ id: 'long', text: 'x' }] });
+      const disk = join(runner.workspace, 'disk');
+      await using mounted = await tinyDisk(t, disk, '64k');
+      if (mounted === undefined) return;
+      const outcome = await runStep(scripted, runner, { with: { ...PROCESS, 'record-path': 'disk/record' } });
+      await assertFault(outcome, runner, {
+        code: 'disk-full',
+        says: /disk\/record could not be written/,
+        advises: /Free space/,
+      });
+      assert.deepEqual(await readdir(disk), []);
+    },
+  );
 
-  test('for a record and a chatty engine’s log: neither hides the other', async (t) => {
-    await using runner = await checkout({
-      args: { on_load: 'print("loading " * 20000)' },
-      maxTokens: 2000,
-    });
-    const disk = join(runner.workspace, 'disk');
-    await using mounted = await tinyDisk(t, disk, '64k');
-    if (mounted === undefined) return;
-    const outcome = await runStep(scripted, runner, { with: { ...PROCESS, 'record-path': 'disk/record' } });
-    await assertFault(outcome, runner, { code: 'disk-full', says: /disk\/record/, advises: /Free space/ });
-  });
+  fault(
+    'disk full for the engine’s log',
+    'no room, since the engine’s log has taken it',
+    '`disk-full` with the record’s place',
+    async (t) => {
+      await using runner = await checkout({
+        args: { on_load: 'print("loading " * 20000)' },
+        maxTokens: 2000,
+      });
+      const disk = join(runner.workspace, 'disk');
+      await using mounted = await tinyDisk(t, disk, '64k');
+      if (mounted === undefined) return;
+      const outcome = await runStep(scripted, runner, { with: { ...PROCESS, 'record-path': 'disk/record' } });
+      await assertFault(outcome, runner, { code: 'disk-full', says: /disk\/record/, advises: /Free space/ });
+    },
+  );
 
   test('not even a folder can be made', async (t) => {
     await using runner = await checkout();
@@ -386,31 +438,41 @@ describe('a full disk', () => {
     });
   });
 
-  test('for the baseline: the old one stays, byte for byte', async (t) => {
-    await using runner = await checkout();
-    const baselines = join(runner.workspace, BASELINES);
-    await using mounted = await tinyDisk(t, baselines, '128k');
-    if (mounted === undefined) return;
-    assert.equal((await refresh(scripted, runner)).exitCode, 0);
-    const old = await bytesBelow(baselines);
-    await runner.write('determinism.yml', suite({ maxTokens: 3000 }));
-    const record = join(runner.temp, 'second');
-    const outcome = await refresh(scripted, runner, { with: { 'record-path': record } });
-    assert.equal(outcome.exitCode, 1);
-    assert.equal(outcome.outputs['error-code'], 'disk-full', outcome.log);
-    assert.equal(outcome.outputs['conclusion'] ?? '', '');
-    assert.deepEqual(await bytesBelow(baselines), old);
-  });
+  fault(
+    'disk full for the baseline',
+    'no room for a new baseline in the checkout',
+    '`disk-full`, and the old one stays, byte for byte',
+    async (t) => {
+      await using runner = await checkout();
+      const baselines = join(runner.workspace, BASELINES);
+      await using mounted = await tinyDisk(t, baselines, '128k');
+      if (mounted === undefined) return;
+      assert.equal((await refresh(scripted, runner)).exitCode, 0);
+      const old = await bytesBelow(baselines);
+      await runner.write('determinism.yml', suite({ maxTokens: 3000 }));
+      const record = join(runner.temp, 'second');
+      const outcome = await refresh(scripted, runner, { with: { 'record-path': record } });
+      assert.equal(outcome.exitCode, 1);
+      assert.equal(outcome.outputs['error-code'], 'disk-full', outcome.log);
+      assert.equal(outcome.outputs['conclusion'] ?? '', '');
+      assert.deepEqual(await bytesBelow(baselines), old);
+    },
+  );
 
-  test('for the temporary files of the engine', async (t) => {
-    await using runner = await checkout();
-    const disk = join(runner.workspace, 'disk');
-    await using mounted = await tinyDisk(t, disk, '16k');
-    if (mounted === undefined) return;
-    const outcome = await runStep(scripted, runner, { with: PROCESS, env: { TMPDIR: disk } });
-    assert.equal(outcome.outputs['error-code'], 'disk-full', outcome.log);
-    assert.deepEqual(await readdir(disk), []);
-  });
+  fault(
+    'disk full for temporary files',
+    'no room in the temporary folder',
+    '`disk-full`, and nothing is left there',
+    async (t) => {
+      await using runner = await checkout();
+      const disk = join(runner.workspace, 'disk');
+      await using mounted = await tinyDisk(t, disk, '16k');
+      if (mounted === undefined) return;
+      const outcome = await runStep(scripted, runner, { with: PROCESS, env: { TMPDIR: disk } });
+      assert.equal(outcome.outputs['error-code'], 'disk-full', outcome.log);
+      assert.deepEqual(await readdir(disk), []);
+    },
+  );
 });
 
 describe('a baseline that is not what it says is never compared with', () => {
@@ -452,13 +514,18 @@ describe('a baseline that is not what it says is never compared with', () => {
   const flipAt = (text: string, at: number) =>
     text.slice(0, at) + String.fromCharCode(text.charCodeAt(at) ^ 1) + text.slice(at + 1);
 
-  test('one bit of a body', async () => {
-    const { runner, folder } = await withBaseline();
-    await using _ = runner;
-    const [body = ''] = await readdir(join(folder, 'bodies'));
-    await edit(join(folder, 'bodies', body), (bytes) => flipAt(bytes, bytes.length - 1));
-    await refused(runner, /other bytes than its name says/);
-  });
+  fault(
+    'baseline with one bit turned over',
+    'one bit of what was measured, on the disk',
+    '`baseline-invalid`, and no drift',
+    async () => {
+      const { runner, folder } = await withBaseline();
+      await using _ = runner;
+      const [body = ''] = await readdir(join(folder, 'bodies'));
+      await edit(join(folder, 'bodies', body), (bytes) => flipAt(bytes, bytes.length - 1));
+      await refused(runner, /other bytes than its name says/);
+    },
+  );
 
   test('one bit of a digest of what was generated', async () => {
     const { runner, folder } = await withBaseline();
@@ -481,14 +548,19 @@ describe('a baseline that is not what it says is never compared with', () => {
     await refused(runner, /names another record\.json/);
   });
 
-  test('a record.json that was cut short, and none at all', async () => {
-    const { runner, folder } = await withBaseline();
-    await using _ = runner;
-    await edit(join(folder, 'record.json'), (text) => text.slice(0, text.length / 2));
-    await refused(runner, /record\.json/);
-    await rename(join(folder, 'record.json'), join(runner.home, 'record.json'));
-    await refused(runner, /record\.json/);
-  });
+  fault(
+    'baseline that was cut short',
+    'a `record.json` of which half is there, or nothing',
+    '`baseline-invalid`, and no verdict',
+    async () => {
+      const { runner, folder } = await withBaseline();
+      await using _ = runner;
+      await edit(join(folder, 'record.json'), (text) => text.slice(0, text.length / 2));
+      await refused(runner, /record\.json/);
+      await rename(join(folder, 'record.json'), join(runner.home, 'record.json'));
+      await refused(runner, /record\.json/);
+    },
+  );
 
   test('another suite’s under the right path', async () => {
     const { runner, folder, hardwareClass } = await withBaseline();

@@ -21,6 +21,7 @@ function evictAll({ cache }: Hosted): void {
 
 describe('a baseline that the cache has lost', () => {
   tried(
+    'baseline evicted on purpose',
     'a cache filled up until the baseline is evicted, where the policy lets a missing one pass',
     'a refresh leaves a mark that no cache pushes out: `warn` lets pass only what never had a baseline',
     async () => {

@@ -24,6 +24,7 @@ emit = channel.emit
 
 describe('code in the engine that speaks as the harness', () => {
   tried(
+    'log flooded with progress',
     'a flood of progress under ever new names, to fill the job’s log',
     'at most 60 lines of progress a minute reach the log',
     async () => {
@@ -43,6 +44,7 @@ for i in range(20000): emit("progress", what=f"{i}" + "x" * 100, done=1, total=2
   );
 
   tried(
+    'event repeated by code in the engine',
     'one prompt observed again and again, to fill the disk or to replace what was measured',
     'each request is observed once, and gives no more tokens than it was asked for; a record has at most 4 GiB',
     async () => {
@@ -76,6 +78,7 @@ channel.emit = forged`,
   );
 
   tried(
+    'event without a witness',
     'observations that no counter of the engine bears out',
     'what a relation rests on must stand in the witness of the very pass; else it is unmeasured, and not green',
     async () => {

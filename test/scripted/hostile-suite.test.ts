@@ -23,6 +23,7 @@ async function refused(runner: Runner, fault: Fault): Promise<void> {
 
 describe('a suite of a pull request', () => {
   tried(
+    'suite that is slow to read',
     'a suite that takes minutes and gigabytes to read',
     'at most 256 KiB, read in time and memory that grow with its size alone',
     async () => {
@@ -43,6 +44,7 @@ describe('a suite of a pull request', () => {
   );
 
   tried(
+    'suite with a variable that loads code',
     'a variable that loads a library into the engine’s Python, or chooses other GPUs',
     'a list of the variables that tune numbers: `engine.env` takes no others, and no value with a slash',
     async () => {
@@ -66,6 +68,7 @@ describe('a suite of a pull request', () => {
   );
 
   tried(
+    'suite with gigabytes of prompts',
     'gigabytes of prompts, by naming one large file again and again',
     'at most 48 Mi characters of files and 64 MiB a command, counted before an engine is started',
     async () => {
@@ -91,6 +94,7 @@ describe('a suite of a pull request', () => {
   );
 
   tried(
+    'model with code or pickled weights',
     'remote code, pickled weights, or a path outside of the model, on a fork’s pull request',
     'refused before the model is loaded, also where the base branch asks for it; elsewhere a notice beside the verdict',
     async () => {
@@ -119,6 +123,7 @@ describe('a suite of a pull request', () => {
   );
 
   tried(
+    'suite that is a link, or behind `..`',
     'a suite that is a link to a file of the runner, whose lines the errors would quote',
     'the suite and its prompts’ files lie in the checkout by their real path; of others nothing is read',
     async () => {
@@ -141,6 +146,7 @@ describe('a suite of a pull request', () => {
   );
 
   tried(
+    'suite or prompt in `.git`',
     'a prompt, or a suite, from `.git`, where a checkout may have left the job’s token',
     '`.git` is no part of the repository’s content: nothing is read there',
     async () => {
@@ -158,6 +164,7 @@ describe('a suite of a pull request', () => {
   );
 
   tried(
+    'record’s place a link',
     'a link in the checkout where the record’s log will be, to a file of the runner’s user',
     'what lies there is replaced and never written through; a folder on the way that is a link is refused',
     async () => {

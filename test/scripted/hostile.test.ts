@@ -128,6 +128,7 @@ describe('what a library prints on the harness’s standard output', () => {
   });
 
   tried(
+    'event printed by a library or a child',
     'events and workflow commands printed before the harness is there, or by a child that lives on',
     'an event counts by its nonce alone; what is printed goes to a file, and reaches no log as a command',
     async () => {
@@ -155,6 +156,7 @@ os.write(1, b'no line break: {"nonce":"')
   );
 
   tried(
+    'log flooded without a line break',
     'a flood without a line break, to fill the memory',
     'no more than the longest event is kept of a line',
     async () => {
@@ -193,11 +195,16 @@ describe('an error', () => {
     for (const line of errors(outcome)[0]?.data.split('\n') ?? []) assert.doesNotMatch(line, /^\s*::|##\[/);
   });
 
-  test('of an engine that dies with commands on its lips', async () => {
-    const outcome = await failing({ args: { on_step: `${sprayed('tail')}\nos._exit(3)` } });
-    assert.equal(outcome.outputs['error-code'], 'engine-died');
-    assert.equal(errors(outcome).length, 1);
-  });
+  tried(
+    'error that holds commands',
+    'an engine that prints workflow commands and dies, so that its last lines are quoted',
+    'one error is told, of which no line begins like a command',
+    async () => {
+      const outcome = await failing({ args: { on_step: `${sprayed('tail')}\nos._exit(3)` } });
+      assert.equal(outcome.outputs['error-code'], 'engine-died');
+      assert.equal(errors(outcome).length, 1);
+    },
+  );
 
   test('of the suite: names of prompts’ files, models, engines and keys', async () => {
     const evil = FORGED.join('\n').replaceAll('\0', '');
@@ -235,47 +242,52 @@ describe('what the model says and the engine claims of itself', () => {
     '<!-- deterministic-ml -->',
   ];
 
-  test('a drift: nothing of it acts in the log, the annotations or the summary', async () => {
-    const hostile = [...FORGED, ...MARKDOWN].join('\n').replaceAll('\0', '');
-    await using runner = await checkout({ args: { text: hostile, effective: { dtype: 'float32' } } });
-    const refreshed = await refresh(runner, { with: { reason: hostile.slice(0, 900) } });
-    assert.equal(refreshed.exitCode, 0, refreshed.log);
-    await runner.write(
-      'determinism.yml',
-      suite({
-        args: {
-          text: `${hostile} and on`,
-          logprob: -0.5,
-          dropped: [hostile],
-          effective: { dtype: hostile.slice(0, 4000), [hostile.slice(0, 120)]: 'x' },
-        },
-      }),
-    );
-    const outcome = await runStep(action, runner, { with: PROCESS });
-    assert.equal(outcome.outputs['conclusion'], 'drift', outcome.log);
-    assert.equal(outcome.outputs['drift-count'], '1');
-    assertInert(outcome);
-    assert.deepEqual(outcome.commands.slice(0, OWN.length), OWN);
-    const [annotation, failure, ...more] = outcome.commands.slice(OWN.length);
-    assert.deepEqual(more, []);
-    assert.equal(annotation?.command, 'error');
-    assert.equal(annotation.properties['file'], 'determinism.yml');
-    assert.equal(failure?.command, 'error');
-    for (const { data } of [annotation, failure]) assert.doesNotMatch(data, /\n|##\[|^\s*::/);
-
-    for (const told of [refreshed, outcome]) {
-      // The one fold is our own.
-      const summary = told.summary.replace(
-        /<details><summary>What this cost: \d+ engine starts?<\/summary>([^<]*)<\/details>/,
-        '$1',
+  tried(
+    'text of a model',
+    'commands, escapes, Markdown, mentions and HTML in what a model says and an engine claims',
+    'nothing of it acts in the log, the annotations or the summary',
+    async () => {
+      const hostile = [...FORGED, ...MARKDOWN].join('\n').replaceAll('\0', '');
+      await using runner = await checkout({ args: { text: hostile, effective: { dtype: 'float32' } } });
+      const refreshed = await refresh(runner, { with: { reason: hostile.slice(0, 900) } });
+      assert.equal(refreshed.exitCode, 0, refreshed.log);
+      await runner.write(
+        'determinism.yml',
+        suite({
+          args: {
+            text: `${hostile} and on`,
+            logprob: -0.5,
+            dropped: [hostile],
+            effective: { dtype: hostile.slice(0, 4000), [hostile.slice(0, 120)]: 'x' },
+          },
+        }),
       );
-      assert.notEqual(summary, told.summary);
-      assert.doesNotMatch(summary, /<img|<script|<!-- deterministic|<\/details/);
-      assert.doesNotMatch(summary, /@octocat|\]\(|https?:\/\/evil|(^|\n)# heading/);
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
-      assert.doesNotMatch(summary, /[\u0000-\u0009\u000b-\u001f\u007f\u200b\u202e]/);
-    }
-  });
+      const outcome = await runStep(action, runner, { with: PROCESS });
+      assert.equal(outcome.outputs['conclusion'], 'drift', outcome.log);
+      assert.equal(outcome.outputs['drift-count'], '1');
+      assertInert(outcome);
+      assert.deepEqual(outcome.commands.slice(0, OWN.length), OWN);
+      const [annotation, failure, ...more] = outcome.commands.slice(OWN.length);
+      assert.deepEqual(more, []);
+      assert.equal(annotation?.command, 'error');
+      assert.equal(annotation.properties['file'], 'determinism.yml');
+      assert.equal(failure?.command, 'error');
+      for (const { data } of [annotation, failure]) assert.doesNotMatch(data, /\n|##\[|^\s*::/);
+
+      for (const told of [refreshed, outcome]) {
+        // The one fold is our own.
+        const summary = told.summary.replace(
+          /<details><summary>What this cost: \d+ engine starts?<\/summary>([^<]*)<\/details>/,
+          '$1',
+        );
+        assert.notEqual(summary, told.summary);
+        assert.doesNotMatch(summary, /<img|<script|<!-- deterministic|<\/details/);
+        assert.doesNotMatch(summary, /@octocat|\]\(|https?:\/\/evil|(^|\n)# heading/);
+        // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+        assert.doesNotMatch(summary, /[\u0000-\u0009\u000b-\u001f\u007f\u200b\u202e]/);
+      }
+    },
+  );
 });
 
 const refresh = (runner: Runner, options: StepOptions) =>

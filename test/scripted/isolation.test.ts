@@ -6,6 +6,7 @@ import { type Action, builtAction } from '../e2e/support/action.ts';
 import { type Runner, runStep, Step } from '../e2e/support/spawn.ts';
 import { checkout, suite } from '../e2e/support/suites.ts';
 import { hunted, hunter } from '../support/hunting.ts';
+import { tried } from '../support/tried.ts';
 
 let action: Action;
 before(async () => {
@@ -47,15 +48,20 @@ async function found(runner: Runner, inputs: Readonly<Record<string, string>>) {
 }
 
 describe('the engine of the process runtime', () => {
-  test('finds none of the job’s tokens, processes and files', async () => {
-    await using runner = await checkout();
-    await hunting(runner);
-    const { outcome, found: what } = await found(runner, {});
-    assert.deepEqual(what, []);
-    assert.match(outcome.log, /It sees no process and none of the files of the job/);
-    assert.doesNotMatch(outcome.summary, /not isolated/);
-    assert.deepEqual([outcome.env, outcome.path], ['', '']);
-  });
+  tried(
+    'job’s tokens, hunted by an engine',
+    'an engine of the `process` runtime that looks through processes, memory, descriptors and files',
+    'it sees no process but its own, and of the job’s files none',
+    async () => {
+      await using runner = await checkout();
+      await hunting(runner);
+      const { outcome, found: what } = await found(runner, {});
+      assert.deepEqual(what, []);
+      assert.match(outcome.log, /It sees no process and none of the files of the job/);
+      assert.doesNotMatch(outcome.summary, /not isolated/);
+      assert.deepEqual([outcome.env, outcome.path], ['', '']);
+    },
+  );
 
   test('finds them where the user wants no isolation, and log and summary say so', async () => {
     await using runner = await checkout();

@@ -12,6 +12,7 @@ import { relationOf, reportOf } from '../e2e/support/reports.ts';
 import { aRunner, type Runner, runStep, Step } from '../e2e/support/spawn.ts';
 import { processesWith, until } from '../support/runtimes.ts';
 import { type Sshd, startSshd } from '../support/sshd.ts';
+import { tried } from '../support/tried.ts';
 
 /* The built action and the real harness, over ssh from this machine to itself. */
 
@@ -72,22 +73,27 @@ describe('an engine that a launcher takes elsewhere', () => {
     assert.match(same.summary, /What the machine and the image there are, that side told itself/);
   });
 
-  test('is sent nothing where the host is another one, nor by a launcher that would not mind', async (t) => {
-    const own = ssh(t);
-    if (own === undefined) return;
-    await using runner = await runnerWith('def run(prompt, emit):\n    emit("sum", 1)\n');
-    const run = (launcher: string) => runStep(action, runner, { with: { launcher }, event });
-    await assertFault(await run(own.ssh({ knownHosts: 'known-otherwise' })), runner, {
-      code: 'launcher-untrusted',
-      says: /not known to be who it says.*Host key verification failed/s,
-      advises: /known_hosts/,
-    });
-    await assertFault(await run(own.ssh().replace(' -F', ' -o StrictHostKeyChecking=no -F')), runner, {
-      code: 'input-invalid',
-      says: /`launcher` is no command: `StrictHostKeyChecking=no` is refused/,
-      advises: /Correct them/,
-    });
-  });
+  tried(
+    'launcher, led to another host',
+    'another machine at the address, or a launcher that checks no key',
+    'the key is checked, and options that weaken this are refused: nothing is sent',
+    async (t) => {
+      const own = ssh(t);
+      if (own === undefined) return;
+      await using runner = await runnerWith('def run(prompt, emit):\n    emit("sum", 1)\n');
+      const run = (launcher: string) => runStep(action, runner, { with: { launcher }, event });
+      await assertFault(await run(own.ssh({ knownHosts: 'known-otherwise' })), runner, {
+        code: 'launcher-untrusted',
+        says: /not known to be who it says.*Host key verification failed/s,
+        advises: /known_hosts/,
+      });
+      await assertFault(await run(own.ssh().replace(' -F', ' -o StrictHostKeyChecking=no -F')), runner, {
+        code: 'input-invalid',
+        says: /`launcher` is no command: `StrictHostKeyChecking=no` is refused/,
+        advises: /Correct them/,
+      });
+    },
+  );
 
   test('is one of a fleet: each has a record, who differs is explained, who is gone is named', async (t) => {
     const own = ssh(t);

@@ -17,6 +17,7 @@ import {
   type Stepped,
 } from '../e2e/support/trust.ts';
 import type { Put } from '../support/cache-server.ts';
+import { tried } from '../support/tried.ts';
 
 /*
  * A pull request that makes some prompts compute something else, and takes them away, or asks something else in their
@@ -79,31 +80,36 @@ async function assertVerified({ outputs }: Stepped): Promise<void> {
 }
 
 describe('a change that takes nine of ten drifting prompts away', { concurrency: 2 }, () => {
-  test('drifts as it does with them, in its first line, on the suite’s lines and in the summary', async () => {
-    await using repository = await based({ prompts: TEN });
-    const whole = await repository.step({ suite: { ...DRIFT, prompts: TEN } });
-    assertConcluded(whole, 'drift', 'fail');
-    const cut = await repository.step({ suite: { ...DRIFT, prompts: [KEPT] } });
-    assertConcluded(cut, 'drift', 'fail');
-    const line = /Drift: 9 of 10 prompts .*, 1 of 10 kept by this change, on /;
-    assert.match(cut.log, line);
-    assert.match(cut.summary.split('\n')[0] ?? '', line);
-    assert.equal(cut.outputs['drift-count'], '9');
-    assertWarned(
-      cut,
-      /Taken away by this change: 9 of the prompts and texts that refs\/heads\/main asks .*: p1, p2/,
-    );
-    assert.match(
-      annotated(cut, 'error').join('\n'),
-      /Drift: prompt p1: .* This change takes the prompt away or alters it; until the merge it counts\./,
-    );
-    assert.match(
-      cut.log,
-      /takes away or alters 9 prompts and texts of refs\/heads\/main, or is behind it: p1, .*They are measured too until it is merged: 10 prompts and texts instead of 1\./,
-    );
-    assert.doesNotMatch(cut.log, /^accept:/m, 'no record to accept that would never come again');
-    await assertVerified(cut);
-  });
+  tried(
+    'prompts that drift, taken away',
+    'a pull request that takes nine of ten drifting prompts out of its suite',
+    'what the base branch asks is measured until the merge, and its policy decides',
+    async () => {
+      await using repository = await based({ prompts: TEN });
+      const whole = await repository.step({ suite: { ...DRIFT, prompts: TEN } });
+      assertConcluded(whole, 'drift', 'fail');
+      const cut = await repository.step({ suite: { ...DRIFT, prompts: [KEPT] } });
+      assertConcluded(cut, 'drift', 'fail');
+      const line = /Drift: 9 of 10 prompts .*, 1 of 10 kept by this change, on /;
+      assert.match(cut.log, line);
+      assert.match(cut.summary.split('\n')[0] ?? '', line);
+      assert.equal(cut.outputs['drift-count'], '9');
+      assertWarned(
+        cut,
+        /Taken away by this change: 9 of the prompts and texts that refs\/heads\/main asks .*: p1, p2/,
+      );
+      assert.match(
+        annotated(cut, 'error').join('\n'),
+        /Drift: prompt p1: .* This change takes the prompt away or alters it; until the merge it counts\./,
+      );
+      assert.match(
+        cut.log,
+        /takes away or alters 9 prompts and texts of refs\/heads\/main, or is behind it: p1, .*They are measured too until it is merged: 10 prompts and texts instead of 1\./,
+      );
+      assert.doesNotMatch(cut.log, /^accept:/m, 'no record to accept that would never come again');
+      await assertVerified(cut);
+    },
+  );
 
   test('and passes where they reproduce, with a notice', async () => {
     await using repository = await based({ prompts: TEN });
@@ -236,15 +242,20 @@ describe('a suite that a change moves', { concurrency: 2 }, () => {
     assertConcluded(await moved(repository, { ...DRIFT, prompts: TEN }, runner), 'drift', 'fail');
   });
 
-  test('and cuts is refused before a model is loaded', async () => {
-    await using repository = await based({ prompts: TEN });
-    await using runner = await checkout();
-    const outcome = await moved(repository, { ...DRIFT, prompts: [KEPT] }, runner);
-    await assertFailed(repository, repository.stored(), outcome, {
-      code: 'pull-request-limited',
-      says: /has no suite at `other\.yml`.*no longer asks 9 of the baseline’s prompts and texts as they were: p1, p2/,
-      advises: /Keep them as they are until the suite has its new place/,
-    });
-    assert.doesNotMatch(outcome.log, /Engine, lifetime-1/);
-  });
+  tried(
+    'suite moved and cut',
+    'a suite under a new name, of which the base branch knows nothing, that asks less',
+    'it is compared with the baseline’s prompts, and refused before a model is loaded',
+    async () => {
+      await using repository = await based({ prompts: TEN });
+      await using runner = await checkout();
+      const outcome = await moved(repository, { ...DRIFT, prompts: [KEPT] }, runner);
+      await assertFailed(repository, repository.stored(), outcome, {
+        code: 'pull-request-limited',
+        says: /has no suite at `other\.yml`.*no longer asks 9 of the baseline’s prompts and texts as they were: p1, p2/,
+        advises: /Keep them as they are until the suite has its new place/,
+      });
+      assert.doesNotMatch(outcome.log, /Engine, lifetime-1/);
+    },
+  );
 });

@@ -178,6 +178,7 @@ describe('a model of the hub', () => {
 
 describe('an image', () => {
   tried(
+    'hub’s token taken by an image',
     'the hub’s token taken, or the model of other runs changed, by an image that a pull request or another repository names',
     'the action itself fetches, for each repository apart; no image has the network, a token, or a model that it can write to',
     async (t) => {
@@ -223,6 +224,7 @@ describe('an image', () => {
 
 describe('the digests of a model', () => {
   tried(
+    'model’s digests forged',
     'digests of the weights forged by an engine, for itself or for later runs',
     'this machine digests the files itself; what an engine tells must be equal, and is never remembered',
     async () => {
@@ -247,6 +249,7 @@ describe('the digests of a model', () => {
   );
 
   tried(
+    'model changed between digest and load',
     'weights changed after they were digested, and before they are loaded',
     'files must be the same after the load as when they were digested',
     async () => {

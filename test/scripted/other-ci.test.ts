@@ -125,6 +125,7 @@ test('a bucket keeps baselines where there is no cache: a refresh writes, a chec
 });
 
 tried(
+  'report’s place a link',
   'a link in the checkout where a file for another program will be, to a folder of the runner’s user',
   'a folder on the way that is a link is refused, and a file that is one is replaced and never written through',
   async () => {

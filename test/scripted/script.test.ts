@@ -76,6 +76,7 @@ describe('a script', () => {
   });
 
   tried(
+    'script that forges',
     'a program that prints what looks like an event, forks and comes back twice, or computes NaN alone',
     'what is printed is noise without the job’s nonce, a child ends where it comes back, and NaN is unmeasured: none is green',
     async () => {
@@ -121,6 +122,7 @@ def run(prompt, emit):
   });
 
   tried(
+    'script swapped by a fork',
     'another program in place of the base branch’s, on a fork’s pull request',
     'the files that run are compared with what git has on the base branch, and refused before anything is started',
     async () => {

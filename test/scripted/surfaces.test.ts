@@ -36,6 +36,7 @@ import {
 } from '../e2e/support/trust.ts';
 import type { Put } from '../support/cache-server.ts';
 import { payloadOf, REPOSITORY, SHAS } from '../support/events.ts';
+import { fault } from '../support/fault.ts';
 import type { CommentState } from '../support/github-conversation.ts';
 import { ALL_RIGHTS } from '../support/github-rules.ts';
 import type { GitHubFault, GitHubServer } from '../support/github-server.ts';
@@ -286,16 +287,21 @@ engine.Scripted.vocabulary = lambda self, ids: {token: "@" * 40 for token in ids
       assert.deepEqual(place.github.calls, []);
     });
 
-    test('a surface that cannot be written: nobody where GitHub should be', async () => {
-      await using place = await desk(action);
-      const step = await place.show([DRIFT], {
-        with: { 'record-path': '../record' },
-        through: 'http://127.0.0.1:1',
-      });
-      await assertOnlyTold(step, 'shown', [
-        ['No comment', /127\.0\.0\.1:1 refused the connection/, /Re-run the job/],
-      ]);
-    });
+    fault(
+      'GitHub away as a comment is due',
+      'nobody answers where GitHub’s API should be',
+      'the verdict stands, and a notice says what could not be shown',
+      async () => {
+        await using place = await desk(action);
+        const step = await place.show([DRIFT], {
+          with: { 'record-path': '../record' },
+          through: 'http://127.0.0.1:1',
+        });
+        await assertOnlyTold(step, 'shown', [
+          ['No comment', /127\.0\.0\.1:1 refused the connection/, /Re-run the job/],
+        ]);
+      },
+    );
 
     test('a surface that cannot be written: a conversation that is locked', async () => {
       const pullRequest = { number: 7, headSha: SHAS.head, locked: true };
@@ -697,42 +703,52 @@ engine._token = token`,
 
     // As many as a comment tells at length, in one run each; what is half of a character has no digest.
     const some = Object.entries(TEXTS).filter(([, text]) => text.isWellFormed());
-    for (let at = 0; at < some.length; at += 4) {
-      const names = some.slice(at, at + 4).map(([name]) => name);
-      const texts = some.slice(at, at + 4).map(([, text]) => text);
-      test(`a hostile text in all that reports say: ${names.join(', ')}`, async () => {
-        await using place = await desk(action);
-        const { github } = place;
-        const reports = texts.map((text, index) =>
-          signed(hostileReport(DRIFT, text), { hardwareClass: `class-${index}` }),
+    const fours = Array.from({ length: Math.ceil(some.length / 4) }, (_, i) => some.slice(4 * i, 4 * i + 4));
+    tried(
+      'report with hostile texts',
+      'commands, escapes, Markdown, HTML and our own marker in all that a stranger’s reports say, in `mode: report`',
+      'log, summary, comment, check run and page show them as text: nothing acts, no link leads away',
+      async (t) => {
+        await Promise.all(
+          fours.map((four) => {
+            const texts = four.map(([, text]) => text);
+            return t.test(four.map(([name]) => name).join(', '), async () => {
+              await using place = await desk(action);
+              const { github } = place;
+              const reports = texts.map((text, index) =>
+                signed(hostileReport(DRIFT, text), { hardwareClass: `class-${index}` }),
+              );
+              const step = await place.show(reports, { with: BOTH });
+              assertConcluded(step, 'drift', 'fail');
+              assertLogActs(step, REPORTED);
+              assertMarkdownInert(step.summary);
+              const { body } = only(github.comments);
+              const run = only(github.checkRuns);
+              for (const shown of [body, run.output.summary]) {
+                assertMarkdownInert(shown);
+                for (const text of texts) assert.ok(shown.includes(markdown(text, 80).slice(0, 60)), shown);
+              }
+              assert.match(
+                body,
+                /^<!-- deterministic-ml v1 suite=smollm2-serving class=\* run=1\.1 state=drift -->\n### ❌ Drift/,
+              );
+              assert.doesNotMatch(body.slice(1), /<!--/);
+              assert.ok(run.output.annotations.length > texts.length);
+              for (const { title, message, path } of run.output.annotations)
+                for (const part of [title, message, path]) assert.doesNotMatch(String(part), UNCLEAN);
+              assert.doesNotMatch(`${run.name}${run.output.title}`, UNCLEAN);
+              await assertPageInert(step);
+              const page = await readFile(step.outputs['html-path'] ?? '', 'utf8');
+              for (const text of texts) assert.ok(page.includes(escaped(text)), text);
+              // What it shows is not taken for a comment of another thread, nor for one of a later run.
+              await place.show([WELL], { run: 2 });
+              assert.match(only(github.comments).body, /run=2\.1 state=resolved was=drift@1\.1 -->/);
+            });
+          }),
         );
-        const step = await place.show(reports, { with: BOTH });
-        assertConcluded(step, 'drift', 'fail');
-        assertLogActs(step, REPORTED);
-        assertMarkdownInert(step.summary);
-        const { body } = only(github.comments);
-        const run = only(github.checkRuns);
-        for (const shown of [body, run.output.summary]) {
-          assertMarkdownInert(shown);
-          for (const text of texts) assert.ok(shown.includes(markdown(text, 80).slice(0, 60)), shown);
-        }
-        assert.match(
-          body,
-          /^<!-- deterministic-ml v1 suite=smollm2-serving class=\* run=1\.1 state=drift -->\n### ❌ Drift/,
-        );
-        assert.doesNotMatch(body.slice(1), /<!--/);
-        assert.ok(run.output.annotations.length > texts.length);
-        for (const { title, message, path } of run.output.annotations)
-          for (const part of [title, message, path]) assert.doesNotMatch(String(part), UNCLEAN);
-        assert.doesNotMatch(`${run.name}${run.output.title}`, UNCLEAN);
-        await assertPageInert(step);
-        const page = await readFile(step.outputs['html-path'] ?? '', 'utf8');
-        for (const text of texts) assert.ok(page.includes(escaped(text)), text);
-        // What it shows is not taken for a comment of another thread, nor for one of a later run.
-        await place.show([WELL], { run: 2 });
-        assert.match(only(github.comments).body, /run=2\.1 state=resolved was=drift@1\.1 -->/);
-      });
-    }
+      },
+      { concurrency: 8 },
+    );
 
     test('a hostile text of a megabyte in one line', async () => {
       const line = `x@</td>::error::${'##[error]<b>'.repeat(90_000)}`;
@@ -840,6 +856,7 @@ engine.MODULES = tuple(name + words[0] for name in engine.MODULES)`;
     const other = { number: 8, headSha: 'bad0'.repeat(10) };
 
     tried(
+      'report of a fork’s own making',
       'a report of a fork’s own making that claims to be green, or to be of another commit or pull request',
       'commit, pull request and run are the event’s; its check run is `action_required`, which satisfies no required check',
       async () => {
@@ -1067,35 +1084,55 @@ engine.MODULES = tuple(name + words[0] for name in engine.MODULES)`;
         advises: /compare what the jobs upload/,
       },
     };
-    for (const [what, { reports = [DRIFT], asked, ...fault }] of Object.entries(refused))
-      test(`mode report refuses ${what}, and tells nobody`, async () => {
-        for (const event of ['workflow_run', 'pull_request']) {
-          await using place = await desk(action, { pullRequests: [FORK] });
-          const step = await place.show(reports, { ...asked, event, with: { ...BOTH, ...asked?.with } });
-          await assertFault(step, step.runner, fault);
-          assert.deepEqual(place.github.calls, []);
-        }
-      });
-
-    test('mode report refuses an event by which anybody starts it', async () => {
-      await using place = await desk(action);
-      for (const event of ['issue_comment', 'pull_request_target'])
-        await assertFault(
-          ...(await place.show([DRIFT], { event, payload: payloadOf(event) }).then(
-            (step) =>
-              [
-                step,
-                step.runner,
-                {
-                  code: 'event-refused',
-                  says: new RegExp(`\`${event}\` starts nothing here`),
-                  advises: /on: pull_request/,
-                },
-              ] as const,
-          )),
+    tried(
+      'report that no run of this action left',
+      'another schema, half characters, 64 MiB, a script for an address, links, fewer legs than there were',
+      'refused whole, and nobody is told',
+      async (t) => {
+        await Promise.all(
+          Object.entries(refused).map(([what, { reports = [DRIFT], asked, ...expected }]) =>
+            t.test(what, async () => {
+              for (const event of ['workflow_run', 'pull_request']) {
+                await using place = await desk(action, { pullRequests: [FORK] });
+                const step = await place.show(reports, {
+                  ...asked,
+                  event,
+                  with: { ...BOTH, ...asked?.with },
+                });
+                await assertFault(step, step.runner, expected);
+                assert.deepEqual(place.github.calls, []);
+              }
+            }),
+          ),
         );
-      assert.deepEqual(place.github.calls, []);
-    });
+      },
+      { concurrency: 8 },
+    );
+
+    tried(
+      'event that anybody may send',
+      '`mode: report` on `issue_comment` or `pull_request_target`',
+      'refused before GitHub is asked anything',
+      async () => {
+        await using place = await desk(action);
+        for (const event of ['issue_comment', 'pull_request_target'])
+          await assertFault(
+            ...(await place.show([DRIFT], { event, payload: payloadOf(event) }).then(
+              (step) =>
+                [
+                  step,
+                  step.runner,
+                  {
+                    code: 'event-refused',
+                    says: new RegExp(`\`${event}\` starts nothing here`),
+                    advises: /on: pull_request/,
+                  },
+                ] as const,
+            )),
+          );
+        assert.deepEqual(place.github.calls, []);
+      },
+    );
   }
 });
 

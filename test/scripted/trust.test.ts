@@ -28,6 +28,7 @@ import {
 import { bytesBelow } from '../support/cache-baseline.ts';
 import type { Put } from '../support/cache-server.ts';
 import { SHAS } from '../support/events.ts';
+import { fault } from '../support/fault.ts';
 import { tried } from '../support/tried.ts';
 
 let action: Action;
@@ -100,6 +101,7 @@ describe('a baseline in the cache', { concurrency: 3 }, () => {
   });
 
   tried(
+    'baseline shadowed by a newer name',
     'a baseline of a newer name on the pull request’s own branch',
     'only entries that the repository’s list places on the default or base branch count',
     async () => {
@@ -121,30 +123,35 @@ describe('a baseline in the cache', { concurrency: 3 }, () => {
     assert.ok(!repository.cache.calls.includes('download'));
   });
 
-  test('is told apart from those of suites and classes whose names begin alike, and of names of no form', async () => {
-    const others = () => [
-      { ...seed, key: newerKey().replace('/a/', '/a-b/') },
-      { ...seed, key: newerKey().replace(`/${hardwareClass}/`, `/${hardwareClass}-2/`) },
-    ];
-    await using repository = await withBaseline();
-    for (const other of others()) repository.cache.put(other);
-    for (const name of ['latest', '1-1-abababababababab/more', '##[add-path]evil'])
-      repository.cache.put({ ...seed, key: `${shelf}${name}` });
-    const outcome = await repository.step();
-    assertConcluded(outcome, 'reproduced', 'pass', seed.key);
-    assert.match(outcome.log, /Near, but not taken: ".*\/latest", since this action gives no such name/);
-    assert.ok(!outcome.commands.some(({ command }) => command === 'add-path'));
+  tried(
+    'baseline under a name that begins alike',
+    'entries of suites and hardware classes whose names begin like this one’s, and of names of no form',
+    'a key is parted before it is compared: none of them is taken, and what lies near is named',
+    async () => {
+      const others = () => [
+        { ...seed, key: newerKey().replace('/a/', '/a-b/') },
+        { ...seed, key: newerKey().replace(`/${hardwareClass}/`, `/${hardwareClass}-2/`) },
+      ];
+      await using repository = await withBaseline();
+      for (const other of others()) repository.cache.put(other);
+      for (const name of ['latest', '1-1-abababababababab/more', '##[add-path]evil'])
+        repository.cache.put({ ...seed, key: `${shelf}${name}` });
+      const outcome = await repository.step();
+      assertConcluded(outcome, 'reproduced', 'pass', seed.key);
+      assert.match(outcome.log, /Near, but not taken: ".*\/latest", since this action gives no such name/);
+      assert.ok(!outcome.commands.some(({ command }) => command === 'add-path'));
 
-    await using without = await hosted(action);
-    for (const other of others()) without.cache.put(other);
-    const incomparable = await without.step();
-    assertConcluded(incomparable, 'incomparable', 'fail', '');
-    const told = `Of the same suite there are baselines of other hardware: ${hardwareClass}-2.\n`;
-    assert.ok(incomparable.log.includes(told), incomparable.log);
-    assert.ok(incomparable.summary.replaceAll('&#45;', '-').includes(told));
-    without.cache.evict(others()[1]?.key ?? '');
-    assertConcluded(await without.step(), 'no-baseline', 'fail', '');
-  });
+      await using without = await hosted(action);
+      for (const other of others()) without.cache.put(other);
+      const incomparable = await without.step();
+      assertConcluded(incomparable, 'incomparable', 'fail', '');
+      const told = `Of the same suite there are baselines of other hardware: ${hardwareClass}-2.\n`;
+      assert.ok(incomparable.log.includes(told), incomparable.log);
+      assert.ok(incomparable.summary.replaceAll('&#45;', '-').includes(told));
+      without.cache.evict(others()[1]?.key ?? '');
+      assertConcluded(await without.step(), 'no-baseline', 'fail', '');
+    },
+  );
 
   test('of no form, on the default branch, hides what is behind it there', async () => {
     await using repository = await withBaseline();
@@ -158,19 +165,24 @@ describe('a baseline in the cache', { concurrency: 3 }, () => {
       });
   });
 
-  test('of another suite under this one’s key is refused', async () => {
-    await using repository = await hosted(action, { base: { name: 'a-b' } });
-    const { log } = await repository.refresh({ suite: { name: 'a-b' } });
-    const [foreign] = repository.cache.entries;
-    assert.ok(foreign, log);
-    const seeds = [{ ...foreign, key: foreign.key.replace('/a-b/', '/a/') }];
-    await using victim = await hosted(action, { seeds });
-    await assertFailed(victim, victim.stored(), await victim.step(), {
-      code: 'baseline-invalid',
-      says: /belongs to the suite `a-b`. Nothing was compared/,
-      advises: /find out who can write to the store/,
-    });
-  });
+  tried(
+    'baseline of another suite',
+    'another suite’s baseline, stored under this one’s key',
+    'a baseline names its suite, and must be of the one that asks',
+    async () => {
+      await using repository = await hosted(action, { base: { name: 'a-b' } });
+      const { log } = await repository.refresh({ suite: { name: 'a-b' } });
+      const [foreign] = repository.cache.entries;
+      assert.ok(foreign, log);
+      const seeds = [{ ...foreign, key: foreign.key.replace('/a-b/', '/a/') }];
+      await using victim = await hosted(action, { seeds });
+      await assertFailed(victim, victim.stored(), await victim.step(), {
+        code: 'baseline-invalid',
+        says: /belongs to the suite `a-b`. Nothing was compared/,
+        advises: /find out who can write to the store/,
+      });
+    },
+  );
 });
 
 describe('an entry that a stranger put there is refused', { concurrency: 3 }, () => {
@@ -190,6 +202,7 @@ describe('an entry that a stranger put there is refused', { concurrency: 3 }, ()
     });
 
   tried(
+    'baseline shadowed after it was looked up',
     'an entry of the same key, put there between the look at the list and the download',
     'the list is asked again after the download',
     async () => {
@@ -206,6 +219,7 @@ describe('an entry that a stranger put there is refused', { concurrency: 3 }, ()
   );
 
   tried(
+    'baseline replayed under a newer key',
     'an older baseline, saved again under a newer key',
     'a baseline names the run that made it, and its key must name the same',
     async () => {
@@ -249,26 +263,41 @@ describe('an entry that a stranger put there is refused', { concurrency: 3 }, ()
     ['a device node', () => [inside({ type: 'block-device', devmajor: 8 })], /is a device/],
     ['10 GB of zeros', () => [], /holds more than 1073741824 bytes/],
   ];
-  for (const [what, members, says] of crafted)
-    test(`that holds ${what}, and nothing of it is written`, async () => {
-      const runner = await checkout();
-      await using _ = runner;
-      const outside = join(runner.home, 'outside');
-      await mkdir(outside);
-      await writeFile(join(outside, 'kept'), 'as it was');
-      const given = members(outside);
-      const archive = await (given.length === 0 ? bomb(`${INSIDE}/record.json`) : archiveOf(...given));
-      const entry = { ...seed, version: cacheVersion('gzip'), archive };
-      await using repository = await hosted(action, { base: LAX, seeds: [entry] });
-      const outcome = await repository.step({ runner });
-      await assertFailed(repository, repository.stored(), outcome, {
-        code: 'baseline-invalid',
-        says: new RegExp(`The cache entry "${seed.key}" is no baseline of this action: .*${says.source}`),
-        advises: new RegExp(`Then delete it \\(\`gh cache delete ${seed.key}\`\\) and refresh`),
-      });
-      assert.ok(repository.cache.calls.includes('download'));
-      assert.deepEqual(await bytesBelow(outside), { kept: Buffer.from('as it was').toString('base64') });
-    });
+  tried(
+    'baseline of a crafted archive',
+    'an archive with an absolute path, `..`, a symbolic or hard link, a device, or 10 GB of zeros',
+    'no `tar` runs: a reader of three kinds of entries, with limits, takes nothing else; nothing of it is written',
+    async (t) => {
+      await Promise.all(
+        crafted.map(([what, members, says]) =>
+          t.test(what, async () => {
+            const runner = await checkout();
+            await using _ = runner;
+            const outside = join(runner.home, 'outside');
+            await mkdir(outside);
+            await writeFile(join(outside, 'kept'), 'as it was');
+            const given = members(outside);
+            const archive = await (given.length === 0 ? bomb(`${INSIDE}/record.json`) : archiveOf(...given));
+            const entry = { ...seed, version: cacheVersion('gzip'), archive };
+            await using repository = await hosted(action, { base: LAX, seeds: [entry] });
+            const outcome = await repository.step({ runner });
+            await assertFailed(repository, repository.stored(), outcome, {
+              code: 'baseline-invalid',
+              says: new RegExp(
+                `The cache entry "${seed.key}" is no baseline of this action: .*${says.source}`,
+              ),
+              advises: new RegExp(`Then delete it \\(\`gh cache delete ${seed.key}\`\\) and refresh`),
+            });
+            assert.ok(repository.cache.calls.includes('download'));
+            assert.deepEqual(await bytesBelow(outside), {
+              kept: Buffer.from('as it was').toString('base64'),
+            });
+          }),
+        ),
+      );
+    },
+    { concurrency: 3 },
+  );
 });
 
 describe('nobody approves a change of its own', { concurrency: 3 }, () => {
@@ -291,16 +320,32 @@ describe('nobody approves a change of its own', { concurrency: 3 }, () => {
       /`push` on `refs\/heads\/feature`, .*`main`: nobody has approved.*\n.*branches: \[main\].*merge first/,
     ],
   ];
-  for (const [what, asked, says] of own)
-    test(`by a refresh from ${what}`, async () => {
-      await using repository = await withBaseline();
-      const before = repository.stored();
-      const outcome = await repository.refresh({ event: 'pull_request', ...asked, suite: DRIFT });
-      await assertFailed(repository, before, outcome, { code: 'refresh-not-allowed', says, advises: says });
-      assert.deepEqual([repository.cache.calls, repository.github.calls], [[], []]);
-    });
+  tried(
+    'baseline refreshed by the change itself',
+    'a refresh from a pull request, a fork, or a feature branch',
+    'refused before an engine is started: nobody approves a change of its own',
+    async (t) => {
+      await Promise.all(
+        own.map(([what, asked, says]) =>
+          t.test(what, async () => {
+            await using repository = await withBaseline();
+            const before = repository.stored();
+            const outcome = await repository.refresh({ event: 'pull_request', ...asked, suite: DRIFT });
+            await assertFailed(repository, before, outcome, {
+              code: 'refresh-not-allowed',
+              says,
+              advises: says,
+            });
+            assert.deepEqual([repository.cache.calls, repository.github.calls], [[], []]);
+          }),
+        ),
+      );
+    },
+    { concurrency: 3 },
+  );
 
   tried(
+    'baseline from a branch that trusts itself',
     'a branch that names itself as one that keeps baselines of its own',
     'the suite of the default branch decides, and is read there',
     async () => {
@@ -317,6 +362,7 @@ describe('nobody approves a change of its own', { concurrency: 3 }, () => {
   );
 
   tried(
+    'policy eased by the change it judges',
     'a change that eases the policy by which it is judged',
     'name, policy, relations, depth and store are the base branch’s',
     async () => {
@@ -358,6 +404,7 @@ describe('nobody approves a change of its own', { concurrency: 3 }, () => {
   });
 
   tried(
+    'model behind a link of the repository',
     'a model behind a link of the repository, to mount a folder of the runner',
     'which folders of the runner are mounted, the base branch’s suite says; through a link none is',
     async () => {
@@ -435,7 +482,7 @@ describe('a permission that the workflow does not give', { concurrency: 3 }, () 
   });
 });
 
-describe('an outage is not an absence, whatever the policy lets pass', { concurrency: 6 }, () => {
+describe('an outage is not an absence, whatever the policy lets pass', () => {
   const outage = (says: RegExp, rest: Partial<Trouble>): Trouble => ({
     code: 'store-unavailable',
     says,
@@ -492,11 +539,22 @@ describe('an outage is not an absence, whatever the policy lets pass', { concurr
     'a base branch that cannot be found': github('ref'),
     'a base branch that cannot be read': github('contents'),
   };
-  for (const [what, trouble] of Object.entries(outages))
-    test(what, async () => {
-      await using repository = await withBaseline({ base: LAX });
-      await assertTrouble(repository, trouble, (job) => repository.step({ suite: LAX, ...job }));
-    });
+  fault(
+    'store away, silent, or behind a proxy',
+    'a cache service or a GitHub that refuses, falls silent, breaks off, or gives a proxy’s page',
+    'an error and no verdict, whatever the policy lets pass where there is no baseline',
+    async (t) => {
+      await Promise.all(
+        Object.entries(outages).map(([what, trouble]) =>
+          t.test(what, async () => {
+            await using repository = await withBaseline({ base: LAX });
+            await assertTrouble(repository, trouble, (job) => repository.step({ suite: LAX, ...job }));
+          }),
+        ),
+      );
+    },
+    { concurrency: 6 },
+  );
 
   test('but a store that answers and has none is an absence, with the usual reasons and the command', async () => {
     await using repository = await hosted(action);
@@ -649,6 +707,7 @@ describe('a pull request that brings its own baseline in files', { concurrency: 
   });
 
   tried(
+    'baseline’s files taken away',
     'a pull request that takes the files of its baseline away',
     'its base branch still has them: that fails, whatever the policy says',
     async () => {

@@ -13,6 +13,7 @@ import { SUITE_SCHEMA } from '../../src/front/suites.ts';
 import { reportDigest, reportPathOf } from '../../src/report/make.ts';
 import { makePlan } from '../../src/run/plan.ts';
 import { ERROR_WORDS } from '../../src/words/error-words.ts';
+import { tried } from '../support/tried.ts';
 import { temporaryFolder } from './support/folder.ts';
 import { body, side } from './support/records.ts';
 import { checkReport, reportOf, writeRun } from './support/reports.ts';
@@ -48,17 +49,22 @@ describe('an error on the command line', () => {
     assert.deepEqual([exitCode, stdout], [2, '']);
   });
 
-  test('is in colour only where one is wanted, and a foreign escape stays harmless', async () => {
-    const hostile = 'x\u001b[2J::error::y';
-    const coloured = await cli([hostile], { FORCE_COLOR: '1' });
-    assert.ok(
-      coloured.stderr.startsWith(`${RED}input-invalid\u001b[39m\u001b[22m: \`x\\u{1b}[2J`),
-      coloured.stderr,
-    );
-    assert.equal(coloured.stderr.split('\u001b').length, 5, 'no escape but our own four');
-    for (const env of [{}, { NO_COLOR: '1' }, { FORCE_COLOR: '0' }, { TERM: 'dumb' }])
-      assertPlain((await cli([hostile], env)).stderr);
-  });
+  tried(
+    'terminal’s escapes in an error',
+    'an argument with escapes that clear a terminal or begin a command',
+    'they are written out, harmless',
+    async () => {
+      const hostile = 'x\u001b[2J::error::y';
+      const coloured = await cli([hostile], { FORCE_COLOR: '1' });
+      assert.ok(
+        coloured.stderr.startsWith(`${RED}input-invalid\u001b[39m\u001b[22m: \`x\\u{1b}[2J`),
+        coloured.stderr,
+      );
+      assert.equal(coloured.stderr.split('\u001b').length, 5, 'no escape but our own four');
+      for (const env of [{}, { NO_COLOR: '1' }, { FORCE_COLOR: '0' }, { TERM: 'dumb' }])
+        assertPlain((await cli([hostile], env)).stderr);
+    },
+  );
 
   test('is an error also where it is a bug, not a verdict', async () => {
     await using folder = await temporaryFolder();

@@ -33,8 +33,9 @@ describe('what is tried', () => {
     assert.deepEqual(
       toldIn(
         `
-tried('one \\'way\\'', "what \`holds\` it", async () => {});
+tried('a', 'one \\'way\\'', "what \`holds\` it", async () => {});
   tried(
+    'b',
     'another',
     'what holds that, too',
     () => {},
@@ -43,16 +44,14 @@ tried('one \\'way\\'', "what \`holds\` it", async () => {});
         'tried',
       ),
       [
-        { what: "one 'way'", comes: 'what `holds` it' },
-        { what: 'another', comes: 'what holds that, too' },
+        ['a', "one 'way'", 'what `holds` it'],
+        ['b', 'another', 'what holds that, too'],
       ],
     );
   });
 
   test('is read from decorators of Python’s, too', () =>
-    assert.deepEqual(toldIn('    @support.odd("a", "b")\n    def test_a(self): ...\n', 'odd'), [
-      { what: 'a', comes: 'b' },
-    ]));
+    assert.deepEqual(toldIn('    @support.odd("a", "b")\n    def test_a(self): ...\n', 'odd'), [['a', 'b']]));
 
   test('is missed by no table: without literals it cannot be told', () =>
     assert.throws(() => toldIn('tried(`a`, HOLDS, () => {});', 'tried'), /1 calls of tried\(\), and 0/));

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
+import { fault } from '../../support/fault.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { WRITERS } from '../support/written.ts';
 
@@ -15,31 +16,38 @@ const run = (what: string, folder: string, version: string, killAt: number, ...s
 const statesIn = (folder: string, operations: number) =>
   Array.from({ length: operations }, (_, index) => join(folder, String(index + 1)));
 
-describe('wherever its process is killed, there is the old one or the new one, whole:', () => {
-  for (const { name, read } of WRITERS)
-    test(name, async () => {
-      await using temporary = await temporaryFolder();
-      const [before, after, states, killed] = ['before', 'after', 'states', 'killed'].map((part) =>
-        join(temporary.path, part),
-      ) as [string, string, string, string];
-      assert.equal((await run(name, before, 'old', 0)).exitCode, 0);
-      for (const copy of [after, killed]) await cp(before, copy, { recursive: true });
-      const whole = await run(name, after, 'new', 0, states);
-      const operations = Number(whole.stdout);
-      assert.ok(operations >= 3, `${whole.stdout}${whole.stderr}`);
-      const expected = new Set([await read(before), await read(after)]);
-      assert.equal(expected.size, 2, 'the two versions differ');
-      for (const [index, state] of statesIn(states, operations).entries())
-        assert.ok(
-          expected.has(await read(state)),
-          `operation ${index + 1} of ${operations} left something else`,
-        );
+describe('wherever its process is killed', () => {
+  fault(
+    'process killed at each write',
+    '`kill -9` before each single operation on the disk: of a record, a baseline, a report, the memory of digests',
+    'the old one or the new one is there, whole',
+    async (t) => {
+      for (const { name, read } of WRITERS)
+        await t.test(name, async () => {
+          await using temporary = await temporaryFolder();
+          const [before, after, states, killed] = ['before', 'after', 'states', 'killed'].map((part) =>
+            join(temporary.path, part),
+          ) as [string, string, string, string];
+          assert.equal((await run(name, before, 'old', 0)).exitCode, 0);
+          for (const copy of [after, killed]) await cp(before, copy, { recursive: true });
+          const whole = await run(name, after, 'new', 0, states);
+          const operations = Number(whole.stdout);
+          assert.ok(operations >= 3, `${whole.stdout}${whole.stderr}`);
+          const expected = new Set([await read(before), await read(after)]);
+          assert.equal(expected.size, 2, 'the two versions differ');
+          for (const [index, state] of statesIn(states, operations).entries())
+            assert.ok(
+              expected.has(await read(state)),
+              `operation ${index + 1} of ${operations} left something else`,
+            );
 
-      // One that is really killed, half-way, leaves no more and no less.
-      const half = Math.ceil(operations / 2);
-      assert.equal((await run(name, killed, 'new', half)).signal, 'SIGKILL');
-      assert.ok(expected.has(await read(killed)), `killed at operation ${half} of ${operations}`);
-    });
+          // One that is really killed, half-way, leaves no more and no less.
+          const half = Math.ceil(operations / 2);
+          assert.equal((await run(name, killed, 'new', half)).signal, 'SIGKILL');
+          assert.ok(expected.has(await read(killed)), `killed at operation ${half} of ${operations}`);
+        });
+    },
+  );
 
   test('a first record is whole or absent', async () => {
     await using temporary = await temporaryFolder();

@@ -8,6 +8,7 @@ import { BASELINE_SCHEMA, type BaselineMeta } from '../../../src/baseline/port.t
 import { openRecord, RecordWriter, writeBaselineMeta } from '../../../src/disk/record-folder.ts';
 import { sha256 } from '../../../src/record/digest.ts';
 import { packSoftware } from '../../../src/record/software.ts';
+import { fault } from '../../support/fault.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { body, channelsOf, side } from '../support/records.ts';
 import { rejectedBy } from '../support/suites.ts';
@@ -159,31 +160,36 @@ describe('a damaged record is refused:', () => {
     });
 });
 
-test('a full disk is an error with a remedy, and leaves nothing', async (t) => {
-  await using temporary = await temporaryFolder();
-  const program = fileURLToPath(new URL('../support/full-disk.ts', import.meta.url));
-  // A mount namespace of its own: the mount goes with the process, and as root of a user namespace anybody may.
-  const { stdout, stderr, exitCode } = await execa(
-    'unshare',
-    [
-      '--mount',
-      '--map-root-user',
-      'sh',
-      '-c',
-      'mount -t tmpfs -o size=64k none "$0" && exec "$1" "$2" "$0"',
-      temporary.path,
-      process.execPath,
-      program,
-    ],
-    { reject: false },
-  );
-  if (exitCode === 32 || exitCode === undefined || /unshare/.test(stderr))
-    return t.skip(`no small file system can be mounted here: ${stderr}`);
-  const { code, message, left } = JSON.parse(stdout) as { code: string; message: string; left: string[] };
-  assert.equal(code, 'disk-full');
-  assert.match(message, /The disk is full: .*record could not be written/);
-  assert.deepEqual(left, []);
-});
+fault(
+  'disk full in the middle of a record',
+  'a disk that is full after some observations',
+  '`disk-full`, and what was begun is gone',
+  async (t) => {
+    await using temporary = await temporaryFolder();
+    const program = fileURLToPath(new URL('../support/full-disk.ts', import.meta.url));
+    // A mount namespace of its own: the mount goes with the process, and as root of a user namespace anybody may.
+    const { stdout, stderr, exitCode } = await execa(
+      'unshare',
+      [
+        '--mount',
+        '--map-root-user',
+        'sh',
+        '-c',
+        'mount -t tmpfs -o size=64k none "$0" && exec "$1" "$2" "$0"',
+        temporary.path,
+        process.execPath,
+        program,
+      ],
+      { reject: false },
+    );
+    if (exitCode === 32 || exitCode === undefined || /unshare/.test(stderr))
+      return t.skip(`no small file system can be mounted here: ${stderr}`);
+    const { code, message, left } = JSON.parse(stdout) as { code: string; message: string; left: string[] };
+    assert.equal(code, 'disk-full');
+    assert.match(message, /The disk is full: .*record could not be written/);
+    assert.deepEqual(left, []);
+  },
+);
 
 test('a baseline is made of a record by one file more', async () => {
   await using temporary = await temporaryFolder();

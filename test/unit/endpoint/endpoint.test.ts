@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Report } from '../../../src/report/schema.ts';
+import { tried } from '../../support/tried.ts';
 import { EndpointJob, EndpointServer, type Hostile, type Serves } from '../support/endpoint.ts';
 import { rejectedBy } from '../support/suites.ts';
 
@@ -383,53 +384,68 @@ describe('the key', () => {
     assert.match(job.lines.join('\n'), /with the key that `endpoint-key` gives/);
   });
 
-  test('follows no redirect', async () => {
-    await using thief = await EndpointServer.start();
-    const { error } = await fault(
-      (_, response) => {
-        response.writeHead(307, { location: `${thief.url}/completions` });
-        response.end();
-        return true;
-      },
-      (job) => {
-        job.key = KEY;
-      },
-    );
-    assert.equal(error.code, 'endpoint-refused');
-    assert.match(error.message, /redirects to 127\.0\.0\.1:\d+ \(307\)/);
-    assert.deepEqual(thief.asked, []);
-  });
+  tried(
+    'endpoint’s key, by a redirect',
+    'a server that redirects what it is asked to another one',
+    'no redirect is followed: the other one is asked nothing',
+    async () => {
+      await using thief = await EndpointServer.start();
+      const { error } = await fault(
+        (_, response) => {
+          response.writeHead(307, { location: `${thief.url}/completions` });
+          response.end();
+          return true;
+        },
+        (job) => {
+          job.key = KEY;
+        },
+      );
+      assert.equal(error.code, 'endpoint-refused');
+      assert.match(error.message, /redirects to 127\.0\.0\.1:\d+ \(307\)/);
+      assert.deepEqual(thief.asked, []);
+    },
+  );
 
-  test('is in no error, whatever the server repeats', async () => {
-    const repeated = `Incorrect API key provided: ${KEY}`;
-    const { error } = await fault(
-      (_, response) => {
-        response.writeHead(401);
-        response.end(JSON.stringify({ error: { message: repeated } }));
-        return true;
-      },
-      (job) => {
-        job.key = KEY;
-      },
-    );
-    assert.ok(!`${error.message}${error.hint}`.includes(KEY), error.message);
-    assert.equal(error.code, 'endpoint-refused');
-  });
+  tried(
+    'endpoint’s key, in an error',
+    'a server that says the key again in its error',
+    'it is cut out of whatever the server says',
+    async () => {
+      const repeated = `Incorrect API key provided: ${KEY}`;
+      const { error } = await fault(
+        (_, response) => {
+          response.writeHead(401);
+          response.end(JSON.stringify({ error: { message: repeated } }));
+          return true;
+        },
+        (job) => {
+          job.key = KEY;
+        },
+      );
+      assert.ok(!`${error.message}${error.hint}`.includes(KEY), error.message);
+      assert.equal(error.code, 'endpoint-refused');
+    },
+  );
 
-  test('is in no record, where the server puts it into its answer', async () => {
-    const { error, job } = await fault(
-      later((asked, response) => {
-        response.end(JSON.stringify({ choices: [{ text: asked.headers.authorization }] }));
-        return true;
-      }),
-      (one) => {
-        one.key = KEY;
-      },
-    );
-    assert.equal(error.code, 'endpoint-broken');
-    assert.match(error.message, /answered with the key that it was given/);
-    assert.ok(!JSON.stringify([job.lines, [...job.disk.files]]).includes(KEY));
-  });
+  tried(
+    'endpoint’s key, in an answer',
+    'a server that puts the key into the text that it generates',
+    'the answer is thrown away, and nothing is recorded',
+    async () => {
+      const { error, job } = await fault(
+        later((asked, response) => {
+          response.end(JSON.stringify({ choices: [{ text: asked.headers.authorization }] }));
+          return true;
+        }),
+        (one) => {
+          one.key = KEY;
+        },
+      );
+      assert.equal(error.code, 'endpoint-broken');
+      assert.match(error.message, /answered with the key that it was given/);
+      assert.ok(!JSON.stringify([job.lines, [...job.disk.files]]).includes(KEY));
+    },
+  );
 
   test('travels over plain HTTP to this machine alone', async () => {
     await using server = await EndpointServer.start();

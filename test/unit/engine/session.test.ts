@@ -208,7 +208,21 @@ describe('breaking the protocol ends the lifetime:', () => {
     ],
     'a number is text': [
       (fake) => fake.line({ nonce: fake.nonce, seq: '1', event: 'done', health: HEALTH }),
-      /event 1 came where 1 was due/,
+      /event "1" came where 1 was due/,
+    ],
+    'a number is what no text can be made of': [
+      (fake) => fake.line({ nonce: fake.nonce, seq: { toString: 1 }, event: 'done', health: HEALTH }),
+      /event \{"toString":1\} came where 1 was due/,
+    ],
+    'a value is nested without end': [
+      (fake) => {
+        const deep = `${'['.repeat(50_000)}${']'.repeat(50_000)}`;
+        const settings = `{"requested":{"a":${deep}},"dropped":[],"effective":{}}`;
+        fake.line(
+          `{"nonce":"${fake.nonce}","seq":1,"event":"lifetime","seconds":1,"perturbed":null,"settings":${settings}}`,
+        );
+      },
+      /event 1 is nested deeper than \d+ levels/,
     ],
     'a field is missing': [
       (fake) => fake.emit({ ...PROGRESS, done: undefined }),

@@ -41,10 +41,19 @@ test('a record comes back as it was written', () => {
   assert.deepEqual(reread(record), record);
 });
 
+const ABYSS = '['.repeat(50_000) + ']'.repeat(50_000);
+
 describe('a record is refused that', () => {
   const cases: readonly (readonly [string, string | RunRecord, RegExp])[] = [
     ['is no JSON', '{', /^x\/record\.json is no JSON\.$/],
     ['is empty', '', /is no JSON/],
+    [
+      'is nested without end',
+      said({})
+        .replace('"requested": {', `"requested": { "a": ${ABYSS},`)
+        .replace(/,\s*\}/, '}'),
+      /it is nested too deeply/,
+    ],
     [
       'is of an older version',
       said({ schema: 'deterministic-ml/record/v1' }),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { inherited, visibleDevices } from '../../../src/runtime/environment.ts';
+import { tried } from '../../support/tried.ts';
 
 describe('what an engine inherits', () => {
   test('what finds programs and devices, and what tunes the numbers', () => {
@@ -15,21 +16,26 @@ describe('what an engine inherits', () => {
     assert.deepEqual(inherited({ ...kept, UNSET: undefined }), kept);
   });
 
-  test('nothing of the job, and nothing that looks like a secret', () => {
-    const dropped = {
-      GITHUB_TOKEN: 'x',
-      GITHUB_WORKSPACE: 'x',
-      ACTIONS_RUNTIME_URL: 'x',
-      'INPUT_HUB-TOKEN': 'x',
-      RUNNER_TEMP: 'x',
-      HF_TOKEN: 'x',
-      VLLM_API_KEY: 'x',
-      CUDA_SECRET: 'x',
-      NODE_OPTIONS: 'x',
-      LD_PRELOAD: 'x',
-    };
-    assert.deepEqual(inherited(dropped), {});
-  });
+  tried(
+    'environment of the engine',
+    'tokens, inputs and libraries to preload in the environment of the job',
+    'an engine inherits by a list of names, and nothing that looks like a secret',
+    () => {
+      const dropped = {
+        GITHUB_TOKEN: 'x',
+        GITHUB_WORKSPACE: 'x',
+        ACTIONS_RUNTIME_URL: 'x',
+        'INPUT_HUB-TOKEN': 'x',
+        RUNNER_TEMP: 'x',
+        HF_TOKEN: 'x',
+        VLLM_API_KEY: 'x',
+        CUDA_SECRET: 'x',
+        NODE_OPTIONS: 'x',
+        LD_PRELOAD: 'x',
+      };
+      assert.deepEqual(inherited(dropped), {});
+    },
+  );
 });
 
 describe('which GPUs a process may see', () => {

@@ -5,6 +5,7 @@ import { SUITE_SCHEMA } from '../../../src/front/suites.ts';
 import { cachesBelow, ENGINE_ENVIRONMENT } from '../../../src/runtime/environment.ts';
 import { withChange } from '../../../src/suite/change.ts';
 import { MAX_SUITE_BYTES, parseSuite } from '../../../src/suite/parse.ts';
+import { tried } from '../../support/tried.ts';
 import { HURTFUL } from '../support/hurtful.ts';
 import { problemsOf, SAMPLE, thrownBy } from '../support/suites.ts';
 
@@ -391,13 +392,18 @@ describe('a suite that is made to hurt', () => {
     );
   });
 
-  test('billion laughs', () => {
-    const levels = [...'bcdefghi'].map(
-      (name, i) => `${name}: &${name} [${Array(9).fill(`*${'abcdefgh'[i]}`).join(', ')}]\n`,
-    );
-    const problems = problemsOf(`a: &a [lol, lol]\n${levels.join('')}`);
-    assert.equal(problems[0], '2:8  aliases are not supported: write the value out');
-  });
+  tried(
+    'suite of aliases',
+    'nine lines of aliases that come to a billion values',
+    'aliases are refused by the line, before anything is built',
+    () => {
+      const levels = [...'bcdefghi'].map(
+        (name, i) => `${name}: &${name} [${Array(9).fill(`*${'abcdefgh'[i]}`).join(', ')}]\n`,
+      );
+      const problems = problemsOf(`a: &a [lol, lol]\n${levels.join('')}`);
+      assert.equal(problems[0], '2:8  aliases are not supported: write the value out');
+    },
+  );
 
   test('larger than the cap', () => {
     assert.deepEqual(problemsOf(SAMPLE + '#'.repeat(MAX_SUITE_BYTES)), [
@@ -432,6 +438,21 @@ describe('a suite that is made to hurt', () => {
         if (depth === 50) parseSuite(source, 'suite.yml', SUITE_SCHEMA);
         else assert.match(problemsOf(source)[0] ?? '', /this is nested too deeply$/);
       });
+
+  tried(
+    'suite that is nested without end',
+    'lists in lists, thousands of levels deep, as a value or where the file’s own keys would stand',
+    'one problem with its line: where the parser’s own recursion ends, nothing of the file is read',
+    () => {
+      for (const source of [`${'- '.repeat(20_000)}x`, `${SAMPLE}${'- '.repeat(3000)}tal: 3\n   used: 1\n`])
+        assert.match(problemsOf(source)[0] ?? '', /this is nested too deeply$/);
+    },
+  );
+
+  test('an engine whose name is no text', () => {
+    const source = edited('name: vllm', 'name: { toString: 1 }');
+    assert.match(problemsOf(source).join('\n'), /`engine\.name`/);
+  });
 
   test('an acceptance whose record is no text', () => {
     assert.deepEqual(problemsOf(`${SAMPLE}accept: [{ record: { toString: 1 }, reason: x }]\n`), [

@@ -370,7 +370,7 @@ const PROMPT = [1, 2, 3];
 const MODULES = ['model.layers.0.mlp', 'model.norm'];
 
 /** What one request gave: the only place that knows how it looks on the wire. */
-function resultOf(
+export function resultOf(
   { pass, kind, topK, trace, roles, noise }: PassCommand,
   request: Request,
   computes: Computes,
@@ -477,7 +477,7 @@ const ids = (values: readonly number[]) => littleEndian(Uint32Array.from(values)
 const floats = (values: readonly number[]) => littleEndian(Float32Array.from(values)).toString('base64');
 
 const { declared, ambient } = FINGERPRINT;
-const SEEN: HarnessFingerprint = {
+export const SEEN: HarnessFingerprint = {
   engine: declared.engine,
   libraries: declared.libraries,
   files: declared.model.files,

@@ -4,6 +4,7 @@ import type { Records } from '../../../src/job/tools.ts';
 import { check } from '../../../src/use-cases/check.ts';
 import { refresh } from '../../../src/use-cases/refresh.ts';
 import { verify } from '../../../src/use-cases/verify.ts';
+import { fault } from '../../support/fault.ts';
 import type { EngineOptions } from '../support/engine.ts';
 import { readingOf } from '../support/health.ts';
 import { ASKS, Job } from '../support/job.ts';
@@ -51,21 +52,26 @@ describe('a check on an unhealthy GPU', () => {
     assert.equal(record?.health.state, 'told');
   });
 
-  test('stops between two engine starts, and what was measured counts for nothing', async () => {
-    const job = await trusting();
-    // The first start drifts, so that more are asked for; after it the GPU is lost.
-    const settings = job.settings();
-    const report = await check(
-      { ...settings, ...ASKS.check },
-      job.tools({
-        computes: () => ({ shift: 1 }),
-        health: (at) => (at === 'after' ? readingOf({ lost: true }) : readingOf()),
-      }),
-    );
-    assert.deepEqual([report.conclusion, report.verdict], ['unhealthy-gpu', 'fail']);
-    assert.equal(job.engine.starts.length, 1, 'none is started to confirm');
-    assert.match(report.context.notices[0]?.message ?? '', /has fallen off the bus \(after lifetime-1\)/);
-  });
+  fault(
+    'GPU lost in the middle of a run',
+    'a card that falls off the bus after the first engine start',
+    'no further start; the conclusion is `unhealthy-gpu`, and nothing of the run counts',
+    async () => {
+      const job = await trusting();
+      // The first start drifts, so that more are asked for; after it the GPU is lost.
+      const settings = job.settings();
+      const report = await check(
+        { ...settings, ...ASKS.check },
+        job.tools({
+          computes: () => ({ shift: 1 }),
+          health: (at) => (at === 'after' ? readingOf({ lost: true }) : readingOf()),
+        }),
+      );
+      assert.deepEqual([report.conclusion, report.verdict], ['unhealthy-gpu', 'fail']);
+      assert.equal(job.engine.starts.length, 1, 'none is started to confirm');
+      assert.match(report.context.notices[0]?.message ?? '', /has fallen off the bus \(after lifetime-1\)/);
+    },
+  );
 
   test('stops before the next load where the GPU broke meanwhile', async () => {
     const job = await trusting();

@@ -11,6 +11,7 @@ import type { Report } from '../../../src/report/schema.ts';
 import { mergeReports } from '../../../src/use-cases/merge.ts';
 import { commonLines, legTable, mergedLine, mergedLines } from '../../../src/words/merged.ts';
 import { temporaryFolder } from '../../support/runtimes.ts';
+import { tried } from '../../support/tried.ts';
 import { body } from '../support/records.ts';
 import { checkReport } from '../support/reports.ts';
 
@@ -139,13 +140,21 @@ describe('what is not there is not green:', () => {
     assert.match((await refused({ 'notes.txt': 'x' })).message, /holds 0 of 1/);
   });
 
-  test('a link, wherever it leads', async () => {
-    const spoil = async (folder: string) => {
-      await symlink(join(folder, 'a.report.json'), join(folder, 'b.report.json'));
-      await symlink('/', join(folder, 'root'));
-    };
-    assert.match((await refused({ 'a.report.json': SAME }, { expected: 2, spoil })).message, /holds 1 of 2/);
-  });
+  tried(
+    'report that is a link',
+    'links among the reports that a job downloads',
+    'no link is followed: it is no report, and what is missing is not green',
+    async () => {
+      const spoil = async (folder: string) => {
+        await symlink(join(folder, 'a.report.json'), join(folder, 'b.report.json'));
+        await symlink('/', join(folder, 'root'));
+      };
+      assert.match(
+        (await refused({ 'a.report.json': SAME }, { expected: 2, spoil })).message,
+        /holds 1 of 2/,
+      );
+    },
+  );
 });
 
 describe('what another run left is not this one’s:', () => {

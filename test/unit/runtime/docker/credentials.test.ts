@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { credentialsFor } from '../../../../src/runtime/docker/credentials.ts';
 import { temporaryFolder } from '../../../support/runtimes.ts';
+import { tried } from '../../../support/tried.ts';
 
 const auth = (pair: string) => ({ auth: Buffer.from(pair).toString('base64') });
 
@@ -68,20 +69,30 @@ describe('credentials that `docker login` left', () => {
     assert.match(missing.lines.join(), /docker-credential-helper/);
   });
 
-  test('a helper sees what finds its store, and nothing of the job', async () => {
-    const tell = `echo "{\\"Username\\":\\"me\\",\\"Secret\\":\\"$(env | cut -d= -f1 | sort | tr '\\n' ' ')\\"}"`;
-    const { credentials } = await found('ghcr.io', JSON.stringify({ credsStore: 'helper' }), tell);
-    assert.ok(credentials !== undefined && 'password' in credentials);
-    // `_`, `PWD` and the like are the shell's own.
-    const names = credentials.password.split(' ').filter((name) => !/^(?:_|PWD|OLDPWD|SHLVL|)$/.test(name));
-    assert.deepEqual(names, ['AWS_PROFILE', 'DOCKER_CONFIG', 'PATH']);
-  });
+  tried(
+    'credential helper that looks around',
+    'a helper of Docker’s configuration that reads the job’s environment',
+    'it is started with what finds its store, and with no token or input',
+    async () => {
+      const tell = `echo "{\\"Username\\":\\"me\\",\\"Secret\\":\\"$(env | cut -d= -f1 | sort | tr '\\n' ' ')\\"}"`;
+      const { credentials } = await found('ghcr.io', JSON.stringify({ credsStore: 'helper' }), tell);
+      assert.ok(credentials !== undefined && 'password' in credentials);
+      // `_`, `PWD` and the like are the shell's own.
+      const names = credentials.password.split(' ').filter((name) => !/^(?:_|PWD|OLDPWD|SHLVL|)$/.test(name));
+      assert.deepEqual(names, ['AWS_PROFILE', 'DOCKER_CONFIG', 'PATH']);
+    },
+  );
 
-  test('a helper’s name cannot be a path', async () => {
-    const { credentials, lines } = await found('ghcr.io', JSON.stringify({ credsStore: '/../../bin/sh' }));
-    assert.equal(credentials, undefined);
-    assert.match(lines.join(), /not a program/);
-  });
+  tried(
+    'credential helper by a path',
+    'a configuration whose helper is a path to another program',
+    'a helper is a name; anything else is told and not started',
+    async () => {
+      const { credentials, lines } = await found('ghcr.io', JSON.stringify({ credsStore: '/../../bin/sh' }));
+      assert.equal(credentials, undefined);
+      assert.match(lines.join(), /not a program/);
+    },
+  );
 
   test('a file that is no configuration is told and does no harm', async () => {
     for (const config of ['{', '[]', '{"auths": 3}']) {
