@@ -6,6 +6,7 @@ import type { Notice } from './schema.ts';
 type Told = Pick<RunRecord, 'lifetimes' | 'software'>;
 
 const MAX_NAMED = 3;
+const MAX_PATH = 80;
 
 /** How what two records found of compiled kernels differs. Without kept caches on a side there is nothing to tell of it. */
 export function diffCaches(before: Told, after: Told): Change[] {
@@ -16,7 +17,7 @@ export function diffCaches(before: Told, after: Told): Change[] {
     .filter((path) => left.get(path) !== right.get(path))
     .sort();
   if (differing.length === 0) return [];
-  const named = differing.slice(0, MAX_NAMED).map((path) => path.slice(-80));
+  const named = differing.slice(0, MAX_NAMED).map(endOf);
   const more = differing.length > MAX_NAMED ? ', …' : '';
   const of = new Set([...left.keys(), ...right.keys()]).size;
   return [
@@ -27,6 +28,13 @@ export function diffCaches(before: Told, after: Told): Change[] {
       `${filesIn(right.size)}; ${differing.length} of ${of} differ: ${named.join(', ')}${more}`,
     ),
   ];
+}
+
+/** The end of a path says which file it is: whole names, as many as fit into 80 characters. */
+function endOf(path: string): string {
+  if (path.length <= MAX_PATH) return path;
+  const end = path.slice(-MAX_PATH);
+  return `…${end.slice(Math.max(0, end.indexOf('/')))}`;
 }
 
 const filesIn = (count: number) => (count === 0 ? 'none' : `${count} ${count === 1 ? 'file' : 'files'}`);
@@ -80,7 +88,9 @@ function noticeOf({ kind, why }: Caches['notes'][number]): Notice {
 function ofMore({ lifetimes }: Pick<RunRecord, 'lifetimes'>): Notice[] {
   const others = lifetimes.flatMap(({ lifetime, caches }) =>
     caches?.kind === 'kept' && caches.after !== null && caches.after.digest !== caches.before.digest
-      ? [`${lifetime} found ${filesIn(caches.before.files)} and left ${filesIn(caches.after.files)}`]
+      ? [
+          `${lifetime} found ${filesIn(caches.before.files)} and left ${leftOf(caches.before.files, caches.after.files)}`,
+        ]
       : [],
   );
   if (others.length === 0) return [];
@@ -92,6 +102,9 @@ function ofMore({ lifetimes }: Pick<RunRecord, 'lifetimes'>): Notice[] {
     },
   ];
 }
+
+const leftOf = (before: number, after: number) =>
+  before === after ? 'as many, not all the same' : filesIn(after);
 
 /** Starts with kept caches agree with one another, and none with the one that compiled anew. */
 function ofCompilation(record: Pick<RunRecord, 'lifetimes'>): Notice[] {

@@ -129,6 +129,14 @@ function suspectHardware({ record, relations }: Ground): Notice[] {
   const [gpu, ...more] = record.fingerprint.ambient.gpus;
   const broken = relations.some(({ relation, status }) => relation === 'rerun' && status === 'broken');
   if (!broken || gpu === undefined || !isEager(record)) return [];
+  // Then kernels that add in whatever order they come are what was asked for, and no sign of a fault.
+  if (record.lifetimes.some(({ settings }) => settings.requested['deterministic_algorithms'] === false))
+    return [
+      warning(
+        'Deterministic algorithms are off',
+        'The same work in the same process gave other bits, and `deterministic_algorithms: false` under `engine.args` allows kernels that add in whatever order they come. Ask for `true`: what is then still unequal is another matter.',
+      ),
+    ];
   return [
     warning(
       'Suspect the hardware',

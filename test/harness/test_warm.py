@@ -13,6 +13,12 @@ from typing import Any
 import support
 from drive import Host, request
 
+# Stands for libcuda, which is nowhere here: 0 is CUDA_SUCCESS, 3 is CUDA_ERROR_NOT_INITIALIZED.
+DRIVER = """
+import ctypes, types
+ctypes.CDLL = lambda name, mode=0: types.SimpleNamespace(cuDeviceGetCount=lambda count: {answer})
+"""
+
 
 class WarmTest(unittest.TestCase):
     def setUp(self) -> None:
@@ -100,9 +106,17 @@ subprocess.Popen(["sleep", "600"], start_new_session=True)
         self.live(host)
         self.assertRegex(self.ready(host)["unfit"], "changed kept")
 
+    def test_an_import_that_asks_which_gpus_there_are_can_be_forked(self) -> None:
+        host = self.host(imports=DRIVER.format(answer=3))
+        self.assertIsNone(self.ready(host)["unfit"])
+
     def test_an_import_that_forks_cannot_follow_is_told(self) -> None:
         for imports, why in (
-            ("import threading; threading.Thread(target=time.sleep, args=(60,), daemon=True).start()", "1 threads"),
+            (DRIVER.format(answer=0), "initialised CUDA's driver"),
+            (
+                "import threading; threading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
+                "1 threads behind: python",
+            ),
             ("subprocess.Popen(['sleep', '60'])", "1 processes"),
             ("import torch; torch.cuda.is_initialized = lambda: True", "initialised CUDA"),
             ("raise ImportError('no such library')", "no such library"),

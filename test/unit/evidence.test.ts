@@ -168,3 +168,83 @@ describe('what a real H200 computed with real vLLM', () => {
     assert.deepEqual(likenesses({ record: run.record, relations, changes: [] }), []);
   });
 });
+
+describe('two more H200 cards, and single operators', () => {
+  let [folder, before28] = ['', ''];
+  before(async () => {
+    [folder, before28] = [await unpacked('2026-11-28-h200'), await unpacked('2026-11-27-h200')];
+  });
+  after(() => Promise.all([folder, before28].map((place) => rm(place, { recursive: true, force: true }))));
+
+  const open = (name: string) => openRecord(join(folder, name, 'record'));
+  const BASELINE = [{ relation: 'baseline', requirement: 'identical' }] as const;
+
+  for (const name of [
+    'eager',
+    'onebit',
+    'kernels',
+    'k-tf32',
+    'k-free',
+    'tf',
+    'tf-onebit',
+    'bi',
+    'kept',
+    'kept-same',
+  ])
+    test(`${name}: every body has the bytes that its digest says`, async () => {
+      for await (const why of damage(await open(name))) assert.fail(why);
+    });
+
+  test('another card of the kind gives the bits that the first gave a day before', async () => {
+    const [run, day] = [await open('eager'), await openRecord(join(before28, 'eager-onebit/baseline'))];
+    const card = ({ record }: typeof run) => record.fingerprint.ambient.gpus[0]?.uuidHash ?? assert.fail();
+    assert.notEqual(card(run), card(day));
+    const [found] = await compare(run, day, BASELINE);
+    assert.equal(found?.status, 'held');
+    assert.ok(found.findings.every(({ agreement }) => agreement === 'identical'));
+  });
+
+  for (const [name, reference] of [
+    ['onebit', 'eager'],
+    ['tf-onebit', 'tf'],
+  ] as const)
+    test(`${name}: the trace names where the flipped bit is, and nothing else`, async () => {
+      const [found] = await compare(await open(name), await open(reference), BASELINE);
+      const named = new Set(found?.findings.flatMap(({ trace }) => trace?.first ?? []));
+      assert.deepEqual([found?.status, ...named], ['broken', MODULE]);
+    });
+
+  test('TF32 moves products of float32, attention and scaled weights, and no other operator', async () => {
+    const [found] = await compare(await open('k-tf32'), await open('kernels'), BASELINE);
+    const moved = found?.findings.filter(({ agreement }) => agreement !== 'identical') ?? [];
+    assert.deepEqual(
+      moved.map(({ prompt, trace }) => [prompt, trace?.differing]),
+      [
+        ['matmul', 36],
+        ['attention', 6],
+        ['quantised', 3],
+      ],
+    );
+  });
+
+  test('without deterministic algorithms scatter-add does not repeat, and the card is not blamed', async () => {
+    const run = await open('k-free');
+    const [found] = await compare(run, undefined, [{ relation: 'rerun', requirement: 'identical' }]);
+    const moved = found?.findings.filter(({ agreement }) => agreement !== 'identical') ?? [];
+    assert.deepEqual(
+      moved.map(({ prompt }) => prompt),
+      ['reductions', 'scatter'],
+    );
+    assert.equal(run.record.lifetimes[0]?.settings.requested['deterministic_algorithms'], false);
+  });
+
+  test('kept caches gave the bits of fresh ones, and other files', async () => {
+    const [run, baseline] = [await open('kept-same'), await open('kept')];
+    const [found] = await compare(run, baseline, BASELINE);
+    assert.equal(found?.status, 'held');
+    const [change] = differences(baseline.record, run.record).changes.filter(
+      ({ field }) => field === 'kept caches',
+    );
+    assert.match(change?.after ?? '', /^383 files; 9 of 383 differ: …\/17a63defbb\/rank_0_0\/backbone\//);
+  });
+});

@@ -147,7 +147,7 @@ describe('a notice', () => {
 
   test('suspects the hardware where an eager engine on a GPU does not repeat itself', () => {
     const broken = [{ relation: 'rerun', status: 'broken', findings: [] }] as const;
-    const on = (gpus: number, compiled: boolean): Ground['record'] => ({
+    const on = (gpus: number, compiled: boolean, requested = {}): Ground['record'] => ({
       ...RUN.record,
       fingerprint: {
         ...RUN.record.fingerprint,
@@ -155,10 +155,15 @@ describe('a notice', () => {
       },
       lifetimes: RUN.record.lifetimes.map((one) => ({
         ...one,
-        settings: { ...one.settings, effective: { enforce_eager: !compiled } },
+        settings: { ...one.settings, requested, effective: { enforce_eager: !compiled } },
       })),
     });
     assert.deepEqual(titles({ relations: broken, record: on(1, false) }), ['Suspect the hardware']);
+    assert.deepEqual(
+      titles({ relations: broken, record: on(1, false, { deterministic_algorithms: false }) }),
+      ['Deterministic algorithms are off'],
+      'what was asked for is no fault',
+    );
     assert.deepEqual(titles({ relations: broken, record: on(1, true) }), [], 'compilation may choose');
     assert.deepEqual(titles({ relations: broken, record: on(0, false) }), [], 'no GPU');
     assert.deepEqual(

@@ -7,6 +7,7 @@ fork lives at a time, on this process's own stdin and stdout; when it dies, this
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import json
 import os
@@ -28,9 +29,10 @@ from .scratch import VARIABLE, Scratch
 Live = Callable[[dict[str, Any], Path, Mapping[str, str], bool], None]
 
 _MAX_COMMAND_BYTES = 4096
-# What a process has open that has used a GPU. NVML's own, which only asks, are not among them: engines ask with it
-# while they are imported, and a fork may ask again.
-_DEVICES = re.compile(r"/dev/(?:nvidia-uvm|kfd|dri/)")
+# What a process has open that has used an AMD or Intel GPU. NVIDIA's driver is asked itself: its files are open where
+# NVML only asked, too, as engines do while they are imported (seen on an H200), and a fork may ask again.
+_DEVICES = re.compile(r"/dev/(?:kfd|dri/)")
+_CUDA_ERROR_NOT_INITIALIZED = 3
 
 
 def serve(start: dict[str, Any], folder: Path, protocol: int, live: Live) -> NoReturn:
@@ -102,6 +104,8 @@ def _unfit(watcher: int) -> str | None:
         device = getattr(torch, name, None)
         if device is not None and device.is_initialized():
             return f"its import initialised {name.upper()}"
+    if _cuda_initialised():
+        return "its import initialised CUDA's driver"
     if opened := next((place for place in _open_files() if _DEVICES.match(place)), None):
         return f"its import opened {opened}"
     if others := [pid for pid in descendants(os.getpid()) if pid != watcher]:
@@ -111,8 +115,30 @@ def _unfit(watcher: int) -> str | None:
     if child == 0:
         os._exit(0)
     os.waitpid(child, 0)
-    threads = len(os.listdir("/proc/self/task"))
-    return None if threads == 1 else f"its import left {threads - 1} threads behind"
+    if threads := _other_threads():
+        return cap(f"its import left {len(threads)} threads behind: {', '.join(threads)}")[:512]
+    return None
+
+
+def _cuda_initialised() -> bool:
+    """Whether this process has called cuInit: after it, no fork can use CUDA. Asking does not call it."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1", mode=os.RTLD_NOW | os.RTLD_NOLOAD)
+    except OSError:
+        return False
+    return int(driver.cuDeviceGetCount(ctypes.byref(ctypes.c_int()))) != _CUDA_ERROR_NOT_INITIALIZED
+
+
+def _other_threads() -> list[str]:
+    """Their names, by which libraries tell them apart."""
+    found = []
+    for thread in os.listdir("/proc/self/task"):
+        try:
+            if thread != str(os.getpid()):
+                found.append(Path(f"/proc/self/task/{thread}/comm").read_text().strip())
+        except OSError:
+            continue
+    return sorted(found)
 
 
 def _open_files() -> list[str]:
