@@ -26,6 +26,8 @@ export interface KnownChange {
   readonly what: string;
   /** True if it changes nothing that a user could see: then noticing it is a false alarm. */
   readonly equivalent: boolean;
+  /** True if it changes how work is cut up, which moves bits in one engine and none in another: unnoticed it is no miss. */
+  readonly mayMoveNothing: boolean;
   /** Whether its distance is worth measuring at a refresh. */
   readonly yardstick: boolean;
   /** What to add to a suite that misses it. */
@@ -44,12 +46,17 @@ export function real(
   yardstick: boolean,
   make: KnownChange['make'],
 ): KnownChange {
-  return { id, what, equivalent: false, yardstick, remedy, make };
+  return { id, what, equivalent: false, mayMoveNothing: false, yardstick, remedy, make };
 }
 
 export function equivalent(id: string, what: string, make: KnownChange['make']): KnownChange {
-  return { id, what, equivalent: true, yardstick: false, remedy: '', make };
+  return { id, what, equivalent: true, mayMoveNothing: false, yardstick: false, remedy: '', make };
 }
+
+/** Another cut of the same work: batches, pieces of a prompt. */
+export const recut = (id: string, what: string, remedy: string, make: KnownChange['make']): KnownChange => ({
+  ...{ id, what, equivalent: false, mayMoveNothing: true, yardstick: false, remedy, make },
+});
 
 export const isCpu = ({ fingerprint }: Subject) => fingerprint.ambient.gpus.length === 0;
 

@@ -70,6 +70,7 @@ export const PowerAnswer = z.strictObject({
       what: z.string(),
       equivalent: z.boolean(),
       /** Null where it could not be made here. */
+      made: z.boolean(),
       caught: z.boolean().nullable(),
       by: z.array(z.enum(OBSERVERS)),
       noticed: z.array(

@@ -17,7 +17,8 @@ export interface Perturbed {
   readonly id: string;
   readonly what: string;
   readonly equivalent: boolean;
-  /** Null where it could not be made here. */
+  readonly made: boolean;
+  /** Null where it was not made, or may have moved nothing that could be noticed. */
   readonly caught: boolean | null;
   readonly by: readonly Observer[];
   readonly noticed: readonly Noticed[];
@@ -25,7 +26,7 @@ export interface Perturbed {
   readonly rmsNats: number | null;
   /** What the harness says that it changed in the model. */
   readonly changed: string | null;
-  /** What to add to the suite after a miss, or why the change could not be made. */
+  /** What to add to the suite after a miss, or why there is nothing to count. */
   readonly note: string;
 }
 

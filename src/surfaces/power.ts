@@ -54,8 +54,8 @@ function outcome(one: Perturbed): string {
   return [verdictOf(one), seen.join(', '), excerpt(one.note, 300)].filter((part) => part !== '').join(': ');
 }
 
-function verdictOf({ caught, equivalent }: Pick<Perturbed, 'caught' | 'equivalent'>): string {
-  if (caught === null) return 'not possible here';
+function verdictOf({ made, caught, equivalent }: Pick<Perturbed, 'made' | 'caught' | 'equivalent'>): string {
+  if (caught === null) return made ? 'no bit moved' : 'not possible here';
   if (equivalent) return caught ? 'FALSE ALARM' : 'left in peace';
   return caught ? 'noticed' : 'MISSED';
 }

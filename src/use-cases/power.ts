@@ -48,11 +48,15 @@ export async function power(settings: PowerSettings & Asks<'long'>, tools: Tools
   };
 }
 
-function describe({ id, what, equivalent, remedy }: KnownChange, measured: Measured): Perturbed {
+function describe(
+  { id, what, equivalent, mayMoveNothing, remedy }: KnownChange,
+  measured: Measured,
+): Perturbed {
   const base = { id, what, equivalent };
   if (measured.kind === 'unavailable')
     return {
       ...base,
+      made: false,
       caught: null,
       by: [],
       noticed: [],
@@ -62,16 +66,23 @@ function describe({ id, what, equivalent, remedy }: KnownChange, measured: Measu
     };
   const { side, baseline } = measured;
   const noticed = OBSERVERS.flatMap((by) => notice(by, baseline.findings, side.record));
-  const caught = noticed.length > 0;
+  const seen = noticed.length > 0;
+  const caught = seen || !mayMoveNothing ? seen : null;
   return {
     ...base,
+    made: true,
     caught,
     by: noticed.map((one) => one.by),
     noticed,
     rmsNats: baseline.size?.distance.rmsNats ?? null,
     changed: side.record.lifetimes[0]?.perturbed ?? null,
-    note: caught || equivalent ? '' : `add ${remedy}`,
+    note: noteOf(caught, equivalent, remedy),
   };
+}
+
+function noteOf(caught: boolean | null, equivalent: boolean, remedy: string): string {
+  if (caught === null) return `it may move none in this engine; else add ${remedy}`;
+  return caught || equivalent ? '' : `add ${remedy}`;
 }
 
 /** Where an observer first sees a difference. */

@@ -1,10 +1,9 @@
-import { real } from '../make.ts';
+import { recut } from '../make.ts';
 
-export const batching = real(
+export const batching = recut(
   'batching',
   'requests served together',
   'prompts of several lengths',
-  false,
   (subject) => ({
     ...subject,
     plan: {

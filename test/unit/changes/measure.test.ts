@@ -16,7 +16,15 @@ const ONCE = once(PLAN, PLAN.repeats);
 
 /** A change of the test's own. */
 const change = (make: KnownChange['make'], more: Partial<KnownChange> = {}): KnownChange => ({
-  ...{ id: 'sampler', what: 'another sampler', equivalent: false, yardstick: true, remedy: '', make },
+  ...{
+    id: 'sampler',
+    what: 'another sampler',
+    equivalent: false,
+    mayMoveNothing: false,
+    yardstick: true,
+    remedy: '',
+    make,
+  },
   ...more,
 });
 

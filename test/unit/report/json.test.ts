@@ -126,7 +126,14 @@ const TOLD: readonly (readonly [what: string, schema: ZodType, told: () => Promi
         equivalent: { made: 0, flagged: 0 },
         perturbations: [
           {
-            ...{ id: 'dtype', what: 'another dtype', equivalent: false, caught: true, by: ['decode'] },
+            ...{
+              id: 'dtype',
+              what: 'another dtype',
+              equivalent: false,
+              made: true,
+              caught: true,
+              by: ['decode'],
+            },
             noticed: [{ by: 'decode', after: 3, engineSeconds: 0.5 }],
             ...{ rmsNats: 0.25, changed: null, note: '' },
           },

@@ -7,6 +7,7 @@ const perturbed = (more: Partial<Perturbed>): Perturbed => ({
   id: 'dtype',
   what: 'another floating-point format',
   equivalent: false,
+  made: true,
   caught: true,
   by: ['tokens', 'score'],
   noticed: [
@@ -42,6 +43,19 @@ test('each change is told with who noticed it, where and at what cost; a miss wi
     lines[3] ?? '',
     /1 of 2 real changes noticed \(a hash of the text: 0\), 0 of 1 equivalent ones flagged/,
   );
+});
+
+test('what may move no bit is told, and is no miss', () => {
+  const still = {
+    id: 'batching',
+    caught: null,
+    by: [],
+    noticed: [],
+    note: 'it may move none in this engine',
+  };
+  const [line] = powerLines(power(perturbed(still)));
+  assert.equal(line, '  batching  no bit moved: it may move none in this engine');
+  assert.match(powerLines(power(perturbed({ ...still, made: false })))[0] ?? '', /not possible here/);
 });
 
 test('a miss passes and is told; a false alarm fails', () => {

@@ -37,7 +37,7 @@ describe('power', () => {
       found.perturbations.map(({ id }) => id),
       knownChanges.map(({ id }) => id),
     );
-    const made = found.perturbations.filter(({ caught }) => caught !== null).length;
+    const made = found.perturbations.filter((known) => known.made).length;
     const { job } = found;
     assert.equal(job.engine.loads.length, 1 + made);
     assert.deepEqual([found.suite, found.hardwareClass], ['suite', 'cpu-genuineintel-x86-64-v4']);
@@ -69,6 +69,17 @@ describe('power', () => {
     assert.match(note, /^add /);
     assert.equal(found.real.caught, 0);
     assert.ok(found.real.made > 5);
+  });
+
+  test('counts no other cut of the work as missed where no bit moves, and as noticed where one does', async () => {
+    const quiet = await measured();
+    const { made, caught, note } = one(quiet, 'batching');
+    assert.deepEqual([made, caught], [true, null]);
+    assert.match(note, /may move none/);
+    const counted = quiet.perturbations.filter((known) => !known.equivalent && known.caught !== null);
+    assert.equal(quiet.real.made, counted.length);
+    const loud = await measured(({ start }) => (start === 1 ? {} : { nats: -0.5 }));
+    assert.equal(one(loud, 'batching').caught, true);
   });
 
   test('counts an equivalent change that shows as a false alarm', async () => {
