@@ -1,1 +1,1 @@
-const VARIANT_REQUIREMENTS=[`identical`,`tokens`,`measure`],WITHIN=/^within ([0-9]{1,6}(?:\.[0-9]{1,3})?)x floor$/;export{WITHIN as n,VARIANT_REQUIREMENTS as t};
+const VARIANT_REQUIREMENTS=[`identical`,`tokens`,`measure`],WITHIN=/^within ([0-9]{1,6}(?:\.[0-9]{1,3})?)x floor$/;function floorsIn(required){let[,floors]=WITHIN.exec(required)??[];return floors===void 0?void 0:Number(floors)}export{WITHIN as n,floorsIn as r,VARIANT_REQUIREMENTS as t};

@@ -17,7 +17,7 @@ export interface Floor {
 export type KnownKind = 'force' | 'score';
 
 /** Fewer positions give an rms that says little: 128 separate int8 weights from rounding in every simulated run. */
-const MIN_POSITIONS = 128;
+export const MIN_POSITIONS = 128;
 /** Fewer lifetimes leave open what honest ones differ by. */
 const MIN_LIFETIMES = 3;
 const SLACK = 1.5;

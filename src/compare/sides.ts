@@ -1,7 +1,7 @@
 import type { PassKind, RunRecord } from '../record/schema.ts';
 import type { Side } from '../record/side.ts';
 import type { Requirement, VariantRequirement } from '../suite/schema.ts';
-import { WITHIN } from '../suite/variant.ts';
+import { floorsIn } from '../suite/variant.ts';
 import { compare } from './compare.ts';
 import { Envelope, type Floor, FloorBound } from './envelope.ts';
 import { compareRoles } from './roles.ts';
@@ -88,8 +88,8 @@ function requirementOf(required: VariantRequirement): {
   readonly requirement: Requirement;
   readonly floors?: number;
 } {
-  const [, floors] = WITHIN.exec(required) ?? [];
-  if (floors !== undefined) return { requirement: 'within-envelope', floors: Number(floors) };
+  const floors = floorsIn(required);
+  if (floors !== undefined) return { requirement: 'within-envelope', floors };
   switch (required) {
     case 'identical':
     case 'tokens':

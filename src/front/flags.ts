@@ -43,6 +43,10 @@ export const FLAGS = {
   'code-quality': { value: 'PATH', what: 'the same as GitLab’s report of code quality' },
   html: { value: 'PATH', what: 'write the baselines as a page too, each with what it changed' },
   'expected-reports': { value: 'N', what: 'how many there must be at least (1)' },
+  'across-classes': {
+    value: '"within 2x floor"',
+    what: 'how far apart what computed other bits may be',
+  },
   'baseline-path': { value: 'FOLDER', what: 'the baseline, where it is not beside the record' },
   from: { value: '"… serve …"', what: 'the command line that serves the model today' },
   model: { value: 'OWNER/NAME', what: 'the model of the hub; of compare OWNER/NAME@COMMIT or a folder' },

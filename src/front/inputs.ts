@@ -4,6 +4,7 @@ import { UserError } from '../errors.ts';
 import { excerpt } from '../inert.ts';
 import type { Door } from '../job/situation.ts';
 import { type Launch, readLauncher } from '../suite/launcher.ts';
+import { floorsIn } from '../suite/variant.ts';
 import { DOCUMENTS, FORMATS } from '../surfaces/surface.ts';
 import { FLAGS } from './flags.ts';
 import { type Given, inputModes, type Mode } from './modes.ts';
@@ -96,6 +97,11 @@ export function parseInputs(
     problems.push(
       `\`expected-reports\` is \`${input('expected-reports')}\`, but must be a whole number from 1 to 256`,
     );
+  const acrossClasses = input('across-classes') || undefined;
+  if (acrossClasses !== undefined && floorsIn(acrossClasses) === undefined)
+    problems.push(
+      `\`across-classes\` is \`${excerpt(acrossClasses, 100)}\`, but must be a distance such as \`within 2x floor\``,
+    );
   const budget = Number(input('budget') || DEFAULT_BUDGET);
   if (!Number.isInteger(budget) || budget < 1 || budget > 64)
     problems.push(`\`budget\` is \`${input('budget')}\`, but must be a whole number from 1 to 64`);
@@ -167,6 +173,7 @@ export function parseInputs(
       ),
       reports: resolve(workspace, input('reports') || 'reports'),
       expected,
+      acrossClasses,
       budget,
       named: command?.named ?? { reportPath: '', paths: [] },
     },

@@ -216,7 +216,7 @@ export const modes: readonly Mode[] = [
     what: 'shows the reports of several jobs as one, without an engine or a checkout',
     needs: 'show',
     takes: 'reports',
-    flags: ['record-path', 'expected-reports', ...FORMATS],
+    flags: ['record-path', 'expected-reports', 'across-classes', ...FORMATS],
     told: 'merged',
     // On a terminal the reader has the folder before them.
     lacks: ({ input, door }) =>
@@ -246,12 +246,13 @@ export const modes: readonly Mode[] = [
     what: 'says which records computed the same bits, and which parts of their environments explain it',
     needs: 'nothing',
     takes: 'records',
-    flags: ['record-path'],
+    flags: ['record-path', 'across-classes'],
     told: 'explained',
     onlyCommand: true,
     async load() {
       const { explainRecords } = await import('../use-cases/explain.ts');
-      return ({ named: { paths }, recordPath }, tools) => explainRecords({ paths, recordPath }, tools);
+      return ({ named: { paths }, recordPath, acrossClasses }, tools) =>
+        explainRecords({ paths, recordPath, acrossClasses }, tools);
     },
   }),
   mode({

@@ -89,6 +89,8 @@ export interface MergeSettings extends Pick<RunSettings, 'situation' | 'job'> {
   readonly expected: number;
   /** Absolute folder: the page of all goes into it. */
   readonly recordPath: string;
+  /** How far legs may be apart, as `within 2x floor`: their records must lie beside the reports then. */
+  readonly acrossClasses?: string | undefined;
 }
 
 /** Files for other programs, each by its absolute path. */
@@ -161,6 +163,8 @@ export interface ExplainSettings {
   readonly paths: readonly string[];
   /** Absolute folder: the page goes into it. */
   readonly recordPath: string;
+  /** How far groups may be apart, as `within 2x floor`. */
+  readonly acrossClasses?: string | undefined;
 }
 
 /** Who is asked, and where the records of all go. */

@@ -1,12 +1,15 @@
 import type { Verdict } from '../compare/conclusion.ts';
 import type { Distance } from '../compare/types.ts';
 import type { Explained } from '../explain/types.ts';
+import type { Across } from './across.ts';
 
 /** Who agrees with whom, and why, as surfaces tell it. */
 export interface Explanations {
   readonly explained: Explained;
   /** Groups that computed other bits, and how far they are apart. */
   readonly apart: readonly Apart[];
+  /** Whether they are near enough, where that was required. */
+  readonly across?: Across | undefined;
   /** What it comes to, where something was required of them: of a fleet. */
   readonly fleet?: FleetView;
   /** Absolute path of the page. */

@@ -163,6 +163,25 @@ const families = z.array(
   }),
 );
 
+/** What was required of classes of hardware among themselves, and what came of it. */
+const across = z
+  .strictObject({
+    required: z.string(),
+    status: z.enum(['held', 'broken', 'unmeasured']),
+    verdict: z.enum(VERDICTS),
+    line: z.string(),
+    pairs: z.array(
+      z.strictObject({
+        suite: z.string(),
+        status: z.enum(['held', 'broken', 'unmeasured']),
+        /** In multiples of the floor. */
+        floors: z.number().nullable(),
+        what: z.string(),
+      }),
+    ),
+  })
+  .optional();
+
 /** Of `explain`. Numbers of cases are places in their family's list. */
 export const ExplainAnswer = z.strictObject({
   schema: z.literal('deterministic-ml/explain/v1'),
@@ -192,6 +211,7 @@ export const ExplainAnswer = z.strictObject({
       }),
     }),
   ),
+  across,
   /** Of `fleet`: who was asked, and what it comes to. */
   fleet: z
     .strictObject({
@@ -216,6 +236,7 @@ export const ReportsAnswer = z.strictObject({
   reports: z.array(ReportSchema).min(1),
   /** Which of several computed the same, and why. */
   explained: z.strictObject({ families }).optional(),
+  across,
   /** All of them on one page. */
   htmlPath: z.string(),
 });

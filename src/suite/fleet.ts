@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type Launch, readLauncher } from './launcher.ts';
 import { describe, invalidFile, MAX_SUITE_BYTES, type Position, repeated } from './parse.ts';
+import { WITHIN } from './variant.ts';
 import { type Problem, readYaml } from './yaml.ts';
 
 const MAX_LAUNCHERS = 256;
@@ -38,9 +39,14 @@ export const FleetFile = z.strictObject({
     .describe('How many run at one time, at most.'),
   'timeout-minutes': minutes.optional().describe('Until a launcher’s engine is stopped.'),
   require: z
-    .enum(['measure', 'identical'])
+    .union([
+      z.enum(['measure', 'identical']),
+      z.string().regex(WITHIN, 'is `measure`, `identical` or a distance such as `within 2x floor`'),
+    ])
     .default('measure')
-    .describe('`measure` groups them; `identical` fails where they are not all one group.'),
+    .describe(
+      '`measure` groups them; `identical` fails where they are not all one group; `within 2x floor` where groups are further apart.',
+    ),
   launchers: z.array(Member).min(1).max(MAX_LAUNCHERS).describe('Who is asked.'),
 });
 
@@ -50,7 +56,8 @@ export interface Fleet {
   readonly file: string;
   readonly suite: string;
   readonly atOnce: number;
-  readonly required: 'measure' | 'identical';
+  /** `measure`, `identical`, or how far groups may be apart: `within 2x floor`. */
+  readonly required: string;
   readonly members: readonly FleetMember[];
 }
 

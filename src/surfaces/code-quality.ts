@@ -1,12 +1,12 @@
 import { within } from '../inert.ts';
-import { type Problem, problemsIn, problemsOf } from './problems.ts';
+import { type Problem, problemsIn, problemsOf, problemsOfMerged } from './problems.ts';
 import type { Surface, TextDocument } from './surface.ts';
 
 /** GitLab's report of code quality, which a merge request shows beside its lines: an empty list where all passes. */
 export const codeQuality: Surface = {
   name: 'code quality',
   report: { document: (report) => documentOf(() => problemsOf([report])) },
-  merged: { document: ({ reports }) => documentOf(() => problemsOf(reports)) },
+  merged: { document: (merged) => documentOf(() => problemsOfMerged(merged)) },
   failure: { document: (failure) => documentOf(() => problemsIn(failure)) },
 };
 

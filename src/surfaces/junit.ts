@@ -1,4 +1,5 @@
 import { xml } from '../inert.ts';
+import type { Across } from '../report/across.ts';
 import type { Report } from '../report/schema.ts';
 import { answerOf } from '../words/answer.ts';
 import { errorLines } from '../words/errors.ts';
@@ -15,13 +16,14 @@ import type { Failure, Surface, TextDocument } from './surface.ts';
 export const junit: Surface = {
   name: 'JUnit',
   report: { document: (report) => documentOf(() => [report]) },
-  merged: { document: ({ reports }) => documentOf(() => reports) },
+  merged: { document: ({ reports, across }) => documentOf(() => reports, across) },
   failure: { document: (failure) => ({ name: 'junit', text: () => documentText([failureSuite(failure)]) }) },
 };
 
-const documentOf = (reports: () => readonly Report[]): TextDocument => ({
+const documentOf = (reports: () => readonly Report[], across?: Across): TextDocument => ({
   name: 'junit',
-  text: () => documentText(fitted(reports().map(suiteOf))),
+  text: () =>
+    documentText(fitted([...reports().map(suiteOf), ...(across === undefined ? [] : [acrossSuite(across)])])),
 });
 
 /** GitLab reads 30 MB of one file: tests that say little are left out first. */
@@ -79,6 +81,21 @@ function suiteOf(report: Report): TestSuite {
     leftOut: 0,
   };
 }
+
+/** What was required of classes of hardware among themselves. */
+const acrossSuite = ({ status, line, pairs }: Across): TestSuite => ({
+  ...{ name: 'across classes', properties: {}, createdAt: '', seconds: 0, leftOut: 0 },
+  tests: [
+    {
+      className: 'across classes.run',
+      name: 'verdict',
+      outcome: status === 'held' ? 'passed' : 'failure',
+      type: status,
+      message: line,
+      body: pairs.map(({ suite, what, status: own }) => `${suite}: ${own}: ${what}`),
+    },
+  ],
+});
 
 type Named = Omit<Test, 'className'>;
 

@@ -24,22 +24,22 @@ export const merged: Surface = {
 const MAX_LINE = 1000;
 
 /** Who agrees with whom, where there are several. */
-const legs = ({ explained }: Merged): string[] =>
-  explained === undefined ? [] : legLines(explained).map((line) => excerpt(line, MAX_LINE));
+const legs = ({ explained, across }: Merged): string[] =>
+  [
+    ...(explained === undefined ? [] : legLines(explained)),
+    ...(across === undefined ? [] : [across.line]),
+  ].map((line) => excerpt(line, MAX_LINE));
 
 /** No more can be read at once. */
 const MAX_LEGS = 256;
 
-function mergedSummary({ reports, verdict, htmlPath, explained }: Merged): string {
+function mergedSummary({ reports, verdict, htmlPath, explained, across }: Merged): string {
   const head = `## ${ICON[verdict]} ${markdown(mergedLine(reports))}`;
   const page = `All of them on one page: <code>${markdown(htmlPath.slice(htmlPath.search(/[^/\\]*$/)), 255)}</code>.`;
-  const why =
-    explained === undefined
-      ? []
-      : [
-          legLines(explained)
-            .map((line) => markdown(line, MAX_LINE))
-            .join('<br>'),
-        ];
-  return `${[head, ...commonParts(reports), page, legTable(reports, MAX_LEGS), ...why].join('\n\n')}\n`;
+  const why = [
+    ...(explained === undefined ? [] : legLines(explained)),
+    ...(across === undefined ? [] : [`${ICON[across.verdict]} ${across.line}`]),
+  ].map((line) => markdown(line, MAX_LINE));
+  const parts = [...commonParts(reports), page, legTable(reports, MAX_LEGS)];
+  return `${[head, ...parts, ...(why.length === 0 ? [] : [why.join('<br>')])].join('\n\n')}\n`;
 }

@@ -1,4 +1,4 @@
-import type { Explained } from '../explain/types.ts';
+import type { Merged } from '../report/merged.ts';
 import type { Report } from '../report/schema.ts';
 import type { Surface, TextFile } from './surface.ts';
 
@@ -6,11 +6,15 @@ import type { Surface, TextFile } from './surface.ts';
 export const page: Surface = {
   name: 'page',
   report: { file: (report) => pageOf(report.context.htmlPath, [report]) },
-  merged: { file: ({ htmlPath, reports, explained }) => pageOf(htmlPath, reports, explained) },
+  merged: { file: ({ htmlPath, reports, ...of }) => pageOf(htmlPath, reports, of) },
 };
 
-async function pageOf(path: string, reports: readonly Report[], explained?: Explained): Promise<TextFile> {
+async function pageOf(
+  path: string,
+  reports: readonly Report[],
+  of?: Pick<Merged, 'explained' | 'across'>,
+): Promise<TextFile> {
   // What draws charts is large, and most of what this program does needs none.
   const { htmlReport } = await import('./html/page.ts');
-  return { path, text: htmlReport(reports, explained) };
+  return { path, text: htmlReport(reports, of) };
 }

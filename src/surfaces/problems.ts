@@ -1,6 +1,8 @@
 import type { Verdict } from '../compare/conclusion.ts';
 import { within } from '../inert.ts';
 import { digestJson } from '../record/digest.ts';
+import type { Across } from '../report/across.ts';
+import type { Merged } from '../report/merged.ts';
 import type { Report } from '../report/schema.ts';
 import { answerOf, promptLine } from '../words/answer.ts';
 import { errorLines } from '../words/errors.ts';
@@ -27,6 +29,8 @@ export type Rule =
   | { readonly kind: 'relation'; readonly name: string }
   /** What the whole run comes to. */
   | { readonly kind: 'conclusion'; readonly name: Report['conclusion'] }
+  /** What was required of classes of hardware among themselves. */
+  | { readonly kind: 'across-classes'; readonly name: Exclude<Across['status'], 'held'> }
   /** By its code. */
   | { readonly kind: 'error'; readonly name: Failure['error']['code'] };
 
@@ -77,6 +81,25 @@ export function problemsOf(reports: readonly Report[]): Problem[] {
   return [
     ...all.slice(0, -1),
     { ...last, message: `${counted(left, 'more problem')} left out here: the report has all.` },
+  ];
+}
+
+/** The same of several jobs, and what was required of their classes of hardware among themselves. */
+export function problemsOfMerged({ reports, across }: Pick<Merged, 'reports' | 'across'>): Problem[] {
+  const all = problemsOf(reports);
+  const [first] = reports;
+  if (across === undefined || across.status === 'held' || first === undefined) return all;
+  const { places } = first.context;
+  return [
+    {
+      rule: { kind: 'across-classes', name: across.status },
+      level: 'error',
+      message: within(across.line, MAX_MESSAGE),
+      file: places.file,
+      ...places.relations,
+      fingerprint: digestJson(['across-classes', first.suite.name]),
+    },
+    ...all.slice(0, MAX_PROBLEMS - 1),
   ];
 }
 

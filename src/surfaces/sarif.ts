@@ -4,7 +4,7 @@ import type { Report } from '../report/schema.ts';
 import { VERSION } from '../version.ts';
 import { ERROR_WORDS } from '../words/error-words.ts';
 import { plainWords } from '../words/plain-words.ts';
-import { type Problem, problemsIn, problemsOf, type Rule } from './problems.ts';
+import { type Problem, problemsIn, problemsOf, problemsOfMerged, type Rule } from './problems.ts';
 import type { Surface, TextDocument } from './surface.ts';
 
 /**
@@ -17,7 +17,7 @@ export const sarif: Surface = {
     document: (report) =>
       documentOf(`${report.suite.name}/${report.hardwareClass}`, () => problemsOf([report])),
   },
-  merged: { document: ({ reports }) => documentOf(matrixOf(reports), () => problemsOf(reports)) },
+  merged: { document: (merged) => documentOf(matrixOf(merged.reports), () => problemsOfMerged(merged)) },
   failure: { document: (failure) => documentOf(failure.suite, () => problemsIn(failure), false) },
 };
 
@@ -81,6 +81,12 @@ function textsOf(rule: Rule): { readonly short: string; readonly full: string; r
       const { title, meaning, next } = plainWords(rule.name);
       return { short: title, full: meaning, help: next };
     }
+    case 'across-classes':
+      return {
+        short: 'across classes',
+        full: 'Classes of hardware that compute other bits must be near each other, in multiples of what rounding alone makes.',
+        help: 'docs/fleet.md says how that is measured, and what leaves it unmeasured.',
+      };
     case 'error': {
       const { what, meaning, next } = ERROR_WORDS[rule.name];
       return { short: rule.name, full: what, help: `${meaning} ${next}` };

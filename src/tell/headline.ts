@@ -15,7 +15,10 @@ const HEADLINES: Headlines = {
   report: (report) => ({ verdict: report.verdict, line: read(report).line }),
   // Nothing is stored yet, so there is no verdict.
   found: () => ({ verdict: 'pass', line: undefined }),
-  merged: ({ verdict, reports }) => ({ verdict, line: mergedLine(reports) }),
+  merged: ({ verdict, reports, across }) => ({
+    verdict,
+    line: across?.verdict === 'fail' ? `${mergedLine(reports)}. ${across.line}` : mergedLine(reports),
+  }),
   power: (power) => ({ verdict: powerVerdict(power), line: powerLine(power) }),
   // Whoever looks for a baseline and finds none must not read that all is well.
   history: (histories) =>
@@ -25,7 +28,7 @@ const HEADLINES: Headlines = {
   verification: ({ agrees, lines }) => ({ verdict: agrees ? 'pass' : 'fail', line: lines.at(-1) }),
   fingerprint: () => ({ verdict: 'pass', line: undefined }),
   // Records that are only explained are held to nothing.
-  explained: ({ fleet }) => fleet ?? { verdict: 'pass', line: undefined },
+  explained: ({ fleet, across }) => fleet ?? across ?? { verdict: 'pass', line: undefined },
   compared: (comparison) => ({ verdict: comparison.verdict, line: answerLines(comparison).at(-1) }),
   completion: () => ({ verdict: 'pass', line: undefined }),
   failure: ({ error }) => ({ verdict: 'fail', line: errorLines(error, MAX_LINE)[0] }),

@@ -23,7 +23,7 @@ const MAX_TOLD = 20;
  * @throws UserError `records-missing`, `record-invalid` with all that cannot be read, `report-invalid`
  */
 export async function explainRecords(
-  { paths, recordPath }: ExplainSettings,
+  { paths, recordPath, acrossClasses }: ExplainSettings,
   {
     console,
     signal,
@@ -78,10 +78,12 @@ export async function explainRecords(
       'Name folders that hold records, at any depth. `deterministic-ml import` makes records of other programs’ results.',
     );
   const found = explain(cases);
-  const apart = await console.section('Distances', () =>
-    groupsApart(found, (suite, name) => sides.get(JSON.stringify([suite, name]))),
-  );
-  const explained = { explained: found, apart, htmlPath: `${recordPath}/explanation.html` };
+  const bitsOf = (suite: string, name: string) => {
+    const side = sides.get(JSON.stringify([suite, name]));
+    return side && { side };
+  };
+  const distances = await console.section('Distances', () => groupsApart(found, bitsOf, acrossClasses));
+  const explained = { explained: found, ...distances, htmlPath: `${recordPath}/explanation.html` };
   await tell('explained', explained, filesOf(reports));
   return explained;
 }

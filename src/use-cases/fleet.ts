@@ -7,15 +7,18 @@ import { excerpt } from '../inert.ts';
 import type { Asks, FleetSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
 import type { OpenedRecord } from '../record/side.ts';
+import type { Across } from '../report/across.ts';
 import { counted } from '../report/counted.ts';
 import type { Absent, Explanations, FleetView } from '../report/explained.ts';
 import { makePlan, type Plan } from '../run/plan.ts';
 import type { Fleet, FleetMember } from '../suite/fleet.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
+import { floorsIn } from '../suite/variant.ts';
 import { files } from '../tell/files.ts';
 import { tell } from '../tell/tell.ts';
 import { permit } from '../trust/events.ts';
 import { loadRuled } from '../trust/judge.ts';
+import { groupsApart } from './apart.ts';
 import { FleetConsole } from './fleet-console.ts';
 
 /** Of what somebody died of: the first lines have it, and its log the rest. */
@@ -32,6 +35,8 @@ export async function fleet(settings: FleetSettings & Asks<'long'>, tools: Tools
   const asked = await tools.open.fleet(settings.fleet);
   const { loaded } = await loadRuled({ ...settings, suite: asked.suite, runtime: 'launcher' }, tools);
   refuseWithoutModel(asked, loaded);
+  const far = floorsIn(asked.required) === undefined ? undefined : asked.required;
+  const plan = planOf(loaded, far !== undefined);
   const measured = new Map<string, OpenedRecord>();
   const absent: Absent[] = [];
   const title = `${counted(asked.members.length, 'launcher')}, ${asked.atOnce} at once`;
@@ -41,7 +46,7 @@ export async function fleet(settings: FleetSettings & Asks<'long'>, tools: Tools
       settings,
       tools,
       async (member, own) => {
-        const record = await measureOnce(loaded, planOf(loaded), undefined, ...own);
+        const record = await measureOnce(loaded, plan, undefined, ...own);
         measured.set(member.name, record);
       },
       absent,
@@ -58,15 +63,21 @@ export async function fleet(settings: FleetSettings & Asks<'long'>, tools: Tools
     );
   const cases = [...measured].flatMap(([name, { record }]) => casesOf(record, name));
   const explained = explain(cases);
+  const bitsOf = (_: string, name: string) => {
+    const side = measured.get(name);
+    return side && { side };
+  };
+  // Nothing is scored unless a distance is asked for, and what each decoded has tokens of its own.
+  const distances = far === undefined ? { apart: [] } : await groupsApart(explained, bitsOf, far);
   const result = {
     explained,
-    // Nothing is scored there, and what each decoded has tokens of its own.
-    apart: [],
+    ...distances,
     fleet: viewOf(
       asked,
       asked.members.flatMap(({ name }) => (measured.has(name) ? [name] : [])),
       absent,
       explained,
+      distances.across,
     ),
     htmlPath: `${settings.recordPath}/explanation.html`,
   };
@@ -77,13 +88,17 @@ export async function fleet(settings: FleetSettings & Asks<'long'>, tools: Tools
 /**
  * One start, and each prompt by itself: what others would be asked of their own tokens could not be compared. Nothing of earlier
  * runs is there.
+ *
+ * @param isSized prompts and texts are scored before anything is generated, so that all have the same tokens, and what rounding
+ * makes of them
  */
-function planOf(loaded: LoadedSuite): Plan {
-  const plan = { ...makePlan(loaded, 'side'), caches: 'fresh' } as const;
+function planOf(loaded: LoadedSuite, isSized: boolean): Plan {
+  const plan = { ...makePlan(loaded, 'side'), caches: 'fresh', roles: false } as const;
+  const scored = isSized ? plan.passes.filter(({ kind }) => kind === 'score') : [];
   const asks = plan.passes.filter(
     ({ kind, arrangement }) => arrangement === 'alone' && (kind === 'generate' || plan.vectors),
   );
-  return once(plan, asks);
+  return once(plan, [...scored, ...asks]);
 }
 
 /** All members, so many at a time; who dies of an error of the user's is told, and a bug of ours ends all. */
@@ -160,6 +175,7 @@ function viewOf(
   measured: readonly string[],
   absent: readonly Absent[],
   { families }: Explained,
+  across: Across | undefined,
 ): FleetView {
   const missing = absent.filter(({ isOptional }) => !isOptional);
   const whole = families.flatMap(({ groupings }) => groupings.slice(0, 1));
@@ -173,11 +189,12 @@ function viewOf(
         ? `${counted(measured.length, 'launcher')} computed the same bits`
         : `${counted(measured.length, 'launcher')} fall into ${counted(groups, 'group')} of equal bits${unmeasured === 0 ? '' : `, and ${unmeasured} did not give all of it`}`;
   const lacking = missing.length === 0 ? '' : `; ${missing.map(({ name }) => name).join(', ')} gave nothing`;
-  const isBroken = required === 'identical' && !(agree && measured.length > 1);
+  const isBroken =
+    across?.verdict === 'fail' || (required === 'identical' && !(agree && measured.length > 1));
   return {
     verdict: missing.length > 0 || isBroken ? 'fail' : absent.length > 0 ? 'warn' : 'pass',
     line: excerpt(
-      `Of ${counted(members.length, 'launcher')}: ${said}${lacking}.${required === 'identical' ? ' The fleet requires identical bits.' : ''}`,
+      `Of ${counted(members.length, 'launcher')}: ${said}${lacking}.${required === 'identical' ? ' The fleet requires identical bits.' : ''}${across === undefined ? '' : ` ${across.line}`}`,
       MAX_REASON,
     ),
     measured,

@@ -22,8 +22,15 @@ export function caseOfReport(report: Report, name: string, suiteName = report.su
   };
 }
 
-/** Who of several legs agrees with whom, and why. @param reports of one run, two or more */
-export const explainedLegs = (reports: readonly Report[]): Explained =>
-  explain(
-    reports.map((report, index) => caseOfReport(report, `leg ${index + 1} on ${report.hardwareClass}`)),
-  );
+/** A leg of a matrix, and what it is called. */
+export interface Leg {
+  readonly report: Report;
+  readonly name: string;
+}
+
+export const legName = ({ hardwareClass }: Report, index: number): string =>
+  `leg ${index + 1} on ${hardwareClass}`;
+
+/** Who of several legs agrees with whom, and why. @param legs of one run */
+export const explainedLegs = (legs: readonly Leg[]): Explained =>
+  explain(legs.map(({ report, name }) => caseOfReport(report, name)));

@@ -1,8 +1,11 @@
 import { CONCLUSIONS, type Verdict } from '../compare/conclusion.ts';
 import { UserError } from '../errors.ts';
+import type { Explained } from '../explain/types.ts';
 import { excerpt } from '../inert.ts';
 import type { MergeSettings } from '../job/settings.ts';
 import type { Reports, Tools } from '../job/tools.ts';
+import type { OpenedRecord } from '../record/side.ts';
+import type { Across } from '../report/across.ts';
 import { contradiction } from '../report/contradiction.ts';
 import { reportDigest } from '../report/make.ts';
 import type { Merged } from '../report/merged.ts';
@@ -12,7 +15,8 @@ import { tell } from '../tell/tell.ts';
 import { permitReport } from '../trust/events.ts';
 import { worstConclusion, worstVerdict } from '../words/brief.ts';
 import { counted } from '../words/figures.ts';
-import { explainedLegs } from './legs.ts';
+import { type Bits, groupsApart } from './apart.ts';
+import { explainedLegs, type Leg, legName } from './legs.ts';
 
 /** Texts, numbers and the like in one report: what some 3,000 drifted prompts need. */
 const MAX_VALUES = 2_000_000;
@@ -24,11 +28,11 @@ const MAX_SUITES = 4;
  * schema, their digest, themselves and the run that they must come from, capped, escaped; and they say nothing about
  * whose pull request they belong to.
  *
- * @throws UserError `event-refused`, `reports-missing`, `report-invalid`
+ * @throws UserError `event-refused`, `reports-missing`, `report-invalid`, `record-invalid`
  */
 export async function mergeReports(
-  { situation, job, recordPath, reports: path, expected }: MergeSettings,
-  { console, signal, reports: files }: Pick<Tools, 'console' | 'signal' | 'reports'>,
+  { situation, job, recordPath, reports: path, expected, acrossClasses }: MergeSettings,
+  { console, signal, reports: files, records }: Pick<Tools, 'console' | 'signal' | 'reports' | 'records'>,
 ): Promise<Merged> {
   permitReport(situation);
   const { subject } = situation;
@@ -36,9 +40,12 @@ export async function mergeReports(
   return await console.section('Reports', async () => {
     const paths = await files.find(path, expected);
     const read: Report[] = [];
+    const places = new Map<Report, string>();
     for (const one of paths) {
       signal.throwIfAborted();
-      read.push(await whole(one, run, files));
+      const report = await whole(one, run, files);
+      read.push(report);
+      places.set(report, one);
       console.progress(
         'reading',
         `${read.length} of ${counted(paths.length, 'report')}`,
@@ -51,14 +58,47 @@ export async function mergeReports(
       throw invalid(path, `holds reports of more than ${MAX_SUITES} suites, and each would have a comment`);
     const reports = read.toSorted(worstFirst);
     const htmlPath = `${recordPath}/report.html`;
+    const legs = reports.map((report, index) => ({ report, name: legName(report, index) }));
+    const explained = explainedLegs(legs);
+    const across =
+      acrossClasses === undefined ? undefined : await acrossOf(legs, places, explained, acrossClasses);
     const merged: Merged = {
-      ...{ reports, htmlPath },
-      explained: reports.length > 1 ? explainedLegs(reports) : undefined,
-      ...{ conclusion: worstConclusion(reports), verdict: worstVerdict(reports) },
+      ...{ reports, htmlPath, across },
+      explained: reports.length > 1 ? explained : undefined,
+      conclusion: worstConclusion(reports),
+      verdict: across?.verdict === 'fail' ? 'fail' : worstVerdict(reports),
     };
     await tell('merged', merged, filesOf(files));
     return merged;
   });
+
+  /** @throws UserError `record-invalid`, `report-invalid` where a record is not what its report is of */
+  async function acrossOf(
+    legs: readonly Leg[],
+    places: ReadonlyMap<Report, string>,
+    explained: Explained,
+    required: string,
+  ): Promise<Across | undefined> {
+    const bits = new Map<string, Bits>();
+    for (const { report, name } of legs) {
+      signal.throwIfAborted();
+      const place = places.get(report) ?? '';
+      const folder = place.replace(/\.report\.json$/, '');
+      if ((await records.missing(folder)) !== undefined) continue;
+      const { record: own, baselineRecord } = report.digests;
+      const side = await recordOf(place, folder, own);
+      const copy = `${folder}.baseline`;
+      const isThere = baselineRecord !== null && (await records.missing(copy)) === undefined;
+      bits.set(name, { side, baseline: isThere ? await recordOf(place, copy, baselineRecord) : undefined });
+    }
+    return (await groupsApart(explained, (_, name) => bits.get(name), required)).across;
+  }
+
+  async function recordOf(place: string, folder: string, digest: string): Promise<OpenedRecord> {
+    const side = await records.open(folder);
+    if (side.sha256 !== digest) throw invalid(place, 'is of another record than lies beside it');
+    return side;
+  }
 
   /** Whose reports these must be; on a terminal, anybody's. */
   function ownRun(): RunOfReports | undefined {

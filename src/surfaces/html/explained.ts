@@ -33,13 +33,13 @@ const MAX_TEXT = 600;
 export function explainedPage(
   { families }: Explained,
   apart: readonly Apart[] = [],
-  fleet?: FleetView,
+  answer?: Pick<FleetView, 'line'> & Partial<Pick<FleetView, 'absent'>>,
 ): string {
   const shown = families.slice(0, MAX_FAMILIES);
   const cases = families.reduce((sum, family) => sum + family.cases.length, 0);
   const body = html`<header><h1><span class="title tally">Who agrees with whom, and why</span><span class="rest">${counted(cases, 'record')} of ${counted(families.length, 'suite')}</span></h1></header>
-${fleet === undefined ? undefined : html`<p class="answer">${capped(fleet.line, MAX_TEXT)}</p>`}
-${fleet?.absent.map((one) => html`<p class="note">${capped(absentWords(one), MAX_TEXT)}</p>`)}
+${answer === undefined ? undefined : html`<p class="answer">${capped(answer.line, MAX_TEXT)}</p>`}
+${answer?.absent?.map((one) => html`<p class="note">${capped(absentWords(one), MAX_TEXT)}</p>`)}
 ${apart.map((one) => html`<p class="note">${capped(apartWords(one), MAX_TEXT)}</p>`)}
 ${shown.map(familyPart)}
 ${families.length > shown.length ? html`<p class="note">${families.length - shown.length} more suites are left out.</p>` : undefined}`;

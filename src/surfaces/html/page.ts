@@ -1,11 +1,12 @@
-import type { Explained } from '../../explain/types.ts';
+import type { Across } from '../../report/across.ts';
+import type { Merged } from '../../report/merged.ts';
 import type { Report } from '../../report/schema.ts';
 import { worstVerdict } from '../../words/brief.ts';
 import { commonWords, mergedLine } from '../../words/merged.ts';
 import { read } from '../../words/reading.ts';
 import { distancePart } from './distance.ts';
 import { baselinePart, coveragePart, environmentPart } from './environment.ts';
-import { type Html, html } from './escape.ts';
+import { capped, type Html, html } from './escape.ts';
 import { legsPart } from './explained.ts';
 import { framed } from './frame.ts';
 import { issuesPart } from './issues.ts';
@@ -19,11 +20,16 @@ import { block, GLYPH, verdictPart } from './verdict.ts';
 /** Bytes for the prompts of all reports: with everything else around them a page stays below 5 MB. */
 const PROMPTS_BYTES = 4 * 1024 * 1024;
 
+const MAX_LINE = 1000;
+
 /**
  * One or several reports as one page that needs nothing else: no script, no font, no picture from elsewhere. Several are the
  * legs of a matrix, each with its own hardware class. The same reports give the same bytes.
  */
-export function htmlReport(reports: readonly Report[], explained?: Explained): string {
+export function htmlReport(
+  reports: readonly Report[],
+  { explained, across }: Pick<Merged, 'explained' | 'across'> = {},
+): string {
   const budget = Math.floor(PROMPTS_BYTES / Math.max(1, reports.length));
   const [only] = reports;
   const body =
@@ -31,7 +37,7 @@ export function htmlReport(reports: readonly Report[], explained?: Explained): s
       ? html`<h1>No report</h1><p>No run left a report to be shown.</p>`
       : reports.length === 1
         ? onePage(only, budget)
-        : html`${overview(reports)}${explained === undefined ? undefined : legsPart(explained)}${reports.map((report, index) => leg(report, levelOf(index, reports.length), budget))}`;
+        : html`${overview(reports, across)}${explained === undefined ? undefined : legsPart(explained)}${reports.map((report, index) => leg(report, levelOf(index, reports.length), budget))}`;
   return framed(titleOf(reports), body, {
     skip: 'Skip to the verdict',
     madeOf: html`<code>report.json</code>`,
@@ -59,10 +65,11 @@ function leg(report: Report, level: Level, budget: number): Html {
 }
 
 /** Of a matrix: which legs came to what, each a link to its own part. */
-function overview(reports: readonly Report[]): Html {
+function overview(reports: readonly Report[], across: Across | undefined): Html {
   const common = commonWords(reports);
-  return html`<header class="verdict v-${worstVerdict(reports)}"><p class="badge"><span aria-hidden="true">${GLYPH[worstVerdict(reports)]}</span> ${reports.length} reports</p>
-<h1><span class="title tally">${mergedLine(reports)}</span></h1>${
+  const verdict = across?.verdict === 'fail' ? 'fail' : worstVerdict(reports);
+  return html`<header class="verdict v-${verdict}"><p class="badge"><span aria-hidden="true">${GLYPH[verdict]}</span> ${reports.length} reports</p>
+<h1><span class="title tally">${mergedLine(reports)}</span></h1>${across === undefined ? undefined : html`<p class="answer">${capped(across.line, MAX_LINE)}</p>`}${
     common === undefined ? undefined : html`<p>${common.cause}</p>${block([common.command], 'Command')}`
   }</header>
 <nav aria-label="Reports"><table class="overview"><caption>Each report, and what it came to</caption>

@@ -61,7 +61,14 @@ const TOLD: readonly (readonly [what: string, schema: ZodType, told: () => Promi
       read('merged', {
         reports: [DRIFT, { ...DRIFT, hardwareClass: 'cpu-x' }],
         ...{ conclusion: 'drift', verdict: 'fail', htmlPath: '/record/report.html' },
-        explained: explainedLegs([DRIFT, { ...DRIFT, hardwareClass: 'cpu-x', outcome: 'ab'.repeat(32) }]),
+        explained: explainedLegs([
+          { report: DRIFT, name: 'leg 1' },
+          { report: { ...DRIFT, outcome: 'ab'.repeat(32) }, name: 'leg 2' },
+        ]),
+        across: {
+          ...{ required: 'within 2x floor', status: 'broken', verdict: 'fail', line: 'x' },
+          pairs: [{ suite: 'demo', status: 'broken', floors: 2.5, what: 'x' }],
+        },
       }),
   ],
   [

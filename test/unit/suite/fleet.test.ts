@@ -65,7 +65,7 @@ launchers:
       /fleet\.yml:\d+:\d+ {2}`suite` is missing/,
       /fleet\.yml:2:1 {2}`suit` is not a key of the fleet: did you mean `suite`\?/,
       /fleet\.yml:3:1 {2}`at-once`: is a whole number from 1 to 64/,
-      /fleet\.yml:4:1 {2}`require` must be one of `measure`, `identical`/,
+      /fleet\.yml:4:1 {2}`require`: is `measure`, `identical` or a distance such as `within 2x floor`/,
       /fleet\.yml:6:\d+ {2}`launchers\[0\]\.name`: is a name of letters/,
       /fleet\.yml:8:\d+ {2}`launchers\[2\]\.launcher` is missing/,
       /fleet\.yml:8:\d+ {2}`h100` is named twice/,

@@ -25,6 +25,8 @@ export interface Computes {
   readonly shift?: number | ((prompt: string, step: number) => number);
   /** Log-probability of each token. */
   readonly nats?: number;
+  /** What rounding alone adds to each log-probability. */
+  readonly rounding?: number;
   /** What its roles give is so far from what others' do, by name. */
   readonly roles?: Readonly<Record<string, number>>;
   /** Another module computes something else. */
@@ -375,7 +377,8 @@ export function resultOf(
   request: Request,
   computes: Computes,
 ): object {
-  const { promptTokens = PROMPT, nats = -0.25 } = computes;
+  const { promptTokens = PROMPT, rounding = 0 } = computes;
+  const nats = (computes.nats ?? -0.25) + (noise === null ? 0 : rounding);
   const tokens = [
     ...tokensOf(kind, request, computes),
     ...Array.from<number>({ length: computes.babbles ?? 0 }).fill(1),

@@ -84,6 +84,33 @@ describe('a fleet', () => {
     assert.equal(await verdict({ a: {}, b: other, gone: {} }, 'require: identical'), 'fail');
   });
 
+  test('may be held to a distance: all are scored on the same tokens before they choose their own', async () => {
+    const promptTokens = Array.from({ length: 60 }, (_, at) => at);
+    const machine = (nats: number, shift = 0) => ({
+      computes: () => ({ promptTokens, rounding: 0.01, nats, shift }),
+    });
+    const far = async (nats: number) => {
+      const there = { a: machine(-0.25), b: machine(-0.25), c: machine(nats, 1) };
+      const { engines, run } = job(named('a', 'b', 'c'), there, 'require: within 2x floor');
+      return { ...(await run()), passes: [...engines.values()].map((one) => one.passes) };
+    };
+    const near = await far(-0.265);
+    assert.deepEqual(
+      near.passes[0]?.map(({ pass }) => pass),
+      ['score-alone', 'score-strangers', 'score-noise', 'generate-alone'],
+    );
+    assert.deepEqual(near.explained.families[0]?.groupings[0]?.unmeasured, []);
+    assert.equal(near.fleet?.verdict, 'pass');
+    const says = (times: string, status: string) =>
+      new RegExp(
+        `2 groups of equal bits. Across classes, within 2x floor: ${status}: .* ${times} the floor on 177 `,
+      );
+    assert.match(near.fleet?.line ?? '', says('1.5x', 'held'));
+    const other = await far(-0.35);
+    assert.equal(other.fleet?.verdict, 'fail');
+    assert.match(other.fleet?.line ?? '', says('10x', 'broken'));
+  });
+
   test('of which nobody measured anything is an error, never green', async () => {
     const { run } = job(['{ name: a, launcher: a, optional: true }'], {});
     const error = await rejectedBy(run());

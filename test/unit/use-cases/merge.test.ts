@@ -3,16 +3,20 @@ import { mkdir, readFile, symlink, truncate, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { UserError } from '../../../src/errors.ts';
-import { reports as onDisk } from '../../../src/front/wiring.ts';
+import { reports as onDisk, records as recordsOnDisk } from '../../../src/front/wiring.ts';
 import type { Situation } from '../../../src/job/situation.ts';
+import type { OpenedRecord } from '../../../src/record/side.ts';
 import { reportDigest } from '../../../src/report/make.ts';
 import type { Merged } from '../../../src/report/merged.ts';
 import type { Report } from '../../../src/report/schema.ts';
+import { junit } from '../../../src/surfaces/junit.ts';
+import { problemsOfMerged } from '../../../src/surfaces/problems.ts';
+import { headlineOf } from '../../../src/tell/headline.ts';
 import { mergeReports } from '../../../src/use-cases/merge.ts';
 import { commonLines, legTable, mergedLine, mergedLines } from '../../../src/words/merged.ts';
 import { temporaryFolder } from '../../support/runtimes.ts';
 import { tried } from '../../support/tried.ts';
-import { body } from '../support/records.ts';
+import { body, side } from '../support/records.ts';
 import { checkReport } from '../support/reports.ts';
 
 const BITS = { capital: body() };
@@ -56,6 +60,9 @@ interface Way {
   /** What this job is of. */
   readonly run?: { readonly id: string; readonly attempt: string };
   readonly signal?: AbortSignal;
+  readonly acrossClasses?: string;
+  /** Records beside the reports, by the report's name. */
+  readonly records?: Readonly<Record<string, OpenedRecord>>;
   /** Before they are looked for. */
   readonly spoil?: (folder: string) => Promise<void>;
 }
@@ -63,7 +70,15 @@ interface Way {
 /** Merges files of a folder, as a download leaves them. */
 async function merge(
   files: Readonly<Record<string, Report | string>>,
-  { expected = 1, event = 'pull_request', run = RUN, signal = new AbortController().signal, spoil }: Way = {},
+  {
+    expected = 1,
+    event = 'pull_request',
+    run = RUN,
+    signal = new AbortController().signal,
+    spoil,
+    acrossClasses,
+    records: beside = {},
+  }: Way = {},
 ): Promise<Merged & { readonly page: string }> {
   await using folder = await temporaryFolder();
   const reports = join(folder.path, 'reports');
@@ -73,6 +88,7 @@ async function merge(
     await writeFile(path, typeof content === 'string' ? content : JSON.stringify(content));
   }
   await spoil?.(reports);
+  const recordIn = (place: string) => beside[place.slice(reports.length + 1)];
   const merged = await mergeReports(
     {
       situation: situation(event),
@@ -80,8 +96,16 @@ async function merge(
       job: { repository: 'acme/models', run: run.id, attempt: run.attempt, runner: '' },
       reports,
       expected,
+      acrossClasses,
     },
-    { console: quiet, signal, reports: onDisk },
+    {
+      ...{ console: quiet, signal, reports: onDisk },
+      records: {
+        ...recordsOnDisk,
+        missing: async (place) => (recordIn(place) === undefined ? 'ENOENT' : undefined),
+        open: async (place) => recordIn(place) ?? assert.fail(place),
+      },
+    },
   );
   return { ...merged, page: await readFile(merged.htmlPath, 'utf8') };
 }
@@ -241,6 +265,68 @@ function withUrl(url: string): Report {
   const other = { ...SAME, context: { ...SAME.context, run: { ...SAME.context.run, url } } };
   return { ...other, sha256: reportDigest(other) };
 }
+
+describe('legs that must be near each other', () => {
+  const long = (shift: number) =>
+    body({
+      tokens: Array.from({ length: 128 }, (_, at) => at),
+      logprobs: Array.from({ length: 128 }, (_, at) => (at % 2 === 0 ? -1 : -1 + shift)),
+    });
+  const legOf = (hardwareClass: string, shift: number) => {
+    const { record, ...ways } = side({
+      passes: { 'score-alone': { text: long(shift) }, 'score-noise': { text: long(shift + 0.1) } },
+      texts: ['text'],
+    });
+    const opened: OpenedRecord = {
+      record: { ...record, hardwareClass },
+      ...ways,
+      sha256: SAME.digests.record,
+    };
+    const outcome = hardwareClass === 'cuda-a100' ? 'ab'.repeat(32) : SAME.outcome;
+    return { report: signed({ hardwareClass, outcome }, SAME), opened };
+  };
+  async function legs(shift: number, way: Way = {}) {
+    const [h100, a100] = [legOf('cuda-h100', 0), legOf('cuda-a100', shift)];
+    return await merge(
+      { 'h/a.report.json': h100.report, 'a/b.report.json': a100.report },
+      {
+        ...{ expected: 2, acrossClasses: 'within 2x floor' },
+        records: { 'h/a': h100.opened, 'a/b': a100.opened },
+        ...way,
+      },
+    );
+  }
+
+  test('pass within so many floors, and fail beyond them though each holds to its own baseline', async () => {
+    const near = await legs(0.15);
+    assert.deepEqual([near.across?.status, near.verdict, near.conclusion], ['held', 'pass', 'reproduced']);
+    const far = await legs(0.5);
+    assert.deepEqual([far.across?.status, far.verdict], ['broken', 'fail']);
+    const says =
+      /Across classes, within 2x floor: broken: cuda-a100 \(A\) against cuda-h100 \(B\): 5x the floor/;
+    assert.match(far.page, says);
+    assert.match(far.page, /class="verdict v-fail"/);
+    const { verdict, line } = headlineOf('merged', far);
+    assert.equal(verdict, 'fail');
+    assert.match(line ?? '', says);
+    const [problem] = problemsOfMerged(far);
+    assert.deepEqual([problem?.rule, problem?.level], [{ kind: 'across-classes', name: 'broken' }, 'error']);
+    assert.deepEqual(problemsOfMerged(near), []);
+    const documented = await junit.merged?.document?.(far);
+    assert.match(documented?.text() ?? '', /<testsuite name="across classes"[^>]* failures="1"/);
+  });
+
+  test('are unmeasured without a record, and refused with another one', async () => {
+    const without = await legs(0.15, { records: {} });
+    assert.deepEqual([without.across?.status, without.verdict], ['unmeasured', 'fail']);
+    assert.match(without.across?.line ?? '', /no record of A is there/);
+    const opened = { ...legOf('cuda-h100', 0).opened, sha256: 'cd'.repeat(32) };
+    await assert.rejects(
+      legs(0.15, { records: { 'h/a': opened } }),
+      /is of another record than lies beside it/,
+    );
+  });
+});
 
 describe('the words for several', () => {
   const three = [on('b', DRIFT), on('a', SAME), on('c', SAME)];
