@@ -25,6 +25,11 @@ export async function ensureServers(): Promise<string> {
   return fromPypi('servers', 'For the tests from PyPI: a server of S3’s protocol, XML by its schema');
 }
 
+/** Where the generator of the documentation's site lies. */
+export async function ensureMkdocs(): Promise<string> {
+  return fromPypi('mkdocs', 'Generator of the site from PyPI: MkDocs and its theme');
+}
+
 /** The packages that `scripts/setup/<name>.lock` pins by hash, in a folder of that name. */
 async function fromPypi(name: string, title: string): Promise<string> {
   const lockFile = join(repository, `scripts/setup/${name}.lock`);
