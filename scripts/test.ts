@@ -10,6 +10,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { run } from 'node:test';
 import { execa } from 'execa';
+import { sweepTestFolders } from '../test/support/folders.ts';
 import { Reporter } from '../test/support/reporter.ts';
 import { affected, changedFiles } from './changed.ts';
 import { cache, repository } from './setup/cache.ts';
@@ -61,6 +62,7 @@ const TIMEOUT_MS: Readonly<Record<Group, number>> = {
 // Hundreds of programs are started from source: each took twice as long to compile it anew.
 process.env['NODE_COMPILE_CACHE'] ??= join(cache, 'node-compile');
 
+sweepTestFolders();
 const given = process.argv.slice(2).filter((word) => word !== '--');
 const words = given.filter((word) => word !== '--changed');
 const groups = GROUPS.filter((group) => words.includes(group));

@@ -30,7 +30,8 @@ def main() -> None:
     far = json.loads(sys.argv[1])
     # Children of children that die become this process's, so that none of them is overlooked.
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    scratch = tempfile.mkdtemp(prefix="deterministic-ml-")
+    sweep()
+    top, scratch = own_folder()
     try:
         os.chdir(scratch)
         tell(far["mark"], "begun")
@@ -39,8 +40,8 @@ def main() -> None:
         clear()
         # What was killed may still be closing its files.
         for _ in range(50):
-            shutil.rmtree(scratch, ignore_errors=True)
-            if not os.path.exists(scratch):
+            shutil.rmtree(top, ignore_errors=True)
+            if not os.path.exists(top):
                 break
             time.sleep(0.1)
     number = -status if status < 0 else 0
@@ -48,6 +49,51 @@ def main() -> None:
         far["mark"], f"ended {status if number == 0 else 128 + number} {signal.Signals(number).name if number else '-'}"
     )
     os._exit(status if number == 0 else 128 + number)
+
+
+def own_folder() -> tuple[str, str]:
+    """One that says whose it is, as src/machine/scratch.ts has it, and in it the program's own."""
+    top = tempfile.mkdtemp(prefix="deterministic-ml-")
+    with open(os.path.join(top, "owner"), "w", encoding="utf-8") as file:
+        file.write(f"{here()} {os.getpid()} {started('self')}\n")
+    scratch = os.path.join(top, "1")
+    os.mkdir(scratch, 0o700)
+    return top, scratch
+
+
+def sweep() -> None:
+    """Removes such folders of this user whose process here was killed."""
+    for entry in os.scandir(tempfile.gettempdir()):
+        if not re.fullmatch(r"deterministic-ml-[A-Za-z0-9_]{6,8}", entry.name) or not entry.is_dir(
+            follow_symlinks=False
+        ):
+            continue
+        with contextlib.suppress(OSError):
+            if entry.stat(follow_symlinks=False).st_uid != os.getuid():
+                continue
+            where = os.open(os.path.join(entry.path, "owner"), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            with open(where, "rb") as file:
+                told = file.read(256).decode(errors="replace")
+            mark = re.fullmatch(r"(\S+ \S+) (\d{1,10}) (\d{1,20})\n", told)
+            # Another machine, or a container's own list of processes: nothing can be told from here.
+            if mark and mark[1] == here() and started(mark[2]) != mark[3]:
+                shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def here() -> str:
+    """Where a process's number means one process."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
+        return f"{file.read().strip()} {os.readlink('/proc/self/ns/pid')}"
+
+
+def started(pid: str) -> str | None:
+    """In clock ticks since the machine's start; none for one that is not there, or is dead."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else fields[19]
 
 
 def start(far: dict[str, object], scratch: str, program: str) -> int:

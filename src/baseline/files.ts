@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { lstat, mkdir, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../errors.ts';
+import { privateFolder } from '../machine/scratch.ts';
 import { plain } from './foreign.ts';
 import {
   type BaselineKey,
@@ -14,15 +15,7 @@ import {
   parseMeta,
   type StoreKind,
 } from './port.ts';
-import {
-  copyError,
-  copyTree,
-  hasCode,
-  privateFolder,
-  TREE_LIMITS,
-  type TreeLimits,
-  UnfitTree,
-} from './tree.ts';
+import { copyError, copyTree, hasCode, TREE_LIMITS, type TreeLimits, UnfitTree } from './tree.ts';
 
 export const filesStore: StoreKind = {
   name: 'files',

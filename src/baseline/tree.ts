@@ -1,6 +1,5 @@
 import { constants } from 'node:fs';
-import { type FileHandle, lstat, mkdir, mkdtemp, open, opendir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { type FileHandle, lstat, mkdir, open, opendir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { UserError } from '../errors.ts';
 import { plain } from './foreign.ts';
@@ -104,22 +103,6 @@ async function* contentOf(place: string, path: string): AsyncGenerator<Uint8Arra
   await using handle = await open(place, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   if (!(await handle.stat()).isFile()) throw new UnfitTree(`"${plain(path)}" in it is no file`);
   yield* handle.createReadStream({ autoClose: false });
-}
-
-/** A new folder that only this user can enter; disposing removes it with all that is in it. */
-export interface PrivateFolder extends AsyncDisposable {
-  readonly path: string;
-}
-
-export async function privateFolder(parent: string = tmpdir()): Promise<PrivateFolder> {
-  await mkdir(parent, { recursive: true });
-  const path = await mkdtemp(join(parent, 'deterministic-ml-'));
-  return {
-    path,
-    async [Symbol.asyncDispose]() {
-      await rm(path, { recursive: true, force: true });
-    },
-  };
 }
 
 /** Whether an error of the operating system has one of these codes, such as `ENOENT`. */

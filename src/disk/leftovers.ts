@@ -1,5 +1,6 @@
 import { lstat, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { SCRATCH_NAME } from '../machine/scratch.ts';
 
 /** What an earlier run keeps on this machine, or left there. */
 export interface Leftover {
@@ -29,7 +30,7 @@ export async function findLeftovers(stateFolder: string, temporary: readonly str
   ];
   for (const folder of new Set(temporary))
     for (const name of await namesIn(folder))
-      if (/^deterministic-ml-[A-Za-z0-9_]{6,8}$/.test(name)) {
+      if (SCRATCH_NAME.test(name)) {
         const one = await leftover('scratch folder', join(folder, name));
         if (one !== undefined) found.push(one);
       }

@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { UserError } from '../errors.ts';
+import { partialOf } from '../machine/scratch.ts';
 import { diskError, systemCode } from './errors.ts';
 
 /** Many records that come all or not at all: they are written beside their place, and one rename puts them there. */
@@ -9,7 +9,7 @@ export async function recordBatch(
   folder: string,
 ): Promise<AsyncDisposable & { readonly folder: string; commit(): Promise<void> }> {
   await refuseFull(folder);
-  const partial = `${folder}.partial-${randomBytes(4).toString('hex')}`;
+  const partial = partialOf(folder);
   return {
     folder: partial,
     async commit() {

@@ -5,6 +5,7 @@ import { dirname, join, relative, sep } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import type { BaselineMeta } from '../baseline/port.ts';
 import { UserError } from '../errors.ts';
+import { mark, partialOf, sweepBeside, unmark } from '../machine/scratch.ts';
 import { packBody, packVocabulary, unpackBody, unpackVocabulary } from '../record/body.ts';
 import type { Channel } from '../record/channels.ts';
 import { sha256 } from '../record/digest.ts';
@@ -24,7 +25,8 @@ const MAX_BODIES_BYTES = 4 * 1024 ** 3;
 
 /**
  * Writes a record's folder so that it is whole or absent: bodies go into a sibling `….partial-…` folder,
- * `record.json` comes last, then one rename. Disposing without `commit` removes what was written.
+ * `record.json` comes last, then one rename. Disposing without `commit` removes what was written,
+ * and the next writer of the same folder what one that was killed has left.
  */
 export class RecordWriter implements AsyncDisposable {
   readonly #folder: string;
@@ -36,7 +38,7 @@ export class RecordWriter implements AsyncDisposable {
   private constructor(folder: string, maxBytes: number) {
     this.#folder = folder;
     this.#maxBytes = maxBytes;
-    this.#partial = `${folder}.partial-${randomBytes(4).toString('hex')}`;
+    this.#partial = partialOf(folder);
   }
 
   /** @throws UserError `input-invalid` when `folder` holds anything but an older record */
@@ -45,7 +47,14 @@ export class RecordWriter implements AsyncDisposable {
     await writer.#guarded(async () => {
       await finishReplace(folder);
       await refuseForeign(folder);
+      await sweepBeside(folder);
       await mkdir(join(writer.#partial, 'bodies'), { recursive: true });
+      try {
+        await mark(writer.#partial);
+      } catch (error) {
+        await writer[Symbol.asyncDispose]();
+        throw error;
+      }
     });
     return writer;
   }
@@ -91,6 +100,7 @@ export class RecordWriter implements AsyncDisposable {
     await this.#guarded(async () => {
       await mkdir(dirname(this.#folder), { recursive: true });
       await refuseForeign(this.#folder);
+      await unmark(this.#partial);
       await replaceFolder(this.#partial, this.#folder);
     });
     return await openRecord(this.#folder);

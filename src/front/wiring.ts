@@ -129,7 +129,12 @@ export function wire(
         }),
       harness: (engine) => readHarness(harnessPath, engine),
       log: (path) => LogFile.create(path, workspace),
-      leftovers: () => findLeftovers(given.statePath, [environment['TMPDIR'] ?? '/tmp', given.temporary]),
+      leftovers: () =>
+        findLeftovers(given.statePath, [
+          environment['TMPDIR'] ?? '/tmp',
+          given.temporary,
+          join(given.statePath, 'caches'),
+        ]),
       documents: () => openDocuments(workspace),
       github: () => githubApi(api),
       posts: () => githubPosts(api),

@@ -14,25 +14,33 @@ export async function alone(
   signal: AbortSignal,
   onWait: () => void,
 ): Promise<AsyncDisposable> {
-  const name = `\0deterministic-ml-${createHash('sha256').update(place).digest('hex').slice(0, 32)}`;
   for (;;) {
     signal.throwIfAborted();
-    const sockets = new Set<Socket>();
-    const server = createServer((socket) => {
-      sockets.add(socket.on('error', () => {}));
-    });
-    const refused = await listening(server, name);
-    if (refused !== 'EADDRINUSE')
-      return {
-        async [Symbol.asyncDispose]() {
-          for (const socket of sockets) socket.destroy();
-          if (refused === undefined) await new Promise((resolve) => server.close(resolve));
-        },
-      };
+    const held = await aloneNow(place);
+    if (held !== undefined) return held;
     onWait();
-    await ended(name, signal);
+    await ended(nameOf(place), signal);
   }
 }
+
+/** The same, for who does not wait: undefined where somebody else has the place. */
+export async function aloneNow(place: string): Promise<AsyncDisposable | undefined> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket.on('error', () => {}));
+  });
+  const refused = await listening(server, nameOf(place));
+  if (refused === 'EADDRINUSE') return undefined;
+  return {
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      if (refused === undefined) await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+const nameOf = (place: string) =>
+  `\0deterministic-ml-${createHash('sha256').update(place).digest('hex').slice(0, 32)}`;
 
 /** Why it cannot; undefined when it does. */
 async function listening(server: Server, name: string): Promise<string | undefined> {

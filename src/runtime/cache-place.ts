@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { lstat, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { lstat, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CacheFolder } from '../engine/caches.ts';
 import { UserError } from '../errors.ts';
 import { alone } from '../machine/alone.ts';
+import { claim, openScratch } from '../machine/scratch.ts';
 
 type OwnFolder = CacheFolder & AsyncDisposable;
 
@@ -31,9 +32,10 @@ export async function onePlace(parent: string, kept: string, { signal, log }: Co
   await rm(folder, { recursive: true, force: true });
   // Fails where somebody was faster: nobody else's folder is used.
   await mkdir(folder, { mode: 0o700 });
-  owned.defer(() => removed(folder, log));
+  owned.use(await claim(folder, log));
+  const caches = await below(folder);
   const held = owned.move();
-  return { host: folder, inside: folder, [Symbol.asyncDispose]: () => held.disposeAsync() };
+  return { host: caches, inside: caches, [Symbol.asyncDispose]: () => held.disposeAsync() };
 }
 
 /** A folder of a run's own, which an engine sees elsewhere. */
@@ -43,12 +45,18 @@ export async function ownPlace(
   log: (line: string) => void,
 ): Promise<OwnFolder> {
   await mkdir(kept, { recursive: true, mode: 0o700 });
-  const unique = await mkdtemp(join(kept, 'run-'));
-  // By its name it is known for what a killed run has left.
-  const folder = `${unique}.partial`;
+  await using owned = new AsyncDisposableStack();
+  const { path } = owned.use(await openScratch(kept, log));
+  const host = await below(path);
+  const held = owned.move();
+  return { host, inside, [Symbol.asyncDispose]: () => held.disposeAsync() };
+}
+
+/** What an engine is given, beside what says whose it is. */
+async function below(scratch: string): Promise<string> {
+  const folder = join(scratch, 'caches');
   await mkdir(folder, { mode: 0o700 });
-  await rm(unique, { recursive: true });
-  return { host: folder, inside, [Symbol.asyncDispose]: () => removed(folder, log) };
+  return folder;
 }
 
 /** One that a killed run has left is this user's. */
@@ -61,14 +69,4 @@ async function refuseForeign(folder: string): Promise<void> {
     `The engine’s kept caches belong into ${folder}, and somebody else has put something there.`,
     'Remove it, or let the suite start with `engine: { caches: fresh }`.',
   );
-}
-
-async function removed(folder: string, log: (line: string) => void): Promise<void> {
-  try {
-    // Killed processes may still be closing their files.
-    await rm(folder, { recursive: true, force: true, maxRetries: 5 });
-  } catch (error) {
-    // An error of a disposal would hide the one that the user has to see.
-    log(`The folder ${folder} could not be removed: ${String(error)}`);
-  }
 }

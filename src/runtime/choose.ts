@@ -5,6 +5,7 @@ import type { JobIdentity, LocalModel, ModelSource, Runtime } from '../engine/ru
 import { UserError } from '../errors.ts';
 import type { Declared } from '../fingerprint/schema.ts';
 import { excerpt } from '../inert.ts';
+import { scratchPlaces, sweepScratch } from '../machine/scratch.ts';
 import type { Launch } from '../suite/launcher.ts';
 import type { Suite } from '../suite/schema.ts';
 import type { Moment } from './clock.ts';
@@ -55,7 +56,7 @@ const NOBODY_SPECIAL = { uid: 1000, gid: 1000 };
 /**
  * The runtime of this run, ready to start engines. `auto` takes Docker when the suite names an image and a
  * Python of this machine when it names none; it never measures something else than the pinned image because
- * Docker is missing. Opening Docker also sweeps what killed runs left behind. Its GPUs are its own until it is disposed of.
+ * Docker is missing. It also sweeps what killed runs left behind. Its GPUs are its own until it is disposed of.
  *
  * @throws UserError `docker-unavailable`, `image-not-pinned`, `image-pull-failed`, `image-mismatch`, `disk-full`,
  *   `input-invalid`, `isolation-unavailable`, `gpu-unavailable`
@@ -65,6 +66,7 @@ export async function chooseRuntime(options: RuntimeOptions): Promise<Runtime> {
   const { environment, inactivitySeconds, cpuSets, atOnce, gpuPlaces: places = PLACES } = options;
   const { gpus, memory } = options.runtime;
   const { choice } = options;
+  await sweepScratch(scratchPlaces(environment, options.keptCaches), options.log);
   if (choice === 'launcher') return launched(options);
   const known = gpus === 'none' ? [] : await cardsOf(places);
   const room = roomFor(memory === undefined ? undefined : bytesOf(memory));

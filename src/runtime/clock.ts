@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { uptime } from 'node:os';
+import { bootId } from '../machine/owner.ts';
 
 /**
  * A moment by a machine's own clock, which nobody sets: seconds since it was started, and which start that was. The
@@ -11,15 +11,7 @@ export interface Moment {
 }
 
 export function thisMoment(): Moment {
-  return { boot: bootId(), seconds: uptime() };
-}
-
-function bootId(): string {
-  try {
-    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-  } catch {
-    return 'unknown';
-  }
+  return { boot: bootId() ?? 'unknown', seconds: uptime() };
 }
 
 export const later = ({ boot, seconds }: Moment, by: number): Moment => ({ boot, seconds: seconds + by });

@@ -71,6 +71,17 @@ export function cachesBelow(folder: string, compiled = folder): Record<string, s
 /** Tells the harness which folder is its own alone: only there does it empty what a lifetime left for the next. */
 export const ownFolder = (folder: string) => ({ DETERMINISTIC_ML_SCRATCH: folder });
 
+/** What is left of a socket's path, 107 bytes and no more, once an engine has named it by a UUID below a start's number. */
+const SOCKET_FOLDER_BYTES = 107 - `/99/${'0'.repeat(36)}`.length;
+
+/** Where the engines of a run have their sockets: in its own folder, or where that lies too deep in a shorter one. */
+export const socketFolder = async (scratch: string, shorter: () => Promise<string>) =>
+  Buffer.byteLength(scratch) <= SOCKET_FOLDER_BYTES ? scratch : await shorter();
+
+/** Every variable that tells an engine where to have its sockets; none may stay where its process is gone. */
+export const socketsIn = (folder: string): Record<string, string> =>
+  Object.fromEntries(engines.flatMap(({ sockets = [] }) => sockets.map((name) => [name, folder])));
+
 /** A home that goes with its process; what the user has installed there for a Python stays where it is. */
 export function homeBelow(
   folder: string,

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { access, constants, mkdtemp, rm, stat } from 'node:fs/promises';
+import { access, constants, mkdir, rm, stat } from 'node:fs/promises';
 import { delimiter, isAbsolute, join } from 'node:path';
 import { PassThrough, type Readable, type Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -7,6 +7,7 @@ import type { CacheFolder } from '../engine/caches.ts';
 import { type Exit, type LocalModel, NO_MODEL, type Peer, type ProvidedModel } from '../engine/runtime.ts';
 import { UserError } from '../errors.ts';
 import type { Declared } from '../fingerprint/schema.ts';
+import { openScratch } from '../machine/scratch.ts';
 import { onePlace } from './cache-place.ts';
 import {
   cachesBelow,
@@ -14,6 +15,8 @@ import {
   homeBelow,
   inherited,
   ownFolder,
+  socketFolder,
+  socketsIn,
   visibleDevices,
 } from './environment.ts';
 import { exitOf, watchOomKills } from './exit.ts';
@@ -43,6 +46,8 @@ export class ProcessRuntime implements Starter {
   readonly #options: ProcessOptions;
   readonly #python: Found;
   readonly #isolation: Isolation;
+  readonly #folders: Folders;
+  #starts = 0;
   /** What an engine reads beside its Python. */
   #model: string | undefined;
 
@@ -50,6 +55,7 @@ export class ProcessRuntime implements Starter {
     options: ProcessOptions,
     python: Found,
     isolation: Isolation,
+    folders: Folders,
     caches: CacheFolder | undefined,
     owned: AsyncDisposableStack,
   ) {
@@ -58,6 +64,7 @@ export class ProcessRuntime implements Starter {
     this.#options = options;
     this.#python = python;
     this.#isolation = isolation;
+    this.#folders = folders;
     this.description = `${options.description} ${ISOLATED[isolation.level]}`;
     this.exposed = isolation.level === 'none' ? isolation.reasons.join('; ') : undefined;
     this.image = options.image;
@@ -71,10 +78,13 @@ export class ProcessRuntime implements Starter {
   static async open(options: ProcessOptions): Promise<ProcessRuntime> {
     const { environment, log, user } = options;
     const python = await findPython(options.python, environment['PATH']);
+    const parent = environment['TMPDIR'] ?? '/tmp';
+    await using owned = new AsyncDisposableStack();
+    const { path: scratch } = owned.use(await openScratch(parent, log));
     const isolation =
       options.isolation === 'none'
         ? NONE('`isolation: none` was asked for')
-        : await openIsolation({ environment, python: python.path, user });
+        : await openIsolation({ environment, python: python.path, user, scratch });
     for (const reason of isolation.reasons)
       log(`The engine is not isolated from the job as it could be: ${reason}.`);
     const why = isolation.reasons.join('; ');
@@ -82,13 +92,13 @@ export class ProcessRuntime implements Starter {
       throw notIsolated(`\`isolation: required\` was asked for, and this machine has none: ${why}.`);
     if (isolation.level === 'none' && options.isolation === 'auto' && options.knowsHubToken)
       throw notIsolated(`The engine could read the \`hub-token\` out of the job's processes: ${why}.`);
-    await using owned = new AsyncDisposableStack();
+    const sockets = await socketFolder(scratch, async () => owned.use(await openScratch('/tmp', log)).path);
     const caches =
       options.keptCaches === undefined
         ? undefined
-        : owned.use(await onePlace(environment['TMPDIR'] ?? '/tmp', options.keptCaches, options));
+        : owned.use(await onePlace(parent, options.keptCaches, options));
     if (caches !== undefined) await isolation.give(caches.host);
-    return new ProcessRuntime(options, python, isolation, caches, owned.move());
+    return new ProcessRuntime(options, python, isolation, { scratch, sockets }, caches, owned.move());
   }
 
   async provideModel(model: LocalModel): Promise<ProvidedModel | typeof NO_MODEL> {
@@ -106,30 +116,37 @@ export class ProcessRuntime implements Starter {
     const { environment, gpus, log } = this.#options;
     const { path, problem } = this.#python;
     if (problem !== undefined) throw cannotStart(path, problem);
-    const scratch = await mkdtemp(join(environment['TMPDIR'] ?? '/tmp', 'deterministic-ml-'));
+    this.#starts += 1;
+    const [scratch, sockets] = [this.#folders.scratch, this.#folders.sockets].map((folder) =>
+      join(folder, String(this.#starts)),
+    ) as [string, string];
+    const own = [...new Set([scratch, sockets])];
     const giveBack = async () => {
-      try {
-        // Killed processes may still be closing their files.
-        await rm(scratch, { recursive: true, force: true, maxRetries: 5 });
-      } catch (error) {
-        // An error of a disposal would hide the one that the user has to see.
-        log(`The folder ${scratch} could not be removed: ${String(error)}`);
-      }
+      // Killed processes may still be closing their files.
+      for (const folder of own)
+        await rm(folder, { recursive: true, force: true, maxRetries: 5 }).catch((error: unknown) => {
+          // An error of a disposal would hide the one that the user has to see.
+          log(`The folder ${folder} could not be removed: ${String(error)}`);
+        });
     };
     try {
-      await this.#isolation.give(scratch);
+      for (const folder of own) {
+        await mkdir(folder, { mode: 0o700 });
+        await this.#isolation.give(folder);
+      }
       const env = {
         ...inherited(environment),
         ...homeBelow(scratch, environment),
         ...cachesBelow(scratch, this.caches?.inside),
         ...ENGINE_ENVIRONMENT,
         ...ownFolder(scratch),
+        ...socketsIn(sockets),
         CUDA_VISIBLE_DEVICES: visibleDevices(gpus, on.gpus, environment['CUDA_VISIBLE_DEVICES']),
       };
       const reach = {
         scratch,
         readable: this.#model === undefined ? [] : [this.#model],
-        writable: this.caches === undefined ? [] : [this.caches.host],
+        writable: [sockets, ...(this.caches === undefined ? [] : [this.caches.host])],
       };
       const isolated = await this.#isolation.command([path, '-c', boot], env, reach);
       const command = on.cpus === undefined ? isolated : ['taskset', '--cpu-list', on.cpus, ...isolated];
@@ -148,6 +165,12 @@ export class ProcessRuntime implements Starter {
 
 /** How long a killed process may take to vanish; one stuck in a driver call never does. */
 const VANISH_MS = 5_000;
+
+/** Of a run; each start has its own in both. */
+interface Folders {
+  readonly scratch: string;
+  readonly sockets: string;
+}
 
 interface Program {
   readonly python: string;

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { createFilesStore } from '../../src/baseline/files.ts';
 import { type BaselineStore, formatKey } from '../../src/baseline/port.ts';
-import { privateFolder } from '../../src/baseline/tree.ts';
 import { UserError } from '../../src/errors.ts';
+import { privateFolder } from '../../src/machine/scratch.ts';
 import { baselineKey, bytesBelow, writeBaseline } from '../support/cache-baseline.ts';
 import { fault } from '../support/fault.ts';
 

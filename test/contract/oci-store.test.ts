@@ -6,8 +6,8 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { type BaselineStore, formatKey } from '../../src/baseline/port.ts';
 import { ociRemote, repositoryIn } from '../../src/baseline/remote/oci.ts';
 import { createRemoteStore } from '../../src/baseline/remote/store.ts';
-import { type PrivateFolder, privateFolder } from '../../src/baseline/tree.ts';
 import type { UserError } from '../../src/errors.ts';
+import { privateFolder, type Scratch } from '../../src/machine/scratch.ts';
 import { baselineKey, writeBaseline } from '../support/cache-baseline.ts';
 import { startTokenRegistry, type TokenRegistry, USERS } from '../support/token-registry.ts';
 import { behavesAsStore, fails, foundIn, ON_MAIN } from './store.ts';
@@ -15,7 +15,7 @@ import { behavesAsStore, fails, foundIn, ON_MAIN } from './store.ts';
 /* Against Debian's registry, behind a challenge and tokens as public ones have them. */
 
 let registry: TokenRegistry;
-let folder: PrivateFolder;
+let folder: Scratch;
 before(async () => {
   registry = await startTokenRegistry();
   folder = await privateFolder();

@@ -17,13 +17,15 @@ describe('process runtime', () => {
   test('a Python that is not there is named, and nothing is left behind', async () => {
     await using folder = await temporaryFolder();
     const environment = { ...runtimeOptions().environment, TMPDIR: folder.path };
-    await using runtime = await chooseRuntime(
-      runtimeOptions({ choice: 'process', python: 'venv/bin/python', workspace: folder.path, environment }),
-    );
-    await assert.rejects(runtime.start('pass'), {
-      code: 'runtime-unavailable',
-      message: new RegExp(join(folder.path, 'venv/bin/python')),
-    });
+    {
+      await using runtime = await chooseRuntime(
+        runtimeOptions({ choice: 'process', python: 'venv/bin/python', workspace: folder.path, environment }),
+      );
+      await assert.rejects(runtime.start('pass'), {
+        code: 'runtime-unavailable',
+        message: new RegExp(join(folder.path, 'venv/bin/python')),
+      });
+    }
     assert.deepEqual(await readdir(folder.path), []);
   });
 
@@ -36,7 +38,10 @@ describe('process runtime', () => {
   test('its caches go with it', async () => {
     await using folder = await temporaryFolder();
     const environment = { ...runtimeOptions().environment, TMPDIR: folder.path };
-    await using runtime = await chooseRuntime(runtimeOptions({ choice: 'process', environment }));
+    const below = async () => await readdir(folder.path, { recursive: true });
+    await using owned = new AsyncDisposableStack();
+    const runtime = owned.use(await chooseRuntime(runtimeOptions({ choice: 'process', environment })));
+    const before = await below();
     {
       await using peer = await runtime.start(`import os, sys
 os.makedirs(os.environ["TRITON_CACHE_DIR"])
@@ -44,9 +49,11 @@ print("made", flush=True)
 sys.stdin.read()`);
       peer.stdin.end();
       assert.equal(await text(peer.stdout), 'made\n');
-      assert.notDeepEqual(await readdir(folder.path), []);
+      assert.notDeepEqual(await below(), before);
     }
-    assert.deepEqual(await readdir(folder.path), []);
+    assert.deepEqual(await below(), before);
+    await owned.disposeAsync();
+    assert.deepEqual(await below(), []);
   });
 
   test('sees the devices that it was given, and none for a suite without GPUs', async () => {

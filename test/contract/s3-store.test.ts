@@ -4,8 +4,8 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { type BaselineStore, formatKey } from '../../src/baseline/port.ts';
 import { placeIn, s3Remote, s3Store } from '../../src/baseline/remote/s3.ts';
 import { createRemoteStore } from '../../src/baseline/remote/store.ts';
-import { type PrivateFolder, privateFolder } from '../../src/baseline/tree.ts';
 import type { UserError } from '../../src/errors.ts';
+import { privateFolder, type Scratch } from '../../src/machine/scratch.ts';
 import { baselineKey, writeBaseline } from '../support/cache-baseline.ts';
 import { type Fault, type S3Server, startS3 } from '../support/s3-server.ts';
 import { behavesAsStore, fails, foundIn, ON_MAIN } from './store.ts';
@@ -13,7 +13,7 @@ import { behavesAsStore, fails, foundIn, ON_MAIN } from './store.ts';
 /* Against moto's server, which checks signatures and rights; what breaks stands before it. */
 
 let server: S3Server;
-let folder: PrivateFolder;
+let folder: Scratch;
 before(async () => {
   server = await startS3();
   folder = await privateFolder();

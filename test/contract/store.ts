@@ -3,8 +3,8 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { type BaselineStore, formatKey, type StoreOptions } from '../../src/baseline/port.ts';
-import { privateFolder } from '../../src/baseline/tree.ts';
 import { UserError } from '../../src/errors.ts';
+import { privateFolder } from '../../src/machine/scratch.ts';
 import { baselineKey, bytesBelow, writeBaseline } from '../support/cache-baseline.ts';
 
 /** An empty place for baselines, and a runner that may write there. */

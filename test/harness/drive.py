@@ -14,10 +14,13 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +102,11 @@ class Host:
         boot = (HARNESS / "boot.py").read_text(encoding="utf-8")
         # The variables of whoever runs this are not the harness's: a test must not depend on them.
         base = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
-        if scratch is not None:
+        # What the engine of this host leaves goes with the host.
+        if scratch is None:
+            base["TMPDIR"] = tempfile.mkdtemp(prefix="dml-host-")
+            weakref.finalize(self, shutil.rmtree, base["TMPDIR"], ignore_errors=True)
+        else:
             base |= {"TMPDIR": str(scratch), "HOME": str(scratch), "DETERMINISTIC_ML_SCRATCH": str(scratch)}
         self.process = subprocess.Popen(
             [python, "-c", boot], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=base

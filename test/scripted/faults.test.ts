@@ -465,12 +465,11 @@ describe('a full disk', () => {
     '`disk-full`, and nothing is left there',
     async (t) => {
       await using runner = await checkout();
-      const disk = join(runner.workspace, 'disk');
-      await using mounted = await tinyDisk(t, disk, '16k');
+      await using mounted = await tinyDisk(t, runner.scratch, '16k');
       if (mounted === undefined) return;
-      const outcome = await runStep(scripted, runner, { with: PROCESS, env: { TMPDIR: disk } });
+      const outcome = await runStep(scripted, runner, { with: PROCESS });
       assert.equal(outcome.outputs['error-code'], 'disk-full', outcome.log);
-      assert.deepEqual(await readdir(disk), []);
+      assert.deepEqual(await readdir(runner.scratch), []);
     },
   );
 });

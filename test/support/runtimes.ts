@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Models } from '../../src/engine/runtime.ts';
@@ -9,17 +8,14 @@ import { type ModelsOptions, openModels } from '../../src/model/store.ts';
 import type { RuntimeOptions } from '../../src/runtime/choose.ts';
 import { thisMoment } from '../../src/runtime/clock.ts';
 import { type Launch, readLauncher } from '../../src/suite/launcher.ts';
+import { folderOfProcess } from './folders.ts';
 
-/** A folder that is gone when the test is over. */
-export async function temporaryFolder(): Promise<{ readonly path: string } & AsyncDisposable> {
-  const path = await mkdtemp(join(tmpdir(), 'dml-test-'));
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
-}
+export { temporaryFolder } from './folders.ts';
 
 /** The models of this machine, for a repository's runs; without a state folder nothing outlives a test. */
 export function models(overrides: Partial<ModelsOptions> = {}): Models {
   return openModels({
-    stateFolder: join(tmpdir(), 'dml-test-state'),
+    stateFolder: join(folderOfProcess(), 'state'),
     repository: 'test/test',
     hub: { endpoint: 'http://127.0.0.1:1', token: undefined, environment: {} },
     deadlineSeconds: 600,

@@ -130,24 +130,24 @@ const ROOMS: Readonly<Record<string, Law>> = {
     packages: ['dockerode', 'execa', 'node:*'],
   },
   'runtime/docker': {
-    rooms: ['runtime', 'engine', 'fingerprint', 'suite'],
+    rooms: ['engine', 'fingerprint', 'machine', 'runtime', 'suite'],
     packages: ['zod', 'dockerode', 'execa', 'tar-stream', 'node:*'],
   },
   'runtime/isolation': { rooms: ['runtime'], packages: ['execa', 'node:*'] },
   'runtime/launcher': { rooms: ['runtime', 'engine', 'fingerprint', 'suite'], packages: ['execa', 'node:*'] },
-  baseline: { rooms: ['record'], packages: ['zod', 'node:*'] },
+  baseline: { rooms: ['machine', 'record'], packages: ['zod', 'node:*'] },
   'baseline/remote': {
-    rooms: ['baseline', 'network', 'runtime/docker'],
+    rooms: ['baseline', 'machine', 'network', 'runtime/docker'],
     packages: ['zod', 'tar-stream', 'node:*'],
   },
-  'baseline/cache': { rooms: ['baseline'], packages: ['zod', '@actions/cache', 'node:*'] },
+  'baseline/cache': { rooms: ['baseline', 'machine'], packages: ['zod', '@actions/cache', 'node:*'] },
   github: {
     // Of the baselines only the port: the list of cache entries is one of theirs.
     rooms: ['baseline'],
     packages: ['zod', '@actions/github', '@octokit/plugin-retry', '@octokit/plugin-throttling', 'node:*'],
   },
   disk: {
-    rooms: ['baseline', 'compare', 'engine', 'record', 'report', 'suite'],
+    rooms: ['baseline', 'compare', 'engine', 'machine', 'record', 'report', 'suite'],
     packages: ['zod', 'node:*'],
   },
   // What a use-case is told and what it is handed: types alone. Behind a port is an adapter, which nobody here knows.
@@ -231,6 +231,7 @@ const ROOMS: Readonly<Record<string, Law>> = {
       'engine/engines',
       'github',
       'job',
+      'machine',
       'model',
       'run',
       'runtime',
@@ -262,6 +263,8 @@ const PORTS: Readonly<Record<string, readonly string[]>> = {
     'engine/warm-parent.ts',
   ],
   github: ['github/port.ts'],
+  // The store of files, which lies in the room of its port, has folders of its own.
+  machine: ['machine/alone.ts', 'machine/owner.ts', 'machine/scratch.ts'],
 };
 
 /** Rooms of adapters: what they do, others ask a port for. */

@@ -1,7 +1,6 @@
 /** The records of a real GPU in docs/evidence, read and compared by the code as it stands. */
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
@@ -15,6 +14,7 @@ import { openRecord } from '../../src/disk/record-folder.ts';
 import { likenesses } from '../../src/issues/match.ts';
 import { damage } from '../../src/record/intact.ts';
 import { differences } from '../../src/report/environment.ts';
+import { folderOfProcess } from '../support/folders.ts';
 
 /** Where the bit is. */
 const MODULE = 'model.layers.15.mlp.down_proj';
@@ -22,7 +22,7 @@ const MODULE = 'model.layers.15.mlp.down_proj';
 /** The runs of a folder in docs/evidence, unpacked. */
 async function unpacked(name: string): Promise<string> {
   const url = new URL(`../../docs/evidence/${name}/runs.tar.gz`, import.meta.url);
-  const folder = await mkdtemp(join(tmpdir(), 'dml-test-'));
+  const folder = folderOfProcess();
   const archive = extract();
   Readable.from([gunzipSync(await readFile(fileURLToPath(url)))]).pipe(archive);
   for await (const entry of archive) {

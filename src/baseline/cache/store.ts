@@ -1,6 +1,7 @@
 import { tmpdir } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { UserError } from '../../errors.ts';
+import { privateFolder } from '../../machine/scratch.ts';
 import { plain } from '../foreign.ts';
 import {
   type BaselineKey,
@@ -18,7 +19,7 @@ import {
   parseKey,
   type StoreKind,
 } from '../port.ts';
-import { privateFolder, TREE_LIMITS, type TreeLimits } from '../tree.ts';
+import { TREE_LIMITS, type TreeLimits } from '../tree.ts';
 import {
   denied,
   foreign,

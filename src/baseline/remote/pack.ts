@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import zlib from 'node:zlib';
+import { privateFolder } from '../../machine/scratch.ts';
 import { unpack as unpackTar } from '../archive.ts';
-import { copyTree, privateFolder, type TreeLimits, UnfitTree } from '../tree.ts';
+import { copyTree, type TreeLimits, UnfitTree } from '../tree.ts';
 
 /** A file that holds a baseline, packed. */
 export interface Packed {

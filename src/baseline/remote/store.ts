@@ -1,4 +1,5 @@
 import { UserError } from '../../errors.ts';
+import { privateFolder } from '../../machine/scratch.ts';
 import { Hiccup, patiently } from '../../network/patience.ts';
 import { plain } from '../foreign.ts';
 import {
@@ -12,7 +13,7 @@ import {
   parseKey,
   type StoreOptions,
 } from '../port.ts';
-import { copyError, privateFolder, TREE_LIMITS, type TreeLimits, UnfitTree } from '../tree.ts';
+import { copyError, TREE_LIMITS, type TreeLimits, UnfitTree } from '../tree.ts';
 import { pack, unpack } from './pack.ts';
 import type { Archive, Newest, Remote } from './remote.ts';
 

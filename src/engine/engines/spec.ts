@@ -63,6 +63,8 @@ export interface EngineSpec {
   readonly offline: Environment;
   /** Its own caches, by variable: folders below one that lives as long as its process, or that a suite has kept. */
   readonly caches: Readonly<Record<string, string>>;
+  /** Variables of its own that name a folder for UNIX sockets. */
+  readonly sockets?: readonly string[];
   /** Does this environment promise that a batch changes no bits? */
   batchInvariant(environment: Environment): boolean;
   /** What verdicts stand on: where one is asked for and the running engine says that it is not in force, a run ends. */

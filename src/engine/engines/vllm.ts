@@ -101,6 +101,7 @@ export const vllm: EngineSpec = {
     VLLM_HOST_IP: '127.0.0.1',
   },
   caches: { VLLM_CACHE_ROOT: 'vllm', VLLM_CONFIG_ROOT: 'vllm-config' },
+  sockets: ['VLLM_RPC_BASE_PATH'],
   batchInvariant: (environment) => environment[BATCH_INVARIANT] === '1',
   foundations: [
     {

@@ -1,10 +1,12 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
+import { chmod } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { UserError } from '../../errors.ts';
 import { excerpt } from '../../inert.ts';
+import { openScratch } from '../../machine/scratch.ts';
 import { SSH_OPTIONS } from '../../suite/launcher.ts';
 import { forLauncher } from '../environment.ts';
 import type { Environment } from '../options.ts';
@@ -25,7 +27,9 @@ export async function overSsh(
   environment: Environment,
   signal: AbortSignal | undefined,
 ): Promise<string> {
-  const folder = mkdtempSync(join(environment['TMPDIR'] ?? tmpdir(), 'dml-ssh-'));
+  const { path: folder } = await openScratch(environment['TMPDIR'] ?? tmpdir());
+  // Who can write to the socket has the daemon.
+  await chmod(folder, 0o700);
   const socket = join(folder, 'docker.sock');
   const path = url.pathname.length > 1 ? decodeURIComponent(url.pathname) : SOCKET;
   const { execa } = await import('execa');

@@ -1,5 +1,4 @@
-import { access, chown, constants, mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { access, chown, constants, mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Environment } from '../options.ts';
 import { quoted } from '../quoted.ts';
@@ -50,6 +49,8 @@ export interface IsolationOptions {
   readonly environment: Environment;
   /** Absolute. */
   readonly python: string;
+  /** The run's own folder: what is tried has one in it. */
+  readonly scratch: string;
   /** Whom this runner runs as. */
   readonly user: { readonly uid: number; readonly gid: number };
 }
@@ -213,10 +214,11 @@ const withLibraries = (
 /** Why it cannot be had; undefined where it can. What is tried is not the Python, which could choose to fail. */
 async function tryOut(
   isolation: Isolation,
-  { python, environment }: IsolationOptions,
+  { python, scratch: own }: IsolationOptions,
 ): Promise<string | undefined> {
   const { execa } = await import('execa');
-  const scratch = await mkdtemp(join(environment['TMPDIR'] ?? tmpdir(), 'deterministic-ml-'));
+  const scratch = join(own, 'try');
+  await mkdir(scratch, { mode: 0o700 });
   try {
     await isolation.give(scratch);
     const program = ['/bin/sh', '-c', `[ -w . ] && [ -x ${quoted(python)} ]`];

@@ -5,6 +5,7 @@ import {
   INHERITED_PREFIXES,
   ownFolder,
   SECRET,
+  socketsIn,
 } from '../environment.ts';
 import { quoted } from '../quoted.ts';
 
@@ -44,7 +45,7 @@ export function farScript(
     prefixes: INHERITED_PREFIXES,
     secret: SECRET.source,
     // Paths below the folder that is made there.
-    below: { ...cachesBelow(''), ...ownFolder(''), HOME: '' },
+    below: { ...cachesBelow(''), ...ownFolder(''), ...socketsIn(''), HOME: '' },
     environment: ENGINE_ENVIRONMENT,
   };
   const name = quoted(python);

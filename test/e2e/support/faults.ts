@@ -44,10 +44,10 @@ export async function assertNothingLeft(runner: Runner, docker?: Docker): Promis
   assert.deepEqual(await leftovers(runner), []);
 }
 
-/** What a run wrote into the runner's temporary folder besides its log; the runner itself writes two folders. */
-export async function leftovers({ temp }: Runner): Promise<string[]> {
+/** What a run wrote into the machine's and the runner's temporary folder besides its log; the runner itself writes two folders. */
+export async function leftovers({ temp, scratch }: Runner): Promise<string[]> {
   const entries = await readdir(temp, { recursive: true });
-  return entries.filter(
+  return [...(await readdir(scratch)), ...entries].filter(
     (path) =>
       !/^((_runner_file_commands|_github_workflow)(\/.*)?|deterministic-ml|deterministic-ml\/record-[\w-]+\.log)$/.test(
         path,

@@ -17,6 +17,8 @@ export interface Runner extends AsyncDisposable {
   readonly trackingId: string;
   readonly workspace: string;
   readonly temp: string;
+  /** `TMPDIR` of all that this job starts. */
+  readonly scratch: string;
   readonly toolCache: string;
   readonly home: string;
   /** Writes a file of the checkout. */
@@ -31,7 +33,9 @@ export async function aRunner(name = `runner-${randomInt(1e9)}`): Promise<Runner
     '_work/_tool',
     'home',
   ].map((part) => join(folder.path, part)) as [string, string, string, string];
-  for (const path of [workspace, temp, toolCache, home]) await mkdir(path, { recursive: true });
+  // Short: an engine's sockets lie in it.
+  const scratch = join(folder.path, 't');
+  for (const path of [workspace, temp, toolCache, home, scratch]) await mkdir(path, { recursive: true });
   // An engine is another user where this one is root: it comes here, and leaves in the home what a test wants to see.
   await chmod(folder.path, 0o755);
   await chmod(home, 0o777);
@@ -43,6 +47,7 @@ export async function aRunner(name = `runner-${randomInt(1e9)}`): Promise<Runner
     temp,
     toolCache,
     home,
+    scratch,
     async write(path, content) {
       await mkdir(join(workspace, path, '..'), { recursive: true });
       await writeFile(join(workspace, path), content);
@@ -256,6 +261,7 @@ function environment(
     HOME: runner.home,
     LANG: 'C.UTF-8',
     PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+    TMPDIR: runner.scratch,
     USER: 'runner',
     ...named('INPUT', { ...Object.fromEntries(evaluated), ...given }),
     ...named('STATE', state),

@@ -4,7 +4,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { unpack } from '../../../src/baseline/archive.ts';
-import { privateFolder, UnfitTree } from '../../../src/baseline/tree.ts';
+import { UnfitTree } from '../../../src/baseline/tree.ts';
+import { privateFolder } from '../../../src/machine/scratch.ts';
 import { bytesBelow } from '../../support/cache-baseline.ts';
 
 const limits = { bytes: 1_000_000, files: 10 };

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { privateFolder } from '../../../src/baseline/tree.ts';
 import { openCheckout } from '../../../src/disk/checkout.ts';
+import { privateFolder } from '../../../src/machine/scratch.ts';
 
 test('a checkout tells the commit that it is of, as actions/checkout leaves a pull request’s, and of a branch none', async () => {
   await using folder = await privateFolder();

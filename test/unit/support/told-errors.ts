@@ -3,13 +3,13 @@
  * since a job's log is its stdout. Prints one JSON list: what each of them left behind. A `GITHUB_STEP_SUMMARY` of the
  * environment is kept, for one that cannot be written.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ERROR_CODES, UserError } from '../../../src/errors.ts';
 import { tellError } from '../../../src/front/failure.ts';
 import { beginSummary } from '../../../src/tell/job-summary.ts';
 import type { ToldCode } from '../../../src/words/error-words.ts';
+import { folderOfProcess } from '../../support/folders.ts';
 import { HOSTILE } from './hostile.ts';
 
 /** What a job has of one error. */
@@ -30,7 +30,7 @@ function thrown(code: ToldCode, text: string): Error {
 }
 
 if (import.meta.main) {
-  const folder = mkdtempSync(join(tmpdir(), 'told-'));
+  const folder = folderOfProcess();
   const [summary, outputs] = [join(folder, 'summary'), join(folder, 'outputs')];
   process.env['GITHUB_STEP_SUMMARY'] ??= summary;
   process.env['GITHUB_OUTPUT'] = outputs;
@@ -51,7 +51,6 @@ if (import.meta.main) {
       const [shown, set] = [summary, outputs].map((file) => readFileSync(file, 'utf8'));
       all.push({ code, text, log, summary: shown ?? '', outputs: set ?? '' });
     }
-  rmSync(folder, { recursive: true });
   print(JSON.stringify(all));
   process.exitCode = 0;
 }

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { actionsConsole } from '../../../src/front/console.ts';
 import { markdown, visible, within } from '../../../src/inert.ts';
 import type { Notice, Report, ReportedFinding } from '../../../src/report/schema.ts';
@@ -15,6 +14,7 @@ import { tell } from '../../../src/tell/tell.ts';
 import { read } from '../../../src/words/reading.ts';
 import { STRIP_LEGEND } from '../../../src/words/strip.ts';
 import { runnerCommands } from '../../e2e/support/commands.ts';
+import { folderOfProcess } from '../../support/folders.ts';
 import { HOSTILE } from '../support/hostile.ts';
 import { body } from '../support/records.ts';
 import { checkReport, divergence, finding, PROVENANCE, relation } from '../support/reports.ts';
@@ -112,8 +112,7 @@ function hostile(text: string, more: Partial<Report> = {}): Report {
   };
 }
 
-const folder = mkdtempSync(join(tmpdir(), 'limits-'));
-after(() => rmSync(folder, { recursive: true }));
+const folder = folderOfProcess();
 const file = (name: string) => join(folder, name);
 
 /** What a step leaves behind that does this: its log, as the runner reads it, and its summary. */

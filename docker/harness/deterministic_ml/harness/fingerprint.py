@@ -39,7 +39,7 @@ _PREFIXES = (
     *("PYTHONHASHSEED", "LD_PRELOAD", "HF_", "TRANSFORMERS_"),
 )
 # Where things lie, not what they are: a private folder of this run would look like a change at each one.
-_PLACE = re.compile(r"CACHE|_HOME$|_ROOT$")
+_PLACE = re.compile(r"CACHE|_HOME$|_ROOT$|_BASE_PATH$")
 _SECRET = re.compile("TOKEN|KEY|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 
 # Distributions whose code computes, renders a prompt, or chooses a kernel.

@@ -1,0 +1,53 @@
+import { readFileSync, readlinkSync } from 'node:fs';
+
+/** Which start of this machine this is; undefined where the system does not tell. */
+export const bootId = (): string | undefined => read('/proc/sys/kernel/random/boot_id')?.trim();
+
+/** Names this process so that another one can tell whether it is gone; undefined where the system has no /proc. */
+export function ownerMark(): string | undefined {
+  const place = here();
+  const started = startOf('self');
+  return place === undefined || started === undefined ? undefined : `${place} ${process.pid} ${started}\n`;
+}
+
+/**
+ * Whether the process of a mark is gone; undefined where that cannot be told from here: it is of another start of a machine,
+ * of a container's own list of processes, or the mark is none.
+ */
+export function isGone(mark: string): boolean | undefined {
+  const [, place, pid = '', started] = /^(\S+ \S+) (\d{1,10}) (\d{1,20})\n$/.exec(mark) ?? [];
+  if (place === undefined || place !== here()) return undefined;
+  // A later process with its number began at another time.
+  return startOf(pid) !== started;
+}
+
+/** Where a process's number means one process. */
+function here(): string | undefined {
+  const boot = bootId();
+  const numbers = link('/proc/self/ns/pid');
+  return boot === undefined || numbers === undefined ? undefined : `${boot} ${numbers}`;
+}
+
+/** In clock ticks since the machine's start; undefined for one that is not there, or has ended and waits to be seen. */
+function startOf(pid: string): string | undefined {
+  // Its second field may hold spaces and parentheses.
+  const fields = read(`/proc/${pid}/stat`)?.split(')').at(-1)?.trim().split(' ') ?? [];
+  const [state = 'X'] = fields;
+  return 'ZX'.includes(state) ? undefined : fields[19];
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+function link(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
+}
