@@ -8,8 +8,23 @@ const OF_PROGRAMS = /^deterministic_ml\/(?:v1\.py$|program\/)/;
 /** Starts beside a harness what it starts, where that is another machine. */
 const KEEPER = 'far.py';
 
-/** Text of what keeps an engine on the far side of a launcher. */
-export const readKeeper = (folder: string): Promise<string> => readFile(join(folder, KEEPER), 'utf8');
+/** Fetches a model there. */
+const FETCHER = 'fetch.py';
+
+/** Texts of what runs on the far side of a launcher, beside the engine's harness. */
+export interface FarSide {
+  /** Keeps whatever is started there. */
+  readonly keeper: string;
+  /** Fetches a model of the hub there. */
+  readonly fetcher: string;
+}
+
+export async function readFarSide(folder: string): Promise<FarSide> {
+  const [keeper, fetcher] = await Promise.all([readText(folder, KEEPER), readText(folder, FETCHER)]);
+  return { keeper, fetcher };
+}
+
+const readText = (folder: string, name: string) => readFile(join(folder, name), 'utf8');
 
 /** Reads the harness as it is delivered over stdin: the Python files below `folder` that an engine needs. */
 export async function readHarness(
@@ -27,6 +42,6 @@ export async function readHarness(
       .filter((name) => program || !OF_PROGRAMS.test(name))
       .map(async (name) => [name, await readFile(join(folder, name), 'utf8')] as const),
   );
-  const { 'boot.py': boot = '', [KEEPER]: _, ...rest } = Object.fromEntries(files);
+  const { 'boot.py': boot = '', [KEEPER]: _, [FETCHER]: __, ...rest } = Object.fromEntries(files);
   return { boot, files: rest };
 }

@@ -126,6 +126,25 @@ export interface Models {
    * @throws UserError `model-fetch-failed`, `model-unreadable`, `disk-full`, `deadline-exceeded`, `cancelled`
    */
   fetch(model: HubModel): Promise<ProvidedModel>;
+  /**
+   * What of a hub's model is needed, for whoever fetches it elsewhere.
+   *
+   * @throws UserError `model-fetch-failed`, `deadline-exceeded`, `cancelled`
+   */
+  list(model: HubModel): Promise<HubListing>;
+}
+
+/** Where a hub's model is to be had without a token, and what each of its files must be. */
+export interface HubListing {
+  /** URL of the hub, with a slash at its end. */
+  readonly base: string;
+  readonly files: readonly {
+    readonly path: string;
+    readonly bytes: number;
+    /** `git-blob`: SHA-1 of a small file as git has it. */
+    readonly kind: 'sha256' | 'git-blob';
+    readonly hex: string;
+  }[];
 }
 
 export interface Peer extends AsyncDisposable {

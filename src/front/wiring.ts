@@ -6,7 +6,7 @@ import { openDocuments } from '../disk/documents.ts';
 import { readWorkflows } from '../disk/example-workflows.ts';
 import { readFleet } from '../disk/fleet-file.ts';
 import { foreignFolders } from '../disk/foreign.ts';
-import { readHarness, readKeeper } from '../disk/harness-files.ts';
+import { readFarSide, readHarness } from '../disk/harness-files.ts';
 import { findLeftovers } from '../disk/leftovers.ts';
 import { LogFile } from '../disk/log-file.ts';
 import { findRecords, recordBatch } from '../disk/record-batch.ts';
@@ -205,7 +205,7 @@ async function openRuntime(
     cpuSets: given.cpuSets,
     atOnce,
     python: given.python,
-    launch: given.launch && { launch: given.launch, keeper: await readKeeper(given.harnessPath) },
+    launch: given.launch && { launch: given.launch, ...(await readFarSide(given.harnessPath)) },
     isolation: given.isolation,
     knowsHubToken: given.hubToken !== undefined,
     workspace: given.workspace,

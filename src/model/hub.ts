@@ -78,6 +78,13 @@ export class Hub {
     this.#signal = signal;
   }
 
+  /** Where it is, with a slash at its end, for whoever is to know no password of it. */
+  get address(): string {
+    const address = new URL(this.#base);
+    address.username = address.password = '';
+    return address.href;
+  }
+
   /** The commit itself, where the revision is a branch or a tag. @throws UserError `model-fetch-failed`; Hiccup */
   async commit(): Promise<string> {
     const { id, revision } = this.#model;

@@ -41,6 +41,17 @@ export function openModels(options: ModelsOptions): Models {
   const { stateFolder, onProgress } = options;
   return {
     digest: (folder) => digestFolder(folder, options),
+    async list(model) {
+      const limit = AbortSignal.timeout(options.deadlineSeconds * 1000);
+      const signal = AbortSignal.any([options.signal, limit]);
+      const hub = new Hub(options.hub, model, signal);
+      const patience = { what: 'the list of files', signal, log: options.log };
+      const files = await wantedFiles(hub, model, patience);
+      return {
+        base: hub.address,
+        files: files.map(({ path, bytes, digest: { kind, hex } }) => ({ path, bytes, kind, hex })),
+      };
+    },
     async fetch(model) {
       const place = placeOf(stateFolder, options.repository, model);
       // Two would write to the same files.

@@ -37,8 +37,10 @@ export interface RuntimeOptions extends Omit<CommonOptions, 'gpus'> {
   readonly isolation: IsolationChoice;
   /** Whether this process knows a `hub-token`, which an engine beside it could find. */
   readonly knowsHubToken: boolean;
-  /** For the launcher runtime: the command, and the text of docker/harness/far.py. */
-  readonly launch?: { readonly launch: Launch; readonly keeper: string } | undefined;
+  /** For the launcher runtime: the command, and the texts of docker/harness/far.py and fetch.py. */
+  readonly launch?:
+    | { readonly launch: Launch; readonly keeper: string; readonly fetcher: string }
+    | undefined;
   /** Absolute. */
   readonly workspace: string;
   readonly job: JobIdentity;

@@ -34,7 +34,7 @@ export async function fleet(settings: FleetSettings & Asks<'long'>, tools: Tools
   permit(settings.mode, settings.situation, 'any');
   const asked = await tools.open.fleet(settings.fleet);
   const { loaded } = await loadRuled({ ...settings, suite: asked.suite, runtime: 'launcher' }, tools);
-  refuseWithoutModel(asked, loaded);
+  refuseServed(asked, loaded);
   const far = floorsIn(asked.required) === undefined ? undefined : asked.required;
   const plan = planOf(loaded, far !== undefined);
   const measured = new Map<string, OpenedRecord>();
@@ -148,26 +148,18 @@ async function eachAtOnce(
   }
 }
 
-/** Told before anybody is asked: of what the hub has, somebody must say where it lies there. */
-function refuseWithoutModel({ file, members }: Fleet, { suite: { model } }: LoadedSuite): void {
-  const refuse = (places: readonly FleetMember[], message: string, hint: string) => {
-    const told = places.map(({ name, place }) => ({ file, ...place, message: `${name}: ${message}` }));
-    const list = told.map((p) => `  ${p.file}:${p.line}:${p.column}  ${p.message}`).join('\n');
-    throw new UserError('fleet-invalid', `${file} does not fit its suite:\n${list}`, hint, { places: told });
-  };
-  if (model.served !== undefined)
-    refuse(
-      members.slice(0, 1),
-      'the suite asks a server, and nothing is started for it',
-      'Ask the server by `check`, or name another engine.',
-    );
-  const without = members.filter(({ launch }) => launch.model === undefined);
-  if (model.id !== undefined && without.length > 0)
-    refuse(
-      without,
-      `nothing says where ${excerpt(model.id, 200)} lies there`,
-      'Put the revision that the suite names there, and give its folder as `model`.',
-    );
+/** Told before anybody is asked. @throws UserError `fleet-invalid` */
+function refuseServed({ file, members }: Fleet, { suite: { model } }: LoadedSuite): void {
+  const [first] = members;
+  if (model.served === undefined || first === undefined) return;
+  const message = `${first.name}: the suite asks a server, and nothing is started for it`;
+  const told = { file, ...first.place, message };
+  throw new UserError(
+    'fleet-invalid',
+    `${file} does not fit its suite:\n  ${file}:${told.line}:${told.column}  ${message}`,
+    'Ask the server by `check`, or name another engine.',
+    { places: [told] },
+  );
 }
 
 function viewOf(

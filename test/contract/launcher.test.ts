@@ -1,13 +1,22 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import { PackagesUnavailable } from '../../scripts/setup/debian.ts';
+import { cancelled, type UserError } from '../../src/errors.ts';
 import { chooseRuntime, type RuntimeOptions } from '../../src/runtime/choose.ts';
-import { launchOf, processesWith, runtimeOptions, temporaryFolder, until } from '../support/runtimes.ts';
+import { aHubModel, startHub } from '../support/hub-server.ts';
+import {
+  launchOf,
+  models,
+  processesWith,
+  runtimeOptions,
+  temporaryFolder,
+  until,
+} from '../support/runtimes.ts';
 import { type Sshd, startSshd } from '../support/sshd.ts';
 import { runtimeContract } from './runtime.ts';
 
@@ -152,12 +161,87 @@ os.kill(os.getpid(), signal.SIGKILL)`);
     });
   });
 
-  test('a model of the hub needs a place there', async () => {
-    const hub = { kind: 'hub', id: 'acme/model', revision: 'a'.repeat(40) } as const;
-    await using runtime = await chooseRuntime(over('env'));
-    await assert.rejects(runtime.provideModel(hub), { code: 'model-missing', message: /acme\/model/ });
+  test('a model of the hub is fetched there, once, or lies where it is said to', async () => {
+    await using home = await temporaryFolder();
+    const model = aHubModel();
+    await using hub = await startHub(model, { fault: 'break-once' });
+    const progress: number[] = [];
+    const far = (endpoint = hub.endpoint, more = {}) =>
+      over(`env HOME=${home.path} HF_TOKEN=theirs`, {
+        models: models({ hub: { endpoint, token: undefined, environment: {} } }),
+        onProgress: (_, done, total) => progress.push(done / total),
+        ...more,
+      });
+    const asked = { kind: 'hub', id: model.id, revision: model.revision } as const;
+    await using runtime = await chooseRuntime(far());
+    const provided = await runtime.provideModel(asked);
+    const folder = `${home.path}/.cache/deterministic-ml/models/org--tiny/${model.revision}`;
+    assert.deepEqual(provided, { folder, files: 'declared' });
+    for (const name of ['config.json', 'model.safetensors', 'tokenizer.json'])
+      assert.ok((await readFile(join(folder, name))).equals(model.files[name] ?? Buffer.alloc(0)), name);
+    assert.deepEqual((await readdir(folder)).includes('README.md'), false);
+    assert.equal(Math.max(...progress), 1);
+    // What had come before the line broke did not come again.
+    assert.ok(
+      hub.requests.some((one) => /bytes=\d+-/.test(one)),
+      hub.requests.join('\n'),
+    );
+    const before = hub.requests.length;
+    assert.deepEqual(await runtime.provideModel(asked), provided);
+    assert.ok(
+      hub.requests.slice(before).every((one) => one.includes('/tree/')),
+      'only the list is asked for',
+    );
+    // An engine's home is another one, and goes with it.
+    await using peer = await runtime.start('import os; print(os.environ["HOME"], os.listdir())');
+    assert.match(await text(peer.stdout), /deterministic-ml-\S+ \[\]/);
+
     await using there = await chooseRuntime(over('env', { launch: launchOf('env', { model: '/models/m' }) }));
-    assert.deepEqual(await there.provideModel(hub), { folder: '/models/m', files: 'declared' });
+    assert.deepEqual(await there.provideModel(asked), { folder: '/models/m', files: 'declared' });
+  });
+
+  test('what does not come from the hub whole and right leaves nothing there, and says why', async () => {
+    for (const [options, says] of [
+      [{ fault: 'corrupt' }, /model\.safetensors is not what the hub says that it is/],
+      [{ fault: 'longer' }, /more than \d+ bytes came|is not what the hub says/],
+      [{ token: 'ours' }, /without a token the hub gives no \S+ \(40[134]\)/],
+    ] as const) {
+      await using home = await temporaryFolder();
+      const model = aHubModel();
+      await using hub = await startHub(model, options);
+      await using runtime = await chooseRuntime(
+        over(`env HOME=${home.path}`, {
+          models: models({ hub: { endpoint: hub.endpoint, token: 'ours', environment: {} } }),
+        }),
+      );
+      await assert.rejects(
+        runtime.provideModel({ kind: 'hub', id: model.id, revision: model.revision }),
+        (error: UserError) => {
+          assert.equal(error.code, 'model-fetch-failed');
+          assert.match(error.message, says);
+          return true;
+        },
+      );
+      assert.deepEqual(await readdir(`${home.path}/.cache/deterministic-ml/models/org--tiny`), []);
+    }
+  });
+
+  test('a fetch that is cancelled ends there too', async () => {
+    await using home = await temporaryFolder();
+    const model = aHubModel();
+    await using hub = await startHub(model, { fault: 'stall' });
+    const stop = new AbortController();
+    await using runtime = await chooseRuntime(
+      over(`env HOME=${home.path}`, {
+        models: models({ hub: { endpoint: hub.endpoint, token: undefined, environment: {} } }),
+        signal: stop.signal,
+        onProgress: () => stop.abort(cancelled()),
+      }),
+    );
+    await assert.rejects(runtime.provideModel({ kind: 'hub', id: model.id, revision: model.revision }), {
+      code: 'cancelled',
+    });
+    assert.deepEqual(await processesWith(home.path), []);
   });
 
   test('its temporary folder may be anywhere', async () => {

@@ -57,7 +57,7 @@ CLOCK = 1_704_067_200
 def harness_files() -> dict[str, str]:
     """Those that src/disk/harness-files.ts delivers."""
     files = {path.relative_to(HARNESS).as_posix(): path for path in sorted(HARNESS.rglob("*.py"))}
-    left_out = ("boot.py", "far.py", "deterministic_ml/v1.py", "deterministic_ml/program/")
+    left_out = ("boot.py", "far.py", "fetch.py", "deterministic_ml/v1.py", "deterministic_ml/program/")
     return {name: path.read_text(encoding="utf-8") for name, path in files.items() if not name.startswith(left_out)}
 
 

@@ -30,8 +30,10 @@ export function models(overrides: Partial<ModelsOptions> = {}): Models {
 export function launchOf(words: string, more: Partial<Launch> = {}): NonNullable<RuntimeOptions['launch']> {
   const read = readLauncher(words);
   if ('problem' in read) throw new Error(read.problem);
-  const keeper = readFileSync(new URL('../../docker/harness/far.py', import.meta.url), 'utf8');
-  return { launch: { argv: read.ok, python: 'python3', model: undefined, ...more }, keeper };
+  const [keeper, fetcher] = ['far.py', 'fetch.py'].map((name) =>
+    readFileSync(new URL(`../../docker/harness/${name}`, import.meta.url), 'utf8'),
+  ) as [string, string];
+  return { launch: { argv: read.ok, python: 'python3', model: undefined, ...more }, keeper, fetcher };
 }
 
 /** Options of a run that nobody else has, on the CPU. */

@@ -16,7 +16,15 @@ export interface Far {
   readonly gpus: 'none' | number;
   /** UUIDs or indices there; empty: those that a scheduler gave, else the first ones. */
   readonly devices: readonly string[];
+  /** A program of ours that reaches the network, and no engine: it has the home of whoever the launcher comes as. */
+  readonly isEngine: boolean;
 }
+
+/** What a program that reaches the network is told there. */
+const NETWORK = [
+  ...['http_proxy', 'https_proxy', 'no_proxy', 'all_proxy'].flatMap((name) => [name, name.toUpperCase()]),
+  ...['SSL_CERT_FILE', 'SSL_CERT_DIR', 'XDG_CACHE_HOME'],
+];
 
 /** How a program ended there, by the word of what kept it. */
 export interface Ended {
@@ -34,19 +42,19 @@ export interface Ended {
  * @param program of the Python that it starts
  */
 export function farScript(
-  { mark, gpus, devices }: Far,
+  { mark, gpus, devices, isEngine }: Far,
   python: string,
   keeper: string,
   program: string,
 ): string {
   const settings = {
     ...{ mark, gpus, devices },
-    names: [...INHERITED],
+    names: isEngine ? [...INHERITED] : [...INHERITED, ...NETWORK],
     prefixes: INHERITED_PREFIXES,
     secret: SECRET.source,
     // Paths below the folder that is made there.
-    below: { ...cachesBelow(''), ...ownFolder(''), ...socketsIn(''), HOME: '' },
-    environment: ENGINE_ENVIRONMENT,
+    below: isEngine ? { ...cachesBelow(''), ...ownFolder(''), ...socketsIn(''), HOME: '' } : {},
+    environment: isEngine ? ENGINE_ENVIRONMENT : {},
   };
   const name = quoted(python);
   return [

@@ -6,6 +6,7 @@ import { lines } from '../../engine/lines.ts';
 import {
   type Exit,
   type FarModel,
+  type HubModel,
   type LocalModel,
   type Lost,
   NO_MODEL,
@@ -20,12 +21,26 @@ import { exitOf } from '../exit.ts';
 import type { CommonOptions, On, Starter } from '../options.ts';
 import { cutOff, failureOf, missing } from './failure.ts';
 import { type Ended, type Far, farScript, heard } from './far.ts';
+import { fetchThere } from './fetch.ts';
 
 export interface LauncherOptions
-  extends Pick<CommonOptions, 'gpus' | 'environment' | 'keptCaches' | 'cpuSets' | 'log'> {
+  extends Pick<
+    CommonOptions,
+    | 'gpus'
+    | 'environment'
+    | 'keptCaches'
+    | 'cpuSets'
+    | 'log'
+    | 'models'
+    | 'signal'
+    | 'onProgress'
+    | 'deadlineSeconds'
+  > {
   readonly launch: Launch;
   /** Text of docker/harness/far.py. */
   readonly keeper: string;
+  /** Text of docker/harness/fetch.py. */
+  readonly fetcher: string;
   readonly description: string;
   readonly image: Declared['image'];
 }
@@ -71,18 +86,26 @@ export class LauncherRuntime implements Starter {
       case 'path':
         return { folder: folder ?? model.path, files: 'declared' };
       case 'hub':
-        if (folder !== undefined) return { folder, files: 'declared' };
-        throw new UserError(
-          'model-missing',
-          `The engine runs on the far side, and nothing says where ${model.id} lies there.`,
-          `Put revision ${model.revision} of it there (\`huggingface-cli download --revision\`), and name its folder in \`launcher-model\`.`,
-        );
+        return { folder: folder ?? (await this.#fetch(model)), files: 'declared' };
     }
   }
 
+  /** The hub's word of what the files are comes from here, the files go there without a detour. */
+  async #fetch(model: HubModel): Promise<string> {
+    const { models, fetcher, log } = this.#options;
+    const listing = await models.list(model);
+    log(`Fetching ${model.id} at ${model.revision} on the far side, unless it is there.`);
+    await using peer = await this.#begin(fetcher, { gpus: 'none', devices: [], isEngine: false });
+    return await fetchThere(peer, model, listing, this.#options);
+  }
+
   async start(boot: string, _lives: number, on: On): Promise<Peer> {
-    const { launch, environment, keeper, gpus, log } = this.#options;
-    const far: Far = { mark: randomBytes(16).toString('hex'), gpus, devices: on.gpus };
+    return await this.#begin(boot, { gpus: this.#options.gpus, devices: on.gpus, isEngine: true });
+  }
+
+  async #begin(boot: string, on: Omit<Far, 'mark'>): Promise<Peer> {
+    const { launch, environment, keeper, log } = this.#options;
+    const far: Far = { mark: randomBytes(16).toString('hex'), ...on };
     const script = farScript(far, launch.python, keeper, boot);
     return await LauncherPeer.start(launch.argv, script, far.mark, forLauncher(environment), log);
   }

@@ -150,16 +150,4 @@ describe('a fleet', () => {
     for (const engine of engines.values()) assert.equal(engine.running, 0);
     assert.deepEqual(engines.get('c')?.starts, []);
   });
-
-  test('must say where a model of the hub lies, before anybody is asked', async () => {
-    const { one, engines, run } = job(['{ name: a, launcher: a, model: /m }', ...named('b')], {
-      a: {},
-      b: {},
-    });
-    one.suite = one.suite.replace('{ path: model }', `{ id: acme/model, revision: ${'a'.repeat(40)} }`);
-    const { code, message } = await rejectedBy(run());
-    assert.equal(code, 'fleet-invalid');
-    assert.match(message, /fleet\.yml:6:5 {2}b: nothing says where acme\/model lies there$/);
-    assert.deepEqual(engines.get('a')?.starts, []);
-  });
 });
