@@ -1,13 +1,9 @@
 #!/usr/bin/env node
-import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs, styleText } from 'node:util';
-import { cancelled, UserError } from './errors.ts';
-import { readChange } from './front/change.ts';
-import type { Invocation } from './front/command.ts';
-import { FLAG_NAMES, OPTIONS } from './front/flags.ts';
-import { parseInputs } from './front/inputs.ts';
-import { ARGUMENTS, commandLines, modes, optionLines, unreadFlags } from './front/modes.ts';
+import { styleText } from 'node:util';
+import { cancelled } from './errors.ts';
+import { readCommandLine } from './front/command-line.ts';
+import { commandLines, optionLines } from './front/modes.ts';
 import { errorLines, toldError } from './words/errors.ts';
 
 const USAGE = `deterministic-ml <command> [options]
@@ -31,84 +27,6 @@ Exit codes
 
 /** Exit codes, as documented above. */
 const EXIT = { pass: 0, warn: 0, fail: 1, error: 2, cancelled: 130 } as const;
-
-/** Undefined when only help was asked for. */
-function parseCommandLine(): Invocation | undefined {
-  const usage = (message: string, cause?: unknown) =>
-    new UserError('input-invalid', message, '`deterministic-ml --help` lists commands and options.', {
-      cause,
-    });
-  let parsed: ReturnType<typeof parseFlags>;
-  try {
-    parsed = parseFlags();
-  } catch (cause) {
-    throw usage(cause instanceof Error ? cause.message : String(cause), cause);
-  }
-  const { values, positionals } = parsed;
-  if (values.help === true) return undefined;
-  const [name = '', file, ...rest] = positionals;
-  const mode = modes.find((candidate) => candidate.name === name);
-  if (mode === undefined)
-    throw usage(name === '' ? 'A command is missing.' : `\`${name}\` is not a command.`);
-  const { what, ...argument } = ARGUMENTS[mode.takes];
-  if (rest.length > 0 && !('several' in argument)) throw usage(`\`${rest[0]}\` is one argument too many.`);
-  if (file !== undefined && mode.takes === 'nothing') throw usage(`\`${name}\` takes no argument.`);
-  if (file === undefined && what !== undefined) throw usage(`\`${name}\` needs ${what}.`);
-  const given = FLAG_NAMES.filter((flag) => values[flag] !== undefined);
-  const unread = unreadFlags(mode, given);
-  if (unread !== undefined) throw usage(unread);
-  const { 'record-path': recordPath, 'baseline-path': baselinePath } = values;
-  const { arg, env, require, ...single } = values;
-  const flags: Readonly<Record<string, string | boolean | undefined>> = {
-    'record-path': `.deterministic-ml/records/${new Date().toISOString().replaceAll(':', '-')}`,
-    ...single,
-    'github-token': process.env['GITHUB_TOKEN'],
-    'hub-token': process.env['HF_TOKEN'],
-    'endpoint-key': process.env['OPENAI_API_KEY'],
-    [mode.takes]: file,
-  };
-  const input = (flag: string) => String(flags[flag] ?? '').trim();
-  const harness = fileURLToPath(new URL('../docker/harness', import.meta.url));
-  const paths = positionals.slice(1).map((path) => resolve(path));
-  const named = {
-    reportPath: file ?? '',
-    days: file,
-    code: file,
-    shell: file,
-    fleetPath: file,
-    recordsPath: values.records,
-    suitePath: values.suite,
-    init: {
-      ...{ from: values.from, model: values.model, engine: values.engine, image: values.image },
-      ...{ gpus: values.gpus, force: values.force === true },
-      action: values.action ?? 'org/deterministic-ml-action@v1',
-    },
-    recordPath,
-    baselinePath,
-    paths,
-    ...(name === 'compare' ? readChange({ ...single, arg, env, require }) : {}),
-  };
-  const inputs = parseInputs(input, door(), localEnvironment(), harness, { mode, named });
-  return { inputs, json: values.json === true };
-}
-
-const parseFlags = () => parseArgs({ options: OPTIONS, allowPositionals: true, strict: true });
-
-/** A command in a step of a workflow may do no more than the action: what started the job started it. */
-const door = () => ((process.env['GITHUB_EVENT_NAME'] ?? '') === '' ? 'terminal' : 'action');
-
-/** On a terminal the user is the actor, and a run is named by when it started. */
-function localEnvironment(): NodeJS.ProcessEnv {
-  const started = String(Date.now());
-  return {
-    GITHUB_ACTOR: process.env['USER'] ?? 'unknown',
-    GITHUB_RUN_ID: started,
-    GITHUB_REPOSITORY: 'local',
-    GITHUB_WORKFLOW: 'deterministic-ml',
-    GITHUB_WORKSPACE: resolve('.'),
-    ...process.env,
-  };
-}
 
 /** Characters of the cause: a stack, or what an engine printed last. */
 const MAX_CAUSE = 60_000;
@@ -135,7 +53,8 @@ if (Number.parseInt(process.versions.node, 10) < NEEDS_NODE) {
 const abort = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => abort.abort(cancelled()));
 try {
-  const invocation = parseCommandLine();
+  const harness = fileURLToPath(new URL('../docker/harness', import.meta.url));
+  const invocation = readCommandLine(process.argv.slice(2), process.env, harness);
   if (invocation === undefined) process.stdout.write(USAGE);
   else {
     const { runCommand } = await import('./front/command.ts');

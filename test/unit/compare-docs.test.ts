@@ -6,6 +6,7 @@ import { readChange } from '../../src/front/change.ts';
 import { SUITE_SCHEMA } from '../../src/front/suites.ts';
 import { parseSuite } from '../../src/suite/parse.ts';
 import { compare } from '../../src/use-cases/compare.ts';
+import { blocksIn, words } from '../support/blocks.ts';
 import { ASKS, Job, SUITE } from './support/job.ts';
 import { rejectedBy } from './support/suites.ts';
 
@@ -13,18 +14,10 @@ import { rejectedBy } from './support/suites.ts';
 
 const read = async (path: string) => await readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
 const fences = (text: string, language: string) =>
-  [...text.matchAll(/^```(\w+)\n(.*?)^```/gms)].flatMap(([, of, body = '']) =>
-    of === language ? [body] : [],
-  );
+  blocksIn(text, 'page').flatMap((block) => (block.language === language ? [block.text] : []));
 
 const [, recipes = ''] = (await read('docs/compare.md')).split(/^## /m);
 const commands = fences(recipes, 'console').flatMap((body) => body.trim().split('\n'));
-
-/** As a shell cuts a line without variables. */
-const words = (line: string) =>
-  [...line.matchAll(/'([^']*)'|"([^"]*)"|(\S+)/g)].map(
-    ([, single, double, bare]) => single ?? double ?? bare ?? '',
-  );
 
 const TEXT = { type: 'string' } as const;
 const MANY = { type: 'string', multiple: true } as const;

@@ -1,0 +1,102 @@
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { UserError } from '../errors.ts';
+import { readChange } from './change.ts';
+import type { Invocation } from './command.ts';
+import { FLAG_NAMES, OPTIONS } from './flags.ts';
+import { parseInputs } from './inputs.ts';
+import { ARGUMENTS, modes, unreadFlags } from './modes.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * What a command line asks for; undefined where it asks only for help.
+ *
+ * @param words behind the program's name
+ * @param harness folder of the harness's files
+ * @throws UserError `input-invalid` for an unknown command, flag or value, one too many and one too few
+ */
+export function readCommandLine(
+  words: readonly string[],
+  environment: Environment,
+  harness: string,
+): Invocation | undefined {
+  const usage = (message: string, cause?: unknown) =>
+    new UserError('input-invalid', message, '`deterministic-ml --help` lists commands and options.', {
+      cause,
+    });
+  let parsed: ReturnType<typeof parseFlags>;
+  try {
+    parsed = parseFlags(words);
+  } catch (cause) {
+    throw usage(cause instanceof Error ? cause.message : String(cause), cause);
+  }
+  const { values, positionals } = parsed;
+  if (values.help === true) return undefined;
+  const [name = '', file, ...rest] = positionals;
+  const mode = modes.find((candidate) => candidate.name === name);
+  if (mode === undefined)
+    throw usage(name === '' ? 'A command is missing.' : `\`${name}\` is not a command.`);
+  const { what, ...argument } = ARGUMENTS[mode.takes];
+  if (rest.length > 0 && !('several' in argument)) throw usage(`\`${rest[0]}\` is one argument too many.`);
+  if (file !== undefined && mode.takes === 'nothing') throw usage(`\`${name}\` takes no argument.`);
+  if (file === undefined && what !== undefined) throw usage(`\`${name}\` needs ${what}.`);
+  const given = FLAG_NAMES.filter((flag) => values[flag] !== undefined);
+  const unread = unreadFlags(mode, given);
+  if (unread !== undefined) throw usage(unread);
+  const { 'record-path': recordPath, 'baseline-path': baselinePath } = values;
+  const { arg, env, require, ...single } = values;
+  const flags: Readonly<Record<string, string | boolean | undefined>> = {
+    'record-path': `.deterministic-ml/records/${new Date().toISOString().replaceAll(':', '-')}`,
+    ...single,
+    'github-token': environment['GITHUB_TOKEN'],
+    'hub-token': environment['HF_TOKEN'],
+    'endpoint-key': environment['OPENAI_API_KEY'],
+    [mode.takes]: file,
+  };
+  const input = (flag: string) => String(flags[flag] ?? '').trim();
+  const paths = positionals.slice(1).map((path) => resolve(path));
+  const named = {
+    reportPath: file ?? '',
+    days: file,
+    code: file,
+    shell: file,
+    fleetPath: file,
+    recordsPath: values.records,
+    suitePath: values.suite,
+    init: {
+      ...{ from: values.from, model: values.model, engine: values.engine, image: values.image },
+      ...{ gpus: values.gpus, force: values.force === true },
+      action: values.action ?? 'org/deterministic-ml-action@v1',
+    },
+    recordPath,
+    baselinePath,
+    paths,
+    ...(name === 'compare' ? readChange({ ...single, arg, env, require }) : {}),
+  };
+  const inputs = parseInputs(input, door(environment), localEnvironment(environment), harness, {
+    mode,
+    named,
+  });
+  return { inputs, json: values.json === true };
+}
+
+const parseFlags = (words: readonly string[]) =>
+  parseArgs({ args: [...words], options: OPTIONS, allowPositionals: true, strict: true });
+
+/** A command in a step of a workflow may do no more than the action: what started the job started it. */
+const door = (environment: Environment) =>
+  (environment['GITHUB_EVENT_NAME'] ?? '') === '' ? 'terminal' : 'action';
+
+/** On a terminal the user is the actor, and a run is named by when it started. */
+function localEnvironment(environment: Environment): NodeJS.ProcessEnv {
+  const started = String(Date.now());
+  return {
+    GITHUB_ACTOR: environment['USER'] ?? 'unknown',
+    GITHUB_RUN_ID: started,
+    GITHUB_REPOSITORY: 'local',
+    GITHUB_WORKFLOW: 'deterministic-ml',
+    GITHUB_WORKSPACE: resolve('.'),
+    ...environment,
+  };
+}
