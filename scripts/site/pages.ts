@@ -14,6 +14,7 @@ export const PARTS: Readonly<Record<string, readonly string[]>> = {
     'docs/troubleshooting.md',
     'docs/health.md',
     'docs/performance.md',
+    'docs/compatibility.md',
     'docs/security.md',
     'SECURITY.md',
   ],

@@ -19,6 +19,26 @@ from deterministic_ml.harness.errors import HarnessError
 WITH_VLLM = unittest.skipIf(importlib.util.find_spec("vllm") is None, "NEEDS vLLM: run with the engine's Python")
 
 
+class PlacesTest(unittest.TestCase):
+    """Versions keep their parser and their templates in different modules: docs/compatibility.md has them all."""
+
+    def test_the_first_that_a_version_has_is_taken(self) -> None:
+        for modules, name, only in (
+            (served._SERVERS, "make_arg_parser", "vllm.entrypoints.common.cli_args"),  # from 0.33 on
+            (served._TEMPLATES, "load_chat_template", "vllm.renderers.chat_utils"),  # 0.32
+        ):
+            others = dict.fromkeys(modules, SimpleNamespace())
+            found = {**others, only: SimpleNamespace(**{name: "it"})}
+            with mock.patch.dict("sys.modules", found):
+                self.assertEqual(served._of(modules, name), "it")
+
+    def test_a_version_that_has_none_is_told(self) -> None:
+        with mock.patch.dict("sys.modules", dict.fromkeys(served._SERVERS, SimpleNamespace())):
+            with self.assertRaises(HarnessError) as raised:
+                served._of(served._SERVERS, "make_arg_parser")
+            self.assertIn("no `make_arg_parser`", raised.exception.message)
+
+
 @WITH_VLLM
 class LineTest(unittest.TestCase):
     def line(self, words: str, **own: Any) -> served.Served:

@@ -14,8 +14,15 @@ from ...harness.errors import HarnessError, describe
 
 # Where versions from 0.20 on keep them.
 _PARSERS = ("vllm.utils.argparse_utils", "vllm.utils")
-_SERVERS = ("vllm.entrypoints.launchers.cli_args", "vllm.entrypoints.openai.cli_args")
-_TEMPLATES = ("vllm.entrypoints.chat_utils", "vllm.entrypoints.serve.utils.chat_utils", "vllm.entrypoints.llm")
+_SERVERS = (
+    "vllm.entrypoints.common.cli_args",
+    "vllm.entrypoints.launchers.cli_args",
+    "vllm.entrypoints.openai.cli_args",
+)
+_TEMPLATES = (
+    *("vllm.renderers.chat_utils.chat_template", "vllm.renderers.chat_utils"),
+    *("vllm.entrypoints.chat_utils", "vllm.entrypoints.serve.utils.chat_utils", "vllm.entrypoints.llm"),
+)
 
 # Arguments of the engine that the suite decides (its model), of the server alone, or that the harness needs otherwise.
 _NOT_TAKEN = frozenset(
