@@ -1,7 +1,7 @@
 /**
  * `npm run evidence`: claims that need more repetitions than CI has time for, on real vLLM in its real container.
- * Writes docs/evidence/<date>-cpu/, docs/evidence/<date>-bit-flips/ and docs/evidence/<date>-probes/. `--tries 3 --checks 2 --honest 8 --flips 4` for
- * a short look, which writes nothing; `--only honest`, `--only flips` or `--only probes` for that part, `--runtime process` without
+ * Writes docs/evidence/<date>-cpu/, docs/evidence/<date>-bit-flips/, docs/evidence/<date>-probes/ and docs/evidence/<date>-soak/. `--tries 3 --checks 2 --honest 8 --flips 4` for
+ * a short look, which writes nothing; `--only honest`, `--only flips`, `--only probes` or `--only soak` (of it `soak-scripted`, `soak-engines`) for that part, `--runtime process` without
  * containers (bits are turned over in a bare process in any case).
  */
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -20,9 +20,11 @@ import { tellFlips } from './evidence/flips-table.ts';
 import { type HonestRun, honestRuns } from './evidence/honest.ts';
 import { foretold } from './evidence/probes.ts';
 import { tellProbes } from './evidence/probes-table.ts';
+import { type POOLS, planned, soak } from './evidence/soak.ts';
+import { tellSoak } from './evidence/soak-table.ts';
 import { repository } from './setup/cache.ts';
 import { type DockerDaemon, ensureDocker } from './setup/docker.ts';
-import { ensureCpuImage } from './setup/image.ts';
+import { ensureCpuImage, ensureTinyImage } from './setup/image.ts';
 import { ensureModel } from './setup/model.ts';
 import { ensureEngine } from './setup/python.ts';
 
@@ -32,6 +34,7 @@ const { values } = parseArgs({
     checks: { type: 'string' },
     honest: { type: 'string' },
     flips: { type: 'string' },
+    soak: { type: 'string' },
     only: { type: 'string' },
     runtime: { type: 'string' },
     'at-once': { type: 'string' },
@@ -41,10 +44,11 @@ const tries = Number(values.tries ?? 20);
 const checks = Number(values.checks ?? 5);
 const honest = Number(values.honest ?? 100);
 const flips = Number(values.flips ?? 64);
-const isFull = [values.tries, values.checks, values.honest, values.flips].every(
+const soaks = Number(values.soak ?? 200);
+const isFull = [values.soak, values.tries, values.checks, values.honest, values.flips].every(
   (value) => value === undefined,
 );
-/** Of the bits that are turned over. */
+/** Of the bits that are turned over, and of what befalls a check. */
 const SEED = 20261126;
 const date = new Date().toISOString().slice(0, 10);
 const evidence = join(repository, 'docs/evidence', `${date}-cpu`);
@@ -55,6 +59,8 @@ if (values.only === undefined || values.only === 'flips') await measureFlips();
 if (values.only === 'flips') process.exit();
 if (values.only === undefined || values.only === 'probes') await measureProbes();
 if (values.only === 'probes') process.exit();
+if (values.only === undefined || values.only.startsWith('soak')) await measureSoak();
+if (values.only?.startsWith('soak')) process.exit();
 await using docker = await ensureDocker();
 const { imageId } = await ensureCpuImage(docker);
 await using action = await builtAction('vllm');
@@ -120,6 +126,41 @@ async function measureProbes(): Promise<void> {
     `[\n${found.map((one) => JSON.stringify(one)).join(',\n')}\n]\n`,
   );
   await writeFile(join(folder, 'README.md'), told);
+}
+
+/** Checks in a row with kills, cancels, outages and full disks, most of them with an engine that does what it is told. */
+async function measureSoak(): Promise<void> {
+  for (const pool of ['scripted', 'engines'] as const)
+    if (values.only === undefined || values.only === 'soak' || values.only === `soak-${pool}`)
+      await measureSoakOf(pool);
+}
+
+async function measureSoakOf(pool: keyof typeof POOLS): Promise<void> {
+  await using held = new AsyncDisposableStack();
+  const daemon = pool === 'engines' ? held.use(await ensureDocker()) : undefined;
+  const count = pool === 'engines' ? Math.ceil(soaks / 5) : soaks;
+  const done = await soak({
+    ...{ plan: planned(count, pool, SEED), model, python },
+    docker: daemon && {
+      host: daemon.host,
+      client: await connect({ DOCKER_HOST: daemon.host }),
+      image: (await ensureTinyImage(daemon)).imageId,
+    },
+    onCheck: (one, number) => console.log(`check ${number} of ${count}: ${JSON.stringify(one)}`),
+  });
+  const command = ['npm run evidence --', ...process.argv.slice(2)].join(' ');
+  const told = tellSoak(done, { date, seed: SEED, count, command, file: `${pool}.json` });
+  console.log(told);
+  if (isFull) {
+    const folder = join(repository, 'docs/evidence', `${date}-soak`);
+    await mkdir(folder, { recursive: true });
+    await writeFile(
+      join(folder, `${pool}.json`),
+      `[\n${done.map((one) => JSON.stringify(one)).join(',\n')}\n]\n`,
+    );
+    await writeFile(join(folder, pool === 'scripted' ? 'README.md' : 'engines.md'), told);
+  }
+  if (done.some(({ wrong }) => wrong.length > 0)) process.exitCode = 1;
 }
 
 /** Equivalent changes against one baseline, half of them in each dtype. */
