@@ -4,15 +4,20 @@ import { join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { parse } from 'yaml';
 import { ensureFlippedModel, FLIPPED } from '../../scripts/setup/flipped-model.ts';
+import { ensureCpuImage } from '../../scripts/setup/image.ts';
 import { ensureModel } from '../../scripts/setup/model.ts';
 import { ensureEngine } from '../../scripts/setup/python.ts';
 import { openRecord } from '../../src/disk/record-folder.ts';
+import { countOf } from '../../src/record/channels.ts';
 import type { Report } from '../../src/report/schema.ts';
+import { connect } from '../../src/runtime/docker/daemon.ts';
+import { dockerOrSkip } from '../support/docker.ts';
 import { OTHER_CAPABILITY } from '../support/kernels.ts';
-import { builtAction } from './support/action.ts';
+import { type Action, builtAction } from './support/action.ts';
+import { GENERATING } from './support/cancel.ts';
 import { findingsOf, relationOf, reportOf } from './support/reports.ts';
-import { aRunner, type Outcome, type Runner, runStep } from './support/spawn.ts';
-import { realSuite, type SuiteOptions } from './support/suites.ts';
+import { aRunner, type Outcome, type Runner, runStep, Step } from './support/spawn.ts';
+import { containersOf, realSuite, type SuiteOptions } from './support/suites.ts';
 
 /** The same suite under each real engine: one baseline of one engine start, and changes that have a real cause. */
 for (const engine of ['vllm', 'transformers'])
@@ -23,11 +28,13 @@ for (const engine of ['vllm', 'transformers'])
     });
     after(() => place[Symbol.asyncDispose]());
 
-    test('another start reproduces what a refresh stored', async () => {
-      await place.write();
-      const outcome = await place.run('check');
-      assert.equal(outcome.outputs['conclusion'], 'reproduced', outcome.log);
-    });
+    if (engine === 'vllm') inContainer(() => place);
+    else
+      test('another start reproduces what a refresh stored', async () => {
+        await place.write();
+        const outcome = await place.run('check');
+        assert.equal(outcome.outputs['conclusion'], 'reproduced', outcome.log);
+      });
 
     test('one flipped bit in one weight: drift, and the module is named', async (t) => {
       await place.write({ model: await ensureFlippedModel() });
@@ -53,6 +60,105 @@ for (const engine of ['vllm', 'transformers'])
     if (engine === 'vllm') ofVllm(() => place);
   });
 
+/** Another start of vLLM reproduces what a refresh stored, and does so in the container that nothing comes out of. */
+function inContainer(place: () => Place): void {
+  test('real vLLM in the locked-down container gives the bits of a bare process', async (t) => {
+    const daemon = await dockerOrSkip(t);
+    if (daemon === undefined) return;
+    const { action, model, runner, stored: bare } = place();
+    const { imageId } = await ensureCpuImage(daemon);
+    const env = { DOCKER_HOST: daemon.host };
+    const docker = await connect(env);
+    await place().write({ runtime: { image: imageId, memory: '8GiB' } });
+
+    await using step = await Step.start(action, runner, 'main', {
+      env: { ...env, GITHUB_TOKEN: 'ghs_secret', HF_TOKEN: 'hf_secret', AWS_SECRET_ACCESS_KEY: 'secret' },
+      with: { 'record-path': '../contained', 'hub-token': 'hf_secret' },
+    });
+    await step.sees(GENERATING, 120);
+    const [listed, ...more] = await containersOf(docker, runner);
+    assert.ok(listed, 'the engine runs in a container');
+    assert.deepEqual(more, []);
+    const { Config, HostConfig, Mounts, State } = await docker.getContainer(listed.Id).inspect();
+    assert.equal(State.Running, true);
+    assert.equal(HostConfig.NetworkMode, 'none');
+    assert.equal(HostConfig.ReadonlyRootfs, true);
+    assert.deepEqual(HostConfig.CapDrop, ['ALL']);
+    assert.equal(HostConfig.CapAdd, null);
+    assert.deepEqual(HostConfig.SecurityOpt, ['no-new-privileges:true']);
+    assert.equal(HostConfig.Privileged, false);
+    assert.equal(HostConfig.PidMode, '');
+    assert.equal(HostConfig.IpcMode, 'private');
+    assert.equal(HostConfig.Memory, 8 * 1024 ** 3);
+    assert.equal(HostConfig.MemorySwap, 8 * 1024 ** 3);
+    assert.deepEqual(HostConfig.Devices ?? [], []);
+    assert.deepEqual(HostConfig.Binds ?? [], []);
+    assert.doesNotMatch(Config.User, /^(0|root)?(:|$)/);
+    assert.deepEqual(
+      Mounts.map(({ Type, Source, Destination, RW }) => ({ Type, Source, Destination, RW })),
+      [{ Type: 'bind', Source: model, Destination: '/model', RW: false }],
+      'the model and nothing else, least of all the Docker socket',
+    );
+    assert.doesNotMatch(JSON.stringify(Config.Env), /secret|runtime-token/);
+    assert.deepEqual(
+      Config.Env.filter((entry) => /^(GITHUB|ACTIONS|RUNNER|INPUT|STATE)_|TOKEN|SECRET/.test(entry)),
+      [],
+    );
+    // What the kernel holds the engine to, not what was asked for: vLLM runs below the init process.
+    const [engine] = await processesBelow(State.Pid);
+    const status = await readFile(`/proc/${engine}/status`, 'utf8');
+    assert.match(status, /^Uid:\t(?!0\t)/m);
+    assert.match(status, /^CapEff:\t0{16}$/m);
+    assert.match(status, /^CapBnd:\t0{16}$/m);
+    assert.match(status, /^NoNewPrivs:\t1$/m);
+    const devices = (await readFile(`/proc/${engine}/net/dev`, 'utf8')).split('\n').slice(2, -1);
+    assert.deepEqual(
+      devices.map((line) => line.trim().split(':')[0]),
+      ['lo'],
+    );
+
+    const contained = await step.ended;
+    assert.equal(contained.exitCode, 0, contained.log);
+    assert.equal(contained.outputs['conclusion'], 'reproduced');
+    assert.equal(contained.outputs['record-digest'], bare.outputs['record-digest']);
+    assert.match(contained.log, /changed \(ambient\): runtime: process → docker/);
+    assert.deepEqual(await containersOf(docker, runner), []);
+
+    const [left, right] = await Promise.all(
+      [bare, contained].map(async ({ outputs }) => (await openRecord(outputs['record-path'] ?? '')).record),
+    );
+    assert.ok(left && right);
+    // Two prompts, generated twice, forced and scored; a refresh alone scores them beside strangers, and under noise.
+    assert.equal(right.observations.length, 8);
+    assert.deepEqual(
+      right.observations,
+      left.observations.filter(({ pass }) => pass !== 'score-strangers' && pass !== 'score-noise'),
+      'every digest of every observation',
+    );
+    const traced = right.observations.filter((one) => countOf(one, 'modules') > 300);
+    assert.deepEqual(
+      new Set(traced.map(({ pass }) => pass)),
+      new Set(['score-alone']),
+      'every module of what is scored',
+    );
+    assert.equal(traced.length, 2);
+    assert.equal(left.fingerprint.ambient.runtime, 'process');
+    assert.equal(right.fingerprint.ambient.runtime, 'docker');
+    assert.deepEqual(right.fingerprint.declared.image, {
+      reference: imageId,
+      digest: imageId,
+      certainty: 'verified',
+    });
+    t.diagnostic(`record digest ${contained.outputs['record-digest']}`);
+  });
+}
+
+/** Children of a process, as this machine numbers them. */
+async function processesBelow(pid: number): Promise<readonly string[]> {
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
+  return children.trim().split(' ');
+}
+
 function ofVllm(place: () => Place): void {
   test('kernels for another instruction set at every other start: unstable, no drift', async (t) => {
     await place().write({ confirm: 1 });
@@ -72,15 +178,21 @@ function ofVllm(place: () => Place): void {
     assert.match(outcome.log, /changed \(ambient\): cpu\.capability: \w+ → \w+/);
   });
 
-  test('a sampling default of the model: reproduced with a notice, and drift as it is served', async (t) => {
+  /** A check of the model with a default that nobody reads, once more with batches: one engine start for two claims. */
+  const blind = once(async () => {
     const model = await aCopy(place().runner.workspace);
     const penalty = async (value: number) =>
       await writeFile(join(model, SAMPLES_BY), JSON.stringify({ repetition_penalty: value }));
     await penalty(1.3);
-    await place().write({ model });
-    const blind = await place().run('check');
-    assert.equal(blind.outputs['conclusion'], 'reproduced', blind.log);
-    const told = (await reportOf(blind)).context.notices.map(({ message }) => message);
+    await place().write({ model, relations: ['rerun', { name: 'batch', require: 'identical' }, 'baseline'] });
+    const outcome = await place().run('check');
+    return { model, penalty, outcome, report: await reportOf(outcome) };
+  });
+
+  test('a sampling default of the model: reproduced with a notice, and drift as it is served', async (t) => {
+    const { model, penalty, ...unread } = await blind();
+    assert.equal(relationOf(unread.report, 'baseline').status, 'held', unread.outcome.log);
+    const told = unread.report.context.notices.map(({ message }) => message);
     assert.ok(
       told.some((one) => /`repetition_penalty` unsaid → 1\.3.*`engine\.defaults: as-served`/.test(one)),
       told.join('\n'),
@@ -108,10 +220,8 @@ function ofVllm(place: () => Place): void {
   });
 
   test('batched with strangers: the relation is broken where a batch changes bits, and the baseline reproduced', async (t) => {
-    await place().write({ relations: ['rerun', { name: 'batch', require: 'identical' }, 'baseline'] });
-    const outcome = await place().run('check');
+    const { outcome, report } = await blind();
     tell(t, outcome);
-    const report = await reportOf(outcome);
     // Which kernels a CPU takes decides whether a batch rounds otherwise: AMX does, AVX2 does not for prompts as short.
     const { record } = await openRecord(outcome.outputs['record-path'] ?? '');
     const outcomes = new Set(
@@ -131,6 +241,15 @@ function ofVllm(place: () => Place): void {
 
 const SAMPLES_BY = 'generation_config.json';
 
+/** Made by the first test that asks for it. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}
+
 /** The model, to change a file of. */
 async function aCopy(workspace: string): Promise<string> {
   const [from, to] = [await ensureModel(), join(workspace, 'served-model')];
@@ -140,8 +259,11 @@ async function aCopy(workspace: string): Promise<string> {
 
 /** A checkout with a suite, and its baseline. */
 interface Place extends AsyncDisposable {
+  readonly action: Action;
   readonly runner: Runner;
-  readonly python: string;
+  readonly model: string;
+  /** How the baseline was stored. */
+  readonly stored: Outcome;
   write(options?: SuiteOptions): Promise<void>;
   run(mode: 'check' | 'refresh', interpreter?: string): Promise<Outcome>;
 }
@@ -168,8 +290,7 @@ async function aBaseline(engine: string): Promise<Place> {
   const runner = owned.use(await aRunner());
   const asked = engine === 'transformers' ? await ofExample(runner) : { prompts: PROMPTS };
   const place = {
-    runner,
-    python,
+    ...{ action, runner, model },
     write: async (options: SuiteOptions = {}) => {
       const same = { engine, model, maxTokens: 10, ...asked, ...options, args: { dtype: 'bfloat16' } };
       await runner.write('determinism.yml', realSuite(same));
@@ -189,11 +310,12 @@ async function aBaseline(engine: string): Promise<Place> {
   assert.equal(stored.exitCode, 0, stored.log);
   assert.equal(stored.outputs['conclusion'], 'reproduced');
   const kept = owned.move();
-  return { ...place, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+  return { ...place, stored, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
 /** The engine's Python, which starts every other engine with PyTorch's kernels for another instruction set. */
-async function alternating({ runner, python }: Place): Promise<string> {
+async function alternating({ runner }: Place): Promise<string> {
+  const { python } = await ensureEngine();
   const path = join(runner.home, 'alternating-python');
   await runner.write(
     '../../../home/alternating-python',
