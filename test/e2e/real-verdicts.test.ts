@@ -186,7 +186,8 @@ function ofVllm(place: () => Place): void {
     await penalty(1.3);
     await place().write({ model, relations: ['rerun', { name: 'batch', require: 'identical' }, 'baseline'] });
     const outcome = await place().run('check');
-    return { model, penalty, outcome, report: await reportOf(outcome) };
+    const { record } = await openRecord(outcome.outputs['record-path'] ?? '');
+    return { model, penalty, outcome, record, report: await reportOf(outcome) };
   });
 
   test('a sampling default of the model: reproduced with a notice, and drift as it is served', async (t) => {
@@ -220,10 +221,9 @@ function ofVllm(place: () => Place): void {
   });
 
   test('batched with strangers: the relation is broken where a batch changes bits, and the baseline reproduced', async (t) => {
-    const { outcome, report } = await blind();
+    const { outcome, record, report } = await blind();
     tell(t, outcome);
     // Which kernels a CPU takes decides whether a batch rounds otherwise: AMX does, AVX2 does not for prompts as short.
-    const { record } = await openRecord(outcome.outputs['record-path'] ?? '');
     const outcomes = new Set(
       record.observations
         .filter(({ pass }) => /^generate-(?:alone|together|strangers)$/.test(pass))
@@ -292,7 +292,7 @@ async function aBaseline(engine: string): Promise<Place> {
   const place = {
     ...{ action, runner, model },
     write: async (options: SuiteOptions = {}) => {
-      const same = { engine, model, maxTokens: 10, ...asked, ...options, args: { dtype: 'bfloat16' } };
+      const same = { engine, model, maxTokens: 5, ...asked, ...options, args: { dtype: 'bfloat16' } };
       await runner.write('determinism.yml', realSuite(same));
     },
     run: async (mode: 'check' | 'refresh', interpreter = python) => {

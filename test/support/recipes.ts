@@ -5,6 +5,9 @@ import { fileURLToPath } from 'node:url';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 
+/** For a program that runs from source and gets nothing else of this process's: it is not compiled anew each time. */
+export const COMPILED = { NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? '' };
+
 /** What docs/developing.md says to do to add one thing of a kind. */
 export interface Recipe {
   /** New files: path from the repository's root -> text. */

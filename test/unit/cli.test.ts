@@ -13,6 +13,7 @@ import { SUITE_SCHEMA } from '../../src/front/suites.ts';
 import { reportDigest, reportPathOf } from '../../src/report/make.ts';
 import { makePlan } from '../../src/run/plan.ts';
 import { ERROR_WORDS } from '../../src/words/error-words.ts';
+import { COMPILED } from '../support/recipes.ts';
 import { tried } from '../support/tried.ts';
 import { temporaryFolder } from './support/folder.ts';
 import { body, side } from './support/records.ts';
@@ -23,7 +24,11 @@ const program = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
 
 /** The command line, its output no terminal. */
 const cli = (words: readonly string[], env: Readonly<Record<string, string>> = {}) =>
-  execa(process.execPath, [program, ...words], { env, extendEnv: false, reject: false });
+  execa(process.execPath, [program, ...words], {
+    env: { ...COMPILED, ...env },
+    extendEnv: false,
+    reject: false,
+  });
 
 const RED = '\u001b[1m\u001b[31m';
 const assertPlain = (text: string) => assert.ok(!text.includes('\u001b'), text);
@@ -75,6 +80,7 @@ describe('an error on the command line', () => {
       'Date.prototype.toISOString = () => { throw new TypeError("\\u001b[2Jno ##[error]x"); };',
     );
     const { exitCode, stderr } = await execa(process.execPath, ['--import', hook, program, 'check'], {
+      env: COMPILED,
       extendEnv: false,
       reject: false,
     });
@@ -135,7 +141,7 @@ describe('several reports on the command line', () => {
       '--json',
     ];
     const child = spawn(process.execPath, [program, ...words], {
-      env: {},
+      env: COMPILED,
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     const exit = once(child, 'exit');
@@ -234,7 +240,7 @@ describe('review on a terminal', () => {
   const typed = (folder: string, steps: readonly (readonly [text: string, keys: string])[]) =>
     execa('python3', [DRIVER, JSON.stringify(steps), process.execPath, program, 'review', 'reports'], {
       ...{ cwd: folder, reject: false, timeout: 30_000, extendEnv: false },
-      env: { PATH: process.env['PATH'], NO_COLOR: '1' },
+      env: { ...COMPILED, PATH: process.env['PATH'], NO_COLOR: '1' },
     });
 
   /** A checkout with its suite, and the report of a drift that it can accept. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { execa } from 'execa';
 import { markdown } from '../../src/inert.ts';
-import { recipeOf, SourceCopy } from '../support/recipes.ts';
+import { COMPILED, recipeOf, SourceCopy } from '../support/recipes.ts';
 
 /*
  * docs/developing.md says how to add a thing of each kind: one file (an engine one each side) and one line in one list.
@@ -46,7 +46,7 @@ async function run(copy: SourceCopy, suite: string, command: string, ...flags: r
       extendEnv: false,
       env: {
         PATH: process.env['PATH'] ?? '',
-        NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? '',
+        ...COMPILED,
         HOME: copy.path,
         DETERMINISM_SHARED: join(copy.path, 'shared'),
       },
@@ -101,6 +101,7 @@ describe('the recipe for a use-case', () => {
       cwd: copy.path,
       extendEnv: false,
       env: {
+        ...COMPILED,
         ...{ INPUT_MODE: mode, INPUT_SUITE: 'determinism.yml', GITHUB_EVENT_NAME: 'push' },
         ...{ GITHUB_STEP_SUMMARY: summary, GITHUB_OUTPUT: output, GITHUB_WORKSPACE: copy.path },
       },
@@ -134,7 +135,7 @@ describe('the recipe for a use-case', () => {
     const refused = await execa(process.execPath, [join(copy.path, 'src/cli.ts'), 'classes'], {
       cwd: copy.path,
       extendEnv: false,
-      env: { GITHUB_EVENT_NAME: 'pull_request_target' },
+      env: { ...COMPILED, GITHUB_EVENT_NAME: 'pull_request_target' },
       reject: false,
     });
     assert.equal(refused.exitCode, 2);

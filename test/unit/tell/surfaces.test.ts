@@ -8,7 +8,7 @@ import { POWER_SCHEMA } from '../../../src/report/power.ts';
 import type { Kind, Results, Surface } from '../../../src/surfaces/surface.ts';
 import { SURFACES } from '../../../src/tell/surfaces.ts';
 import { type Recipients, tell } from '../../../src/tell/tell.ts';
-import { recipeOf, SourceCopy } from '../../support/recipes.ts';
+import { COMPILED, recipeOf, SourceCopy } from '../../support/recipes.ts';
 import { entriesOf, without } from '../../support/without.ts';
 import { body, FINGERPRINT } from '../support/records.ts';
 import { checkReport } from '../support/reports.ts';
@@ -171,7 +171,7 @@ describe('the recipe for a surface', () => {
     const { exitCode, stdout, stderr } = await execa(
       process.execPath,
       [join(copy.path, 'src/cli.ts'), 'report', reports, '--record-path', record],
-      { cwd: copy.path, extendEnv: false, reject: false },
+      { cwd: copy.path, env: COMPILED, extendEnv: false, reject: false },
     );
     assert.equal(exitCode, 1, stderr);
     const files = await readdir(record).catch(() => []);
