@@ -152,6 +152,8 @@ async function runPython(files: readonly string[]): Promise<void> {
     reporter.fileStarted(file);
     const child = execa(python, [join(repository, 'test/support/reporter_unittest.py'), file], {
       cwd: repository,
+      // A thread that waits for the others gives its CPU away: other tests run beside it.
+      env: { OMP_WAIT_POLICY: 'passive' },
       stdin: 'ignore',
       reject: false,
       timeout: TIMEOUT_MS.harness,

@@ -9,6 +9,7 @@ import struct
 import subprocess
 import tempfile
 import unittest
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +25,30 @@ TRACE_TEXT = (
 )
 
 
+class Task:
+    """What all engines here are given: the model, and adapters for it that only who names them uses."""
+
+    folder = Path()
+
+    @classmethod
+    def told(cls) -> dict[str, Any]:
+        return {"engine": "vllm", "model": str(cls.folder), "knownDigests": {}}
+
+
 def setUpModule() -> None:
     if NEEDS:
         raise unittest.SkipTest("NEEDS vLLM and a model: npm run setup, then run with the engine's Python")
-
-
-def loaded(perturbation: dict[str, Any] | None = None, **args: Any) -> tuple[Host, dict[str, Any]]:
-    task = {"engine": "vllm", "model": str(MODEL), "knownDigests": {}}
-    host = Host(task, environment=ENVIRONMENT, stderr=subprocess.DEVNULL)
-    host.expect("fingerprint")
-    return host, host.load(perturbation, **args)
+    temporary = tempfile.TemporaryDirectory()
+    unittest.addModuleCleanup(temporary.cleanup)
+    Task.folder = Path(temporary.name)
+    for path in MODEL.iterdir():
+        (Task.folder / path.name).symlink_to(path)
+    for seed, name in enumerate(("one", "two")):
+        adapter(Task.folder / "adapters" / name, seed)
 
 
 class Parent:
-    """Imports the engine once for all tests that need one more; its forks compute the same (WarmTest)."""
+    """Imports the engine once for all tests that need one more; its forks compute the same (PassesTest)."""
 
     host: Host | None = None
 
@@ -46,9 +57,8 @@ class Parent:
         """A lifetime that ends with its test."""
         if cls.host is None:
             folder = tempfile.TemporaryDirectory()
-            task = {"engine": "vllm", "model": str(MODEL), "knownDigests": {}}
             parent = Host(
-                task, environment=ENVIRONMENT, stderr=subprocess.DEVNULL, warm=True, scratch=Path(folder.name)
+                Task.told(), environment=ENVIRONMENT, stderr=subprocess.DEVNULL, warm=True, scratch=Path(folder.name)
             )
             unittest.addModuleCleanup(folder.cleanup)
             unittest.addModuleCleanup(parent.close)
@@ -124,52 +134,49 @@ def adapter(folder: Path, seed: int) -> None:
 
 class AdaptersTest(unittest.TestCase):
     def test_each_request_asks_its_own(self) -> None:
-        with tempfile.TemporaryDirectory() as temporary:
-            model = Path(temporary)
-            for path in MODEL.iterdir():
-                (model / path.name).symlink_to(path)
-            for seed, name in enumerate(("one", "two")):
-                adapter(model / "adapters" / name, seed)
-            host = Host({"engine": "vllm", "model": str(model), "knownDigests": {}}, environment=ENVIRONMENT,
-                        stderr=subprocess.DEVNULL)  # fmt: skip
-            self.addCleanup(host.close)
-            files = [file["path"] for file in host.expect("fingerprint")["fingerprint"]["files"]]
-            self.assertIn("adapters/one/adapter_model.safetensors", files)
-            host.load(dtype="float32", enable_lora=True, max_loras=2)
-            asked = [
-                request(
-                    name,
-                    {**PROMPTS["capital"], **({} if name == "base" else {"adapter": f"adapters/{name}"})},
-                    max_tokens=TOKENS,
-                    ignore_eos=True,
-                )
-                for name in ("base", "one", "two")
-            ]
-            alone = host.run("generate", asked, name="alone")
-            bits = {channel(seen, "logprobs")["data"] for seen in alone.observations.values()}
-            self.assertEqual(len(bits), 3)
-            together = host.run("generate", asked, groups=[["base", "one", "two"]], name="together")
-            self.assertEqual([seen["together"] for seen in together.finished["witness"]["requests"]], [3, 3, 3])
-            given = [{**one, "tokens": data(alone.observations[one["id"]], "tokens")} for one in asked]
-            forced = host.run("force", given)
-            for name, seen in forced.observations.items():
-                self.assertEqual(channel(seen, "logprobs"), channel(alone.observations[name], "logprobs"), name)
-            scored = host.run("score", given, trace=True)
-            self.assertEqual(len({channel(seen, "logprobs")["data"] for seen in scored.observations.values()}), 3)
-            self.assertTrue(all(modules(seen) for seen in scored.observations.values()))
+        host = Parent.fork(self)
+        files = [file["path"] for file in host.expect("fingerprint")["fingerprint"]["files"]]
+        self.assertIn("adapters/one/adapter_model.safetensors", files)
+        host.load(dtype="float32", enable_lora=True, max_loras=2)
+        asked = [
+            request(
+                name,
+                {**PROMPTS["capital"], **({} if name == "base" else {"adapter": f"adapters/{name}"})},
+                max_tokens=TOKENS,
+                ignore_eos=True,
+            )
+            for name in ("base", "one", "two")
+        ]
+        alone = host.run("generate", asked, name="alone")
+        bits = {channel(seen, "logprobs")["data"] for seen in alone.observations.values()}
+        self.assertEqual(len(bits), 3)
+        together = host.run("generate", asked, groups=[["base", "one", "two"]], name="together")
+        self.assertEqual([seen["together"] for seen in together.finished["witness"]["requests"]], [3, 3, 3])
+        given = [{**one, "tokens": data(alone.observations[one["id"]], "tokens")} for one in asked]
+        forced = host.run("force", given)
+        for name, seen in forced.observations.items():
+            self.assertEqual(channel(seen, "logprobs"), channel(alone.observations[name], "logprobs"), name)
+        scored = host.run("score", given, trace=True)
+        self.assertEqual(len({channel(seen, "logprobs")["data"] for seen in scored.observations.values()}), 3)
+        self.assertTrue(all(modules(seen) for seen in scored.observations.values()))
 
 
 class PassesTest(unittest.TestCase):
     """One engine for all: nothing of a pass is left for the next."""
 
+    ARGS: Mapping[str, Any] = {"dtype": "float32", "enable_prefix_caching": True, "max_num_batched_tokens": 256}
+
     host: Host
+    seen: dict[str, Any]
     lifetime: dict[str, Any]
     generated: Result
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.host, cls.lifetime = loaded(dtype="float32", enable_prefix_caching=True, max_num_batched_tokens=256)
+        cls.host = Host(Task.told(), environment=ENVIRONMENT, stderr=subprocess.DEVNULL)
         cls.addClassCleanup(cls.host.close)
+        cls.seen = cls.host.expect("fingerprint")["fingerprint"]
+        cls.lifetime = cls.host.load(**cls.ARGS)
         cls.generated = cls.host.run("generate", cls.requests())
 
     @classmethod
@@ -404,27 +411,20 @@ class PassesTest(unittest.TestCase):
         self.assertEqual(ids(data(changed["capital"], "prompt-tokens")), prompts["capital"], "no template takes part")
         self.assertEqual(ids(data(changed["sky"], "prompt-tokens"))[1:], prompts["sky"])
 
-
-class WarmTest(unittest.TestCase):
-    def bits_of(self, host: Host) -> tuple[Any, ...]:
-        """A whole lifetime: what it sees, and what it computes."""
-        seen = host.expect("fingerprint")["fingerprint"]
-        host.load(dtype="float32")
-        requests = [request(name, PROMPTS[name], max_tokens=TOKENS) for name in ("capital", "sky")]
-        given = host.run("generate", requests)
-        traced = trace(host)
-        return seen, {name: bits(one) for name, one in given.observations.items()}, sorted(map(str, traced))
-
     def test_forks_compute_the_bits_of_a_process_of_its_own(self) -> None:
-        task = {"engine": "vllm", "model": str(MODEL), "knownDigests": {}}
-        cold = Host(task, environment=ENVIRONMENT, stderr=subprocess.DEVNULL)
-        self.addCleanup(cold.process.kill)
-        of_its_own = self.bits_of(cold)
-        cold.close()
-        self.assertEqual(self.bits_of(Parent.fork(self)), of_its_own)
-        self.doCleanups()
-        # One fork has left nothing for the next.
-        self.assertEqual(self.bits_of(Parent.fork(self)), of_its_own)
+        of_its_own = (self.seen, self.bits_of(self.generated), trace(self.host))
+        # The second one shows that the first has left nothing for the next.
+        for _ in range(2):
+            host = Parent.fork(self)
+            seen = host.expect("fingerprint")["fingerprint"]
+            host.load(**self.ARGS)
+            generated = host.run("generate", self.requests())
+            self.assertEqual((seen, self.bits_of(generated), trace(host)), of_its_own)
+            self.doCleanups()
+
+    @staticmethod
+    def bits_of(result: Result) -> dict[str, Any]:
+        return {name: bits(event) for name, event in result.observations.items()}
 
 
 if __name__ == "__main__":

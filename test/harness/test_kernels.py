@@ -72,7 +72,9 @@ class OneLifetime(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.host = Host({"engine": "kernels", "model": None, "knownDigests": {}}, stderr=subprocess.DEVNULL)
+        # A thread that waits for the others gives its CPU away: other tests run beside it.
+        cls.host = Host({"engine": "kernels", "model": None, "knownDigests": {}}, stderr=subprocess.DEVNULL,
+                        environment={"OMP_WAIT_POLICY": "passive"})  # fmt: skip
         cls.fingerprint = cls.host.expect("fingerprint")["fingerprint"]
         cls.host.send("load", args={"dtypes": ["float32"]}, defaults=[], perturbation=None)
         cls.lifetime = cls.host.expect("lifetime")

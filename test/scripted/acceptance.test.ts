@@ -8,7 +8,14 @@ import { LogAnswer } from '../../src/report/json.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
 import { reportOf } from '../e2e/support/reports.ts';
 import { type Outcome, type Runner, runStep, type StepOptions } from '../e2e/support/spawn.ts';
-import { alternating, BASELINES, checkout, type SuiteOptions, suite } from '../e2e/support/suites.ts';
+import {
+  alternating,
+  BASELINES,
+  checkout,
+  StoredOnce,
+  type SuiteOptions,
+  suite,
+} from '../e2e/support/suites.ts';
 import { bytesBelow } from '../support/cache-baseline.ts';
 import { REPOSITORY } from '../support/events.ts';
 import { type GitHubServer, startGitHubServer } from '../support/github-server.ts';
@@ -21,6 +28,7 @@ before(async () => {
   github = await startGitHubServer({ repository: REPOSITORY, token: 'ghs_secret' });
 });
 after(async () => {
+  await baselines[Symbol.asyncDispose]();
   await action[Symbol.asyncDispose]();
   await github[Symbol.asyncDispose]();
 });
@@ -49,12 +57,8 @@ const refresh = (runner: Runner, options: Asked = {}) =>
     with: { ...(options.event === undefined ? { reason: 'first one' } : {}), ...options.with },
   });
 
-async function withBaseline(options: SuiteOptions = {}): Promise<Runner> {
-  const runner = await checkout(options);
-  const stored = await refresh(runner, options);
-  assert.equal(stored.exitCode, 0, stored.log);
-  return runner;
-}
+const baselines = new StoredOnce(refresh);
+const withBaseline = (options?: SuiteOptions) => baselines.checkout(options);
 
 const stored = (runner: Runner) => bytesBelow(join(runner.workspace, BASELINES));
 const metaOf = async (runner: Runner): Promise<Record<string, unknown>> => {

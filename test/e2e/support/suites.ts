@@ -1,9 +1,10 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import assert from 'node:assert/strict';
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { deflateSync } from 'node:zlib';
 import type Docker from 'dockerode';
 import { LABEL } from '../../../src/runtime/docker/labels.ts';
-import { aRunner, type Runner } from './spawn.ts';
+import { aRunner, type Outcome, type Runner } from './spawn.ts';
 
 export interface SuiteOptions {
   /** `vllm` unless told otherwise. */
@@ -122,6 +123,40 @@ export async function checkout(options: SuiteOptions = {}, name?: string): Promi
   await writeTinyModel(join(runner.workspace, 'model'));
   await runner.write('determinism.yml', suite(options));
   return runner;
+}
+
+/** Checkouts with a baseline in their files: what one refresh of a suite stored, all that ask for that suite have a copy of. */
+export class StoredOnce implements AsyncDisposable {
+  readonly #refresh: (runner: Runner, options: SuiteOptions) => Promise<Outcome>;
+  readonly #owned = new AsyncDisposableStack();
+  /** By suite. */
+  readonly #stored = new Map<string, Promise<Runner>>();
+
+  constructor(refresh: (runner: Runner, options: SuiteOptions) => Promise<Outcome>) {
+    this.#refresh = refresh;
+  }
+
+  async checkout(options: SuiteOptions = {}): Promise<Runner> {
+    const text = suite(options);
+    const stored = this.#stored.get(text) ?? this.#store(options);
+    this.#stored.set(text, stored);
+    const from = join((await stored).workspace, BASELINES);
+    const runner = await checkout(options);
+    await cp(from, join(runner.workspace, BASELINES), { recursive: true });
+    return runner;
+  }
+
+  async #store(options: SuiteOptions): Promise<Runner> {
+    const runner = this.#owned.use(await checkout(options));
+    const stored = await this.#refresh(runner, options);
+    assert.equal(stored.outputs['conclusion'], 'reproduced', stored.log);
+    assert.equal(stored.exitCode, 0);
+    return runner;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#owned.disposeAsync();
+  }
 }
 
 /** An engine whose log-probability is another one at each start, in turn. */
