@@ -148,8 +148,9 @@ async function mayEnter(path: string, user: EngineUser): Promise<boolean> {
 
 async function mayWrite(path: string, user: EngineUser | undefined): Promise<boolean> {
   if (user !== undefined) {
-    const { mode } = await stat(path);
-    return (mode & 0o002) !== 0;
+    // One whose program has ended since it was listed: nobody is behind it any more.
+    const seen = await stat(path).catch(() => undefined);
+    return seen !== undefined && (seen.mode & 0o002) !== 0;
   }
   return await access(path, constants.W_OK).then(
     () => true,

@@ -140,10 +140,11 @@ export class StoredOnce implements AsyncDisposable {
     const text = suite(options);
     const stored = this.#stored.get(text) ?? this.#store(options);
     this.#stored.set(text, stored);
-    const from = join((await stored).workspace, BASELINES);
+    const { workspace, runId } = await stored;
     const runner = await checkout(options);
-    await cp(from, join(runner.workspace, BASELINES), { recursive: true });
-    return runner;
+    await cp(join(workspace, BASELINES), join(runner.workspace, BASELINES), { recursive: true });
+    // A later job of the run that stored it: no older run may store over it.
+    return { ...runner, runId };
   }
 
   async #store(options: SuiteOptions): Promise<Runner> {
