@@ -29,6 +29,7 @@ export const PARTS: Readonly<Record<string, readonly string[]>> = {
 
 const FIRST = 'README.md';
 const EVIDENCE = 'docs/evidence/';
+const DECISIONS = 'docs/decisions/';
 
 /** Pages that stand beside docs/, by their names on the site. */
 const OUTSIDE: ReadonlyMap<string, string> = new Map([
@@ -50,17 +51,25 @@ export type Menu = readonly (string | Readonly<Record<string, string | Menu>>)[]
 export function menuOf(pages: readonly string[]): Menu {
   const listed = Object.values(PARTS).flat();
   const evidence = pages.filter((page) => page.startsWith(EVIDENCE));
+  const decisions = pages
+    .filter((page) => page.startsWith(DECISIONS))
+    .sort((a, b) => numberOf(a) - numberOf(b));
   // One that nobody gave a part is found all the same.
-  const more = pages.filter((page) => page !== FIRST && !listed.includes(page) && !evidence.includes(page));
+  const known = [FIRST, ...listed, ...evidence, ...decisions];
+  const more = pages.filter((page) => !known.includes(page));
   const part = (name: string, of: readonly string[]) =>
     of.length === 0 ? [] : [{ [name]: of.map((page) => placeOf(page) ?? page) }];
   return [
     { Home: 'index.md' },
     ...Object.entries(PARTS).flatMap(([name, of]) => part(name, of)),
+    ...part('Decisions', decisions),
     ...part('More', more),
     ...part('Evidence', evidence),
   ];
 }
+
+/** `10-why.md` comes after `9-why.md`, and what has no number first. */
+const numberOf = (page: string) => Number(/\/(\d+)-[^/]*$/.exec(page)?.[1] ?? 0);
 
 /** A picture for each of light and dark, as GitHub takes it. */
 const PICTURE =
