@@ -4,6 +4,7 @@ import { styleText } from 'node:util';
 import { cancelled } from './errors.ts';
 import { readCommandLine } from './front/command-line.ts';
 import { commandLines, optionLines } from './front/modes.ts';
+import { VERSION } from './version.ts';
 import { errorLines, toldError } from './words/errors.ts';
 
 const USAGE = `deterministic-ml <command> [options]
@@ -55,7 +56,8 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => ab
 try {
   const harness = fileURLToPath(new URL('../docker/harness', import.meta.url));
   const invocation = readCommandLine(process.argv.slice(2), process.env, harness);
-  if (invocation === undefined) process.stdout.write(USAGE);
+  if (invocation === 'help') process.stdout.write(USAGE);
+  else if (invocation === 'version') process.stdout.write(`${VERSION}\n`);
   else {
     const { runCommand } = await import('./front/command.ts');
     const dumb = process.env['TERM'] === 'dumb';

@@ -10,7 +10,7 @@ import { ARGUMENTS, modes, unreadFlags } from './modes.ts';
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * What a command line asks for; undefined where it asks only for help.
+ * What a command line asks for; where that is only a text, which.
  *
  * @param words behind the program's name
  * @param harness folder of the harness's files
@@ -20,7 +20,7 @@ export function readCommandLine(
   words: readonly string[],
   environment: Environment,
   harness: string,
-): Invocation | undefined {
+): Invocation | 'help' | 'version' {
   const usage = (message: string, cause?: unknown) =>
     new UserError('input-invalid', message, '`deterministic-ml --help` lists commands and options.', {
       cause,
@@ -32,7 +32,8 @@ export function readCommandLine(
     throw usage(cause instanceof Error ? cause.message : String(cause), cause);
   }
   const { values, positionals } = parsed;
-  if (values.help === true) return undefined;
+  if (values.help === true) return 'help';
+  if (values.version === true) return 'version';
   const [name = '', file, ...rest] = positionals;
   const mode = modes.find((candidate) => candidate.name === name);
   if (mode === undefined)

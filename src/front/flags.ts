@@ -65,12 +65,13 @@ export const FLAGS = {
   },
   json: { what: 'the answer as JSON on stdout; everything else goes to stderr' },
   help: { what: 'show this' },
+  version: { what: 'show which version this is' },
 } as const satisfies Readonly<Record<string, Flag>>;
 
 export type FlagName = keyof typeof FLAGS;
 
 /** What every command reads. */
-export const EVERYWHERE: readonly FlagName[] = ['json', 'help'];
+export const EVERYWHERE: readonly FlagName[] = ['json', 'help', 'version'];
 
 /** What whatever starts an engine reads. */
 export const OF_ENGINES: readonly FlagName[] = [

@@ -7,6 +7,7 @@ import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
+import manifest from '../../package.json' with { type: 'json' };
 import { writeReport } from '../../src/disk/report-file.ts';
 import { loadSuite } from '../../src/disk/suite-file.ts';
 import { SUITE_SCHEMA } from '../../src/front/suites.ts';
@@ -195,6 +196,11 @@ describe('a command in a step of a workflow', () => {
     for (const env of [{}, { GITHUB_EVENT_NAME: '' }])
       assert.match((await history(env)).stderr, /^suite-missing: /m);
   });
+});
+
+test('`--version` says which version it is, and nothing else', async () => {
+  const { exitCode, stdout, stderr } = await cli(['--version']);
+  assert.deepEqual([exitCode, stdout, stderr], [0, manifest.version, '']);
 });
 
 test('an older Node is told so, and nothing else is tried', async () => {

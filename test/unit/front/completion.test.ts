@@ -69,7 +69,7 @@ describe('completion', () => {
     for (const [index, { name, flags = [] }] of modes.entries())
       assert.deepEqual(
         found[index + 1],
-        [...flags, 'json', 'help'].map((flag) => `--${flag}`),
+        [...flags, 'json', 'help', 'version'].map((flag) => `--${flag}`),
         name,
       );
     // A flag that no command reads does nothing.
