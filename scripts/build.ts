@@ -7,15 +7,17 @@ import { rolldown } from 'rolldown';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** Bundles the entries into `folder`; gives the packages whose code is inside. */
-export async function bundle(
-  entries: Readonly<Record<string, string>>,
-  folder: string,
-): Promise<Set<string>> {
+/** Folders of the packages whose code is inside, and how many bytes of it before it is minified. */
+export type Bundled = ReadonlyMap<string, number>;
+
+/** Bundles the entries into `folder`. */
+export async function bundle(entries: Readonly<Record<string, string>>, folder: string): Promise<Bundled> {
   await using build = await rolldown({
     input: entries,
     cwd: root,
     platform: 'node',
+    // Where node_modules is a link, modules are sorted by where they seem to lie, as they are anywhere else.
+    resolve: { symlinks: false },
     // Optional native accelerators of ssh2, which dockerode only loads for ssh:// hosts. By their bare names: a path
     // would tell where node_modules lies, and the same source would give another dist/ wherever it is a link.
     external: ['cpu-features'],
@@ -42,17 +44,19 @@ export async function bundle(
     chunkFileNames: 'chunks/[name].js',
     minify: { compress: true, mangle: false, codegen: { removeWhitespace: true } },
   });
-  const packages = new Set<string>();
+  const packages = new Map<string, number>();
   for (const chunk of output)
     if (chunk.type === 'chunk')
-      for (const id of chunk.moduleIds) {
+      for (const [id, { renderedLength }] of Object.entries(chunk.modules)) {
         const match = /.*[\\/]node_modules[\\/]((?:@[^\\/]+[\\/])?[^\\/]+)[\\/]/.exec(id);
-        if (match !== null) packages.add(match[0].slice(0, -1));
+        const [path = ''] = match ?? [];
+        if (path !== '')
+          packages.set(path.slice(0, -1), (packages.get(path.slice(0, -1)) ?? 0) + renderedLength);
       }
   return packages;
 }
 
-async function licences(packages: ReadonlySet<string>): Promise<string> {
+async function licences(packages: Iterable<string>): Promise<string> {
   const parts = await Promise.all(
     [...packages].map(async (folder) => {
       const manifest = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as {
@@ -70,7 +74,7 @@ async function licences(packages: ReadonlySet<string>): Promise<string> {
 }
 
 /** Everything that dist/ holds, in `folder`. */
-export async function build(folder: string): Promise<void> {
+export async function build(folder: string): Promise<Bundled> {
   const packages = await bundle(
     {
       main: 'src/main.ts',
@@ -84,9 +88,18 @@ export async function build(folder: string): Promise<void> {
   );
   // A pre-commit hook starts it by its path.
   await chmod(join(folder, 'cli.js'), 0o755);
-  await writeFile(join(folder, 'licenses.txt'), await licences(packages));
+  await writeFile(join(folder, 'licenses.txt'), await licences(packages.keys()));
   // Node takes .js as ESM by the nearest package.json.
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }\n');
+  return packages;
+}
+
+/** The files of one folder that the other has not, or has otherwise. */
+export async function differing(one: string, other: string): Promise<string[]> {
+  const [ours, theirs] = [await tree(one), await tree(other)];
+  return [...new Set([...ours.keys(), ...theirs.keys()])].filter(
+    (file) => ours.get(file) !== theirs.get(file),
+  );
 }
 
 async function tree(folder: string): Promise<Map<string, string>> {
@@ -105,10 +118,7 @@ if (import.meta.main) {
   try {
     await build(fresh);
     if (process.argv.includes('--check')) {
-      const [built, committed] = [await tree(fresh), await tree(dist)];
-      const stale = [...new Set([...built.keys(), ...committed.keys()])].filter(
-        (f) => built.get(f) !== committed.get(f),
-      );
+      const stale = await differing(fresh, dist);
       if (stale.length > 0) {
         console.error(
           `dist/ is not what the source gives: ${stale.join(', ')}. Run \`npm run build\` and commit dist/.`,

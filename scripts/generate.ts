@@ -50,6 +50,7 @@ import { ABILITIES } from '../src/suite/abilities.ts';
 import { FleetFile } from '../src/suite/fleet.ts';
 import { ERROR_WORDS } from '../src/words/error-words.ts';
 import { plainWords } from '../src/words/plain-words.ts';
+import { audit } from './audit.ts';
 import { allTold } from './told.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -278,6 +279,15 @@ export const triedTable = (): Promise<string> => namedTable('tried', 'what is tr
 
 /** What breaks, what comes of it, and which test breaks it. */
 export const faultTable = (): Promise<string> => namedTable('fault', 'what breaks', 'what comes of it');
+
+/** Which third-party code runs where, and who brings it. */
+async function auditTables(): Promise<Readonly<Record<'places' | 'bundled', string>>> {
+  const { places, bundled } = await audit();
+  return {
+    places: table(['where', 'third-party code', 'how much'], places),
+    bundled: table(['asked for', 'what for', 'packages', 'code', 'licences'], bundled),
+  };
+}
 
 /** What is odd in what a suite and a model hold, what comes of it, and which test shows it. */
 export async function oddTable(): Promise<string> {
@@ -581,6 +591,7 @@ async function generated(): Promise<Map<string, string>> {
     'docs/known-issues.md': { issues: knownIssues() },
     'docs/health.md': { policy: policyTable(), captures: await captureTable() },
     'docs/security.md': { tried: await triedTable(), faults: await faultTable() },
+    'docs/supply-chain.md': await auditTables(),
     'docs/troubleshooting.md': {
       errors: errorTable(),
       conclusions: conclusionTable(),

@@ -2,7 +2,7 @@
  * Packs the command line as npm gets it, so that `npx deterministic-ml` needs nothing else:
  * `node scripts/npm-package.ts [FOLDER]` leaves `deterministic-ml-VERSION.tgz` there.
  */
-import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { execa } from 'execa';
@@ -23,13 +23,15 @@ export async function npmPackage(to: string, from = repository): Promise<string>
         filter: (path) => !path.includes('__pycache__'),
       });
     }
-    const { version, description, license, bin } = manifest;
+    const { version, description, license, repository: source, bin } = manifest;
     // No dependency: dist/ holds the code of all of them, with their licences.
     const own = {
       name: 'deterministic-ml',
       version,
       description,
       license,
+      // npm holds the provenance that it is published with to this.
+      repository: source,
       type: 'module',
       // As src/cli.ts asks for it: an older Node runs the scripts, which bring their own.
       engines: { node: '>=24' },
@@ -37,6 +39,7 @@ export async function npmPackage(to: string, from = repository): Promise<string>
       files: HELD,
     };
     await writeFile(join(folder, 'package.json'), `${JSON.stringify(own, null, 2)}\n`);
+    await openAll(folder);
     await mkdir(to, { recursive: true });
     const { stdout } = await execa('npm', ['pack', '--silent', '--pack-destination', resolve(to)], {
       cwd: folder,
@@ -44,6 +47,14 @@ export async function npmPackage(to: string, from = repository): Promise<string>
     return join(to, stdout.trim());
   } finally {
     await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Of the rights that files have in a checkout, only what can be started stays so: the rest is of its owner's umask. */
+async function openAll(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    await chmod(path, ((await stat(path)).mode & 0o100) === 0 ? 0o644 : 0o755);
   }
 }
 

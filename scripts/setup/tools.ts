@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { cp, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { installPackages } from './apt.ts';
@@ -28,6 +28,28 @@ export async function ensureServers(): Promise<string> {
 /** Where the generator of the documentation's site lies. */
 export async function ensureMkdocs(): Promise<string> {
   return fromPypi('mkdocs', 'Generator of the site from PyPI: MkDocs and its theme');
+}
+
+/** Where an index of Python packages lies for the tests. */
+export async function ensurePythonIndex(): Promise<string> {
+  return fromPypi('registries', 'An index of Python packages from PyPI, for the tests');
+}
+
+/** A registry of npm's protocol for the tests: the path of its program, for Node. */
+export async function ensureVerdaccio(): Promise<string> {
+  const from = join(repository, 'scripts/setup/verdaccio');
+  const path = join(cache, 'verdaccio');
+  await madeOnce({
+    title: 'A registry of packages from npm, for the tests',
+    path,
+    key: await readFile(join(from, 'package-lock.json'), 'utf8'),
+    make: async (note, lock) => {
+      await cp(from, path, { recursive: true });
+      const quiet = ['--ignore-scripts', '--no-audit', '--no-fund'];
+      await run(note, 'npm', ['ci', '--prefix', path, ...quiet], { lock });
+    },
+  });
+  return join(path, 'node_modules/verdaccio/bin/verdaccio');
 }
 
 /** The packages that `scripts/setup/<name>.lock` pins by hash, in a folder of that name. */

@@ -16,6 +16,7 @@ export const PARTS: Readonly<Record<string, readonly string[]>> = {
     'docs/performance.md',
     'docs/compatibility.md',
     'docs/security.md',
+    'docs/supply-chain.md',
     'SECURITY.md',
   ],
   Guide: [
@@ -24,7 +25,10 @@ export const PARTS: Readonly<Record<string, readonly string[]>> = {
     ),
     ...['docs/determinism/several-gpus.md', 'docs/determinism/another-machine.md', 'docs/known-issues.md'],
   ],
-  Develop: ['CONTRIBUTING.md', 'docs/architecture.md', 'docs/developing.md'],
+  Develop: [
+    ...['CONTRIBUTING.md', 'docs/architecture.md', 'docs/developing.md', 'docs/releasing.md'],
+    'CHANGELOG.md',
+  ],
 };
 
 const FIRST = 'README.md';
@@ -35,6 +39,7 @@ const DECISIONS = 'docs/decisions/';
 const OUTSIDE: ReadonlyMap<string, string> = new Map([
   [FIRST, 'index.md'],
   ['CONTRIBUTING.md', 'contributing.md'],
+  ['CHANGELOG.md', 'changelog.md'],
   ['SECURITY.md', 'report-a-weakness.md'],
 ]);
 

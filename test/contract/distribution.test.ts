@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { execa } from 'execa';
 import manifest from '../../package.json' with { type: 'json' };
+import { type Built, buildPython, project } from '../../scripts/release/python.ts';
 import { repository } from '../../scripts/setup/cache.ts';
 import { ensureEngine } from '../../scripts/setup/python.ts';
 import { ensureMypy, ensureWheelTools } from '../../scripts/setup/tools.ts';
@@ -18,7 +19,7 @@ import { damage } from '../../src/record/intact.ts';
 import { softwareOf } from '../../src/record/software.ts';
 import { answerOf } from '../../src/use-cases/compare-lines.ts';
 import { verify } from '../../src/use-cases/verify.ts';
-import { type Built, build, type Clean, clean, project } from '../support/distribution.ts';
+import { type Clean, clean } from '../support/distribution.ts';
 import { temporaryFolder } from '../support/runtimes.ts';
 
 /* The Python distribution, as its users get it: the built wheel, in an environment that holds nothing else. */
@@ -34,7 +35,7 @@ let full: Clean;
 let tested: Clean;
 before(async () => {
   place = owned.use(await temporaryFolder()).path;
-  built = await build(project, join(place, 'build'));
+  built = await buildPython(project, join(place, 'build'));
   bare = await clean(built.wheel, join(place, 'bare'));
   const engine = await ensureEngine();
   full = await clean(built.wheel, join(place, 'full'), {
@@ -62,7 +63,10 @@ describe('the distribution', () => {
 
   test('gives the same wheel from its source distribution', async () => {
     await execa('tar', ['xzf', built.sdist, '-C', place]);
-    const again = await build(join(place, `deterministic_ml-${manifest.version}`), join(place, 'again'));
+    const again = await buildPython(
+      join(place, `deterministic_ml-${manifest.version}`),
+      join(place, 'again'),
+    );
     assert.deepEqual(await readFile(again.wheel), await readFile(built.wheel));
   });
 

@@ -1,31 +1,7 @@
-import { cp, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { repository } from '../../scripts/setup/cache.ts';
-import { ensureTools, ensureWheelTools } from '../../scripts/setup/tools.ts';
-
-/** The Python distribution as it is built: paths of both files. */
-export interface Built {
-  readonly wheel: string;
-  readonly sdist: string;
-}
-
-export const project = join(repository, 'docker/harness');
-
-/** @param from a folder with its pyproject.toml @param to a folder that may be there */
-export async function build(from: string, to: string): Promise<Built> {
-  // A copy: the repository's own folder stays as it is, and what it ignores is not built.
-  const copy = join(to, 'source');
-  await cp(from, copy, { recursive: true, filter: (path) => !path.includes('__pycache__') });
-  const out = join(to, 'dist');
-  await execa('python3', ['-m', 'hatchling', 'build', '-d', out], {
-    cwd: copy,
-    env: { PYTHONPATH: await ensureWheelTools() },
-  });
-  const names = await readdir(out);
-  const [wheel = '', sdist = ''] = ['.whl', '.tar.gz'].map((end) => names.find((name) => name.endsWith(end)));
-  return { wheel: join(out, wheel), sdist: join(out, sdist) };
-}
+import { ensureTools } from '../../scripts/setup/tools.ts';
 
 /** A virtual environment that holds the wheel and nothing else. */
 export interface Clean {

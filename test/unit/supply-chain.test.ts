@@ -3,6 +3,7 @@ import { access, glob, readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { execa } from 'execa';
 import { parse } from 'yaml';
 import { z } from 'zod';
 
@@ -126,4 +127,17 @@ test('what CODEOWNERS names is there, and workflows, locks and trust belong to t
   ])
     assert.deepEqual(ownersOf(file), ['@org/release'], file);
   assert.deepEqual(ownersOf('src/words/findings.ts'), ['@org/maintainers']);
+});
+
+test('the harness imports Python’s own modules, and those of the engine that it drives', async () => {
+  const program = `
+import ast, pathlib, sys
+names = set()
+for path in pathlib.Path("docker/harness").rglob("*.py"):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import): names.update(one.name.split(".")[0] for one in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0: names.add(node.module.split(".")[0])
+print(*sorted(names - sys.stdlib_module_names - {"deterministic_ml"}))`;
+  const { stdout } = await execa('python3', ['-c', program], { cwd: root });
+  assert.equal(stdout, 'jinja2 numpy pytest safetensors torch transformers vllm');
 });
