@@ -4,7 +4,6 @@ import { styleText } from 'node:util';
 import { cancelled } from './errors.ts';
 import { readCommandLine } from './front/command-line.ts';
 import { commandLines, optionLines } from './front/modes.ts';
-import { VERSION } from './version.ts';
 import { errorLines, toldError } from './words/errors.ts';
 
 const USAGE = `deterministic-ml <command> [options]
@@ -57,7 +56,7 @@ try {
   const harness = fileURLToPath(new URL('../docker/harness', import.meta.url));
   const invocation = readCommandLine(process.argv.slice(2), process.env, harness);
   if (invocation === 'help') process.stdout.write(USAGE);
-  else if (invocation === 'version') process.stdout.write(`${VERSION}\n`);
+  else if (invocation === 'version') process.stdout.write(`${(await import('./version.ts')).VERSION}\n`);
   else {
     const { runCommand } = await import('./front/command.ts');
     const dumb = process.env['TERM'] === 'dumb';
