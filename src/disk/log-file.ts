@@ -2,6 +2,7 @@ import type { WriteStream } from 'node:fs';
 import { mkdir, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { UserError } from '../errors.ts';
+import { sweepBeside } from '../machine/scratch.ts';
 import { refuseLinks } from './confined.ts';
 import { diskError, systemCode } from './errors.ts';
 
@@ -26,6 +27,8 @@ export class LogFile implements AsyncDisposable {
     try {
       await refuseLinks(path, workspace);
       await mkdir(dirname(path), { recursive: true });
+      // A run may end before it has anything to record: what a killed one left is taken away at its start.
+      await sweepBeside(path.replace(/\.log$/, ''));
       // An older one, or a link that waits there, is replaced and never written through.
       await rm(path, { force: true });
       const file = await open(path, 'wx');

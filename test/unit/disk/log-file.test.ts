@@ -3,6 +3,7 @@ import { lstat, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/pro
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { LogFile } from '../../../src/disk/log-file.ts';
+import { ownerMark } from '../../../src/machine/owner.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { rejectedBy } from '../support/suites.ts';
 
@@ -24,6 +25,26 @@ describe('the log of an engine', () => {
     }
     assert.equal(await readFile(join(path, 'victim'), 'utf8'), 'the owner’s');
     assert.ok(!(await readdir(path)).includes('nowhere'));
+  });
+
+  test('comes with a sweep of the half records that killed runs have left of the same', async () => {
+    await using temporary = await temporaryFolder();
+    const { path } = temporary;
+    const gone = (ownerMark() ?? '').replace(/ \d+ (\d+\n)$/, ' 4194305 $1');
+    for (const [name, mark] of [
+      ['record.partial-00000001', gone],
+      ['record.partial-00000002', ownerMark()],
+      ['other.partial-00000001', gone],
+    ] as const) {
+      await mkdir(join(path, name));
+      await writeFile(join(path, name, 'owner'), mark ?? '');
+    }
+    await using _ = await LogFile.create(join(path, 'record.log'), path);
+    assert.deepEqual((await readdir(path)).sort(), [
+      'other.partial-00000001',
+      'record.log',
+      'record.partial-00000002',
+    ]);
   });
 
   test('goes through no folder of the checkout that is a link, and makes none behind it', async () => {
