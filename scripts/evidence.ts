@@ -1,7 +1,9 @@
 /**
  * `npm run evidence`: claims that need more repetitions than CI has time for, on real vLLM in its real container.
- * Writes docs/evidence/<date>-cpu/, docs/evidence/<date>-bit-flips/, docs/evidence/<date>-probes/ and docs/evidence/<date>-soak/. `--tries 3 --checks 2 --honest 8 --flips 4` for
- * a short look, which writes nothing; `--only honest`, `--only flips`, `--only probes` or `--only soak` (of it `soak-scripted`, `soak-engines`) for that part, `--runtime process` without
+ * Writes docs/evidence/<date>-cpu/, docs/evidence/<date>-bit-flips/, docs/evidence/<date>-probes/, docs/evidence/<date>-fuzz/
+ * and docs/evidence/<date>-soak/. `--tries 3 --checks 2 --honest 8 --flips 4 --fuzz 1` for a short look, which writes nothing;
+ * `--only honest`, `--only flips`, `--only probes`, `--only fuzz` or `--only soak` (of it `soak-scripted`, `soak-engines`) for
+ * that part, `--runtime process` without
  * containers (bits are turned over in a bare process in any case).
  */
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -17,6 +19,7 @@ import { aRunner, runStep } from '../test/e2e/support/spawn.ts';
 import { realSuite } from '../test/e2e/support/suites.ts';
 import { type Flipped, flippedBits, randomBits } from './evidence/flips.ts';
 import { tellFlips } from './evidence/flips-table.ts';
+import { fuzzed, tellFuzzed } from './evidence/fuzz.ts';
 import { type HonestRun, honestRuns } from './evidence/honest.ts';
 import { foretold } from './evidence/probes.ts';
 import { tellProbes } from './evidence/probes-table.ts';
@@ -35,6 +38,7 @@ const { values } = parseArgs({
     honest: { type: 'string' },
     flips: { type: 'string' },
     soak: { type: 'string' },
+    fuzz: { type: 'string' },
     only: { type: 'string' },
     runtime: { type: 'string' },
     'at-once': { type: 'string' },
@@ -45,7 +49,7 @@ const checks = Number(values.checks ?? 5);
 const honest = Number(values.honest ?? 100);
 const flips = Number(values.flips ?? 64);
 const soaks = Number(values.soak ?? 200);
-const isFull = [values.soak, values.tries, values.checks, values.honest, values.flips].every(
+const isFull = [values.soak, values.tries, values.checks, values.honest, values.flips, values.fuzz].every(
   (value) => value === undefined,
 );
 /** Of the bits that are turned over, and of what befalls a check. */
@@ -53,6 +57,8 @@ const SEED = 20261126;
 const date = new Date().toISOString().slice(0, 10);
 const evidence = join(repository, 'docs/evidence', `${date}-cpu`);
 
+if (values.only === undefined || values.only === 'fuzz') await measureFuzz();
+if (values.only === 'fuzz') process.exit();
 const model = await ensureModel();
 const { python } = await ensureEngine();
 if (values.only === undefined || values.only === 'flips') await measureFlips();
@@ -89,6 +95,23 @@ if (isFull) {
   await writeFile(join(evidence, 'README.md'), text);
 }
 if (good < tries || same < checks) process.exitCode = 1;
+
+/** A million inputs at random, of all that is read. */
+async function measureFuzz(): Promise<void> {
+  const found = await fuzzed(Number(values.fuzz ?? 100), 'python3');
+  const told = tellFuzzed(found, date, `${cpus()[0]?.model.trim() ?? 'unknown'}, ${cpus().length} threads`);
+  console.log(told);
+  if (isFull) {
+    const folder = join(repository, 'docs/evidence', `${date}-fuzz`);
+    await mkdir(folder, { recursive: true });
+    await writeFile(
+      join(folder, 'fuzz.json'),
+      `[\n${found.map((one) => JSON.stringify(one)).join(',\n')}\n]\n`,
+    );
+    await writeFile(join(folder, 'README.md'), told);
+  }
+  if (found.some(({ crashes }) => crashes.length > 0)) process.exitCode = 1;
+}
 
 /** The same bits in each dtype. */
 async function measureFlips(): Promise<void> {

@@ -21,6 +21,7 @@ from captures import CAPTURES, FIXTURES, Capture, read
 from deterministic_ml.harness import health, selftest
 from deterministic_ml.harness.health import uuid_hash
 from deterministic_ml.harness.selftest import repeat, self_test
+from fuzz_smi import FIRST_SEED, fuzz
 
 READINGS = FIXTURES / "readings.jsonl"
 
@@ -53,6 +54,27 @@ class CapturesTest(unittest.TestCase):
         for at in range(0, len(CAPTURES["h100"].xml or ""), 997):
             reading = read(Capture("cut", (CAPTURES["h100"].xml or "")[:at]))
             self.assertEqual(reading["state"], "unreadable")
+
+
+class HostileTest(unittest.TestCase):
+    @support.tried(
+        "GPU’s capture, hostile",
+        "an `nvidia-smi` that prints entities, endless names, numbers that are none, or half of its answer",
+        "a reading with a state and short, printable names: what cannot be read is unhealthy or unreadable, never a bug",
+    )
+    def test_whatever_it_prints_is_a_reading(self) -> None:
+        for csv in ("²", "9" * 5000, "-", "\0"):
+            with self.subTest(csv[:10]):
+                self.assertEqual(read(Capture("index", csv=f"{csv}, valid\n"))["state"], "read")
+        declared = (CAPTURES["h100"].xml or "").replace("<nvidia_smi_log>", '<!ENTITY a "b"><nvidia_smi_log>', 1)
+        self.assertEqual(read(Capture("entities", declared))["state"], "unreadable")
+        began = time.monotonic()
+        unclosed = f"<nvidia_smi_log>{'<process_name>' * 200_000}</nvidia_smi_log>"
+        self.assertEqual(read(Capture("names that never close", unclosed))["state"], "unreadable")
+        self.assertLess(time.monotonic() - began, 20, "it grows with the text alone")
+        found = fuzz(500, FIRST_SEED)
+        self.assertEqual(found.crashes, [])
+        self.assertGreater(found.states["read"], 50)
 
 
 class SmiTest(unittest.TestCase):

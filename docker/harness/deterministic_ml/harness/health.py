@@ -63,7 +63,7 @@ _UNTOLD = re.compile(
 _YES_NO = {"yes": True, "no": False, "enabled": True, "disabled": False, "active": True, "not active": False}
 # What XML cannot hold; and what a process calls itself.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_NAME = re.compile("(<process_name>)(.*?)(</process_name>)", re.DOTALL)
+_NAME = ("<process_name>", "</process_name>")
 _XID = re.compile(r"NVRM: Xid \(PCI:([0-9a-fA-F]{1,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2})(?:\.\d)?\): (\d{1,5})")
 
 
@@ -273,10 +273,22 @@ def _parsed(text: str) -> ET.Element | None:
     # Warnings, such as that of a corrupt infoROM, stand before or after it.
     whole = _NO_XML.sub("\ufffd", text[start : end + len("</nvidia_smi_log>")] if end > 0 else text[start:])
     # A process may call itself what is no text of XML: with that it must not make everything unreadable.
-    for answer in (whole, _NAME.sub(lambda name: f"{name[1]}{escape(name[2])}{name[3]}", whole)):
+    for answer in (whole, _with_escaped_names(whole)):
         with contextlib.suppress(ET.ParseError):
             return ET.fromstring(answer)
     return None
+
+
+def _with_escaped_names(text: str) -> str:
+    """In one walk: what opens a name and never closes it may stand there a million times."""
+    parts: list[str] = []
+    at = 0
+    opens, closes = _NAME
+    while (begin := text.find(opens, at)) >= 0 and (end := text.find(closes, begin)) >= 0:
+        name = begin + len(opens)
+        parts += (text[at:name], escape(text[name:end]))
+        at = end
+    return "".join((*parts, text[at:]))
 
 
 def _unparsed(at: At, answer: Answer, devices: bool) -> Reading:
@@ -431,7 +443,8 @@ def _info_roms(machine: Machine) -> dict[int, str]:
     if answer is None or answer.exit is None:
         return {}
     rows = (line.partition(",") for line in answer.out.splitlines()[:MAX_GPUS])
-    return {int(i): told for i, _, value in rows if i.strip().isdigit() and (told := _told(value)) is not None}
+    told = ((_number(index), _told(value)) for index, _, value in rows)
+    return {index: value for index, value in told if index is not None and value is not None}
 
 
 def _xids(
