@@ -6,7 +6,7 @@ import { surfacesToFuzz } from '../../test/unit/support/fuzzed.ts';
 import { repository } from '../setup/cache.ts';
 
 /** Of 10,000 inputs, those that the harness's half gets: test/harness/fuzz_smi.py. */
-const SHARE_OF_HARNESS = 500;
+const SHARE_OF_HARNESS = 300;
 
 const Told = z.strictObject({
   inputs: z.number(),

@@ -152,13 +152,18 @@ setInterval(() => {}, 1000);`;
     assert.match(given.lines.join(), /could use GPU-aaaaaaaa.* too, it cannot be locked/);
   });
 
-  test('of a machine whose driver does not tell is nobody’s', async () => {
-    await using given = await machine();
-    const nowhere = { ...given.places, driver: '/nowhere' };
-    const request = { gpus: 1, devices: [], limitSeconds: 0.05, log: () => {} };
-    const { signal } = new AbortController();
-    await using _one = await lockGpus({ ...request, signal }, nowhere);
-    await using _two = await lockGpus({ ...request, signal }, nowhere);
-    await using _none = await lockGpus({ ...request, gpus: 'none', signal }, nowhere);
-  });
+  fault(
+    'card of a driver that tells nothing',
+    'a machine whose driver does not show its cards, wanted by two runs',
+    'not held: nobody can tell that it is the same card, and both use it',
+    async () => {
+      await using given = await machine();
+      const nowhere = { ...given.places, driver: '/nowhere' };
+      const request = { gpus: 1, devices: [], limitSeconds: 0.05, log: () => {} };
+      const { signal } = new AbortController();
+      await using _one = await lockGpus({ ...request, signal }, nowhere);
+      await using _two = await lockGpus({ ...request, signal }, nowhere);
+      await using _none = await lockGpus({ ...request, gpus: 'none', signal }, nowhere);
+    },
+  );
 });

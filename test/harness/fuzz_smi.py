@@ -1,4 +1,4 @@
-"""What nvidia-smi may print, turned over at random: `python3 test/harness/fuzz_smi.py INPUTS SEED` tells how that went."""
+"""What nvidia-smi may print, turned over at random: `python3 fuzz_smi.py INPUTS SEED` tells how that went."""
 
 from __future__ import annotations
 

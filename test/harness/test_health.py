@@ -58,9 +58,9 @@ class CapturesTest(unittest.TestCase):
 
 class HostileTest(unittest.TestCase):
     @support.tried(
-        "GPU’s capture, hostile",
+        "capture of a GPU, hostile",
         "an `nvidia-smi` that prints entities, endless names, numbers that are none, or half of its answer",
-        "a reading with a state and short, printable names: what cannot be read is unhealthy or unreadable, never a bug",
+        "a reading with a state and short, printable names: what cannot be read is told as that, never a bug",
     )
     def test_whatever_it_prints_is_a_reading(self) -> None:
         for csv in ("²", "9" * 5000, "-", "\0"):
@@ -72,7 +72,7 @@ class HostileTest(unittest.TestCase):
         unclosed = f"<nvidia_smi_log>{'<process_name>' * 200_000}</nvidia_smi_log>"
         self.assertEqual(read(Capture("names that never close", unclosed))["state"], "unreadable")
         self.assertLess(time.monotonic() - began, 20, "it grows with the text alone")
-        found = fuzz(500, FIRST_SEED)
+        found = fuzz(300, FIRST_SEED)
         self.assertEqual(found.crashes, [])
         self.assertGreater(found.states["read"], 50)
 

@@ -11,7 +11,8 @@ import { channelOf } from '../../src/record/channels.ts';
 import { connect } from '../../src/runtime/docker/daemon.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
 import { assertFault, type Fault, leftovers } from '../e2e/support/faults.ts';
-import { aRunner, type Outcome, type Runner, runStep, type StepOptions } from '../e2e/support/spawn.ts';
+import { reportOf } from '../e2e/support/reports.ts';
+import { aRunner, type Outcome, type Runner, runStep, Step, type StepOptions } from '../e2e/support/spawn.ts';
 import {
   BASELINES,
   checkout,
@@ -21,10 +22,11 @@ import {
   suite,
 } from '../e2e/support/suites.ts';
 import { bytesBelow } from '../support/cache-baseline.ts';
+import { startServer } from '../support/cache-bench.ts';
 import { dockerOrSkip } from '../support/docker.ts';
 import { fault } from '../support/fault.ts';
 import { rewriteRecord } from '../support/rewrite-record.ts';
-import { temporaryFolder } from '../support/runtimes.ts';
+import { temporaryFolder, until } from '../support/runtimes.ts';
 import { withTree } from '../unit/support/records.ts';
 
 let scripted: Action;
@@ -376,6 +378,89 @@ describe('an engine', () => {
       docker,
     );
   });
+});
+
+describe('a run that is disturbed', () => {
+  fault(
+    'clock that jumps while a run goes on',
+    'the time of day goes a year ahead and a year back, at each look',
+    'deadlines and signs of life go by a clock that nobody sets: the verdict stands',
+    async () => {
+      await using runner = await checkout();
+      assert.equal((await refresh(scripted, runner)).exitCode, 0);
+      const hook = join(runner.home, 'clock.mjs');
+      await writeFile(
+        hook,
+        `const now = Date.now;
+let looks = 0;
+const jumped = () => now() + [0, 1, -1][looks++ % 3] * 365 * 86_400_000;
+globalThis.Date = class extends Date {
+  constructor(...given) { given.length === 0 ? super(jumped()) : super(...given); }
+  static now() { return jumped(); }
+};`,
+      );
+      const inputs = { ...PROCESS, 'timeout-minutes': '2', 'inactivity-minutes': '1' };
+      const env = { NODE_OPTIONS: `--import=${hook}` };
+      const { outputs, exitCode, log } = await runStep(scripted, runner, { with: inputs, env });
+      assert.deepEqual([exitCode, outputs['conclusion']], [0, 'reproduced'], log);
+    },
+  );
+
+  fault(
+    'action killed at each step',
+    '`kill -9` of a refresh as it looks at the model, at the machine, at the baseline, as it loads and as it computes',
+    'no process is left, the old baseline stays, and the next run is as any other',
+    async () => {
+      await using runner = await checkout();
+      assert.equal((await refresh(scripted, runner)).exitCode, 0);
+      const kept = await bytesBelow(join(runner.workspace, BASELINES));
+      await runner.write('determinism.yml', suite({ args: { logprob: -0.5, on_load: 'print("LOADING")' } }));
+      const inputs = { ...PROCESS, mode: 'refresh', reason: 'again' };
+      for (const at of ['Model', 'Fingerprint', 'Baseline', 'Engine, lifetime-1', 'generate-alone: ']) {
+        await using step = await Step.start(scripted, runner, 'main', {
+          event: 'workflow_dispatch',
+          with: inputs,
+        });
+        await step.sees(new RegExp(at));
+        step.kill('SIGKILL');
+        await step.ended;
+        await until(
+          async () => (await processesOf(runner)).length === 0,
+          `no process is left, killed at ${at}`,
+          10,
+        );
+        assert.deepEqual(await bytesBelow(join(runner.workspace, BASELINES)), kept);
+      }
+      await runner.write('determinism.yml', suite());
+      const after = await runStep(scripted, runner, { with: PROCESS });
+      assert.equal(after.outputs['conclusion'], 'reproduced', after.log);
+    },
+  );
+
+  fault(
+    'GitHub Enterprise Server',
+    'a server of one’s own, whose API and cache have other addresses and an older protocol',
+    'its API and its cache’s protocol are what is asked, and links lead to it',
+    async () => {
+      await using runner = await checkout({ baseline: { store: 'cache' } });
+      const asked: string[] = [];
+      await using service = await startServer((request, response) => {
+        asked.push(`${request.method} ${request.url?.split('?')[0]}`);
+        response.writeHead(204).end();
+      });
+      const env = {
+        ...{ GITHUB_SERVER_URL: 'https://git.corp.example', ACTIONS_CACHE_URL: `http://${service.host}/` },
+        ACTIONS_RUNTIME_TOKEN: 'x.e30.x',
+      };
+      const github = { url: `http://${service.host}`, token: 'ghs_x' };
+      const outcome = await runStep(scripted, runner, { with: PROCESS, env, github });
+      assert.equal(outcome.outputs['conclusion'], 'no-baseline', outcome.log);
+      assert.ok(asked.includes('GET /_apis/artifactcache/cache'), asked.join('\n'));
+      const { run } = (await reportOf(outcome)).context;
+      assert.match(run?.url ?? '', /^https:\/\/git\.corp\.example\//);
+      assert.doesNotMatch(outcome.summary, /https:\/\/github\.com\/[^d]/);
+    },
+  );
 });
 
 describe('a full disk', () => {

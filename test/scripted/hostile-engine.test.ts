@@ -3,7 +3,7 @@ import { after, before, describe } from 'node:test';
 import { type Action, builtAction } from '../e2e/support/action.ts';
 import { assertFault } from '../e2e/support/faults.ts';
 import { runStep } from '../e2e/support/spawn.ts';
-import { checkout } from '../e2e/support/suites.ts';
+import { checkout, suite } from '../e2e/support/suites.ts';
 import { tried } from '../support/tried.ts';
 
 let action: Action;
@@ -88,6 +88,25 @@ channel.emit = forged`,
       });
       const { exitCode, outputs, log } = await runStep(action, runner, { with: PROCESS });
       assert.deepEqual([exitCode, outputs['conclusion'], outputs['verdict']], [1, 'unmeasured', 'fail'], log);
+    },
+  );
+
+  tried(
+    'event forged by code in the engine',
+    'code that an engine’s argument, an image or a model’s remote code brings, which tells the baseline’s numbers in place of its own, in turn and with the right counters',
+    'not held: who may bring such code decides, so review `runtime`, `engine` and `model`; a fork may not bring any, and the report names it',
+    async () => {
+      await using runner = await checkout();
+      const step = { event: 'workflow_dispatch', with: { ...PROCESS, mode: 'refresh', reason: 'first one' } };
+      const stored = await runStep(action, runner, step);
+      assert.equal(stored.exitCode, 0, stored.log);
+      const lying = 'args["logprob"] = -0.25';
+      await runner.write('determinism.yml', suite({ args: { logprob: -0.5 } }));
+      assert.equal((await runStep(action, runner, { with: PROCESS })).outputs['conclusion'], 'drift');
+      await runner.write('determinism.yml', suite({ args: { logprob: -0.5, on_load: lying } }));
+      const believed = await runStep(action, runner, { with: PROCESS });
+      assert.equal(believed.outputs['conclusion'], 'reproduced', believed.log);
+      assert.match(believed.summary, /on&#95;load/, 'the argument that did it is told as a changed fact');
     },
   );
 });

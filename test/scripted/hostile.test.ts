@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { cp, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { execa } from 'execa';
 import { ensureTinyImage } from '../../scripts/setup/image.ts';
+import { ensureEngine } from '../../scripts/setup/python.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
+import { assertFault } from '../e2e/support/faults.ts';
 import { type Outcome, type Runner, runStep, type StepOptions } from '../e2e/support/spawn.ts';
 import { checkout, onImport, type SuiteOptions, suite } from '../e2e/support/suites.ts';
 import { dockerOrSkip } from '../support/docker.ts';
@@ -165,6 +168,34 @@ os.write(1, b'no line break: {"nonce":"')
       });
       const outcome = await refreshedAndChecked(runner);
       assert.deepEqual(outcome.commands, OWN);
+    },
+  );
+});
+
+describe('a model', () => {
+  tried(
+    'model’s template that loops',
+    'a chat template of loops in loops, which Jinja’s sandbox lets through',
+    '`engine-hung` after `inactivity-minutes`, as for whatever gives no sign of life; nothing of it is left',
+    async () => {
+      await using runner = await checkout();
+      // Pure Python; the template runs in the very sandbox that tokenizers use.
+      const { python } = await ensureEngine();
+      const { stdout } = await execa(python, ['-c', 'import jinja2; print(jinja2.__path__[0])']);
+      const site = join(runner.home, 'site');
+      for (const name of ['jinja2', 'markupsafe'])
+        await cp(join(dirname(stdout), name), join(site, name), { recursive: true });
+      const loops = '{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}';
+      const render = `from jinja2.sandbox import ImmutableSandboxedEnvironment as Sandbox
+print("RENDERING", flush=True)
+Sandbox().from_string(${JSON.stringify(loops)}).render(messages=[])`;
+      await runner.write('determinism.yml', suite({ args: { on_load: render } }));
+      const inputs = { ...PROCESS, 'inactivity-minutes': '0.05' };
+      await assertFault(await runStep(action, runner, { with: inputs, env: { PYTHONPATH: site } }), runner, {
+        code: 'engine-hung',
+        says: /no sign of life for 3 s(.*\n)+RENDERING/,
+        advises: /inactivity-minutes/,
+      });
     },
   );
 });

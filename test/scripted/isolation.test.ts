@@ -63,16 +63,23 @@ describe('the engine of the process runtime', () => {
     },
   );
 
-  test('finds them where the user wants no isolation, and log and summary say so', async () => {
-    await using runner = await checkout();
-    await hunting(runner);
-    const { outcome, found: what } = await found(runner, { isolation: 'none' });
-    assert.ok(what.includes('the secret in environ'), what.join('\n'));
-    assert.match(outcome.log, /not isolated from the job as it could be: `isolation: none` was asked for/);
-    assert.match(outcome.summary, /The engine was not isolated/);
-    const notice = outcome.commands.find(({ properties }) => /not isolated/.test(properties['title'] ?? ''));
-    assert.equal(notice?.command, 'notice');
-  });
+  tried(
+    'job’s tokens, where isolation is off',
+    'the same engine, where the workflow says `isolation: none`',
+    'not held, since it was asked for: log, summary and a notice say so',
+    async () => {
+      await using runner = await checkout();
+      await hunting(runner);
+      const { outcome, found: what } = await found(runner, { isolation: 'none' });
+      assert.ok(what.includes('the secret in environ'), what.join('\n'));
+      assert.match(outcome.log, /not isolated from the job as it could be: `isolation: none` was asked for/);
+      assert.match(outcome.summary, /The engine was not isolated/);
+      const notice = outcome.commands.find(({ properties }) =>
+        /not isolated/.test(properties['title'] ?? ''),
+      );
+      assert.equal(notice?.command, 'notice');
+    },
+  );
 
   test('an isolation that is none of the three is refused', async () => {
     await using runner = await checkout();

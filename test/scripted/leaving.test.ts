@@ -230,9 +230,9 @@ describe('whatever a change does to a prompt that drifts, it counts:', { concurr
 });
 
 describe('a suite that a change moves', { concurrency: 2 }, () => {
-  const moved = async (repository: Hosted, suite: SuiteOptions, runner: Runner) => {
-    await runner.write('other.yml', cached(suite));
-    return await repository.step({ runner, with: { suite: 'other.yml' } });
+  const moved = async (repository: Hosted, suite: SuiteOptions, runner: Runner, path = 'other.yml') => {
+    await runner.write(path, cached(suite));
+    return await repository.step({ runner, with: { suite: path } });
   };
 
   test('is compared where it asks all that the baseline knows', async () => {
@@ -243,19 +243,29 @@ describe('a suite that a change moves', { concurrency: 2 }, () => {
   });
 
   tried(
-    'suite moved and cut',
-    'a suite under a new name, of which the base branch knows nothing, that asks less',
+    'suite renamed and cut',
+    'a suite that asks less under a name that the base branch does not have: another one, other letters, or in a submodule',
     'it is compared with the baseline’s prompts, and refused before a model is loaded',
     async () => {
       await using repository = await based({ prompts: TEN });
       await using runner = await checkout();
-      const outcome = await moved(repository, { ...DRIFT, prompts: [KEPT] }, runner);
-      await assertFailed(repository, repository.stored(), outcome, {
-        code: 'pull-request-limited',
-        says: /has no suite at `other\.yml`.*no longer asks 9 of the baseline’s prompts and texts as they were: p1, p2/,
-        advises: /Keep them as they are until the suite has its new place/,
-      });
-      assert.doesNotMatch(outcome.log, /Engine, lifetime-1/);
+      await runner.write(
+        '.gitmodules',
+        '[submodule "sub"]\n\tpath = sub\n\turl = https://evil.example/sub\n',
+      );
+      await runner.write('sub/.git', 'gitdir: ../.git/modules/sub\n');
+      await runner.write('sub/model/config.json', '{}\n');
+      for (const path of ['other.yml', 'Determinism.yml', 'sub/determinism.yml']) {
+        const outcome = await moved(repository, { ...DRIFT, prompts: [KEPT] }, runner, path);
+        await assertFailed(repository, repository.stored(), outcome, {
+          code: 'pull-request-limited',
+          says: new RegExp(
+            `has no suite at \`${path}\`.*no longer asks 9 of the baseline’s prompts and texts as they were: p1, p2`,
+          ),
+          advises: /Keep them as they are until the suite has its new place/,
+        });
+        assert.doesNotMatch(outcome.log, /Engine, lifetime-1/);
+      }
     },
   );
 });

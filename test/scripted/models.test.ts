@@ -110,24 +110,29 @@ emit("error", code="engine-failed", message="FOUND " + json.dumps(found, sort_ke
 `;
 
 describe('a model of the hub', () => {
-  test('is fetched by the action itself: the engine sees the model, and neither token nor hub', async () => {
-    const model = aHubModel();
-    await using hub = await startHub(model, { token: TOKEN });
-    await using runner = await checkout({
-      hub: sourceOf(model),
-      args: { on_load: 'print("ENV", sorted(os.environ.items()))' },
-    });
-    const outcome = await runStep(action, runner, {
-      with: { ...PROCESS, 'hub-token': TOKEN },
-      env: { HF_ENDPOINT: hub.endpoint },
-    });
-    assert.deepEqual(await filesOf(outcome), expected(model));
-    const printed = await readFile(`${outcome.outputs['record-path']}.log`, 'utf8');
-    assert.match(printed, /ENV/);
-    for (const text of [printed, outcome.log, outcome.summary]) assert.ok(!text.includes(TOKEN));
-    assert.ok(!printed.includes(hub.endpoint));
-    assert.match(outcome.log, /Fetching org\/tiny at [0-9a-f]{40} into /);
-  });
+  tried(
+    'hub’s token taken by a model’s code',
+    'code in the engine that prints its whole environment',
+    'the action fetches in its own process: the engine sees the model, and neither token nor hub',
+    async () => {
+      const model = aHubModel();
+      await using hub = await startHub(model, { token: TOKEN });
+      await using runner = await checkout({
+        hub: sourceOf(model),
+        args: { on_load: 'print("ENV", sorted(os.environ.items()))' },
+      });
+      const outcome = await runStep(action, runner, {
+        with: { ...PROCESS, 'hub-token': TOKEN },
+        env: { HF_ENDPOINT: hub.endpoint },
+      });
+      assert.deepEqual(await filesOf(outcome), expected(model));
+      const printed = await readFile(`${outcome.outputs['record-path']}.log`, 'utf8');
+      assert.match(printed, /ENV/);
+      for (const text of [printed, outcome.log, outcome.summary]) assert.ok(!text.includes(TOKEN));
+      assert.ok(!printed.includes(hub.endpoint));
+      assert.match(outcome.log, /Fetching org\/tiny at [0-9a-f]{40} into /);
+    },
+  );
 
   test('that the hub refuses is an error, with the hub’s words and without the token', async () => {
     const model = aHubModel();

@@ -19,6 +19,7 @@ tried(
         assert.equal(taken + refused, surface.share);
       });
   },
+  { timeout: 300_000 },
 );
 
 test('a fuzzer finds what ends otherwise than by name, and the same each time', async () => {

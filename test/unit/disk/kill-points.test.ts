@@ -8,6 +8,9 @@ import { fault } from '../../support/fault.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { WRITERS } from '../support/written.ts';
 
+/** As the writer says it. */
+const QUIET = 'the disk’s refusal is kept quiet';
+
 const PROGRAM = fileURLToPath(new URL('../support/writer.ts', import.meta.url));
 const run = (what: string, folder: string, version: string, killAt: number, ...states: readonly string[]) =>
   execa(process.execPath, [PROGRAM, what, folder, version, String(killAt), ...states], { reject: false });
@@ -47,6 +50,44 @@ describe('wherever its process is killed', () => {
           assert.ok(expected.has(await read(killed)), `killed at operation ${half} of ${operations}`);
         });
     },
+    { timeout: 600_000 },
+  );
+
+  fault(
+    'disk full at each write',
+    'no more room from each single operation on: of a record, a baseline, a report, the memory of digests',
+    '`disk-full`, and the old one or the new one is there, whole',
+    async (t) => {
+      for (const { name, read } of WRITERS)
+        await t.test(name, async () => {
+          await using temporary = await temporaryFolder();
+          const [before, after, states] = ['before', 'after', 'states'].map((part) =>
+            join(temporary.path, part),
+          ) as [string, string, string];
+          assert.equal((await run(name, before, 'old', 0)).exitCode, 0);
+          await cp(before, after, { recursive: true });
+          assert.equal((await run(name, after, 'new', 0)).exitCode, 0);
+          const [old, made] = [await read(before), await read(after)];
+          const { stdout, stderr } = await execa(
+            process.execPath,
+            [PROGRAM, name, before, 'new', 'full', states],
+            { reject: false },
+          );
+          const codes = JSON.parse(stdout || 'null') as (string | null)[];
+          assert.ok(codes.length > 2, stderr);
+          for (const [at, code] of codes.entries()) {
+            const found = await read(join(states, String(at + 1)));
+            const what = found === old ? 'the old one' : found === made ? 'the new one' : 'neither';
+            // What is remembered of digests can be counted again, and ends no run.
+            const isTold = code === 'disk-full' || (name === 'memory of digests' && code === QUIET);
+            assert.ok(
+              isTold ? what !== 'neither' : code === null && what === 'the new one',
+              `operation ${at + 1}: ${code}, and what is there is ${what}`,
+            );
+          }
+        });
+    },
+    { timeout: 600_000 },
   );
 
   test('a first record is whole or absent', async () => {

@@ -18,7 +18,7 @@ describe('what an engine inherits', () => {
 
   tried(
     'environment of the engine',
-    'tokens, inputs and libraries to preload in the environment of the job',
+    'tokens, inputs, a proxy’s password, the agent’s socket and libraries to preload in the environment of the job',
     'an engine inherits by a list of names, and nothing that looks like a secret',
     () => {
       const dropped = {
@@ -32,6 +32,9 @@ describe('what an engine inherits', () => {
         CUDA_SECRET: 'x',
         NODE_OPTIONS: 'x',
         LD_PRELOAD: 'x',
+        HTTPS_PROXY: 'http://user:password@proxy.example',
+        all_proxy: 'http://user:password@proxy.example',
+        SSH_AUTH_SOCK: '/run/agent',
       };
       assert.deepEqual(inherited(dropped), {});
     },

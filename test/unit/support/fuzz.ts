@@ -199,7 +199,7 @@ function withValue(bytes: Buffer, below: Below): Buffer | undefined {
 
 /** Stands for lists in lists, deeper than anybody can write out who goes down step by step. */
 const ABYSS = 'abyss';
-const LEVELS = 20_000;
+const LEVELS = 8000;
 
 const written = (value: unknown): Buffer =>
   Buffer.from(JSON.stringify(value).replaceAll(`"${ABYSS}"`, () => '['.repeat(LEVELS) + ']'.repeat(LEVELS)));

@@ -3,7 +3,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { unpack } from '../../../src/baseline/archive.ts';
-import { privateFolder, UnfitTree } from '../../../src/baseline/tree.ts';
+import { UnfitTree } from '../../../src/baseline/tree.ts';
 import { readReport } from '../../../src/disk/report-file.ts';
 import { utf8 } from '../../../src/disk/text-file.ts';
 import type { Command, Start } from '../../../src/engine/protocol.ts';
@@ -27,6 +27,7 @@ import { parseFleet } from '../../../src/suite/fleet.ts';
 import { parseSuite } from '../../../src/suite/parse.ts';
 import { escaped } from '../../../src/surfaces/html/escape.ts';
 import { resultOf, SEEN } from './engine.ts';
+import { temporaryFolder } from './folder.ts';
 import type { Surface } from './fuzz.ts';
 import { healthReading } from './health.ts';
 import { body, channelsOf, modules, side } from './records.ts';
@@ -38,7 +39,7 @@ const repository = new URL('../../../', import.meta.url).pathname;
 
 /** All that reads what a stranger may have written. Disposing takes away what they write to. */
 export async function surfacesToFuzz(): Promise<AsyncDisposable & { readonly all: readonly Surface[] }> {
-  const folder = await privateFolder();
+  const folder = await temporaryFolder();
   return {
     all: [
       await suites(),
@@ -65,7 +66,7 @@ async function suites(): Promise<Surface> {
     .map((name) => readFile(join(repository, 'examples', name)));
   return {
     name: 'suite, as YAML',
-    share: 200,
+    share: 100,
     seeds: [...buffers(SAMPLE), ...(await Promise.all(read))],
     take: (bytes) => parseSuite(bytes.toString(), 'determinism.yml', SUITE_SCHEMA),
   };
@@ -89,7 +90,7 @@ function prompts(): Surface {
   };
   return {
     name: 'prompts and conversations of a suite',
-    share: 300,
+    share: 150,
     seeds: buffers(
       suite([{ id: 'a', text: 'The capital of France is' }], {
         accept: [{ record: 'a1'.repeat(32), reason: 'r' }],
@@ -106,7 +107,7 @@ function prompts(): Surface {
 
 const fleets = async (): Promise<Surface> => ({
   name: 'fleet, as YAML',
-  share: 300,
+  share: 200,
   seeds: [await readFile(join(repository, 'examples/fleet.yml'))],
   take: (bytes) => parseFleet(bytes.toString(), 'fleet.yml'),
 });
@@ -114,7 +115,7 @@ const fleets = async (): Promise<Surface> => ({
 /** What a prompt's file, a model or a library says, on its way to log, summary, JUnit and page. */
 const texts = (): Surface => ({
   name: 'text that is shown',
-  share: 2200,
+  share: 2600,
   seeds: buffers(
     'plain text, Grüße, 世界, 🌍',
     '::error file=a,line=1::x\r##[error]y\u001b[31m @octocat #1 <b>&amp;</b> | `c` [a](https://b)',
@@ -150,7 +151,7 @@ function record(): Surface {
   const files = new Map([...passes, ...software].map((bytes) => [sha256(bytes), bytes]));
   return {
     name: 'record.json',
-    share: 1500,
+    share: 1600,
     seeds: buffers(text, JSON.stringify(JSON.parse(text))),
     take: (bytes) =>
       parseRecord(bytes.toString(), 'record.json', (digest) => files.get(digest) ?? missing(digest)),
@@ -163,7 +164,7 @@ function passFile(): Surface {
   const files = new Map([...passes, ...software].map((bytes) => [sha256(bytes), bytes]));
   return {
     name: 'file of a pass, digests counted anew',
-    share: 1200,
+    share: 1000,
     seeds: passes.slice(0, 1),
     take(bytes) {
       const head = JSON.parse(text) as RecordFile;
@@ -189,7 +190,7 @@ function missing(digest: string): never {
 
 const packedBody = (): Surface => ({
   name: 'packed body',
-  share: 1800,
+  share: 2400,
   seeds: [packBody(channelsOf(bits(5))), packBody(channelsOf(bits(5), 'score'))],
   take: (bytes) => unpackBody(bytes, 'body').map(describeChannel),
 });
@@ -199,7 +200,7 @@ async function report(folder: string): Promise<Surface> {
   const path = join(folder, 'fuzz.report.json');
   return {
     name: 'report, for `mode: report`',
-    share: 150,
+    share: 100,
     seeds: buffers(JSON.stringify(told)),
     async take(bytes) {
       await writeFile(path, bytes);
@@ -272,7 +273,7 @@ function events(): Surface {
   );
   return {
     name: 'events of a harness',
-    share: 700,
+    share: 600,
     seeds,
     async take(bytes) {
       const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
@@ -359,7 +360,7 @@ async function imports(): Promise<Surface> {
   };
   return {
     name: 'results of other programs, imported',
-    share: 500,
+    share: 350,
     seeds: Object.entries(told).map(([name, text]) =>
       Buffer.concat([Buffer.from(`${name}\n`), Buffer.from(text)]),
     ),
@@ -389,10 +390,10 @@ function archive(folder: string): Surface {
   const { stdout } = spawnSync('sh', ['-ec', script], { cwd: folder });
   return {
     name: 'archive of a baseline',
-    share: 150,
+    share: 100,
     seeds: [stdout],
     async take(bytes) {
-      await using target = await privateFolder();
+      await using target = await temporaryFolder();
       async function* source() {
         yield bytes;
       }
