@@ -14,7 +14,8 @@ export interface Environment {
   readonly settings: EngineSettings;
 }
 
-const ABSENT = '(absent)';
+/** In place of a fact that one of two does not have. */
+export const ABSENT = '(absent)';
 
 /** Facts that records have not always had: that one of two lacks such a fact is no difference of their machines. */
 const LATER =

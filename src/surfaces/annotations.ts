@@ -51,9 +51,8 @@ function drifts(report: Report, level: Annotation['level'], found: readonly Drif
   const common = () => {
     const answer = answerOf(report);
     return [
-      answer,
       answer !== '' && report.changes.length === 0 ? '' : causes(report),
-      `All of it: ${run.url}`,
+      run.url === '' ? '' : `All of it: ${run.url}`,
     ];
   };
   const issue = looksLike(report, found);
@@ -64,6 +63,8 @@ function drifts(report: Report, level: Annotation['level'], found: readonly Drif
         level,
         title: `${title}: prompt ${drifted.prompt}`,
         message: sentences([
+          // What all of it comes to, before what this one prompt shows.
+          index === 0 ? answerOf(report) : '',
           promptLine(drifted),
           `See #${promptAnchor(drifted.prompt)} on the page`,
           leaving.has(drifted.prompt) ? LEAVES : '',
@@ -158,11 +159,15 @@ function causes({ changes, digests }: Report): string {
   const shown = changes
     .slice(0, 5)
     .map(
-      ({ field, before, after }) => `${excerpt(field, 150)}: ${excerpt(before, 90)} → ${excerpt(after, 90)}`,
+      ({ field, before, after }) =>
+        `${excerpt(field, 150)}: ${excerpt(shortDigest(before), 90)} → ${excerpt(shortDigest(after), 90)}`,
     );
   const rest = changes.length - shown.length;
   return `Changed since the baseline: ${shown.join('; ')}${rest > 0 ? `; and ${rest} more` : ''}.`;
 }
+
+/** Enough to tell two apart. */
+const shortDigest = (value: string) => value.replace(/^(sha256:[0-9a-f]{12})[0-9a-f]{52}$/, '$1…');
 
 function unmeasured({ relations, context: { baseline } }: Report): string {
   // That there is no baseline is told already, and better.

@@ -6,11 +6,8 @@ import type { Surface } from './surface.ts';
 /** Of a job's summary. */
 const MAX_LINE = 500;
 
-/** The last line stays what the others come to. */
-const lines = (value: Comparison): string[] => {
-  const all = answerLines(value);
-  return [...all.slice(0, -1), `Page: ${value.htmlPath}`, ...all.slice(-1)];
-};
+/** The first line is what the others come to. */
+const lines = (value: Comparison): string[] => [...answerLines(value), `Page: ${value.htmlPath}`];
 
 /** Two sides beside each other: in words, for a program, and as a page. */
 export const compared: Surface = {

@@ -9,6 +9,7 @@ import { COST_HEADS, costRows } from '../words/cost.ts';
 import { counted } from '../words/figures.ts';
 import { type Frame, findingWords } from '../words/findings.ts';
 import { type Group, isIdentical, seesNoModule, traceHint } from '../words/groups.ts';
+import { ownerOf } from '../words/owner.ts';
 import { nameOf, promptTable } from '../words/prompt-table.ts';
 import { type Drifted, type ReadRelation, read } from '../words/reading.ts';
 import { STRIP_LEGEND, tellingStrip } from '../words/strip.ts';
@@ -372,7 +373,7 @@ function changeTable(changes: readonly Change[], compared: boolean): string {
       '| --- | --- | --- | --- |',
       ...shown.map(
         ({ half, field, before, after }) =>
-          `| ${half === 'declared' ? 'repository' : 'runner'} | <code>${markdown(field)}</code> | ${markdown(before, 120)} | ${markdown(after, 120)} |`,
+          `| ${ownerOf({ half, field })} | <code>${markdown(field)}</code> | ${markdown(before, 120)} | ${markdown(after, 120)} |`,
       ),
     ].join('\n'),
     left === 0 ? '' : `${left} more facts left out.`,

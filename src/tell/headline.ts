@@ -29,7 +29,7 @@ const HEADLINES: Headlines = {
   fingerprint: () => ({ verdict: 'pass', line: undefined }),
   // Records that are only explained are held to nothing.
   explained: ({ fleet, across }) => fleet ?? across ?? { verdict: 'pass', line: undefined },
-  compared: (comparison) => ({ verdict: comparison.verdict, line: answerLines(comparison).at(-1) }),
+  compared: (comparison) => ({ verdict: comparison.verdict, line: answerLines(comparison)[0] }),
   completion: () => ({ verdict: 'pass', line: undefined }),
   failure: ({ error }) => ({ verdict: 'fail', line: errorLines(error, MAX_LINE)[0] }),
   answer: (answer) => ({ verdict: answer.verdict, line: answerLines(answer).at(-1) }),

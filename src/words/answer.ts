@@ -2,11 +2,12 @@ import { excerpt, visible, within } from '../inert.ts';
 import { isBroken } from '../report/finding.ts';
 import type { Report, ReportedFinding } from '../report/schema.ts';
 import { counted } from './figures.ts';
-import { traceUnit } from './findings.ts';
+import { besideWords, givesModulesAlone, traceUnit } from './findings.ts';
 import { firstModule, seesModules, seesNoModule, textOf } from './groups.ts';
+import { isAsked } from './owner.ts';
 import { type Drifted, type ReadRelation, read, textsOf } from './reading.ts';
 import { shortSize } from './sizes.ts';
-import { agreementIn, agreementWords } from './words.ts';
+import { agreementIn } from './words.ts';
 
 type Change = Report['changes'][number];
 
@@ -19,12 +20,53 @@ const MAX_VALUE = 24;
 /**
  * What changed, where it shows first, how large it is and what it did to the text, in one sentence of at most 120
  * characters: `Weights changed (model.safetensors): first at layers.15.mlp.down_proj, the size of rounding, no text
- * changed`. What changed is told as a fact beside the drift, not as its cause. Empty where nothing drifted. Not yet inert.
+ * changed`. What changed is told as a fact beside the drift, not as its cause. Of a relation that does not hold: which, and for
+ * how many prompts. Empty where nothing differs. Not yet inert.
  */
 export function answerOf(report: Report): string {
-  const { changes, conclusion } = report;
+  const { drifted, relations } = read(report);
+  if (drifted.length === 0) return '';
+  switch (report.conclusion) {
+    case 'drift':
+      return driftAnswer(report);
+    case 'unstable':
+      return unstableAnswer(report.changes.filter(isAsked), drifted);
+    case 'relation-broken': {
+      const held = relations.flatMap(brokenWords).join(', ');
+      return within(
+        [`Does not hold: ${held}`, harmOf(drifted)].filter((part) => part !== '').join('; '),
+        MAX_ANSWER,
+      );
+    }
+    case 'reproduced':
+    case 'no-baseline':
+    case 'incomparable':
+    case 'unmeasured':
+    case 'unhealthy-gpu':
+      return '';
+  }
+}
+
+/** `batch for 4 of 5 prompts`. */
+function brokenWords({ relation, groups }: ReadRelation): string[] {
+  if (relation.status !== 'broken' || relation.relation === 'baseline') return [];
+  const broken = groups.filter(({ findings }) => findings.some(isBroken)).length;
+  return [`\`${relation.relation}\` for ${broken} of ${counted(groups.length, 'prompt')}`];
+}
+
+/** What the suite asks for otherwise is told as a fact beside it. */
+function unstableAnswer(asked: readonly Change[], drifted: readonly Drifted[]): string {
+  const itself = `the engine does not repeat itself in ${counted(drifted.length, 'prompt')}`;
+  const found = [itself, harmOf(drifted)].filter((part) => part !== '').join(', ');
+  if (asked.length === 0) return capital(found);
+  const told = causeOf(asked).flatMap((cause) => [`${cause}: ${found}`, `${cause}: ${itself}`]);
+  return told.find((text) => text.length <= MAX_ANSWER) ?? capital(found);
+}
+
+function driftAnswer(report: Report): string {
+  const { changes } = report;
   const { baseline, drifted } = read(report);
-  if (conclusion !== 'drift' || baseline === undefined || drifted.length === 0) return '';
+  if (baseline === undefined) return '';
   const place = placeOf(baseline);
   const size = shortSize(baseline.relation.size);
   const harm = harmOf(drifted);
@@ -49,16 +91,16 @@ export function promptLine({ broken, worst }: Drifted): string {
   const own = group.findings.find(isBroken) ?? worst;
   const module = group.findings.find(seesModules)?.trace?.first ?? null;
   const [name, ...others] = broken.map(({ relation, group: { worst: other } }) => ({
-    ...{ relation: relation.relation, agreement: other.agreement },
+    ...{ relation: relation.relation, agreement: agreementIn(other) },
   }));
   const text = textOf(group);
   const parts = [
     agreementIn(own),
     whereOf(own),
     module === null ? '' : `first ${traceUnit(own)} ${moduleOf(module)}`,
-    own.reason ?? '',
+    besideWords(own.reason ?? ''),
     text === null ? '' : text ? 'same text' : 'another text',
-    ...others.map(({ relation, agreement }) => `${relation}: ${agreementWords(agreement)}`),
+    ...others.map(({ relation, agreement }) => `${relation}: ${agreement}`),
   ].filter((part) => part !== '');
   // With the baseline alone its name says nothing that the title does not say.
   const told = others.length === 0 && name?.relation === 'baseline' ? '' : `${name?.relation}: `;
@@ -78,7 +120,9 @@ function whereOf({ kind, divergence }: ReportedFinding): string {
 
 /** Of all texts that were traced, the module that differs first. */
 function placeOf({ relation }: ReadRelation): string {
-  const [first] = relation.findings.filter(seesModules).toSorted(firstModule);
+  const seen = relation.findings.filter(seesModules);
+  // Each prompt of probes has calls of its own: the one that the suite names first ran first.
+  const [first] = seen.every(givesModulesAlone) ? seen : seen.toSorted(firstModule);
   const name = first?.trace?.first ?? null;
   if (name !== null) return `first at ${moduleOf(name)}`;
   if (seesNoModule(relation)) return 'no traced module differs';
@@ -91,13 +135,21 @@ function placeOf({ relation }: ReadRelation): string {
 const moduleOf = (name: string) =>
   excerpt(name.replace(/^((?:all \d+ ranks|ranks? [\d, ]+): )?model\./, '$1'), MAX_MODULE);
 
+/** `45 of 147 calls`, where calls are all that there is: of them nobody expects a text. Else empty. */
+function callsOf(drifted: readonly Drifted[]): string {
+  const own = drifted.map(({ worst }) => worst);
+  if (!own.every((finding) => givesModulesAlone(finding) && finding.trace !== null)) return '';
+  const sum = (of: 'differing' | 'modules') => own.reduce((all, { trace }) => all + (trace?.[of] ?? 0), 0);
+  return `${sum('differing')} of their ${counted(sum('modules'), 'call')} differ`;
+}
+
 /** Of a program nobody expects a text. */
 const seesValues = ({ agreement }: ReportedFinding) => agreement === 'values-differ';
 
 function harmOf(drifted: readonly Drifted[]): string {
   if (drifted.every(({ worst }) => seesValues(worst))) return '';
   const texts = textsOf(drifted);
-  if (texts.length === 0) return 'no text was compared';
+  if (texts.length === 0) return callsOf(drifted) || 'no text was compared';
   const changed = texts.filter((same) => !same).length;
   return changed === 0 ? 'no text changed' : `${changed} of ${texts.length} texts changed`;
 }
@@ -105,9 +157,7 @@ function harmOf(drifted: readonly Drifted[]): string {
 /** What changed, with its values and without them. Not yet inert. */
 export function causeOf(changes: readonly Change[]): readonly [string, string] {
   if (changes.length === 0) return ['No recorded fact changed', 'No recorded fact changed'];
-  const asked = changes.filter(
-    ({ half, field }) => half === 'declared' && !field.startsWith('engine.effective.'),
-  );
+  const asked = changes.filter(isAsked);
   // What the engine made of it follows from what was asked, and a label is a name for files that tell more.
   const causes = asked.length > 0 ? asked : changes;
   const telling = causes.filter(({ field }) => field !== 'model.label');

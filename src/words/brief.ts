@@ -9,6 +9,7 @@ import { textHashWords } from './findings.ts';
 import { kindWords, textOf } from './groups.ts';
 import { issueLine, NO_VERDICT, type ReadIssue } from './issues.ts';
 import { commonParts, legTable, mergedLine } from './merged.ts';
+import { ownerOf } from './owner.ts';
 import { read } from './reading.ts';
 import { ICON } from './verdict.ts';
 import { agreementIn, baselineWords } from './words.ts';
@@ -223,7 +224,7 @@ function changeTable({ changes, digests, conclusion }: Report, room: Room): stri
           '| --- | --- | --- |',
           ...shown.map(
             ({ half, field, before, after }) =>
-              `| <code>${markdown(field, cell)}</code> (${half === 'declared' ? 'repository' : 'runner'}) | ${markdown(before, cell)} | ${markdown(after, cell)} |`,
+              `| <code>${markdown(field, cell)}</code> (${ownerOf({ half, field })}) | ${markdown(before, cell)} | ${markdown(after, cell)} |`,
           ),
         ].join('\n'),
     left === 0 ? '' : `${counted(left, 'changed fact')} ${shown.length === 0 ? '' : 'more '}left out here.`,

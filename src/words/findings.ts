@@ -46,10 +46,17 @@ export function findingWords(finding: ReportedFinding, frame: Frame): string {
     divergence === null ? '' : divergenceWords(divergence, kind, frame, distance === null),
     distance === null ? '' : distanceWords(distance),
     trace === null ? '' : traceWords(trace, frame.sides, traceUnit(finding)),
-    reason === null || (agreement === 'identical' && isNote(reason)) ? '' : reason,
+    reason === null || (agreement === 'identical' && isNote(reason)) ? '' : besideWords(reason),
   ];
   return parts.filter((part) => part !== '').join('; ');
 }
+
+/** What tells the two passes beside others apart, in words. */
+export const besideWords = (reason: string) => BESIDE.get(reason) ?? reason;
+const BESIDE: ReadonlyMap<string, string> = new Map([
+  ['together', 'beside the suite’s other prompts'],
+  ['strangers', 'beside texts that are not of the suite'],
+]);
 
 /** A reason that only tells pairs apart, e.g. `lifetime-1 and lifetime-2`: of what is identical, nothing to tell. */
 const isNote = (reason: string) =>

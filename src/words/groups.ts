@@ -2,7 +2,7 @@ import type { Agreement } from '../compare/types.ts';
 import { PASS_KINDS } from '../record/names.ts';
 import type { ReportedFinding, ReportedRelation } from '../report/schema.ts';
 import { finite } from './figures.ts';
-import { type Frame, findingWords, OUTSIDE_MODULES, traceUnit, traceWords } from './findings.ts';
+import { besideWords, type Frame, findingWords, OUTSIDE_MODULES, traceUnit, traceWords } from './findings.ts';
 
 /** What a relation found for one prompt, over all kinds of passes. */
 export interface Group {
@@ -100,9 +100,18 @@ export function byKind({ findings }: Group): ReportedFinding[] {
 
 /** Each kind's own words, e.g. `score: bits differ at …`; kinds without words are left out. */
 export function kindWords(group: Group, frame: Frame): string[] {
-  return byKind(group).flatMap((finding) => {
-    const words = findingWords(finding, frame);
-    return words === '' ? [] : [`${finding.kind}: ${words}`];
+  // Beside whatever others, the same came of it: told once.
+  const told = Map.groupBy(byKind(group), (finding) => {
+    const words = findingWords({ ...finding, reason: null }, frame);
+    return words === '' || finding.reason === null ? Symbol() : `${finding.kind}: ${words}`;
+  });
+  return [...told].flatMap(([words, findings]) => {
+    const [finding] = findings;
+    if (finding === undefined) return [];
+    if (findings.length > 1 && typeof words === 'string')
+      return [`${words}; ${findings.map(({ reason }) => besideWords(reason ?? '')).join(' and ')}`];
+    const own = findingWords(finding, frame);
+    return own === '' ? [] : [`${finding.kind}: ${own}`];
   });
 }
 

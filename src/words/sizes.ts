@@ -1,7 +1,7 @@
 import { isVariant } from '../compare/relations/variant.ts';
 import { excerpt } from '../inert.ts';
 import type { ReportedDistance, ReportedRelation, ReportedSize, YardstickMark } from '../report/schema.ts';
-import { counted, finite, nats, times } from './figures.ts';
+import { counted, finite, likelier, nats, times } from './figures.ts';
 
 /** Up to this multiple of the floor a distance is what rounding makes too. Honest repeats lay at 0.7 to 1.03 (measured). */
 const ROUNDING = 1.5;
@@ -85,7 +85,7 @@ function boundWords(rms: number, boundNats: NonNullable<ReportedSize['boundNats'
   if (bound === undefined) return `Honest repeats have no bound: ${nats(boundNats)}.`;
   if (rms <= bound) return `Within the envelope of honest repeats, ${nats(bound)}.`;
   return bound === 0
-    ? 'Outside the envelope of honest repeats: these did not differ at all.'
+    ? 'Outside the envelope of honest repeats, which did not differ at all.'
     : `Outside the envelope of honest repeats, which is ${nats(bound)}.`;
 }
 
@@ -123,7 +123,7 @@ export function distanceWords(distance: ReportedDistance): string {
       ? `mean ${nats(crossEntropyNats)}`
       : entropy === 0
         ? 'the known tokens are as likely as before'
-        : `the known tokens are ${nats(Math.abs(entropy))} ${entropy > 0 ? 'less' : 'more'} likely on average`,
+        : `the known tokens are ${likelier(-entropy)} on average`,
     ...(normaliserOnly ? ['only the normaliser (log-softmax) changed'] : []),
   ].join('; ');
 }

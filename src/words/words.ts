@@ -10,6 +10,7 @@ import { BISECTED } from './bisect.ts';
 import { counted, percentUp } from './figures.ts';
 import { givesModulesAlone, OUTSIDE_MODULES } from './findings.ts';
 import { seesNoModule } from './groups.ts';
+import { isAsked } from './owner.ts';
 import { rolesWords } from './roles.ts';
 import { sizeWords } from './sizes.ts';
 
@@ -65,7 +66,7 @@ export function conclusionWords(told: Told): Words {
       return {
         title: 'Unstable',
         meaning: unstableMeaning(relations),
-        next: 'Look for autotuning, races between requests and non-deterministic kernels; docs/determinism/README.md lists the usual causes.',
+        next: `${told.changes.some(isAsked) ? 'Look first at what changed since the baseline, then for' : 'Look for'} autotuning, races between requests and non-deterministic kernels; docs/determinism/README.md lists the usual causes.`,
       };
     case 'relation-broken': {
       const broken = relations.filter(
@@ -73,7 +74,7 @@ export function conclusionWords(told: Told): Words {
       );
       return {
         title: 'Relation broken',
-        meaning: `The suite holds this engine to ${broken.map(({ relation, requirement }) => `\`${relation}: ${requirement}\``).join(', ')}, and that does not hold here. It is no drift from the baseline.`,
+        meaning: `The suite requires ${broken.map(({ relation, requirement }) => `\`${relation}: ${requirement}\` (${relationNamed(relation).what})`).join(', ')}, and that does not hold here. It is no drift from the baseline.`,
         next: broken.every(({ relation }) => isVariant(relation))
           ? 'See where the variant parts from its suite. If that is what the change makes, hold it to `tokens`, `within 2x floor` or `measure`.'
           : 'If the engine promises it, see whether that mode is in force. If it does not, ask for `measure`: the relation is then compared with what it showed at the refresh.',
@@ -313,6 +314,9 @@ export function agreementName(agreement: Agreement): string {
   }
 }
 
+/** Where a machine does not tell who works on it. */
+const NOBODY: ReadonlySet<string> = new Set(['', 'unknown']);
+
 /** `of 2026-11-23 10:00 UTC (3 days ago), refreshed by @octocat for “a new driver” (run 123, commit a1b2c3)`. */
 function provenanceWords(provenance: Provenance, now: string): string {
   const { actor, reason, createdAt, commit, runId, pullRequest } = provenance;
@@ -323,7 +327,7 @@ function provenanceWords(provenance: Provenance, now: string): string {
     ...(pullRequest === null ? [] : [`pull request #${pullRequest}`]),
   ];
   const ago = days === 0 ? '' : ` (${counted(days, 'day')} ago)`;
-  return `of ${createdAt.slice(0, 16).replace('T', ' ')} UTC${ago}, refreshed by ${actor} for “${reason}” (${source.join(', ')})`;
+  return `of ${createdAt.slice(0, 16).replace('T', ' ')} UTC${ago}, refreshed${NOBODY.has(actor) ? '' : ` by ${actor}`} for “${reason}” (${source.join(', ')})`;
 }
 
 /** `prefill (score: 511 positions)`, `top_p, min_p (no prompt uses it)`. Not yet inert. */

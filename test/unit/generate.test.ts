@@ -129,7 +129,7 @@ describe('the tables of docs/troubleshooting.md', () => {
       rows(conclusionTable()).map(([, conclusion]) => conclusion),
       CONCLUSIONS.map((conclusion) => `\`${conclusion}\``),
     );
-    assert.match(conclusionTable(), /holds this engine to `batch: identical`/);
+    assert.match(conclusionTable(), /requires `batch: identical`/);
   });
 
   test('lead to documents that are there', async () => {

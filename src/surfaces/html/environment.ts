@@ -1,5 +1,6 @@
 import type { Accepted } from '../../compare/acceptance.ts';
 import type { Report } from '../../report/schema.ts';
+import { ownerOf } from '../../words/owner.ts';
 import { baselineWords, coverageWords } from '../../words/words.ts';
 import { capped, dotted, type Html, html, link, prose } from './escape.ts';
 import type { Level } from './level.ts';
@@ -27,7 +28,7 @@ function changes({ changes, digests }: Report): Html {
 <thead><tr><th scope="col">Fact</th><th scope="col">Whose</th><th scope="col">Baseline</th><th scope="col">Now</th></tr></thead>
 <tbody>${shown.map(
     ({ half, field, before, after }) =>
-      html`<tr><th scope="row"><code>${dotted(field, MAX_FACT)}</code></th><td>${half === 'declared' ? 'repository' : 'runner'}</td><td class="before">${capped(before, MAX_FACT)}</td><td class="after">${capped(after, MAX_FACT)}</td></tr>`,
+      html`<tr><th scope="row"><code>${dotted(field, MAX_FACT)}</code></th><td>${ownerOf({ half, field })}</td><td class="before">${capped(before, MAX_FACT)}</td><td class="after">${capped(after, MAX_FACT)}</td></tr>`,
   )}</tbody></table>${more(changes.length - shown.length, 'facts')}`;
 }
 

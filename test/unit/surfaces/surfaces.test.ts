@@ -80,7 +80,10 @@ describe('annotations', () => {
         'error determinism.yml:8:5 Drift: prompt capital',
       ],
     );
-    assert.match(found[0]?.message ?? '', /^the prompt itself tokenises differently; same text\. /);
+    assert.match(
+      found[0]?.message ?? '',
+      /^No recorded fact changed: 1 of 3 texts changed\. the prompt itself tokenises differently; same text\. /,
+    );
     assert.equal(
       found[1]?.message,
       'other tokens; tokens part at step 3; another text. See #prompt-sky on the page.',
@@ -129,7 +132,7 @@ describe('annotations', () => {
     );
     assert.match(
       found[0]?.message ?? '',
-      /^modules compute something else; first module head; same text\. See #prompt-capital on the page\. No recorded fact changed: first at head, no text/,
+      /^No recorded fact changed: first at head, no text changed\. modules compute something else; first module head; same text\. See #prompt-capital on the page\./,
     );
   });
 
@@ -141,7 +144,7 @@ describe('annotations', () => {
       ),
     );
     assert.deepEqual(rest, []);
-    assert.match(only?.message ?? '', /^baseline: other tokens; .*batch: same tokens, other/);
+    assert.match(only?.message ?? '', /\. baseline: other tokens; .*batch: same tokens, other/);
   });
 
   test('name what changed in the environment', async () => {
@@ -304,7 +307,7 @@ describe('the job summary', () => {
     const text = summary(FULL);
     assert.match(text, /- Size: 0\.\d+ nats, and no floor of rounding is known/);
     assert.match(text, /one flipped weight bit, fp16 for bf16/);
-    assert.match(text, /Outside the envelope of honest repeats: these did not differ at all\./);
+    assert.match(text, /Outside the envelope of honest repeats, which did not differ at all\./);
   });
 
   test('says what was exercised and what was not', () => {

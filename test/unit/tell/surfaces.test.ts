@@ -32,7 +32,7 @@ const RESULTS: Results = {
   fingerprint: { hardwareClass: 'cpu-x', fingerprint: FINGERPRINT },
   explained: { explained: { families: [] }, apart: [], htmlPath: '/record/explanation.html' },
   compared: {
-    ...{ verdict: 'fail', lines: ['A: a', 'B: b', 'The two differ.'], htmlPath: '/record.compared.html' },
+    ...{ verdict: 'fail', lines: ['The two differ.', 'A: a', 'B: b'], htmlPath: '/record.compared.html' },
     value: {
       ...{ schema: 'deterministic-ml/compare/v1', outcome: 'differs', same: false, holds: false },
       ...{ required: 'identical', sides: { first: 'a', second: 'b' }, left: null, right: null },

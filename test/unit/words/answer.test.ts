@@ -101,6 +101,59 @@ describe('one sentence says', () => {
       'Weights changed (model.safetensors): no traced module differs, no text changed',
     ));
 
+  const calls = (prompt: string, first: string, firstIndex: number) =>
+    finding(prompt, {
+      ...{ agreement: 'modules-differ', modules: 335, textIdentical: null },
+      trace: { ...trace(first), firstIndex },
+    });
+
+  test('of calls how many differ, and the first as the suite names them: each prompt has calls of its own', () =>
+    assert.equal(
+      answerOf(
+        drifted(
+          [declared('environment.NVIDIA_TF32_OVERRIDE', '(absent)', '1')],
+          [calls('matmul', 'matmul 2x576', 1), calls('attention', 'attention math', 0)],
+        ),
+      ),
+      'NVIDIA_TF32_OVERRIDE changed (absent → 1): first at matmul 2x576, 320 of their 670 calls differ',
+    ));
+
+  test('which relations do not hold, for how many prompts, and what it did to the texts', () => {
+    const same = finding('b', { agreement: 'identical', holds: true, textIdentical: true });
+    const report: Report = {
+      ...drifted([], []),
+      conclusion: 'relation-broken',
+      relations: [
+        relation('batch', 'broken', { findings: [finding('a'), same] }),
+        relation('prefill', 'broken', { findings: [finding('b', { textIdentical: null })] }),
+        relation('order', 'held', { findings: [same] }),
+      ],
+    };
+    assert.equal(
+      answerOf(report),
+      'Does not hold: `batch` for 1 of 2 prompts, `prefill` for 1 of 1 prompt; 1 of 1 texts changed',
+    );
+  });
+
+  test('that an engine does not repeat itself, and what was asked of it otherwise, not what follows from it', () => {
+    const unstable = (changes: readonly Change[]): Report => ({
+      ...drifted(changes, []),
+      conclusion: 'unstable',
+      relations: [relation('rerun', 'broken', { findings: [finding('a', { textIdentical: true })] })],
+    });
+    assert.equal(answerOf(unstable([])), 'The engine does not repeat itself in 1 prompt, no text changed');
+    assert.equal(
+      answerOf(
+        unstable([
+          declared('engine.requested.deterministic_algorithms', 'true', 'false'),
+          declared('engine.effective.cudnn_deterministic', 'true', 'false'),
+        ]),
+      ),
+      'Deterministic_algorithms changed (true → false): the engine does not repeat itself in 1 prompt, no text changed',
+    );
+    assert.ok(answerOf(unstable([declared('x'.repeat(300), '1', '2')])).length <= 120);
+  });
+
   test('nothing of a run that did not drift', () => assert.equal(answerOf(SAME), ''));
 
   test('no more than 120 characters, whatever names and values there are', () => {

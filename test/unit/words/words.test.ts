@@ -10,7 +10,7 @@ import type {
   ReportedTrace,
   YardstickMark,
 } from '../../../src/report/schema.ts';
-import { finite, nats, percentUp, times } from '../../../src/words/figures.ts';
+import { finite, likelier, nats, percentUp, times } from '../../../src/words/figures.ts';
 import {
   divergenceWords,
   type Frame,
@@ -180,7 +180,10 @@ describe('conclusions', () => {
       relation('order', 'held'),
       relation('prefill', 'broken', { requirement: 'tokens' }),
     ]);
-    assert.match(meaning, /holds this engine to `batch: identical`, `prefill: tokens`, and/);
+    assert.match(
+      meaning,
+      /requires `batch: identical` \(a prompt gives the same bits alone as beside others\), `prefill: tokens` \(.*\), and/,
+    );
   });
 
   test('a refresh agrees with itself', () =>
@@ -319,7 +322,10 @@ describe('where and how much', () => {
       findingWords(finding('a', { ...identical, reason: 'together; at 2 steps …' }), FRAME),
       'together; at 2 steps …',
     );
-    assert.match(findingWords(finding('a', { reason: 'strangers' }), FRAME), /; strangers$/);
+    assert.match(
+      findingWords(finding('a', { reason: 'strangers' }), FRAME),
+      /; beside texts that are not of the suite$/,
+    );
     for (const where of [
       'lifetime-1 on GPU 0 and lifetime-2 on GPUs 1, 2',
       'lifetime-1 and lifetime-2, both on GPU 5dff66a3',
@@ -418,7 +424,7 @@ describe('sizes', () => {
 
   test('are told in multiples of the floor, with all that is known beside it', () => {
     assert.deepEqual(told(size), [
-      'Size: 0.94x the floor: the size of rounding; floor 0.0404 nats (distance 0.0380 nats rms over 2900 positions, largest 1.50 nats; another most probable token at 12 positions; the known tokens are 0.00120 nats less likely on average).',
+      'Size: 0.94x the floor: the size of rounding; floor 0.0404 nats (distance 0.0380 nats rms over 2900 positions, largest 1.50 nats; another most probable token at 12 positions; the known tokens are 0.12 % less likely on average).',
       SIZE_CAVEAT,
     ]);
   });
@@ -476,7 +482,7 @@ describe('sizes', () => {
     );
     assert.equal(
       told({ ...size, boundNats: 0 })[1],
-      'Outside the envelope of honest repeats: these did not differ at all.',
+      'Outside the envelope of honest repeats, which did not differ at all.',
     );
   });
 
@@ -590,4 +596,14 @@ test('coverage puts together what has the same reason', () => {
     ]),
     { exercised: ['prefill (score: 511 positions)'], not: ['top_p, min_p (no prompt uses it)'] },
   );
+});
+
+test('a log-probability that moved is told as a chance, in two digits', () => {
+  assert.equal(likelier(-0.000005), 'as likely as before, to 0.001 %,');
+  assert.equal(likelier(0.00338), '0.34 % more likely');
+  assert.equal(likelier(-0.0139), '1.4 % less likely');
+  assert.equal(likelier(Math.log(2.5)), '2.5x as likely');
+  assert.equal(likelier(-Math.log(2.5)), '2.5x less likely');
+  assert.match(likelier(-800), /^800 nats less likely$/);
+  assert.deepEqual([times(6624), times(0.94), times(123)], ['6600x', '0.94x', '120x']);
 });
