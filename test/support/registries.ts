@@ -58,6 +58,8 @@ async function serve(
   // The shell ends the server when its standard input does, so also when this process is killed.
   const server = execa('sh', ['-c', '"$@" & child=$!; cat >&2; kill $child; wait', 'sh', ...command], {
     stdin: 'pipe',
+    // It would end the shell before the shell has ended the server.
+    cleanup: false,
     all: true,
     reject: false,
     env,
