@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
 import { cp, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
@@ -15,10 +14,8 @@ import type { OpenedRecord, Side } from '../record/side.ts';
 import { uint32 } from '../record/words.ts';
 import { BodyReader } from './body-reader.ts';
 import { diskError, systemCode } from './errors.ts';
+import { MAX_FILE_BYTES, readPlain, whyUnread } from './plain.ts';
 import { finishReplace, replaceFolder } from './replace.ts';
-
-/** Largest accepted `record.json` in bytes. */
-const MAX_RECORD_BYTES = 256 * 1024 * 1024;
 
 /** Bodies of a record in bytes: an engine that tells without end must not fill the disk. */
 const MAX_BODIES_BYTES = 4 * 1024 ** 3;
@@ -94,8 +91,8 @@ export class RecordWriter implements AsyncDisposable {
     const { text, passes, software } = packRecord(record);
     for (const bytes of [...passes, ...software]) await this.#add(bytes);
     const bytes = Buffer.from(text);
-    if (bytes.length > MAX_RECORD_BYTES)
-      throw tooLarge(`its record.json has more than the ${MAX_RECORD_BYTES} bytes that are read`);
+    if (bytes.length > MAX_FILE_BYTES)
+      throw tooLarge(`its record.json has more than the ${MAX_FILE_BYTES} bytes that are read`);
     await this.#write('record.json', bytes);
     await this.#guarded(async () => {
       await mkdir(dirname(this.#folder), { recursive: true });
@@ -220,7 +217,7 @@ const json = (value: unknown) => Buffer.from(`${JSON.stringify(value, null, 2)}\
 export async function openRecord(folder: string): Promise<OpenedRecord> {
   keepYoungGenerationSmall();
   const path = join(folder, 'record.json');
-  const bytes = readCapped(path);
+  const bytes = readPlainly(path);
   const record = parseRecord(bytes.toString('utf8'), path, (digest) => readBody(folder, digest));
   return { record, sha256: sha256(bytes), ...sideOf(openBodies(folder), record.vocabulary) };
 }
@@ -282,20 +279,17 @@ function readBody(folder: string, digest: string): Buffer<ArrayBuffer> {
   try {
     // Thousands of small files: each asynchronous read would go through the thread pool four times (measured: the
     // comparison of a drifted record then takes twice as long).
-    return readFileSync(join(folder, 'bodies', digest));
+    return readPlain(join(folder, 'bodies', digest));
   } catch (cause) {
-    throw unreadable(folder, digest, systemCode(cause) ?? String(cause), cause);
+    throw unreadable(folder, digest, whyUnread(cause), cause);
   }
 }
 
-function readCapped(path: string): Buffer {
+function readPlainly(path: string): Buffer<ArrayBuffer> {
   try {
-    if (statSync(path).size > MAX_RECORD_BYTES)
-      throw damaged(`${path} is larger than ${MAX_RECORD_BYTES} bytes`);
-    return readFileSync(path);
+    return readPlain(path);
   } catch (cause) {
-    if (cause instanceof UserError) throw cause;
-    throw damaged(`${path} cannot be read (${systemCode(cause) ?? String(cause)})`, cause);
+    throw damaged(`${path} cannot be read (${whyUnread(cause)})`, cause);
   }
 }
 

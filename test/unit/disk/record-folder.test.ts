@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -137,15 +137,28 @@ describe('a damaged record is refused:', () => {
           await rm(join(f, 'bodies', d));
           await mkdir(join(f, 'bodies', d));
         },
-        /cannot be read \(EISDIR\)/,
+        /cannot be read \(not a file\)/,
       ],
       [
-        'record.json is a link to nowhere',
+        'a body is a pipe that nobody ends',
+        async (f, d) => {
+          await rm(join(f, 'bodies', d));
+          await execa('mkfifo', [join(f, 'bodies', d)]);
+        },
+        /cannot be read \(not a file\)/,
+      ],
+      [
+        'a body is larger than any',
+        (f, d) => truncate(join(f, 'bodies', d), 256 * 1024 ** 2 + 1),
+        /cannot be read \(more than 268435456 bytes\)/,
+      ],
+      [
+        'record.json is a link that leads elsewhere',
         async (f) => {
           await rm(join(f, 'record.json'));
-          await symlink('/nowhere', join(f, 'record.json'));
+          await symlink('/dev/zero', join(f, 'record.json'));
         },
-        /cannot be read \(ENOENT\)/,
+        /cannot be read \(ELOOP\)/,
       ],
     ];
   for (const [name, damage, message] of cases)
