@@ -83,6 +83,12 @@ function mostSteps(kind: PassCommand['kind'], { sampling, tokens, limit }: Reque
   }
 }
 
+/** No digest can be made of half of a surrogate pair, which JSON can name. */
+function refuseHalves(channel: string, names: readonly string[]): void {
+  if (!names.every((name) => name.isWellFormed()))
+    throw violated(`\`${channel}\` names something by half of a character`);
+}
+
 function channelOf(event: ChannelEvent): Channel {
   const { name } = event;
   switch (event.kind) {
@@ -99,9 +105,14 @@ function channelOf(event: ChannelEvent): Channel {
     case 'text':
       return { name, kind: event.kind, text: event.text };
     case 'digests':
+      refuseHalves(
+        name,
+        event.digests.map((one) => one.name),
+      );
       return { name, kind: event.kind, digests: event.digests };
     case 'sketches': {
       const { kind, k, names } = event;
+      refuseHalves(name, names);
       const values = float64(bytes(event.values));
       if (values.length !== k * names.length)
         throw violated(`\`${name}\` has not ${k} numbers for each name`);

@@ -34,3 +34,15 @@ test('a fuzzer finds what ends otherwise than by name, and the same each time', 
   assert.deepEqual(await inputs(1), await inputs(1));
   assert.notDeepEqual(await inputs(1), await inputs(2));
 });
+
+test('a module whose name is half of a character, which one of a million inputs had, breaks the protocol', async () => {
+  await using surfaces = await surfacesToFuzz();
+  const events = surfaces.all.find(({ name }) => name === 'events of a harness');
+  const [seed] = events?.seeds ?? [];
+  const half = Buffer.from(String(seed).replace('model.norm', '\\ud800'));
+  assert.notDeepEqual(half, seed);
+  await assert.rejects(async () => await events?.take(half), {
+    code: 'protocol-violation',
+    message: /`modules` names something by half of a character/,
+  });
+});
