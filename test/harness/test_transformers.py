@@ -218,6 +218,30 @@ class OtherLifetimes(unittest.TestCase):
     def test_pickled_weights_alone(self) -> None:
         self.assertIn("no weights in safetensors: pytorch_model.bin", self.refused({}, "pytorch_model.bin"))
 
+    @support.tried(
+        "model with safetensors that lie",
+        "a header of exabytes, of offsets beyond the file, backwards or unlike the shape, or that is no JSON",
+        "the reader of the format looks at all of it first: an error with its words, and nothing is loaded",
+    )
+    def test_safetensors_that_lie(self) -> None:
+        def file(length: int | None = None, head: bytes | None = None, **of: Any) -> bytes:
+            told = {"model.norm.weight": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4], **of}}
+            header = json.dumps(told).encode() if head is None else head
+            return struct.pack("<Q", len(header) if length is None else length) + header + bytes(4)
+
+        lies = {
+            "exabytes": file(length=2**63),
+            "beyond the file": file(data_offsets=[0, 2**60], shape=[2**58]),
+            "unlike the shape": file(shape=[2**40]),
+            "backwards": file(data_offsets=[4, 0]),
+            "no JSON": file(head=b"{" * 9),
+            "half a length": bytes(4),
+        }
+        for name, lie in lies.items():
+            with self.subTest(name):
+                message = self.refused({}, "model.safetensors", lie, code="engine-failed")
+                self.assertRegex(message, "(?i)safetensor|header")
+
     @support.odd(
         "a quantised model on a device that cannot compute it",
         "`engine-rejected` with the engine's own words",
@@ -228,15 +252,15 @@ class OtherLifetimes(unittest.TestCase):
         with mock.patch("torch.cuda.is_available", return_value=False):
             self.assertRegex(self.refused(quantised, "model.safetensors"), "(?is)quantization fp_quant: .*GPU")
 
-    def refused(self, config: dict[str, Any], weights: str) -> str:
-        """What is told of the real model's configuration with these changes, and with a file that holds nothing."""
+    def refused(self, config: dict[str, Any], weights: str, content: bytes = b"", code: str = "engine-rejected") -> str:
+        """What is told of the real model's configuration with these changes, and with a file that holds no weights."""
         from deterministic_ml.engines.transformers import loading
 
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
             for path in MODEL.iterdir():
                 if path.suffix == ".safetensors":
-                    (folder / weights).touch()
+                    (folder / weights).write_bytes(content)
                 elif path.name == "config.json":
                     (folder / path.name).write_text(json.dumps({**json.loads(path.read_text()), **config}))
                 else:
@@ -244,7 +268,7 @@ class OtherLifetimes(unittest.TestCase):
             command: dict[str, Any] = {"args": {}, "defaults": [], "perturbation": None, "prompts": [], "clock": 0}
             with self.assertRaises(HarnessError) as raised:
                 loading.load_engine(str(folder), {"command": "load", **command}, folder)
-        self.assertEqual(raised.exception.code, "engine-rejected")
+        self.assertEqual(raised.exception.code, code)
         return raised.exception.message
 
 
