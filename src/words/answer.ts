@@ -25,6 +25,7 @@ const MAX_VALUE = 24;
  */
 export function answerOf(report: Report): string {
   const { drifted, relations } = read(report);
+  if (report.conclusion === 'unmeasured') return unmeasuredAnswer(report);
   if (drifted.length === 0) return '';
   switch (report.conclusion) {
     case 'drift':
@@ -41,17 +42,26 @@ export function answerOf(report: Report): string {
     case 'reproduced':
     case 'no-baseline':
     case 'incomparable':
-    case 'unmeasured':
     case 'unhealthy-gpu':
       return '';
   }
+}
+
+/** Which relations say nothing, and of one why, where there is room. */
+function unmeasuredAnswer({ relations }: Report): string {
+  const untold = relations.filter(({ status }) => status === 'unmeasured');
+  const [only] = untold;
+  if (only === undefined) return '';
+  const names = `Not measured: ${untold.map(({ relation }) => relation).join(', ')}`;
+  const whole = `${names}: ${only.evidence}`;
+  return untold.length === 1 && whole.length <= MAX_ANSWER ? whole : within(names, MAX_ANSWER);
 }
 
 /** `batch for 4 of 5 prompts`. */
 function brokenWords({ relation, groups }: ReadRelation): string[] {
   if (relation.status !== 'broken' || relation.relation === 'baseline') return [];
   const broken = groups.filter(({ findings }) => findings.some(isBroken)).length;
-  return [`\`${relation.relation}\` for ${broken} of ${counted(groups.length, 'prompt')}`];
+  return [`${relation.relation} for ${broken} of ${counted(groups.length, 'prompt')}`];
 }
 
 /** What the suite asks for otherwise is told as a fact beside it. */

@@ -2,6 +2,7 @@ import type { Report } from '../../report/schema.ts';
 import { acceptWords } from '../../words/accept.ts';
 import { answerOf } from '../../words/answer.ts';
 import { counted, finite, nats, times } from '../../words/figures.ts';
+import { givesModulesAlone, traceUnit } from '../../words/findings.ts';
 import { firstModule } from '../../words/groups.ts';
 import { type Drifted, read, textsOf } from '../../words/reading.ts';
 import { capped, dotted, type Html, html, join, prose } from './escape.ts';
@@ -86,13 +87,13 @@ function compared({ work }: Report): Figure[] {
   ];
 }
 
-function drift({ work }: Report, found: readonly Drifted[]): Figure[] {
+function drift({ work, conclusion }: Report, found: readonly Drifted[]): Figure[] {
   const texts = textsOf(found);
   const seen = texts.filter((same) => !same).length;
   const total = work.prompts + work.texts;
   return [
     {
-      what: 'Drifted',
+      what: conclusion === 'drift' ? 'Drifted' : 'Differ',
       value: html`${found.length} <small>of ${total}</small>`,
       told: work.texts === 0 ? 'prompts' : 'prompts and texts',
     },
@@ -154,16 +155,19 @@ function sizeFigure({ relations }: Report): Figure[] {
   ];
 }
 
+/** Of what broke: what is only measured may differ as it likes. */
 function moduleFigure({ relations }: Report): Figure[] {
-  const [earliest] = relations
+  const seen = relations
+    .filter(({ status }) => status === 'broken')
     .flatMap(({ findings }) => findings)
-    .filter(({ trace }) => trace !== null && trace.first !== null)
-    .sort(firstModule);
+    .filter(({ trace }) => trace !== null && trace.first !== null);
+  // Each prompt of probes has calls of its own: the one that the suite names first ran first.
+  const [earliest] = seen.every(givesModulesAlone) ? seen : seen.sort(firstModule);
   const trace = earliest?.trace ?? null;
-  if (trace === null || trace.first === null) return [];
+  if (earliest === undefined || trace === null || trace.first === null) return [];
   return [
     {
-      what: 'First module',
+      what: `First ${traceUnit(earliest)}`,
       value: html`<code>${dotted(trace.first, 120)}</code>`,
       told: `${trace.differing} of ${trace.modules} differ`,
     },

@@ -131,7 +131,7 @@ describe('one sentence says', () => {
     };
     assert.equal(
       answerOf(report),
-      'Does not hold: `batch` for 1 of 2 prompts, `prefill` for 1 of 1 prompt; 1 of 1 texts changed',
+      'Does not hold: batch for 1 of 2 prompts, prefill for 1 of 1 prompt; 1 of 1 texts changed',
     );
   });
 
@@ -152,6 +152,16 @@ describe('one sentence says', () => {
       'Deterministic_algorithms changed (true → false): the engine does not repeat itself in 1 prompt, no text changed',
     );
     assert.ok(answerOf(unstable([declared('x'.repeat(300), '1', '2')])).length <= 120);
+  });
+
+  test('which relations were not measured, and of one why', () => {
+    const of = (...names: readonly string[]): Report => ({
+      ...SAME,
+      conclusion: 'unmeasured',
+      relations: names.map((name) => relation(name, 'unmeasured', { evidence: 'probes have no cache' })),
+    });
+    assert.equal(answerOf(of('prefix-cache')), 'Not measured: prefix-cache: probes have no cache');
+    assert.equal(answerOf(of('prefix-cache', 'prefill')), 'Not measured: prefix-cache, prefill');
   });
 
   test('nothing of a run that did not drift', () => assert.equal(answerOf(SAME), ''));
