@@ -1,10 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import { cp, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import type { BaselineMeta } from '../baseline/port.ts';
 import { UserError } from '../errors.ts';
-import { mark, partialOf, sweepBeside, unmark } from '../machine/scratch.ts';
+import { partialOf, sweepBeside } from '../machine/scratch.ts';
 import { packBody, packVocabulary, unpackBody, unpackVocabulary } from '../record/body.ts';
 import type { Channel } from '../record/channels.ts';
 import { sha256 } from '../record/digest.ts';
@@ -46,12 +45,6 @@ export class RecordWriter implements AsyncDisposable {
       await refuseForeign(folder);
       await sweepBeside(folder);
       await mkdir(join(writer.#partial, 'bodies'), { recursive: true });
-      try {
-        await mark(writer.#partial);
-      } catch (error) {
-        await writer[Symbol.asyncDispose]();
-        throw error;
-      }
     });
     return writer;
   }
@@ -97,7 +90,6 @@ export class RecordWriter implements AsyncDisposable {
     await this.#guarded(async () => {
       await mkdir(dirname(this.#folder), { recursive: true });
       await refuseForeign(this.#folder);
-      await unmark(this.#partial);
       await replaceFolder(this.#partial, this.#folder);
     });
     return await openRecord(this.#folder);
@@ -189,7 +181,7 @@ export async function missingRecord(folder: string): Promise<string | undefined>
 
 /** Copies a baseline's folder beside the record that was compared with it, over an older copy. */
 export async function keepCopy(from: string, to: string): Promise<void> {
-  const partial = `${to}.partial-${randomBytes(4).toString('hex')}`;
+  const partial = partialOf(to);
   try {
     await finishReplace(to);
     await refuseForeign(to);

@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { UserError } from '../errors.ts';
+import { partialOf } from '../machine/scratch.ts';
 import { type Report, ReportSchema } from '../report/schema.ts';
 import { diskError, systemCode } from './errors.ts';
 
@@ -17,7 +17,7 @@ export async function writeReport(path: string, report: Report): Promise<void> {
 
 /** Writes a file whole or not at all, over an older one. @throws UserError `disk-full` */
 export async function writeText(path: string, text: string): Promise<void> {
-  const partial = `${path}.partial-${randomBytes(4).toString('hex')}`;
+  const partial = partialOf(path);
   try {
     await mkdir(dirname(path), { recursive: true });
     {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
 
 /** Which start of this machine this is; undefined where the system does not tell. */
@@ -10,16 +11,34 @@ export function ownerMark(): string | undefined {
   return place === undefined || started === undefined ? undefined : `${place} ${process.pid} ${started}\n`;
 }
 
+const MARK = /^(\S+ \S+) (\d{1,10}) (\d{1,20})\n$/;
+
 /**
  * Whether the process of a mark is gone; undefined where that cannot be told from here: it is of another start of a machine,
  * of a container's own list of processes, or the mark is none.
  */
 export function isGone(mark: string): boolean | undefined {
-  const [, place, pid = '', started] = /^(\S+ \S+) (\d{1,10}) (\d{1,20})\n$/.exec(mark) ?? [];
+  const [, place, pid = '', started] = MARK.exec(mark) ?? [];
   if (place === undefined || place !== here()) return undefined;
   // A later process with its number began at another time.
   return startOf(pid) !== started;
 }
+
+/** The same for a file's name, in which it stands from the beginning: between a folder and a mark in it a kill can come. */
+export function ownerName(): string {
+  const [, place = '', pid = '0', started = '0'] = MARK.exec(ownerMark() ?? '') ?? [];
+  return `${pid}.${started}.${short(place)}`;
+}
+
+/** As `isGone`, of a name. */
+export function isNameGone(name: string): boolean | undefined {
+  const [, pid = '', started, place] = /^(\d{1,10})\.(\d{1,20})\.([0-9a-f]{8})$/.exec(name) ?? [];
+  const own = here();
+  if (started === undefined || own === undefined || short(own) !== place) return undefined;
+  return startOf(pid) !== started;
+}
+
+const short = (place: string) => createHash('sha256').update(place).digest('hex').slice(0, 8);
 
 /** Where a process's number means one process. */
 function here(): string | undefined {

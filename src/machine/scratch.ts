@@ -4,7 +4,7 @@ import { chmod, lstat, mkdir, mkdtemp, open, readdir, rm, writeFile } from 'node
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { aloneNow } from './alone.ts';
-import { isGone, ownerMark } from './owner.ts';
+import { isGone, isNameGone, ownerMark, ownerName } from './owner.ts';
 
 /** A folder of this process; disposing removes it with all that is in it, and a sweep does if this process is killed. */
 export interface Scratch extends AsyncDisposable {
@@ -18,7 +18,7 @@ export const SCRATCH_NAME = /^deterministic-ml-[A-Za-z0-9_]{6,8}$/;
 
 /** Until one whose owner cannot be told is nobody's any more: longer than a job may take. */
 const FORGOTTEN_MS = 7 * 24 * 3600 * 1000;
-const PARTIAL_END = /^[0-9a-f]{8}$/;
+const PARTIAL = /^(?:\.[a-z.]+)?\.partial-([0-9a-f.]+)-[0-9a-f]{8}$/;
 const OWNER = 'owner';
 const MAX_MARK_BYTES = 256;
 
@@ -63,23 +63,23 @@ export async function claim(path: string, log?: Log): Promise<Scratch> {
 }
 
 /** Says in a new folder whose it is. */
-export async function mark(path: string): Promise<void> {
+async function mark(path: string): Promise<void> {
   const owner = ownerMark();
   if (owner !== undefined) await writeFile(join(path, OWNER), owner, { flag: 'wx', mode: 0o644 });
 }
 
-/** Before it is put in its place, where it is nobody's. */
-export const unmark = (path: string): Promise<void> => rm(join(path, OWNER), { force: true });
+/** A name beside a folder or a file, for what becomes it once it is whole. It says which process it is of. */
+export const partialOf = (path: string) => `${path}.partial-${ownerName()}-${randomBytes(4).toString('hex')}`;
 
-/** A name beside a folder, for what becomes it once it is whole. */
-export const partialOf = (folder: string) => `${folder}.partial-${randomBytes(4).toString('hex')}`;
-
-/** Removes such folders beside it that processes which were killed have left. */
+/** Removes what processes that were killed have left of a folder, and of what is called after it: its report, its baseline. */
 export async function sweepBeside(folder: string): Promise<void> {
-  const beginning = `${basename(folder)}.partial-`;
-  for (const name of await namesIn(dirname(folder)))
-    if (name.startsWith(beginning) && PARTIAL_END.test(name.slice(beginning.length)))
-      await sweepOne(join(dirname(folder), name), () => {});
+  const [parent, beginning] = [dirname(folder), basename(folder)];
+  for (const name of await namesIn(parent)) {
+    const [, owner] = (name.startsWith(beginning) && PARTIAL.exec(name.slice(beginning.length))) || [];
+    // What cannot be removed now is tried again by the next run, which must not fail of it either.
+    if (owner !== undefined && (await isNobodys(join(parent, name), isNameGone(owner))))
+      await rm(join(parent, name), { recursive: true, force: true, maxRetries: 5 }).catch(() => {});
+  }
 }
 
 /** Where the runs of this machine make theirs, by the environment of one of them; and `more`. */
@@ -125,11 +125,16 @@ async function sweepOne(path: string, log: Log): Promise<boolean> {
   }
 }
 
-/** Only of this user's own: in another's, a link could take the place of a folder while it is being removed. */
 async function isLeft(path: string): Promise<boolean> {
   const found = await lstat(path).catch(() => undefined);
-  if (found?.isDirectory() !== true || found.uid !== process.getuid?.()) return false;
-  return isGone(await markIn(path)) ?? Date.now() - found.mtimeMs > FORGOTTEN_MS;
+  return found?.isDirectory() === true && (await isNobodys(path, isGone(await markIn(path))));
+}
+
+/** Only of this user's own: in another's, a link could take the place of a folder while it is being removed. */
+async function isNobodys(path: string, gone: boolean | undefined): Promise<boolean> {
+  const found = await lstat(path).catch(() => undefined);
+  if (found === undefined || found.uid !== process.getuid?.()) return false;
+  return gone ?? Date.now() - found.mtimeMs > FORGOTTEN_MS;
 }
 
 async function markIn(path: string): Promise<string> {

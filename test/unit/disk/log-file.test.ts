@@ -3,7 +3,7 @@ import { lstat, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/pro
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { LogFile } from '../../../src/disk/log-file.ts';
-import { ownerMark } from '../../../src/machine/owner.ts';
+import { ownerName } from '../../../src/machine/owner.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { rejectedBy } from '../support/suites.ts';
 
@@ -30,21 +30,20 @@ describe('the log of an engine', () => {
   test('comes with a sweep of the half records that killed runs have left of the same', async () => {
     await using temporary = await temporaryFolder();
     const { path } = temporary;
-    const gone = (ownerMark() ?? '').replace(/ \d+ (\d+\n)$/, ' 4194305 $1');
-    for (const [name, mark] of [
-      ['record.partial-00000001', gone],
-      ['record.partial-00000002', ownerMark()],
-      ['other.partial-00000001', gone],
-    ] as const) {
-      await mkdir(join(path, name));
-      await writeFile(join(path, name, 'owner'), mark ?? '');
-    }
+    const own = ownerName();
+    const gone = own.replace(/^\d+/, '4194305');
+    const kept = [
+      `other.partial-${gone}-00000001`,
+      `record.partial-${own}-00000002`,
+      'record.partial-7.7.0123abcd-00000003',
+      'record.partial-notes',
+    ];
+    const left = ['', '.baseline', '.report.json'].map((end) => `record${end}.partial-${gone}-00000001`);
+    for (const name of [...kept, ...left])
+      if (name.includes('.json')) await writeFile(join(path, name), '{');
+      else await mkdir(join(path, name));
     await using _ = await LogFile.create(join(path, 'record.log'), path);
-    assert.deepEqual((await readdir(path)).sort(), [
-      'other.partial-00000001',
-      'record.log',
-      'record.partial-00000002',
-    ]);
+    assert.deepEqual((await readdir(path)).sort(), [...kept, 'record.log'].sort());
   });
 
   test('goes through no folder of the checkout that is a link, and makes none behind it', async () => {
