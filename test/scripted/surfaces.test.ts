@@ -833,7 +833,7 @@ engine.MODULES = tuple(name + words[0] for name in engine.MODULES)`;
           /^Baseline$/,
           /^Engine, lifetime-1$/,
         ].flatMap(group),
-        ...prompts.map(() => ['error', /^other tokens; /] as const),
+        ...prompts.map(() => ['error', /(?:^|\. )other tokens; /] as const),
         ['warning', /Nothing here gives the accepted record/],
         ['error', /^Drift: 5 of 5 prompts/],
       ]);
