@@ -20,6 +20,19 @@ ctypes.CDLL = lambda name, mode=0: types.SimpleNamespace(cuDeviceGetCount=lambda
 """
 
 
+# As a library names its own; 15 is PR_SET_NAME.
+THREAD = """
+import ctypes, threading
+named = threading.Event()
+def run():
+    ctypes.CDLL(None).prctl(15, b"{name}", 0, 0, 0)
+    named.set()
+    time.sleep(60)
+threading.Thread(target=run, daemon=True).start()
+named.wait()
+"""
+
+
 class WarmTest(unittest.TestCase):
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
@@ -110,13 +123,14 @@ subprocess.Popen(["sleep", "600"], start_new_session=True)
         host = self.host(imports=DRIVER.format(answer=3))
         self.assertIsNone(self.ready(host)["unfit"])
 
+    def test_a_thread_that_knows_of_forks_is_no_obstacle(self) -> None:
+        host = self.host(imports=THREAD.format(name="jemalloc_bg_thd"))
+        self.assertIsNone(self.ready(host)["unfit"])
+
     def test_an_import_that_forks_cannot_follow_is_told(self) -> None:
         for imports, why in (
             (DRIVER.format(answer=0), "initialised CUDA's driver"),
-            (
-                "import threading; threading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
-                "1 threads behind: python",
-            ),
+            (THREAD.format(name="some_pool"), "1 threads behind: some_pool"),
             ("subprocess.Popen(['sleep', '60'])", "1 processes"),
             ("import torch; torch.cuda.is_initialized = lambda: True", "initialised CUDA"),
             ("raise ImportError('no such library')", "no such library"),

@@ -33,6 +33,8 @@ _MAX_COMMAND_BYTES = 4096
 # NVML only asked, too, as engines do while they are imported (seen on an H200), and a fork may ask again.
 _DEVICES = re.compile(r"/dev/(?:kfd|dri/)")
 _CUDA_ERROR_NOT_INITIALIZED = 3
+# Threads that a fork finds again when it needs them: jemalloc, which pandas brings, has handlers of forks.
+_KNOW_FORKS = frozenset({"jemalloc_bg_thd"})
 
 
 def serve(start: dict[str, Any], folder: Path, protocol: int, live: Live) -> NoReturn:
@@ -134,10 +136,11 @@ def _other_threads() -> list[str]:
     found = []
     for thread in os.listdir("/proc/self/task"):
         try:
-            if thread != str(os.getpid()):
-                found.append(Path(f"/proc/self/task/{thread}/comm").read_text().strip())
+            name = Path(f"/proc/self/task/{thread}/comm").read_text().strip()
         except OSError:
             continue
+        if thread != str(os.getpid()) and name not in _KNOW_FORKS:
+            found.append(name)
     return sorted(found)
 
 
