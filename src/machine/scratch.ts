@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
+import { constants, type Stats } from 'node:fs';
 import { chmod, lstat, mkdir, mkdtemp, open, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
@@ -42,16 +42,7 @@ export async function privateFolder(parent: string = tmpdir()): Promise<Scratch>
 
 /** Makes a new folder that has its name already a scratch folder of this process. */
 export async function claim(path: string, log?: Log): Promise<Scratch> {
-  const dispose = async () => {
-    try {
-      // Killed processes may still be closing their files.
-      await rm(path, { recursive: true, force: true, maxRetries: 5 });
-    } catch (error) {
-      // An error of a disposal would hide the one that the user has to see.
-      if (log === undefined) throw error;
-      log(`The folder ${path} could not be removed: ${String(error)}`);
-    }
-  };
+  const dispose = () => removeFolder(path, log);
   try {
     await mark(path);
     await chmod(path, 0o711);
@@ -60,6 +51,18 @@ export async function claim(path: string, log?: Log): Promise<Scratch> {
     throw error;
   }
   return { path, [Symbol.asyncDispose]: dispose };
+}
+
+/** @param log as of `openScratch` */
+export async function removeFolder(path: string, log?: Log): Promise<void> {
+  try {
+    // Killed processes may still be closing their files.
+    await rm(path, { recursive: true, force: true, maxRetries: 5 });
+  } catch (error) {
+    // An error of a disposal would hide the one that the user has to see.
+    if (log === undefined) throw error;
+    log(`The folder ${path} could not be removed: ${String(error)}`);
+  }
 }
 
 /** Says in a new folder whose it is. */
@@ -77,8 +80,9 @@ export async function sweepBeside(folder: string): Promise<void> {
   for (const name of await namesIn(parent)) {
     const [, owner] = (name.startsWith(beginning) && PARTIAL.exec(name.slice(beginning.length))) || [];
     // What cannot be removed now is tried again by the next run, which must not fail of it either.
-    if (owner !== undefined && (await isNobodys(join(parent, name), isNameGone(owner))))
-      await rm(join(parent, name), { recursive: true, force: true, maxRetries: 5 }).catch(() => {});
+    if (owner === undefined) continue;
+    const path = join(parent, name);
+    if (isNobodys(await seen(path), isNameGone(owner))) await removeFolder(path, () => {});
   }
 }
 
@@ -126,13 +130,14 @@ async function sweepOne(path: string, log: Log): Promise<boolean> {
 }
 
 async function isLeft(path: string): Promise<boolean> {
-  const found = await lstat(path).catch(() => undefined);
-  return found?.isDirectory() === true && (await isNobodys(path, isGone(await markIn(path))));
+  const found = await seen(path);
+  return found?.isDirectory() === true && isNobodys(found, isGone(await markIn(path)));
 }
 
+const seen = (path: string): Promise<Stats | undefined> => lstat(path).catch(() => undefined);
+
 /** Only of this user's own: in another's, a link could take the place of a folder while it is being removed. */
-async function isNobodys(path: string, gone: boolean | undefined): Promise<boolean> {
-  const found = await lstat(path).catch(() => undefined);
+function isNobodys(found: Stats | undefined, gone: boolean | undefined): boolean {
   if (found === undefined || found.uid !== process.getuid?.()) return false;
   return gone ?? Date.now() - found.mtimeMs > FORGOTTEN_MS;
 }

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { access, constants, mkdir, rm, stat } from 'node:fs/promises';
+import { access, constants, mkdir, stat } from 'node:fs/promises';
 import { delimiter, isAbsolute, join } from 'node:path';
 import { PassThrough, type Readable, type Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -7,7 +7,7 @@ import type { CacheFolder } from '../engine/caches.ts';
 import { type Exit, type LocalModel, NO_MODEL, type Peer, type ProvidedModel } from '../engine/runtime.ts';
 import { UserError } from '../errors.ts';
 import type { Declared } from '../fingerprint/schema.ts';
-import { openScratch } from '../machine/scratch.ts';
+import { openScratch, removeFolder } from '../machine/scratch.ts';
 import { onePlace } from './cache-place.ts';
 import {
   cachesBelow,
@@ -122,12 +122,7 @@ export class ProcessRuntime implements Starter {
     ) as [string, string];
     const own = [...new Set([scratch, sockets])];
     const giveBack = async () => {
-      // Killed processes may still be closing their files.
-      for (const folder of own)
-        await rm(folder, { recursive: true, force: true, maxRetries: 5 }).catch((error: unknown) => {
-          // An error of a disposal would hide the one that the user has to see.
-          log(`The folder ${folder} could not be removed: ${String(error)}`);
-        });
+      for (const folder of own) await removeFolder(folder, log);
     };
     try {
       for (const folder of own) {
