@@ -4,6 +4,10 @@ The host runs this there as `python3 -c <this text> <settings as JSON> <program>
 settings are those of src/runtime/launcher/far.ts. It writes to stderr, each on a line behind the host's mark, `begun`,
 after which the host sends what the program is to read, and `ended <code> <signal>` once nothing that it started is
 left. Linux only, as the engines are.
+
+It is two processes, since a launcher may kill its own child before the end of stdin has been seen, as a worker of
+Ray's does with SIGKILL when it goes: the first only waits, and the second, which nobody there knows, outlives it for as
+long as it takes to end the program.
 """
 
 import contextlib
@@ -19,7 +23,10 @@ import tempfile
 import time
 from types import FrameType
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+
+_STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 # The harness ends within two seconds after the end of stdin, whatever it does: this is the net under it.
 _GRACE_SECONDS = 3.0
@@ -27,6 +34,17 @@ _LOOK_SECONDS = 0.05
 
 
 def main() -> None:
+    # Until somebody is there to act on them: one that came before would end a process and leave what it started.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+    front = os.getpid()
+    keeper = os.fork()
+    if keeper != 0:
+        stand_for(keeper)
+    # Out of the launcher's group and session, and told of the end of who stands in it.
+    os.setsid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != front:
+        os._exit(128 + signal.SIGTERM)
     far = json.loads(sys.argv[1])
     # Children of children that die become this process's, so that none of them is overlooked.
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -49,6 +67,19 @@ def main() -> None:
         far["mark"], f"ended {status if number == 0 else 128 + number} {signal.Signals(number).name if number else '-'}"
     )
     os._exit(status if number == 0 else 128 + number)
+
+
+def stand_for(keeper: int) -> None:
+    """What the launcher has of the keeper: its signals go there, and it ends as that does."""
+    null = os.open(os.devnull, os.O_RDWR)
+    # The end of what the program reads and writes is to be seen by the other side.
+    for number in (0, 1):
+        os.dup2(null, number)
+    for stop in _STOPS:
+        signal.signal(stop, lambda *_: os.kill(keeper, signal.SIGTERM))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+    status = os.waitstatus_to_exitcode(os.waitpid(keeper, 0)[1])
+    os._exit(status if status >= 0 else 128 - status)
 
 
 def own_folder() -> tuple[str, str]:
@@ -102,6 +133,7 @@ def start(far: dict[str, object], scratch: str, program: str) -> int:
     if child == 0:
         # A signal to this process's group is for this process to pass on.
         os.setpgid(0, 0)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
         os.execve(sys.executable, [sys.executable, "-c", program], environment)
     # Its end is to be seen by whoever reads.
     null = os.open(os.devnull, os.O_WRONLY)
@@ -152,8 +184,9 @@ def keep(child: int) -> int:
             os.kill(child, signal.SIGTERM)
         late.append(time.monotonic() + _GRACE_SECONDS)
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in _STOPS:
         signal.signal(number, stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
     hung_up = False
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)

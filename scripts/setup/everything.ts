@@ -5,7 +5,14 @@ import { ensureCpuImage, ensureTinyImage } from './image.ts';
 import { ensureModel } from './model.ts';
 import { type Engine, ensureEngine } from './python.ts';
 import { startRegistry } from './registry.ts';
-import { ensurePythonIndex, ensureServers, ensureTools, ensureVerdaccio, ensureWheelTools } from './tools.ts';
+import {
+  ensurePythonIndex,
+  ensureRay,
+  ensureServers,
+  ensureTools,
+  ensureVerdaccio,
+  ensureWheelTools,
+} from './tools.ts';
 
 /** Told as soon as a thing is there: what it is, and where. */
 export type Tell = (what: string, where: string) => void;
@@ -32,6 +39,7 @@ async function engineLane(engine: Promise<Engine>, tell: Tell): Promise<void> {
   tell('zizmor', await ensureZizmor());
   tell('wheel', await ensureWheelTools());
   tell('servers', await ensureServers());
+  tell('ray', await ensureRay());
   tell('index', await ensurePythonIndex());
   tell('verdaccio', await ensureVerdaccio());
   tell('python', (await engine).python);

@@ -35,6 +35,11 @@ export async function ensurePythonIndex(): Promise<string> {
   return fromPypi('registries', 'An index of Python packages from PyPI, for the tests');
 }
 
+/** Where Ray lies, for a cluster of the tests'. */
+export async function ensureRay(): Promise<string> {
+  return fromPypi('ray', 'For the tests from PyPI: Ray');
+}
+
 /** A registry of npm's protocol for the tests: the path of its program, for Node. */
 export async function ensureVerdaccio(): Promise<string> {
   const from = join(repository, 'scripts/setup/verdaccio');

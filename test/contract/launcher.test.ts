@@ -150,6 +150,24 @@ os.kill(os.getpid(), signal.SIGKILL)`);
     assert.deepEqual(await processesWith(mark), []);
   });
 
+  test('a launcher that kills what it started leaves nothing, whatever the engine ignores', async () => {
+    const mark = randomUUID();
+    await using runtime = await chooseRuntime(over('env'));
+    await using peer = await runtime.start(`# ${mark}
+import os, signal, subprocess, sys
+for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT): signal.signal(number, signal.SIG_IGN)
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600) # ${mark}"], start_new_session=True)
+print(os.getcwd(), flush=True)
+while True: signal.pause()`);
+    const [folder] = (await once(peer.stdout, 'data')) as [Buffer];
+    const [first = 0, ...others] = await processesWith(mark);
+    assert.equal(others.length, 3, 'the keeper, the engine and its worker');
+    process.kill(first, 'SIGKILL');
+    assert.equal((await peer.exit).lost?.code, 'launcher-lost');
+    await until(async () => (await processesWith(mark)).length === 0, 'all of it ends', 8);
+    await assert.rejects(readdir(String(folder).trim()), { code: 'ENOENT' });
+  });
+
   test('what is only of this machine is refused', async () => {
     await assert.rejects(chooseRuntime(over('env', { keptCaches: '/caches' })), {
       code: 'input-invalid',
