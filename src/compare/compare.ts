@@ -121,8 +121,8 @@ async function examineAll({ pairs, left, right }: Extract<Pairing, { kind: 'exer
     const current = ahead;
     ahead = begin(index + 1);
     // Waited for in its turn; until then nobody may call it unheeded.
-    ahead?.catch(() => {});
-    const one = await current;
+    if (ahead instanceof Promise) ahead.catch(() => {});
+    const one = current instanceof Promise ? await current : current;
     if (one === undefined) break;
     found.push(one);
     // A tail is held against the bound of scores: it is a score that is compared with decoding.

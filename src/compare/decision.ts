@@ -10,8 +10,8 @@ export interface Item {
   readonly key: string;
   /** What the baseline's lifetimes gave. */
   readonly before: readonly Observation[];
-  /** What this run's lifetimes gave, by lifetime. */
-  readonly now: ReadonlyMap<string, Observation>;
+  /** What this run's lifetimes gave, one each at most. */
+  readonly now: readonly Observation[];
 }
 
 /** Item -> index of its outcome, the baseline's own first; and how many of the indices are the baseline's. */
@@ -35,17 +35,17 @@ export async function census(
   );
   for (const { key, before, now } of items) {
     const seen = before.map((one) => ({ one, side: baseline, known: true }));
-    for (const lifetime of lifetimes) {
-      const one = now.get(lifetime);
-      if (one === undefined) continue;
+    for (const one of now) {
+      const of = outcomes.get(one.lifetime);
+      if (of === undefined) continue;
       let index = 0;
-      while (index < seen.length) {
+      for (; index < seen.length; index++) {
         const other = seen[index];
-        if (other !== undefined && (await same(other.one, other.side, one, run, requirement))) break;
-        index++;
+        const alike = other !== undefined && same(other.one, other.side, one, run, requirement);
+        if (alike === true || (await alike)) break;
       }
       if (index === seen.length) seen.push({ one, side: run, known: false });
-      outcomes.get(lifetime)?.set(key, { index, known: seen[index]?.known === true });
+      of.set(key, { index, known: seen[index]?.known === true });
     }
   }
   return {

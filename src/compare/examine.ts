@@ -9,7 +9,7 @@ import {
 } from '../record/channels.ts';
 import type { Observation } from '../record/schema.ts';
 import type { Side } from '../record/side.ts';
-import { agreement, joined } from './agreement.ts';
+import { agreement, type Decided, joined } from './agreement.ts';
 import { compareChannels, isOwn } from './channels.ts';
 import { Gauge } from './distance.ts';
 import { forkAt, type Names, partingAt, passageAt, type Walk, walk } from './divergence.ts';
@@ -51,13 +51,17 @@ export function reader(side: Side, alike?: Reader): Reader {
   };
 }
 
-/** @param shallow the agreement alone: bodies are opened only where digests do not decide it */
-export async function examine(pair: Pair, left: Reader, right: Reader, shallow = false): Promise<Found> {
+/**
+ * A promise only where bodies are opened: waiting for a thousand pairs that digests decide costs more than deciding.
+ *
+ * @param shallow the agreement alone: bodies are opened only where digests do not decide it
+ */
+export function examine(pair: Pair, left: Reader, right: Reader, shallow = false): Found | Promise<Found> {
   if ('only' in pair) return plain(pair, pair.only, null);
   if ('agreement' in pair) return plain(pair, pair.agreement, pair.reason);
   if ('unmeasured' in pair) return plain(pair, 'unmeasured', pair.unmeasured);
-  if ('rightTail' in pair) return await tails(pair, left, right);
-  return await observations(pair, left, right, shallow);
+  if ('rightTail' in pair) return tails(pair, left, right);
+  return observations(pair, left, right, shallow);
 }
 
 function plain(pair: Pair, found: Agreement, reason: string | null, more: Partial<Finding> = {}): Found {
@@ -80,9 +84,8 @@ function plain(pair: Pair, found: Agreement, reason: string | null, more: Partia
   };
 }
 
-/** The module that gave the first NaN, where a trace saw one. */
+/** The module that gave the first NaN that a trace saw. */
 async function firstNan(observation: Observation, { readBody }: Reader): Promise<string | null> {
-  if ((channelOf(observation, 'modules')?.nans ?? 0) === 0) return null;
   const modules = digestsOf(await readBody(observation.body), 'modules');
   const first = modules.find(({ nans }) => nans > 0);
   return first === undefined ? null : `${FIRST_NAN} \`${first.name}\``;
@@ -93,27 +96,46 @@ export const FIRST_NAN = 'the first module that gave NaN is';
 
 type PairOf<K extends string> = Extract<Pair, Readonly<Record<K, unknown>>>;
 
-async function observations(
+/** What digests alone tell of a pair. */
+type Facts = Pick<Finding, 'textIdentical' | 'modules' | 'unmeasured'>;
+
+const hasKnownTokens = ({ kind }: Pair) => kind === 'force' || kind === 'score';
+
+function observations(
   pair: PairOf<'right'>,
   left: Reader,
   right: Reader,
   shallow: boolean,
-): Promise<Found> {
-  const { agreement: found, reason, unmeasured } = agreement(pair.left, pair.right);
-  const known = pair.kind === 'force' || pair.kind === 'score';
-  const texts = [channelOf(pair.left, 'text'), channelOf(pair.right, 'text')];
-  const facts = {
-    textIdentical:
-      texts[0] === undefined || texts[1] === undefined ? null : texts[0].sha256 === texts[1].sha256,
+): Found | Promise<Found> {
+  const decided = agreement(pair.left, pair.right);
+  const { agreement: found, reason, unmeasured } = decided;
+  const [text, textNow] = [channelOf(pair.left, 'text'), channelOf(pair.right, 'text')];
+  const facts: Facts = {
+    textIdentical: text === undefined || textNow === undefined ? null : text.sha256 === textNow.sha256,
     modules: modulesIn(pair),
     unmeasured,
   };
   // Equal digests are decided without opening a body, and so is what a body says no more of.
-  if (!OPENED.includes(found) || (shallow && !mayTie(pair)))
-    return {
-      ...plain(pair, found, joined(reason, shallow ? null : await firstNan(pair.left, left)), facts),
-      gauge: known && found === 'identical' ? equalGauge(pair.right) : null,
-    };
+  if (OPENED.includes(found) && (!shallow || mayTie(pair)))
+    return opened(pair, left, right, shallow, decided, facts);
+  const told = (why: string | null): Found => ({
+    ...plain(pair, found, joined(reason, why), facts),
+    gauge: hasKnownTokens(pair) && found === 'identical' ? equalGauge(pair.right) : null,
+  });
+  const nans = channelOf(pair.left, 'modules')?.nans ?? 0;
+  return shallow || nans === 0 ? told(null) : firstNan(pair.left, left).then(told);
+}
+
+/** What bodies tell where digests differ. */
+async function opened(
+  pair: PairOf<'right'>,
+  left: Reader,
+  right: Reader,
+  shallow: boolean,
+  { agreement: found, reason }: Decided,
+  facts: Facts,
+): Promise<Found> {
+  const known = hasKnownTokens(pair);
   const [before, now] = await Promise.all([left.readBody(pair.left.body), right.readBody(pair.right.body)]);
   const [a, b] = [stepsOf(before), stepsOf(now)];
   const walked = walk(a, b);

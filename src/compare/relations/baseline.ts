@@ -3,6 +3,7 @@ import type { Observation, Pass, PassKind, RunRecord } from '../../record/schema
 import { lifetimesOf } from '../../record/select.ts';
 import type { Side } from '../../record/side.ts';
 import type { Requirement } from '../../suite/schema.ts';
+import { sameOutcome } from '../agreement.ts';
 import { type Census, census, decide, type Item, isKnown } from '../decision.ts';
 import { same } from '../ties.ts';
 import type { Pair, Pairing, PassNeed, Relation } from '../types.ts';
@@ -37,7 +38,11 @@ export const baseline: Relation = {
     const taken = await census(lifetimes, items, run, trusted, requirement);
     const pairs: Pair[] = [];
     const stand = shown(taken, lifetimes);
-    for (const topic of topics) pairs.push(...(await pairOf(topic, stand, run, trusted, requirement)));
+    for (const topic of topics) {
+      const right = standing(topic, stand);
+      if (right === undefined) pairs.push(...uncompared(topic));
+      else pairs.push(pairOf(topic, right) ?? (await nearest(topic, right, run, trusted, requirement)));
+    }
     const ids = new Set([...now.questions.keys(), ...before.questions.keys()]);
     const order = new Map([...ids].map((id, at) => [id, at]));
     const all = [...pairs, ...renewed(before, now)].sort(
@@ -85,17 +90,22 @@ interface Catalogue {
 interface Entry {
   readonly kind: PassKind;
   readonly prompt: string;
-  /** By lifetime, in their order. */
-  readonly given: ReadonlyMap<string, Observation>;
-  /** By lifetime, why a pass that asked for it gave nothing that counts. */
-  readonly objections: ReadonlyMap<string, string>;
+  /** One of each lifetime that gave any, in their order. */
+  readonly given: readonly Observation[];
+  /** Why a pass that asked for it gave nothing that counts, in the same order. */
+  readonly objections: readonly Objection[];
+}
+
+interface Objection {
+  readonly lifetime: string;
+  readonly why: string;
 }
 
 interface Making {
   readonly kind: PassKind;
   readonly prompt: string;
-  readonly given: Map<string, Observation>;
-  readonly objections: Map<string, string>;
+  readonly given: Observation[];
+  readonly objections: Objection[];
 }
 
 const keyOf = (kind: PassKind, prompt: string) => `${kind}/${prompt}`;
@@ -108,11 +118,11 @@ function catalogue(record: RunRecord, arrangements: typeof ALONE): Catalogue {
     const wrong = objection(alone);
     for (const prompt of groups.flat()) {
       const key = keyOf(kind, prompt);
-      const entry = entries.get(key) ?? { kind, prompt, given: new Map(), objections: new Map() };
+      const entry = entries.get(key) ?? { kind, prompt, given: [], objections: [] };
       entries.set(key, entry);
       const given = alone.observations.get(prompt);
-      if (given !== undefined) entry.given.set(lifetime, given);
-      if (wrong !== undefined) entry.objections.set(lifetime, wrong);
+      if (given !== undefined) entry.given.push(given);
+      if (wrong !== undefined) entry.objections.push({ lifetime, why: wrong });
     }
   }
   const questions = new Map([
@@ -156,7 +166,7 @@ const asksAlike = (before: Catalogue, now: Catalogue, prompt: string) => {
   return then !== undefined && then.input === today?.input;
 };
 
-const firstOf = (entry: Entry | undefined): Observation | undefined => entry?.given.values().next().value;
+const firstOf = (entry: Entry | undefined): Observation | undefined => entry?.given[0];
 
 /** Comparability is per prompt and kind, by the digest of its input. */
 function comparable({ before, now }: Topic): boolean {
@@ -169,67 +179,58 @@ function itemOf(topic: Topic, requirement: Requirement): Item[] {
   const { kind, prompt, before, now } = topic;
   if (before === undefined || !comparable(topic)) return [];
   if (kind === 'trace' && requirement === 'tokens') return [];
-  return [{ key: keyOf(kind, prompt), before: [...before.given.values()], now: now.given }];
+  return [{ key: keyOf(kind, prompt), before: before.given, now: now.given }];
 }
 
-async function pairOf(
-  topic: Topic,
-  lifetimes: readonly string[],
-  run: Side,
-  trusted: Side,
-  requirement: Requirement,
-): Promise<Pair[]> {
-  const { kind, prompt, before, now, sameQuestion } = topic;
+/** What stands for this run where the two can be compared. */
+function standing(topic: Topic, lifetimes: readonly string[]): Observation | undefined {
+  const { given } = topic.now;
+  if (!comparable(topic) || given.length < 2) return comparable(topic) ? given[0] : undefined;
+  const stand = lifetimes.find((lifetime) => given.some((one) => one.lifetime === lifetime));
+  return given.find((one) => one.lifetime === stand) ?? given[0];
+}
+
+/** Why there is nothing to compare; none where another pair says so. */
+function uncompared({ kind, prompt, before, now, sameQuestion }: Topic): Pair[] {
   const unmeasured = (why: string): Pair[] => [{ prompt, kind, unmeasured: why }];
-  if (comparable(topic) && before !== undefined) {
-    const stand = lifetimes.find((lifetime) => now.given.has(lifetime));
-    const right = stand === undefined ? firstOf(now) : now.given.get(stand);
-    if (right === undefined) return [];
-    const wrong = now.objections.get(right.lifetime);
-    if (wrong !== undefined) return unmeasured(wrong);
-    return [await against(right, before, run, trusted, requirement)];
-  }
   // Another question: `added` says so, once for all kinds.
   if (!sameQuestion) return [];
-  if (before === undefined || before.given.size === 0)
+  if (before === undefined || before.given.length === 0)
     // What the engine could not do at the refresh it need not do now; but a baseline that was never asked for what
     // counts most holds this run to nothing. No engine that could not generate has made one.
     return kind === 'generate' || (before === undefined && kind === 'score')
       ? unmeasured(`the baseline was made without a ${kind} pass of it: refresh it`)
       : [];
-  if (now.given.size === 0)
-    return unmeasured([...now.objections.values()][0] ?? `this run's ${kind} pass has no observation of it`);
+  if (now.given.length === 0)
+    return unmeasured(now.objections[0]?.why ?? `this run's ${kind} pass has no observation of it`);
   return kind === 'trace' ? [] : unmeasured(`its ${kind} pass was asked otherwise than at the refresh`);
 }
 
-/** Held against the baseline's lifetime that gave the same, else against its first. */
-async function against(
+/** Held against the baseline's lifetime that gave the same bits; undefined where none did. */
+function pairOf({ kind, prompt, before, now }: Topic, right: Observation): Pair | undefined {
+  const wrong = now.objections.find(({ lifetime }) => lifetime === right.lifetime);
+  if (wrong !== undefined) return { prompt, kind, unmeasured: wrong.why };
+  const left = before?.given.find((one) => sameOutcome(one, right, 'identical'));
+  return left && { prompt, kind, left, right };
+}
+
+/** Held against the one that ties, or that gave what the requirement takes for the same, else against the first. */
+async function nearest(
+  { kind, prompt, before }: Topic,
   right: Observation,
-  { given, prompt, kind }: Entry,
   run: Side,
   trusted: Side,
   requirement: Requirement,
 ): Promise<Pair> {
-  const all = [...given.values()];
+  const all = before?.given ?? [];
   // Equal bits before what the requirement takes for equal.
-  const left =
-    (await matching(all, right, run, trusted, 'identical')) ??
-    (await matching(all, right, run, trusted, requirement)) ??
-    all[0];
+  for (const wanted of ['identical', requirement] as const)
+    for (const left of all)
+      if (await same(left, trusted, right, run, wanted)) return { prompt, kind, left, right };
+  const [left] = all;
   return left === undefined
     ? { prompt, kind, unmeasured: 'the baseline has nothing of it' }
     : { prompt, kind, left, right };
-}
-
-async function matching(
-  observations: readonly Observation[],
-  right: Observation,
-  run: Side,
-  trusted: Side,
-  requirement: Requirement,
-): Promise<Observation | undefined> {
-  for (const one of observations) if (await same(one, trusted, right, run, requirement)) return one;
-  return undefined;
 }
 
 /** Prompts that are new, gone or ask something else: once each, not once a kind. */

@@ -17,11 +17,7 @@ function all(...given: readonly Given[string][]) {
 /** Of each lifetime, what it gave: `known` or the index of a new outcome. */
 async function outcomes(before: readonly Given[string][], now: readonly Given[string][]) {
   const [left, right] = [all(...before), all(...now)];
-  const item: Item = {
-    key: 'kind/a',
-    before: left.seen,
-    now: new Map(right.seen.map((one) => [one.lifetime, one])),
-  };
+  const item: Item = { key: 'kind/a', before: left.seen, now: right.seen };
   const lifetimes = [...right.seen.map(({ lifetime }) => lifetime), 'elsewhere'];
   const found = await census(lifetimes, [item], right.made, left.made, 'identical');
   return found.lifetimes.map(({ outcomes: of }) => of.get('kind/a'));
@@ -43,7 +39,7 @@ describe('outcomes of lifetimes', () => {
     const [one] = seen;
     assert.ok(one);
     const other = withChannel(one, 'prompt-tokens', { sha256: 'f'.repeat(64) });
-    const item: Item = { key: 'a', before: [one], now: new Map([['0', other]]) };
+    const item: Item = { key: 'a', before: [one], now: [other] };
     const found = await census(['0'], [item], made, made, 'identical');
     assert.equal(found.lifetimes[0]?.outcomes.get('a')?.known, false);
   });
