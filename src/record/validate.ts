@@ -1,6 +1,7 @@
 /**
- * The part of JSON Schema that the published schemas of a record use. It is compiled into functions, since it runs over
- * every digest of every prompt; a keyword that is not known here is refused, so that none is passed over.
+ * The part of JSON Schema that the published schemas of a record use. It is compiled into functions, one for each place,
+ * since they run over every digest of every prompt; a keyword that is not known there is refused, so that none is passed
+ * over.
  */
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
@@ -12,13 +13,13 @@ type Check = (value: unknown) => string | undefined;
 type Properties = Readonly<Record<string, unknown>>;
 
 /** Say nothing that could be checked, or what another keyword says too. */
-const SILENT = new Set(['$schema', '$id', '$defs', 'title', 'description', 'default', 'format']);
-/** Of an object, looked at together. */
-const OF_OBJECTS = new Set(['properties', 'required', 'additionalProperties', 'propertyNames']);
+const SILENT = ['$schema', '$id', '$defs', 'title', 'description', 'default', 'format'];
 
-/** @throws Error for a keyword that is not known here */
+/** @throws Error for a keyword or a type that is not known here */
 export function validator(root: JsonSchema): Validate {
   const defined = new Map<string, Check>();
+  /** One for all places that ask for it: the engine compiles each of them anew. */
+  const patterns = new Map<string, RegExp>();
   const check = compiled(root);
   return (value) => {
     const problem = check(value);
@@ -26,88 +27,115 @@ export function validator(root: JsonSchema): Validate {
   };
 
   function compiled(schema: JsonSchema): Check {
-    // The type comes first: what follows presumes it.
-    const keywords = Object.keys(schema).filter((one) => one !== 'type' && !SILENT.has(one));
-    const checks = [
-      ...('type' in schema ? [ofTypes(schema['type'])] : []),
-      ...(keywords.some((one) => OF_OBJECTS.has(one)) ? [ofObject(schema)] : []),
-      ...keywords.filter((one) => !OF_OBJECTS.has(one)).map((one) => ofKeyword(schema, one)),
-    ];
-    const [first, second, ...further] = checks;
-    if (first === undefined) return () => undefined;
-    if (second === undefined) return first;
-    if (further.length === 0) return (value) => first(value) ?? second(value);
+    const { type } = schema;
+    if ('anyOf' in schema) return anyOf(only(schema, 'anyOf')['anyOf'] as readonly JsonSchema[]);
+    if ('$ref' in schema) return byName(String(only(schema, '$ref')['$ref']));
+    if (Array.isArray(type))
+      return anyOf(only(schema, 'type')['type'] as readonly string[], (one) => ({ type: one }));
+    if ('const' in schema) return ofOne([schema['const']], only(schema, 'type', 'const'));
+    if ('enum' in schema) return ofOne(schema['enum'] as readonly unknown[], only(schema, 'type', 'enum'));
+    switch (type) {
+      case 'string':
+        return ofText(only(schema, 'type', 'pattern', 'minLength', 'maxLength'));
+      case 'number':
+      case 'integer':
+        return ofNumber(only(schema, 'type', 'minimum', 'maximum', 'exclusiveMinimum'));
+      case 'boolean':
+        only(schema, 'type');
+        return (value) => (typeof value === 'boolean' ? undefined : ': is neither true nor false');
+      case 'null':
+        only(schema, 'type');
+        return (value) => (value === null ? undefined : ': is not null');
+      case 'array':
+        return ofArray(only(schema, 'type', 'items', 'minItems', 'maxItems'));
+      case 'object':
+        return ofObject(
+          only(schema, 'type', 'properties', 'required', 'additionalProperties', 'propertyNames'),
+        );
+      // A value of any kind.
+      case undefined:
+        only(schema);
+        return () => undefined;
+      default:
+        throw new Error(`no type of a record's schema: ${type}`);
+    }
+  }
+
+  function ofText({ pattern: source, minLength = 0, maxLength = Infinity, description }: JsonSchema): Check {
+    const [least, most] = [Number(minLength), Number(maxLength)];
+    const pattern = source === undefined ? undefined : patternOf(String(source));
+    const what = typeof description === 'string' ? description : `like ${pattern}`;
     return (value) => {
-      for (const one of checks) {
-        const problem = one(value);
-        if (problem !== undefined) return problem;
+      if (typeof value !== 'string') return ': is no text';
+      if (pattern !== undefined && !pattern.test(value)) return `: is not ${what}`;
+      if (value.length < least) return `: is shorter than ${least}`;
+      return value.length > most ? `: is longer than ${most}` : undefined;
+    };
+  }
+
+  function patternOf(source: string): RegExp {
+    const known = patterns.get(source) ?? new RegExp(source);
+    patterns.set(source, known);
+    return known;
+  }
+
+  function ofArray({ items, minItems = 0, maxItems = Infinity }: JsonSchema): Check {
+    const [least, most] = [Number(minItems), Number(maxItems)];
+    const check = compiled((items ?? {}) as JsonSchema);
+    return (value) => {
+      if (!Array.isArray(value)) return ': is no array';
+      if (value.length < least) return `: has fewer than ${least} entries`;
+      if (value.length > most) return `: has more than ${most} entries`;
+      for (let at = 0; at < value.length; at++) {
+        const problem = check(value[at]);
+        if (problem !== undefined) return `[${at}]${problem}`;
       }
       return undefined;
     };
   }
 
-  function ofKeyword(schema: JsonSchema, keyword: string): Check {
-    const wanted = schema[keyword];
-    const limit = Number(wanted);
-    switch (keyword) {
-      case 'const':
-        return demand((value) => value === wanted, `is not ${JSON.stringify(wanted)}`);
-      case 'enum': {
-        const allowed = new Set(wanted as readonly unknown[]);
-        return demand((value) => allowed.has(value), `is none of ${[...allowed].join(', ')}`);
-      }
-      case 'pattern': {
-        const pattern = new RegExp(String(wanted));
-        const what = typeof schema['description'] === 'string' ? schema['description'] : `like ${pattern}`;
-        return demand((value) => pattern.test(value as string), `is not ${what}`);
-      }
-      case 'minLength':
-        return demand((value) => lengthOf(value) >= limit, `is shorter than ${limit}`);
-      case 'maxLength':
-        return demand((value) => lengthOf(value) <= limit, `is longer than ${limit}`);
-      case 'minItems':
-        return demand((value) => lengthOf(value) >= limit, `has fewer than ${limit} entries`);
-      case 'maxItems':
-        return demand((value) => lengthOf(value) <= limit, `has more than ${limit} entries`);
-      case 'minimum':
-        return demand((value) => Number(value) >= limit, `is less than ${limit}`);
-      case 'maximum':
-        return demand((value) => Number(value) <= limit, `is more than ${limit}`);
-      case 'exclusiveMinimum':
-        return demand((value) => Number(value) > limit, `is not more than ${limit}`);
-      case 'items':
-        return ofItems(compiled(wanted as JsonSchema));
-      case 'anyOf':
-        return anyOf((wanted as readonly JsonSchema[]).map(compiled));
-      case '$ref':
-        return byName(String(wanted));
-      default:
-        throw new Error(`no keyword of a record's schema: ${keyword}`);
-    }
-  }
-
   function ofObject(schema: JsonSchema): Check {
     const { properties = {}, required = [], additionalProperties = true, propertyNames } = schema;
-    const checks = new Map(
-      Object.entries(properties as Properties).map(([key, one]) => [key, compiled(one as JsonSchema)]),
-    );
     const further =
       typeof additionalProperties === 'object' ? compiled(additionalProperties as JsonSchema) : undefined;
     const ofNames = propertyNames === undefined ? undefined : compiled(propertyNames as JsonSchema);
     const names = required as readonly string[];
+    const checks = new Map(
+      Object.entries(properties as Properties).map(([key, one]) => [
+        key,
+        { check: compiled(one as JsonSchema), isRequired: names.includes(key) },
+      ]),
+    );
     return (value) => {
+      if (typeof value !== 'object' || value === null || Array.isArray(value)) return ': is no object';
       const object = value as Properties;
-      for (const key of names) if (!Object.hasOwn(object, key)) return `: lacks \`${key}\``;
+      let lacking = names.length;
       for (const key in object) {
-        const one = checks.get(key) ?? further;
-        if (one === undefined && additionalProperties === false)
+        const declared = checks.get(key);
+        if (declared?.isRequired === true) lacking--;
+        if (declared === undefined && additionalProperties === false)
           return `: has an unrecognized key \`${key}\``;
         const misnamed = ofNames?.(key);
         if (misnamed !== undefined) return misnamed;
-        const problem = one?.(object[key]);
+        const problem = (declared?.check ?? further)?.(object[key]);
         if (problem !== undefined) return `.${key}${problem}`;
       }
-      return undefined;
+      if (lacking === 0) return undefined;
+      return `: lacks \`${names.find((name) => !Object.hasOwn(object, name))}\``;
+    };
+  }
+
+  /** What the first of them says where none holds. */
+  function anyOf<T>(schemas: readonly T[], schemaOf = (one: T) => one as JsonSchema): Check {
+    const checks = schemas.map((one) => compiled(schemaOf(one)));
+    return (value) => {
+      let first: string | undefined;
+      for (const check of checks) {
+        const problem = check(value);
+        if (problem === undefined) return undefined;
+        first ??= problem;
+      }
+      return first;
     };
   }
 
@@ -126,63 +154,36 @@ export function validator(root: JsonSchema): Validate {
   }
 }
 
-/** One type or a list of them; `anyOf` tells of those that are more than a type. */
-function ofTypes(types: unknown): Check {
-  return Array.isArray(types) ? anyOf(types.map((type) => ofType(String(type)))) : ofType(String(types));
+/** The schema itself, which has no other keywords than these and the silent ones. */
+function only(schema: JsonSchema, ...keywords: readonly string[]): JsonSchema {
+  const unknown = Object.keys(schema).find((one) => !keywords.includes(one) && !SILENT.includes(one));
+  if (unknown !== undefined) throw new Error(`no keyword of a record's schema there: ${unknown}`);
+  return schema;
 }
 
-function ofType(type: string): Check {
-  switch (type) {
-    case 'string':
-      return demand((value) => typeof value === 'string', 'is no text');
-    case 'number':
-      // 1e999 is JSON too.
-      return demand((value) => Number.isFinite(value), 'is no number');
-    case 'integer':
-      return demand((value) => Number.isInteger(value), 'is no whole number');
-    case 'boolean':
-      return demand((value) => typeof value === 'boolean', 'is neither true nor false');
-    case 'null':
-      return demand((value) => value === null, 'is not null');
-    case 'array':
-      return demand((value) => Array.isArray(value), 'is no array');
-    case 'object':
-      return demand(
-        (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
-        'is no object',
-      );
-    default:
-      throw new Error(`no type of a record's schema: ${type}`);
-  }
+function ofOne(values: readonly unknown[], { const: isOne }: JsonSchema): Check {
+  const allowed = new Set(values);
+  const what = isOne === undefined ? `is none of ${values.join(', ')}` : `is not ${JSON.stringify(isOne)}`;
+  return (value) => (allowed.has(value) ? undefined : `: ${what}`);
 }
 
-function demand(holds: (value: unknown) => boolean, what: string): Check {
-  const problem = `: ${what}`;
-  return (value) => (holds(value) ? undefined : problem);
-}
-
-function ofItems(check: Check): Check {
+function ofNumber({
+  type,
+  minimum = -Infinity,
+  maximum = Infinity,
+  exclusiveMinimum = -Infinity,
+}: JsonSchema): Check {
+  const [least, most, above] = [Number(minimum), Number(maximum), Number(exclusiveMinimum)];
+  // 1e999 is JSON too.
+  const [is, what] =
+    type === 'integer'
+      ? [Number.isInteger, 'is no whole number' as const]
+      : [Number.isFinite, 'is no number' as const];
   return (value) => {
-    const items = value as readonly unknown[];
-    for (let i = 0; i < items.length; i++) {
-      const problem = check(items[i]);
-      if (problem !== undefined) return `[${i}]${problem}`;
-    }
-    return undefined;
+    if (!is(value)) return `: ${what}`;
+    const number = value as number;
+    if (number < least) return `: is less than ${least}`;
+    if (number > most) return `: is more than ${most}`;
+    return number > above ? undefined : `: is not more than ${above}`;
   };
 }
-
-/** What the first of them says where none holds. */
-function anyOf(checks: readonly Check[]): Check {
-  return (value) => {
-    let first: string | undefined;
-    for (const one of checks) {
-      const problem = one(value);
-      if (problem === undefined) return undefined;
-      first ??= problem;
-    }
-    return first;
-  };
-}
-
-const lengthOf = (value: unknown) => (value as { readonly length: number }).length;
