@@ -1,6 +1,7 @@
 import type { Observation } from '../record/schema.ts';
 import type { Side } from '../record/side.ts';
 import type { Requirement } from '../suite/schema.ts';
+import { sameOutcome } from './agreement.ts';
 import { same } from './ties.ts';
 import type { Decision } from './types.ts';
 
@@ -34,18 +35,19 @@ export async function census(
     lifetimes.map((one) => [one, new Map<string, { index: number; known: boolean }>()]),
   );
   for (const { key, before, now } of items) {
-    const seen = before.map((one) => ({ one, side: baseline, known: true }));
+    /** What this run gave and the baseline did not, each once. */
+    const strange: Observation[] = [];
     for (const one of now) {
       const of = outcomes.get(one.lifetime);
       if (of === undefined) continue;
-      let index = 0;
-      for (; index < seen.length; index++) {
-        const other = seen[index];
-        const alike = other !== undefined && same(other.one, other.side, one, run, requirement);
-        if (alike === true || (await alike)) break;
+      let index = before.findIndex((other) => sameOutcome(other, one, requirement));
+      if (index < 0) index = await tying(before, baseline, one, run, requirement);
+      if (index < 0) {
+        let again = strange.findIndex((other) => sameOutcome(other, one, requirement));
+        if (again < 0) again = await tying(strange, run, one, run, requirement);
+        index = before.length + (again < 0 ? strange.push(one) - 1 : again);
       }
-      if (index === seen.length) seen.push({ one, side: run, known: false });
-      of.set(key, { index, known: seen[index]?.known === true });
+      of.set(key, { index, known: index < before.length });
     }
   }
   return {
@@ -53,6 +55,19 @@ export async function census(
       .map(([lifetime, of]) => ({ lifetime, outcomes: of }))
       .filter(({ outcomes: of }) => of.size > 0),
   };
+}
+
+/** Index of the first of a side's observations that ties with one of this run; -1 where none does. */
+async function tying(
+  all: readonly Observation[],
+  side: Side,
+  one: Observation,
+  run: Side,
+  requirement: Requirement,
+): Promise<number> {
+  for (const [index, other] of all.entries())
+    if (await same(other, side, one, run, requirement)) return index;
+  return -1;
 }
 
 /** A lifetime is known where each of its outcomes is one that the baseline has. */

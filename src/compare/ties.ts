@@ -7,18 +7,17 @@ import { walk } from './divergence.ts';
 
 /**
  * Did two observations give the same outcome as far as the requirement looks? Digests decide; bodies are opened only
- * where nothing but the top k differs, since tokens that tie at the k-th place compare as sets. No promise where digests do:
- * waiting for a thousand of them costs more than comparing.
+ * where nothing but the top k differs, since tokens that tie at the k-th place compare as sets.
  */
-export function same(
+export async function same(
   left: Observation,
   leftSide: Side,
   right: Observation,
   rightSide: Side,
   requirement: Requirement,
-): boolean | Promise<boolean> {
+): Promise<boolean> {
   if (sameOutcome(left, right, requirement)) return true;
-  return onlyTopDiffers(left, right) && tiesAlone(left, leftSide, right, rightSide);
+  return onlyTopDiffers(left, right) && (await tiesAlone(left, leftSide, right, rightSide));
 }
 
 async function tiesAlone(

@@ -82,9 +82,14 @@ function shown({ lifetimes }: Census, all: readonly string[]): readonly string[]
 
 /** A record's passes of each prompt by itself, by kind and prompt. */
 interface Catalogue {
-  /** What each prompt and text asks, by id, and the kind of pass that stands for it. */
-  readonly questions: ReadonlyMap<string, { readonly input: string; readonly kind: PassKind }>;
+  readonly questions: ReadonlyMap<string, Question>;
   readonly entries: ReadonlyMap<string, Entry>;
+}
+
+/** What a prompt or a text asks, and the kind of pass that stands for it. */
+interface Question {
+  readonly input: string;
+  readonly kind: PassKind;
 }
 
 interface Entry {
@@ -125,10 +130,9 @@ function catalogue(record: RunRecord, arrangements: typeof ALONE): Catalogue {
       if (wrong !== undefined) entry.objections.push({ lifetime, why: wrong });
     }
   }
-  const questions = new Map([
-    ...record.suite.prompts.map(({ id, input }) => [id, { input, kind: 'generate' as PassKind }] as const),
-    ...record.suite.texts.map(({ id, input }) => [id, { input, kind: 'score' as PassKind }] as const),
-  ]);
+  const questions = new Map<string, Question>();
+  for (const { id, input } of record.suite.prompts) questions.set(id, { input, kind: 'generate' });
+  for (const { id, input } of record.suite.texts) questions.set(id, { input, kind: 'score' });
   return { questions, entries };
 }
 

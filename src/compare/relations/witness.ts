@@ -17,11 +17,13 @@ export interface Seen {
 
 function seen(record: RunRecord, { lifetime }: Lifetime, pass: Pass): Seen {
   const { requests } = pass.witness;
-  const given = record.observations.filter((one) => one.pass === pass.pass && one.lifetime === lifetime);
+  const observations = new Map<string, Observation>();
+  for (const one of record.observations)
+    if (one.pass === pass.pass && one.lifetime === lifetime) observations.set(one.prompt, one);
   return {
     lifetime,
     pass,
-    observations: new Map(given.map((one) => [one.prompt, one])),
+    observations,
     requests: requests === null ? undefined : new Map(requests.map((one) => [one.id, one])),
   };
 }
@@ -44,12 +46,14 @@ export function find(
 export function objection({ pass, observations, requests }: Seen): string | undefined {
   const { pass: name, kind, groups, unavailable, witness } = pass;
   if (unavailable !== null) return `${name} is unavailable: ${unavailable}`;
-  const returned = [...observations.values()].reduce((sum, one) => sum + countOf(one, 'tokens'), 0);
+  let returned = 0;
+  for (const one of observations.values()) returned += countOf(one, 'tokens');
   // A score's positions are the prompt tokens of its requests, but for the first.
   const counter = kind === 'score' ? witness.promptTokens : witness.generatedTokens;
   if (counter !== null && counter < returned)
     return `${name} returned ${returned} tokens but the engine's counter shows ${counter}`;
-  const sizes = new Map(groups.flatMap((group) => group.map((id) => [id, group.length])));
+  const sizes = new Map<string, number>();
+  for (const group of groups) for (const id of group) sizes.set(id, group.length);
   for (const { id, together, cachedTokens } of requests?.values() ?? []) {
     const size = sizes.get(id);
     if (size !== undefined && together > size)
