@@ -1,11 +1,28 @@
 /** Builds dist/: `node scripts/build.ts`; with `--check`, fails if the committed dist/ is not what the source gives. */
 import { chmod, cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
+
+/**
+ * Node's own modules, got without an import of them: that reads each of their exports once, and so loads undici for the
+ * `WebSocket` of node:http and streams for that of node:fs, for nothing (measured: 20 of a check's 380 ms).
+ */
+const BUILTINS_UNREAD = {
+  name: 'builtins unread',
+  renderChunk: (code: string) =>
+    code.replaceAll(
+      /^import (?:(\w[\w$]*)|\* as (\w[\w$]*)|(\{[^}]*\})) from ["']([\w:/]+)["'];$/gm,
+      (whole, own: string | undefined, all: string | undefined, some: string | undefined, name: string) =>
+        isBuiltin(name)
+          ? `const ${own ?? all ?? some?.replaceAll(' as ', ': ')} = process.getBuiltinModule("${name}");`
+          : whole,
+    ),
+};
 
 /** Folders of the packages whose code is inside, and how many bytes of it before it is minified. */
 export type Bundled = ReadonlyMap<string, number>;
@@ -29,6 +46,7 @@ export async function bundle(entries: Readonly<Record<string, string>>, folder: 
           handler: (id) => ({ id: basename(id), external: true }),
         },
       },
+      BUILTINS_UNREAD,
     ],
     logLevel: 'warn',
     onLog: (level, log, print) => {

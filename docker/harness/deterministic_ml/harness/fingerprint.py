@@ -66,7 +66,11 @@ class Facts:
         """@param environment this process's own where nothing else is given
         @param imported torch, where this process has it: a build without devices is asked here, and no child imports it
         """
-        self._here = torch_facts(imported) if imported is not None and knows_no_device(imported) else None
+        if imported is not None and knows_no_device(imported):
+            self._here: dict[str, Any] | None = torch_facts(imported)
+        else:
+            # Where there is none, no child need look for it.
+            self._here = None if importlib.util.find_spec("torch") else {}
         if self._here is not None:
             return
         # A file and not stdout: what an image's start-up code prints, or a child that it leaves behind, is no answer.

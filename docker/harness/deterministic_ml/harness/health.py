@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import hashlib
+import html
 import os
 import re
 import subprocess
@@ -18,7 +19,6 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
-from xml.sax.saxutils import escape
 
 from .devices import Devices, look
 from .lifeline import descendants
@@ -286,7 +286,7 @@ def _with_escaped_names(text: str) -> str:
     opens, closes = _NAME
     while (begin := text.find(opens, at)) >= 0 and (end := text.find(closes, begin)) >= 0:
         name = begin + len(opens)
-        parts += (text[at:name], escape(text[name:end]))
+        parts += (text[at:name], html.escape(text[name:end], quote=False))
         at = end
     return "".join((*parts, text[at:]))
 

@@ -1,1 +1,0 @@
-function plain(value){return typeof value==`number`?Number.isFinite(value)?value+0:String(value):typeof value==`string`?value.toWellFormed():typeof value!=`object`||!value?value:Array.isArray(value)?value.map(plain):Object.fromEntries(Object.entries(value).filter(([,member])=>member!==void 0).map(([key,member])=>[key.toWellFormed(),plain(member)]))}export{plain as t};
