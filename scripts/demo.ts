@@ -1,10 +1,11 @@
 /**
  * `npm run demo`: the main job on a real engine and a real, tiny model. Records a baseline, checks again, then
  * makes two changes that a reviewer would wave through, and shows what they did beside a hash of the text.
+ * `--cli FILE --to FOLDER`: by a command line that is installed somewhere else, in a folder of one's own.
  */
 import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises';
-import { join, relative } from 'node:path';
-import { styleText } from 'node:util';
+import { join, relative, resolve } from 'node:path';
+import { parseArgs, styleText } from 'node:util';
 import { execa } from 'execa';
 import type { Report } from '../src/report/schema.ts';
 import { annotations } from '../src/surfaces/annotations.ts';
@@ -18,10 +19,13 @@ import { ensureModel } from './setup/model.ts';
 import { ensureEngine } from './setup/python.ts';
 
 const started = performance.now();
-const folder = join(cache, 'demo');
+const { values } = parseArgs({ options: { cli: { type: 'string' }, to: { type: 'string' } } });
+const cli = resolve(values.cli ?? join(repository, 'dist/cli.js'));
+const folder = resolve(values.to ?? join(cache, 'demo'));
 const title = (text: string) => console.log(`\n${styleText('bold', `── ${text}`)}\n`);
 
-await rm(folder, { recursive: true, force: true });
+// A folder of one's own holds what is one's own.
+if (values.to === undefined) await rm(folder, { recursive: true, force: true });
 await mkdir(folder, { recursive: true });
 
 title('Setting up: everything lands in .cache/, a second run starts at once');
@@ -101,7 +105,7 @@ async function run(command: 'check' | 'refresh', text: string, ...flags: readonl
   await writeFile(join(folder, 'determinism.yml'), text);
   const { stdout, exitCode, failed } = await execa(
     process.execPath,
-    [join(repository, 'dist/cli.js'), command, 'determinism.yml', '--json', '--python', python, ...flags],
+    [cli, command, 'determinism.yml', '--json', '--python', python, ...flags],
     {
       cwd: folder,
       env: { ...ON_A_TERMINAL, XDG_CACHE_HOME: cache, ...place.env },
@@ -116,11 +120,11 @@ async function run(command: 'check' | 'refresh', text: string, ...flags: readonl
 }
 
 async function verify({ context }: Report): Promise<void> {
-  const { exitCode } = await execa(
-    process.execPath,
-    [join(repository, 'dist/cli.js'), 'verify', context.reportPath],
-    { cwd: folder, stdio: 'inherit', reject: false },
-  );
+  const { exitCode } = await execa(process.execPath, [cli, 'verify', context.reportPath], {
+    cwd: folder,
+    stdio: 'inherit',
+    reject: false,
+  });
   if (exitCode !== 0) process.exit(exitCode ?? 1);
 }
 

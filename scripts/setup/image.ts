@@ -52,7 +52,7 @@ async function ensureTarget(
   const meanwhile = await imageId(cli, tag);
   if (meanwhile !== undefined) return { imageId: meanwhile };
   return step(`Image ${tag}`, async (note) => {
-    const base = await ensureBase(cli, note);
+    const base = await baseOf(cli, note);
     await run(
       note,
       cli.file,
@@ -70,8 +70,15 @@ async function ensureTarget(
   });
 }
 
+/** What the Dockerfile's `BASE` is here. */
+export async function ensureBase(docker: DockerDaemon): Promise<string> {
+  const cli = await dockerCli(docker);
+  await using _alone = await lock(join(cache, 'image.lock'));
+  return step('Base of the images', (note) => baseOf(cli, note));
+}
+
 /** The Dockerfile's pinned base where a registry serves it, and the same release made by Debian's own tool elsewhere. */
-async function ensureBase(cli: DockerCli, note: Note): Promise<string> {
+async function baseOf(cli: DockerCli, note: Note): Promise<string> {
   const pinned = /^ARG BASE=(\S+)$/m.exec(await readFile(dockerfile, 'utf8'))?.[1];
   if (pinned === undefined) throw new Error(`${dockerfile} names no base`);
   if ((await imageId(cli, pinned)) !== undefined) return pinned;
@@ -114,7 +121,7 @@ async function aptSources(): Promise<readonly string[]> {
 }
 
 /** A Docker client and the environment in which it builds. */
-interface DockerCli {
+export interface DockerCli {
   readonly file: string;
   readonly env: Readonly<Record<string, string>>;
 }
@@ -123,7 +130,7 @@ interface DockerCli {
  * A client that can build with BuildKit, which sends only the files that a stage copies: up to version 22 it is in
  * the client, later it is a plugin that may be missing, and Debian's client may stand behind such a one on PATH.
  */
-async function dockerCli(docker: DockerDaemon): Promise<DockerCli> {
+export async function dockerCli(docker: DockerDaemon): Promise<DockerCli> {
   const env = { DOCKER_HOST: docker.host };
   for (const file of ['docker', '/usr/bin/docker']) {
     const { stdout } = await execa(file, ['version', '--format', '{{.Client.Version}}'], {
