@@ -34,6 +34,7 @@ import {
   ReviewAnswer,
   StoreAnswer,
   ValidateAnswer,
+  WatchAnswer,
   WhyAnswer,
 } from '../src/report/answers.ts';
 import {
@@ -161,6 +162,12 @@ const SCHEMAS = {
     schema: CleanAnswer,
     title: '`clean --json` of deterministic-ml',
     description: 'What earlier runs keep on this machine, and what was removed.',
+  },
+  watch: {
+    schema: WatchAnswer,
+    title: '`check --watch --json` of deterministic-ml',
+    description:
+      'What one round came to, how far it is from the baseline and from the round before, and what was re-used.',
   },
   why: {
     schema: WhyAnswer,

@@ -51,6 +51,26 @@ export async function loadSuite(
   };
 }
 
+/** Absolute paths of the suite and of all that it names; of one that cannot be read, or is wrong, that alone. */
+export async function filesOfSuite(path: string, workspace: string, schema: SuiteSchema): Promise<string[]> {
+  const absolute = resolve(workspace, path);
+  const folder = dirname(absolute);
+  try {
+    const { suite } = parseSuite(await readSuite(absolute, path, workspace), path, schema);
+    const named: string[] = [];
+    await readAsked(suite, async (file) => {
+      named.push(file);
+      return '';
+    });
+    const { file, files } = suite.engine.args;
+    named.push(...[suite.model.path, file, files].flat().filter((one) => typeof one === 'string'));
+    return [absolute, ...named.map((one) => resolve(folder, one))];
+  } catch (error) {
+    if (error instanceof UserError) return [absolute];
+    throw error;
+  }
+}
+
 /**
  * The suite with a change made to it, which asks what the suite asks.
  *

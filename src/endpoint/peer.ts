@@ -85,6 +85,9 @@ async function speak(
             texts: server.vocabulary(uint32(Buffer.from(command.ids, 'base64'))),
           });
           break;
+        case 'rest':
+          emit({ event: 'rested', health: healthOf('after') });
+          break;
         case 'end':
           emit({ event: 'done', health: healthOf('after') });
           return;

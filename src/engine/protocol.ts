@@ -17,6 +17,8 @@ import type { EngineDefaults, PromptContent, SaidSampling } from '../suite/schem
  *                                          ◀── progress…, observation…, pass
  *     vocabulary ──────────────────────────▶
  *                                          ◀── vocabulary
+ *     rest ────────────────────────────────▶    (only where the engine is kept for another round of passes)
+ *                                          ◀── rested
  *     end ─────────────────────────────────▶
  *                                          ◀── done; exit 0
  *
@@ -54,6 +56,8 @@ export interface Start {
    * nonce and a deadline of its own, which speaks over the same streams and is over before the next is asked for.
    */
   readonly warm?: true;
+  /** Of such a process: files and folders of this machine, whatever of which it has imported it tells. */
+  readonly sources?: readonly string[];
 }
 
 export interface Task {
@@ -128,6 +132,8 @@ export type Command =
       /** uint32 little-endian in base64. */
       readonly ids: string;
     }
+  /** The passes are over, and the engine stays loaded for others. */
+  | { readonly command: 'rest' }
   | { readonly command: 'end' };
 
 export interface Serve {
@@ -246,6 +252,8 @@ export const ParentEvent = z.discriminatedUnion('event', [
     seconds: z.number().nonnegative(),
     /** Why a fork of it would not be what a new process is: then it forks none. */
     unfit: z.string().max(4096).nullable(),
+    /** Of `sources`, those that it has imported; nobody knows where it is absent. */
+    imported: z.array(z.string().max(4096)).max(1024).optional(),
   }),
   z.strictObject({
     ...base,
@@ -323,6 +331,12 @@ export const Event = z.discriminatedUnion('event', [
     witness: Witness,
     /** Effective sampling parameters read back from the engine's own object. */
     sampling: z.record(z.string(), z.json()),
+  }),
+  z.strictObject({
+    ...base,
+    event: z.literal('rested'),
+    /** Of the same GPUs, read after its passes. */
+    health: HealthReading,
   }),
   z.strictObject({
     ...base,

@@ -47,7 +47,7 @@ const MAX_LOG_LINE_BYTES = 64 * 1024;
 
 /** The host's end of the harness protocol over one peer. Disposing stops the peer. */
 export class Session implements AsyncDisposable {
-  readonly #options: SessionOptions;
+  #options: SessionOptions;
   readonly #peer: Peer;
   readonly #nonce: string;
   readonly #events: AsyncGenerator<Event>;
@@ -58,6 +58,7 @@ export class Session implements AsyncDisposable {
   #greeted = false;
   #ended = false;
   #disposed = false;
+  #gone = false;
 
   private constructor(options: SessionOptions, peer: Peer, nonce: string = randomBytes(16).toString('hex')) {
     this.#options = options;
@@ -66,6 +67,9 @@ export class Session implements AsyncDisposable {
     this.#deadline = AbortSignal.timeout(options.deadlineSeconds * 1000);
     this.#events = this.#readEvents();
     this.#stderr = this.#readLog();
+    void peer.exit.then(() => {
+      this.#gone = true;
+    });
     // A peer that died while we write is reported by `exit`, with its reason; EPIPE would hide it.
     peer.stdin.on('error', () => {});
   }
@@ -117,6 +121,17 @@ export class Session implements AsyncDisposable {
     }
   }
 
+  /** Whether its process has ended, by itself or not. */
+  get gone(): boolean {
+    return this.#gone || this.#disposed;
+  }
+
+  /** Of another run from now on, which hears what it says. Its deadline stays that of its start. */
+  adopt(by: Omit<SessionOptions, 'deadlineSeconds'>): void {
+    const { deadlineSeconds } = this.#options;
+    this.#options = { ...by, deadlineSeconds };
+  }
+
   send(command: Command): void {
     this.#peer.stdin.write(`${JSON.stringify(command)}\n`);
   }
@@ -148,10 +163,17 @@ export class Session implements AsyncDisposable {
         case 'lifetime':
         case 'pass':
         case 'vocabulary':
+        case 'rested':
         case 'done':
           throw violation(`\`${event.event}\` came where \`${kind}\` was due`);
       }
     }
+  }
+
+  /** The passes are over, and the engine stays loaded for others. */
+  async rest(): Promise<EventOf<'rested'>> {
+    this.send({ command: 'rest' });
+    return await this.expect('rested');
   }
 
   /** Tells the harness that nothing more comes and waits until it has gone. */

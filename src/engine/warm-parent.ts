@@ -28,13 +28,15 @@ interface Fork {
  * One fork at a time. Disposing stops both.
  */
 export class WarmParent implements AsyncDisposable {
-  readonly #options: SessionOptions;
+  #options: SessionOptions;
   readonly #peer: Peer;
   readonly #nonce = randomBytes(16).toString('hex');
   readonly #tail: string[] = [];
   #seq = 0;
   #greeted = false;
   #fork: Fork | undefined;
+  #imported: readonly string[] | undefined;
+  #gone = false;
   /** Settled by what it says next: why no fork of it counts; or how it ended. */
   #ready = Promise.withResolvers<string | undefined>();
   #disposal: Promise<void> | undefined;
@@ -54,6 +56,7 @@ export class WarmParent implements AsyncDisposable {
     task: Task,
     environment: Readonly<Record<string, string>>,
     deadlineSeconds: number,
+    sources: readonly string[] = [],
   ): Promise<WarmParent> {
     const parent = new WarmParent(options, await options.start(options.harness.boot));
     const start: Start = {
@@ -64,10 +67,26 @@ export class WarmParent implements AsyncDisposable {
       task,
       deadlineSeconds,
       warm: true,
+      ...(sources.length > 0 && { sources }),
     };
     const body = Buffer.from(JSON.stringify(start));
     parent.#peer.stdin.write(Buffer.concat([Buffer.from(`${body.length}\n`), body]));
     return parent;
+  }
+
+  /** Whether its process has ended: it forks none any more. */
+  get gone(): boolean {
+    return this.#gone;
+  }
+
+  /** Of the files that it was asked about, those that it has imported; undefined until it has said so. */
+  get imported(): readonly string[] | undefined {
+    return this.#imported;
+  }
+
+  /** Of another run from now on, which hears what it says. Its deadline stays that of its start. */
+  adopt(by: SessionOptions): void {
+    this.#options = by;
   }
 
   /**
@@ -164,6 +183,7 @@ export class WarmParent implements AsyncDisposable {
         break;
       case 'ready':
         this.#leave({ code: 0, signal: null, outOfMemory: false });
+        this.#imported = event.imported;
         this.#ready.resolve(event.unfit ?? undefined);
         break;
       case 'error':
@@ -174,6 +194,7 @@ export class WarmParent implements AsyncDisposable {
 
   /** The process has ended: nothing more is forked. */
   #end(exit: Exit): void {
+    this.#gone = true;
     this.#leave(exit);
     const { code, message, hint } = died(exit, this.#greeted, this.#tail);
     this.#ready.reject(

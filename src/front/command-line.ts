@@ -46,7 +46,11 @@ export function readCommandLine(
   const unread = unreadFlags(mode, given);
   if (unread !== undefined) throw usage(unread);
   const { 'record-path': recordPath, 'baseline-path': baselinePath } = values;
-  const { arg, env, require, ...single } = values;
+  const { arg, env, require, watch = false, 'watch-path': sources = [], ...single } = values;
+  if (watch && door(environment) === 'action')
+    throw usage('`--watch` waits for somebody who saves a file, and in a workflow nobody does.');
+  if (!watch && sources.length > 0)
+    throw usage('`--watch-path` says what `--watch` looks at, which is missing.');
   const flags: Readonly<Record<string, string | boolean | undefined>> = {
     'record-path': `.deterministic-ml/records/${new Date().toISOString().replaceAll(':', '-')}`,
     ...single,
@@ -65,6 +69,7 @@ export function readCommandLine(
     fleetPath: file,
     recordsPath: values.records,
     suitePath: values.suite,
+    watch: watch ? { sources: sources.map((path) => resolve(path)) } : undefined,
     init: {
       ...{ from: values.from, model: values.model, engine: values.engine, image: values.image },
       ...{ gpus: values.gpus, force: values.force === true },

@@ -2,7 +2,7 @@ import { styleText } from 'node:util';
 import type { Verdict } from '../compare/conclusion.ts';
 import { json as toJson, visible } from '../inert.ts';
 import type { Recipients } from '../tell/tell.ts';
-import { answer } from './answer.ts';
+import { answer, answerSaves } from './answer.ts';
 import { COLOURS, terminalConsole } from './console.ts';
 import { readSituation } from './event.ts';
 import type { Inputs } from './inputs.ts';
@@ -40,7 +40,9 @@ export async function runCommand(
   const situation = await readSituation(connections.environment, door);
   const tools = wire(connections, situation, { console, signal });
   const to = recipients(isJson || mode.onlyJson === true);
-  const { verdict } = await answer(mode, { ...settings, situation }, tools, to);
+  const given = { ...settings, situation };
+  if (given.named.watch !== undefined) return await answerSaves(given, given.named.watch, tools, to);
+  const { verdict } = await answer(mode, given, tools, to);
   return verdict;
 
   function recipients(json: boolean): Recipients {

@@ -38,6 +38,14 @@ export const FLAGS = {
     value: 'FOLDER',
     what: 'where the record goes, the records of import, the page of explain, fleet and report (.deterministic-ml/…)',
   },
+  watch: {
+    what: 'check again after each save of the suite or of what it names, with the engine kept loaded',
+  },
+  'watch-path': {
+    value: 'PATH',
+    several: true,
+    what: 'look at this file or folder too: the source of a kernel or a plug-in',
+  },
   junit: { value: 'PATH', what: 'write what was found as JUnit’s XML too' },
   sarif: { value: 'PATH', what: 'the same as SARIF, for code scanning' },
   'code-quality': { value: 'PATH', what: 'the same as GitLab’s report of code quality' },

@@ -13,6 +13,7 @@ import type {
   TellSettings,
   ValidateSettings,
   VerifySettings,
+  WatchSettings,
   WhySettings,
 } from '../job/settings.ts';
 import type { Door } from '../job/situation.ts';
@@ -43,6 +44,8 @@ export interface Given
       readonly shell?: string | undefined;
       readonly fleetPath?: string | undefined;
       readonly suitePath?: string | undefined;
+      /** Only where the suite is to be checked again at each save. */
+      readonly watch?: WatchSettings | undefined;
       readonly init?: Omit<InitSettings, 'dryRun'>;
       readonly change?: SidesSettings['change'];
       readonly required?: SidesSettings['required'];
@@ -134,7 +137,7 @@ export const modes: readonly Mode[] = [
     what: 'compares what the engine computes with the baseline',
     needs: 'look',
     takes: 'suite',
-    flags: [...OF_ENGINES, ...FORMATS],
+    flags: ['watch', 'watch-path', ...OF_ENGINES, ...FORMATS],
     told: 'report',
     load: async () => (await import('../use-cases/check.ts')).check,
   }),

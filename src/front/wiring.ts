@@ -20,9 +20,11 @@ import {
 } from '../disk/record-folder.ts';
 import { readReport, writeText } from '../disk/report-file.ts';
 import { findReports } from '../disk/report-folder.ts';
-import { changeSuite, loadSuite, openSuiteText } from '../disk/suite-file.ts';
+import { changeSuite, filesOfSuite, loadSuite, openSuiteText } from '../disk/suite-file.ts';
+import { openWatching } from '../disk/watching.ts';
 import { openEndpoint } from '../endpoint/runtime.ts';
 import { engineNamed, engines } from '../engine/engines/index.ts';
+import { KeptEngine } from '../engine/kept.ts';
 import type { JobIdentity, Runtime } from '../engine/runtime.ts';
 import { githubApi } from '../github/api.ts';
 import { githubPosts } from '../github/posts.ts';
@@ -128,6 +130,9 @@ export function wire(
           log: (line) => console.info(line),
         }),
       harness: (engine) => readHarness(harnessPath, engine),
+      filesOf: (path) => filesOfSuite(path, workspace, SUITE_SCHEMA),
+      kept: (sources) => new KeptEngine(sources),
+      watching: (apart) => openWatching(signal, apart),
       log: (path) => LogFile.create(path, workspace),
       leftovers: () =>
         findLeftovers(given.statePath, [

@@ -58,6 +58,12 @@ export interface EngineSettings extends RunSettings {
 
 export interface CheckSettings extends SuiteSettings, EngineSettings {}
 
+/** Of a suite that is checked again at each save. */
+export interface WatchSettings {
+  /** Absolute paths of files and folders that the engine may have read beside what the suite names: a kernel's source. */
+  readonly sources: readonly string[];
+}
+
 /** Who refreshes, from where and why. */
 export interface RefreshSettings extends CheckSettings {
   readonly reason: string;

@@ -1,5 +1,6 @@
 import type { BaselineMeta, BaselineStore } from '../baseline/port.ts';
 import type { KeptCaches } from '../engine/caches.ts';
+import type { KeptEngine } from '../engine/kept.ts';
 import type { Endpoint, Runtime } from '../engine/runtime.ts';
 import type { Harness } from '../engine/session.ts';
 import type { GitHubPosts, GitHubReader } from '../github/port.ts';
@@ -28,6 +29,8 @@ export interface Tools {
   readonly records: Records;
   readonly reports: Reports;
   readonly many: Many;
+  /** What of an engine stays from run to run, where one suite is checked again and again. */
+  readonly kept?: KeptEngine;
 }
 
 /** Folders of many records, and of what other programs left. */
@@ -131,6 +134,15 @@ export interface Openers {
   caches(): KeptCaches;
   /** What an engine is sent, by whether it runs a program of the user's. */
   harness(engine: { readonly program?: boolean }): Promise<Harness>;
+  /**
+   * Absolute paths of the suite and of all that it names: files of prompts, a program's, a model's folder. Of one that cannot
+   * be read, or is wrong, the suite alone.
+   */
+  filesOf(path: string): Promise<readonly string[]>;
+  /** @param sources absolute paths that an engine may have imported beside itself */
+  kept(sources: readonly string[]): KeptEngine;
+  /** @param apart absolute folders below which nothing counts */
+  watching(apart: readonly string[]): Watching;
   /** A file of its own for all that the engine prints. @throws UserError `input-invalid` */
   log(path: string): Promise<EngineLog>;
   /** What earlier runs keep on this machine, or left there. */
@@ -141,6 +153,17 @@ export interface Openers {
   github(): GitHubReader;
   /** To write, with the job's token. */
   posts(): GitHubPosts;
+}
+
+/** Looks at files and folders, until it is disposed of. */
+export interface Watching extends AsyncDisposable {
+  /** At these from now on, by their absolute paths, whether they are there or not. */
+  at(paths: readonly string[]): Promise<void>;
+  /**
+   * Those that changed since that was last told, or since they are looked at; once nothing has changed for a moment.
+   * @throws UserError `cancelled`
+   */
+  changed(): Promise<readonly string[]>;
 }
 
 /** Files that inputs name. All throw UserError `input-invalid` for a place that is none, `disk-full`. */

@@ -132,8 +132,11 @@ export type Caches = z.infer<typeof Caches>;
 
 /** How an engine came to run: by this program's own word. */
 export const LifetimeStart = z.strictObject({
-  /** `cold`: a new process imported the engine; `warm`: a fork of one that had. */
-  how: z.enum(['cold', 'warm']),
+  /**
+   * `cold`: a new process imported the engine; `warm`: a fork of one that had; `kept`: one that was loaded stayed, from the
+   * run before, and gave what it computed then too.
+   */
+  how: z.enum(['cold', 'warm', 'kept']),
   /** Which of the processes that the run started: lifetimes of one number share its import, and no cold one has another's. */
   process: z.number().int().positive(),
 });

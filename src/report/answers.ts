@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { CONCLUSIONS, VERDICTS } from '../compare/conclusion.ts';
 import { SIDES_OUTCOMES } from '../compare/sides.ts';
 import { PASS_KINDS } from '../record/names.ts';
 import { Digest } from '../record/schema.ts';
@@ -220,6 +221,36 @@ export const BisectAnswer = z.strictObject({
   ...Bisection.shape,
 });
 export type BisectAnswer = z.infer<typeof BisectAnswer>;
+
+/** Of one round of `check --watch`: values of JSON one after the other. */
+export const WatchAnswer = z.strictObject({
+  schema: z.literal('deterministic-ml/watch/v1'),
+  /** From 1. */
+  round: z.int().positive(),
+  /** Files that were saved since the round before. */
+  changed: z.array(z.string()),
+  verdict: z.enum(VERDICTS),
+  /** Null, as all that follows, where an error ended the round. */
+  conclusion: z.enum(CONCLUSIONS).nullable(),
+  /** How far it is from the baseline, and from the round before, in words. */
+  baseline: z.string().nullable(),
+  before: z.string().nullable(),
+  engine: z
+    .strictObject({
+      /** As a record has it. */
+      how: z.enum(['cold', 'warm', 'kept']),
+      /** Why the one of the round before was not it; null where there was none, or it was. */
+      why: z.string().nullable(),
+      /** Until its first pass could begin; null where nobody told. */
+      readySeconds: z.number().nonnegative().nullable(),
+      seconds: z.number().nonnegative(),
+    })
+    .nullable(),
+  recordPath: z.string().nullable(),
+  htmlPath: z.string().nullable(),
+  error: z.strictObject({ code: z.string(), message: z.string(), hint: z.string() }).nullable(),
+});
+export type WatchAnswer = z.infer<typeof WatchAnswer>;
 
 /** Of `clean`. */
 export const CleanAnswer = z.strictObject({

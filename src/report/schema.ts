@@ -418,7 +418,7 @@ const derived = {
       .array(
         z.strictObject({
           lifetime: text,
-          how: z.enum(['cold', 'warm']),
+          how: z.enum(['cold', 'warm', 'kept']),
           /** `GPU 1`; absent where nothing was set apart. */
           on: text.optional(),
           phases: Phases,

@@ -1,3 +1,4 @@
+import type { EventOf } from '../engine/protocol.ts';
 import type { Runtime, Slot } from '../engine/runtime.ts';
 import { UserError } from '../errors.ts';
 import { hardwareClass } from '../fingerprint/hardware-class.ts';
@@ -10,7 +11,7 @@ import type { RunCaches } from './caches.ts';
 import type { Plan, PlannedPass } from './plan.ts';
 import type { Recording } from './recording.ts';
 import { share, type Worker } from './share.ts';
-import type { Started, Starts } from './starts.ts';
+import type { Keeping, Started, Starts } from './starts.ts';
 import type { Voices } from './voices.ts';
 
 const TRACE_LIFETIME = 'trace';
@@ -22,6 +23,8 @@ export interface Means {
   readonly runtime: Pick<Runtime, 'slot' | 'beside' | 'indexOf'>;
   readonly console: Console;
   readonly caches: RunCaches | undefined;
+  /** Where a later run goes on with this one's engine. */
+  readonly keeping: Keeping | undefined;
   /** Of the run: what runs elsewhere is none of it. */
   readonly hardwareClass: string;
 }
@@ -213,12 +216,16 @@ export class Lifetimes implements AsyncDisposable {
 
   /** In the runtime's own place. The engine has gone when this returns. */
   async #live({ name, passes }: Job, args: Plan['args']): Promise<'done' | 'unhealthy'> {
-    const { caches, runtime } = this.#means;
+    const { caches, runtime, keeping } = this.#means;
     const started = await this.#open(name);
-    await using _ = started.session;
+    await using owned = new AsyncDisposableStack();
+    const session = owned.use(started.session);
     if (this.#isStopped()) return 'unhealthy';
     await caches?.give(name === TRACE_LIFETIME);
-    await this.#add(started, name, passes, args, runtime.slot?.replace(/^CPUs /, ''));
+    const loaded = await this.#add(started, name, passes, args, runtime.slot?.replace(/^CPUs /, ''));
+    if (keeping === undefined) return 'done';
+    keeping.kept.put(keeping.engine, { session, seen: started.seen, loaded });
+    owned.move();
     return 'done';
   }
 
@@ -259,12 +266,13 @@ export class Lifetimes implements AsyncDisposable {
     passes: readonly PlannedPass[],
     args: Plan['args'],
     cpus: string | undefined,
-  ): Promise<void> {
+  ): Promise<EventOf<'lifetime'>> {
     const devices = this.#devicesOf(started, cpus);
     const { signal } = this.#means.starts;
-    await this.#recording.add(started, name, passes, args, {
+    return await this.#recording.add(started, name, passes, args, {
       signal,
       ...(devices === undefined ? {} : { devices }),
+      stays: this.#means.keeping !== undefined,
     });
   }
 

@@ -1,4 +1,5 @@
 import { missingFoundation } from '../engine/engines/index.ts';
+import type { EventOf } from '../engine/protocol.ts';
 import type { Session } from '../engine/session.ts';
 import { cancelled, UserError } from '../errors.ts';
 import { hardwareClass } from '../fingerprint/hardware-class.ts';
@@ -24,6 +25,13 @@ import { runPass } from './pass.ts';
 import { FROZEN_CLOCK, type Plan, type PlannedPass } from './plan.ts';
 import { askedOf, base64, type KnownTokens, knownInput, readyPass } from './requests.ts';
 import type { Started } from './starts.ts';
+
+/** How a lifetime is added. */
+interface Adding {
+  readonly signal?: AbortSignal;
+  readonly devices?: Devices;
+  readonly stays?: boolean;
+}
 
 /** A record while it grows, lifetime by lifetime. Disposing without `commit` leaves nothing behind. */
 export class Recording implements AsyncDisposable {
@@ -81,34 +89,30 @@ export class Recording implements AsyncDisposable {
    * wait for it where they run beside it.
    *
    * @param signal ends the waiting
+   * @param stays the engine is left as it is, with its model, and not ended
+   * @returns what the engine said as it had loaded
    */
   async add(
-    { session, start, took }: Pick<Started, 'session' | 'start' | 'took'>,
+    { session, start, took, loaded: known }: Pick<Started, 'session' | 'start' | 'took' | 'loaded'>,
     lifetime: string,
     passes: readonly PlannedPass[],
     args: Plan['args'],
-    { signal, devices }: { readonly signal?: AbortSignal; readonly devices?: Devices } = {},
-  ): Promise<void> {
+    { signal, devices, stays = false }: Adding = {},
+  ): Promise<EventOf<'lifetime'>> {
     const { defaults, perturbation, program, serve } = this.#plan;
     if (!this.#names.includes(lifetime)) this.#names.push(lifetime);
     const isFirst = lifetime === this.#names[0];
     // Every lifetime asks the same.
     const prompts = isFirst ? askedOf(this.#plan) : [];
     const clock = stopwatch();
-    session.send({
-      ...{ command: 'load', args, defaults, perturbation, serve, prompts, clock: FROZEN_CLOCK },
-      ...(isFirst && this.#plan.probes && { probes: true }),
-      ...(program && { program: program.file }),
-    });
-    const {
-      seconds,
-      settings,
-      software,
-      probes,
-      perturbed,
-      importSeconds = 0,
-      warmUpSeconds,
-    } = await session.expect('lifetime');
+    if (known === undefined)
+      session.send({
+        ...{ command: 'load', args, defaults, perturbation, serve, prompts, clock: FROZEN_CLOCK },
+        ...(isFirst && this.#plan.probes && { probes: true }),
+        ...(program && { program: program.file }),
+      });
+    const told = known ?? (await session.expect('lifetime'));
+    const { seconds, settings, software, probes, perturbed, importSeconds = 0, warmUpSeconds } = told;
     const loaded = clock();
     refuseWithout(missingFoundation(this.#plan.engine, settings, this.#plan.environment));
     const listed = software === undefined ? {} : { software: this.#list(software) };
@@ -126,13 +130,13 @@ export class Recording implements AsyncDisposable {
     if (isFirst) this.#learned.resolve();
     await this.#learnTexts(session);
     const passed = clock();
-    const { health } = await session.end();
+    const { health } = await (stays ? session.rest() : session.end());
     this.note(lifetime, health);
     // What of the import went by before the command came, nobody waited for.
     const importing = Math.min(importSeconds, loaded);
     const phases: Phases = {
       ...{ open: took.open, import: took.import + importing, load: loaded - importing },
-      ...(warmUpSeconds == null ? {} : { warmUp: warmUpSeconds }),
+      ...(warmUpSeconds == null || known !== undefined ? {} : { warmUp: warmUpSeconds }),
       ...{ passes: passed, end: clock() },
     };
     const digest = lifetimeDigest(done);
@@ -142,6 +146,7 @@ export class Recording implements AsyncDisposable {
       ...(probes && { probes }),
       ...listed,
     });
+    return told;
   }
 
   /** Of the lifetime that was added last. */

@@ -1,4 +1,5 @@
 import type { CacheKey } from '../engine/caches.ts';
+import type { MadeOf } from '../engine/kept.ts';
 import type { FarModel, ModelSource, NO_MODEL, ProvidedModel, Runtime } from '../engine/runtime.ts';
 import type { Harness, SessionOptions } from '../engine/session.ts';
 import { UserError } from '../errors.ts';
@@ -8,6 +9,7 @@ import { assess } from '../health/policy.ts';
 import type { HealthReading } from '../health/schema.ts';
 import type { EngineSettings, RunSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
+import { digestJson } from '../record/digest.ts';
 import type { Evidence } from '../report/make.ts';
 import type { RunView } from '../report/schema.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
@@ -20,7 +22,7 @@ import type { Plan } from './plan.ts';
 import { questionsWords } from './questions.ts';
 import { Recording } from './recording.ts';
 import type { KnownTokens } from './requests.ts';
-import { Starts } from './starts.ts';
+import { KEPT_LIVES, type Keeping, Starts } from './starts.ts';
 import { Voices } from './voices.ts';
 
 /** An engine that is started and fingerprinted but has loaded no model: the fingerprint chooses the baseline. */
@@ -50,23 +52,25 @@ export async function startRun(
   if (questions !== undefined) console.info(questions);
   await using owned = new AsyncDisposableStack();
   const log = owned.use(await open.log(`${settings.recordPath}.log`));
-  const runtime = owned.use(
-    await open.runtime(loaded.suite.runtime, plan.caches !== 'fresh', atOnce(plan), plan.endpoint),
-  );
+  const opened = () =>
+    open.runtime(loaded.suite.runtime, plan.caches !== 'fresh', atOnce(plan), plan.endpoint);
+  const keeper = keptBy(plan, loaded, tools);
+  const runtime =
+    keeper === undefined ? owned.use(await opened()) : await keeper.runtime(placeOf(plan, loaded), opened);
   console.info(runtime.description);
   const source = modelSource(loaded);
   const provided = () => runtime.provideModel(source);
   const model = await (source.kind === 'none' ? provided() : console.section('Model', provided));
   const harness = withProgram(await open.harness(plan.engine), plan);
   const voices = new Voices(log, console);
-  const starts = owned.use(startsOf(plan, loaded, runtime, harness, model, voices, settings, tools));
+  const keeping = keeper && { kept: keeper, ...madeOf(plan, harness, model) };
+  const starts = owned.use(startsOf(plan, loaded, runtime, harness, model, voices, settings, tools, keeping));
   const { first, fingerprint } = await console.section('Fingerprint', async () => {
-    const opening = starts.cold();
-    // Beside the first import: once there are passes, nothing else shall compute.
-    starts.prepare(plan.lifetimes - 1);
-    const opened = await opening;
+    const opened = await starts.first(plan.lifetimes - 1);
     const { session, seen } = opened;
-    owned.use(session);
+    owned.defer(async () => {
+      if (keeper?.holds(session) !== true) await session[Symbol.asyncDispose]();
+    });
     refuseOtherGpus(seen.fingerprint.gpus.length, loaded.suite.runtime.gpus, seen.health);
     return {
       first: opened,
@@ -95,7 +99,10 @@ export async function startRun(
         plan,
         new Recording(plan, fingerprint, known, await tools.records.create(settings.recordPath)),
         first,
-        { starts, voices, runtime, console, caches, hardwareClass: hardwareClass(fingerprint.ambient) },
+        {
+          ...{ starts, voices, runtime, console, caches, keeping },
+          hardwareClass: hardwareClass(fingerprint.ambient),
+        },
       ),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
@@ -109,6 +116,34 @@ const withProgram = (harness: Harness, { program }: Pick<Plan, 'program'>): Harn
     ...Object.fromEntries((program?.files ?? []).map(({ path, text }) => [`program/${path}`, text])),
   },
 });
+
+/** Undefined where none is to be: a run of one engine start alone leaves its engine, whose memory nobody else needs. */
+const keptBy = (plan: Plan, { suite: { variants = [] } }: LoadedSuite, { kept }: Tools) =>
+  plan.lifetimes === 1 && variants.length === 0 && plan.caches === 'fresh' && plan.endpoint === undefined
+    ? kept
+    : undefined;
+
+const placeOf = ({ suite }: Plan, { suite: { runtime } }: LoadedSuite): MadeOf => ({
+  suite: suite.name,
+  runtime: digestJson(runtime),
+});
+
+/** A process knows its engine, environment and model from its beginning; what is loaded, all arguments besides. */
+function madeOf(
+  plan: Plan,
+  { boot, files }: Harness,
+  model: ProvidedModel | FarModel | typeof NO_MODEL,
+): Pick<Keeping, 'process' | 'engine'> {
+  const { engine, environment, args, defaults, serve, program, probes } = plan;
+  const process = {
+    engine: engine.name,
+    environment: digestJson(environment),
+    program: digestJson([boot, files]),
+    model: digestJson([model.folder, model.files]),
+  };
+  const asked = { args, defaults, serve, file: program?.file ?? null, probes };
+  return { process, engine: { ...process, arguments: digestJson(asked) } };
+}
 
 /** Kept caches are given and looked at by folder: two engines would share it. */
 const atOnce = ({ caches, lifetimes, confirm }: Plan) =>
@@ -154,14 +189,16 @@ function startsOf(
   voices: Voices,
   { inactivitySeconds, timeoutSeconds: deadlineSeconds }: EngineSettings,
   { console, signal }: Tools,
+  keeping: Keeping | undefined,
 ): Starts {
   const { file, prompts, engine } = loaded.places;
   const { files } = model;
   const session: SessionOptions = {
     harness,
-    start: (boot) => runtime.start(boot),
+    start: (boot) => runtime.start(boot, keeping === undefined ? 1 : KEPT_LIVES),
     inactivitySeconds,
-    deadlineSeconds,
+    // One that is kept waits for people.
+    deadlineSeconds: keeping === undefined ? deadlineSeconds : deadlineSeconds * KEPT_LIVES,
     signal,
     ...voices.of(() => voices.own),
     // What the base branch's suite asks and this one does not has no line here.
@@ -188,6 +225,7 @@ function startsOf(
     // Side by side each is a process of its own.
     warm: warm && plan.engine.warm === true && plan.caches === 'fresh' && runtime.slots === 1,
     console,
+    keeping,
   });
 }
 

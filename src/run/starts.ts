@@ -1,3 +1,4 @@
+import type { KeptEngine, MadeOf } from '../engine/kept.ts';
 import type { EventOf, Task } from '../engine/protocol.ts';
 import type { FarModel, ModelFile } from '../engine/runtime.ts';
 import { Session, type SessionOptions } from '../engine/session.ts';
@@ -16,7 +17,21 @@ export interface Started {
   readonly start: LifetimeStart;
   /** Seconds that it took until here. */
   readonly took: Pick<Phases, 'open' | 'import'>;
+  /** What it said as it had loaded, where it did so for an earlier run. */
+  readonly loaded?: EventOf<'lifetime'>;
 }
+
+/** What stays of an engine from run to run, and what this run's is made of. */
+export interface Keeping {
+  readonly kept: KeptEngine;
+  /** A process that imports the engine. */
+  readonly process: MadeOf;
+  /** One that has loaded it. */
+  readonly engine: MadeOf;
+}
+
+/** Engine starts that a process which is kept may live as long as. */
+export const KEPT_LIVES = 12;
 
 export interface StartsOptions {
   readonly session: SessionOptions;
@@ -31,6 +46,8 @@ export interface StartsOptions {
   /** Whether later ones may be forks of a process that has imported the engine. */
   readonly warm: boolean;
   readonly console: Console;
+  /** Where a later run goes on with what is there. */
+  readonly keeping?: Keeping | undefined;
 }
 
 /** Where a start is to be, and what it is called there; unless told, where all are that run alone. */
@@ -51,7 +68,7 @@ export class Starts implements AsyncDisposable {
     const { session } = options;
     const signal = AbortSignal.any([session.signal, this.#stop.signal]);
     this.#options = { ...options, session: { ...session, signal } };
-    this.#isWarm = options.warm;
+    this.#isWarm = options.warm && options.keeping?.kept.isUnfit !== true;
   }
 
   /** Aborts when the run is cancelled, or stopped as below. */
@@ -67,17 +84,47 @@ export class Starts implements AsyncDisposable {
   /** Lets a process import the engine beside whatever else goes on: so many starts are to come of it. */
   prepare(starts: number): void {
     if (!this.#isWarm || this.#parent !== undefined || starts < 1) return;
-    const { parent, task, environment } = this.#options;
-    const options = parent(starts + 1);
-    const opened = WarmParent.open(options, task, environment, options.deadlineSeconds * (starts + 1));
+    const { parent, task, environment, keeping } = this.#options;
+    const lives = keeping === undefined ? starts + 1 : KEPT_LIVES;
+    const options = parent(lives);
+    const open = () => {
+      const seconds = options.deadlineSeconds * (keeping === undefined ? lives : 1);
+      return WarmParent.open(options, task, environment, seconds, keeping?.kept.sources);
+    };
+    const opened = keeping === undefined ? open() : keeping.kept.parent(keeping.process, open);
     // Whoever waits for it is told.
     opened.catch(() => {});
-    this.#owned.defer(async () => {
-      const held = await opened.catch(() => undefined);
-      await held?.[Symbol.asyncDispose]();
-    });
+    if (keeping === undefined)
+      this.#owned.defer(async () => {
+        const held = await opened.catch(() => undefined);
+        await held?.[Symbol.asyncDispose]();
+      });
     this.#processes += 1;
     this.#parent = { process: this.#processes, opened };
+  }
+
+  /**
+   * The run's first: one that is loaded already, else a fork of a process that an earlier run left, else a process of its own.
+   *
+   * @param further starts that are to come after it
+   */
+  async first(further: number): Promise<Started> {
+    const { keeping, session } = this.#options;
+    const loaded = await keeping?.kept.take(keeping.engine);
+    if (keeping !== undefined && loaded !== undefined) {
+      keeping.kept.started('kept');
+      loaded.session.adopt(session);
+      this.#processes += 1;
+      return { ...loaded, start: { how: 'kept', process: this.#processes }, took: { open: 0, import: 0 } };
+    }
+    const isForked = this.#isWarm && (await keeping?.kept.hasParent(keeping.process)) === true;
+    if (isForked) this.prepare(1);
+    const opening = isForked ? this.next() : this.cold();
+    // Beside the first import: once there are passes, nothing else shall compute.
+    this.prepare(keeping === undefined ? further : 1);
+    const started = await opening;
+    keeping?.kept.started(started.start.how);
+    return started;
   }
 
   /** A process of its own. */
@@ -96,11 +143,13 @@ export class Starts implements AsyncDisposable {
     if (parent === undefined) return await this.cold();
     const began = performance.now();
     const opened = await parent.opened;
+    opened.adopt(this.#options.parent(KEPT_LIVES));
     const session = await Session.fork(this.#options.session, opened);
     if (typeof session === 'string') {
       this.#isWarm = false;
       this.#options.console.info(`No engine start is warm: ${excerpt(session, 300)}.`);
       await opened[Symbol.asyncDispose]();
+      await this.#options.keeping?.kept.unfit();
       return await this.cold();
     }
     const start: LifetimeStart = { how: 'warm', process: parent.process };

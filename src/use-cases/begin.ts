@@ -19,14 +19,18 @@ export interface Prepared extends Ruled {
 export async function prepare(
   purpose: Purpose,
   settings: CheckSettings & Asks<SuiteNeed>,
-  tools: Pick<Tools, 'console' | 'open' | 'suiteSchema'>,
+  tools: Pick<Tools, 'console' | 'open' | 'suiteSchema' | 'kept'>,
 ): Promise<Prepared> {
   const ruled = await loadRuled(settings, tools);
   refuseArguments(ruled.permission, ruled.loaded);
   const loaded = await besideBase(ruled, tools);
-  const plan = makePlan(loaded, purpose);
+  const planned = makePlan(loaded, purpose);
+  const plan = tools.kept === undefined ? planned : inOneStart(planned);
   return { ...ruled, loaded, plan, store: tools.open.store(loaded.suite.baseline, ruled.branches) };
 }
+
+/** Where the next run comes soon, and somebody waits: what is left open, a check without a next one would find out. */
+const inOneStart = (plan: Plan): Plan => ({ ...plan, confirm: 0, bisect: 0, traceApart: false });
 
 /** An engine that runs, beside the baseline that it is compared with. Disposing gives back both. */
 export interface Begun extends AsyncDisposable, Based {
@@ -55,7 +59,8 @@ export async function begin(
     : NOT_ASKED;
   const before = trusted.kind === 'found' ? trusted : undefined;
   if (before !== undefined) refuseMovedAndCut(rules, before.side.record, plan);
-  const known = before === undefined ? new Map() : await knownTokens(before.side, plan.prompts);
+  const earlier = before?.side ?? tools.kept?.before;
+  const known = earlier === undefined ? new Map() : await knownTokens(earlier, plan.prompts);
   const lifetimes = owned.use(await run.begin(known));
   const kept = owned.move();
   return {

@@ -28,11 +28,18 @@ export function costLine({ starts = [] }: Report['work']): string {
   if (starts.length === 0) return '';
   const sum = (name: 'open' | 'import' | 'load' | 'passes' | 'end') =>
     starts.reduce((all, { phases }) => all + phases[name], 0);
-  const warm = starts.filter(({ how }) => how === 'warm').length;
+  const [warm, kept] = (['warm', 'kept'] as const).map(
+    (how) => starts.filter((one) => one.how === how).length,
+  );
   const parts = (['open', 'import', 'load', 'passes', 'end'] as const).map(
     (name) => `${name} ${seconds(sum(name))} s`,
   );
-  return `What this cost: ${counted(starts.length, 'engine start')}${warm === 0 ? '' : `, ${warm} of them warm`}: ${parts.join(', ')}`;
+  const told = [
+    counted(starts.length, 'engine start'),
+    ...(warm === 0 ? [] : [`${warm} of them warm`]),
+    ...(kept === 0 ? [] : [`${kept} of them kept from the run before`]),
+  ];
+  return `What this cost: ${told.join(', ')}: ${parts.join(', ')}`;
 }
 
 const seconds = (value: number) => value.toFixed(1);

@@ -94,8 +94,11 @@ class Host:
         stderr: Any = None,
         warm: bool = False,
         scratch: Path | None = None,
+        sources: list[str] | None = None,
     ) -> None:
-        """@param warm a process that imports the engine and forks its lifetimes, below `scratch`"""
+        """@param warm a process that imports the engine and forks its lifetimes, below `scratch`
+        @param sources whatever of which it imports it tells
+        """
         self.nonce = secrets.token_hex(16)
         self.noise: list[bytes] = []
         self._seq = 0
@@ -119,6 +122,7 @@ class Host:
             "task": task,
             "deadlineSeconds": deadline,
             **({"warm": True} if warm else {}),
+            **({"sources": sources} if sources else {}),
         }
         body = json.dumps(start).encode()
         self.write(b"%d\n%b" % (len(body), body))

@@ -92,6 +92,20 @@ class WarmTest(unittest.TestCase):
         self.assertEqual(host.process.wait(20), 0)
         self.assertEqual(list(self.scratch.iterdir()), [])
 
+    def test_what_of_the_sources_it_has_imported_is_told_after_each_lifetime_too(self) -> None:
+        source = self.scratch / "sources"
+        source.mkdir()
+        (source / "imported.py").touch()
+        other = self.scratch / "other.py"
+        host = self.host(
+            imports=f"sys.path.insert(0, {str(source)!r}); import imported",
+            sources=[str(source), str(source / "imported.py"), str(other)],
+        )
+        told = [str(source), str(source / "imported.py")]
+        self.assertEqual(self.ready(host)["imported"], told)
+        self.live(host)
+        self.assertEqual(self.ready(host)["imported"], told)
+
     def test_a_lifetime_finds_nothing_that_another_has_left(self) -> None:
         cache = self.scratch / "cache"
         host = self.host(

@@ -256,6 +256,7 @@ const PORTS: Readonly<Record<string, readonly string[]>> = {
   baseline: ['baseline/port.ts'],
   engine: [
     'engine/caches.ts',
+    'engine/kept.ts',
     'engine/lines.ts',
     'engine/protocol.ts',
     'engine/runtime.ts',

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { describe, test } from 'node:test';
+import { KeptEngine } from '../../../src/engine/kept.ts';
 import type { Exit, Peer } from '../../../src/engine/runtime.ts';
 import { Session, type SessionOptions } from '../../../src/engine/session.ts';
 import { WarmParent } from '../../../src/engine/warm-parent.ts';
@@ -64,9 +65,9 @@ class FakeParent {
     this.#seq += 1;
   }
 
-  ready(unfit: string | null = null): void {
+  ready(unfit: string | null = null, imported?: readonly string[]): void {
     if (this.#seq === 0) this.says({ event: 'hello', protocol: 2, pid: 7, python: '3.11.2' });
-    this.says({ event: 'ready', seconds: 1, unfit });
+    this.says({ event: 'ready', seconds: 1, unfit, ...(imported && { imported }) });
   }
 
   /** What was written to it and not yet looked at. */
@@ -192,5 +193,48 @@ describe('a process that has imported the engine', () => {
     fake.says({ event: 'hello', protocol: 2, pid: 7, python: '3.11.2' });
     fake.says({ event: 'ready', seconds: 'soon', unfit: null });
     assert.equal((await rejectedBy(parent.fork('n'))).code, 'protocol-violation');
+  });
+});
+
+describe('a process that is kept from run to run', () => {
+  const OF = { engine: 'vllm', model: 'm' };
+
+  test('stays until something that it was made of, or a source that it has imported, is another', async () => {
+    const fake = new FakeParent();
+    await using kept = new KeptEngine(['/kernel.py', '/plugin']);
+    const parent = await kept.parent(OF, () => fake.open());
+    fake.ready(null, ['/kernel.py']);
+    assert.equal(typeof (await parent.fork('n')), 'object');
+    fake.ready(null, ['/kernel.py']);
+    // Its own words go to whoever has it now.
+    const heard = Promise.withResolvers<string>();
+    parent.adopt(fake.options({ onOutput: heard.resolve }));
+    fake.stderr.write('a word\n');
+    assert.equal(await heard.promise, 'a word');
+
+    assert.equal(await kept.parent(OF, () => assert.fail('one is there')), parent);
+    await kept.begin(['/plugin']);
+    assert.deepEqual([await kept.hasParent(OF), fake.stopped], [true, 0]);
+    assert.equal(await kept.hasParent({ ...OF, model: 'other' }), false);
+    await kept.begin(['/kernel.py']);
+    assert.deepEqual([await kept.hasParent(OF), fake.stopped], [false, 1]);
+  });
+
+  test('is stopped where it has not said what it imported, where it died, and with all else in the end', async () => {
+    const [silent, dying, last] = [new FakeParent(), new FakeParent(), new FakeParent()];
+    {
+      await using kept = new KeptEngine(['/kernel.py']);
+      await kept.parent(OF, () => silent.open());
+      await kept.begin(['/kernel.py']);
+      assert.equal(silent.stopped, 1);
+
+      await kept.parent(OF, () => dying.open());
+      dying.dies({ code: 1, signal: null });
+      await once(dying.stdout, 'close');
+      assert.equal(await kept.hasParent(OF), false);
+      await kept.parent(OF, () => last.open());
+      assert.equal(last.stopped, 0);
+    }
+    assert.equal(last.stopped, 1);
   });
 });

@@ -278,6 +278,9 @@ export class ScriptedEngine implements Runtime {
           emit({ event: 'vocabulary', texts: Object.fromEntries(ids.map((id) => [id, ` w${id}`])) });
           break;
         }
+        case 'rest':
+          emit({ event: 'rested', health: healthReading('after', health('after', number)) });
+          break;
         case 'end':
           return emit({ event: 'done', health: healthReading('after', health('after', number)) });
       }

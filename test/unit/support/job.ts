@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { changeSuite } from '../../../src/disk/suite-file.ts';
 import { engineNamed, engines } from '../../../src/engine/engines/index.ts';
+import { KeptEngine } from '../../../src/engine/kept.ts';
 import { UserError } from '../../../src/errors.ts';
 import { SUITE_SCHEMA } from '../../../src/front/suites.ts';
 import type { GitHubReader, IsIn } from '../../../src/github/port.ts';
@@ -180,6 +181,9 @@ export class Job {
           return one().opened(atOnce.most);
         },
         harness: async () => ({ boot: 'boot', files: {} }),
+        filesOf: async (path) => [`/checkout/${path}`],
+        kept: (sources) => new KeptEngine(sources),
+        watching: () => assert.fail('the disk'),
         log: async (path) => ({ path, add: () => {}, [Symbol.asyncDispose]: async () => {} }),
         caches: () => this.caches,
         leftovers: async () => [],

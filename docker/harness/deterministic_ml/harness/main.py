@@ -102,6 +102,8 @@ def _run_engine(here: Here, channel: Channel, fail: Callable[[BaseException], No
         elif command["command"] == "vocabulary" and running is not None:
             texts = running.vocabulary(unpack_ids(command["ids"]))
             channel.emit("vocabulary", texts={str(token): text for token, text in texts.items()})
+        elif command["command"] == "rest" and running is not None:
+            channel.emit("rested", health=watch.after())
         else:
             raise HarnessError("protocol-violation", f"`{command['command']}` cannot come here")
     if running is not None:

@@ -7,6 +7,7 @@ fork lives at a time, on this process's own stdin and stdout; when it dies, this
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import json
@@ -17,7 +18,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -51,7 +52,8 @@ def serve(start: dict[str, Any], folder: Path, protocol: int, live: Live) -> NoR
         scratch = _scratch()
         if scratch is None:
             unfit = unfit or "nobody tells which folder is this run's alone"
-        streams.tell("ready", seconds=time.monotonic() - began, unfit=unfit)
+        imported = {"imported": _imported_of(sources)} if (sources := start.get("sources")) else {}
+        streams.tell("ready", seconds=time.monotonic() - began, unfit=unfit, **imported)
         # Of what is there until now nothing is looked through for garbage: it would be copied into each fork.
         gc.collect()
         gc.freeze()
@@ -64,7 +66,7 @@ def serve(start: dict[str, Any], folder: Path, protocol: int, live: Live) -> NoR
                 lifeline.end_alike(code)
             clear(watcher)
             unfit = scratch.restore() or _unfit(watcher)
-            streams.tell("ready", seconds=0.0, unfit=unfit)
+            streams.tell("ready", seconds=0.0, unfit=unfit, **imported)
     except BaseException as error:
         known = explain(error)
         streams.tell("error", code=known.code, message=known.message)
@@ -97,6 +99,15 @@ def _imported(task: Mapping[str, Any]) -> str | None:
         return f"{engine.NAME} cannot be imported apart from a load"
     except Exception as error:
         return cap(f"its import failed: {describe(error)}")[:512]
+
+
+def _imported_of(sources: Sequence[str]) -> list[str]:
+    """Those files, and folders of files, that this process has in memory: a fork would not read them again."""
+    files = {file for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}
+    with contextlib.suppress(OSError):
+        files |= {line.split(maxsplit=5)[-1] for line in Path("/proc/self/maps").read_text().splitlines()}
+    real = {os.path.realpath(file) for file in files if file.startswith("/")}
+    return [one for one in sources if any(file == one or file.startswith(f"{one}/") for file in real)]
 
 
 def _unfit(watcher: int) -> str | None:
