@@ -1,1 +1,1 @@
-import{t as readDigested}from"./digested.js";const{parentPort}=process.getBuiltinModule(`node:worker_threads`);parentPort?.on(`message`,path=>{let answer=readDigested(path);parentPort?.postMessage(answer,`bytes`in answer?[answer.bytes.buffer]:[])});export{};
+import{t as readDigested}from"./digested.js";const{parentPort}=process.getBuiltinModule?.(`node:worker_threads`)??{};parentPort?.on(`message`,path=>{let answer=readDigested(path);parentPort?.postMessage(answer,`bytes`in answer?[answer.bytes.buffer]:[])});export{};
