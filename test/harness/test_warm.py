@@ -20,14 +20,14 @@ ctypes.CDLL = lambda name, mode=0: types.SimpleNamespace(cuDeviceGetCount=lambda
 """
 
 
-# As a library names its own; 15 is PR_SET_NAME.
+# As a library names its own; 15 is PR_SET_NAME. It waits in a function that ctypes calls.
 THREAD = """
 import ctypes, threading
 named = threading.Event()
 def run():
     ctypes.CDLL(None).prctl(15, b"{name}", 0, 0, 0)
     named.set()
-    time.sleep(60)
+    ctypes.CDLL(None).usleep({milliseconds} * 1000)
 threading.Thread(target=run, daemon=True).start()
 named.wait()
 """
@@ -138,13 +138,17 @@ subprocess.Popen(["sleep", "600"], start_new_session=True)
         self.assertIsNone(self.ready(host)["unfit"])
 
     def test_a_thread_that_knows_of_forks_is_no_obstacle(self) -> None:
-        host = self.host(imports=THREAD.format(name="jemalloc_bg_thd"))
+        host = self.host(imports=THREAD.format(name="jemalloc_bg_thd", milliseconds=60_000))
+        self.assertIsNone(self.ready(host)["unfit"])
+
+    def test_a_thread_that_is_about_to_end_is_no_obstacle(self) -> None:
+        host = self.host(imports=THREAD.format(name="some_pool", milliseconds=300))
         self.assertIsNone(self.ready(host)["unfit"])
 
     def test_an_import_that_forks_cannot_follow_is_told(self) -> None:
         for imports, why in (
             (DRIVER.format(answer=0), "initialised CUDA's driver"),
-            (THREAD.format(name="some_pool"), "1 threads behind: some_pool"),
+            (THREAD.format(name="some_pool", milliseconds=60_000), r"1 threads behind: some_pool \(.*_ctypes"),
             ("subprocess.Popen(['sleep', '60'])", "1 processes"),
             ("import torch; torch.cuda.is_initialized = lambda: True", "initialised CUDA"),
             ("raise ImportError('no such library')", "no such library"),

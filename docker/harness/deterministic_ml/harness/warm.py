@@ -26,6 +26,7 @@ from .. import engines
 from .errors import HarnessError, cap, describe, explain
 from .lifeline import DONE, FAILED, STOPPED, Lifeline, clear, descendants, dies_with
 from .scratch import VARIABLE, Scratch
+from .threads import left_behind
 
 Live = Callable[[dict[str, Any], Path, Mapping[str, str], bool], None]
 
@@ -34,8 +35,6 @@ _MAX_COMMAND_BYTES = 4096
 # NVML only asked, too, as engines do while they are imported (seen on an H200), and a fork may ask again.
 _DEVICES = re.compile(r"/dev/(?:kfd|dri/)")
 _CUDA_ERROR_NOT_INITIALIZED = 3
-# Threads that a fork finds again when it needs them: jemalloc, which pandas brings, has handlers of forks.
-_KNOW_FORKS = frozenset({"jemalloc_bg_thd"})
 
 
 def serve(start: dict[str, Any], folder: Path, protocol: int, live: Live) -> NoReturn:
@@ -128,7 +127,7 @@ def _unfit(watcher: int) -> str | None:
     if child == 0:
         os._exit(0)
     os.waitpid(child, 0)
-    if threads := _other_threads():
+    if threads := left_behind():
         return cap(f"its import left {len(threads)} threads behind: {', '.join(threads)}")[:512]
     return None
 
@@ -140,19 +139,6 @@ def _cuda_initialised() -> bool:
     except OSError:
         return False
     return int(driver.cuDeviceGetCount(ctypes.byref(ctypes.c_int()))) != _CUDA_ERROR_NOT_INITIALIZED
-
-
-def _other_threads() -> list[str]:
-    """Their names, by which libraries tell them apart."""
-    found = []
-    for thread in os.listdir("/proc/self/task"):
-        try:
-            name = Path(f"/proc/self/task/{thread}/comm").read_text().strip()
-        except OSError:
-            continue
-        if thread != str(os.getpid()) and name not in _KNOW_FORKS:
-            found.append(name)
-    return sorted(found)
 
 
 def _open_files() -> list[str]:
