@@ -529,7 +529,9 @@ export const engineTable = (): string =>
       Object.keys(prefixCaching).length > 0 ? 'yes' : 'none: `prefix-cache` is unmeasured',
       [
         ...Object.entries(args).map(([arg, value]) => `\`${arg}: ${value}\``),
-        ...Object.entries(gpuMemory.args).map(([arg, value]) => `on GPUs \`${arg}: ${value}\``),
+        ...gpuMemory.flatMap((part) =>
+          Object.entries(part.args).map(([arg, value]) => `on GPUs \`${arg}: ${value}\``),
+        ),
       ].join(', '),
       image === undefined ? 'none: nothing is started' : `\`${image}\``,
     ]),

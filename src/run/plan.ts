@@ -184,11 +184,13 @@ const startsOf = ({ baseline: { lifetimes }, engine }: Suite, purpose: Purpose) 
 
 /** Whoever says how much memory the engine may take gets that, and nothing of ours beside it. */
 function gpuMemory(
-  { gpuMemory: { args, unless } }: EngineSpec,
+  { gpuMemory: parts }: EngineSpec,
   { runtime }: Suite,
   said: Readonly<Record<string, unknown>>,
 ): EngineSpec['args'] {
-  return runtime.gpus === 'none' || unless.some((name) => name in said) ? {} : args;
+  if (runtime.gpus === 'none') return {};
+  const ours = parts.filter(({ unless }) => !unless.some((name) => name in said));
+  return Object.assign({}, ...ours.map(({ args }) => args));
 }
 
 /** Nothing where none is asked: an engine that could would compute otherwise. */

@@ -5,7 +5,7 @@ import { counted } from './figures.ts';
 import { besideWords, givesModulesAlone, traceUnit } from './findings.ts';
 import { firstModule, seesModules, seesNoModule, textOf } from './groups.ts';
 import { isAsked } from './owner.ts';
-import { type Drifted, type ReadRelation, read, textsOf } from './reading.ts';
+import { type Drifted, harmOf, type ReadRelation, read } from './reading.ts';
 import { shortSize } from './sizes.ts';
 import { agreementIn } from './words.ts';
 
@@ -145,24 +145,8 @@ function placeOf({ relation }: ReadRelation): string {
 const moduleOf = (name: string) =>
   excerpt(name.replace(/^((?:all \d+ ranks|ranks? [\d, ]+): )?model\./, '$1'), MAX_MODULE);
 
-/** `45 of 147 calls`, where calls are all that there is: of them nobody expects a text. Else empty. */
-function callsOf(drifted: readonly Drifted[]): string {
-  const own = drifted.map(({ worst }) => worst);
-  if (!own.every((finding) => givesModulesAlone(finding) && finding.trace !== null)) return '';
-  const sum = (of: 'differing' | 'modules') => own.reduce((all, { trace }) => all + (trace?.[of] ?? 0), 0);
-  return `${sum('differing')} of their ${counted(sum('modules'), 'call')} differ`;
-}
-
 /** Of a program nobody expects a text. */
 const seesValues = ({ agreement }: ReportedFinding) => agreement === 'values-differ';
-
-function harmOf(drifted: readonly Drifted[]): string {
-  if (drifted.every(({ worst }) => seesValues(worst))) return '';
-  const texts = textsOf(drifted);
-  if (texts.length === 0) return callsOf(drifted) || 'no text was compared';
-  const changed = texts.filter((same) => !same).length;
-  return changed === 0 ? 'no text changed' : `${changed} of ${texts.length} texts changed`;
-}
 
 /** What changed, with its values and without them. Not yet inert. */
 export function causeOf(changes: readonly Change[]): readonly [string, string] {

@@ -1,6 +1,8 @@
+import type { Agreement } from '../compare/types.ts';
 import { isBroken } from '../report/finding.ts';
 import type { Report, ReportedFinding, ReportedRelation } from '../report/schema.ts';
-import { type Frame, frameOf } from './findings.ts';
+import { counted } from './figures.ts';
+import { type Frame, frameOf, givesModulesAlone } from './findings.ts';
 import { type Group, groupsOf, textOf, worstFirst } from './groups.ts';
 import { issuesOf, type ReadIssue } from './issues.ts';
 import { sizeWords } from './sizes.ts';
@@ -98,11 +100,13 @@ function lineOf(title: string, report: Report, drifted: readonly Drifted[], letO
   const count =
     drifted.length === 0
       ? agreeing(total, what, report, letOff)
-      : [`${drifted.length} of ${total} ${what} (${textHash(drifted)})`];
+      : [`${drifted.length} of ${total} ${what}${aside(harmOf(drifted))}`];
   const told = [...count, ...kept(report)].join(', ');
   const stored = report.context.mode === 'refresh' ? refreshSuffix(report) : '';
   return `${title}: ${told}${told.includes(', ') ? ',' : ''} on ${report.hardwareClass}${stored}`;
 }
+
+const aside = (words: string) => (words === '' ? '' : ` (${words})`);
 
 /** What was compared with the baseline, where that is not all that the suite has. */
 function agreeing(total: number, what: string, { relations }: Report, letOff: number): string[] {
@@ -131,14 +135,34 @@ export const textsOf = (drifted: readonly Drifted[]): boolean[] =>
     .filter((told) => told.length > 0)
     .map((told) => !told.includes(false));
 
-function textHash(prompts: readonly Drifted[]): string {
-  const texts = textsOf(prompts);
-  if (texts.length === 0)
-    return prompts.every(({ worst }) => worst.agreement === 'values-differ')
-      ? 'in values of its own'
-      : 'no text was compared';
-  const differ = texts.filter((same) => !same).length;
-  return `a hash of the text sees ${differ === 0 ? 'none of them' : differ}`;
+/**
+ * What it did to the generated texts: `no text changed`, `1 of 4 texts changed`. Where none were compared, how many calls or what
+ * else differs; empty for values of a program, of which nobody expects a text.
+ */
+export function harmOf(drifted: readonly Drifted[]): string {
+  const texts = textsOf(drifted);
+  if (texts.length > 0) {
+    const changed = texts.filter((same) => !same).length;
+    return changed === 0 ? 'no text changed' : `${changed} of ${counted(texts.length, 'text')} changed`;
+  }
+  const what = [...new Set(drifted.flatMap(({ worst }) => OTHER[worst.agreement] ?? []))];
+  return callsOf(drifted) || (what.length === 0 ? '' : `other ${what.join(', ')}`);
+}
+
+const OTHER: Partial<Readonly<Record<Agreement, string>>> = {
+  'modules-differ': 'values in modules',
+  'logprobs-differ': 'log-probabilities',
+  'vector-differs': 'vectors',
+  'tokens-differ': 'tokens',
+  'inputs-differ': 'inputs',
+};
+
+/** `45 of their 147 calls differ`, where calls are all that there is. Else empty. */
+function callsOf(drifted: readonly Drifted[]): string {
+  const own = drifted.map(({ worst }) => worst);
+  if (!own.every((finding) => givesModulesAlone(finding) && finding.trace !== null)) return '';
+  const sum = (of: 'differing' | 'modules') => own.reduce((all, { trace }) => all + (trace?.[of] ?? 0), 0);
+  return `${sum('differing')} of their ${counted(sum('modules'), 'call')} differ`;
 }
 
 function refreshSuffix({ context: { baseline } }: Report): string {

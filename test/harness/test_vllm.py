@@ -105,6 +105,18 @@ class MemoryTest(unittest.TestCase):
         for own in ({"seed": 0}, {memory.ARGUMENT: 7}):
             self.assertEqual(memory.pinned(own, sized()), own)
 
+    def test_a_neighbour_on_the_card_is_no_obstacle_where_the_bytes_are_given(self) -> None:
+        share = {memory.SHARE: "auto"}
+        self.assertEqual(memory.without(share), {})
+        for size in ("auto", 7):
+            self.assertEqual(memory.pinned({memory.ARGUMENT: size, **share}, sized())[memory.SHARE], 0.01)
+        self.assertEqual(
+            memory.pinned({memory.ARGUMENT: "auto", **share}, sized(is_hybrid=True)), {}, "vLLM finds its own"
+        )
+        self.assertEqual(memory.pinned(share, sized()), {}, "a vLLM without the argument finds its own")
+        own = {memory.ARGUMENT: "auto", memory.SHARE: 0.5}
+        self.assertEqual(memory.pinned(own, sized())[memory.SHARE], 0.5)
+
 
 class DeterminismTest(unittest.TestCase):
     def told(self, value: str, cpu: bool = False, **modules: Any) -> bool | None:

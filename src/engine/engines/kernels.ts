@@ -11,7 +11,7 @@ export const kernels: EngineSpec = {
   served: undefined,
   unread: () => [],
   // It takes what a call needs, when it needs it.
-  gpuMemory: { args: {}, unless: [] },
+  gpuMemory: [],
   // Nothing is ever compiled.
   tracing: {},
   prefixCaching: {},

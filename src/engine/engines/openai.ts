@@ -14,7 +14,7 @@ export const openai: EngineSpec = {
   args: {},
   served: undefined,
   unread: () => [],
-  gpuMemory: { args: {}, unless: [] },
+  gpuMemory: [],
   tracing: {},
   prefixCaching: {},
   environment: {},

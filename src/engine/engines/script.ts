@@ -12,7 +12,7 @@ export const script: EngineSpec = {
   served: undefined,
   unread: () => [],
   // Its memory is its own.
-  gpuMemory: { args: {}, unless: [] },
+  gpuMemory: [],
   tracing: {},
   prefixCaching: {},
   environment: { ...PYTORCH.environment, TORCHINDUCTOR_DETERMINISTIC: '1' },

@@ -42,9 +42,9 @@ export interface EngineSpec {
   unread(effective: Readonly<Record<string, unknown>>): readonly Unread[];
   /**
    * Arguments that keep its memory on a GPU the same from run to run, and the suite's own arguments that speak of the
-   * same: where the suite has one of these, none of ours is given.
+   * same: where the suite has one of these, those of ours beside it are not given.
    */
-  readonly gpuMemory: { readonly args: Arguments; readonly unless: readonly string[] };
+  readonly gpuMemory: readonly { readonly args: Arguments; readonly unless: readonly string[] }[];
   /** Arguments without which its modules cannot be traced; empty where they always can. */
   readonly tracing: Arguments;
   /** Arguments that turn its prefix cache on; empty where it has none. */

@@ -11,7 +11,7 @@ export const transformers: EngineSpec = {
   // Its stop tokens are taken from there, and a request's sampling is the suite's.
   unread: () => [],
   // It takes what a request needs, when it needs it.
-  gpuMemory: { args: {}, unless: [] },
+  gpuMemory: [],
   // Nothing is ever compiled.
   tracing: {},
   prefixCaching: {},

@@ -51,12 +51,16 @@ export const vllm: EngineSpec = {
           },
         ]),
   ],
-  gpuMemory: {
-    // By default it takes what is free, so that a neighbour on the card changes how many blocks there are. `auto`: bytes
-    // by the model, as docker/harness/deterministic_ml/engines/vllm/memory.py counts them.
-    args: { kv_cache_memory_bytes: 'auto' },
-    unless: ['gpu_memory_utilization', 'kv_cache_memory_bytes', 'num_gpu_blocks_override'],
-  },
+  // What `auto` is, docker/harness/deterministic_ml/engines/vllm/memory.py counts.
+  gpuMemory: [
+    {
+      // By default it takes what is free, so that a neighbour on the card changes how many blocks there are.
+      args: { kv_cache_memory_bytes: 'auto' },
+      unless: ['gpu_memory_utilization', 'kv_cache_memory_bytes', 'num_gpu_blocks_override'],
+    },
+    // Without it a start wants 92 % of the card free, also where the bytes are given: a neighbour ends it.
+    { args: { gpu_memory_utilization: 'auto' }, unless: ['gpu_memory_utilization'] },
+  ],
   // What is compiled calls no module, and so no hook.
   tracing: { enforce_eager: true },
   environment: {

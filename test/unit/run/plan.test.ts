@@ -51,6 +51,15 @@ describe('engine arguments', () => {
     assert.equal(bytes.args[name], 1_073_741_824);
     assert.ok(!bytes.defaults.includes(name));
     assert.ok(!(name in plan(replaced('gpus: 1', 'gpus: none')).args), 'a CPU has its own setting');
+
+    const share = 'gpu_memory_utilization';
+    assert.deepEqual(
+      [args[share], bytes.args[share]],
+      ['auto', 'auto'],
+      'a neighbour ends no start that knows its bytes',
+    );
+    assert.equal(plan(replaced('dtype: bfloat16', `${share}: 0.5`)).args[share], 0.5);
+    assert.ok(!(share in plan(replaced('gpus: 1', 'gpus: none')).args));
   });
 
   test('so do variables', () => {

@@ -33,7 +33,7 @@ describe('a check run', () => {
       status: 'completed',
       conclusion: 'failure',
     });
-    assert.match(output.title, /^Drift: 1 of 2 prompts \(a hash of the text sees 1\) on cpu-/);
+    assert.match(output.title, /^Drift: 1 of 2 prompts \(1 of 1 text changed\) on cpu-/);
     assert.match(output.summary, /^### ❌ Drift: 1 of 2/);
     assert.deepEqual(
       annotations.map(({ message: _, ...one }) => one),

@@ -696,19 +696,19 @@ describe('outputs', () => {
       relation('baseline', 'broken', { findings: [finding('a'), finding('b', { textIdentical: true })] }),
     );
     assert.equal(outputs(report)['drift-count'], '2');
-    assert.match(read(report).line, /^Drift: 2 of 3 prompts \(a hash of the text sees 1\) on cpu-/);
+    assert.match(read(report).line, /^Drift: 2 of 3 prompts \(1 of 2 texts changed\) on cpu-/);
   });
 
   test('count prompts, not passes', () => {
     assert.equal(outputs(FULL)['drift-count'], '4');
-    assert.match(read(FULL).line, /^Drift: 4 of 4 prompts and texts \(a hash of the text sees 1\)/);
+    assert.match(read(FULL).line, /^Drift: 4 of 4 prompts and texts \(1 of 3 texts changed\)/);
     const trace = withFindings([
       finding('a', { kind: 'trace', agreement: 'modules-differ', textIdentical: null }),
     ]);
     assert.equal(outputs(trace)['drift-count'], '1');
-    assert.match(read(trace).line, /^Drift: 1 of 3 prompts \(no text was compared\) on cpu-/);
+    assert.match(read(trace).line, /^Drift: 1 of 3 prompts \(other values in modules\) on cpu-/);
     const score = withFindings([finding('a', { kind: 'score', textIdentical: null })]);
-    assert.match(read(score).line, /^Drift: 1 of 3 prompts \(no text was compared\)/);
+    assert.match(read(score).line, /^Drift: 1 of 3 prompts \(other log-probabilities\)/);
   });
 
   test('have no key without a baseline', () => {

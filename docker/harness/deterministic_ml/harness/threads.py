@@ -41,7 +41,7 @@ def _others() -> list[tuple[Path, str]]:
 
 
 def _library(task: Path) -> str | None:
-    """The library in whose code a waiting thread began, as its stack tells. None for Python's, and for one that runs."""
+    """The library in whose code a waiting thread began, by its stack. None for Python's, and for one that runs."""
     try:
         words = (task / "syscall").read_text().split()
         maps = Path("/proc/self/maps").read_text(errors="replace").splitlines()
