@@ -24,11 +24,13 @@ before(async () => {
 });
 
 /** As somebody does who has the package: nothing of this repository is on the way. */
-async function npx(...words: readonly string[]) {
+const npx = (...words: readonly string[]) => npxOn({}, ...words);
+
+async function npxOn(node: Readonly<Record<string, string>>, ...words: readonly string[]) {
   return await execa('npx', ['--offline', '--no', 'deterministic-ml', ...words], {
     cwd: join(place, 'consumer'),
     extendEnv: false,
-    env: { PATH: process.env['PATH'] ?? '', HOME: place },
+    env: { PATH: process.env['PATH'] ?? '', HOME: place, ...node },
     reject: false,
   });
 }
@@ -65,6 +67,16 @@ describe('the npm package', () => {
     const { exitCode, stdout } = await npx('why', 'image-not-pinned');
     assert.equal(exitCode, 0);
     assert.match(stdout, /by its (?:content|digest)|digest/);
+  });
+
+  test('says which Node it needs, on one that is older than what it is made with', async () => {
+    const old = `Object.defineProperty(process.versions, 'node', { value: '18.20.8' }); delete process.getBuiltinModule;`;
+    const told = await npxOn(
+      { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(old)}` },
+      'why',
+    );
+    assert.equal(told.exitCode, 2, told.stdout);
+    assert.match(told.stderr, /deterministic-ml needs Node 24 or newer, and this is 18\.20\.8\./);
   });
 
   test('has the workflows that `init` writes, and the schema that `validate` holds a suite to', async () => {
