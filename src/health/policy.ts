@@ -297,6 +297,14 @@ export const POLICY: readonly Row[] = [
         : [],
   },
   {
+    sign: 'exit-code',
+    level: 'note',
+    what: 'a whole answer, and an exit code that is none of 0, 14 and 15',
+    remedy: 'See `nvidia-smi -q` on the runner, and what its manual says of the code.',
+    look: ({ state, why }) =>
+      state === 'read' && why !== null ? [{ gpu: null, reason: `Its answer is whole, but ${why}` }] : [],
+  },
+  {
     sign: 'unclear-process',
     level: 'note',
     what: 'after the run, in a container, a process that may be the engine itself',

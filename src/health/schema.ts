@@ -71,7 +71,7 @@ export const HealthReading = z.strictObject({
   /** Before the model is loaded, or after the engine has ended. */
   at: z.enum(['before', 'after']),
   state: z.enum(['read', 'no-gpu', 'unreadable']),
-  /** Why it is unreadable. */
+  /** Why it is unreadable; of one that was read, what its exit code means where no other sign says it. */
   why,
   /** Exit code of nvidia-smi; null where it did not run or did not end. */
   exit: z.number().int().nullable(),

@@ -275,6 +275,11 @@ CAPTURES: dict[str, Capture] = {
         "two cards: the one that the engine does not see is lost",
         two(lambda gpu: gpu.replace("<gpu_temp>40 C", "<gpu_temp>GPU is lost")),
     ),
+    "other-card-15": Capture(
+        "the same with exit code 15",
+        two(lambda gpu: gpu.replace("<gpu_temp>40 C", "<gpu_temp>GPU is lost")),
+        exit=15,
+    ),
     "second-card": Capture(
         "two cards, both used: the second has no spare row",
         two(lambda gpu: field("remapped_row_failure", "Yes", gpu)),
@@ -296,6 +301,9 @@ CAPTURES: dict[str, Capture] = {
     "exit-6": _exit(6, "no such device, where none is", "No devices were found", devices=False),
     "exit-6-device": _exit(6, "no such device, where there is one", "No devices were found"),
     "exit-8": _exit(8, "a power cable is not attached"),
+    "exit-8-whole": Capture("exit code 8 beside a whole answer", exit=8),
+    "exit-15-whole": Capture("exit code 15 beside a whole answer, which names no lost GPU", exit=15),
+    "exit-99-whole": Capture("an exit code that nobody knows, beside a whole answer", exit=99),
     "exit-9": _exit(9, "no driver, on a machine without GPU", _NO_DRIVER, devices=False),
     "exit-9-device": _exit(9, "no driver, beside a GPU", _NO_DRIVER),
     "exit-10": _exit(10, "an interrupt issue"),

@@ -124,6 +124,10 @@ const CASES: Readonly<
     shows: [readingOf({}, { selfTest: { rounds: 0, seconds: 0, gpus: [], why: 'out of memory' } })],
     nearly: [readingOf({}, { selfTest: null })],
   },
+  'exit-code': {
+    shows: [{ ...readingOf(), exit: 8, why: 'nvidia-smi ended with exit code 8' }],
+    nearly: [{ ...readingOf(), exit: 15 }],
+  },
   'unclear-process': {
     shows: [readingOf({ processes: [process(7, 'unclear')] })],
     nearly: [readingOf({ processes: [process(7)] })],

@@ -52,6 +52,7 @@ _EXITS = {
     15: "a GPU has fallen off the bus",
 }
 _NO_DRIVER = (6, 9, 12)
+_INFO_ROM = 14
 _OFF_THE_BUS = 15
 _LOST = re.compile(r"GPU is lost|fallen off the bus", re.IGNORECASE)
 _NEEDS_RESET = re.compile(r"GPU requires reset", re.IGNORECASE)
@@ -233,8 +234,13 @@ def read(at: At, since: float, machine: Machine = HERE, seen: Callable[[ET.Eleme
     roms = _info_roms(machine)
     own = machine.own()
     gpus = [_gpu(index, element, roms.get(index), at, own, machine.is_here) for index, element in enumerate(elements)]
+    if answer.exit == _OFF_THE_BUS and not any(gpu["lost"] for gpu in gpus):
+        # Which one, nobody says: it may be any of these.
+        gpus.append({**_UNKNOWN_GPU, "index": len(gpus), "lost": True})
+    # A corrupt infoROM and a lost GPU are signs of their own.
+    own_sign = answer.exit in (0, _INFO_ROM, _OFF_THE_BUS)
     return {
-        **_nothing(at, "read", exit=answer.exit),
+        **_nothing(at, "read", None if own_sign else _ended(answer.exit), answer.exit),
         "driver": _told(root.findtext("driver_version")),
         "gpus": gpus,
         "xids": _xids(machine.kernel_log(), gpus, since),
@@ -300,8 +306,11 @@ def _unparsed(at: At, answer: Answer, devices: bool) -> Reading:
         return _nothing(at, "no-gpu", exit=answer.exit)
     if answer.exit == 0:
         return _nothing(at, "unreadable", "the answer of nvidia-smi is no whole XML", answer.exit)
-    meaning = _EXITS.get(answer.exit or 0, "no meaning is known of it")
-    return _nothing(at, "unreadable", f"nvidia-smi ended with exit code {answer.exit}: {meaning}", answer.exit)
+    return _nothing(at, "unreadable", _ended(answer.exit or 0), answer.exit)
+
+
+def _ended(code: int) -> str:
+    return f"nvidia-smi ended with exit code {code}: {_EXITS.get(code, 'no meaning is known of it')}"
 
 
 _UNKNOWN_GPU: dict[str, Any] = {
@@ -487,6 +496,7 @@ def _only(reading: Reading, used: Collection[str] | None) -> Reading:
     kept = [gpu for gpu in reading["gpus"] if used is not None and gpu["uuidHash"] in used]
     if not kept:
         return reading
+    kept += [gpu for gpu in reading["gpus"] if gpu["lost"] and gpu["pci"] is None]
     indices = {gpu["index"] for gpu in kept}
     xids = reading["xids"]
     return {
