@@ -43,6 +43,9 @@ const REPLACE = 'Take the runner out of service and have the GPU tested: this do
 /** Errors of the program that ran, not of the GPU (NVIDIA's list of Xids): the run failed of them by itself. */
 const APPLICATION_XIDS: readonly number[] = [13, 31, 43, 45, 68, 109];
 
+/** What a driver takes for itself, and a desktop, is less; an engine takes more. */
+const MAX_IDLE_MIB = 2048;
+
 const isSet = (value: string | null) => value !== null && value.toLowerCase() !== 'none';
 
 export const POLICY: readonly Row[] = [
@@ -188,6 +191,22 @@ export const POLICY: readonly Row[] = [
     what: 'such an Xid in the kernel’s log from before the run',
     remedy: 'See `dmesg`; once the GPU was reset, a reboot clears the log.',
     look: xids(false),
+  },
+  {
+    sign: 'memory-in-use',
+    level: 'warning',
+    what: `more than ${MAX_IDLE_MIB} MiB of its memory in use before the run, and no process is shown`,
+    remedy:
+      'Look on the runner itself who uses it (`nvidia-smi`): another container’s process is not shown in this one. Give this job a GPU of its own.',
+    look: (reading) =>
+      reading.at !== 'before'
+        ? []
+        : reading.gpus
+            .filter(({ unnamedMib }) => (unnamedMib ?? 0) > MAX_IDLE_MIB)
+            .map((gpu) => ({
+              gpu,
+              reason: `has ${gpu.unnamedMib} MiB of its memory in use before the run, and shows no process`,
+            })),
   },
   {
     sign: 'row-remap-pending',

@@ -60,6 +60,8 @@ export const GpuHealth = z.strictObject({
   migPending: told,
   computeMode: told,
   virtualization: told,
+  /** Of its memory what is in use, where no process is shown that could have it. Older records do not tell it. */
+  unnamedMib: count.nullable().optional(),
   processes: z.array(ForeignProcess).max(32),
   /** Fields whose value is neither known nor one of the ways to say nothing. */
   strange: z.array(text).max(32),

@@ -256,6 +256,11 @@ CAPTURES: dict[str, Capture] = {
     "foreign-unescaped": Capture("one whose name breaks the XML", process(4242, "a<b & </pid>\x00")),
     "foreign-silent": Capture("one without name or memory", process(4242, "[Not Found]", mib="N/A")),
     "display": Capture("a display server draws on it", process(900, "/usr/lib/xorg/Xorg", kind="G")),
+    "elsewhere": Capture(
+        "17 GB in use, and no process that is shown: another container's",
+        field("used", "17408 MiB", inside="fb_memory_usage"),
+    ),
+    "desktop": Capture("1.5 GB in use, as a desktop does", field("used", "1536 MiB", inside="fb_memory_usage")),
     "own": Capture("after the run, the own process", process(77, "python3"), own=(77,), here=(77,), after=True),
     "after-foreign": Capture(
         "after the run, a process of somebody else", process(78, "train"), own=(77,), here=(77, 78), after=True

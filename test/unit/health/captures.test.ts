@@ -50,6 +50,8 @@ const EXPECTED: Readonly<Record<string, string>> = {
   'foreign-unescaped': 'unhealthy foreign-process',
   'foreign-silent': 'unhealthy foreign-process',
   display: 'healthy',
+  elsewhere: 'warning memory-in-use',
+  desktop: 'healthy',
   own: 'healthy',
   'after-foreign': 'unhealthy foreign-process',
   'after-unclear': 'healthy unclear-process',

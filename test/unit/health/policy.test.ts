@@ -76,6 +76,10 @@ const CASES: Readonly<
     shows: [readingOf({}, { xids: [{ gpu: 0, xid: 63, during: false }] })],
     nearly: [readingOf({}, { xids: [{ gpu: 0, xid: 31, during: false }] })],
   },
+  'memory-in-use': {
+    shows: [readingOf({ unnamedMib: 17_408 })],
+    nearly: [readingOf({ unnamedMib: 2048 })],
+  },
   'row-remap-pending': {
     shows: [readingOf({ remapPending: true })],
     nearly: [readingOf({ remapPending: null })],

@@ -8,7 +8,7 @@ export const gpuHealth = (change: Partial<GpuHealth> = {}): GpuHealth => ({
   ...{ remapFailure: false, remapPending: false, retiredPending: null, unrepairable: false },
   ...{ repairPending: false, infoRom: 'valid', throttle: [], temperature: 40, persistence: true },
   ...{ migMode: 'Disabled', migPending: 'Disabled', computeMode: 'Default', virtualization: null },
-  ...{ processes: [], strange: [] },
+  ...{ unnamedMib: 0, processes: [], strange: [] },
   ...change,
 });
 

@@ -340,6 +340,7 @@ _UNKNOWN_GPU: dict[str, Any] = {
     "persistence": None,
     "computeMode": None,
     "virtualization": None,
+    "unnamedMib": None,
     "processes": [],
     "strange": [],
 }
@@ -408,6 +409,7 @@ def _gpu(
         "migPending": text("mig_mode/pending_mig"),
         "computeMode": text("compute_mode"),
         "virtualization": text("gpu_virtualization_mode/virtualization_mode"),
+        "unnamedMib": _unnamed(gpu),
         "processes": _processes(gpu, at, own, is_here),
     }
     # In words that nobody knows here, `Keine` is no recovery action either.
@@ -444,6 +446,13 @@ def _processes(gpu: ET.Element, at: At, own: Collection[int], is_here: Callable[
         name = _told(process.findtext("process_name")) or "unknown"
         found.append({"pid": pid, "name": name, "mib": _number(process.findtext("used_memory")), "whose": whose})
     return found[:MAX_PROCESSES]
+
+
+def _unnamed(gpu: ET.Element) -> int | None:
+    """MiB in use where no process is shown at all. Of a card in slices they may be another slice's."""
+    if gpu.find("processes/process_info") is not None or gpu.findtext("mig_mode/current_mig", "").strip() == "Enabled":
+        return None
+    return _number(gpu.findtext("fb_memory_usage/used"))
 
 
 def _info_roms(machine: Machine) -> dict[int, str]:
