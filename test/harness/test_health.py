@@ -104,6 +104,14 @@ class SmiTest(unittest.TestCase):
         assert answer is not None
         self.assertIsNone(answer.exit)
 
+    def test_one_that_never_stops_writing_is_stopped_long_before_the_disk_is_full(self) -> None:
+        self.smi("exec yes")
+        began = time.monotonic()
+        answer = health.ask_smi([], 60)
+        self.assertLess(time.monotonic() - began, 30)
+        assert answer is not None
+        self.assertIsNone(answer.exit)
+
     def test_none_is_none(self) -> None:
         os.environ["PATH"] = str(self.program.parent)
         self.assertIsNone(health.ask_smi([], 10))

@@ -70,7 +70,7 @@ _XID = re.compile(r"NVRM: Xid \(PCI:([0-9a-fA-F]{1,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]
 
 @dataclass(frozen=True)
 class Answer:
-    """How nvidia-smi ended. `exit` is None where it gave no answer in time."""
+    """How nvidia-smi ended. `exit` is None where it gave no answer in time, or one without end."""
 
     exit: int | None
     out: str = ""
@@ -112,14 +112,21 @@ def ask_smi(args: Sequence[str], seconds: float) -> Answer | None:
             return None
         except OSError as error:
             return Answer(126, err=str(error))
-        try:
-            code: int | None = child.wait(seconds)
-        except subprocess.TimeoutExpired:
-            code = None
+        code = _end_of(child, seconds, out, err)
+        if code is None:
             child.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(1)
         return Answer(code, _start_of(out), _start_of(err))
+
+
+def _end_of(child: subprocess.Popen[bytes], seconds: float, *files: Any) -> int | None:
+    """Its exit code; None for one that does not end in time, or writes more and more."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0 and all(os.fstat(f.fileno()).st_size <= 2 * MAX_BYTES for f in files):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return child.wait(min(left, 0.2))
+    return None
 
 
 def _start_of(file: Any) -> str:
@@ -223,7 +230,9 @@ def read(at: At, since: float, machine: Machine = HERE, seen: Callable[[ET.Eleme
             _nothing(at, "unreadable", "there is a GPU here, and no nvidia-smi") if devices else _nothing(at, "no-gpu")
         )
     if answer.exit is None:
-        return _nothing(at, "unreadable", f"nvidia-smi gave no answer within {SECONDS:g} s and was stopped")
+        return _nothing(
+            at, "unreadable", f"nvidia-smi gave no answer within {SECONDS:g} s, or one without end, and was stopped"
+        )
     root = _parsed(answer.out)
     if root is None:
         return _unparsed(at, answer, devices)
