@@ -193,22 +193,6 @@ export const POLICY: readonly Row[] = [
     look: xids(false),
   },
   {
-    sign: 'memory-in-use',
-    level: 'warning',
-    what: `more than ${MAX_IDLE_MIB} MiB of its memory in use before the run, and no process is shown`,
-    remedy:
-      'Look on the runner itself who uses it (`nvidia-smi`): another container’s process is not shown in this one. Give this job a GPU of its own.',
-    look: (reading) =>
-      reading.at !== 'before'
-        ? []
-        : reading.gpus
-            .filter(({ unnamedMib }) => (unnamedMib ?? 0) > MAX_IDLE_MIB)
-            .map((gpu) => ({
-              gpu,
-              reason: `has ${gpu.unnamedMib} MiB of its memory in use before the run, and shows no process`,
-            })),
-  },
-  {
     sign: 'row-remap-pending',
     level: 'warning',
     what: 'a bad row of memory is replaced at the next reset',
@@ -322,6 +306,22 @@ export const POLICY: readonly Row[] = [
     remedy: 'See `nvidia-smi -q` on the runner, and what its manual says of the code.',
     look: ({ state, why }) =>
       state === 'read' && why !== null ? [{ gpu: null, reason: `Its answer is whole, but ${why}` }] : [],
+  },
+  {
+    sign: 'memory-in-use',
+    level: 'note',
+    what: `more than ${MAX_IDLE_MIB} MiB of its memory in use before the run, and no process is shown: another container’s, or the system’s own where it uses a card’s memory`,
+    remedy:
+      'Look on the runner itself who uses it (`nvidia-smi`): another container’s process is not shown in this one. Give this job a GPU of its own.',
+    look: (reading) =>
+      reading.at !== 'before'
+        ? []
+        : reading.gpus
+            .filter(({ unnamedMib }) => (unnamedMib ?? 0) > MAX_IDLE_MIB)
+            .map((gpu) => ({
+              gpu,
+              reason: `has ${gpu.unnamedMib} MiB of its memory in use before the run, and shows no process`,
+            })),
   },
   {
     sign: 'unclear-process',

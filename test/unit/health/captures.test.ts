@@ -50,7 +50,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
   'foreign-unescaped': 'unhealthy foreign-process',
   'foreign-silent': 'unhealthy foreign-process',
   display: 'healthy',
-  elsewhere: 'warning memory-in-use',
+  elsewhere: 'healthy memory-in-use',
   desktop: 'healthy',
   own: 'healthy',
   'after-foreign': 'unhealthy foreign-process',

@@ -76,10 +76,6 @@ const CASES: Readonly<
     shows: [readingOf({}, { xids: [{ gpu: 0, xid: 63, during: false }] })],
     nearly: [readingOf({}, { xids: [{ gpu: 0, xid: 31, during: false }] })],
   },
-  'memory-in-use': {
-    shows: [readingOf({ unnamedMib: 17_408 })],
-    nearly: [readingOf({ unnamedMib: 2048 })],
-  },
   'row-remap-pending': {
     shows: [readingOf({ remapPending: true })],
     nearly: [readingOf({ remapPending: null })],
@@ -131,6 +127,10 @@ const CASES: Readonly<
   'exit-code': {
     shows: [{ ...readingOf(), exit: 8, why: 'nvidia-smi ended with exit code 8' }],
     nearly: [{ ...readingOf(), exit: 15 }],
+  },
+  'memory-in-use': {
+    shows: [readingOf({ unnamedMib: 17_408 })],
+    nearly: [readingOf({ unnamedMib: 2048 })],
   },
   'unclear-process': {
     shows: [readingOf({ processes: [process(7, 'unclear')] })],
