@@ -46,6 +46,16 @@ export const Link = z.strictObject({
 });
 export type Link = z.infer<typeof Link>;
 
+/** A run of the merged pull request: its engine starts gave the baseline's outcome before the merge. */
+export const RunBefore = z.strictObject({
+  runId: z.string().max(32),
+  runAttempt: z.string().max(8),
+  /** SHA-256 of its `record.json`. */
+  recordFile: Digest,
+  lifetimes: z.number().int().min(1).max(100),
+});
+export type RunBefore = z.infer<typeof RunBefore>;
+
 /** Replaced baselines that one names; of a longer history the oldest fall out. */
 export const MAX_CHAIN = 100;
 
@@ -63,6 +73,8 @@ export const BaselineMeta = z.strictObject({
   chain: z.array(Link).max(MAX_CHAIN),
   /** Outcome of each honest lifetime, in their order. An engine that repeats exactly has one digest in all places. */
   envelope: z.strictObject({ lifetimes: z.number().int().min(1), digests: z.array(Digest).min(1).max(100) }),
+  /** Runs whose engine starts count as this record's own; absent where there are none. */
+  beforeMerge: z.array(RunBefore).min(1).max(16).optional(),
   /** Empty unless the refresh was asked for it. */
   yardstick: z.array(Yardstick).max(100),
 });

@@ -90,6 +90,7 @@ export function parseInputs(
   const yardstick = yes('yardstick');
   const dryRun = yes('dry-run');
   const storeUnchanged = yes('store-unchanged');
+  const promote = input('promote');
   const comment = oneOf('comment', ['drift', 'always', 'never']);
   const checkRun = yes('check-run');
   const expected = Number(input('expected-reports') || '1');
@@ -161,6 +162,7 @@ export function parseInputs(
       yardstick,
       dryRun,
       storeUnchanged,
+      promote: promote === '' ? undefined : resolve(workspace, promote),
       // Who re-ran it, not who ran it first.
       actor: environment['GITHUB_TRIGGERING_ACTOR'] ?? environment['GITHUB_ACTOR'] ?? '',
       comment,

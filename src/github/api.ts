@@ -126,6 +126,25 @@ export function githubApi(options: GitHubApiOptions): GitHubApi {
       // A later one may have carried the commit on, to another branch.
       return (merged.find(({ merge_commit_sha }) => merge_commit_sha === commit) ?? merged[0])?.number;
     },
+
+    async isRunOf(run, pullRequest) {
+      if (unasked !== undefined) return { kind: 'unknown', why: unasked };
+      if (!RUN_ID.test(run)) return { kind: 'no' };
+      const ran = await ask(`the run ${run}`, async (octokit, inTime) => {
+        const { data } = await octokit.rest.actions.getWorkflowRun({
+          ...{ owner, repo, run_id: Number(run), exclude_pull_requests: true },
+          request: { signal: inTime },
+        });
+        return WorkflowRun.parse(data);
+      });
+      if (ran.kind !== 'answered') return { kind: 'unknown', why: ran.why };
+      const { event, head_sha: head, repository, head_repository: from } = ran.value;
+      if (event !== 'pull_request' || from?.id !== repository.id) return { kind: 'no' };
+      const what = `the commits of the pull request ${pullRequest}`;
+      const has = await ask(what, (octokit, inTime) => hasCommit(octokit, pullRequest, head, inTime));
+      if (has.kind !== 'answered') return { kind: 'unknown', why: has.why };
+      return { kind: has.value ? 'yes' : 'no' };
+    },
   };
 
   async function rawFile(
@@ -152,6 +171,25 @@ export function githubApi(options: GitHubApiOptions): GitHubApi {
     } catch (error) {
       throw new Strange('has a file that is no UTF-8', { cause: error });
     }
+  }
+
+  /** Of its first 250, which are all that GitHub lists. */
+  async function hasCommit(
+    octokit: Octokit,
+    pullRequest: number,
+    commit: string,
+    inTime: AbortSignal,
+  ): Promise<boolean> {
+    for (let page = 1; page <= MAX_PAGES; page++) {
+      const { data } = await octokit.rest.pulls.listCommits({
+        ...{ owner, repo, pull_number: pullRequest, per_page: PER_PAGE, page },
+        request: { signal: inTime },
+      });
+      const found = Commits.parse(data);
+      if (found.some(({ sha }) => sha === commit)) return true;
+      if (found.length < PER_PAGE) break;
+    }
+    return false;
   }
 
   async function allEntries(
@@ -260,6 +298,20 @@ const Artifacts = z.object({
     )
     .max(PER_PAGE),
 });
+const RUN_ID = /^\d{1,15}$/;
+
+const Repository = z.object({ id: z.number().int() });
+
+const WorkflowRun = z.object({
+  event: z.string(),
+  head_sha: z.string(),
+  repository: Repository,
+  /** Null where that is gone. */
+  head_repository: Repository.nullish(),
+});
+
+const Commits = z.array(z.object({ sha: z.string() })).max(PER_PAGE);
+
 const PullRequests = z
   .array(
     z.object({

@@ -8,6 +8,8 @@ export interface GitHubReader {
   isIn(commit: string, head: string): Promise<IsIn>;
   /** Number of the merged pull request that brought a commit; undefined where GitHub knows none or may not tell. */
   pullRequestOf(commit: string): Promise<number | undefined>;
+  /** Whether a run of Actions measured a commit of a pull request, which came from a branch of this very repository. */
+  isRunOf(run: string, pullRequest: number): Promise<IsIn>;
 }
 
 /** `why` is what GitHub answered instead: that it may not tell, or knows no such commit. */

@@ -73,6 +73,8 @@ export interface RefreshSettings extends CheckSettings {
   readonly dryRun: boolean;
   /** Store what did not change too: a newer entry of the same bits, for a cache that evicts. */
   readonly storeUnchanged: boolean;
+  /** Absolute folder of what the merged pull request's own runs left, whose engine starts are to count. */
+  readonly promote?: string | undefined;
   readonly actor: string;
 }
 

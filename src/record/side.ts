@@ -9,6 +9,8 @@ export interface Side {
   readonly readTokens: (digest: string) => Promise<Uint32Array>;
   /** Text of the token ids that occur in this record. */
   readonly readVocabulary: () => Promise<ReadonlyMap<number, string>>;
+  /** Engine starts of other runs that gave this baseline's very outcome, and count as its own. */
+  readonly startsBeforeMerge?: number;
 }
 
 /** A side that is kept, and whole. */

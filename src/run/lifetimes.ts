@@ -66,10 +66,16 @@ export class Lifetimes implements AsyncDisposable {
     recording.note('lifetime-1', first.seen.health);
   }
 
-  /** Whatever the plan says before anything is known. */
-  async planned(): Promise<void> {
-    const { lifetimes, passes, repeats } = this.#plan;
-    await this.#all(lifetimes, (at) => (at === 0 ? passes : repeats));
+  /** Whatever the plan says before anything is known; or only so many of its engine starts, until `rest`. */
+  async planned(starts = this.#plan.lifetimes): Promise<void> {
+    const { passes, repeats } = this.#plan;
+    await this.#all(starts, (at) => (at === 0 ? passes : repeats));
+  }
+
+  /** The engine starts of the plan that `planned` left out. */
+  async rest(): Promise<void> {
+    if (this.#isStopped()) return;
+    await this.#all(Math.max(0, this.#plan.lifetimes - this.#named), () => this.#plan.repeats);
   }
 
   /** More of the same, to tell a drift from an engine that does not repeat between starts. */

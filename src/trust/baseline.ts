@@ -131,8 +131,12 @@ async function readBaseline(
   if (record.lifetimes.some(({ perturbed }) => perturbed !== null))
     throw invalid('was made of a model that was changed on purpose');
   for await (const problem of damage(side)) throw invalid(problem);
-  return { meta, metaSha256, side };
+  return { meta, metaSha256, side: { ...side, startsBeforeMerge: startsBeforeMerge(meta) } };
 }
+
+/** Engine starts that count as the baseline's, and stand in other records. */
+export const startsBeforeMerge = ({ beforeMerge = [] }: Pick<BaselineMeta, 'beforeMerge'>): number =>
+  beforeMerge.reduce((sum, { lifetimes }) => sum + lifetimes, 0);
 
 /** SHA-256 of what a report is made from. */
 export function digestsOf(side: OpenedRecord, before: FoundTrusted | undefined): Digests {

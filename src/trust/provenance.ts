@@ -1,4 +1,10 @@
-import { BASELINE_SCHEMA, type BaselineMeta, type Link, MAX_CHAIN } from '../baseline/port.ts';
+import {
+  BASELINE_SCHEMA,
+  type BaselineMeta,
+  type Link,
+  MAX_CHAIN,
+  type RunBefore,
+} from '../baseline/port.ts';
 import type { RefreshSettings } from '../job/settings.ts';
 import { digestJson } from '../record/digest.ts';
 import { outcomeDigest, outcomeDigests } from '../record/outcome.ts';
@@ -14,13 +20,15 @@ export interface Promoted {
   readonly reason: string;
   readonly pullRequest: number | null;
   readonly yardstick: BaselineMeta['yardstick'];
+  /** Runs whose engine starts count as its own. */
+  readonly beforeMerge?: readonly RunBefore[];
   readonly now: Date;
 }
 
 /** The `baseline.json` of a record: who trusts it, why, and from which run it comes. */
 export function metaOf(
   { job, situation, workflow, runUrl, actor }: RefreshSettings,
-  { side, before, reason, pullRequest, yardstick, now }: Promoted,
+  { side, before, reason, pullRequest, yardstick, now, beforeMerge = [] }: Promoted,
 ): BaselineMeta {
   const { record } = side;
   const { image, model } = record.fingerprint.declared;
@@ -50,6 +58,7 @@ export function metaOf(
     },
     chain: chainOf(before),
     envelope: { lifetimes: digests.length, digests },
+    ...(beforeMerge.length === 0 ? {} : { beforeMerge: [...beforeMerge] }),
     yardstick,
   };
 }

@@ -1,6 +1,5 @@
 import { formatKey, type Yardstick } from '../baseline/port.ts';
 import { measureYardstick } from '../changes/yardstick.ts';
-import { UserError } from '../errors.ts';
 import type { Asks, RefreshSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
 import { outcomeDigest, outcomeDigests } from '../record/outcome.ts';
@@ -16,6 +15,7 @@ import { mayKeepCaches } from '../trust/events.ts';
 import { refuseDoubt } from '../trust/health.ts';
 import { decide, heldTo, refuseOlderRun } from '../trust/promotion.ts';
 import { metaOf } from '../trust/provenance.ts';
+import { beforeMerge, confirmed, confirmedNotice, pullRequestOf, withinStarts } from './before-merge.ts';
 import { begin, prepare } from './begin.ts';
 
 /** Makes a record and, if it agrees with itself, trusts it: with a name, a reason and a run behind it. */
@@ -31,17 +31,22 @@ export async function refresh(settings: RefreshSettings & Asks<'store'>, tools: 
   if (before !== undefined) refuseOlderRun(settings, before.meta.provenance);
   // Before the model is loaded, and once more of what came up meanwhile.
   refuseDoubt(lifetimes.health, ['warning']);
-  await lifetimes.planned();
+  const earlier = await beforeMerge(prepared, begun, settings, tools);
+  await lifetimes.planned(earlier.starts);
+  const vouching = confirmed(earlier, lifetimes.side(), plan, tools);
+  if (vouching.length === 0) await lifetimes.rest();
   if (plan.traceApart) await lifetimes.trace();
   refuseDoubt(lifetimes.health, ['warning']);
   const side = await lifetimes.commit();
-  const claims = heldTo(plan.claims, permission, before);
+  const all = heldTo(plan.claims, permission, before);
+  const claims = vouching.length === 0 ? all : withinStarts(all, earlier.starts);
   const relations = await compareAsked('refresh', { claims }, side, before?.side);
   const reportOf = (baseline: BaselineView) =>
     makeReport({
       ...run.facts,
       ...{ mode: 'refresh', rules, claims, side, before, relations, baseline },
       digests: digestsOf(side, before),
+      found: vouching.length === 0 ? [] : [confirmedNotice(vouching, earlier, prepared)],
     });
   if (before !== undefined) await records.keepCopy(before.folder, `${settings.recordPath}.baseline`);
 
@@ -81,6 +86,7 @@ export async function refresh(settings: RefreshSettings & Asks<'store'>, tools: 
     reason: decision.reason,
     pullRequest: decision.byMerge ? await pullRequestOf(settings, tools) : null,
     yardstick: settings.yardstick ? await yardstick() : [],
+    beforeMerge: vouching.map(({ run: earlierRun }) => earlierRun),
     now: new Date(),
   });
   await records.addMeta(settings.recordPath, meta);
@@ -109,19 +115,5 @@ export async function refresh(settings: RefreshSettings & Asks<'store'>, tools: 
   async function told(report: Report): Promise<Report> {
     await tell('report', report, files(reports));
     return report;
-  }
-}
-
-/** Which pull request the merge brought; null where GitHub does not tell, which is no reason to lose the record. */
-async function pullRequestOf(
-  { situation }: RefreshSettings,
-  { open, console }: Pick<Tools, 'open' | 'console'>,
-): Promise<number | null> {
-  try {
-    return (await open.github().pullRequestOf(situation.commit)) ?? null;
-  } catch (error) {
-    if (!(error instanceof UserError) || error.code === 'cancelled') throw error;
-    console.info(`The pull request that brought this stays unnamed: ${error.message}`);
-    return null;
   }
 }

@@ -14,6 +14,7 @@ import { reportDigest, variantFolder } from '../report/make.ts';
 import { plain } from '../report/plain.ts';
 import { DERIVED, type Report } from '../report/schema.ts';
 import type { Disagreement, Verification } from '../report/verification.ts';
+import { startsBeforeMerge } from '../trust/baseline.ts';
 import { recordLines, verificationLines } from '../words/verification.ts';
 
 const SUFFIX = '.report.json';
@@ -178,7 +179,7 @@ async function openedBaseline(
       { suite: suite.name, hardwareClass, record: outcome.slice(0, 16) },
     );
   }
-  return { side, meta };
+  return { side: { ...side, startsBeforeMerge: startsBeforeMerge(meta) }, meta };
 }
 
 /** A refresh made its own record a baseline: what it says of that stands in the same folder. */

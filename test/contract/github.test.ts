@@ -304,6 +304,33 @@ describe('the pull request of a commit', () => {
   });
 });
 
+describe('whose run it is', () => {
+  const HEAD = 'ab'.repeat(20);
+  const commits = { 7: [...Array.from({ length: 120 }, (_, at) => at.toString(16).padStart(40, '0')), HEAD] };
+  const run = { event: 'pull_request', head_sha: HEAD, from: 1 };
+  for (const [what, given, pullRequest, expected] of [
+    ['of the pull request, by a commit of its second page', run, 7, { kind: 'yes' }],
+    ['of another one', { ...run, head_sha: 'cd'.repeat(20) }, 7, { kind: 'no' }],
+    ['a stranger’s', { ...run, from: 2 }, 7, { kind: 'no' }],
+    ['started by hand', { ...run, event: 'workflow_dispatch' }, 7, { kind: 'no' }],
+    ['of a pull request that GitHub does not know', run, 8, { kind: 'unknown', why: '404: Not Found' }],
+  ] as const)
+    test(what, async () => {
+      await using github = await start({ runs: { 12: given }, commits });
+      assert.deepEqual(await apiOf(github.url).isRunOf('12', pullRequest), expected);
+    });
+
+  test('is unknown where the job may not ask, and nobody is asked for what is no run', async () => {
+    await using github = await start({ permissions: ['contents'], runs: { 12: run }, commits });
+    const api = apiOf(github.url);
+    assert.equal((await api.isRunOf('12', 7)).kind, 'unknown');
+    assert.equal((await apiOf(github.url, { token: undefined }).isRunOf('12', 7)).kind, 'unknown');
+    const asked = github.calls.length;
+    assert.deepEqual(await api.isRunOf('12/../13', 7), { kind: 'no' });
+    assert.equal(github.calls.length, asked);
+  });
+});
+
 describe('an outage of GitHub is an error, and no answer', () => {
   for (const [what, fault, says, calls] of [
     ['500', { kind: 'status', status: 500, message: 'on fire' }, /answered 500: on fire/, 4],

@@ -173,8 +173,9 @@ for (const file of await yamlFiles(EXAMPLES)) {
           );
       }
     const pins = await pinsOf(await yamlFiles(EXAMPLES));
-    for (const { uses = '' } of steps)
-      if (!ACTION.test(uses)) assert.deepEqual([...(pins.get(uses.split('@')[0] ?? '') ?? [])], [uses]);
+    for (const { uses } of steps)
+      if (uses !== undefined && !ACTION.test(uses))
+        assert.deepEqual([...(pins.get(uses.split('@')[0] ?? '') ?? [])], [uses]);
     // It has rights, and what it would check out is a stranger's.
     if ('workflow_run' in on)
       assert.deepEqual(
@@ -183,6 +184,38 @@ for (const file of await yamlFiles(EXAMPLES)) {
       );
   });
 }
+
+test('promote.yml fetches what the runs of the pull request’s own commits left, and lives without', async () => {
+  await using folder = await temporaryFolder();
+  const steps = z
+    .object({
+      jobs: z.object({ promote: z.object({ steps: z.array(z.object({ run: z.string().optional() })) }) }),
+    })
+    .parse(parse(await read(join(EXAMPLES, 'promote.yml')))).jobs.promote.steps;
+  // As `--jq` prints; the first of the runs has left nothing.
+  await writeFile(
+    join(folder.path, 'gh'),
+    `#!/bin/sh
+case "$*" in
+  "api repos/o/r/commits/c0ffee/pulls --jq "*) echo 7 ;;
+  "api --paginate repos/o/r/pulls/7/commits --jq "*) printf 'aa\\nbb\\n' ;;
+  *head_sha=aa*) printf '11\\n12\\n' ;;
+  *head_sha=bb*) echo 13 ;;
+  "run download 11 "*) exit 1 ;;
+  "run download "*" --name determinism-drift --dir "*) mkdir -p "$7" ;;
+  *) exit 9 ;;
+esac
+`,
+    { mode: 0o755 },
+  );
+  await execa('bash', ['-e', '-c', steps.find(({ run }) => run !== undefined)?.run ?? ''], {
+    env: {
+      PATH: `${folder.path}:${process.env['PATH']}`,
+      ...{ GH_REPO: 'o/r', GITHUB_SHA: 'c0ffee', RUNNER_TEMP: folder.path },
+    },
+  });
+  assert.deepEqual((await readdir(join(folder.path, 'before-merge'))).sort(), ['12', '13']);
+});
 
 test('every example suite parses, and so does what it names', async () => {
   const files = await suites();
@@ -240,7 +273,8 @@ async function pinsOf(names: readonly string[]): Promise<ReadonlyMap<string, Rea
   const pins = new Map<string, Set<string>>();
   for (const name of names) {
     const { jobs } = Workflow.parse(parse(await read(name)));
-    for (const { uses = '' } of Object.values(jobs).flatMap(({ steps }) => steps)) {
+    for (const { uses } of Object.values(jobs).flatMap(({ steps }) => steps)) {
+      if (uses === undefined) continue;
       const [action = '', commit = ''] = uses.split('@');
       if (!ACTION.test(uses)) assert.match(commit, /^[0-9a-f]{40}$/, uses);
       pins.set(action, (pins.get(action) ?? new Set()).add(uses));

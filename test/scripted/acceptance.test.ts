@@ -17,7 +17,7 @@ import {
   suite,
 } from '../e2e/support/suites.ts';
 import { bytesBelow } from '../support/cache-baseline.ts';
-import { REPOSITORY } from '../support/events.ts';
+import { REPOSITORY, SHAS } from '../support/events.ts';
 import { type GitHubServer, startGitHubServer } from '../support/github-server.ts';
 
 let action: Action;
@@ -41,11 +41,16 @@ interface Asked extends SuiteOptions {
   readonly event?: StepOptions['event'];
 }
 
-async function run(runner: Runner, mode: string, { with: given = {}, event, ...options }: Asked) {
+async function run(
+  runner: Runner,
+  mode: string,
+  { with: given = {}, event, ...options }: Asked,
+  { url } = github,
+) {
   await runner.write('determinism.yml', suite(options));
   return await runStep(action, runner, {
     ...(event === undefined ? {} : { event }),
-    github: { url: github.url, token: 'ghs_secret' },
+    github: { url, token: 'ghs_secret' },
     with: { ...PROCESS, mode, 'record-path': `../${mode}`, ...given },
   });
 }
@@ -138,6 +143,54 @@ describe('a drift that is meant', () => {
       /2 baselines, newest first\n\* .*“why these bits are meant” \(push.*\n.*\n {2}.*“first one”/,
     );
     assert.match(log.summary, /1\. .*why these bits are meant.*\n2\. .*first one/);
+  });
+
+  test('is confirmed by one engine start, where the pull request’s own run lies there and GitHub knows it', async () => {
+    const changed = { args: { logprob: OTHER }, lifetimes: 4, confirm: 3 };
+    await using runner = await withBaseline({ lifetimes: 4 });
+    const drifted = await check(runner, changed);
+    const accept = copied(drifted);
+    const [commit, head] = [SHAS.commit, SHAS.head];
+    await using known = await startGitHubServer({
+      ...{ repository: REPOSITORY, token: 'ghs_secret' },
+      pulls: { [commit]: [{ number: 7, merged_at: '2026-11-23T00:00:00Z', merge_commit_sha: commit }] },
+      runs: { [runner.runId]: { event: 'pull_request', head_sha: head, from: 1 } },
+      commits: { 7: [head] },
+    });
+    const promote = async (options: Asked = {}) =>
+      await run(
+        runner,
+        'refresh',
+        {
+          ...{ event: 'push', ...changed, accept, ...options },
+          with: { promote: '..', 'dry-run': 'true', ...options.with },
+        },
+        known,
+      );
+    const other = await promote({ args: { logprob: OTHER, dtype: 'float32' } });
+    assert.match(
+      other.log,
+      /does not count: `engine\.requested\.dtype` was \(absent\) there, and is float32 here/,
+    );
+    assert.equal((await reportOf(other)).work.lifetimes, 4, other.log);
+    const pushed = await promote({ with: { 'dry-run': 'false' } });
+    assert.equal(pushed.exitCode, 0, pushed.log);
+    assert.match(pushed.log, /refresh\.report\.json does not count: it is no check/);
+    const report = await reportOf(pushed);
+    assert.equal(report.work.lifetimes, 1);
+    assert.match(
+      pushed.log,
+      /1 engine start here gave, bit for bit, what 4 starts of pull request #7 had given/,
+    );
+    const { beforeMerge, envelope } = (await metaOf(runner)) as {
+      beforeMerge: { lifetimes: number }[];
+      envelope: { lifetimes: number };
+    };
+    assert.deepEqual([envelope.lifetimes, beforeMerge.map(({ lifetimes }) => lifetimes)], [1, [4]]);
+    const { stdout } = await execa(process.execPath, [
+      ...[join(action.path, 'dist/cli.js'), 'verify', pushed.outputs['report-path'] ?? ''],
+    ]);
+    assert.match(stdout, /agrees|follows/i);
   });
 
   test('with other tokens too: force and score are given the same ones at the check and at the push', async () => {

@@ -20,12 +20,14 @@ import { type Asked, answerProblem, asked as askedOf, type Routed, route, whole 
 const ENDPOINTS = {
   'actions/get-actions-cache-list': 'caches',
   'actions/list-artifacts-for-repo': 'artifacts',
+  'actions/get-workflow-run': 'run',
   'repos/get-content': 'contents',
   'git/get-commit': 'commit',
   'git/get-ref': 'ref',
   'repos/compare-commits-with-basehead': 'compare',
   'repos/list-pull-requests-associated-with-commit': 'pulls',
   'pulls/list': 'pull-list',
+  'pulls/list-commits': 'pull-commits',
   'pulls/get': 'pull',
   'users/get-authenticated': 'user',
   'issues/list-comments': 'comments',
@@ -89,6 +91,12 @@ export interface GitHubServerOptions {
   readonly parents?: Readonly<Record<string, readonly string[]>>;
   /** Pull requests by commit. */
   readonly pulls?: Readonly<Record<string, readonly Pull[]>>;
+  /** Runs of Actions by their id; `from` is the number of the repository that their commit comes from, this one's is 1. */
+  readonly runs?: Readonly<
+    Record<string, { readonly event: string; readonly head_sha: string; readonly from: number }>
+  >;
+  /** Commits by the pull request that has them. */
+  readonly commits?: Readonly<Record<number, readonly string[]>>;
 }
 
 export interface GitHubServer extends AsyncDisposable {
@@ -113,7 +121,7 @@ export interface GitHubServer extends AsyncDisposable {
  * much text. Comments and check runs stay; its list of caches is the state of a cache server itself.
  */
 export async function startGitHubServer(options: GitHubServerOptions): Promise<GitHubServer> {
-  const { repository, token, caches, contents, parents = {}, pulls = {} } = options;
+  const { repository, token, caches, contents, parents = {}, pulls = {}, runs = {}, commits = {} } = options;
   const { pullRequests = [PULL_REQUEST] } = options;
   const bearers: readonly Bearer[] = [
     {
@@ -196,6 +204,23 @@ export async function startGitHubServer(options: GitHubServerOptions): Promise<G
       case 'artifacts':
         demand(bearer, 'actions');
         return { list: marks(told), within: 'artifacts' };
+      case 'run': {
+        demand(bearer, 'actions');
+        const found = runs[path['run_id'] ?? ''];
+        if (found === undefined) throw new Refusal(404, 'Not Found');
+        const { from, ...run } = found;
+        const value = whole('workflow-run', {
+          ...{ ...run, id: Number(path['run_id']) },
+          ...{ repository: { id: 1 }, head_repository: { id: from } },
+        });
+        return { status: 200, value };
+      }
+      case 'pull-commits': {
+        demand(bearer, 'pull-requests');
+        const found = commits[Number(path['pull_number'])];
+        if (found === undefined) throw new Refusal(404, 'Not Found');
+        return { list: found.map((sha) => whole('commit', { sha })) };
+      }
       case 'commit': {
         const sha = path['commit_sha'] ?? '';
         if (!bearer.rights.includes('contents') || !(await isCommit(sha)))

@@ -64,7 +64,7 @@ export const baseline: Relation = {
       pairs: all,
       left: trusted,
       right: run,
-      decision: decide(taken, lifetimesOf(trusted.record).length),
+      decision: decide(taken, lifetimesOf(trusted.record).length + (trusted.startsBeforeMerge ?? 0)),
     };
   },
 };

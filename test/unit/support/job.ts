@@ -71,6 +71,8 @@ export class Job {
   readonly base = new Map<string, string>();
   /** Number of the pull request that brought what is refreshed; an error is thrown. */
   pullRequest: number | undefined | Error;
+  /** Runs of that pull request. */
+  readonly runs = new Map<string, IsIn>();
   /** Commits of the default branch, oldest first: each has those before it. */
   main: readonly string[] = [];
   /** What commits of other branches have. */
@@ -233,6 +235,10 @@ export class Job {
       pullRequestOf: async () => {
         if (this.pullRequest instanceof Error) throw this.pullRequest;
         return this.pullRequest;
+      },
+      isRunOf: async (run, pullRequest) => {
+        assert.equal(pullRequest, this.pullRequest);
+        return this.runs.get(run) ?? { kind: 'no' };
       },
     };
   }

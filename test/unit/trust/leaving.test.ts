@@ -195,6 +195,7 @@ describe('a prompt that is a file', () => {
     const github: Openers['github'] = () => ({
       tipOf: async () => TIP,
       pullRequestOf: async () => undefined,
+      isRunOf: async () => ({ kind: 'no' }),
       isIn: async () => ({ kind: 'yes' }),
       fileAt: async (path) => {
         asked.push(path);
@@ -210,6 +211,7 @@ describe('a prompt that is a file', () => {
     const github: Openers['github'] = () => ({
       tipOf: async () => TIP,
       pullRequestOf: async () => undefined,
+      isRunOf: async () => ({ kind: 'no' }),
       isIn: async () => ({ kind: 'yes' }),
       fileAt: async (path) => (path.endsWith('.yml') ? FILE : Promise.reject(outage)),
     });
