@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { connect as connectTo } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, describe, type TestContext, test } from 'node:test';
 import { createServer, type TLSSocket } from 'node:tls';
-import { execa } from 'execa';
 import { PackagesUnavailable } from '../../scripts/setup/debian.ts';
 import { ensureTinyImage } from '../../scripts/setup/image.ts';
 import { chooseRuntime } from '../../src/runtime/choose.ts';
+import { certificates } from '../support/certificates.ts';
 import { dockerOrSkip } from '../support/docker.ts';
-import { runtimeOptions, temporaryFolder } from '../support/runtimes.ts';
+import { launchOf, processesWith, runtimeOptions, temporaryFolder, until } from '../support/runtimes.ts';
 import { startSshd } from '../support/sshd.ts';
 
 /* The real daemon, reached as one of another machine is. */
@@ -19,7 +21,7 @@ const owned = new AsyncDisposableStack();
 after(() => owned.disposeAsync());
 
 /** An engine's container carries bytes both ways, and the end of them. */
-async function assertCarries(image: string, environment: Readonly<Record<string, string | undefined>>) {
+async function assertCarries(image: string, environment: Environment) {
   await using runtime = await chooseRuntime(
     runtimeOptions({
       ...{ choice: 'docker', runtime: { gpus: 'none', shm: '64MiB', image } },
@@ -31,6 +33,34 @@ async function assertCarries(image: string, environment: Readonly<Record<string,
   assert.equal(await text(peer.stdout), '1000000\n');
   assert.equal((await peer.exit).code, 3);
 }
+
+/** Docker's own client as a launcher: `docker -H … run -i`. What it reaches is killed with nothing left, too. */
+async function assertLaunches(image: string, host: string, environment: Environment) {
+  const mark = randomUUID();
+  const words = `docker -H ${host} run --rm -i --entrypoint= --network=none --name=${mark} ${image}`;
+  const options = runtimeOptions({
+    ...{ choice: 'launcher', launch: launchOf(words) },
+    environment: { ...runtimeOptions().environment, ...environment },
+  });
+  await using runtime = await chooseRuntime(options);
+  await using peer = await runtime.start('import sys; print(len(sys.stdin.read())); sys.exit(3)');
+  peer.stdin.end('x'.repeat(1_000_000));
+  assert.equal(await text(peer.stdout), '1000000\n', await text(peer.stderr));
+  assert.deepEqual(await peer.exit, { code: 3, signal: null, outOfMemory: false });
+
+  await using stubborn = await runtime.start(`# ${mark}
+import os, signal, sys
+for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT): signal.signal(number, signal.SIG_IGN)
+print("up", flush=True)
+while True: signal.pause()`);
+  await once(stubborn.stdout, 'data');
+  const clients = await processesWith(`--name=${mark}`);
+  for (const pid of clients) process.kill(pid, 'SIGKILL');
+  assert.equal((await stubborn.exit).lost?.code, 'launcher-lost');
+  await until(async () => (await processesWith(mark)).length === 0, 'the container has gone', 15);
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
 
 const socketOf = (host: string) => host.slice('unix://'.length);
 
@@ -69,6 +99,8 @@ describe('a daemon behind TLS', () => {
       DOCKER_CERT_PATH: cert,
     });
     await assertCarries(imageId, reach(own.folder));
+    const { DOCKER_HOST: host, ...rest } = reach(own.folder);
+    await assertLaunches(imageId, host, rest);
     await assert.rejects(assertCarries(imageId, reach(other.folder)), { code: 'docker-unavailable' });
     await assert.rejects(assertCarries(imageId, reach(folder)), {
       code: 'docker-unavailable',
@@ -111,6 +143,8 @@ describe('a daemon behind ssh', () => {
     const known = await bench(t, 'known');
     if (known === undefined) return;
     await assertCarries(known.imageId, known.reach);
+    const { DOCKER_HOST: host, PATH } = known.reach;
+    await assertLaunches(known.imageId, host, { PATH });
     const otherwise = await bench(t, 'known-otherwise');
     if (otherwise === undefined) return;
     await assert.rejects(assertCarries(otherwise.imageId, otherwise.reach), {
@@ -119,38 +153,3 @@ describe('a daemon behind ssh', () => {
     });
   });
 });
-
-/** An authority, a server and a client of its own. */
-async function certificates(parent: string, name: string) {
-  const folder = join(parent, name);
-  await mkdir(folder);
-  const openssl = (...args: string[]) => execa('openssl', args, { cwd: folder });
-  const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-  await openssl(
-    'req',
-    '-x509',
-    ...ec,
-    '-keyout',
-    'ca-key.pem',
-    '-out',
-    'ca.pem',
-    '-subj',
-    `/CN=${name}`,
-    '-days',
-    '1',
-  );
-  for (const [key, cert] of [
-    ['server-key.pem', 'server.pem'],
-    ['key.pem', 'cert.pem'],
-  ] as const)
-    await openssl(
-      ...['req', '-x509', ...ec, '-keyout', key, '-out', cert, '-subj', '/CN=127.0.0.1', '-days', '1'],
-      ...['-CA', 'ca.pem', '-CAkey', 'ca-key.pem', '-addext', 'subjectAltName=IP:127.0.0.1'],
-      ...['-addext', 'basicConstraints=critical,CA:FALSE'],
-    );
-  const { readFile } = await import('node:fs/promises');
-  const [ca, server, serverKey] = await Promise.all(
-    ['ca.pem', 'server.pem', 'server-key.pem'].map((file) => readFile(join(folder, file))),
-  );
-  return { folder, ca, server, serverKey };
-}
