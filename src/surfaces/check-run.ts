@@ -45,8 +45,10 @@ export function checkRunLadder(
   whence: Whence,
 ): readonly CheckRun[] {
   const { suite, hardwareClass } = thread;
-  const { isUnverified } = whence;
-  const title = clip(`${isUnverified ? UNVERIFIED.title : ''}${visible(mergedLine(reports))}`, MAX_TITLE);
+  const { isUnverified, across } = whence;
+  const apart = across?.verdict === 'fail' ? `. Across classes: ${across.status}` : '';
+  const line = clip(visible(mergedLine(reports)), MAX_TITLE - UNVERIFIED.title.length - apart.length);
+  const title = `${isUnverified ? UNVERIFIED.title : ''}${line}${apart}`;
   const made: Omit<CheckRun, 'output'> = {
     name: `deterministic-ml / ${suite}${hardwareClass === '*' ? '' : ` (${hardwareClass})`}`,
     head_sha: whence.headSha,
@@ -54,7 +56,7 @@ export function checkRunLadder(
     ...(URL.canParse(run.url) ? { details_url: run.url } : {}),
     external_id: threadLine(thread, run),
     status: 'completed',
-    conclusion: isUnverified ? UNVERIFIED.conclusion : CONCLUSION[worstVerdict(reports)],
+    conclusion: isUnverified ? UNVERIFIED.conclusion : CONCLUSION[worstVerdict(reports, across)],
     annotations: reports.flatMap((report) => annotationsOf(report, reports.length > 1)),
   };
   return shorter(

@@ -26,7 +26,7 @@ export const comment: Surface = {
     permission: 'pull-requests: write',
     off: 'comment: never',
     isAsked: ({ comment }) => comment !== 'never',
-    isNew: (reports, { comment }) => comment === 'always' || !isWell(reports),
+    isNew: (reports, { comment, across }) => comment === 'always' || !isWell(reports, across),
     ladder: commentLadder,
   },
 };
@@ -45,8 +45,10 @@ export function commentLadder(
   whence: Whence,
   before: Marker | undefined,
 ): readonly string[] {
-  const was = isWell(reports) && before !== undefined ? wasOf(before) : undefined;
-  const state: State = was !== undefined ? 'resolved' : isWell(reports) ? 'well' : worstConclusion(reports);
+  const { across } = whence;
+  const well = isWell(reports, across);
+  const was = well && before !== undefined ? wasOf(before) : undefined;
+  const state: State = was !== undefined ? 'resolved' : well ? 'well' : worstConclusion(reports, across);
   const marker = markerLine({ thread, run, state, was });
   const texts =
     was === undefined

@@ -1,6 +1,7 @@
 import type { Verdict } from '../compare/conclusion.ts';
 import type { Place } from '../errors.ts';
 import type { Fingerprint } from '../fingerprint/schema.ts';
+import type { Across } from '../report/across.ts';
 import type { Answer } from '../report/answer.ts';
 import type { CompletionAnswer } from '../report/answers.ts';
 import type { Comparison } from '../report/comparison.ts';
@@ -127,7 +128,7 @@ interface Posted {
   /** Whether the inputs ask for it. */
   isAsked(asked: PostInputs): boolean;
   /** Whether one is made where there is none. */
-  isNew(reports: readonly Report[], asked: PostInputs): boolean;
+  isNew(reports: readonly Report[], asked: Posting): boolean;
 }
 
 /** One comment for each thread of a pull request, edited in place. */
@@ -160,6 +161,12 @@ export interface PostInputs {
   /** Of the pull request: on drift only, always or never. */
   readonly comment: 'drift' | 'always' | 'never';
   readonly checkRun: boolean;
+}
+
+/** What is posted beside the reports themselves. */
+export interface Posting extends PostInputs {
+  /** Of the suite's classes, where they were held to a distance. */
+  readonly across?: Across | undefined;
 }
 
 /** The run that posts, and its page. */

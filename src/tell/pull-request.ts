@@ -1,7 +1,7 @@
 import { type GitHubPosts, PostError } from '../github/port.ts';
 import { logLine } from '../inert.ts';
 import type { Notice, Report } from '../report/schema.ts';
-import type { Post, PostedRun, PostInputs } from '../surfaces/surface.ts';
+import type { Post, PostedRun, Posting } from '../surfaces/surface.ts';
 import type { Thread } from '../words/thread.ts';
 import { tellByCheckRun } from './check-run.ts';
 import { type Told, tellByComment } from './sticky.ts';
@@ -19,7 +19,7 @@ export interface Target {
 }
 
 /** How a change is told of. */
-export interface Telling extends PostInputs {
+export interface Telling extends Posting {
   /** What tells one thread of comments from another; a hardware class of `*` where all legs are merged. */
   readonly scope: Thread;
   /** Whether it is a stranger's job that measured: what it says is its word. */
@@ -67,8 +67,8 @@ async function put(
   how: Telling,
   posts: GitHubPosts,
 ): Promise<Told> {
-  const { scope, run, isUnverified } = how;
-  const whence = { url: run.url, headSha, isUnverified };
+  const { scope, run, isUnverified, across } = how;
+  const whence = { url: run.url, headSha, isUnverified, across };
   switch (post.to) {
     case 'comment':
       if (pullRequest === undefined) return { kind: 'nothing' };

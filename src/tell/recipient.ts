@@ -3,6 +3,7 @@ import { excerpt } from '../inert.ts';
 import type { TellSettings } from '../job/settings.ts';
 import type { Subject } from '../job/situation.ts';
 import type { Tools } from '../job/tools.ts';
+import type { Across } from '../report/across.ts';
 import type { Notice } from '../report/schema.ts';
 import type { Post, PostedRun } from '../surfaces/surface.ts';
 import { worstVerdict } from '../words/brief.ts';
@@ -16,7 +17,7 @@ import type { Change } from './tell.ts';
  * @throws UserError `cancelled`
  */
 export async function tellChange(
-  { reports, isMerged }: Change,
+  { reports, isMerged, across }: Change,
   surfaces: readonly Post[],
   settings: TellSettings,
   { open }: Pick<Tools, 'open'>,
@@ -27,7 +28,11 @@ export async function tellChange(
   if (asked.length === 0) return [];
   if (subject.kind === 'none')
     return [nobody('The event does not say which commit or pull request the report is about.')];
-  if (subject.kind === 'workflow-run' && subject.conclusion !== 'success' && worstVerdict(reports) === 'pass')
+  if (
+    subject.kind === 'workflow-run' &&
+    subject.conclusion !== 'success' &&
+    worstVerdict(reports, across) === 'pass'
+  )
     return [
       nobody(
         `The run that measured ended in \`${excerpt(subject.conclusion, 40)}\`, and its reports do not say why: that all is well would be a guess.`,
@@ -49,10 +54,20 @@ export async function tellChange(
       scope: { suite, hardwareClass: isMerged ? '*' : (own[0]?.hardwareClass ?? '*') },
       run: runOf(settings),
       isUnverified: subject.kind === 'workflow-run' && fork,
+      across: acrossOf(suite, across),
     };
     notices.push(...(await tellPullRequest(own, target, how, asked, posts)));
   }
   return notices;
+}
+
+/** Of one suite: undefined where it has no part in it. */
+function acrossOf(suite: string, across: Across | undefined): Across | undefined {
+  const pairs = across?.pairs.filter((pair) => pair.suite === suite) ?? [];
+  if (across === undefined || (pairs.length === 0 && across.status !== 'held')) return undefined;
+  const isAny = (status: Across['status']) => pairs.some((pair) => pair.status === status);
+  const status = isAny('broken') ? 'broken' : isAny('unmeasured') ? 'unmeasured' : 'held';
+  return { ...across, status, verdict: status === 'held' ? 'pass' : 'fail', pairs };
 }
 
 /** By the event: what a report says of itself a stranger may have written. */

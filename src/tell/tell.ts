@@ -1,3 +1,4 @@
+import type { Across } from '../report/across.ts';
 import type { Report } from '../report/schema.ts';
 import type {
   Contents,
@@ -26,6 +27,7 @@ export interface Change {
   readonly reports: readonly Report[];
   /** Whether these are all that the run has to say, or one leg's. */
   readonly isMerged: boolean;
+  readonly across?: Across | undefined;
 }
 
 /** In this order: a file is written before anything names it, and whoever waits on a network comes last. */
@@ -82,7 +84,7 @@ async function hand<R extends Recipient, Value>(
 /** What a pull request is told of: a refresh holds a change to nothing. */
 const CHANGES: { readonly [K in Kind]: (value: Results[K]) => Change | undefined } = {
   report: (report) => (report.context.mode === 'check' ? { reports: [report], isMerged: false } : undefined),
-  merged: ({ reports }) => ({ reports, isMerged: true }),
+  merged: ({ reports, across }) => ({ reports, isMerged: true, across }),
   found: () => undefined,
   power: () => undefined,
   history: () => undefined,

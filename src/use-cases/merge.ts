@@ -66,7 +66,7 @@ export async function mergeReports(
       ...{ reports, htmlPath, across },
       explained: reports.length > 1 ? explained : undefined,
       conclusion: worstConclusion(reports),
-      verdict: across?.verdict === 'fail' ? 'fail' : worstVerdict(reports),
+      verdict: worstVerdict(reports, across),
     };
     await tell('merged', merged, filesOf(files));
     return merged;

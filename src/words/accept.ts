@@ -1,5 +1,6 @@
 import type { Report } from '../report/schema.ts';
 import { plainWords } from './plain-words.ts';
+import { refreshCommand } from './refresh-command.ts';
 
 /** What decides whether a report's drift can be accepted. */
 export type Acceptable = Pick<
@@ -44,7 +45,7 @@ export function acceptWords(report: Acceptable): AcceptWords | undefined {
       : `${refusal.message} ${refusal.instead}`,
     adds: `It adds to ${context.places.file} what can also be added by hand (one more entry, if it has \`accept\` already):`,
     between: 'Or, once it is merged:',
-    refresh: 'gh workflow run refresh.yml -f reason="why these bits are to be trusted"',
+    refresh: refreshCommand(report),
   };
 }
 

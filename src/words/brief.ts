@@ -1,5 +1,6 @@
 import { CONCLUSIONS, type Conclusion } from '../compare/conclusion.ts';
 import { markdown } from '../inert.ts';
+import type { Across } from '../report/across.ts';
 import type { Report } from '../report/schema.ts';
 import { acceptWords } from './accept.ts';
 import { pageName, promptAnchor } from './anchor.ts';
@@ -45,27 +46,41 @@ export interface Whence {
   readonly headSha: string;
   /** Whether a stranger's job says so, and nobody here. */
   readonly isUnverified: boolean;
+  /** What classes of the suite must be beside each other, where that was asked. */
+  readonly across?: Across | undefined;
 }
 
 /** Under the verdict of a stranger's job. */
 export const UNVERIFIED =
   '_A pull request from a fork: this is what its own job reports, and it is not verified. Run the check on a branch of this repository before you merge._';
 
-/** Nothing to tell: all reproduced, and not by an acceptance. */
-export const isWell = (reports: readonly Report[]) =>
+/** Nothing to tell: all reproduced, and not by an acceptance, and classes are as near each other as was asked. */
+export const isWell = (reports: readonly Report[], across?: Pick<Across, 'verdict'>) =>
+  across?.verdict !== 'fail' &&
   reports.every(({ verdict, accepted }) => verdict === 'pass' && accepted === null);
 
 /** The worst verdict; `pass` of nothing. */
-export function worstVerdict(reports: readonly Report[]): Report['verdict'] {
-  const verdicts = new Set(reports.map(({ verdict }) => verdict));
+export function worstVerdict(
+  reports: readonly Report[],
+  across?: Pick<Across, 'verdict'>,
+): Report['verdict'] {
+  const verdicts = new Set(
+    [...reports, ...(across === undefined ? [] : [across])].map(({ verdict }) => verdict),
+  );
   return verdicts.has('fail') ? 'fail' : verdicts.has('warn') ? 'warn' : 'pass';
 }
 
 /** The worst conclusion of what is not well. */
-export const worstConclusion = (reports: readonly Report[]): Conclusion =>
-  CONCLUSIONS.find((one) =>
-    reports.some((report) => report.conclusion === one && (!isWell([report]) || isWell(reports))),
-  ) ?? 'unmeasured';
+export function worstConclusion(reports: readonly Report[], across?: Across): Conclusion {
+  // All that is not well is how far classes are from each other.
+  if (isWell(reports) && across?.verdict === 'fail')
+    return across.status === 'broken' ? 'relation-broken' : 'unmeasured';
+  return (
+    CONCLUSIONS.find((one) =>
+      reports.some((report) => report.conclusion === one && (!isWell([report]) || isWell(reports))),
+    ) ?? 'unmeasured'
+  );
+}
 
 /**
  * What a run found, for a reader of half a minute: GitHub Markdown in which nothing that came from outside acts.
@@ -82,8 +97,9 @@ export function brief(reports: readonly Report[], whence: Whence, room: Room): s
       : several(reports, whence, room);
   const isCut = room !== LADDER[0];
   return paragraphs([
-    `### ${ICON[worstVerdict(reports)]} ${markdown(mergedLine(reports))}`,
+    `### ${ICON[worstVerdict(reports, whence.across)]} ${markdown(mergedLine(reports))}`,
     whence.isUnverified ? UNVERIFIED : '',
+    whence.across === undefined ? '' : `**${markdown(whence.across.line, Math.max(4 * room.cell, 400))}**`,
     ...parts,
     footer(reports, whence, isCut),
   ]);

@@ -3,6 +3,7 @@ import type { Report } from '../report/schema.ts';
 import { causeOf } from './answer.ts';
 import { counted } from './figures.ts';
 import { read } from './reading.ts';
+import { refreshAllCommand } from './refresh-command.ts';
 import { ICON } from './verdict.ts';
 
 /** `Drift: 1 of 3 legs; 2 reproduced`: what several jobs found, the worst first. One alone says its own verdict line. */
@@ -64,7 +65,7 @@ export function commonWords(reports: readonly Report[]): CommonWords | undefined
       : `What stands beside all ${drifts} drifts: ${uncapital(causeOf(changes)[0])}.`;
   return {
     cause: `${beside} If they are meant, one run makes new baselines of all legs, or of none, once it is merged:`,
-    command: 'gh workflow run matrix.yml -f reason="why these bits are to be trusted"',
+    command: refreshAllCommand(reports),
   };
 }
 

@@ -3,10 +3,11 @@ import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { type BaselineStore, formatKey } from '../../src/baseline/port.ts';
 import { placeIn, s3Remote, s3Store } from '../../src/baseline/remote/s3.ts';
-import { createRemoteStore } from '../../src/baseline/remote/store.ts';
+import { createRemoteStore, type RemoteOptions } from '../../src/baseline/remote/store.ts';
 import type { UserError } from '../../src/errors.ts';
 import { privateFolder, type Scratch } from '../../src/machine/scratch.ts';
 import { baselineKey, writeBaseline } from '../support/cache-baseline.ts';
+import { bench, MAIN } from '../support/cache-bench.ts';
 import { type Fault, type S3Server, startS3 } from '../support/s3-server.ts';
 import { behavesAsStore, fails, foundIn, ON_MAIN } from './store.ts';
 
@@ -42,13 +43,15 @@ function open(
   path: string,
   { role = 'writer', environment = {}, ...more }: Opening = {},
   temp?: string,
-  branches = ON_MAIN,
+  branches: Partial<RemoteOptions> = {},
 ) {
   const signal = more.signal ?? new AbortController().signal;
   const asking = { environment: {}, signal, silenceMs: 5_000, ...more };
   return createRemoteStore({
-    ...{ kind: 's3', tempFolder: temp ?? join(folder.path, 'temp'), signal, ...branches },
+    ...{ kind: 's3', tempFolder: temp ?? join(folder.path, 'temp'), signal, ...ON_MAIN },
+    env: {},
     log: () => {},
+    ...branches,
     remote: () => s3Remote(placeIn({ ...server.environment(role), ...environment }), path, asking),
     pause: async () => {},
   });
@@ -61,6 +64,7 @@ behavesAsStore('s3', () => {
 
 const KEY = baselineKey();
 const NEXT = baselineKey({ runId: '17000000002', record: 'ef'.repeat(32) });
+const NEXT_CLASS = { ...KEY, hardwareClass: 'another' };
 const OTHER = baselineKey({ runId: '17000000003', record: '12'.repeat(32) });
 const made = (key: typeof KEY, body?: string) =>
   writeBaseline(join(folder.path, `made-${places++}`), key, body);
@@ -71,6 +75,35 @@ async function stored(path = freshPath()): Promise<string> {
 }
 
 const found = (store: BaselineStore) => foundIn(store, KEY);
+
+describe('what is remembered of a baseline that a bucket has lost', () => {
+  test('is what GitHub knows of it: a policy lets pass what never was, and nothing that was', async () => {
+    await using github = await bench();
+    const env = github.server.job({ ref: MAIN, default: MAIN });
+    const at = (path: string, role: 'reader' | 'writer' = 'reader') =>
+      open(path, { role }, undefined, { env, marks: github.listing });
+    const path = freshPath();
+    assert.deepEqual(await at(path).remembers(KEY), { kind: 'never' });
+    await at(path, 'writer').save(KEY, await made(KEY), undefined);
+    assert.equal(github.server.artifacts.length, 1);
+    // A rule of the bucket takes all of it.
+    const lost = await at(freshPath()).remembers(KEY);
+    assert.match(
+      lost.kind === 'once' ? lost.what : '',
+      /^A refresh on main stored one at .*, and the bucket/,
+    );
+    assert.deepEqual(await at(freshPath()).remembers(NEXT_CLASS), { kind: 'never' });
+  });
+
+  test('is unknown where no job of GitHub asks, and where GitHub does not tell', async () => {
+    assert.equal((await open(freshPath()).remembers(KEY)).kind, 'unknown');
+    await using github = await bench();
+    const env = github.server.job({ ref: MAIN, default: MAIN });
+    const marks = { marks: async () => ({ kind: 'denied', why: 'no right', remedy: 'give it' }) as const };
+    const memory = await open(freshPath(), {}, undefined, { env, marks }).remembers(KEY);
+    assert.deepEqual(memory, { kind: 'unknown', why: 'no right', remedy: 'give it' });
+  });
+});
 
 describe('the s3 store', () => {
   test('is proven where this run may not write, and says so where it may', async () => {

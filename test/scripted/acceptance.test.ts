@@ -86,7 +86,7 @@ describe('a drift that is meant', () => {
     await using runner = await withBaseline();
     const drifted = await check(runner, { args: { logprob: OTHER } });
     assert.equal(drifted.exitCode, 1, drifted.log);
-    assert.match(drifted.log, /gh workflow run refresh\.yml -f reason="/);
+    assert.match(drifted.log, /gh workflow run determinism -f reason="/);
     const accept = copied(drifted);
     assert.deepEqual(accept, [
       {

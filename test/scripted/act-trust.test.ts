@@ -222,7 +222,7 @@ test('three legs: one comment, one page, each hardware class by itself', {
     assert.ok(report.summary.replaceAll('&#45;', '-').includes(hardwareClass), 'and the summary');
   }
   assert.match(comment?.body ?? '', /Drift: 3 of 3 legs, all beside the same change: logprob changed/);
-  assert.match(comment?.body ?? '', /gh workflow run matrix\.yml -f reason=/);
+  assert.match(comment?.body ?? '', /gh workflow run "Determinism on every GPU" -f reason=/);
   assert.deepEqual(
     legs.flatMap(({ annotations }) => annotations.filter(({ title = '' }) => title.startsWith('No '))),
     [],

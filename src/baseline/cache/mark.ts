@@ -1,18 +1,87 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { UserError } from '../../errors.ts';
 import { plain } from '../foreign.ts';
-import type { BaselineQuery } from '../port.ts';
-import { any, type CacheService, json, type Patience, seconds, send, textOf } from './service.ts';
+import type { BaselineQuery, Marks, Memory } from '../port.ts';
+import {
+  any,
+  type CacheService,
+  cacheService,
+  type Environment,
+  json,
+  type Patience,
+  seconds,
+  send,
+  textOf,
+} from './service.ts';
 
 /*
- * A cache forgets: what is unused for a week, and whatever somebody's 10 GB push out. That there was a baseline must
- * outlive it, else whoever can fill the cache turns a drift into a `no-baseline` that a policy lets pass. So a refresh
+ * A cache forgets: what is unused for a week, and whatever somebody's 10 GB push out; a bucket and a registry have rules
+ * of what expires. That there was a baseline must outlive it, else a drift becomes a `no-baseline` that a policy lets
+ * pass, and whoever can fill a cache can bring that about. So a refresh
  * leaves an empty artifact of this name on its run. Artifacts are pushed out by nothing, a run can make them for itself
  * alone, and GitHub lists each with the branch that its run was of.
  */
 
 export const markName = ({ suite, hardwareClass }: BaselineQuery) =>
   `deterministic-ml-baseline.${suite}.${hardwareClass}`;
+
+/** GitHub's services of this job, where it has those that know marks. */
+function markService(env: Environment): CacheService | undefined {
+  try {
+    const service = cacheService(env);
+    return service.protocol === 'v1' ? undefined : service;
+  } catch (error) {
+    if (error instanceof UserError) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Whether there ever was a baseline, by GitHub's word; undefined where this server, or this run, knows no marks.
+ *
+ * @param place that has lost it, e.g. `the cache`
+ */
+export async function remembered(
+  query: BaselineQuery,
+  place: string,
+  {
+    env,
+    marks,
+    trustedRefs,
+  }: {
+    readonly env: Environment;
+    readonly marks?: Marks | undefined;
+    readonly trustedRefs: readonly string[];
+  },
+): Promise<Memory | undefined> {
+  if (marks === undefined || trustedRefs.length === 0 || markService(env) === undefined) return undefined;
+  const answer = await marks.marks(markName(query));
+  if (answer.kind === 'denied') return { kind: 'unknown', why: answer.why, remedy: answer.remedy };
+  const mark = answer.marks.find(({ branch }) => trustedRefs.includes(`refs/heads/${branch}`));
+  return mark === undefined
+    ? { kind: 'never' }
+    : {
+        kind: 'once',
+        what: `A refresh on ${plain(mark.branch)} stored one at ${plain(mark.createdAt)}, and ${place} has lost it.`,
+      };
+}
+
+/** Leaves a mark where the job has such a service, and says in the log what it means where that failed. */
+export async function markStored(
+  query: BaselineQuery,
+  place: string,
+  env: Environment,
+  log: (line: string) => void,
+  patience: Pick<Patience, 'lookupMs' | 'signal'>,
+): Promise<void> {
+  const service = markService(env);
+  const failed = service && (await leaveMark(service, query, patience));
+  if (failed !== undefined)
+    log(
+      `That there is a baseline now could not be written down beside ${place} (${failed}): should it be lost, a policy of \`warn\` would not know that there was one.`,
+    );
+}
 
 /** A ZIP archive of nothing: its end record alone. */
 const EMPTY_ZIP = Buffer.from(`504b0506${'00'.repeat(18)}`, 'hex');
@@ -21,7 +90,7 @@ const EMPTY_ZIP = Buffer.from(`504b0506${'00'.repeat(18)}`, 'hex');
 export async function leaveMark(
   service: CacheService,
   query: BaselineQuery,
-  { lookupMs, signal }: Patience,
+  { lookupMs, signal }: Pick<Patience, 'lookupMs' | 'signal'>,
 ): Promise<string | undefined> {
   const [, run, job] = /(?:^| )Actions\.Results:([\w-]+):([\w-]+)(?: |$)/.exec(scopesOf(service.token)) ?? [];
   if (service.protocol === 'v1' || run === undefined || job === undefined)

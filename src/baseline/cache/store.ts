@@ -32,7 +32,7 @@ import {
   withheld,
   writable,
 } from './errors.ts';
-import { leaveMark, markName } from './mark.ts';
+import { markStored, remembered } from './mark.ts';
 import { isOf, isSame, newerRun, passedOver, shadows, type TrustedEntry, trustedEntries } from './scopes.ts';
 import {
   type CacheEntry,
@@ -123,21 +123,13 @@ export function createCacheStore(options: CacheStoreOptions): BaselineStore {
     },
 
     async remembers(query: BaselineQuery): Promise<Memory> {
-      const answer = await options.marks?.marks(markName(query));
-      if (answer === undefined || trustedRefs.length === 0 || cacheService(options.env).protocol === 'v1')
-        return {
+      return (
+        (await remembered(query, 'the cache', options)) ?? {
           kind: 'unknown',
           why: 'This server, or this run, has no memory of baselines that the cache has lost.',
           remedy: 'Keep baselines in the repository: `baseline: { store: files }` in the suite.',
-        };
-      if (answer.kind === 'denied') return { kind: 'unknown', why: answer.why, remedy: answer.remedy };
-      const mark = answer.marks.find(({ branch }) => trustedRefs.includes(`refs/heads/${branch}`));
-      return mark === undefined
-        ? { kind: 'never' }
-        : {
-            kind: 'once',
-            what: `A refresh on ${plain(mark.branch)} stored one at ${plain(mark.createdAt)}, and the cache has lost it.`,
-          };
+        }
+      );
     },
 
     assertWritable() {
@@ -167,7 +159,7 @@ export function createCacheStore(options: CacheStoreOptions): BaselineStore {
           const after = await newestKey(service, key, patience);
           if (after === undefined) throw notStored(service, name, 'took it, but does not have it any more');
           if (after !== name) throw superseded(name, after);
-          await mark(service, key);
+          await markStored(key, 'the cache', env, log, patience);
           return name;
         }
         case 'exists':
@@ -195,14 +187,6 @@ export function createCacheStore(options: CacheStoreOptions): BaselineStore {
       }
     },
   };
-
-  async function mark(service: CacheService, query: BaselineQuery): Promise<void> {
-    const failed = await leaveMark(service, query, patience);
-    if (failed !== undefined)
-      options.log(
-        `That there is a baseline now could not be written down beside the cache (${failed}): should it be evicted, a policy of \`warn\` would not know that there was one.`,
-      );
-  }
 
   /** How it can be known that nobody but a trusted branch made an entry under this prefix. */
   async function trustIn(prefix: string): Promise<Trust> {

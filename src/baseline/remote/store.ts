@@ -1,6 +1,7 @@
 import { UserError } from '../../errors.ts';
 import { privateFolder } from '../../machine/scratch.ts';
 import { Hiccup, patiently } from '../../network/patience.ts';
+import { markStored, remembered } from '../cache/mark.ts';
 import { plain } from '../foreign.ts';
 import {
   type BaselineKey,
@@ -19,6 +20,9 @@ import type { Archive, Newest, Remote } from './remote.ts';
 
 export interface RemoteOptions
   extends Pick<StoreOptions, 'tempFolder' | 'log' | 'signal' | 'trustedRefs' | 'ownRef'> {
+  /** Where GitHub is, whose marks outlive what the place loses; it knows none elsewhere. */
+  readonly env: StoreOptions['environment'];
+  readonly marks?: StoreOptions['marks'];
   /** Name of the store. */
   readonly kind: string;
   /** Where it is: nothing is looked at before it is needed. @throws UserError `store-unavailable` */
@@ -26,6 +30,9 @@ export interface RemoteOptions
   readonly limits?: TreeLimits;
   readonly pause?: (seconds: number, signal: AbortSignal) => Promise<unknown>;
 }
+
+/** For the mark of a baseline, beside it. */
+const MARK_MS = 30_000;
 
 /** Baselines on a place of the network: each is one archive, and one small file says which of them counts. */
 export function createRemoteStore(options: RemoteOptions): BaselineStore {
@@ -82,16 +89,18 @@ export function createRemoteStore(options: RemoteOptions): BaselineStore {
     async remembers(query: BaselineQuery): Promise<Memory> {
       const remote = options.remote();
       const left = await asked(remote, 'what is left', () => remote.keys(query));
-      return left.length > 0
-        ? {
-            kind: 'once',
-            what: `${capital(remote.name)} still has "${plain(left[0] ?? '')}", and nothing that says which one counts.`,
-          }
-        : {
-            kind: 'unknown',
-            why: `${capital(remote.name)} does not tell what was deleted from it.`,
-            remedy: 'Make a baseline for this hardware by a refresh.',
-          };
+      if (left.length > 0)
+        return {
+          kind: 'once',
+          what: `${capital(remote.name)} still has "${plain(left[0] ?? '')}", and nothing that says which one counts.`,
+        };
+      return (
+        (await remembered(query, remote.name, options)) ?? {
+          kind: 'unknown',
+          why: `${capital(remote.name)} does not tell what was deleted from it, and only a job of GitHub Actions knows by what refreshes there have left.`,
+          remedy: 'Make a baseline for this hardware by a refresh.',
+        }
+      );
     },
 
     assertWritable() {
@@ -120,7 +129,10 @@ export function createRemoteStore(options: RemoteOptions): BaselineStore {
         remote.advance(key, { scope: own, key: name, sha256 }, before?.scope === own ? before : undefined),
       );
       const after = await newestOf(remote, key);
-      if (after?.key === name) return name;
+      if (after?.key === name) {
+        await markStored(key, remote.name, options.env, log, { lookupMs: MARK_MS, signal });
+        return name;
+      }
       if (!advanced || after !== undefined) throw overtaken(remote, after?.key ?? 'none');
       throw new UserError(
         'store-unavailable',

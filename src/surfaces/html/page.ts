@@ -67,7 +67,7 @@ function leg(report: Report, level: Level, budget: number): Html {
 /** Of a matrix: which legs came to what, each a link to its own part. */
 function overview(reports: readonly Report[], across: Across | undefined): Html {
   const common = commonWords(reports);
-  const verdict = across?.verdict === 'fail' ? 'fail' : worstVerdict(reports);
+  const verdict = worstVerdict(reports, across);
   return html`<header class="verdict v-${verdict}"><p class="badge"><span aria-hidden="true">${GLYPH[verdict]}</span> ${reports.length} reports</p>
 <h1><span class="title tally">${mergedLine(reports)}</span></h1>${across === undefined ? undefined : html`<p class="answer">${capped(across.line, MAX_LINE)}</p>`}${
     common === undefined ? undefined : html`<p>${common.cause}</p>${block([common.command], 'Command')}`

@@ -21,7 +21,7 @@ export const PROVENANCE = {
   repository: 'acme/models',
   commit: 'c0ffee'.repeat(6),
   ref: 'refs/heads/main',
-  workflow: 'refresh',
+  workflow: 'refresh.yml',
   runId: '42',
   runAttempt: '1',
   runUrl: 'https://github.com/acme/models/actions/runs/42/attempts/1',

@@ -23,6 +23,25 @@ function first(...asked: Parameters<typeof ladder>): CheckRun {
 const bytes = (run: CheckRun) => Buffer.byteLength(run.output.summary);
 
 describe('a check run', () => {
+  test('is red where classes are not near enough, though each leg reproduces', () => {
+    const across = (status: 'held' | 'broken', verdict: 'pass' | 'fail') => ({
+      ...{
+        required: 'within 2x floor',
+        status,
+        verdict,
+        pairs: [],
+        line: `Across classes: ${status}: 2.4x.`,
+      },
+    });
+    const run = (one: ReturnType<typeof across>) =>
+      checkRunLadder([WELL], THREAD, RUN, { ...WHENCE, across: one })[0];
+    const red = run(across('broken', 'fail'));
+    assert.equal(red?.conclusion, 'failure');
+    assert.match(red?.output.title ?? '', /^Reproduced: .*\. Across classes: broken$/);
+    assert.match(red?.output.summary ?? '', /Across classes: broken: 2\.4x/);
+    assert.equal(run(across('held', 'pass'))?.conclusion, 'success');
+  });
+
   test('is as GitHub takes it', () => {
     const { output, annotations, ...rest } = first([DRIFT]);
     assert.deepEqual(rest, {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { Across } from '../../../src/report/across.ts';
 import type { Report } from '../../../src/report/schema.ts';
-import { commentLadder, MAX_COMMENT } from '../../../src/surfaces/comment.ts';
+import { comment, commentLadder, MAX_COMMENT } from '../../../src/surfaces/comment.ts';
 import { LADDER } from '../../../src/words/brief.ts';
 import { compareRuns, isSameThread, type Marker, markerOf } from '../../../src/words/thread.ts';
 import { assertInert, filledReport, HEAD, hostileReports, RUN, WHENCE } from '../support/briefs.ts';
@@ -29,6 +30,34 @@ const withFindings = (count: number, reason: (index: number) => string): Report 
       findings: Array.from({ length: count }, (_, i) => finding(`p${i}`, { reason: reason(i) })),
     }),
   ],
+});
+
+/** Classes that are not near enough, whatever each leg says of itself. */
+const apart = (status: Across['status']): Across => ({
+  ...{ required: 'within 2x floor', status, verdict: status === 'held' ? 'pass' : 'fail', pairs: [] },
+  line: `Across classes, within 2x floor: ${status}: H100 against A100 <b>2.4x</b>.`,
+});
+
+describe('a comment where classes were held to a distance', () => {
+  const told = (status: Across['status'], before?: Marker) =>
+    commentLadder([WELL], THREAD, RUN, { ...WHENCE, across: apart(status) }, before)[0] ?? '';
+  const isNew = (status: Across['status']) =>
+    comment.post?.isNew([WELL], { comment: 'drift', checkRun: false, across: apart(status) });
+
+  test('is made, red, though each leg reproduces, and says how far they are apart', () => {
+    const text = told('broken');
+    assert.match(text, /state=relation-broken/);
+    assert.match(text, /### ❌ Reproduced/);
+    assert.match(text, /\*\*Across classes, within 2x floor: broken: H100 against A100 &lt;b&gt;2\.4x/);
+    assert.match(told('unmeasured'), /state=unmeasured/);
+    assert.deepEqual([isNew('broken'), isNew('unmeasured'), isNew('held')], [true, true, false]);
+  });
+
+  test('is resolved once they are near enough', () => {
+    const before = markerOf(told('broken'));
+    assert.ok(before !== undefined);
+    assert.match(told('held', before), /### ✅ Resolved: .*\n\nIt was \*\*relation broken\*\*/);
+  });
 });
 
 describe('a comment on drift', () => {

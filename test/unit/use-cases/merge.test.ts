@@ -354,14 +354,14 @@ describe('the words for several', () => {
       'Drift: 3 of 4 legs, all beside the same change: image changed (sha256:aaaa → sha256:bbbb); 1 reproduced',
     );
     const merged = await merge(Object.fromEntries(legs.map((one, at) => [`${at}/a.report.json`, one])));
-    const command = 'gh workflow run matrix.yml -f reason="why these bits are to be trusted"';
+    const command = 'gh workflow run refresh.yml -f reason="why these bits are to be trusted"';
     const lines = mergedLines(merged);
     assert.deepEqual(lines.slice(-4, -2), [
       line,
       'What stands beside all 3 drifts: image changed (sha256:aaaa → sha256:bbbb). If they are meant, one run makes new baselines of all legs, or of none, once it is merged:',
     ]);
     assert.equal(lines.at(-2), command);
-    assert.ok(merged.page.includes('gh workflow run matrix.yml'));
+    assert.ok(merged.page.includes('gh workflow run refresh.yml'));
     assert.equal(merged.page.split('image changed').length, 4, 'in the tab, in the title and once below it');
   });
 
