@@ -148,6 +148,17 @@ export interface Mark {
   readonly createdAt: string;
 }
 
+/** What GitHub remembers of baselines, for places that forget what they lose. */
+export interface Marker {
+  /**
+   * Undefined where this server, or this run, knows no marks.
+   * @param place that has lost it, e.g. `the bucket b`
+   */
+  remembered(query: BaselineQuery, place: string): Promise<Memory | undefined>;
+  /** That there is a baseline now: where that cannot be left, the log says what it means. */
+  stored(query: BaselineQuery, place: string): Promise<void>;
+}
+
 /** Whether there ever was a baseline, by what no pull request can write or push out. */
 export type Memory =
   | { readonly kind: 'never' }
@@ -187,6 +198,7 @@ export interface StoreOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly listing: CacheListing;
   readonly marks: Marks;
+  readonly marker: Marker;
   /**
    * Whose baselines count, the first that has any: the base branch or a run's own, then the default one, e.g.
    * `refs/heads/main`. Empty where they are unknown.

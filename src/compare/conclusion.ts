@@ -4,6 +4,9 @@ import type { Finding, RelationResult } from './types.ts';
 
 export { comparesWithBaseline };
 
+/** Engine starts that a relation is shown by, at least. */
+export const startsFor = (relation: string): number => relationNamed(relation).lifetimes;
+
 /** Of the whole run, worst first. An engine or a store that failed is an error, not a conclusion. */
 export const CONCLUSIONS = [
   'unhealthy-gpu',

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { markerOf } from '../baseline/cache/mark.ts';
 import type { BaselineStore } from '../baseline/port.ts';
 import { openCaches } from '../caches/store.ts';
 import { openCheckout } from '../disk/checkout.ts';
@@ -177,10 +178,14 @@ function openStore(
     ...(base === undefined ? [] : [base]),
     ...(defaultBranch === undefined ? [] : [`refs/heads/${defaultBranch}`]),
   ]);
+  const shared = {
+    ...{ marks: listing, trustedRefs: [...trustedRefs], signal },
+    log: (line: string) => console.info(line),
+  };
   return kind.open({
-    ...{ path, workspace, tempFolder, environment, listing, marks: listing, ownRef, signal },
-    trustedRefs: [...trustedRefs],
-    log: (line) => console.info(line),
+    ...{ path, workspace, tempFolder, environment, listing, ownRef },
+    ...shared,
+    marker: markerOf({ ...shared, env: environment }),
   });
 }
 

@@ -51,11 +51,41 @@ function parsed(
     return { value: JSON.parse(text) };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    const position = Number(/position (\d+)/.exec(reason)?.[1] ?? text.length);
-    return {
-      line: text.slice(0, position).split('\n').length,
-      reason: reason.replace(/, ?\.{3}"[\s\S]*$/, ''),
-    };
+    // Its own line is of what was parsed, which may be a line of a file.
+    const told = reason
+      .replace(/, (?:\.{3})?"[\s\S]*is not valid JSON$/, '')
+      .replace(/ in JSON at position \d+(?: \(line \d+ column (\d+)\))?$/, (_, column?: string) =>
+        column === undefined ? '' : ` at column ${column}`,
+      );
+    return { line: brokenLine(text), reason: told };
+  }
+}
+
+/**
+ * The line of a text's first mistake: up to the end of the one before, more could still have made it whole. No text in JSON goes
+ * on over a line's end.
+ */
+function brokenLine(text: string): number {
+  const ends = [...text.trimEnd().matchAll(/\n|$/g)].map(({ index }) => index);
+  let [low, high] = [0, ends.length - 1];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    if (isUnfinished(text.slice(0, (ends[middle] ?? 0) + 1))) low = middle + 1;
+    else high = middle;
+  }
+  return low + 1;
+}
+
+function isUnfinished(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : '';
+    const [, position] = /at position (\d+)/.exec(reason) ?? [];
+    return position === undefined
+      ? /^Unexpected end of JSON input/.test(reason)
+      : Number(position) >= text.length;
   }
 }
 

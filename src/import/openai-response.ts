@@ -14,21 +14,26 @@ const MAX_ID = 2 ** 31 - 1;
 export const TokenIds = z.array(z.number().int().min(0).max(MAX_ID)).max(MAX_TOKENS);
 /** Null for what was not computed, and where a server has no other word for NaN. */
 export const Nats = z.number().max(1e-6).nullable();
-const ChatLogprobs = z.object({
-  content: z
-    .array(z.object({ logprob: Nats }))
-    .max(MAX_TOKENS)
-    .nullish(),
-});
-const TextLogprobs = z.object({ token_logprobs: z.array(Nats).max(MAX_TOKENS).nullish() });
+/** Of a chat `content`, of a completion the rest. */
+const Logprobs = z
+  .object({
+    content: z
+      .array(z.object({ logprob: Nats }))
+      .max(MAX_TOKENS)
+      .nullish(),
+    token_logprobs: z.array(Nats).max(MAX_TOKENS).nullish(),
+    tokens: z.array(z.unknown()).max(MAX_TOKENS).nullish(),
+  })
+  .refine(
+    ({ tokens, token_logprobs: told }) => !tokens || !told || tokens.length === told.length,
+    'has not as many `token_logprobs` as `tokens`',
+  );
 export const Choice = z.object({
   index: z.number().int().min(0).max(10_000).optional(),
   finish_reason: z.string().max(100).nullish(),
   message: z.object({ content: z.string().nullish() }).optional(),
   text: z.string().optional(),
-  logprobs: z
-    .union([ChatLogprobs.extend({ content: ChatLogprobs.shape.content.unwrap() }), TextLogprobs])
-    .nullish(),
+  logprobs: Logprobs.nullish(),
   token_ids: TokenIds.nullish(),
   prompt_token_ids: TokenIds.nullish(),
 });
@@ -46,12 +51,7 @@ export type Response = z.infer<typeof Response>;
 
 /** Nats of the tokens, one each; undefined where none are told. */
 export function logprobsIn({ logprobs }: Choice): (number | null)[] | undefined {
-  if (logprobs === null || logprobs === undefined) return undefined;
-  return 'content' in logprobs && logprobs.content
-    ? logprobs.content.map(({ logprob }) => logprob)
-    : 'token_logprobs' in logprobs
-      ? (logprobs.token_logprobs ?? undefined)
-      : undefined;
+  return logprobs?.content?.map(({ logprob }) => logprob) ?? logprobs?.token_logprobs ?? undefined;
 }
 
 export const textIn = ({ message, text }: Choice): string | undefined =>

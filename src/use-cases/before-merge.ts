@@ -1,9 +1,8 @@
 import type { RunBefore } from '../baseline/port.ts';
 import { acceptances, acceptedBy } from '../compare/acceptance.ts';
 import { compare } from '../compare/compare.ts';
-import { comparesWithBaseline } from '../compare/conclusion.ts';
+import { comparesWithBaseline, startsFor } from '../compare/conclusion.ts';
 import { falseAlarm } from '../compare/decision.ts';
-import { relationNamed } from '../compare/relations/index.ts';
 import type { Claim } from '../compare/types.ts';
 import { UserError } from '../errors.ts';
 import { excerpt } from '../inert.ts';
@@ -153,8 +152,7 @@ async function vouchedBy(
   };
 }
 
-const isOfSeveral = ({ relation }: Claim) =>
-  !comparesWithBaseline(relation) && relationNamed(relation).lifetimes > 1;
+const isOfSeveral = ({ relation }: Claim) => !comparesWithBaseline(relation) && startsFor(relation) > 1;
 
 /**
  * Those that this run confirms, by the same bits in the same environment. None where they do not come to as many engine
@@ -189,7 +187,7 @@ function otherIn(theirs: RunRecord, ours: RunRecord): string | undefined {
 
 /** Relations of several engine starts: shown before the merge, where one start was all that was made here. */
 export const withinStarts = (claims: readonly Claim[], starts: number): readonly Claim[] =>
-  claims.filter((claim) => !isOfSeveral(claim) || relationNamed(claim.relation).lifetimes <= starts);
+  claims.filter((claim) => !isOfSeveral(claim) || startsFor(claim.relation) <= starts);
 
 export function confirmedNotice(
   vouching: readonly Vouching[],

@@ -49,7 +49,6 @@ function open(
   const environment = { DOCKER_CONFIG: join(folder.path, user) };
   const repository = repositoryIn({ DETERMINISM_OCI_REPOSITORY: `${registry.address}/acme/baselines` });
   return createRemoteStore({
-    env: {},
     ...{ kind: 'oci', tempFolder: temp ?? join(folder.path, 'temp'), signal, ...branches },
     log: () => {},
     remote: () => ociRemote(repository, path, { environment, signal, silenceMs: 5_000 }),

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { type BaselineStore, formatKey } from '../../src/baseline/port.ts';
+import { markerOf } from '../../src/baseline/cache/mark.ts';
+import type { Environment } from '../../src/baseline/cache/service.ts';
+import { type BaselineStore, formatKey, type Marks } from '../../src/baseline/port.ts';
 import { placeIn, s3Remote, s3Store } from '../../src/baseline/remote/s3.ts';
 import { createRemoteStore, type RemoteOptions } from '../../src/baseline/remote/store.ts';
 import type { UserError } from '../../src/errors.ts';
@@ -49,7 +51,6 @@ function open(
   const asking = { environment: {}, signal, silenceMs: 5_000, ...more };
   return createRemoteStore({
     ...{ kind: 's3', tempFolder: temp ?? join(folder.path, 'temp'), signal, ...ON_MAIN },
-    env: {},
     log: () => {},
     ...branches,
     remote: () => s3Remote(placeIn({ ...server.environment(role), ...environment }), path, asking),
@@ -77,11 +78,13 @@ async function stored(path = freshPath()): Promise<string> {
 const found = (store: BaselineStore) => foundIn(store, KEY);
 
 describe('what is remembered of a baseline that a bucket has lost', () => {
+  const marker = (env: Environment, marks: Marks) => markerOf({ env, marks, log: () => {}, ...ON_MAIN });
+
   test('is what GitHub knows of it: a policy lets pass what never was, and nothing that was', async () => {
     await using github = await bench();
     const env = github.server.job({ ref: MAIN, default: MAIN });
     const at = (path: string, role: 'reader' | 'writer' = 'reader') =>
-      open(path, { role }, undefined, { env, marks: github.listing });
+      open(path, { role }, undefined, { marker: marker(env, github.listing) });
     const path = freshPath();
     assert.deepEqual(await at(path).remembers(KEY), { kind: 'never' });
     await at(path, 'writer').save(KEY, await made(KEY), undefined);
@@ -100,7 +103,7 @@ describe('what is remembered of a baseline that a bucket has lost', () => {
     await using github = await bench();
     const env = github.server.job({ ref: MAIN, default: MAIN });
     const marks = { marks: async () => ({ kind: 'denied', why: 'no right', remedy: 'give it' }) as const };
-    const memory = await open(freshPath(), {}, undefined, { env, marks }).remembers(KEY);
+    const memory = await open(freshPath(), {}, undefined, { marker: marker(env, marks) }).remembers(KEY);
     assert.deepEqual(memory, { kind: 'unknown', why: 'no right', remedy: 'give it' });
   });
 });
@@ -292,6 +295,7 @@ describe('the s3 store', () => {
       ...{ path: 'x', workspace: '/', tempFolder: '/tmp', environment: {}, trustedRefs: [], ownRef: '' },
       ...{ listing: { list: () => assert.fail() }, marks: { marks: () => assert.fail() } },
       ...{ log: () => {}, signal: new AbortController().signal },
+      marker: { remembered: () => assert.fail(), stored: () => assert.fail() },
     };
     const store = s3Store.open(options);
     assert.equal(store.branches, 'default');

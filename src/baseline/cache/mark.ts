@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { UserError } from '../../errors.ts';
 import { plain } from '../foreign.ts';
-import type { BaselineQuery, Marks, Memory } from '../port.ts';
+import type { BaselineQuery, Marker, Marks, Memory } from '../port.ts';
 import {
   any,
   type CacheService,
@@ -82,6 +82,21 @@ export async function markStored(
       `That there is a baseline now could not be written down beside ${place} (${failed}): should it be lost, a policy of \`warn\` would not know that there was one.`,
     );
 }
+
+/** For places that are none of GitHub's. */
+export const markerOf = (
+  given: Parameters<typeof remembered>[2] & {
+    readonly log: (line: string) => void;
+    readonly signal?: AbortSignal;
+  },
+): Marker => ({
+  remembered: (query, place) => remembered(query, place, given),
+  stored: (query, place) =>
+    markStored(query, place, given.env, given.log, { lookupMs: MARK_MS, signal: given.signal }),
+});
+
+/** For a mark beside what was stored already. */
+const MARK_MS = 30_000;
 
 /** A ZIP archive of nothing: its end record alone. */
 const EMPTY_ZIP = Buffer.from(`504b0506${'00'.repeat(18)}`, 'hex');

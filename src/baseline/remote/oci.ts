@@ -24,7 +24,6 @@ export const ociStore: StoreKind = {
   open: ({ path, environment, ...options }) =>
     createRemoteStore({
       ...options,
-      env: environment,
       kind: ociStore.name,
       remote: () => ociRemote(repositoryIn(environment), path, { environment, signal: options.signal }),
     }),

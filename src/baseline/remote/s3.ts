@@ -19,7 +19,6 @@ export const s3Store: StoreKind = {
   open: ({ path, environment, ...options }) =>
     createRemoteStore({
       ...options,
-      env: environment,
       kind: s3Store.name,
       remote: () => s3Remote(placeIn(environment), path, { environment, signal: options.signal }),
     }),

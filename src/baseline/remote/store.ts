@@ -1,7 +1,6 @@
 import { UserError } from '../../errors.ts';
 import { privateFolder } from '../../machine/scratch.ts';
 import { Hiccup, patiently } from '../../network/patience.ts';
-import { markStored, remembered } from '../cache/mark.ts';
 import { plain } from '../foreign.ts';
 import {
   type BaselineKey,
@@ -20,9 +19,7 @@ import type { Archive, Newest, Remote } from './remote.ts';
 
 export interface RemoteOptions
   extends Pick<StoreOptions, 'tempFolder' | 'log' | 'signal' | 'trustedRefs' | 'ownRef'> {
-  /** Where GitHub is, whose marks outlive what the place loses; it knows none elsewhere. */
-  readonly env: StoreOptions['environment'];
-  readonly marks?: StoreOptions['marks'];
+  readonly marker?: StoreOptions['marker'];
   /** Name of the store. */
   readonly kind: string;
   /** Where it is: nothing is looked at before it is needed. @throws UserError `store-unavailable` */
@@ -30,9 +27,6 @@ export interface RemoteOptions
   readonly limits?: TreeLimits;
   readonly pause?: (seconds: number, signal: AbortSignal) => Promise<unknown>;
 }
-
-/** For the mark of a baseline, beside it. */
-const MARK_MS = 30_000;
 
 /** Baselines on a place of the network: each is one archive, and one small file says which of them counts. */
 export function createRemoteStore(options: RemoteOptions): BaselineStore {
@@ -95,7 +89,7 @@ export function createRemoteStore(options: RemoteOptions): BaselineStore {
           what: `${capital(remote.name)} still has "${plain(left[0] ?? '')}", and nothing that says which one counts.`,
         };
       return (
-        (await remembered(query, remote.name, options)) ?? {
+        (await options.marker?.remembered(query, remote.name)) ?? {
           kind: 'unknown',
           why: `${capital(remote.name)} does not tell what was deleted from it, and only a job of GitHub Actions knows by what refreshes there have left.`,
           remedy: 'Make a baseline for this hardware by a refresh.',
@@ -130,7 +124,7 @@ export function createRemoteStore(options: RemoteOptions): BaselineStore {
       );
       const after = await newestOf(remote, key);
       if (after?.key === name) {
-        await markStored(key, remote.name, options.env, log, { lookupMs: MARK_MS, signal });
+        await options.marker?.stored(key, remote.name);
         return name;
       }
       if (!advanced || after !== undefined) throw overtaken(remote, after?.key ?? 'none');

@@ -253,3 +253,38 @@ test('every source has a name of its own and says what it reads', () => {
   assert.equal(new Set(sources.map(({ name }) => name)).size, sources.length);
   for (const { what } of sources) assert.ok(what.length > 20);
 });
+
+describe('a broken file of JSON', () => {
+  const completion = (logprobs: object) => ({
+    ...{ object: 'text_completion', model: 'm' },
+    choices: [{ index: 0, text: 'hi', logprobs }],
+  });
+  const whole = { tokens: ['h', 'i'], token_logprobs: [-0.5, -1] };
+  const named = async (text: string) => (await taken({ 'r.jsonl': text })).wrong;
+  const one = JSON.stringify(completion(whole));
+
+  test('is told by the line of its first mistake', async () => {
+    assert.deepEqual(await named(`${one}\n`), []);
+    for (const [text, line] of [
+      [`${one.replace('-0.5', 'NaN')}\n`, 1],
+      [`${one}\n${one.replace('-0.5', 'NaN')}\n${one}\n`, 2],
+      [`${one.slice(0, -1)}\n`, 1],
+      [JSON.stringify(completion(whole), null, 1).replace('"m"', 'm'), 3],
+      [JSON.stringify(completion(whole), null, 1).replace('"hi",', '"hi"'), 8],
+      [JSON.stringify(completion(whole), null, 1).replace('"hi"', '"h\ni"'), 7],
+    ] as const) {
+      const wrong = await named(text);
+      assert.equal(wrong.length, 1, text);
+      assert.match(wrong[0] ?? '', new RegExp(`^x/r\\.jsonl:${line} is no JSON: \\S`), text);
+      assert.doesNotMatch(wrong[0] ?? '', /is not valid JSON|position/);
+    }
+  });
+
+  test('is none that has fewer log-probabilities than tokens', async () => {
+    const wrong = await named(JSON.stringify(completion({ ...whole, token_logprobs: [-0.5] })));
+    assert.match(
+      wrong.join(),
+      /x\/r\.jsonl:1 `choices\.0\.logprobs`: has not as many `token_logprobs` as `tokens`/,
+    );
+  });
+});
