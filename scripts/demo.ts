@@ -16,7 +16,7 @@ import { cache, repository } from './setup/cache.ts';
 import { containerPlace } from './setup/container.ts';
 import { ensureFlippedModel } from './setup/flipped-model.ts';
 import { ensureModel } from './setup/model.ts';
-import { ensureEngine } from './setup/python.ts';
+import { ensureEngine, ensurePackages } from './setup/python.ts';
 
 const started = performance.now();
 const { values } = parseArgs({ options: { cli: { type: 'string' }, to: { type: 'string' } } });
@@ -29,9 +29,10 @@ if (values.to === undefined) await rm(folder, { recursive: true, force: true });
 await mkdir(folder, { recursive: true });
 
 title('Setting up: everything lands in .cache/, a second run starts at once');
-const { python } = await ensureEngine();
-const model = relative(folder, await ensureModel());
-const flippedModel = relative(folder, await ensureFlippedModel());
+await ensurePackages();
+// Side by side: each keeps one CPU busy.
+const [{ python }, copy] = await Promise.all([ensureEngine(), ensureFlippedModel()]);
+const [model, flippedModel] = [relative(folder, await ensureModel()), relative(folder, copy)];
 await using place = await containerPlace({ starting: false });
 const ready = performance.now();
 

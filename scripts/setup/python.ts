@@ -15,8 +15,15 @@ export interface Engine {
 /** The packages of the CPU engine, each with its hash. */
 export const engineLock = join(repository, 'docker/cpu/requirements.lock');
 
-/** vLLM's CPU build in a virtual environment of its own, from the same lock as the CPU image. */
+/** vLLM's CPU build in a virtual environment of its own, and what it finds out about the tests' model. */
 export async function ensureEngine(): Promise<Engine> {
+  const engine = await ensurePackages();
+  await ensureClasses(engine);
+  return engine;
+}
+
+/** The environment alone, from the same lock as the CPU image. */
+export async function ensurePackages(): Promise<Engine> {
   const path = join(cache, 'engine');
   const engine = {
     python: join(path, 'bin/python'),
@@ -45,13 +52,12 @@ export async function ensureEngine(): Promise<Engine> {
     },
   });
   await ensureNuma(engine.python);
-  await ensureClasses(path, engine.python);
   return engine;
 }
 
 /** What vLLM finds out about the class of the tests' model in 8 s at each start, where the harness looks for it. */
-async function ensureClasses(path: string, python: string): Promise<void> {
-  const root = join(path, 'share/vllm');
+async function ensureClasses({ python }: Engine): Promise<void> {
+  const root = join(cache, 'engine/share/vllm');
   await madeOnce({
     title: 'What vLLM knows of the model’s class',
     path: root,
