@@ -104,16 +104,24 @@ describe('one sentence says', () => {
       trace: { ...trace(first), firstIndex },
     });
 
-  test('of calls how many differ, and the first as the suite names them: each prompt has calls of its own', () =>
+  test('of calls how many differ, and the first as the suite names them: each prompt has calls of its own', () => {
+    const report = drifted(
+      [declared('environment.NVIDIA_TF32_OVERRIDE', '(absent)', '1')],
+      [calls('matmul', 'matmul 2x576', 1), calls('attention', 'attention math', 0)],
+    );
     assert.equal(
-      answerOf(
-        drifted(
-          [declared('environment.NVIDIA_TF32_OVERRIDE', '(absent)', '1')],
-          [calls('matmul', 'matmul 2x576', 1), calls('attention', 'attention math', 0)],
-        ),
-      ),
+      answerOf(report),
       'NVIDIA_TF32_OVERRIDE changed (absent → 1): first at matmul 2x576, 320 of their 670 calls differ',
-    ));
+    );
+    assert.match(read(report).line, /^Drift: 2 of \d+ prompts.* \(320 of their 670 calls differ\) on /);
+  });
+
+  test('in a title nothing of texts where a program has none, or a model gives vectors', () => {
+    const line = (agreement: 'values-differ' | 'vector-differs') =>
+      read(drifted([], [finding('a', { agreement, textIdentical: null })])).line;
+    assert.match(line('values-differ'), /^Drift: 1 of \d+ prompts(?: and texts)? on /);
+    assert.match(line('vector-differs'), / \(other vectors\) on /);
+  });
 
   test('which relations do not hold, for how many prompts, and what it did to the texts', () => {
     const same = finding('b', { agreement: 'identical', holds: true, textIdentical: true });
