@@ -139,6 +139,8 @@ export const LifetimeStart = z.strictObject({
   how: z.enum(['cold', 'warm', 'kept']),
   /** Which of the processes that the run started: lifetimes of one number share its import, and no cold one has another's. */
   process: z.number().int().positive(),
+  /** Of a cold one, why it is none of the warm ones that the suite asks for. */
+  unfit: z.string().max(512).optional(),
 });
 export type LifetimeStart = z.infer<typeof LifetimeStart>;
 

@@ -95,6 +95,7 @@ export function notices(ground: Ground): Notice[] {
     ...otherRelations(ground),
     ...notAsAsked(ground),
     ...ofCaches(ground.record),
+    ...notWarm(ground.record),
     ...unread(ground),
     ...asServed(ground),
     ...unproven(ground),
@@ -102,6 +103,20 @@ export function notices(ground: Ground): Notice[] {
     ...stale(ground),
     ...notIsolated(ground),
     ...byItsWord(ground.record),
+  ];
+}
+
+/** What the suite asks for and did not get: it costs seconds, and no bit. */
+function notWarm({ lifetimes }: Pick<RunRecord, 'lifetimes'>): Notice[] {
+  const cold = lifetimes.filter(({ start }) => start?.unfit !== undefined);
+  const [first] = cold;
+  if (first === undefined) return [];
+  return [
+    {
+      level: 'notice',
+      title: 'Engine starts were to be warm, and were cold',
+      message: `${some(cold.map(({ lifetime }) => lifetime))}: ${first.start?.unfit}. A cold start takes longer and is held to the same.`,
+    },
   ];
 }
 

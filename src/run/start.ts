@@ -206,6 +206,7 @@ function startsOf(
     enginePlace: { file, ...engine },
   };
   const { gpus, warm = gpus === 'none' } = loaded.suite.runtime;
+  const cannot = notWarm(plan, runtime);
   return new Starts({
     session,
     parent: (lives) => ({ ...session, start: (boot) => runtime.start(boot, lives) }),
@@ -221,12 +222,19 @@ function startsOf(
     environment: plan.environment,
     files,
     isFar: runtime.kind === 'launcher',
-    // Kept ones are given and looked at by folder, and two processes would share it.
-    // Side by side each is a process of its own.
-    warm: warm && plan.engine.warm === true && plan.caches === 'fresh' && runtime.slots === 1,
+    warm: warm && cannot === undefined,
+    asksWarm: loaded.suite.runtime.warm === true ? { cannot } : undefined,
     console,
     keeping,
   });
+}
+
+/** Why no start of it is a fork; undefined where they can be. */
+function notWarm({ engine, caches }: Plan, { slots }: Runtime): string | undefined {
+  if (engine.warm !== true) return 'this engine has no warm starts';
+  // They are given and looked at by folder, and two processes would share it.
+  if (caches !== 'fresh') return 'its caches are kept';
+  return slots > 1 ? 'engine starts that run side by side are processes of their own' : undefined;
 }
 
 function runView({ job, situation, workflow, runUrl }: RunSettings): RunView {

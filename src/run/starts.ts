@@ -45,6 +45,8 @@ export interface StartsOptions {
   readonly isFar: boolean;
   /** Whether later ones may be forks of a process that has imported the engine. */
   readonly warm: boolean;
+  /** Whether the suite asks for that in so many words, and why it cannot be, where that is known. */
+  readonly asksWarm: { readonly cannot: string | undefined } | undefined;
   readonly console: Console;
   /** Where a later run goes on with what is there. */
   readonly keeping?: Keeping | undefined;
@@ -63,12 +65,15 @@ export class Starts implements AsyncDisposable {
   /** Where the first start was, where a launcher took it. */
   #first: Place | undefined;
   #isWarm: boolean;
+  /** Why later starts are cold, where that is known. */
+  #unfit: string | undefined;
 
   constructor(options: StartsOptions) {
     const { session } = options;
     const signal = AbortSignal.any([session.signal, this.#stop.signal]);
     this.#options = { ...options, session: { ...session, signal } };
     this.#isWarm = options.warm && options.keeping?.kept.isUnfit !== true;
+    this.#unfit = options.asksWarm?.cannot;
   }
 
   /** Aborts when the run is cancelled, or stopped as below. */
@@ -132,7 +137,12 @@ export class Starts implements AsyncDisposable {
     const { session: own, task, environment } = this.#options;
     const session = { ...own, ...beside };
     this.#processes += 1;
-    const start: LifetimeStart = { how: 'cold', process: this.#processes };
+    // The first is cold in any case.
+    const isInVain = this.#options.asksWarm !== undefined && this.#processes > 1;
+    const start: LifetimeStart = {
+      ...{ how: 'cold', process: this.#processes },
+      ...(isInVain && this.#unfit !== undefined && { unfit: this.#unfit }),
+    };
     const began = performance.now();
     return await this.#seen(await Session.open(session, task, environment), start, { began, ready: began });
   }
@@ -147,6 +157,7 @@ export class Starts implements AsyncDisposable {
     const session = await Session.fork(this.#options.session, opened);
     if (typeof session === 'string') {
       this.#isWarm = false;
+      this.#unfit = excerpt(session, 300);
       this.#options.console.info(`No engine start is warm: ${excerpt(session, 300)}.`);
       await opened[Symbol.asyncDispose]();
       await this.#options.keeping?.kept.unfit();

@@ -36,6 +36,24 @@ const titles = (change: Partial<Ground>) => notices({ ...QUIET, ...change }).map
 describe('a notice', () => {
   test('is not given where there is nothing to say', () => assert.deepEqual(titles({}), []));
 
+  test('tells why engine starts that the suite wants warm were cold', () => {
+    const unfit = 'its import left 1 threads behind: pool (libx.so)';
+    const record = {
+      ...RUN.record,
+      lifetimes: RUN.record.lifetimes.map((one) => ({
+        ...one,
+        start: { how: 'cold', process: 3, unfit } as const,
+      })),
+    };
+    const [notice, ...more] = notices({ ...QUIET, record });
+    assert.equal(notice?.title, 'Engine starts were to be warm, and were cold');
+    assert.match(
+      notice?.message ?? '',
+      /^lifetime-1.*: its import left 1 threads behind: pool \(libx\.so\)\./,
+    );
+    assert.deepEqual(more, []);
+  });
+
   test('tells that nothing kept the engine from the job, and why', () => {
     const [notice, ...more] = notices({ ...QUIET, exposed: 'unshare failed' });
     assert.deepEqual(more, []);

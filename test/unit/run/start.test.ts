@@ -179,6 +179,31 @@ describe('a run', () => {
     );
   });
 
+  for (const [what, runtime, asked, expected] of [
+    [
+      'says why its starts are cold where the suite wants them warm',
+      '{ warm: true }',
+      'fresh',
+      'the engine is scripted',
+    ],
+    ['says so of kept caches, whose starts never are', '{ warm: true }', 'kept', 'its caches are kept'],
+    ['says nothing where the suite does not', '{ gpus: none }', 'fresh', undefined],
+  ] as const)
+    test(what, async () => {
+      const suite = SUITE.replace('sampling:', `runtime: ${runtime}\nsampling:`).replace(
+        '{ name: vllm }',
+        `{ name: vllm, caches: ${asked} }`,
+      );
+      const held = loaded(suite, PROMPTS);
+      const job = new Job();
+      await using run = await startRun(held, makePlan(held, 'refresh'), job.settings(), job.tools());
+      await using lifetimes = await run.begin(new Map());
+      await lifetimes.planned();
+      const [first, ...later] = lifetimes.side().record.lifetimes.map(({ start }) => start?.unfit);
+      assert.equal(first, undefined, 'it is cold in any case');
+      assert.deepEqual(new Set(later), new Set([expected]));
+    });
+
   test('has one engine at a time: the next starts when the last one is given back', async () => {
     let most = 0;
     const job = new Job();
