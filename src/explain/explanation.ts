@@ -39,7 +39,9 @@ export function explanationOf(cases: readonly Case[], groups: readonly Group[]):
   const searched = smallestSets({ ...kinds, columns: columnsOf(kinds.columns, table, usable) });
   const names = (row: number) => groups[numbers[row] ?? 0]?.name ?? '';
   const clean = { members: kinds.members.flat(), names };
+  // No field at all explains what agrees once contradictions are left out: it says nothing of why these are other groups.
   const all = searched.sets
+    .filter((found) => found.length > 0)
     .map((found) => found.toSorted((a, b) => rankOfSet(usable, [a]) - rankOfSet(usable, [b]) || a - b))
     .map((choice) => ({ choice, ...fitOf(usable, choice, rows.length, clean.members) }))
     .sort(

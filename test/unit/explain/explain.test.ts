@@ -123,6 +123,20 @@ describe('what contradicts', () => {
     assert.deepEqual(setsOf(found), [['gpu']]);
   });
 
+  test('what is left without them may be one group, which no field has to explain', () => {
+    const noise = explanationOf(['p', 'q', 'p', 'q'].map((bits, at) => one(`${at}`, { gpu: 'X' }, bits)));
+    assert.deepEqual([noise.sets, noise.found, noise.almost], [[], 0, []]);
+    assert.equal(noise.contradictions.length, 1);
+    const odd = explanationOf([
+      ...['1', '2', '3', '4'].map((name) => one(`a${name}`, { gpu: 'X' }, 'p')),
+      one('odd', { gpu: 'X' }, 'flipped'),
+      ...['1', '2', '3', '4'].map((name) => one(`b${name}`, { gpu: 'Y' }, 'q')),
+    ]);
+    assert.deepEqual(odd.sets, []);
+    const [almost] = odd.almost;
+    assert.deepEqual([almost?.classes.map(({ fields }) => fields), almost?.exceptions], [[['gpu']], [8]]);
+  });
+
   test('what one record does not tell explains nothing of it', () => {
     const found = explanationOf([
       one('a', { gpu: 'X', os: '1' }, 'p'),

@@ -245,7 +245,9 @@ def read(folder: Path) -> Stored | None:
                 raise ValueError(f"says other of `{told['prompt']}` than its body holds")
             results[told["prompt"]] = (told["input"], channel)
         return Stored(head["digest"], head["suite"]["name"], head["fingerprint"], results)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise Damaged(f"the record in {folder} cannot be read: {error!r}") from error
+    except ValueError as error:
         raise Damaged(f"the record in {folder} {error}") from error
 
 
