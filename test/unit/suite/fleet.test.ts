@@ -41,7 +41,7 @@ describe('a fleet', () => {
     const example = await readFile(new URL('../../../examples/fleet.yml', import.meta.url), 'utf8');
     assert.deepEqual(
       parseFleet(example, 'fleet.yml').members.map(({ name }) => name),
-      ['h100', 'a100', 'l40s'],
+      ['h100', 'a100', 'h200', 'l40s'],
     );
   });
 
