@@ -14,7 +14,7 @@ ARGUMENT = "kv_cache_memory_bytes"
 SHARE = "gpu_memory_utilization"
 AUTO = "auto"
 
-# With the bytes given vLLM (0.20 to 0.30 read) looks at the share for nothing else, and a neighbour is no obstacle.
+# With the bytes given vLLM (0.26 and 0.30, read) looks at the share for nothing else, and a neighbour is no obstacle.
 LITTLE = 0.01
 
 _MIB = 1 << 20
