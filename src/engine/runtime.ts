@@ -1,5 +1,9 @@
 import type { Readable, Writable } from 'node:stream';
 import type { Declared } from '../fingerprint/schema.ts';
+import type { Stranger } from '../health/strangers.ts';
+
+export type { Stranger };
+
 import type { CacheFolder } from './caches.ts';
 
 /**
@@ -42,6 +46,8 @@ export interface Runtime extends AsyncDisposable {
    * @param used hashes of the UUIDs of GPUs that the one of `start` says it uses
    */
   beside(count: number, used: readonly string[]): Promise<readonly Slot[]>;
+  /** Who computes on the GPUs of this machine now; empty where nobody tells. Absent of one that uses none of them. */
+  strangers?(): Promise<readonly Stranger[]>;
   /** Which of the machine's GPUs that is, as nvidia-smi counts there; undefined where this machine does not tell. */
   indexOf(uuidHash: string): number | undefined;
 }

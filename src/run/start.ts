@@ -224,6 +224,7 @@ function startsOf(
     isFar: runtime.kind === 'launcher',
     warm: warm && cannot === undefined,
     asksWarm: loaded.suite.runtime.warm === true ? { cannot } : undefined,
+    strangers: runtime.strangers?.bind(runtime),
     console,
     keeping,
   });

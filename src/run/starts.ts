@@ -5,6 +5,7 @@ import { Session, type SessionOptions } from '../engine/session.ts';
 import { WarmParent } from '../engine/warm-parent.ts';
 import { cancelled, UserError } from '../errors.ts';
 import type { Fingerprint, HarnessFingerprint } from '../fingerprint/schema.ts';
+import { type Stranger, withStrangers } from '../health/strangers.ts';
 import { excerpt } from '../inert.ts';
 import type { Console } from '../job/console.ts';
 import type { LifetimeStart, Phases } from '../record/schema.ts';
@@ -47,6 +48,8 @@ export interface StartsOptions {
   readonly warm: boolean;
   /** Whether the suite asks for that in so many words, and why it cannot be, where that is known. */
   readonly asksWarm: { readonly cannot: string | undefined } | undefined;
+  /** Who computes on the GPUs of this machine, where that is told. */
+  readonly strangers?: (() => Promise<readonly Stranger[]>) | undefined;
   readonly console: Console;
   /** Where a later run goes on with what is there. */
   readonly keeping?: Keeping | undefined;
@@ -144,7 +147,13 @@ export class Starts implements AsyncDisposable {
       ...(isInVain && this.#unfit !== undefined && { unfit: this.#unfit }),
     };
     const began = performance.now();
-    return await this.#seen(await Session.open(session, task, environment), start, { began, ready: began });
+    // While nothing of ours computes there.
+    const { strangers: ask } = this.#options;
+    const strangers = ask === undefined ? [] : await ask();
+    const opened = await Session.open(session, task, environment);
+    const started = await this.#seen(opened, start, { began, ready: began });
+    const { seen } = started;
+    return { ...started, seen: { ...seen, health: withStrangers(seen.health, strangers) } };
   }
 
   /** Warm where that is possible. */

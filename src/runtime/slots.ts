@@ -2,6 +2,7 @@ import type { Runtime, Slot } from '../engine/runtime.ts';
 import { type GpuPlaces, lockFree } from './gpu-lock.ts';
 import { type Grouped, groupsBeside, uuidHash } from './groups.ts';
 import type { On, Starter } from './options.ts';
+import { strangersHere } from './strangers.ts';
 
 /** Engines that a run has work for at one time. */
 export interface AtOnce {
@@ -22,8 +23,12 @@ export function slotsOf(
   starter: Starter,
   grouped: Grouped,
   { known, places, most, planned }: Machine,
-  options: { readonly signal: AbortSignal; readonly log: (line: string) => void },
-): Pick<Runtime, 'start' | 'slot' | 'slots' | 'beside' | 'indexOf'> {
+  options: {
+    readonly environment: Readonly<Record<string, string | undefined>>;
+    readonly signal: AbortSignal;
+    readonly log: (line: string) => void;
+  },
+): Pick<Runtime, 'start' | 'slot' | 'slots' | 'beside' | 'indexOf' | 'strangers'> {
   const [cpus] = grouped.gpus === 'none' ? grouped.cpuSets : [];
   let engines = planned;
   const on = ({ gpus, cpus }: Pick<On, 'gpus' | 'cpus'>): On => ({ gpus, cpus, engines });
@@ -50,6 +55,7 @@ export function slotsOf(
       engines = 1 + found.length;
       return found;
     },
+    ...(grouped.gpus !== 'none' && { strangers: () => strangersHere(options.environment, options.signal) }),
     indexOf(hash) {
       const index = known.findIndex((uuid) => uuid !== undefined && uuidHash(uuid) === hash);
       return index < 0 ? undefined : index;
