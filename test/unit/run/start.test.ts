@@ -6,6 +6,7 @@ import { makePlan, type Plan } from '../../../src/run/plan.ts';
 import { type Run, startRun } from '../../../src/run/start.ts';
 import { fingerprint } from '../../../src/use-cases/fingerprint.ts';
 import { type EngineOptions, MODEL_FILES } from '../support/engine.ts';
+import { readingOf } from '../support/health.ts';
 import { ASKS, Job, SUITE } from '../support/job.ts';
 import { FINGERPRINT } from '../support/records.ts';
 import { loaded, rejectedBy } from '../support/suites.ts';
@@ -177,6 +178,24 @@ describe('a run', () => {
       lifetimes.side().record.lifetimes.map(({ lifetime }) => lifetime),
       ['lifetime-1', 'lifetime-2', 'lifetime-3'],
     );
+  });
+
+  test('loads no model beside a process that the machine names and the engine’s container does not see', async () => {
+    const card = 'ab'.repeat(8);
+    const stranger = { card, pid: 4242, name: 'python3', mib: 17_408 };
+    await using begun = await started({ health: () => readingOf({ uuidHash: card }) }, (tools) => ({
+      ...tools,
+      open: {
+        ...tools.open,
+        runtime: async (...asked) =>
+          Object.assign(await tools.open.runtime(...asked), { strangers: async () => [stranger] }),
+      },
+    }));
+    await using lifetimes = await begun.run.begin(new Map());
+    await lifetimes.planned();
+    const [sign] = lifetimes.health?.signs ?? [];
+    assert.deepEqual([sign?.sign, begun.job.engine.loads.length], ['foreign-process', 0]);
+    assert.match(sign?.reason ?? '', /python3 \(process 4242, 17408 MiB\)/);
   });
 
   for (const [what, runtime, asked, expected] of [
