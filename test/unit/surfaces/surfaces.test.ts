@@ -707,7 +707,9 @@ describe('outputs', () => {
     ]);
     assert.equal(outputs(trace)['drift-count'], '1');
     assert.match(read(trace).line, /^Drift: 1 of 3 prompts \(other values in modules\) on cpu-/);
-    const score = withFindings([finding('a', { kind: 'score', textIdentical: null })]);
+    const score = withFindings([
+      finding('a', { kind: 'score', agreement: 'logprobs-differ', textIdentical: null }),
+    ]);
     assert.match(read(score).line, /^Drift: 1 of 3 prompts \(other log-probabilities\)/);
   });
 
