@@ -168,12 +168,7 @@ describe('several reports on the command line', () => {
     assert.deepEqual(
       stdout.split('\n').map((line) => line.split(':')[0]),
       // Who agrees and by what comes first, then a line a report.
-      [
-        'suite',
-        'No set of fields explains it that was ever repeated',
-        ...['suite', 'suite'],
-        ...['Drift', 'Page'],
-      ],
+      ['suite', 'No set of fields explains it', ...['suite', 'suite'], ...['Drift', 'Page']],
     );
     assert.match(await readFile(join(folder.path, 'out/report.html'), 'utf8'), /^<!doctype html>/i);
     const few = await cli(['report', join(folder.path, 'reports'), '--expected-reports', '3', ...page]);
