@@ -9,7 +9,7 @@ import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { chromium } from 'playwright-core';
 import { readReport } from '../src/disk/report-file.ts';
-import { htmlReport } from '../src/surfaces/html/page.ts';
+import { htmlReport } from '../src/surfaces/html/drawn.ts';
 import { ensureChromium } from './setup/chromium.ts';
 
 const SCHEMES = ['light', 'dark'] as const;

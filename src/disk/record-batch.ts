@@ -33,11 +33,11 @@ async function refuseFull(folder: string): Promise<void> {
     if ((await readdir(folder)).length === 0) return;
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return;
-    throw error;
+    if (systemCode(error) !== 'ENOTDIR') throw error;
   }
   throw new UserError(
     'input-invalid',
-    `The records cannot be written to ${folder}: it is not empty.`,
+    `The records cannot be written to ${folder}: it is not an empty folder.`,
     'Name a folder of their own with --record-path.',
   );
 }

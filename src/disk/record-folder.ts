@@ -133,7 +133,15 @@ async function refuseForeign(folder: string): Promise<void> {
   try {
     names = await readdir(folder);
   } catch (error) {
-    if (systemCode(error) === 'ENOENT') return;
+    const code = systemCode(error);
+    if (code === 'ENOENT') return;
+    if (code === 'ENOTDIR' || code === 'EACCES')
+      throw new UserError(
+        'input-invalid',
+        `The record cannot be written to ${folder}: ${code === 'ENOTDIR' ? 'a file is there' : 'this user may not read the folder'}.`,
+        'Name a folder of its own with `record-path`.',
+        { cause: error },
+      );
     throw error;
   }
   const foreign = names.find((name) => !OWN.has(name));

@@ -21,13 +21,21 @@ export function needed(names: Iterable<string>): string[] {
 const isHidden = (name: string) => name.startsWith('.');
 
 /**
- * What changes when a file does, without reading it. The harness writes it alike, so that a file which it sees as this
+ * What changes when a file does, without reading it; of what is no file, UserError `model-unreadable`. The harness writes it alike, so that a file which it sees as this
  * machine does need not be hashed again.
  */
 export async function identityOf(
   path: string,
 ): Promise<{ readonly identity: string; readonly bytes: number }> {
-  const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
+  const found = await stat(path, { bigint: true });
+  // Reading a pipe could take forever, and nothing would end it.
+  if (!found.isFile())
+    throw new UserError(
+      'model-unreadable',
+      `The model cannot be read: ${path} is no file.`,
+      'Leave nothing but files, folders and links to them in the folder of the model.',
+    );
+  const { dev, ino, size, mtimeNs, ctimeNs } = found;
   return { identity: [dev, ino, size, mtimeNs, ctimeNs].join(':'), bytes: Number(size) };
 }
 
@@ -80,6 +88,7 @@ async function* walk(folder: string, below: string): AsyncGenerator<string> {
 }
 
 export function fileError(path: string, cause: unknown): UserError {
+  if (cause instanceof UserError) return cause;
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
   if (code === 'ENOENT' || code === 'ENOTDIR')
     return new UserError(

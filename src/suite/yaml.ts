@@ -1,4 +1,12 @@
-import { type Document, isScalar, LineCounter, parseDocument, visit, type YAMLError } from 'yaml';
+import {
+  type Document,
+  isScalar,
+  LineCounter,
+  parseDocument,
+  type Scalar,
+  visit,
+  type YAMLError,
+} from 'yaml';
 import { offsets, type Path, start } from './offsets.ts';
 
 /** Nodes above a list or mapping: what reads them later, here and in the engine, does so recursively. */
@@ -44,14 +52,11 @@ export function readYaml(source: string, what: string): Yaml {
     ...at(error.pos[0]),
     message: syntaxMessage(error, what),
   }));
-  const structure =
-    syntax.length > 0
-      ? []
-      : unsupported(document, what).map(({ offset, message }) => ({ ...at(offset), message }));
+  const found = syntax.length > 0 ? [] : unsupported(document, what);
   return {
-    ...{ syntax, structure },
-    isMade:
-      syntax.length === 0 && !structure.some(({ message }) => message === ALIAS || message === TOO_DEEP),
+    syntax,
+    structure: found.map(({ offset, message }) => ({ ...at(offset), message })),
+    isMade: syntax.length === 0 && !found.some(({ spoils }) => spoils),
     value: (): unknown => document.toJS(),
     place: (path) => at(offsetOf(path)),
   };
@@ -105,25 +110,40 @@ const UNREAD: Yaml = {
   place: () => ({ line: 1, column: 1 }),
 };
 
+interface Unsupported {
+  readonly offset: number;
+  readonly message: string;
+  /** Whether no value is made while it stands there. */
+  readonly spoils: boolean;
+}
+
+/** One that would become another number. */
+function wrongInteger({ value, source = '' }: Scalar): string | undefined {
+  const written = `\`${source.slice(0, 40)}${source.length > 40 ? '…' : ''}\``;
+  // Of a fraction, and of a number with an exponent, everybody expects the nearest.
+  return typeof value === 'number' &&
+    /^[-+]?(?:\d+|0x[\da-f]+|0o[0-7]+)$/i.test(source) &&
+    !Number.isSafeInteger(value)
+    ? `${written} is too large a number to be held exactly: ${value} would be set. In quotes it is a text`
+    : undefined;
+}
+
 /** What is valid YAML and would be lost, merged or changed on the way to a value, so that no schema could see it. */
-function unsupported(
-  document: Document.Parsed,
-  what: string,
-): { readonly offset: number; readonly message: string }[] {
-  const found: { offset: number; message: string }[] = [];
-  const problem = (node: unknown, message: string) => {
-    found.push({ offset: start(node) ?? 0, message });
+function unsupported(document: Document.Parsed, what: string): Unsupported[] {
+  const found: Unsupported[] = [];
+  const problem = (node: unknown, message: string, spoils = false) => {
+    found.push({ offset: start(node) ?? 0, message, spoils });
   };
   if (document.directives.yaml.version !== '1.2')
     problem(undefined, `${what} is YAML 1.2: remove the %YAML line`);
   const tooDeep = (node: unknown, above: readonly unknown[]) => {
     if (above.length <= MAX_DEPTH) return false;
-    problem(node, TOO_DEEP);
+    problem(node, TOO_DEEP, true);
     return true;
   };
   visit(document, {
     Alias(_, node) {
-      problem(node, ALIAS);
+      problem(node, ALIAS, true);
     },
     Seq(_, seq, above) {
       return tooDeep(seq, above) ? visit.SKIP : undefined;
@@ -143,6 +163,8 @@ function unsupported(
     Scalar(_, node) {
       if (typeof node.value === 'string' && !node.value.isWellFormed())
         problem(node, 'this text holds half of a surrogate pair, which has no UTF-8 form');
+      const wrong = wrongInteger(node);
+      if (wrong !== undefined) problem(node, wrong);
     },
   });
   return found;

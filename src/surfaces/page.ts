@@ -14,7 +14,10 @@ async function pageOf(
   reports: readonly Report[],
   of?: Pick<Merged, 'explained' | 'across'>,
 ): Promise<TextFile> {
-  // What draws charts is large, and most of what this program does needs none.
-  const { htmlReport } = await import('./html/page.ts');
+  // Most of what this program does needs no page, and a page without a difference no charts: what draws them is large.
+  const { hasChart } = await import('./html/distance.ts');
+  const { htmlReport } = await (reports.some(hasChart)
+    ? import('./html/drawn.ts')
+    : import('./html/page.ts'));
   return { path, text: htmlReport(reports, of) };
 }

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { visible } from '../../src/inert.ts';
 import type { Report } from '../../src/report/schema.ts';
-import { htmlReport } from '../../src/surfaces/html/page.ts';
+import { htmlReport } from '../../src/surfaces/html/drawn.ts';
 import { assertAccessible, browserOrSkip, open } from './support/browser.ts';
 import { filledWith, HOSTILE_TEXTS } from './support/hostile.ts';
 import {

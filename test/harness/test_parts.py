@@ -126,6 +126,10 @@ class DigestsTest(unittest.TestCase):
         (self.model / "model.safetensors").symlink_to("nowhere")
         self.assertEqual(self.code(), "model-unreadable")
         self.assertIn("model.safetensors", self.message)
+        (self.model / "model.safetensors").unlink()
+        os.mkfifo(self.model / "model.safetensors")
+        self.assertEqual(self.code(), "model-unreadable")
+        self.assertIn("model.safetensors is no file", self.message)
         (self.model / "config.json").unlink()
         self.assertEqual(self.code(), "model-missing")
         self.model = self.model / "nothing"

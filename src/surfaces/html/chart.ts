@@ -2,27 +2,11 @@ import { LineChart } from 'echarts/charts';
 import { GridComponent, MarkLineComponent } from 'echarts/components';
 import { init, use } from 'echarts/core';
 import { SVGRenderer } from 'echarts/renderers';
+import { DISTINCT, type Draw, type Mark, type Series } from './distance.ts';
 import { type Html, html, ours } from './escape.ts';
 
 use([LineChart, GridComponent, MarkLineComponent, SVGRenderer]);
 
-/** One line of a chart. A value that is no number leaves a gap. */
-export interface Series {
-  readonly name: string;
-  /** Of equally many steps each. */
-  readonly values: readonly (number | undefined)[];
-  readonly steps: number;
-}
-
-/** A level that values are measured with. */
-export interface Mark {
-  readonly name: string;
-  readonly value: number;
-  readonly kind: 'floor' | 'bound' | 'yardstick';
-}
-
-/** Lines that a reader can tell apart by their dashes; the others are a bundle. */
-export const DISTINCT = 3;
 const DASHES = ['solid', [7, 4], [2, 3]] as const;
 
 /** Decades that an axis shows at most: what is smaller lies on its bottom, as a zero does. */
@@ -41,22 +25,12 @@ const WIDE: Form = { width: 960, height: 340, right: 226, labels: 'names' };
 const NARROW: Form = { width: 340, height: 300, right: 28, labels: 'letters' };
 const [LEFT, TOP, BOTTOM] = [58, 14, 44];
 
-/**
- * Values along the steps on a logarithmic scale, with marks across. Drawn twice, for wide and for narrow pages: a chart that is
- * scaled down cannot be read.
- *
- * @param label what it shows, for those who do not see it
- */
-export function profileChart(
-  series: readonly Series[],
-  marks: readonly Mark[],
-  unit: string,
-  label: string,
-): Html {
+/** Drawn twice, for wide and for narrow pages: a chart that is scaled down cannot be read. */
+export const profileChart: Draw = (series, marks, unit, label) => {
   const draw = (form: Form, className: string) =>
     html`<svg class="chart ${className}" role="img" aria-label="${label}" viewBox="0 0 ${form.width} ${form.height}">${drawn(series, marks, unit, form)}</svg>`;
   return html`${draw(WIDE, 'wide')}${draw(NARROW, 'narrow')}${marks.length === 0 ? undefined : letterList(marks)}`;
-}
+};
 
 function drawn(series: readonly Series[], marks: readonly Mark[], unit: string, form: Form): Html {
   const { width, height, right } = form;

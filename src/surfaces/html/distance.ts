@@ -3,7 +3,6 @@ import type { Report, ReportedFinding, ReportedRelation } from '../../report/sch
 import { finite, nats, times } from '../../words/figures.ts';
 import { byKind, type Group } from '../../words/groups.ts';
 import { read } from '../../words/reading.ts';
-import { DISTINCT, type Mark, profileChart, type Series } from './chart.ts';
 import { capped, type Html, html, prose } from './escape.ts';
 import type { Level } from './level.ts';
 
@@ -12,13 +11,46 @@ const MAX_SERIES = 12;
 const MAX_MARKS = 12;
 const MAX_NAME = 64;
 
+/** One line of a chart. A value that is no number leaves a gap. */
+export interface Series {
+  readonly name: string;
+  /** Of equally many steps each. */
+  readonly values: readonly (number | undefined)[];
+  readonly steps: number;
+}
+
+/** A level that values are measured with. */
+export interface Mark {
+  readonly name: string;
+  readonly value: number;
+  readonly kind: 'floor' | 'bound' | 'yardstick';
+}
+
+/** Lines that a reader can tell apart by their dashes; the others are a bundle. */
+export const DISTINCT = 3;
+
+/**
+ * Values along the steps on a logarithmic scale, with marks across.
+ *
+ * @param label what it shows, for those who do not see it
+ */
+export type Draw = (series: readonly Series[], marks: readonly Mark[], unit: string, label: string) => Html;
+
+const KINDS = ['score', 'force'] as const;
+
+/** Whether its page has a chart: what draws one is large. */
+export const hasChart = (report: Report): boolean =>
+  (read(report).baseline?.groups ?? []).some((group) =>
+    KINDS.some((kind) => profileOf(group, kind).length > 0),
+  );
+
 /** How large the drift is: beside what is known, and along the positions. */
-export function distancePart(report: Report, { id, heading, labelled }: Level): Html | undefined {
+export function distancePart(report: Report, { id, heading, labelled }: Level, draw: Draw): Html | undefined {
   const { baseline } = read(report);
   if (baseline === undefined) return undefined;
   const { relation, groups, sizes } = baseline;
   const marks = marksOf(relation, report);
-  const charts = (['score', 'force'] as const).flatMap((kind) => profiles(groups, kind, marks) ?? []);
+  const charts = KINDS.flatMap((kind) => profiles(groups, kind, marks, draw) ?? []);
   const { size } = relation;
   if (size === null && charts.length === 0) return undefined;
   return html`<section id="${id('distance')}"${labelled('distance')}>
@@ -75,8 +107,9 @@ interface Profile extends Series {
 
 function profiles(
   groups: readonly Group[],
-  kind: 'score' | 'force',
+  kind: (typeof KINDS)[number],
   marks: readonly Mark[],
+  draw: Draw,
 ): Html | undefined {
   const all = groups
     .flatMap((group) => profileOf(group, kind))
@@ -97,14 +130,14 @@ function profiles(
       ({ name }, index) =>
         html`<li><svg class="key" aria-hidden="true" viewBox="0 0 28 8"><path class="l-${index + 1}" d="M0 4h28"/></svg>${capped(name, MAX_NAME)}</li>`,
     )}${shown.length <= DISTINCT ? undefined : html`<li><svg class="key" aria-hidden="true" viewBox="0 0 28 8"><path class="l-rest" d="M0 4h28"/></svg>${shown.length - DISTINCT} more</li>`}</ul>
-${profileChart(shown, marks, unit, label)}
+${draw(shown, marks, unit, label)}
 <details><summary>The same as a table</summary><table><caption>Distance of each prompt in the chart</caption><thead><tr><th scope="col">Prompt</th><th scope="col" class="n">Overall</th><th scope="col" class="n">Largest of one token</th><th scope="col">Highest point in the chart</th></tr></thead><tbody>${shown.map(
     (profile) =>
       html`<tr><th scope="row">${capped(profile.name, MAX_NAME)}</th><td class="n">${nats(profile.finding.distance?.rmsNats ?? 0)}</td><td class="n">${nats(profile.finding.distance?.largestNats ?? 0)}</td><td>${worstWords(profile, unit)}</td></tr>`,
   )}</tbody></table></details></figure>`;
 }
 
-function profileOf(group: Group, kind: 'score' | 'force'): Profile[] {
+function profileOf(group: Group, kind: (typeof KINDS)[number]): Profile[] {
   const finding = byKind(group).find(
     (one) => one.kind === kind && (one.divergence?.profile?.length ?? 0) > 0,
   );

@@ -4,7 +4,7 @@ import type { Report } from '../../report/schema.ts';
 import { worstVerdict } from '../../words/brief.ts';
 import { commonWords, mergedLine } from '../../words/merged.ts';
 import { read } from '../../words/reading.ts';
-import { distancePart } from './distance.ts';
+import { type Draw, distancePart } from './distance.ts';
 import { baselinePart, coveragePart, environmentPart } from './environment.ts';
 import { capped, type Html, html } from './escape.ts';
 import { legsPart } from './explained.ts';
@@ -25,10 +25,13 @@ const MAX_LINE = 1000;
 /**
  * One or several reports as one page that needs nothing else: no script, no font, no picture from elsewhere. Several are the
  * legs of a matrix, each with its own hardware class. The same reports give the same bytes.
+ *
+ * @param draw their charts, where they have any
  */
 export function htmlReport(
   reports: readonly Report[],
   { explained, across }: Pick<Merged, 'explained' | 'across'> = {},
+  draw: Draw = undrawn,
 ): string {
   const budget = Math.floor(PROMPTS_BYTES / Math.max(1, reports.length));
   const [only] = reports;
@@ -36,13 +39,17 @@ export function htmlReport(
     only === undefined
       ? html`<h1>No report</h1><p>No run left a report to be shown.</p>`
       : reports.length === 1
-        ? onePage(only, budget)
-        : html`${overview(reports, across)}${explained === undefined ? undefined : legsPart(explained)}${reports.map((report, index) => leg(report, levelOf(index, reports.length), budget))}`;
+        ? onePage(only, budget, draw)
+        : html`${overview(reports, across)}${explained === undefined ? undefined : legsPart(explained)}${reports.map((report, index) => leg(report, levelOf(index, reports.length), budget, draw))}`;
   return framed(titleOf(reports), body, {
     skip: 'Skip to the verdict',
     madeOf: html`<code>report.json</code>`,
   });
 }
+
+const undrawn: Draw = () => {
+  throw new Error('a page with a chart, and nobody who draws it');
+};
 
 function titleOf(reports: readonly Report[]): string {
   const [only] = reports;
@@ -50,9 +57,9 @@ function titleOf(reports: readonly Report[]): string {
   return reports.length === 1 ? `${read(only).words.title} · ${only.suite.name}` : mergedLine(reports);
 }
 
-function onePage(report: Report, budget: number): Html {
+function onePage(report: Report, budget: number, draw: Draw): Html {
   const level = levelOf(0, 1);
-  const all = parts(report, level, budget);
+  const all = parts(report, level, budget, draw);
   return html`${verdictPart(report, level)}
 <nav class="contents" aria-label="Contents"><ul>${all.map(
     ({ name, title }) => html`<li><a href="#${level.id(name)}">${title}</a></li>`,
@@ -60,8 +67,8 @@ function onePage(report: Report, budget: number): Html {
 ${all.map(({ part }) => part)}`;
 }
 
-function leg(report: Report, level: Level, budget: number): Html {
-  return html`<article id="${level.id('leg')}" class="leg" aria-labelledby="${level.id('verdict')}">${verdictPart(report, level)}${parts(report, level, budget).map(({ part }) => part)}</article>`;
+function leg(report: Report, level: Level, budget: number, draw: Draw): Html {
+  return html`<article id="${level.id('leg')}" class="leg" aria-labelledby="${level.id('verdict')}">${verdictPart(report, level)}${parts(report, level, budget, draw).map(({ part }) => part)}</article>`;
 }
 
 /** Of a matrix: which legs came to what, each a link to its own part. */
@@ -90,10 +97,10 @@ interface PagePart {
 }
 
 /** In the order of a reader's questions: what, how much, where, is that sure, what changed, what of it is to be believed. */
-function parts(report: Report, level: Level, budget: number): PagePart[] {
+function parts(report: Report, level: Level, budget: number, draw: Draw): PagePart[] {
   const all: readonly (readonly [name: string, title: string, part: Html | undefined])[] = [
     ['prompts', 'Prompts', promptsPart(report, level, budget)],
-    ['distance', 'How large', distancePart(report, level)],
+    ['distance', 'How large', distancePart(report, level, draw)],
     ['modules', 'Which module', modulesPart(report, level)],
     ['issues', 'Looks like', issuesPart(report, level)],
     ['relations', 'Relations', relationsPart(report, level)],

@@ -102,6 +102,16 @@ describe('a record that was written', () => {
     assert.equal(await readFile(join(temporary.path, 'thesis.tex'), 'utf8'), 'years of work');
   });
 
+  test('never replaces a file', async () => {
+    await using temporary = await temporaryFolder();
+    const file = join(temporary.path, 'notes.txt');
+    await writeFile(file, 'years of work');
+    const error = await rejectedBy(RecordWriter.create(file));
+    assert.equal(error.code, 'input-invalid');
+    assert.match(error.message, /notes\.txt: a file is there/);
+    assert.equal(await readFile(file, 'utf8'), 'years of work');
+  });
+
   test('never replaces what came while the engine ran', async () => {
     await using temporary = await temporaryFolder();
     const folder = join(temporary.path, 'record');

@@ -3,8 +3,10 @@ import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { execa } from 'execa';
+import { digestFolder } from '../../../src/model/digest.ts';
 import { identityOf, modelFiles, needed } from '../../../src/model/files.ts';
 import { recallDigests, rememberDigests } from '../../../src/model/memory.ts';
+import { odd } from '../../support/odd.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
 describe('the files of a model', () => {
@@ -68,6 +70,22 @@ describe('the files of a model', () => {
       await assert.rejects(modelFiles(path), { code, message });
     });
 });
+
+odd(
+  'a pipe, or a device, among the files of a model',
+  '`model-unreadable`, which names it: reading it could take forever',
+  async () => {
+    await using folder = await temporaryFolder();
+    const { path } = folder;
+    await writeFile(join(path, 'config.json'), '{}');
+    await execa('mkfifo', [join(path, 'model.safetensors')]);
+    const { signal } = new AbortController();
+    await assert.rejects(digestFolder(path, { stateFolder: path, signal, onProgress: () => {} }), {
+      code: 'model-unreadable',
+      message: /model\.safetensors is no file/,
+    });
+  },
+);
 
 describe('the memory of digests', () => {
   test('never changes what it knows of an identity', async () => {

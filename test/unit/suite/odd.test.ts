@@ -135,6 +135,24 @@ describe('a file', () => {
   );
 });
 
+describe('a number', () => {
+  odd(
+    'an integer beyond 2^53, wherever it stands',
+    '`suite-invalid`, with its line: another number would be set',
+    () => {
+      const told = (digits: string, set: string) =>
+        `\`${digits}\` is too large a number to be held exactly: ${set} would be set. In quotes it is a text`;
+      assert.deepEqual(problemsOf(edited('dtype: bfloat16', 'seed: -18446744073709551616')), [
+        `4:37  ${told('-18446744073709551616', '-18446744073709552000')}`,
+      ]);
+      const last = problemsOf(edited('seed: 0', 'seed: 9007199254740993')).at(-1);
+      assert.equal(last, `6:51  ${told('9007199254740993', '9007199254740992')}`);
+      // As exact as it was written.
+      assert.equal(parsed(edited('dtype: bfloat16', 'x: 1e300')).suite.engine.args['x'], 1e300);
+    },
+  );
+});
+
 describe('a name', () => {
   odd('an id with spaces or letters beyond ASCII', '`suite-invalid`, with its line', () => {
     const told =

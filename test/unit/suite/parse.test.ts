@@ -184,7 +184,10 @@ const wrong: readonly (readonly [string, string, readonly string[]])[] = [
   [
     'a revision that YAML takes for a number',
     edited(/revision: \w+/, `revision: ${'1'.repeat(40)}`),
-    ['3:51  `model.revision` must be a string'],
+    [
+      '3:51  `model.revision` must be a string',
+      '3:61  `1111111111111111111111111111111111111111` is too large a number to be held exactly: 1.1111111111111112e+39 would be set. In quotes it is a text',
+    ],
   ],
   [
     'a hub model without a revision',

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { LIST_DIGEST } from '../../../src/issues/index.ts';
 import type { Report } from '../../../src/report/schema.ts';
 import { annotations } from '../../../src/surfaces/annotations.ts';
-import { htmlReport } from '../../../src/surfaces/html/page.ts';
+import { htmlReport } from '../../../src/surfaces/html/drawn.ts';
 import { summary } from '../../../src/surfaces/summary.ts';
 import { terminalLines } from '../../../src/surfaces/terminal.ts';
 import { brief, LADDER, type Room } from '../../../src/words/brief.ts';

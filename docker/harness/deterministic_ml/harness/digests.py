@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -122,6 +123,9 @@ def _walk(folder: Path) -> Iterator[str]:
 def _digest(path: Path, known: Mapping[str, str], progress: Progress) -> tuple[str, int, str]:
     try:
         before = path.stat()
+        # Reading a pipe could take forever.
+        if not stat.S_ISREG(before.st_mode):
+            raise HarnessError("model-unreadable", f"{path} is no file")
         sha256 = known.get(identity(before))
         if sha256 is None:
             sha256 = sha256_of(path, progress)

@@ -1,0 +1,1 @@
+export{n as hasChart}from"./distance2.js";

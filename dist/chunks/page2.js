@@ -1,0 +1,1 @@
+export{t as htmlReport}from"./page.js";
