@@ -161,7 +161,8 @@ async function measureSoak(): Promise<void> {
 async function measureSoakOf(pool: keyof typeof POOLS): Promise<void> {
   await using held = new AsyncDisposableStack();
   const daemon = pool === 'engines' ? held.use(await ensureDocker()) : undefined;
-  const count = pool === 'engines' ? Math.ceil(soaks / 5) : soaks;
+  // An engine takes its time.
+  const count = pool === 'engines' ? Math.ceil(soaks * 0.4) : soaks;
   const done = await soak({
     ...{ plan: planned(count, pool, SEED), model, python },
     docker: daemon && {

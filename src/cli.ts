@@ -50,6 +50,9 @@ if (Number.parseInt(process.versions.node, 10) < NEEDS_NODE) {
   process.exit(EXIT.error);
 }
 
+// A reader that has gone, as of `| head -1`, changes no verdict and is no error.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+
 const abort = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => abort.abort(cancelled()));
 try {

@@ -192,7 +192,7 @@ class ProcessPeer implements Peer {
   /** Starts a Python in a process group of its own; `giveBack` is called when all of it has gone. */
   static async start({ python, command, cwd, env }: Program, giveBack: () => Promise<void>): Promise<Peer> {
     const { execa } = await import('execa');
-    const rose = watchOomKills();
+    const rose = watchOomKills('child');
     const [file = '', ...args] = command;
     const child = execa(file, args, {
       // `python3 -c` imports from its working directory first: an empty one, not the checkout.

@@ -31,6 +31,19 @@ const cli = (words: readonly string[], env: Readonly<Record<string, string>> = {
     reject: false,
   });
 
+test('a reader that has gone is no error, and changes no exit code', async () => {
+  const whole = '"$@" | true; exit "$PIPESTATUS"';
+  for (const [word, expected] of [
+    ['--help', 0],
+    ['chekc', 2],
+  ] as const) {
+    const words = ['-c', whole, 'bash', process.execPath, program, word];
+    const { exitCode, stderr } = await execa('bash', words, { env: { ...COMPILED }, reject: false });
+    assert.equal(exitCode, expected, stderr);
+    assert.doesNotMatch(stderr, /EPIPE|at .*:\d+:\d+/);
+  }
+});
+
 const RED = '\u001b[1m\u001b[31m';
 const assertPlain = (text: string) => assert.ok(!text.includes('\u001b'), text);
 

@@ -2,6 +2,7 @@ import { PassThrough, type Readable, Writable } from 'node:stream';
 import type Docker from 'dockerode';
 import type { Exit, Lost, Peer } from '../../engine/runtime.ts';
 import { exitOf, watchOomKills } from '../exit.ts';
+import { attach } from './attach.ts';
 import { ask, START_SECONDS } from './calls.ts';
 import { dockerError } from './daemon.ts';
 import { demux } from './demux.ts';
@@ -49,7 +50,7 @@ export class Container implements Peer {
     profile: Docker.ContainerCreateOptions,
     { log, signal }: { readonly log: (line: string) => void; readonly signal: AbortSignal },
   ): Promise<Container> {
-    const oomKillsRose = watchOomKills();
+    const oomKillsRose = watchOomKills('container');
     const limits = { signal, seconds: START_SECONDS };
     const container = await ask('create a container', docker.createContainer(profile), limits);
     const giveBack = async () => {
@@ -62,10 +63,7 @@ export class Container implements Peer {
       }
     };
     try {
-      // Without `hijack`, what is written to stdin is lost silently.
-      const options = { stream: true, hijack: true, stdin: true, stdout: true, stderr: true };
-      const attached = ask('attach to a container', container.attach(options), limits);
-      const connection = (await attached) as Readable & Writable;
+      const connection = await ask('attach to a container', attach(docker, container.id), limits);
       await ask('start a container', container.start(), limits);
       return new Container(container, connection, oomKillsRose, giveBack);
     } catch (error) {

@@ -27,6 +27,7 @@ import {
   type ContainerRequest,
   cachesMount,
   containerProfile,
+  type Giver,
   MODEL_FOLDER,
 } from './profile.ts';
 
@@ -149,25 +150,30 @@ export class DockerRuntime implements Starter {
 
   async #start(
     lives: number,
-    request: Omit<ContainerRequest, 'image' | 'job' | 'span' | 'cpus' | 'shm'>,
+    request: Omit<ContainerRequest, 'image' | 'job' | 'span' | 'cpus' | 'shm' | 'giver'>,
   ): Promise<Peer> {
     const { docker, job, cpus, shm, log, signal } = this.#options;
-    const profile = containerProfile({
-      ...request,
-      image: this.#name,
-      job,
-      span: spanOf(this.#options, lives),
-      cpus,
-      shm,
-    });
-    try {
+    const begin = async (giver: Giver): Promise<Peer> => {
+      const span = spanOf(this.#options, lives);
+      const profile = containerProfile({ ...request, giver, image: this.#name, job, span, cpus, shm });
       return await Container.start(docker, profile, { log, signal });
+    };
+    try {
+      return await begin('nvidia').catch(async (error: unknown) => {
+        if (request.gpus === 'none' || !lacksDriver(error)) throw error;
+        return await begin('cdi').catch((other: unknown) => {
+          // Before version 25, and where it is turned off, a daemon has no such driver either.
+          throw lacksDriver(other) ? error : other;
+        });
+      });
     } catch (error) {
       if (error instanceof UserError || signal.aborted) throw error;
       throw cannotStart(error, request);
     }
   }
 }
+
+const lacksDriver = (error: unknown) => /could not select device driver/.test(dockerError(error).message);
 
 /** Of a container that is made now. */
 function spanOf({ now, deadlineSeconds }: Pick<DockerOptions, 'now' | 'deadlineSeconds'>, lives = 1): Span {
@@ -194,13 +200,14 @@ async function prepared({ host }: CacheFolder, image: string, options: DockerOpt
   if (process.getuid?.() === 0) await chown(host, uid, gid);
 }
 
-function cannotStart(cause: unknown, { gpus }: Pick<ContainerRequest, 'gpus'>): UserError {
+/** What Docker says, as an error that says what helps. */
+export function cannotStart(cause: unknown, { gpus }: Pick<ContainerRequest, 'gpus'>): UserError {
   const { message } = dockerError(cause);
   if (gpus !== 'none' && /could not select device driver|nvidia|cdi device|gpu/i.test(message))
     return new UserError(
       'gpu-unavailable',
       `Docker cannot give the container ${gpus === 1 ? 'a GPU' : `${gpus} GPUs`}: ${message}`,
-      'Install the NVIDIA Container Toolkit on the runner (`nvidia-ctk runtime configure --runtime=docker`, then restart Docker) and try `docker run --rm --gpus all <image> nvidia-smi`; or set `runtime.gpus: none` in the suite.',
+      'Install the NVIDIA Container Toolkit on the runner (`nvidia-ctk runtime configure --runtime=docker`, then restart Docker; or from Docker 25 on `nvidia-ctk cdi generate`) and try `docker run --rm --gpus all <image> nvidia-smi`; or set `runtime.gpus: none` in the suite.',
       { cause },
     );
   if (/bind source path does not exist/.test(message))
@@ -208,6 +215,13 @@ function cannotStart(cause: unknown, { gpus }: Pick<ContainerRequest, 'gpus'>): 
       'model-missing',
       `The Docker daemon does not see the model's folder: ${message}`,
       "The path is taken on the daemon's machine: in a container job, use a folder that has the same path there, or run the job in the pinned image with `runtime: process`.",
+      { cause },
+    );
+  if (/mount config.*permission denied/.test(message))
+    return new UserError(
+      'model-unreadable',
+      `The Docker daemon may not read the model's folder: ${message}`,
+      'A daemon without root, or with remapped users, is another user than the runner: let all read the folder and those above it (`chmod -R a+rX`), or run the job in the pinned image with `runtime: process`.',
       { cause },
     );
   if (/no space left/i.test(message))

@@ -1,4 +1,5 @@
 import type { JobIdentity } from '../../engine/runtime.ts';
+import { ownerName } from '../../machine/owner.ts';
 import { type Moment, momentText } from '../clock.ts';
 
 /** What a container of ours does. */
@@ -14,6 +15,8 @@ export const LABEL = {
   /** When it was made, and after which moment nobody wants it any more: `clock.ts` writes and reads both. */
   made: 'deterministic-ml.made',
   deadline: 'deterministic-ml.deadline',
+  /** The process that made it, by which a later run of the same machine tells that nobody is about to start it. */
+  owner: 'deterministic-ml.owner',
   /** On a volume: digest of the model that it holds. */
   model: 'deterministic-ml.model',
 } as const;
@@ -34,5 +37,9 @@ export interface Span {
 }
 
 export function spanLabels({ made, deadline }: Span): Record<string, string> {
-  return { [LABEL.made]: momentText(made), [LABEL.deadline]: momentText(deadline) };
+  return {
+    [LABEL.made]: momentText(made),
+    [LABEL.deadline]: momentText(deadline),
+    [LABEL.owner]: ownerName(),
+  };
 }

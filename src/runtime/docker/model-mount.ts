@@ -151,6 +151,8 @@ class Still implements AsyncDisposable {
       const { signal } = this.#context;
       const answer = await ask('look at a file', this.#container.infoArchive({ path }), { signal });
       const { headers } = Headed.parse(answer);
+      // An answer that nobody reads keeps its connection, and newer daemons close none by themselves.
+      if (answer instanceof Readable) answer.resume();
       const told = Buffer.from(headers['x-docker-container-path-stat'], 'base64').toString('utf8');
       const { size, mtime } = PathStat.parse(JSON.parse(told));
       return { size, mtimeMs: Date.parse(mtime) };

@@ -11,6 +11,8 @@ export const CACHES_FOLDER = '/caches';
 const ENGINE: Role = 'engine';
 const SCRATCH = '/tmp/deterministic-ml';
 
+export type Giver = 'nvidia' | 'cdi';
+
 export interface ContainerRequest {
   readonly image: string;
   readonly boot: string;
@@ -19,6 +21,8 @@ export interface ContainerRequest {
   readonly user: { readonly uid: number; readonly gid: number };
   readonly gpus: 'none' | number;
   readonly devices: readonly string[];
+  /** Who gives them: the toolkit's hook, or a specification of devices (CDI) that the daemon reads by itself. */
+  readonly giver: Giver;
   /** Bytes; undefined: as much as the machine has. */
   readonly memory: number | undefined;
   /** Bytes of its /tmp. */
@@ -95,7 +99,7 @@ export function containerProfile(request: ContainerRequest): Docker.ContainerCre
       ],
       // What goes through stdout is model output by the megabyte: it is read here and kept nowhere else.
       LogConfig: { Type: 'none', Config: {} },
-      ...(request.gpus === 'none' ? {} : { DeviceRequests: [deviceRequest(request.gpus, request.devices)] }),
+      ...(request.gpus === 'none' ? {} : { DeviceRequests: [deviceRequest(request.gpus, request)] }),
     },
   };
 }
@@ -126,8 +130,17 @@ function environmentOf({ gpus, caches }: ContainerRequest): Record<string, strin
   };
 }
 
-/** Docker takes either a count or names, never both. */
-function deviceRequest(gpus: number, devices: readonly string[]): Docker.DeviceRequest {
+function deviceRequest(
+  gpus: number,
+  { devices, giver }: Pick<ContainerRequest, 'devices' | 'giver'>,
+): Docker.DeviceRequest {
+  const named = devices.slice(0, gpus);
+  if (giver === 'cdi') {
+    // It knows no count; NVIDIA's toolkit names cards by number and by UUID.
+    const names = named.length > 0 ? named : Array.from({ length: gpus }, (_, index) => String(index));
+    return { Driver: 'cdi', DeviceIDs: names.map((name) => `nvidia.com/gpu=${name}`) };
+  }
+  // Docker takes either a count or names, never both.
   const common = { Driver: 'nvidia', Capabilities: [['gpu', 'compute', 'utility']] };
-  return devices.length === 0 ? { ...common, Count: gpus } : { ...common, DeviceIDs: devices.slice(0, gpus) };
+  return named.length === 0 ? { ...common, Count: gpus } : { ...common, DeviceIDs: named };
 }

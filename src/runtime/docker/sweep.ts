@@ -1,5 +1,6 @@
 import type Docker from 'dockerode';
 import type { JobIdentity } from '../../engine/runtime.ts';
+import { isNameGone } from '../../machine/owner.ts';
 import { type Moment, secondsSince } from '../clock.ts';
 import { ask } from './calls.ts';
 import { dockerError } from './daemon.ts';
@@ -56,6 +57,7 @@ export function isStale({ State, Created, Labels }: Listed, now: Moment): boolea
     case 'dead':
       return true;
     case 'created': {
+      if (isNameGone(Labels[LABEL.owner] ?? '') === true) return true;
       const age = secondsSince(Labels[LABEL.made], now);
       if (age === undefined) return Date.now() / 1000 - Created > FORGOTTEN_SECONDS;
       // One that copies is never started; it has its deadline.
@@ -82,12 +84,19 @@ export async function removeRun(docker: Docker, job: JobIdentity): Promise<numbe
 
 /** Kills and removes a container with its anonymous volumes; one that is gone or going is fine. */
 export async function removeContainer(docker: Docker, id: string, signal?: AbortSignal): Promise<void> {
+  const container = docker.getContainer(id);
+  // Forced or not, Podman first waits 10 s for a program that ignores SIGTERM.
+  await unless([404, 409], ask('kill a container', container.kill(), { signal }));
+  // 304 stopped already, 404 removed already, 409 somebody else is removing it.
+  const removal = container.remove({ force: true, v: true });
+  await unless([304, 404, 409], ask('remove a container', removal, { signal }));
+}
+
+async function unless(statusCodes: readonly number[], call: Promise<unknown>): Promise<void> {
   try {
-    const removal = docker.getContainer(id).remove({ force: true, v: true });
-    await ask('remove a container', removal, { signal });
+    await call;
   } catch (error) {
     const { statusCode } = dockerError(error);
-    // 304 stopped already, 404 removed already, 409 somebody else is removing it.
-    if (statusCode !== 304 && statusCode !== 404 && statusCode !== 409) throw error;
+    if (statusCode === undefined || !statusCodes.includes(statusCode)) throw error;
   }
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { exitOf } from '../../../src/runtime/exit.ts';
+import { exitOf, watchOomKills } from '../../../src/runtime/exit.ts';
 
 const never = () => false;
 
@@ -22,5 +22,52 @@ describe('how a process ended', () => {
 
   test('the proof of a lack of memory is asked with the signal', () => {
     assert.equal(exitOf(137, null, (signal) => signal === 'SIGKILL').outOfMemory, true);
+  });
+});
+
+describe('what the kernel killed for memory', () => {
+  const VMSTAT = '/proc/vmstat';
+  const groups = {
+    'version 1': ['8:pids:/\n4:memory:/job\n0::/', '/sys/fs/cgroup/memory/job/memory.oom_control'],
+    'version 1, with another controller': [
+      '4:cpu,memory:/job',
+      '/sys/fs/cgroup/memory/job/memory.oom_control',
+    ],
+    'version 2': ['0::/job.scope', '/sys/fs/cgroup/job.scope/memory.events'],
+    'version 1, in a container': ['4:memory:/docker/ab', '/sys/fs/cgroup/memory/memory.oom_control'],
+    'version 2, in a container': ['0::/', '/sys/fs/cgroup/memory.events'],
+  } as const;
+  const told = (count: number) => `low 3\noom_kill ${count}\nlast 4\n`;
+
+  for (const [what, [group, file]] of Object.entries(groups))
+    test(`a child is counted in its own control group, and whoever else was killed is not it: ${what}`, () => {
+      const files: Record<string, string> = {
+        ...{ '/proc/self/cgroup': group, [file]: told(2), [VMSTAT]: told(7) },
+      };
+      const rose = watchOomKills('child', (path) => files[path]);
+      files[VMSTAT] = told(8);
+      assert.equal(rose(), false);
+      files[file] = told(3);
+      assert.equal(rose(), true);
+    });
+
+  for (const [whose, group] of [
+    ['child', '0::/'],
+    ['child', '8:pids:/'],
+    ['container', '4:memory:/job'],
+  ] as const)
+    test(`the machine is asked about a ${whose} in ${group}`, () => {
+      const files: Record<string, string> = {
+        ...{ '/proc/self/cgroup': group, [VMSTAT]: told(7) },
+        '/sys/fs/cgroup/memory/job/memory.oom_control': told(2),
+      };
+      const rose = watchOomKills(whose, (path) => files[path]);
+      assert.equal(rose(), false);
+      files[VMSTAT] = told(8);
+      assert.equal(rose(), true);
+    });
+
+  test('nothing is claimed where nothing can be read', () => {
+    assert.equal(watchOomKills('child', () => undefined)(), false);
   });
 });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { ownerName } from '../../../../src/machine/owner.ts';
 import { type ContainerRequest, containerProfile } from '../../../../src/runtime/docker/profile.ts';
 import { bytesOf } from '../../../../src/runtime/sizes.ts';
 
@@ -11,6 +12,7 @@ const request: ContainerRequest = {
   user: { uid: 1001, gid: 1002 },
   gpus: 'none',
   devices: [],
+  giver: 'nvidia',
   memory: undefined,
   tmp: 4096,
   cpus: undefined,
@@ -71,6 +73,7 @@ describe('the container', () => {
       'deterministic-ml.runner': 'r',
       'deterministic-ml.made': '10@b',
       'deterministic-ml.deadline': '1001@b',
+      'deterministic-ml.owner': ownerName(),
     });
   });
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type Docker from 'dockerode';
+import { ownerName } from '../../../../src/machine/owner.ts';
 import { later, type Moment } from '../../../../src/runtime/clock.ts';
 import { LABEL, type Role, spanLabels } from '../../../../src/runtime/docker/labels.ts';
 import { isStale, sweep } from '../../../../src/runtime/docker/sweep.ts';
@@ -18,6 +19,12 @@ const container = (State: string, age = 10, left = 100, now = NOW, role: Role = 
   },
 });
 
+/** As a process of this one's number that was started earlier made it. */
+const ofGone = (one: ReturnType<typeof container>) => ({
+  ...one,
+  Labels: { ...one.Labels, [LABEL.owner]: ownerName().replace(/\.\d+\./, '.1.') },
+});
+
 describe('what a sweep takes', () => {
   for (const [what, listed, expected] of [
     ['ended', container('exited'), true],
@@ -29,6 +36,13 @@ describe('what a sweep takes', () => {
     ['at work by the clock of another machine', container('running', 1, 2, ELSEWHERE), false],
     ['created just now', container('created', 10), false],
     ['created and never started', container('created', 121), true],
+    ['created just now by a process that is gone', ofGone(container('created', 1)), true],
+    [
+      'created to copy by, by a process that is gone',
+      ofGone(container('created', 1, 100, NOW, 'copy')),
+      true,
+    ],
+    ['at work for a process that is gone, which it notices itself', ofGone(container('running')), false],
     ['created elsewhere', container('created', 1, 2, ELSEWHERE), false],
     ['created elsewhere long ago', { ...container('created', 1, 2, ELSEWHERE), Created: 1 }, true],
     ['created to copy by, and never started', container('created', 50_000, 100, NOW, 'copy'), false],
@@ -54,7 +68,7 @@ test('a sweep says what it took and whose it was', async () => {
   const listed = [{ ...container('exited'), Id: '0123456789abcdef', Labels }];
   const docker = {
     listContainers: async () => listed,
-    getContainer: () => ({ remove: async () => {} }),
+    getContainer: () => ({ kill: async () => {}, remove: async () => {} }),
   } as unknown as Docker;
   const lines: string[] = [];
   assert.equal(await sweep(docker, { log: (line) => lines.push(line), now: NOW }), 1);
