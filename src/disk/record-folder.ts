@@ -27,7 +27,8 @@ const MAX_BODIES_BYTES = 4 * 1024 ** 3;
 export class RecordWriter implements AsyncDisposable {
   readonly #folder: string;
   readonly #partial: string;
-  readonly #written = new Set<string>();
+  /** By digest. Engines side by side give equal bodies at once: whoever comes second must not cut what the first one reads. */
+  readonly #written = new Map<string, Promise<void>>();
   readonly #maxBytes: number;
   #bytes = 0;
 
@@ -70,12 +71,14 @@ export class RecordWriter implements AsyncDisposable {
 
   async #add(bytes: Buffer): Promise<string> {
     const digest = sha256(bytes);
-    if (!this.#written.has(digest)) {
+    let written = this.#written.get(digest);
+    if (written === undefined) {
       this.#bytes += bytes.length;
       if (this.#bytes > this.#maxBytes) throw tooLarge(`its bodies have more than ${this.#maxBytes} bytes`);
-      await this.#write(join('bodies', digest), bytes);
-      this.#written.add(digest);
+      written = this.#write(join('bodies', digest), bytes);
+      this.#written.set(digest, written);
     }
+    await written;
     return digest;
   }
 

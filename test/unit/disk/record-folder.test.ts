@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { BASELINE_SCHEMA, type BaselineMeta } from '../../../src/baseline/port.ts';
@@ -36,6 +37,20 @@ describe('a record that grows', () => {
       assert.match(error.hint, /fewer prompts/);
     }
     assert.deepEqual(await readdir(temporary.path), []);
+  });
+
+  test('keeps each body whole for who reads it, when engines side by side give the same one at once', async () => {
+    await using temporary = await temporaryFolder();
+    await using writer = await RecordWriter.create(join(temporary.path, 'record'));
+    const { readTokens } = writer.side(record);
+    const tokens = Buffer.alloc(4_000_000);
+    const read: Promise<number>[] = [];
+    // Each begins while those before it are being written.
+    for (let i = 0; i < 200; i++) {
+      read.push(writer.addTokens(tokens).then(async (digest) => (await readTokens(digest)).length));
+      await setImmediate();
+    }
+    assert.deepEqual(new Set(await Promise.all(read)), new Set([1_000_000]));
   });
 });
 
