@@ -166,6 +166,8 @@ if (import.meta.main) {
     } else {
       await rm(dist, { recursive: true, force: true });
       await cp(fresh, dist, { recursive: true });
+      // A temporary folder is its maker's alone; an engine of another user starts from this one.
+      await chmod(dist, 0o755);
     }
   } finally {
     await rm(fresh, { recursive: true, force: true });
