@@ -2,7 +2,7 @@ import type { Observation } from '../record/schema.ts';
 import type { Side } from '../record/side.ts';
 import type { Requirement } from '../suite/schema.ts';
 import { sameOutcome } from './agreement.ts';
-import { same } from './ties.ts';
+import { tie } from './ties.ts';
 import type { Decision } from './types.ts';
 
 /** One thing that several lifetimes observed: a prompt in a kind of pass, on both sides. */
@@ -40,11 +40,12 @@ export async function census(
     for (const one of now) {
       const of = outcomes.get(one.lifetime);
       if (of === undefined) continue;
-      let index = before.findIndex((other) => sameOutcome(other, one, requirement));
-      if (index < 0) index = await tying(before, baseline, one, run, requirement);
+      const isSame = (other: Observation) => sameOutcome(other, one, requirement);
+      let index = before.findIndex(isSame);
+      if (index < 0) index = await tying(before, baseline, one, run);
       if (index < 0) {
-        let again = strange.findIndex((other) => sameOutcome(other, one, requirement));
-        if (again < 0) again = await tying(strange, run, one, run, requirement);
+        let again = strange.findIndex(isSame);
+        if (again < 0) again = await tying(strange, run, one, run);
         index = before.length + (again < 0 ? strange.push(one) - 1 : again);
       }
       of.set(key, { index, known: index < before.length });
@@ -58,15 +59,8 @@ export async function census(
 }
 
 /** Index of the first of a side's observations that ties with one of this run; -1 where none does. */
-async function tying(
-  all: readonly Observation[],
-  side: Side,
-  one: Observation,
-  run: Side,
-  requirement: Requirement,
-): Promise<number> {
-  for (const [index, other] of all.entries())
-    if (await same(other, side, one, run, requirement)) return index;
+async function tying(all: readonly Observation[], side: Side, one: Observation, run: Side): Promise<number> {
+  for (const [index, other] of all.entries()) if (await tie(other, side, one, run)) return index;
   return -1;
 }
 

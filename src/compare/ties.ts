@@ -1,31 +1,20 @@
 import { stepsOf } from '../record/channels.ts';
 import type { Observation } from '../record/schema.ts';
 import type { Side } from '../record/side.ts';
-import type { Requirement } from '../suite/schema.ts';
-import { onlyTopDiffers, sameOutcome } from './agreement.ts';
+import { onlyTopDiffers } from './agreement.ts';
 import { walk } from './divergence.ts';
 
 /**
- * Did two observations give the same outcome as far as the requirement looks? Digests decide; bodies are opened only
- * where nothing but the top k differs, since tokens that tie at the k-th place compare as sets.
+ * Of two outcomes whose digests differ: is it no more than which of several equal tokens got into the top k? Bodies are opened
+ * only where nothing but the top k differs, since tokens that tie at the k-th place compare as sets.
  */
-export async function same(
-  left: Observation,
-  leftSide: Side,
-  right: Observation,
-  rightSide: Side,
-  requirement: Requirement,
-): Promise<boolean> {
-  if (sameOutcome(left, right, requirement)) return true;
-  return onlyTopDiffers(left, right) && (await tiesAlone(left, leftSide, right, rightSide));
-}
-
-async function tiesAlone(
+export async function tie(
   left: Observation,
   leftSide: Side,
   right: Observation,
   rightSide: Side,
 ): Promise<boolean> {
+  if (!onlyTopDiffers(left, right)) return false;
   const { logprobStep, ties } = walk(
     stepsOf(await leftSide.readBody(left.body)),
     stepsOf(await rightSide.readBody(right.body)),

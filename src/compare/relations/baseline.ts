@@ -5,7 +5,7 @@ import type { Side } from '../../record/side.ts';
 import type { Requirement } from '../../suite/schema.ts';
 import { sameOutcome } from '../agreement.ts';
 import { type Census, census, decide, type Item, isKnown } from '../decision.ts';
-import { same } from '../ties.ts';
+import { tie } from '../ties.ts';
 import type { Pair, Pairing, PassNeed, Relation } from '../types.ts';
 import { find, objection, type Seen } from './witness.ts';
 
@@ -228,10 +228,8 @@ async function nearest(
 ): Promise<Pair> {
   const all = before?.given ?? [];
   // Equal bits before what the requirement takes for equal.
-  for (const wanted of ['identical', requirement] as const)
-    for (const left of all)
-      if (await same(left, trusted, right, run, wanted)) return { prompt, kind, left, right };
-  const [left] = all;
+  for (const left of all) if (await tie(left, trusted, right, run)) return { prompt, kind, left, right };
+  const left = all.find((one) => sameOutcome(one, right, requirement)) ?? all[0];
   return left === undefined
     ? { prompt, kind, unmeasured: 'the baseline has nothing of it' }
     : { prompt, kind, left, right };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { agreement, joined, onlyTopDiffers, sameOutcome, satisfies } from '../../../src/compare/agreement.ts';
 import { dtypeOf } from '../../../src/compare/dtype.ts';
-import { same } from '../../../src/compare/ties.ts';
+import { tie } from '../../../src/compare/ties.ts';
 import type { Agreement } from '../../../src/compare/types.ts';
 import type { Observation } from '../../../src/record/schema.ts';
 import { REQUIREMENTS, type Requirement } from '../../../src/suite/schema.ts';
@@ -75,7 +75,7 @@ test('a tie at one step hides no difference at another', async () => {
   const equal = async (left: ReturnType<typeof made>, right: ReturnType<typeof made>) => {
     const [one, other] = [left.record.observations[0], right.record.observations[0]];
     assert.ok(one && other);
-    return await same(one, left, other, right, 'identical');
+    return await tie(one, left, other, right);
   };
   const before = made(row(1, -9), row(2, -9));
   assert.equal(await equal(before, made(row(5, -9), row(2, -9))), true);

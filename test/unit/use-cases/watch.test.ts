@@ -7,7 +7,7 @@ import type { EngineOptions } from '../support/engine.ts';
 import { ASKS, Job, SUITE } from '../support/job.ts';
 import { rejectedBy } from '../support/suites.ts';
 
-const SOURCE = '/work/kernel.py';
+const SOURCE = '/kernels/kernel.py';
 
 /** What was saved: an edit, and the paths that are told of it. */
 type Save = (job: Job) => void;
