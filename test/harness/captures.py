@@ -31,6 +31,7 @@ class Capture:
     exit: int | None = 0
     err: str = ""
     csv: str = VALID
+    capability: str = "9.0\n"
     real: bool = False
     devices: bool = True
     log: Sequence[tuple[float, str]] | None = None
@@ -42,7 +43,8 @@ class Capture:
 
 def read(capture: Capture) -> Reading:
     watch = Watch(machine_of(capture))
-    before = watch.used(watch.before(), torch_of(capture))
+    torch = torch_of(capture)
+    before = watch.used(watch.before(), torch, torch["gpus"])
     return watch.after() if capture.after else before
 
 
@@ -52,6 +54,8 @@ def machine_of(capture: Capture) -> Machine:
             return None
         if args[0] == "-q":
             return Answer(capture.exit, capture.xml, capture.err)
+        if args[0] == "--query-gpu=compute_cap":
+            return Answer(0, capture.capability)
         return Answer(0, capture.csv)
 
     return Machine(

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 import support  # noqa: F401
-from captures import CAPTURES, machine_of
+from captures import CAPTURES, H100, OTHER_UUID, UUID, Capture, field, machine_of, two
 from deterministic_ml.harness.devices import Devices, look, matrix_of
+from deterministic_ml.harness.fingerprint import _gpu
 from deterministic_ml.harness.health import Watch, uuid_hash
 
 # As nvidia-smi prints it: the header is underlined, and NICs and CPUs have columns too.
@@ -65,6 +66,59 @@ class CardTest(unittest.TestCase):
         amd: dict[str, Any] = {"name": "AMD Instinct MI300X", "vendor": "amd", "pci": "../../../etc/passwd\0"}
         told = {"vendor": "amd", "vbios": "unknown", "mig": "none"}
         self.assertEqual(Devices({"a": "96.00"}, ["a"]).of(amd, "a"), told)
+
+
+class WithoutTorchTest(unittest.TestCase):
+    """A program in JAX or of no framework brings no torch, and its machine is no CPU for that."""
+
+    def gpus(self, capture: Capture, listed: str | None = None) -> list[dict[str, Any]]:
+        watch = Watch(machine_of(capture), listed)
+        health = watch.before()
+        return [_gpu(gpu, watch.devices) for gpu in watch.gpus({}, health)]
+
+    def names(self, capture: Capture, listed: str | None) -> list[str]:
+        return [gpu["name"] for gpu in self.gpus(capture, listed)]
+
+    def test_a_real_h100_is_named_by_nvidia_smi(self) -> None:
+        (told,) = self.gpus(CAPTURES["h100"])
+        self.assertEqual(told["name"], "NVIDIA H100 80GB HBM3")
+        self.assertEqual([told["vendor"], told["computeCapability"]], ["nvidia", "9.0"])
+        self.assertEqual([told["memoryBytes"], told["uuidHash"]], [81559 * 2**20, uuid_hash(UUID)])
+        self.assertEqual(told["smCount"], "unknown", "which nvidia-smi does not tell")
+
+    def test_of_several_cards_those_count_that_the_process_may_use(self) -> None:
+        h100 = "NVIDIA H100 80GB HBM3"
+        mixed = Capture("", xml=two(lambda card: card.replace(h100, "NVIDIA L4")), capability="9.0\n8.9\n")
+        self.assertEqual(self.names(mixed, None), [h100, "NVIDIA L4"])
+        self.assertEqual(self.names(mixed, "1,0"), ["NVIDIA L4", h100])
+        self.assertEqual(self.names(mixed, OTHER_UUID[:12]), ["NVIDIA L4"])
+        self.assertEqual(self.names(mixed, "0,7,1"), [h100], "CUDA ends the list at what it does not know")
+        for none in ("", "-1", "NoDevFiles"):
+            self.assertEqual(self.names(mixed, none), [], none)
+        self.assertEqual([gpu["computeCapability"] for gpu in self.gpus(mixed)], ["9.0", "8.9"])
+        short = replace(mixed, capability="9.0\n")
+        self.assertEqual({gpu["computeCapability"] for gpu in self.gpus(short)}, {"unknown"}, "of which one it is")
+
+    def test_a_card_that_is_cut_into_slices_is_no_whole_one(self) -> None:
+        cut = Capture("", xml=field("current_mig", "Enabled"))
+        (told,) = self.gpus(cut, "MIG-11111111")
+        self.assertEqual([told["name"], told["mig"]], ["NVIDIA H100 80GB HBM3 MIG", "unknown"])
+        self.assertEqual(told["memoryBytes"], "unknown")
+
+    def test_what_nobody_can_name_is_no_machine_without_a_gpu(self) -> None:
+        for why, capture in {
+            "no nvidia-smi beside a device": Capture("", xml=None),
+            "an answer cut short": Capture("", xml=H100[:4000]),
+        }.items():
+            (told,) = self.gpus(capture)
+            self.assertEqual([told["name"], told["computeCapability"]], ["unknown", "unknown"], why)
+        self.assertEqual(self.gpus(Capture("", xml=None, devices=False)), [])
+
+    def test_where_the_process_is_given_none_nobody_asks_how_they_are(self) -> None:
+        for listed in ("", "-1"):
+            watch = Watch(machine_of(CAPTURES["h100"]), listed)
+            told = [watch.before(), watch.used(watch.before(), {"cuda": "13.0", "gpus": []}, []), watch.after()]
+            self.assertEqual([reading["state"] for reading in told], ["no-gpu"] * 3, listed)
 
 
 class TopologyTest(unittest.TestCase):

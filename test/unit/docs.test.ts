@@ -18,6 +18,17 @@ test('every error code is explained in docs/troubleshooting.md, and no other', (
 
 test('so is every conclusion', () => assert.deepEqual(named('conclusions'), [...CONCLUSIONS]));
 
+test('each has a picture of its page, light and dark', async () => {
+  const shown = await readFile(new URL('../../docs/reports.md', import.meta.url), 'utf8');
+  for (const conclusion of CONCLUSIONS)
+    for (const scheme of ['light', 'dark']) {
+      // A drift is the first report, wide and on a phone.
+      const picture = `images/${conclusion === 'drift' ? 'report' : conclusion}-${scheme}.png`;
+      assert.ok(shown.includes(`"${picture}"`), picture);
+      await access(new URL(`../../docs/${picture}`, import.meta.url));
+    }
+});
+
 const page = (path: string) => readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
 
 test('the tour of docs/developing.md names files that are there, and what it says is in each', async () => {

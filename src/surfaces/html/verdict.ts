@@ -76,7 +76,8 @@ function compared({ work }: Report): Figure[] {
   return [
     {
       what: 'Ran',
-      value: counted(work.prompts + work.texts, 'prompt'),
+      // GPUs that do not count stop a run before its first start.
+      value: work.lifetimes === 0 ? 'nothing' : counted(work.prompts + work.texts, 'prompt'),
       told: `${counted(work.lifetimes, 'engine start')}, ${work.seconds.toFixed(1)} s`,
     },
     {

@@ -60,6 +60,16 @@ function withBaselineFindings(findings: Report['relations'][number]['findings'])
   };
 }
 
+test('what was stopped before its first engine start ran nothing', () => {
+  const report = noBaselineReport();
+  const stopped: Report = {
+    ...report,
+    conclusion: 'unhealthy-gpu',
+    work: { ...report.work, lifetimes: 0, tokens: 0, positions: 0, seconds: 0 },
+  };
+  assert.match(htmlReport([stopped]), /<dt>Ran<\/dt><dd><b>nothing<\/b><span>0 engine starts/);
+});
+
 describe('text', () => {
   for (const [name, text] of Object.entries(HOSTILE))
     test(`${name}: acts as nothing, and reads as it was`, () => {

@@ -17,6 +17,8 @@ UNKNOWN = "unknown"
 NONE = "none"
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+# How a card is called that is cut into slices, where nobody tells which one is meant.
+_CUT = " MIG"
 _SLICE = re.compile(r" MIG (\d+c\.)?(\d+g\.\d+gb\S*)", re.IGNORECASE)
 # More pairs than a fact holds: then only how many of each kind there are.
 _MAX_PAIRS = 40
@@ -31,6 +33,8 @@ class Devices:
     order: Sequence[str | None] = ()
     # `nvidia-smi topo -m`; empty where nobody asked.
     matrix: str = ""
+    # As torch would tell of them, and less: for an engine that brings no torch.
+    cards: Sequence[Mapping[str, Any]] = ()
 
     def of(self, gpu: Mapping[str, Any], uuid_hash: str) -> dict[str, str]:
         """@param gpu as torch tells of it"""
@@ -40,7 +44,8 @@ class Devices:
             return {"vendor": vendor, "vbios": _bios_of(gpu), "mig": NONE}
         # A slice has a UUID of its own; on a machine with one card it is that card's.
         (only,) = self.bios.values() if len(self.order) == 1 and self.bios else (UNKNOWN,)
-        mig = f"{named[1] or ''}{named[2]}" if named else NONE
+        uncut = UNKNOWN if str(gpu["name"]).endswith(_CUT) else NONE
+        mig = f"{named[1] or ''}{named[2]}" if named else uncut
         return {"vendor": vendor, "vbios": self.bios.get(uuid_hash, only)[:128], "mig": mig[:64]}
 
     def topology(self, used: Sequence[str]) -> str:
@@ -70,7 +75,55 @@ def look(root: ET.Element, uuid_hash: Callable[[str], str | None], ask_matrix: C
         for known, card in zip(order, cards, strict=True)
         if known is not None and (plain := _plain(card.findtext("vbios_version")))
     }
-    return Devices(bios, order, ask_matrix() if len(cards) > 1 else "")
+    return Devices(bios, order, ask_matrix() if len(cards) > 1 else "", [_card(card) for card in cards])
+
+
+# Of a card that is there and that nobody can name: no machine without a GPU is one like it.
+UNTOLD_CARD: Mapping[str, Any] = {
+    "name": UNKNOWN,
+    "uuid": "",
+    "vendor": UNKNOWN,
+    "pci": None,
+    "arch": UNKNOWN,
+    "sms": UNKNOWN,
+    "memory": UNKNOWN,
+}
+
+
+def _card(card: ET.Element) -> dict[str, Any]:
+    """A card that is cut into slices is told as such; which slice a process gets, this answer does not say."""
+    memory = re.fullmatch(r"(\d{1,9}) MiB", (card.findtext("fb_memory_usage/total") or "").strip())
+    name = (card.findtext("product_name") or "").strip() or UNKNOWN
+    is_sliced = (card.findtext("mig_mode/current_mig") or "").strip() == "Enabled"
+    return {
+        **UNTOLD_CARD,
+        "name": f"{name}{_CUT}" if is_sliced else name,
+        "uuid": (card.findtext("uuid") or "").strip(),
+        "vendor": "nvidia",
+        "memory": int(memory[1]) * 2**20 if memory and not is_sliced else UNKNOWN,
+    }
+
+
+def visible(cards: Sequence[Mapping[str, Any]], listed: str | None) -> list[Mapping[str, Any]]:
+    """What `CUDA_VISIBLE_DEVICES` leaves of them, in its order.
+
+    What CUDA does not know ends the list, as it does there. A slice's own name is not told here: it is taken for one of
+    the first card that is cut.
+    """
+    if listed is None:
+        return list(cards)
+    chosen: list[Mapping[str, Any]] = []
+    for word in map(str.strip, listed.split(",")):
+        if word.isdigit():
+            found = cards[int(word)] if int(word) < len(cards) else None
+        elif word.startswith("MIG-"):
+            found = next((card for card in cards if card["name"].endswith(_CUT)), UNTOLD_CARD)
+        else:
+            found = next((card for card in cards if word.startswith("GPU-") and card["uuid"].startswith(word)), None)
+        if found is None:
+            break
+        chosen.append(found)
+    return chosen
 
 
 def matrix_of(text: str) -> list[list[str]]:

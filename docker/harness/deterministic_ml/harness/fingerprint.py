@@ -109,24 +109,26 @@ def fingerprint(
     engine: Module,
     files: list[dict[str, str | int]],
     torch: Mapping[str, Any],
+    gpus: Sequence[Mapping[str, Any]],
     devices: Devices,
     variables: Mapping[str, str],
 ) -> dict[str, Any]:
     """@param engine module of the engine, which knows its package and distributions
     @param torch what `Facts` read
+    @param gpus that the engine can use
     @param devices what nvidia-smi told
     @param variables of the environment, before the engine was imported
     """
     cpuinfo = _read("/proc/cpuinfo")
-    gpus = [_gpu(gpu, devices) for gpu in torch.get("gpus", [])]
+    seen = [_gpu(gpu, devices) for gpu in gpus]
     return {
         "engine": {"name": engine.NAME, "version": version_of(engine.PACKAGE, engine.DISTRIBUTIONS)},
         "libraries": _libraries(torch),
         "files": files,
         "environment": environment(variables, engine.VARIABLES),
-        "gpus": gpus,
-        "topology": devices.topology([gpu["uuidHash"] for gpu in gpus]),
-        "driver": _driver(torch.get("gpus", [])),
+        "gpus": seen,
+        "topology": devices.topology([gpu["uuidHash"] for gpu in seen]),
+        "driver": _driver(gpus),
         "cpu": {
             "vendor": fact(_field(cpuinfo, "vendor_id", "CPU implementer")),
             "model": fact(_field(cpuinfo, "model name", "CPU part")),

@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .devices import Devices, look
+from .devices import UNKNOWN, UNTOLD_CARD, Devices, look, visible
 from .lifeline import descendants
 
 At = Literal["before", "after"]
@@ -178,17 +178,23 @@ class Watch:
     """The health of the GPUs that one lifetime uses, before and after."""
 
     machine: Machine = HERE
+    # `CUDA_VISIBLE_DEVICES` of the engine.
+    listed: str | None = None
     _since: float = field(init=False)
     _used: frozenset[str] | None = field(init=False, default=None)
-    _is_asked: bool = field(init=False, default=True)
+    _is_asked: bool = field(init=False)
     # What they are, as told in the same answer.
     devices: Devices = field(init=False, default_factory=Devices)
 
     def __post_init__(self) -> None:
         self._since = self.machine.now()
+        # What ails a GPU that the engine is not given does not matter.
+        self._is_asked = self.listed is None or self.listed.strip() not in ("", "-1")
 
     def before(self) -> Reading:
         """To be read while nothing of ours is on a GPU: what is there then is somebody else's."""
+        if not self._is_asked:
+            return _nothing("before", "no-gpu")
         return read("before", self._since, self.machine, self._see)
 
     def _see(self, root: ET.Element) -> None:
@@ -198,16 +204,35 @@ class Watch:
 
         self.devices = look(root, uuid_hash, matrix)
 
-    def used(self, reading: Reading, torch: Mapping[str, Any]) -> Reading:
+    def gpus(self, torch: Mapping[str, Any], reading: Reading) -> Sequence[Mapping[str, Any]]:
+        """The GPUs that the engine can use: torch's, or where there is no torch, those that nvidia-smi tells of.
+
+        @param torch what `Facts` read; empty where there is none
+        """
+        if torch:
+            return list(torch["gpus"])
+        if not self.devices.cards:
+            return [] if reading["state"] == "no-gpu" else [UNTOLD_CARD]
+        answer = self.machine.ask(["--query-gpu=compute_cap", "--format=csv,noheader"], SECONDS)
+        told = answer.out.splitlines() if answer is not None and answer.exit == 0 else []
+        known = [line.strip() if re.fullmatch(r"\s*\d{1,2}\.\d\s*", line) else UNKNOWN for line in told]
+        # As many lines as cards, or nobody knows whose they are.
+        capability = known if len(known) == len(self.devices.cards) else [UNKNOWN] * len(self.devices.cards)
+        cards = [{**card, "arch": arch} for card, arch in zip(self.devices.cards, capability, strict=True)]
+        return visible(cards, self.listed)
+
+    def used(self, reading: Reading, torch: Mapping[str, Any], gpus: Sequence[Mapping[str, Any]]) -> Reading:
         """The same, of what the engine can use alone, with what the self-test found.
 
-        @param torch what `Facts` read; empty where that failed
+        @param torch what `Facts` read; empty where there is none
         """
+        if not self._is_asked:
+            return reading
         if torch and not (torch.get("cuda") or torch.get("hip")):
             # An engine that is built without them: what ails a GPU beside it does not matter.
             self._is_asked = False
             return _nothing(reading["at"], "no-gpu")
-        seen = [uuid_hash(str(gpu.get("uuid", ""))) for gpu in torch.get("gpus", [])]
+        seen = [uuid_hash(str(gpu.get("uuid", ""))) for gpu in gpus]
         self._used = frozenset(one for one in seen if one is not None) or None
         return {**_only(reading, self._used), "selfTest": _of_self_test(torch, seen, reading)}
 

@@ -79,7 +79,7 @@ def _run_engine(here: Here, channel: Channel, fail: Callable[[BaseException], No
     """@param fail ends this process: another thread than this one may have failed
     @return the health of the GPUs once the engine has ended"""
     engine = engines.find(here.task["engine"])
-    watch = Watch()
+    watch = Watch(listed=here.environment.get("CUDA_VISIBLE_DEVICES"))
     software = Software()
     model = _imported_beside(engine, here, fail, lambda: _say_what_is_here(engine, here, channel, watch))
 
@@ -153,10 +153,11 @@ def _say_what_is_here(engine: engines.Module, here: Here, channel: Channel, watc
     folder = here.task["model"]
     model = digest_model(None if folder is None else Path(folder), here.task["knownDigests"], channel)
     torch = facts.wait()
+    gpus = watch.gpus(torch, health)
     channel.emit(
         "fingerprint",
-        fingerprint=fingerprint(engine, model.files, torch, watch.devices, here.environment),
-        health=watch.used(health, torch),
+        fingerprint=fingerprint(engine, model.files, torch, gpus, watch.devices, here.environment),
+        health=watch.used(health, torch, gpus),
     )
     return model
 

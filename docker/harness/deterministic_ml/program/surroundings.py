@@ -21,18 +21,20 @@ def fingerprint() -> dict[str, Any]:
     """What the numbers may depend on here, as the harness tells it of an engine: libraries, GPUs, CPU, driver.
 
     What torch knows of the GPUs is asked of a child, so that this process's CUDA stays as it is: it takes as long as an
-    import of torch, and more on a GPU. A fact that cannot be read is `unknown`, one that cannot exist `none`.
+    import of torch, and more on a GPU. Without torch nvidia-smi is asked,
+    which does not tell the number of SMs. A fact that cannot be read is `unknown`, one that cannot exist `none`.
 
     :raises RuntimeError: for a torch that does not tell what this machine has
     """
-    watch = Watch()
-    watch.before()
+    watch = Watch(listed=os.environ.get("CUDA_VISIBLE_DEVICES"))
+    health = watch.before()
     try:
         torch = Facts().wait()
     except HarnessError as error:
         raise RuntimeError(error.message) from error
     engine: Any = types.SimpleNamespace(NAME=ENGINE, PACKAGE="json", DISTRIBUTIONS=(), VARIABLES=())
-    told = fingerprint_of(engine, [], torch, watch.devices, os.environ)
+    gpus = watch.gpus(torch, health)
+    told = fingerprint_of(engine, [], torch, gpus, watch.devices, os.environ)
     return {**told, "engine": {"name": ENGINE, "version": UNKNOWN}}
 
 
