@@ -5,7 +5,7 @@ import { writeBeginning, writeBigRecord } from '../../test/support/big-record.ts
 import { bundle } from '../build.ts';
 import { cache, repository } from '../setup/cache.ts';
 import { step } from '../setup/step.ts';
-import type { Program } from './figure.ts';
+import type { Program } from './program.ts';
 
 export const PROMPTS = 1_000;
 export const STEPS = 4_096;

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import type { BigRecords } from './big-records.ts';
 import type { Demo } from './demo.ts';
+import type { Program } from './program.ts';
 
 /** What figures are made with. What several of them need is made once, when the first asks for it. */
 export interface Bench {
@@ -40,13 +41,6 @@ export function median(values: readonly number[]): number {
 export interface Timed {
   readonly milliseconds: readonly number[];
   readonly outputs: readonly string[];
-}
-
-export interface Program {
-  readonly args: readonly string[];
-  readonly status?: number;
-  readonly env?: Readonly<Record<string, string>>;
-  readonly cwd?: string;
 }
 
 /** Node programs by turns, so that whatever else the machine does hits them alike. */

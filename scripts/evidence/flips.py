@@ -38,7 +38,7 @@ class Flips:
 
         self._engine = engine
         self._weights = safe_open(folder / "model.safetensors", framework="pt")
-        (self._model,) = engine.llm.collective_rpc("get_model")
+        (self._model,) = engine.loaded.llm.collective_rpc("get_model")
         self._flips = flips
         self._flipped: int | None = None
         self.dropped: list[str] = engine.dropped

@@ -18,6 +18,7 @@ import support  # noqa: F401
 from deterministic_ml.engines.common import files, weights
 from deterministic_ml.engines.observation import Digest
 from deterministic_ml.engines.vllm import determinism, loading, memory, tracing
+from deterministic_ml.engines.vllm.means import GIVEN, PROCESSOR, REPLAY, SAMPLER, Means, means_of
 from deterministic_ml.engines.vllm.passes import force, trace
 from deterministic_ml.engines.vllm.perturb import perturbing
 from deterministic_ml.engines.vllm.perturb import weights as loader
@@ -178,34 +179,34 @@ class DeterminismTest(unittest.TestCase):
 
 class ForceTest(unittest.TestCase):
     def test_means(self) -> None:
-        self.assertIs(force.means(config(), KNOWN), force.PROCESSOR)
-        self.assertIs(force.means(config(v2=True), KNOWN), force.REPLAY, "a processor would bring back the first")
-        self.assertIs(force.means(config(v2=True), {"logits_processors"}), force.SAMPLER)
+        self.assertIs(means_of(config(), KNOWN), PROCESSOR)
+        self.assertIs(means_of(config(v2=True), KNOWN), REPLAY, "a processor would bring back the first")
+        self.assertIs(means_of(config(v2=True), {"logits_processors"}), SAMPLER)
         for told, known, expected in (
             (config(speculative="ngram"), KNOWN, "speculative decoding"),
             (config(mode="processed_logprobs"), KNOWN, "processed_logprobs"),
             (config(), set(), "no custom logits processors"),
         ):
-            means = force.means(told, known)
+            means = means_of(told, known)
             self.assertIn(expected, means.missing or "")
             self.assertEqual(means.engine_args({}), {}, "and then nothing is passed")
 
     def test_processors_of_the_suite_stay(self) -> None:
-        args = force.PROCESSOR.engine_args({"logits_processors": ["a:B"]})
+        args = PROCESSOR.engine_args({"logits_processors": ["a:B"]})
         self.assertEqual(args["logits_processors"][0], "a:B")
         self.assertEqual(args["logits_processors"][1], "deterministic_ml.engines.vllm.forcing:GivenTokens")
 
     def test_tokens_travel_as_the_means_take_them(self) -> None:
-        self.assertEqual(force.PROCESSOR.params([3]), {"extra_args": {"deterministic_ml_given": [3]}})
-        self.assertEqual(force.REPLAY.params([3]), {"trace_decode_token_ids": [3]})
+        self.assertEqual(PROCESSOR.params([3]), {"extra_args": {"deterministic_ml_given": [3]}})
+        self.assertEqual(REPLAY.params([3]), {"trace_decode_token_ids": [3]})
 
     def test_means_of_workers_that_are_not_ready_are_none(self) -> None:
-        def told(*reasons: str | None) -> force.Means:
-            return force.SAMPLER.installed(SimpleNamespace(collective_rpc={"give_tokens": list(reasons)}.__getitem__))
+        def told(*reasons: str | None) -> Means:
+            return SAMPLER.installed(SimpleNamespace(collective_rpc={"give_tokens": list(reasons)}.__getitem__))
 
-        self.assertIs(told(None, None), force.SAMPLER)
+        self.assertIs(told(None, None), SAMPLER)
         self.assertEqual(told(None, "why").missing, "why")
-        self.assertIs(force.REPLAY.installed(None), force.REPLAY, "the workers are not asked for what they need not do")
+        self.assertIs(REPLAY.installed(None), REPLAY, "the workers are not asked for what they need not do")
 
     @WITHOUT_TORCH
     def test_a_sampler_gives_what_is_given(self) -> None:
@@ -233,7 +234,7 @@ class ForceTest(unittest.TestCase):
         self.assertIsNone(sampler.install(engine))
 
         def add(row: int, given: list[int] | None) -> None:
-            args = None if given is None else {force.GIVEN: given}
+            args = None if given is None else {GIVEN: given}
             engine.add_request(row, 4, SimpleNamespace(extra_args=args))
 
         def draw(**positions: int) -> list[int]:
@@ -264,7 +265,7 @@ class ForceTest(unittest.TestCase):
         self.assertNotIn("add_request", vars(engine))
 
     def test_unavailable_is_a_pass_that_gave_nothing(self) -> None:
-        engine: Any = SimpleNamespace(forcing=force.Means(missing="why"), processes="1")
+        engine: Any = SimpleNamespace(forcing=Means(missing="why"), processes="1")
         result = force.run(engine, {"requests": []}, NO_PROGRESS)
         self.assertEqual((result.unavailable, result.observations, result.witness["requests"]), ("why", [], []))
 

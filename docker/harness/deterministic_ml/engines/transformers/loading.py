@@ -15,7 +15,8 @@ from ..common.prompts import refuse_prompts
 from ..common.weights import CHANGES
 from .arguments import Arguments, parse
 from .engine import Transformers
-from .vectors import pooling_of
+from .loaded import LoadedModel
+from .pooling import pooling_of
 
 _CLASSES = {
     "generate": "AutoModelForCausalLM",
@@ -34,15 +35,15 @@ def load_engine(model: str, command: Command, scratch: Path) -> Transformers:
     edit = None if perturbation is None else _edit(perturbation, Path(model))
     folder = Path(model) if edit is None else files.overlay(Path(model), edit, scratch)
     try:
-        tokenizer, loaded = _load(str(folder), args)
-        perturbed = _perturb(loaded, folder, perturbation) if edit is None and perturbation is not None else None
+        tokenizer, made = _load(str(folder), args)
+        perturbed = _perturb(made, folder, perturbation) if edit is None and perturbation is not None else None
     except HarnessError:
         raise
     except Exception as error:
         raise _refusal(error, Path(model)) or explain(error) from error
     if edit is not None:
-        perturbed = edit.told(files.Loaded(tokenizer, str(loaded.config)))
-    return Transformers(loaded, tokenizer, args, dropped, perturbed, pooling)
+        perturbed = edit.told(files.Loaded(tokenizer, str(made.config)))
+    return Transformers(LoadedModel(made, tokenizer, args, pooling), dropped, perturbed)
 
 
 def _refuse_pickles(model: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -17,28 +17,13 @@ from ...harness.channel import Command, Progress
 from ..common.hooks import Hooks, Rows
 from ..common.noise import rounded_again
 from ..observation import Channel, Digest, Observation, Pass, decoded, digests, ids
+from .loaded import Job, LoadedModel
 from .sampler import Sampler, told
 from .vectors import give_vectors
 from .witness import Seen, Watch
 
-if TYPE_CHECKING:
-    from .engine import Transformers
-
 # Positions whose log-probabilities over the whole vocabulary are in memory at a time.
 _POSITIONS = 128
-
-
-@dataclass(frozen=True)
-class Job:
-    """A request as it is computed."""
-
-    id: str
-    observed: bool
-    prompt: Sequence[int]
-    # Tokens that follow, whatever the model prefers.
-    given: Sequence[int]
-    sampling: Mapping[str, Any]
-    limit: int | None
 
 
 @dataclass
@@ -56,17 +41,17 @@ class _Step:
         self.top.append(told(row, token, top_k))
 
 
-def run_pass(engine: Transformers, command: Command, progress: Progress) -> Pass:
-    jobs = {request["id"]: engine.job(request, command["clock"]) for request in command["requests"]}
-    watch = Watch(engine.process)
+def run_pass(loaded: LoadedModel, command: Command, progress: Progress) -> Pass:
+    jobs = {request["id"]: loaded.job(request, command["clock"]) for request in command["requests"]}
+    watch = Watch(loaded.process)
     observations: list[Observation] = []
-    compute = _COMPUTE[command["kind"]] if engine.args.task == "generate" else give_vectors
+    compute = _COMPUTE[command["kind"]] if loaded.args.task == "generate" else give_vectors
     finished = 0
-    with torch.inference_mode(), rounded_again(engine.model, command.get("noise")):
+    with torch.inference_mode(), rounded_again(loaded.model, command.get("noise")):
         for group in command["groups"]:
-            for batch in _batches([jobs[name] for name in group], engine.batch_size):
+            for batch in _batches([jobs[name] for name in group], loaded.batch_size):
                 sign = partial(_sign, progress, finished, watch)
-                observations.extend(compute(engine, batch, command, watch, sign))
+                observations.extend(compute(loaded, batch, command, watch, sign))
                 finished += len(batch)
                 progress.set(finished, watch.generated)
     first = next((job for job in jobs.values() if job.observed), None)
@@ -84,15 +69,15 @@ def _batches(jobs: Sequence[Job], size: int) -> Iterator[Sequence[Job]]:
 
 
 def _decode(
-    engine: Transformers, batch: Sequence[Job], command: Command, watch: Watch, sign: Callable[[], None]
+    loaded: LoadedModel, batch: Sequence[Job], command: Command, watch: Watch, sign: Callable[[], None]
 ) -> list[Observation]:
     """Generates freely, or decodes given tokens one by one through the same path."""
     forced = command["kind"] == "force"
-    samplers = [Sampler(engine, job, forced and job.observed) for job in batch]
+    samplers = [Sampler(loaded, job, forced and job.observed) for job in batch]
     seen = [watch.take_up(job.id, len(batch)) for job in batch]
     steps = [_Step() for _ in batch]
     width = max(len(job.prompt) for job in batch)
-    device = engine.model.device
+    device = loaded.model.device
     tokens = torch.zeros((len(batch), width), dtype=torch.long)
     mask = torch.zeros((len(batch), width), dtype=torch.long)
     for row, job in enumerate(batch):
@@ -101,7 +86,7 @@ def _decode(
         watch.prefilled += len(job.prompt)
     watch.padding += int((mask == 0).sum())
     tokens, mask = tokens.to(device), mask.to(device)
-    logits, cache = _prefill(engine, tokens, mask, watch, seen)
+    logits, cache = _prefill(loaded, tokens, mask, watch, seen)
     while True:
         rows = logits.float().log_softmax(-1).cpu()
         chosen = torch.zeros((len(batch), 1), dtype=torch.long)
@@ -121,7 +106,7 @@ def _decode(
         watch.padding += len(batch) - len(running)
         mask = torch.cat([mask, mask.new_ones((len(batch), 1))], dim=1)
         watch.steps += 1
-        out = engine.model(
+        out = loaded.model(
             input_ids=chosen.to(device),
             attention_mask=mask,
             position_ids=mask.sum(1, keepdim=True) - 1,
@@ -148,19 +133,19 @@ def _decode(
 
 
 def _prefill(
-    engine: Transformers, tokens: torch.Tensor, mask: torch.Tensor, watch: Watch, seen: Sequence[Seen]
+    loaded: LoadedModel, tokens: torch.Tensor, mask: torch.Tensor, watch: Watch, seen: Sequence[Seen]
 ) -> tuple[torch.Tensor, Any]:
     """Logits behind the last token of each prompt, and the keys and values of all."""
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     width = tokens.shape[1]
     # Pieces of a prompt beside others of other lengths would be other pieces for each.
-    size = (engine.args.prefill_chunk_size or width) if len(seen) == 1 else width
+    size = (loaded.args.prefill_chunk_size or width) if len(seen) == 1 else width
     cache: Any = None
     logits: Any = None
     for begin in range(0, width, size):
         end = min(begin + size, width)
         watch.steps += 1
-        out = engine.model(
+        out = loaded.model(
             input_ids=tokens[:, begin:end],
             attention_mask=mask[:, :end],
             position_ids=positions[:, begin:end],
@@ -175,17 +160,17 @@ def _prefill(
 
 
 def _score(
-    engine: Transformers, batch: Sequence[Job], command: Command, watch: Watch, sign: Callable[[], None]
+    loaded: LoadedModel, batch: Sequence[Job], command: Command, watch: Watch, sign: Callable[[], None]
 ) -> list[Observation]:
     """Prefills whole sequences, and tells the log-probabilities of every position but the first."""
-    sequences = [[*job.prompt, *job.given][: min(job.limit or engine.length, engine.length)] for job in batch]
+    sequences = [[*job.prompt, *job.given][: min(job.limit or loaded.length, loaded.length)] for job in batch]
     seen = [watch.take_up(job.id, len(batch)) for job in batch]
     roles = command.get("roles", False)
-    hooks = Hooks(engine.model, command["trace"], roles) if command["trace"] or roles else None
+    hooks = Hooks(loaded.model, command["trace"], roles) if command["trace"] or roles else None
     modules: dict[str, list[Digest]] = {}
     by_role: dict[str, Channel] = {}
     try:
-        logits = _logits(engine, batch, sequences, watch, seen, hooks)
+        logits = _logits(loaded, batch, sequences, watch, seen, hooks)
     finally:
         if hooks is not None:
             modules, by_role = hooks.remove(), hooks.roles()
@@ -220,7 +205,7 @@ def _channels(command: Command, job: Job, sequence: Sequence[int], logits: torch
 
 
 def _logits(
-    engine: Transformers,
+    loaded: LoadedModel,
     batch: Sequence[Job],
     sequences: Sequence[Sequence[int]],
     watch: Watch,
@@ -239,9 +224,9 @@ def _logits(
         if hooks is not None and len(batch) == 1 and batch[row].observed:
             hooks.expect(batch[row].id, len(sequence))
     watch.padding += int((mask == 0).sum())
-    tokens, mask = tokens.to(engine.model.device), mask.to(engine.model.device)
+    tokens, mask = tokens.to(loaded.model.device), mask.to(loaded.model.device)
     positions = (mask.cumsum(1) - 1).clamp(min=0)
-    size = (engine.args.prefill_chunk_size or width) if len(batch) == 1 else width
+    size = (loaded.args.prefill_chunk_size or width) if len(batch) == 1 else width
     cache: Any = None
     parts: list[torch.Tensor] = []
     for begin in range(0, width, size):
@@ -249,7 +234,7 @@ def _logits(
         if hooks is not None:
             hooks.step([Rows(batch[0].id, 0, end - begin, begin)] if len(batch) == 1 else [], end - begin)
         watch.steps += 1
-        out = engine.model(
+        out = loaded.model(
             input_ids=tokens[:, begin:end],
             attention_mask=mask[:, :end],
             position_ids=positions[:, begin:end],

@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 
 from ...harness.errors import HarnessError
-
-if TYPE_CHECKING:
-    from .engine import Transformers
-    from .passes import Job
+from .loaded import Job, LoadedModel
 
 
 class Sampler:
-    def __init__(self, engine: Transformers, job: Job, forced: bool) -> None:
-        self._tokenizer = engine.tokenizer
+    def __init__(self, loaded: LoadedModel, job: Job, forced: bool) -> None:
+        self._tokenizer = loaded.tokenizer
         self._sampling = sampling = job.sampling
         self._prompt = torch.tensor(job.prompt)
         self._forced = list(job.given) if forced else None
         if forced and not job.given:
             raise HarnessError("protocol-violation", f"prompt {job.id}: there are no tokens to force")
         limit = len(job.given) if forced else int(sampling["max_tokens"])
-        self._limit = min(limit, engine.length - len(job.prompt))
+        self._limit = min(limit, loaded.length - len(job.prompt))
         if self._limit < 1:
             raise HarnessError(
-                "engine-rejected", f"prompt {job.id}: {len(job.prompt)} tokens leave no room in {engine.length}"
+                "engine-rejected", f"prompt {job.id}: {len(job.prompt)} tokens leave no room in {loaded.length}"
             )
-        self._ends = set() if sampling["ignore_eos"] else _end_tokens(engine)
+        self._ends = set() if sampling["ignore_eos"] else _end_tokens(loaded)
         self._stops = {*self._ends, *sampling["stop_token_ids"]}
         # On the CPU, whatever the model runs on: the same draws everywhere.
         self._generator = torch.Generator().manual_seed(int(sampling["seed"] or 0))
@@ -108,7 +104,7 @@ def told(row: torch.Tensor, token: int, top_k: int) -> dict[int, float]:
     return {one: float(row[one]) for one in sorted(ids)}
 
 
-def _end_tokens(engine: Transformers) -> set[int]:
-    ends = engine.model.generation_config.eos_token_id
+def _end_tokens(loaded: LoadedModel) -> set[int]:
+    ends = loaded.model.generation_config.eos_token_id
     listed = ends if isinstance(ends, list) else [ends]
-    return {int(one) for one in [*listed, engine.tokenizer.eos_token_id] if one is not None}
+    return {int(one) for one in [*listed, loaded.tokenizer.eos_token_id] if one is not None}

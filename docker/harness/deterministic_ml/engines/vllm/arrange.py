@@ -2,44 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from ...harness.channel import Command, Progress
 from ..observation import Observation, Pass
+from .job import Job, Request
+from .loaded import LoadedEngine
 from .settings import flat_params
 from .watch import Metrics, Watch
 
-if TYPE_CHECKING:
-    from .engine import Vllm
-
-Request = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Job:
-    """A request as it is submitted."""
-
-    id: str
-    observed: bool
-    # Of the prompt alone, as this engine tokenises it.
-    prompt_tokens: Sequence[int]
-    # What the engine is given, which may go on after the prompt.
-    tokens: Sequence[int]
-    params: Any
-    # Folder of a LoRA adapter, below the model's own.
-    adapter: str | None = None
-
-    def warming(self) -> Job:
-        """The same prefill, and no more than it takes to fill the prefix cache."""
-        params = self.params.clone()
-        params.max_tokens, params.min_tokens = 1, 0
-        return Job(self.id, False, self.prompt_tokens, self.tokens, params, self.adapter)
-
 
 def arrange(
-    engine: Vllm,
+    engine: LoadedEngine,
     command: Command,
     progress: Progress,
     job: Callable[[Request], Job],
@@ -81,7 +56,7 @@ def arrange(
     return Pass(watch.told(engine.processes), sampling, observations)
 
 
-def _outputs(engine: Vllm) -> Iterator[list[Any]]:
+def _outputs(engine: LoadedEngine) -> Iterator[list[Any]]:
     """Steps the engine until it is idle, and gives what each step finished."""
     while engine.core.has_unfinished_requests():
         yield [output for output in engine.core.step() if output.finished]
@@ -90,13 +65,13 @@ def _outputs(engine: Vllm) -> Iterator[list[Any]]:
         engine.core.step()
 
 
-def _effective(engine: Vllm, name: str, job: Job) -> Any:
+def _effective(engine: LoadedEngine, name: str, job: Job) -> Any:
     """The engine's own copy of the parameters, where it can be reached."""
     own = getattr(engine.scheduler, "requests", {}).get(name)
     return job.params if own is None else own.sampling_params
 
 
-def _generated(engine: Vllm) -> Callable[[], int]:
+def _generated(engine: LoadedEngine) -> Callable[[], int]:
     """Tokens generated from now on: a pass that hangs shows in it."""
     metrics = Metrics(engine.core)
     before = metrics.read().get("vllm:generation_tokens", 0)

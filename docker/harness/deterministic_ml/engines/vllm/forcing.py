@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from vllm.v1.sample.logits_processor import AdapterLogitsProcessor
 
-from .passes.force import GIVEN
+from .means import GIVEN
 
 
 class GivenTokens(AdapterLogitsProcessor):

@@ -22,7 +22,8 @@ from ..common import nccl
 from ..common.prompts import context_length, refuse_prompts
 from . import memory, sampling, served
 from .engine import Vllm
-from .passes import force
+from .loaded import LoadedEngine
+from .means import Means, means_of
 from .perturb import perturbing
 from .refusals import refusal, worker_death
 from .settings import ranks
@@ -53,14 +54,15 @@ def load_engine(model: str, command: Command, scratch: Path) -> Vllm:
             config, why = _configured(perturbation.model, copy.deepcopy(memory.without(asked)))
             args = memory.pinned(asked, config)
             dropped += [name for name in asked if name not in args]
-            means = force.Means(missing=why) if config is None else force.means(config, _fields())
+            means = Means(missing=why) if config is None else means_of(config, _fields())
             args |= {**means.engine_args(args), "worker_extension_cls": _EXTENSION}
             listening = nccl.listen(os.environ, scratch, ranks(args))
             with WarmUp() as warm_up:
                 llm = LLM(model=perturbation.model, **args)
-            engine = Vllm(llm, dropped, means.installed(llm), perturbation.told(llm), warm_up.seconds)
+            loaded = LoadedEngine(llm, means.installed(llm))
+            engine = Vllm(loaded, dropped, perturbation.told(llm), warm_up.seconds)
             engine.effective.update({} if listening is None else listening.told())
-            sampling.compile_at_once(getattr(engine.core.engine_core, "engine_core", None))
+            sampling.compile_at_once(getattr(loaded.core.engine_core, "engine_core", None))
             _as_served(engine, command, line, own)
             return engine
     except Exception as error:
@@ -81,8 +83,9 @@ def _has_template(model: str) -> bool:
 
 def _as_served(engine: Vllm, command: Command, line: served.Served, own: Mapping[str, Any]) -> None:
     """What a command line and a model's own defaults make of it, and what of them goes unread."""
-    config = engine.config.model_config
-    engine.rendering = line.rendering
+    loaded = engine.loaded
+    config = loaded.config.model_config
+    loaded.rendering = line.rendering
     if template := line.rendering.get("chat_template"):
         engine.effective["chat_template_sha256"] = sha256(template.encode()).hexdigest()
     engine.requested = {**command["args"], **line.told, **own}
@@ -95,8 +98,8 @@ def _as_served(engine: Vllm, command: Command, line: served.Served, own: Mapping
             "overruled": sorted(overruled),
         }
         if serve["defaults"] == "as-served":
-            engine.sampling = sampling.of_model(config)
-            engine.effective.update(sampling.told(engine.sampling))
+            loaded.sampling = sampling.of_model(config)
+            engine.effective.update(sampling.told(loaded.sampling))
     engine.unread = sampling.unread(config)
 
 

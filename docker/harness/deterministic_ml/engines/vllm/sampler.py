@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from .passes.force import GIVEN
+from .means import GIVEN
 
 # Methods of vllm.v1.worker.gpu.sample.sampler.Sampler (0.26.0), and what is read of their arguments.
 _METHODS = {"add_request": {"req_idx", "prompt_len", "sampling_params"}, "sample": {"idx_mapping_np", "pos"}}

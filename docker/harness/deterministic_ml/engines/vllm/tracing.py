@@ -5,25 +5,24 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...harness.channel import Command, Progress
 from ..observation import Digest, Observation, Pass, digests
-from .arrange import Job, Request, arrange
-
-if TYPE_CHECKING:
-    from .engine import Vllm
+from .arrange import arrange
+from .job import Job, Request
+from .loaded import LoadedEngine
 
 CHANNEL = "modules"
 
 
-def is_traceable(engine: Vllm) -> bool:
+def is_traceable(engine: LoadedEngine) -> bool:
     """A compiled model's modules do not run one by one."""
     return bool(engine.config.model_config.enforce_eager)
 
 
 def arrange_traced(
-    engine: Vllm,
+    engine: LoadedEngine,
     command: Command,
     progress: Progress,
     job: Callable[[Request], Job],

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from ....harness.channel import Command, Progress
 from ...observation import Pass
+from ..loaded import LoadedEngine
 from . import force, generate, score, trace
 
-if TYPE_CHECKING:
-    from ..engine import Vllm
-
-PASSES: Mapping[str, Callable[[Vllm, Command, Progress], Pass]] = {
+PASSES: Mapping[str, Callable[[LoadedEngine, Command, Progress], Pass]] = {
     "generate": generate.run,
     "force": force.run,
     "score": score.run,

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ....harness.channel import Command, Progress
 from ...observation import Observation, Pass, decoded
-from ..arrange import Job, Request, arrange
+from ..arrange import arrange
+from ..job import Job, Request
+from ..loaded import LoadedEngine
 from ..sampling import parameters
 
-if TYPE_CHECKING:
-    from ..engine import Vllm
 
-
-def run(engine: Vllm, command: Command, progress: Progress) -> Pass:
+def run(engine: LoadedEngine, command: Command, progress: Progress) -> Pass:
     def job(request: Request) -> Job:
         return free(engine, request, command)
 
@@ -29,7 +28,7 @@ def run(engine: Vllm, command: Command, progress: Progress) -> Pass:
     return arrange(engine, command, progress, job, observe)
 
 
-def free(engine: Vllm, request: Request, command: Command) -> Job:
+def free(engine: LoadedEngine, request: Request, command: Command) -> Job:
     prompt = engine.tokenise(request, command["clock"])
     params = parameters({**engine.sampling, **request["sampling"]}, logprobs=command["topK"], detokenize=True)
     return Job(request["id"], request["observed"], prompt, prompt, params, request["input"].get("adapter"))

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ....harness.channel import Command, Progress
 from ...observation import Observation, Pass, decoded
-from ..arrange import Job, Request, arrange
+from ..arrange import arrange
+from ..job import Job, Request
+from ..loaded import LoadedEngine
 from ..sampling import GREEDY, parameters
 from ..tracing import arrange_traced, is_traceable
 from ..watch import nothing_seen
 from .force import beyond_vocabulary, given
 from .generate import told
 
-if TYPE_CHECKING:
-    from ..engine import Vllm
 
-
-def run(engine: Vllm, command: Command, progress: Progress) -> Pass:
+def run(engine: LoadedEngine, command: Command, progress: Progress) -> Pass:
     if reason := beyond_vocabulary(engine, command):
         return Pass(nothing_seen(engine.processes), unavailable=reason)
 
@@ -42,7 +41,7 @@ def run(engine: Vllm, command: Command, progress: Progress) -> Pass:
 
 
 def _noisy(
-    engine: Vllm, command: Command, progress: Progress, seed: int, observe: Callable[[Job, Any], Observation]
+    engine: LoadedEngine, command: Command, progress: Progress, seed: int, observe: Callable[[Job, Any], Observation]
 ) -> Pass:
     """With what the modules give rounded once more, as common/noise.py has it."""
     if not is_traceable(engine):
@@ -56,7 +55,7 @@ def _noisy(
         engine.llm.collective_rpc("end_noise")
 
 
-def prefilled(engine: Vllm, command: Command) -> Callable[[Request], Job]:
+def prefilled(engine: LoadedEngine, command: Command) -> Callable[[Request], Job]:
     """The prefill of a whole sequence, with the logits of all its positions."""
     # One token is generated, and dropped: the engine does not prefill without.
     longest = engine.config.model_config.max_model_len - 1

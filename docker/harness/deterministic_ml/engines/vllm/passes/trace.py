@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ....harness.channel import Command, Progress
 from ....harness.errors import HarnessError
 from ...observation import Observation, Pass, ids
-from ..arrange import Job
+from ..job import Job
+from ..loaded import LoadedEngine
 from ..tracing import arrange_traced, is_traceable
 from ..watch import nothing_seen
 from .force import beyond_vocabulary
 from .score import prefilled
 
-if TYPE_CHECKING:
-    from ..engine import Vllm
 
-
-def run(engine: Vllm, command: Command, progress: Progress) -> Pass:
+def run(engine: LoadedEngine, command: Command, progress: Progress) -> Pass:
     compiled = "the model is compiled (`enforce_eager` is off): its modules do not run one by one"
     if reason := beyond_vocabulary(engine, command) if is_traceable(engine) else compiled:
         return Pass(nothing_seen(engine.processes), unavailable=reason)
