@@ -7,11 +7,12 @@ import sys
 import tempfile
 import unittest
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import numpy  # noqa: F401  # Kept from being imported anew by each test.
+import numpy  # Kept from being imported anew by each test.
 import support  # noqa: F401
 from deterministic_ml.engines.script.engine import Script
 from deterministic_ml.engines.script.loading import FOLDER, load_engine
@@ -230,6 +231,17 @@ class Emits(unittest.TestCase):
                 emit(name, value)
             self.assertIsNotNone(emit.fault)
             self.assertEqual(emit.close(), {})
+
+    def test_what_has_no_bits_of_its_own_is_refused_and_not_rounded(self) -> None:
+        aligned = numpy.dtype([("a", "i1"), ("b", "f4")], align=True)
+        refused: list[Any] = [
+            *(Fraction(1, 3), numpy.longdouble("0.1"), numpy.ones(2, numpy.longdouble)),
+            *(numpy.zeros(2, aligned), numpy.array([object()])),
+        ]
+        for value in refused:
+            with self.assertRaises(TypeError, msg=repr(value)):
+                Emitter()("a", value)
+        Emitter()("a", Fraction(1, 4))
 
     def test_so_much_and_no_more(self) -> None:
         emit = Emitter()

@@ -134,6 +134,10 @@ def number_digest(name: str, value: Any) -> Digest:
         return Digest(shown, hashlib.sha256(text.encode()).hexdigest(), 0)
     if isinstance(value, numbers.Real):
         real = float(value)
+        if real != value and not math.isnan(real):
+            raise TypeError(
+                f"`{name}` is a {type(value).__name__} that no float holds whole: it would be rounded first"
+            )
         return Digest(f"float {real!r}", hashlib.sha256(struct.pack("<d", real)).hexdigest(), int(math.isnan(real)))
     raise TypeError(f"`{name}` is no number but a {type(value).__name__}; a tensor belongs to `tensors`")
 
@@ -150,6 +154,11 @@ def tensor_digest(name: str, tensor: Any) -> Digest:
     array = numpy.asarray(tensor)
     if array.dtype.hasobject:
         raise TypeError(f"`{name}` is an array of objects, which have no bits of their own")
+    # Fields that are aligned, and the long doubles of x86: what lies between is whatever lay there before.
+    if array.dtype.names is not None or array.dtype.char in "gG":
+        raise TypeError(
+            f"`{name}` is an array of {array.dtype.name}, of whose bytes not all have a meaning: give its parts"
+        )
     array = numpy.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).reshape(array.shape)
     try:
         nans = int(numpy.isnan(array).sum())
@@ -159,8 +168,10 @@ def tensor_digest(name: str, tensor: Any) -> Digest:
 
 
 def _of_torch(name: str, tensor: Any, torch: Any) -> Digest:
-    if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta:
-        raise TypeError(f"`{name}` is a tensor whose values do not lie in memory as they are (sparse, quantised, meta)")
+    if tensor.layout is not torch.strided or tensor.is_nested or tensor.is_quantized or tensor.is_meta:
+        raise TypeError(
+            f"`{name}` is a tensor whose values do not lie in memory as they are (sparse, nested, quantised, meta)"
+        )
     host = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
     nans = 0
     if host.is_floating_point() or host.is_complex():
