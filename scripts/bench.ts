@@ -8,11 +8,11 @@ import { coldStart } from './bench/cold-start.ts';
 import { compareDrifted } from './bench/compare-drifted.ts';
 import { compareIdenticalMs } from './bench/compare-identical.ts';
 import { compareMemoryGrowth, compareMemoryMb } from './bench/compare-memory.ts';
-import { Demo } from './bench/demo.ts';
+import { Demo, type Shape } from './bench/demo.ts';
 import { engineStarts } from './bench/engine-starts.ts';
 import { explainGrowth, explainSeconds } from './bench/explain.ts';
 import type { Bench, Figure, Measured } from './bench/figure.ts';
-import { overhead } from './bench/overhead.ts';
+import { overhead, overheadLong } from './bench/overhead.ts';
 import { sensitivity } from './bench/sensitivity.ts';
 import { traceSeconds } from './bench/trace-seconds.ts';
 import { warmRefresh } from './bench/warm-refresh.ts';
@@ -27,6 +27,7 @@ const FIGURES: Readonly<Record<string, Figure>> = {
   explainSeconds,
   explainGrowth,
   overhead,
+  overheadLong,
   traceSeconds,
   sensitivity,
   engineStarts,
@@ -45,10 +46,10 @@ if (unknown !== undefined) {
 }
 
 await using owned = new AsyncDisposableStack();
-const newDemo = async (relations: readonly string[]) => owned.use(await Demo.make(relations));
+const newDemo = async (shape: Shape) => owned.use(await Demo.make(shape));
 const bench: Bench = {
   records: lazy(async () => owned.use(await BigRecords.make())),
-  demo: lazy(() => newDemo(['baseline'])),
+  demo: lazy(() => newDemo({ relations: ['baseline'] })),
   newDemo,
 };
 

@@ -8,8 +8,10 @@ export interface DemoOptions {
   readonly dtype?: string;
   readonly environment?: Readonly<Record<string, string>>;
   readonly relations?: readonly string[];
-  /** Of each prompt. */
+  /** Of each prompt, at most. */
   readonly maxTokens?: number;
+  /** As many whatever the model would end with. */
+  readonly ignoreEos?: boolean;
   /** A prompt more, longer than a block of the prefix cache. */
   readonly long?: boolean;
   /** Engine starts after a first difference. */
@@ -23,6 +25,7 @@ export function demoSuite({
   environment,
   relations,
   maxTokens = 24,
+  ignoreEos = false,
   long = false,
   confirm,
 }: DemoOptions): string {
@@ -38,7 +41,7 @@ engine:
   name: vllm
   args: { dtype: ${dtype ?? 'float32'}, max_model_len: 1024, max_num_seqs: 8 }
   env: ${JSON.stringify(env)}
-${image === undefined ? '' : `runtime: { image: "${image}" }\n`}sampling: { temperature: 0, max_tokens: ${maxTokens} }
+${image === undefined ? '' : `runtime: { image: "${image}" }\n`}sampling: { temperature: 0, max_tokens: ${maxTokens}${ignoreEos ? ', ignore_eos: true' : ''} }
 prompts:
   - { id: capital, text: "The capital of France is" }
   - { id: sky, messages: [{ role: user, content: "Explain why the sky is blue." }] }

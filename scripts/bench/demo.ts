@@ -20,8 +20,8 @@ export interface Checked {
   readonly record: RunRecord;
 }
 
-/** What the bare script is to do: the same tokens as a check, generation alone, or what a hash of long texts needs. */
-export type BareJob = 'check' | 'generate' | 'long';
+/** What the bare script is to do: the same tokens as a check, or what a hash of long texts needs. */
+export type BareJob = 'check' | 'long';
 
 export interface Bare {
   readonly seconds: number;
@@ -30,25 +30,33 @@ export interface Bare {
   readonly tokens: number;
 }
 
+/** Which suite it is. */
+export interface Shape {
+  readonly relations: readonly string[];
+  /** As many of each prompt, whatever the model would end with; the demo's own number, at most, where nothing is said. */
+  readonly tokens?: number;
+}
+
 const SUITE = 'determinism.yml';
 
 /** The demo's suite on the real engine as a process, with a baseline of one lifetime. */
 export class Demo implements AsyncDisposable {
   readonly #folder: string;
-  readonly #relations: readonly string[];
+  readonly #shape: Shape;
   readonly #python: string;
   #runs = 0;
 
-  private constructor(folder: string, relations: readonly string[], python: string) {
+  private constructor(folder: string, shape: Shape, python: string) {
     this.#folder = folder;
-    this.#relations = relations;
+    this.#shape = shape;
     this.#python = python;
   }
 
-  static async make(relations: readonly string[]): Promise<Demo> {
+  static async make(shape: Shape): Promise<Demo> {
     const { python } = await ensureEngine();
     await ensureModel();
-    const demo = new Demo(join(cache, 'bench', relations.join('-')), relations, python);
+    const name = [...shape.relations, ...(shape.tokens === undefined ? [] : [shape.tokens])].join('-');
+    const demo = new Demo(join(cache, 'bench', name), shape, python);
     // What an interrupted run left.
     await demo[Symbol.asyncDispose]();
     try {
@@ -114,11 +122,13 @@ export class Demo implements AsyncDisposable {
   }
 
   async #write(model: string, confirm?: number, lifetimes = '1 }'): Promise<void> {
+    const { relations, tokens } = this.#shape;
     const suite = demoSuite({
       model: relative(this.#folder, model),
       image: undefined,
-      relations: this.#relations,
-      long: this.#relations.includes('prefix-cache'),
+      relations,
+      long: relations.includes('prefix-cache'),
+      ...(tokens === undefined ? {} : { maxTokens: tokens, ignoreEos: true }),
       ...(confirm === undefined ? {} : { confirm }),
     }).replace('path: baselines }', `path: baselines, lifetimes: ${lifetimes}`);
     await mkdir(this.#folder, { recursive: true });

@@ -8,7 +8,7 @@ export const engineStarts: Figure = {
   meets: (value) => value === 1,
   meaning: `engine starts of a check of ${RELATIONS.join(', ')} that finds no drift`,
   async measure({ newDemo }) {
-    const { report, record } = await (await newDemo(RELATIONS)).check();
+    const { report, record } = await (await newDemo({ relations: RELATIONS })).check();
     const relations = report.relations.map(({ relation, status }) => `${relation} ${status}`);
     const missing = RELATIONS.filter((name) => !report.relations.some(({ relation }) => relation === name));
     const quiet = report.conclusion === 'reproduced' && missing.length === 0;

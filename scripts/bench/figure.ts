@@ -1,14 +1,14 @@
 import { spawnSync } from 'node:child_process';
 import type { BigRecords } from './big-records.ts';
-import type { Demo } from './demo.ts';
+import type { Demo, Shape } from './demo.ts';
 import type { Program } from './program.ts';
 
 /** What figures are made with. What several of them need is made once, when the first asks for it. */
 export interface Bench {
   readonly records: () => Promise<BigRecords>;
   readonly demo: () => Promise<Demo>;
-  /** The same suite with relations of its own and nothing recorded yet. */
-  readonly newDemo: (relations: readonly string[]) => Promise<Demo>;
+  /** The same suite in another shape, and nothing recorded yet. */
+  readonly newDemo: (shape: Shape) => Promise<Demo>;
 }
 
 /** One number of `npm run bench`, with its goal. */

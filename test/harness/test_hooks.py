@@ -6,6 +6,7 @@ import importlib.util
 import unittest
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import support  # noqa: F401
 
@@ -130,6 +131,16 @@ class HooksTest(unittest.TestCase):
             with self.subTest(cut):
                 steps = [[("a", begin, end)] for begin, end in zip([0, *cut], cut)]
                 self.assertEqual(self.run_steps(*steps), self.whole())
+
+    def test_how_much_is_hashed_at_once_changes_nothing(self) -> None:
+        from deterministic_ml.engines.common import hooks
+
+        one_by_one = [[("a", at, at + 1)] for at in range(7)]
+        with mock.patch.object(hooks, "_BATCH_BYTES", 1):
+            self.assertEqual(self.run_steps(*one_by_one), self.whole())
+            # As beside a GPU: nothing is waited for before the end.
+            with mock.patch.object(hooks, "_NOTHING", 1 << 30):
+                self.assertEqual(self.run_steps(*one_by_one), self.whole())
 
     def test_a_step_as_long_as_another_dimension_changes_nothing(self) -> None:
         TOKENS["c"] = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3][: WIDTH + 1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import importlib.util
 import math
 import os
@@ -346,6 +347,21 @@ class GpuTest(unittest.TestCase):
 
 
 class EnginesTest(unittest.TestCase):
+    def test_an_import_is_not_looked_through_for_garbage(self) -> None:
+        self.addCleanup(gc.unfreeze)
+        while_imported = []
+
+        def preload(model: str) -> None:
+            while_imported.append(gc.isenabled())
+            raise ImportError(model)
+
+        module: Any = types.SimpleNamespace(preload=preload)
+        with self.assertRaises(ImportError):
+            engines.preload(module, "a model")
+        self.assertEqual(while_imported, [False])
+        self.assertTrue(gc.isenabled(), "afterwards it is, whatever came of the import")
+        self.assertGreater(gc.get_freeze_count(), 0, "and what was imported is left alone")
+
     """The list of engines without each of its lines: just that engine is gone."""
 
     def listed(self, text: str) -> Any:

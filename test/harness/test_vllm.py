@@ -293,11 +293,27 @@ class TraceTest(unittest.TestCase):
         self.assertEqual(merged(of("a"), of()), [], "half a model is none")
 
 
+class Counting:
+    """Metrics of an engine that gives one token each step."""
+
+    log_stats = True
+    tokens = 0
+    read = 0
+
+    def step(self) -> None:
+        self.tokens += 1
+
+    def get_metrics(self) -> list[Any]:
+        self.read += 1
+        told = {"vllm:generation_tokens": self.tokens, "vllm:num_requests_running": 3}
+        return [SimpleNamespace(name=name, value=value) for name, value in told.items()]
+
+
 class WatchTest(unittest.TestCase):
     """A scheduler in which two requests meet after a cut prefill."""
 
     def test_requests(self) -> None:
-        requests = {name: SimpleNamespace(num_computed_tokens=cached, num_prompt_tokens=10)
+        requests = {name: SimpleNamespace(num_computed_tokens=cached, num_prompt_tokens=10, num_output_tokens=0)
                     for name, cached in (("7-x", 4), ("8-x", 0))}  # fmt: skip
         plan = iter([{"8-x": 6}, {"8-x": 4, "7-x": 6}, {"8-x": 1, "7-x": 1}, {}, {"7-x": 1}])
 
@@ -321,10 +337,41 @@ class WatchTest(unittest.TestCase):
         self.assertNotIn("schedule", vars(scheduler), "the class's own is back")
         told = watch.told("1")
         self.assertEqual((told["steps"], told["maxRunning"], told["generatedTokens"]), (4, 2, None))
+        self.assertEqual(watch.generated, 2, "one token each at least: nothing here tells of more")
         self.assertEqual(told["requests"], [
             {"id": "a", "order": 1, "together": 2, "chunks": [6], "decodeSteps": 2, "cachedTokens": 4},
             {"id": "b", "order": 0, "together": 2, "chunks": [6, 4], "decodeSteps": 1, "cachedTokens": 0},
         ])  # fmt: skip
+
+    def test_reading_the_metrics_is_no_part_of_a_step(self) -> None:
+        """It takes 2 ms, as much as a step of a small model on a GPU."""
+
+        class Scheduler:
+            def schedule(self) -> None:
+                raise AssertionError("nobody does")
+
+        engine = Counting()
+        with Watch(engine, Scheduler()) as watch:
+            engine.step()
+            watch.stepped()
+            with watch.aside():
+                engine.step()
+            engine.step()
+            watch.stepped()
+        self.assertEqual((engine.read, watch.told("1")["generatedTokens"]), (4, 2), "what went on aside is not told")
+
+    def test_without_a_scheduler_each_step_is_asked_for(self) -> None:
+        engine = Counting()
+        with Watch(engine, None) as watch:
+            engine.step()
+            watch.stepped()
+            with watch.aside():
+                engine.step()
+            self.assertEqual(watch.generated, 1)
+            engine.step()
+            watch.stepped()
+        told = watch.told("1")
+        self.assertEqual((watch.generated, told["generatedTokens"], told["maxRunning"]), (2, 2, 3))
 
     def test_without_a_scheduler_nothing_is_guessed(self) -> None:
         watch = Watch(SimpleNamespace(log_stats=False), None)

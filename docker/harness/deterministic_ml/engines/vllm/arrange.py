@@ -10,7 +10,7 @@ from ..observation import Observation, Pass
 from .job import Job, Request
 from .loaded import LoadedEngine
 from .settings import flat_params
-from .watch import Metrics, Watch
+from .watch import Watch
 
 
 def arrange(
@@ -23,20 +23,20 @@ def arrange(
 ) -> Pass:
     """`submitted` is called before a group runs, with the engine's own id of each of its requests."""
     jobs = {request["id"]: job(request) for request in command["requests"]}
-    tokens = _generated(engine)
     watch = Watch(engine.core, engine.scheduler)
     observations: list[Observation] = []
     sampling: dict[str, Any] = {}
     finished = 0
-    for group in command["groups"]:
-        # Nothing of an earlier group or pass is reused, unless within this group.
-        engine.llm.reset_prefix_cache()
-        if command["warm"]:
-            for request in group:
-                engine.submit(jobs[request].warming())
-            for _ in _outputs(engine):
-                progress.set(finished, tokens())
-        with watch:
+    with watch:
+        for group in command["groups"]:
+            # Nothing of an earlier group or pass is reused, unless within this group.
+            engine.llm.reset_prefix_cache()
+            if command["warm"]:
+                with watch.aside():
+                    for request in group:
+                        engine.submit(jobs[request].warming())
+                    for _ in _outputs(engine):
+                        progress.set(finished, watch.generated)
             asked, named = {}, {}
             for request in group:
                 name = engine.submit(jobs[request])
@@ -52,7 +52,7 @@ def arrange(
                     finished += 1
                     if asked[output.request_id].observed:
                         observations.append(observe(asked[output.request_id], output))
-                progress.set(finished, tokens())
+                progress.set(finished, watch.generated)
     return Pass(watch.told(engine.processes), sampling, observations)
 
 
@@ -69,10 +69,3 @@ def _effective(engine: LoadedEngine, name: str, job: Job) -> Any:
     """The engine's own copy of the parameters, where it can be reached."""
     own = getattr(engine.scheduler, "requests", {}).get(name)
     return job.params if own is None else own.sampling_params
-
-
-def _generated(engine: LoadedEngine) -> Callable[[], int]:
-    """Tokens generated from now on: a pass that hangs shows in it."""
-    metrics = Metrics(engine.core)
-    before = metrics.read().get("vllm:generation_tokens", 0)
-    return lambda: int(metrics.read().get("vllm:generation_tokens", 0) - before)
