@@ -15,6 +15,9 @@ export interface Asked {
   readonly problems: readonly { readonly id: string; readonly message: string }[];
 }
 
+/** How every pointer begins: the file itself was not fetched, and the pointer would be asked in its place. */
+const LFS_POINTER = 'version https://git-lfs.github.com/spec/';
+
 /** Characters of all files together: a suite of 256 KiB can name one large file ten thousand times. */
 const MAX_CHARACTERS = 48 * 1024 * 1024;
 
@@ -27,6 +30,10 @@ export async function readAsked(suite: Asking, readText: (file: string) => Promi
       throw new Error(`the files before \`${file}\` hold more than ${MAX_CHARACTERS} characters together`);
     const text = await readText(file);
     characters += text.length;
+    if (text.startsWith(LFS_POINTER))
+      throw new Error(
+        `\`${file}\` is a pointer of Git LFS, and its text lies elsewhere: give actions/checkout \`lfs: true\`, or keep what a pull request is judged by out of LFS`,
+      );
     return text;
   };
   const read = async (entry: Entry): Promise<LoadedText[]> => {

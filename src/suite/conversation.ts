@@ -10,8 +10,11 @@ export const MEDIA = {
 export type Medium = keyof typeof MEDIA;
 
 const TextPart = z.strictObject({ type: z.literal('text'), text: z.string() });
+const MEDIA_TYPES: readonly string[] = Object.values(MEDIA).flat();
 /** Read so that it can be refused by its name, with its line. */
-const MediaPart = z.looseObject({ type: z.enum(Object.values(MEDIA).flat()) });
+const MediaPart = z.looseObject({
+  type: z.string().refine((type) => MEDIA_TYPES.includes(type), 'each part is `{ type: text, text: … }`'),
+});
 
 /** A mapping, its keys in the order in which they stand. */
 export const json = z.record(z.string(), z.json());
@@ -34,9 +37,11 @@ export const Message = z
   .strictObject({
     role: z.enum(ROLES),
     content: z
-      .union([z.string(), z.array(z.union([TextPart, MediaPart])).min(1)])
+      .union([z.string(), z.array(z.union([TextPart, MediaPart])).min(1), z.null()])
       .optional()
-      .describe('a text, or parts of which each is `{ type: text, text: … }`'),
+      .describe(
+        'a text, or parts of which each is `{ type: text, text: … }`; null or nothing beside `tool_calls`',
+      ),
     name: z.string().min(1).max(256).optional().describe('of a participant, or of the tool that answers'),
     tool_calls: z.array(ToolCall).min(1).max(128).optional().describe('what the assistant called'),
     tool_call_id: z.string().min(1).max(256).optional().describe('which call a `tool` answers'),
@@ -44,7 +49,7 @@ export const Message = z
   .superRefine(({ role, content, tool_calls, tool_call_id }, context) => {
     const problem = (key: string, message: string) =>
       context.addIssue({ code: 'custom', path: [key], message });
-    if (content === undefined && tool_calls === undefined)
+    if ((content ?? undefined) === undefined && tool_calls === undefined)
       problem('content', 'a message needs its `content`; only an assistant’s with `tool_calls` has none');
     if (tool_calls !== undefined && role !== 'assistant')
       problem('tool_calls', 'only an `assistant` calls tools');
@@ -104,7 +109,13 @@ export function chatContent({ messages, tools, chat_template_kwargs }: Chat): Ch
   );
   return plain.length === messages.length && tools === undefined && chat_template_kwargs === undefined
     ? { messages: plain }
-    : { conversation: JSON.stringify({ messages, tools, chat_template_kwargs }) };
+    : { conversation: JSON.stringify({ messages: messages.map(asked), tools, chat_template_kwargs }) };
+}
+
+/** As APIs write down a call, its message has a `content` of null: that is none. */
+function asked(message: Message): object {
+  const { content, ...further } = message;
+  return content === null ? further : message;
 }
 
 /** Whether it is JSON of a mapping. */

@@ -1,7 +1,7 @@
-import { distance } from 'fastest-levenshtein';
 import type { core } from 'zod';
 import { type Place, UserError } from '../errors.ts';
 import { withChange } from './change.ts';
+import { didYouMean } from './nearest.ts';
 import type { Path } from './offsets.ts';
 import { sampleIds } from './samples.ts';
 import { defaultsOf, type Suite, type SuiteSchema, wholeSuite } from './schema.ts';
@@ -182,7 +182,7 @@ export function describe(
           message:
             issue.input === undefined
               ? `${where} is missing: it must be ${article(issue.expected)}`
-              : `${where} must be ${article(issue.expected)}`,
+              : `${where} must be ${article(issue.expected)}${otherwise(issue)}`,
         },
       ];
     case 'invalid_value':
@@ -234,6 +234,19 @@ function meant(issue: KindIssue): string {
   return didYouMean(issue.input, issue.values.map(String)) ?? '';
 }
 
+/** What stands there in place of it, where YAML makes it another thing than it looks like. */
+function otherwise({ expected, input }: core.$ZodIssueInvalidType): string {
+  if (input === null) return ', and is empty';
+  if (expected === 'string' && (typeof input === 'number' || typeof input === 'boolean'))
+    return `: put it in quotes, since without them it is a ${typeof input}`;
+  if (['number', 'int', 'boolean'].includes(expected) && typeof input === 'string')
+    return `, and \`${input.slice(0, MAX_SHOWN)}${input.length > MAX_SHOWN ? '…' : ''}\` is a text`;
+  return '';
+}
+
+/** Characters of what was written. */
+const MAX_SHOWN = 40;
+
 function article(expected: string): string {
   switch (expected) {
     case 'array':
@@ -256,14 +269,6 @@ const oneOf = (values: readonly string[]) =>
 function nearest(wrong: string, known: readonly string[]): string {
   const list = known.length === 0 ? '' : `: known are ${known.map((name) => `\`${name}\``).join(', ')}`;
   return didYouMean(wrong, known) ?? list;
-}
-
-function didYouMean(wrong: string, known: readonly string[]): string | undefined {
-  const [best] = known
-    .map((name) => ({ name, edits: distance(wrong, name) }))
-    .filter(({ name, edits }) => edits <= Math.max(2, Math.floor(name.length / 3)))
-    .sort((a, b) => a.edits - b.edits);
-  return best === undefined ? undefined : `: did you mean \`${best.name}\`?`;
 }
 
 function pathText(path: Path): string {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type Able, beyond } from './abilities.ts';
 import { type ChatContent, isObject, json, Message, TemplateKwargs, Tool } from './conversation.ts';
-import { drawnAlike } from './samples.ts';
+import { drawnAlike, neverLongEnough } from './samples.ts';
 import { readServe } from './serve.ts';
 import { depthOf, TASKS } from './task.ts';
 import { VARIANT_REQUIREMENTS, WITHIN } from './variant.ts';
@@ -46,7 +46,7 @@ const structuredOutputs = z
 const samplingFields = {
   temperature: z.number().min(0).max(2).describe('0 is greedy decoding'),
   top_p: z.number().gt(0).max(1),
-  top_k: z.number().int().min(0).describe('0 is off'),
+  top_k: z.number().int().min(0, '0 is off').describe('0 is off'),
   min_p: z.number().min(0).max(1),
   presence_penalty: z.number().min(-2).max(2),
   frequency_penalty: z.number().min(-2).max(2),
@@ -187,6 +187,19 @@ const isOpen = (value: unknown) => typeof value === 'string' && value.includes(O
 const EITHER = 'a model needs `id` and `revision`, or `path`, or `served` of an endpoint';
 const HUB_ID = /^[\w.-]{1,96}\/[\w.-]{1,96}$/;
 
+/** Why a path could be no folder's here: it waits for somebody to make another of it, and nobody does. */
+function noFolder(path: string): string | undefined {
+  if (path.startsWith('~'))
+    return '`~` is nobody’s home here: name the folder from `/`, or relative to the suite';
+  if (/\$[{A-Za-z_]/.test(path)) return NOT_FILLED_IN;
+  if (/^[A-Za-z][\w+.-]*:\/\//.test(path))
+    return 'a folder on the runner, and no address: fetch the model in an earlier step, or name it by `id` and `revision`';
+  return /^[A-Za-z]:[\\/]/.test(path) ? 'a path of Windows, and engines run on Linux' : undefined;
+}
+
+const NOT_FILLED_IN =
+  'variables and expressions are filled in by shells and workflows, and nobody does it here: write the value out';
+
 const Model = z
   .strictObject({
     id: z
@@ -203,7 +216,16 @@ const Model = z
             : 'a revision is a commit of 40 hex digits: a branch or a tag can move',
       })
       .optional(),
-    path: z.string().min(1).max(1024).optional().describe('a folder on the runner, relative to the suite'),
+    path: z
+      .string()
+      .min(1)
+      .max(1024)
+      .superRefine((path, { addIssue }) => {
+        const why = noFolder(path);
+        if (why !== undefined) addIssue({ code: 'custom', message: why });
+      })
+      .optional()
+      .describe('a folder on the runner, relative to the suite'),
     served: z
       .string()
       .regex(/^[\x21-\x7e]{1,256}$/, 'a served name is plain text without spaces')
@@ -350,6 +372,16 @@ function* remoteProblems(
   if (gpus !== 'none') yield [['runtime', 'gpus'], elsewhere];
 }
 
+/** What a flag is called as an argument: `--max-model-len` and `maxModelLen` are `max_model_len`. */
+function pythonic(flag: string): string {
+  const name = flag
+    .replace(/([a-z0-9])([A-Z])/g, '$1_$2')
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '_')
+    .replaceAll(/^[_0-9]+|_+$/g, '');
+  return name === '' ? 'max_model_len' : name;
+}
+
 const engineFields = (variables: readonly string[]) => ({
   defaults: z
     .enum(ENGINE_DEFAULTS)
@@ -369,8 +401,18 @@ const engineFields = (variables: readonly string[]) => ({
     .optional()
     .describe('the deployment’s own command line, as its server is started; `args` win over it'),
   args: z
-    .record(z.string().regex(/^[a-z][a-z0-9_]*$/, 'an engine argument is a Python name'), z.json())
+    .record(
+      z.string().regex(/^[a-z][a-z0-9_]*$/, {
+        error: ({ input }) => `an engine argument is a Python name, as in \`${pythonic(String(input))}\``,
+      }),
+      z.json(),
+    )
     .refine((args) => !('model' in args), { message: 'the model is named under `model`', path: ['model'] })
+    .superRefine((args, { addIssue }) => {
+      for (const [name, value] of Object.entries(args))
+        if (/\$\{\{/.test(JSON.stringify(value)))
+          addIssue({ code: 'custom', path: [name], message: NOT_FILLED_IN });
+    })
     .default({})
     .describe("arguments of the engine's own constructor; they win over the deterministic defaults"),
   env: z
@@ -385,7 +427,8 @@ const engineFields = (variables: readonly string[]) => ({
         .string()
         .max(4096)
         .regex(/^[\x20-\x7e]*$/, 'the value is plain text of one line')
-        .refine((value) => !/[/\\]/.test(value), { message: 'a value that names a place is refused' }),
+        .refine((value) => !/[/\\]/.test(value), { message: 'a value that names a place is refused' })
+        .refine((value) => !/\$[{(A-Za-z_]/.test(value), { message: NOT_FILLED_IN }),
     )
     .default({})
     .describe('environment variables that tune the numbers'),
@@ -687,6 +730,12 @@ export const suiteSchema = ({
             code: 'custom',
             path: [...path],
             message: 'without a `temperature` all answers are the same one: `n` is 1',
+          });
+        for (const path of neverLongEnough({ sampling, prompts }))
+          context.addIssue({
+            code: 'custom',
+            path: [...path],
+            message: '`min_tokens` is more than `max_tokens`: no answer can be so long',
           });
         for (const [key, message] of servingProblems(engine, model, serving))
           context.addIssue({ code: 'custom', path: ['engine', key], message });

@@ -52,7 +52,7 @@ export function readYaml(source: string, what: string): Yaml {
     ...at(error.pos[0]),
     message: syntaxMessage(error, what),
   }));
-  const found = syntax.length > 0 ? [] : unsupported(document, what);
+  const found = syntax.length > 0 ? [] : unsupported(document, source, what);
   return {
     syntax,
     structure: found.map(({ offset, message }) => ({ ...at(offset), message })),
@@ -95,9 +95,24 @@ function withoutStacks<T>(work: () => T): T {
 /** The library speaks to programmers in two places. */
 function syntaxMessage({ code, message }: YAMLError, what: string): string {
   if (code === 'MULTIPLE_DOCS') return `a second document begins here: ${what} is one`;
+  const [, tag] = /^Unresolved tag: (\S+)/.exec(message) ?? [];
+  if (tag !== undefined)
+    return `the tag \`${tag}\` is not supported: write the value out, or put a text in quotes`;
   if (message.includes('call stack')) return TOO_DEEP;
-  return message.split('\n')[0] ?? code;
+  const [first = code] = message.split('\n');
+  const [, hint] = UNQUOTED.find(([start]) => first.startsWith(start)) ?? [];
+  return hint === undefined ? first : `${first}: ${hint}`;
 }
+
+/** How the library begins where a text without quotes is no text to YAML, and what to do about it. */
+const UNQUOTED = [
+  ['Nested mappings are not allowed in compact', 'put a text that holds `: ` in quotes'],
+  ['Plain value cannot start with', 'put the text in quotes'],
+  [
+    'Unexpected scalar at node end',
+    'put a text that begins with `[`, `{`, `*` or a quote in quotes as a whole',
+  ],
+] as const;
 
 const ALIAS = 'aliases are not supported: write the value out';
 const TOO_DEEP = 'this is nested too deeply';
@@ -128,8 +143,22 @@ function wrongInteger({ value, source = '' }: Scalar): string | undefined {
     : undefined;
 }
 
+/** Keys of what is asked to the last letter. */
+const TEXTS = ['text', 'content'];
+
+/** What YAML takes from a text without quotes, and whoever wrote it did not see. */
+function lostOf({ type, anchor, range }: Scalar, source: string): string | undefined {
+  if (type !== 'PLAIN') return undefined;
+  if (anchor !== undefined)
+    return `\`&${anchor.slice(0, 40)}\` is an anchor to YAML, and no part of the text: put the text in quotes`;
+  const [, end = 0] = range ?? [];
+  return /^[ \t]+#/.test(source.slice(end, end + 1024))
+    ? 'what stands behind ` #` is a comment to YAML, and no part of the text: put the text in quotes'
+    : undefined;
+}
+
 /** What is valid YAML and would be lost, merged or changed on the way to a value, so that no schema could see it. */
-function unsupported(document: Document.Parsed, what: string): Unsupported[] {
+function unsupported(document: Document.Parsed, source: string, what: string): Unsupported[] {
   const found: Unsupported[] = [];
   const problem = (node: unknown, message: string, spoils = false) => {
     found.push({ offset: start(node) ?? 0, message, spoils });
@@ -155,10 +184,16 @@ function unsupported(document: Document.Parsed, what: string): Unsupported[] {
         const name = isScalar(key) ? key.value : undefined;
         if (typeof name !== 'string') problem(key ?? map, 'a key must be text: put it in quotes');
         else if (name === '__proto__') problem(key, '`__proto__` cannot be a key');
+        else if (name === '<<') problem(key, 'merge keys are not supported: write the values out', true);
         else if (seen.has(name)) problem(key, `\`${name}\` stands here twice`);
         else seen.add(name);
       }
       return undefined;
+    },
+    Pair(_, { key, value }) {
+      if (!isScalar(key) || !isScalar(value) || !TEXTS.includes(String(key.value))) return;
+      const lost = lostOf(value, source);
+      if (lost !== undefined) problem(value, lost);
     },
     Scalar(_, node) {
       if (typeof node.value === 'string' && !node.value.isWellFormed())

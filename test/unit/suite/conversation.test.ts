@@ -5,6 +5,7 @@ import { makePlan } from '../../../src/run/plan.ts';
 import { type Able, beyond } from '../../../src/suite/abilities.ts';
 import { readAsked } from '../../../src/suite/asked.ts';
 import { parseSuite } from '../../../src/suite/parse.ts';
+import { odd } from '../../support/odd.ts';
 import { problemsOf, SAMPLE } from '../support/suites.ts';
 
 /** The sample with these prompts in place of its own; the first begins on line 8. */
@@ -54,6 +55,20 @@ describe('a conversation', () => {
     // What earlier versions asked keeps its digest, and so its baseline.
     assert.deepEqual(sky?.content, { messages: [{ role: 'user', content: 'Why?' }] });
   });
+
+  odd(
+    '`content: null` beside `tool_calls`, as APIs write down a call',
+    'asked as a call without `content`; without `tool_calls`, `suite-invalid` with its line',
+    async () => {
+      const call = 'role: assistant, tool_calls:';
+      const withNull = WEATHER.replace(call, 'role: assistant, content: null, tool_calls:');
+      assert.notEqual(withNull, WEATHER);
+      assert.deepEqual((await planned(withNull))[0]?.digest, (await planned(WEATHER))[0]?.digest);
+      assert.deepEqual(problemsOf(asking('{ id: a, messages: [{ role: user, content: null }] }')), [
+        '8:39  `prompts[0].messages[0].content`: a message needs its `content`; only an assistant’s with `tool_calls` has none',
+      ]);
+    },
+  );
 
   test('is another prompt with any other part, and with another order of what its tools take', async () => {
     const changed = [
@@ -160,7 +175,7 @@ describe('a prompt that is wrong', () => {
     [
       'a part of no kind',
       '{ id: a, messages: [{ role: user, content: [{ type: smell, text: x }] }] }',
-      ['8:51  `prompts[0].messages[0].content[0].type` must be `text`'],
+      ['8:51  `prompts[0].messages[0].content[0].type`: each part is `{ type: text, text: … }`'],
     ],
     [
       'messages that say nothing, or what another role says',
@@ -207,7 +222,7 @@ describe('a prompt that is wrong', () => {
       '{ id: a, token-ids: [1, -1, x, 4294967296] }',
       [
         '8:29  `prompts[0].token-ids[1]`: Too small: expected number to be >=0',
-        '8:33  `prompts[0].token-ids[2]` must be a number',
+        '8:33  `prompts[0].token-ids[2]` must be a number, and `x` is a text',
         '8:36  `prompts[0].token-ids[3]`: Too big: expected number to be <=2147483647',
       ],
     ],

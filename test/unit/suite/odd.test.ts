@@ -85,7 +85,56 @@ describe('a text', () => {
   });
 });
 
+describe('a text without quotes', () => {
+  const plain = (text: string) => edited(/ {2}- \{ id: capital.*\n/, `  - id: capital\n    text: ${text}\n`);
+
+  odd(
+    'a text without quotes that holds ` #`, or begins with `&`',
+    '`suite-invalid`, with its line: YAML takes a part of it away',
+    () => {
+      assert.deepEqual(problemsOf(plain('C # is a language')), [
+        '9:11  what stands behind ` #` is a comment to YAML, and no part of the text: put the text in quotes',
+      ]);
+      assert.deepEqual(problemsOf(plain('&lt is less than')), [
+        '9:15  `&lt` is an anchor to YAML, and no part of the text: put the text in quotes',
+      ]);
+      assert.equal(textOf(plain('C# is one\n    # and this is a remark')), 'C# is one');
+      assert.equal(textOf(plain('"C # is one" # in quotes')), 'C # is one');
+    },
+  );
+
+  odd(
+    'a text without quotes that holds `: `, or begins with `[`, `*`, `!`, `@` or `%`',
+    '`suite-invalid`, with its line: it needs quotes',
+    () => {
+      for (const text of [
+        'Note: this',
+        '[INST] Hi [/INST]',
+        '*Hello* there',
+        '!important it is',
+        '@all',
+        '%d items',
+      ])
+        assert.match(problemsOf(plain(text)).join('\n'), /^9:\d+ {2}.*in quotes/, text);
+    },
+  );
+});
+
 describe('a file', () => {
+  odd(
+    'a prompt’s `file` that is a pointer of Git LFS',
+    '`prompt-file-invalid`, with its line: the pointer would be asked',
+    async () => {
+      await using at = await onDisk(SAMPLE, {
+        'prompts/essay.txt': `version https://git-lfs.github.com/spec/v1\noid sha256:${'a1'.repeat(32)}\nsize 9\n`,
+      });
+      await assert.rejects(at.load(), {
+        code: 'prompt-file-invalid',
+        message: /^suite\.yml:10:5 .* pointer of Git LFS/,
+      });
+    },
+  );
+
   odd('line ends of Windows', 'as any others', () => {
     const windows = SAMPLE.replaceAll('\n', '\r\n');
     assert.deepEqual(parsed(windows).suite, parsed(SAMPLE).suite);
@@ -127,10 +176,12 @@ describe('a file', () => {
       assert.equal(textOf(capital('1:30')), '1:30');
       assert.equal(parsed(edited('seed: 0', 'seed: 010')).suite.sampling.seed, 10);
       assert.deepEqual(problemsOf(edited('seed: 0', 'seed: 1:30, ignore_eos: off')), [
-        '6:45  `sampling.seed` must be a number',
-        '6:57  `sampling.ignore_eos` must be a boolean',
+        '6:45  `sampling.seed` must be a number, and `1:30` is a text',
+        '6:57  `sampling.ignore_eos` must be a boolean, and `off` is a text',
       ]);
-      assert.deepEqual(problemsOf(capital('010')), ['8:20  `prompts[0].text` must be a string']);
+      assert.deepEqual(problemsOf(capital('010')), [
+        '8:20  `prompts[0].text` must be a string: put it in quotes, since without them it is a number',
+      ]);
     },
   );
 });
@@ -154,6 +205,53 @@ describe('a number', () => {
 });
 
 describe('a name', () => {
+  odd(
+    'a name of another program’s, or of ours misspelt',
+    '`suite-invalid`, with its line and the name that is meant',
+    () => {
+      const told = (from: string, to: string) => problemsOf(edited(from, to)).at(-1);
+      for (const [from, to, meant] of [
+        ['text: "The capital', 'prompt: "The capital', 'text'],
+        ['text: "The capital', 'token_ids: [1], input: "The capital', 'text'],
+        ['content: "Explain', 'value: "Explain', 'content'],
+        ['max_tokens: 64', 'max_tokens: 64, guided_json: {}', 'structured_outputs'],
+        ['max_tokens: 64', 'max_tokens: 64, maxTokens: 64', 'max_tokens'],
+        ['max_tokens: 64', 'max_tokens: 64, max_completion_tokens: 64', 'max_tokens'],
+        ['max_tokens: 64', 'max_tokens: 64, top-p: 1', 'top_p'],
+        ['name: vllm', 'name: vLLM', 'vllm'],
+      ] as const)
+        assert.match(told(from, to) ?? '', new RegExp(`: did you mean \`${meant}\`\\?$`), to);
+      assert.deepEqual(problemsOf(edited('dtype: bfloat16', '--max-model-len: 4096')), [
+        '4:31  `engine.args.--max-model-len`: an engine argument is a Python name, as in `max_model_len`',
+      ]);
+    },
+  );
+
+  odd(
+    'a `model.path` with `~`, a variable, an address or a drive; an expression of a workflow in `engine.args` or `engine.env`',
+    '`suite-invalid`, with its line: nobody fills it in',
+    () => {
+      for (const path of [
+        '~/models/x',
+        '$HOME/x',
+        `\${{ github.workspace }}/x`,
+        's3://bucket/x',
+        'C:\\models\\x',
+      ])
+        assert.match(
+          problemsOf(edited(/model: \{.*\}/, `model: { path: '${path}' }`)).join(),
+          /^3:10 {2}`model\.path`: /,
+          path,
+        );
+      const args = edited('dtype: bfloat16', `dtype: "\${{ inputs.dtype }}"`);
+      assert.match(problemsOf(args).join(), /^4:31 {2}`engine\.args\.dtype`: variables and/);
+      const env = edited('name: vllm,', `name: vllm, env: { OMP_NUM_THREADS: "\${{ vars.N }}" },`);
+      assert.match(problemsOf(env).join(), /^4:30 {2}`engine\.env\.OMP_NUM_THREADS`: variables and/);
+      // A prompt may ask about them.
+      assert.equal(textOf(capital(`"What is \${{ github.ref }}?"`)), `What is \${{ github.ref }}?`);
+    },
+  );
+
   odd('an id with spaces or letters beyond ASCII', '`suite-invalid`, with its line', () => {
     const told =
       'a prompt id must be 1-64 letters, digits, dots, dashes or underscores, and begin and end with a letter or digit';
@@ -189,6 +287,31 @@ describe('sampling', () => {
     assert.deepEqual(problemsOf(edited('max_tokens: 64', 'max_tokens: 0')), [
       '6:29  `sampling.max_tokens`: Too small: expected number to be >=1',
     ]),
+  );
+
+  odd(
+    '`min_tokens` above `max_tokens`, also where a prompt says only one of them',
+    '`suite-invalid`, with its line',
+    () => {
+      const told = '`min_tokens` is more than `max_tokens`: no answer can be so long';
+      assert.deepEqual(problemsOf(edited('max_tokens: 64', 'max_tokens: 64, min_tokens: 65')), [
+        `6:45  \`sampling.min_tokens\`: ${told}`,
+      ]);
+      const own = 'id: capital, sampling: { max_tokens: 8 }';
+      const source = edited('id: capital', own).replace('max_tokens: 64', 'max_tokens: 64, min_tokens: 9');
+      assert.deepEqual(problemsOf(source), [`8:32  \`prompts[0].sampling.max_tokens\`: ${told}`]);
+    },
+  );
+
+  odd(
+    'a number with a unit or a percent sign, in quotes, or with underscores',
+    '`suite-invalid`, with its line: it is a text',
+    () => {
+      for (const written of ['4k', '50%', '"64"', '1_000'])
+        assert.deepEqual(problemsOf(edited('max_tokens: 64', `max_tokens: ${written}`)), [
+          `6:29  \`sampling.max_tokens\` must be a number, and \`${written.replaceAll('"', '')}\` is a text`,
+        ]);
+    },
   );
 
   odd('a temperature of 2', 'taken; above it, `suite-invalid` with its line', () => {
