@@ -17,11 +17,20 @@ const BUILTINS_UNREAD = {
   name: 'builtins unread',
   renderChunk: (code: string) =>
     code.replaceAll(
-      /^import (?:(\w[\w$]*)|\* as (\w[\w$]*)|(\{[^}]*\})) from ["']([\w:/]+)["'];$/gm,
-      (whole, own: string | undefined, all: string | undefined, some: string | undefined, name: string) =>
-        isBuiltin(name)
-          ? `const ${own ?? all ?? some?.replaceAll(' as ', ': ')} = process.getBuiltinModule?.("${name}") ?? {};`
-          : whole,
+      /^import (?:(\w[\w$]*)|\* as (\w[\w$]*)|(?:(\w[\w$]*), )?(\{[^}]*\})) from ["']([\w:/]+)["'];$/gm,
+      (
+        whole,
+        own: string | undefined,
+        all: string | undefined,
+        also: string | undefined,
+        some: string | undefined,
+        name: string,
+      ) => {
+        if (!isBuiltin(name)) return whole;
+        const unread = (names: string) => `const ${names} = process.getBuiltinModule?.("${name}") ?? {};`;
+        const named = (own ?? all ?? some ?? '').replaceAll(' as ', ': ');
+        return also === undefined ? unread(named) : `${unread(also)} ${unread(named)}`;
+      },
     ),
 };
 

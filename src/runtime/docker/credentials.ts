@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { runChild } from '../child.ts';
 import type { Environment } from '../options.ts';
 import { configFolder } from './daemon.ts';
 
@@ -102,17 +103,14 @@ async function askHelper(
     log(`Docker's configuration names a credential helper \`${name}\` that is not a program's name.`);
     return undefined;
   }
-  const { execa } = await import('execa');
-  const answer = await execa(program, ['get'], {
+  const answer = await runChild([program, 'get'], {
     input: server,
     env: forHelper(environment),
-    extendEnv: false,
-    reject: false,
-    timeout: 30_000,
+    seconds: 30,
   });
-  if (answer.failed) {
+  if (answer.failure !== undefined) {
     // "credentials not found in native keychain" is how a helper says that there are none.
-    if (!/not found/.test(answer.stdout)) log(`${program} gave no credentials: ${answer.shortMessage}.`);
+    if (!/not found/.test(answer.stdout)) log(`${program} gave no credentials: ${answer.failure}.`);
     return undefined;
   }
   try {

@@ -8,6 +8,7 @@ import { UserError } from '../../errors.ts';
 import { excerpt } from '../../inert.ts';
 import { openScratch } from '../../machine/scratch.ts';
 import { SSH_OPTIONS } from '../../suite/launcher.ts';
+import { startChild } from '../child.ts';
 import { forLauncher } from '../environment.ts';
 import type { Environment } from '../options.ts';
 
@@ -32,10 +33,9 @@ export async function overSsh(
   await chmod(folder, 0o700);
   const socket = join(folder, 'docker.sock');
   const path = url.pathname.length > 1 ? decodeURIComponent(url.pathname) : SOCKET;
-  const { execa } = await import('execa');
-  const child = execa(
-    'ssh',
+  const child = await startChild(
     [
+      'ssh',
       ...SSH_OPTIONS,
       ...['-T', '-o', 'ExitOnForwardFailure=yes', '-o', 'ControlPath=none', '-L', `${socket}:${path}`],
       ...(url.port === '' ? [] : ['-p', url.port]),
@@ -43,14 +43,16 @@ export async function overSsh(
       // It ends with its stdin, and so with this process, however that ends.
       ...['--', url.hostname, 'cat'],
     ],
-    {
-      ...{ env: forLauncher(environment), extendEnv: false, buffer: false, reject: false, detached: true },
-      ...{ stdin: 'pipe', stdout: 'ignore', stderr: 'pipe' },
-    } as const,
+    { env: forLauncher(environment) },
   );
+  if ('code' in child) {
+    rmSync(folder, { recursive: true, force: true });
+    throw unreachable(url, child.code === 'ENOENT' ? 'ssh is not installed' : child.code);
+  }
   // A run that is over is not kept waiting by it.
   child.unref();
-  for (const stream of [child.stdin, child.stderr]) (stream as { unref?: () => void }).unref?.();
+  for (const stream of [child.stdin, child.stdout, child.stderr])
+    (stream as { unref?: () => void }).unref?.();
   process.once('exit', () => {
     child.kill();
     rmSync(folder, { recursive: true, force: true });
@@ -60,8 +62,9 @@ export async function overSsh(
     said = `${said}${String(data)}`.slice(-MAX_SAID);
   });
   child.stdin.on('error', () => {});
+  child.stdout.resume();
   let ended = false;
-  void child.then(() => {
+  child.once('close', () => {
     ended = true;
   });
   while (!(await answers(socket))) {
