@@ -302,22 +302,31 @@ class GpuTest(unittest.TestCase):
                 with self.assertRaisesRegex(HarnessError, "torch does not tell what this machine has"):
                     Facts().wait()
 
-    def test_an_imported_torch_is_asked_itself_only_where_its_build_knows_no_device(self) -> None:
-        def imported(**version: str | None) -> Any:
-            return types.SimpleNamespace(
-                version=types.SimpleNamespace(**version),
-                backends=types.SimpleNamespace(cpu=types.SimpleNamespace(get_cpu_capability=lambda: "itself")),
-                __config__=types.SimpleNamespace(show=lambda: ""),
-                cuda=types.SimpleNamespace(is_available=lambda: False),
-            )
-
-        nothing: dict[str, str | None] = {"cuda": None, "hip": None, "xpu": None}
+    def test_a_torch_of_this_process_is_asked_only_where_its_build_knows_no_device(self) -> None:
+        itself = types.SimpleNamespace(
+            version=types.SimpleNamespace(cuda=None, hip=None),
+            backends=types.SimpleNamespace(cpu=types.SimpleNamespace(get_cpu_capability=lambda: "itself")),
+            __config__=types.SimpleNamespace(show=lambda: ""),
+            cuda=types.SimpleNamespace(is_available=lambda: False),
+        )
+        none = "cuda = None\nhip = None\n"
         with tempfile.TemporaryDirectory() as folder:
             support.stub_torch(Path(folder))
-            with mock.patch.dict(os.environ, {"PYTHONPATH": folder}):
-                self.assertEqual(Facts(None, imported(**nothing)).wait()["capability"], "itself")
-                for version in ({**nothing, "cuda": "13.0"}, {**nothing, "xpu": "2025"}, {"cuda": None, "hip": None}):
-                    self.assertEqual(Facts(None, imported(**version)).wait()["capability"], "AVX2")
+            package = Path(folder, "torch")
+            there = types.SimpleNamespace(origin=str(package / "__init__.py"))
+            with (
+                mock.patch.dict(os.environ, {"PYTHONPATH": folder}),
+                mock.patch("importlib.util.find_spec", return_value=there),
+            ):
+                self.assertEqual(Facts(None, lambda: itself).wait()["capability"], "AVX2", "it does not say")
+                for built in (f"{none}xpu = '2025'", "cuda = '13.0'\nhip = None\nxpu = None", none, "raise OSError"):
+                    (package / "version.py").write_text(built)
+                    self.assertEqual(Facts(None, lambda: itself).wait()["capability"], "AVX2")
+                (package / "version.py").write_text(f"{none}xpu = None")
+                self.assertEqual(Facts(None, lambda: itself).wait()["capability"], "itself")
+                self.assertEqual(Facts().wait()["capability"], "AVX2", "where this process does not import it")
+                with self.assertRaisesRegex(HarnessError, "does not tell what this machine has: .*libgomp.so.1"):
+                    Facts(None, mock.Mock(side_effect=ImportError("libgomp.so.1"))).wait()
 
     def test_of_amd_it_is_the_name_of_the_architecture(self) -> None:
         gpu = self.told(

@@ -69,9 +69,14 @@ class Importing(Protocol):
         ...
 
 
-def preload(engine: Module, model: str) -> bool:
+def imports_apart(engine: Module) -> bool:
     """Whether the engine can be imported apart from being loaded."""
-    if not hasattr(engine, "preload"):
+    return hasattr(engine, "preload")
+
+
+def preload(engine: Module, model: str) -> bool:
+    """Imports it where that can be done apart; says whether it can."""
+    if not imports_apart(engine):
         return False
     # Nearly all of it stays, and is looked through for garbage again and again while it comes: 2 s of a start of vLLM,
     # part of them in its load (measured). What is garbage of it, 20 MB, stays too.

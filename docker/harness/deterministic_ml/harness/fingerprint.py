@@ -14,12 +14,13 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .devices import Devices
-from .errors import HarnessError
+from .errors import HarnessError, describe
 from .health import uuid_hash
 from .torch_facts import knows_no_device, torch_facts
 
@@ -60,28 +61,22 @@ _SECONDS = 300
 
 
 class Facts:
-    """Starts the child that reads torch's facts, so that the weights can be hashed meanwhile."""
+    """What torch knows: a child that reads it is started at once, so that the weights can be hashed meanwhile."""
 
-    def __init__(self, environment: Mapping[str, str] | None = None, imported: Any = None) -> None:
+    def __init__(self, environment: Mapping[str, str] | None = None, imported: Callable[[], Any] | None = None) -> None:
         """@param environment this process's own where nothing else is given
-        @param imported torch, where this process has it: a build without devices is asked here, and no child imports it
+        @param imported gives torch, where this process has it or is importing it: a build without devices is asked
+            here, and no child imports it once more (2.3 s of CPU)
         """
-        if imported is not None and knows_no_device(imported):
-            self._here: dict[str, Any] | None = torch_facts(imported)
-        else:
+        torch = importlib.util.find_spec("torch")
+        self._ask: Callable[[], dict[str, Any]]
+        if torch is None:
             # Where there is none, no child need look for it.
-            self._here = None if importlib.util.find_spec("torch") else {}
-        if self._here is not None:
-            return
-        # A file and not stdout: what an image's start-up code prints, or a child that it leaves behind, is no answer.
-        self._told = tempfile.TemporaryFile()  # noqa: SIM115
-        told = self._told.fileno()
-        self._child = subprocess.Popen(
-            [sys.executable, "-c", _CHILD, str(Path(__file__).parents[2]), str(told)],
-            stdin=subprocess.DEVNULL,
-            pass_fds=[told],
-            env=environment,
-        )
+            self._ask = dict
+        elif imported is not None and knows_no_device(torch.origin):
+            self._ask = partial(_here, imported)
+        else:
+            self._ask = _Child(environment).answer
 
     def wait(self) -> dict[str, Any]:
         """Nothing where there is no torch.
@@ -89,20 +84,45 @@ class Facts:
         @raises HarnessError `engine-failed` for a torch that does not tell: taken for a machine without a GPU, it would
             be compared with another class's baseline
         """
-        if self._here is not None:
-            return self._here
+        return self._ask()
+
+
+class _Child:
+    def __init__(self, environment: Mapping[str, str] | None) -> None:
+        # A file and not stdout: what an image's start-up code prints, or a child that it leaves behind, is no answer.
+        self._told = tempfile.TemporaryFile()  # noqa: SIM115
+        told = self._told.fileno()
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _CHILD, str(Path(__file__).parents[2]), str(told)],
+            stdin=subprocess.DEVNULL,
+            pass_fds=[told],
+            env=environment,
+        )
+
+    def answer(self) -> dict[str, Any]:
         try:
-            self._child.wait(timeout=_SECONDS)
+            self._process.wait(timeout=_SECONDS)
             self._told.seek(0)
             facts: dict[str, Any] = json.loads(self._told.read())
             return facts
         except subprocess.TimeoutExpired:
-            self._child.kill()
-            self._child.wait()
+            self._process.kill()
+            self._process.wait()
             why = f"it did not answer within {_SECONDS} s; a GPU that is lost can hang it"
         except ValueError:
-            why = f"it ended with {self._child.returncode}, as the lines above tell"
-        raise HarnessError("engine-failed", f"torch does not tell what this machine has: {why}")
+            why = f"it ended with {self._process.returncode}, as the lines above tell"
+        raise _untold(why)
+
+
+def _here(imported: Callable[[], Any]) -> dict[str, Any]:
+    try:
+        return torch_facts(imported())
+    except Exception as error:
+        raise _untold(describe(error)) from error
+
+
+def _untold(why: str) -> HarnessError:
+    return HarnessError("engine-failed", f"torch does not tell what this machine has: {why}")
 
 
 def fingerprint(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import platform
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +83,7 @@ def _run_engine(here: Here, channel: Channel, fail: Callable[[BaseException], No
     engine = engines.find(here.task["engine"])
     watch = Watch(listed=here.environment.get("CUDA_VISIBLE_DEVICES"))
     software = Software()
-    model = _imported_beside(engine, here, fail, lambda: _say_what_is_here(engine, here, channel, watch))
+    model = _imported_beside(engine, here, fail, lambda torch: _say_what_is_here(engine, here, channel, watch, torch))
 
     running = None
     while (command := channel.next_command())["command"] != "end":
@@ -121,17 +123,26 @@ class Model:
     import_seconds: float
 
 
+# Gives a process's torch, once it has it.
+Torch = Callable[[], Any]
+
+
 def _imported_beside(
-    engine: engines.Module, here: Here, fail: Callable[[BaseException], None], tell: Callable[[], Digested]
+    engine: engines.Module, here: Here, fail: Callable[[BaseException], None], tell: Callable[[Torch | None], Digested]
 ) -> Model:
-    """Imports the engine while another thread tells what is here: both take seconds, and neither needs the other."""
+    """Imports the engine while another thread tells what is here: both take seconds, and neither needs the other.
+
+    @param tell is given torch where this process imports it in any case
+    """
     if here.forked:
-        return Model(tell(), 0.0)
+        return Model(tell(lambda: importlib.import_module("torch")), 0.0)
     told: list[tuple[Digested, float]] = []
+    done = threading.Event()
+    torch = partial(_torch_of_an_import, done) if engines.imports_apart(engine) else None
 
     def telling() -> None:
         try:
-            told.append((tell(), time.monotonic()))
+            told.append((tell(torch), time.monotonic()))
         except BaseException as error:
             fail(error)
 
@@ -140,16 +151,30 @@ def _imported_beside(
     # What is wrong with it is told by the load, which needs it: a fingerprint does not.
     with contextlib.suppress(Exception):
         engines.preload(engine, here.task["model"] or "")
+    done.set()
     imported = time.monotonic()
     thread.join()
     digested, at = told[0]
     return Model(digested, max(0.0, imported - at))
 
 
-def _say_what_is_here(engine: engines.Module, here: Here, channel: Channel, watch: Watch) -> Digested:
+def _torch_of_an_import(done: threading.Event) -> Any:
+    """As soon as the import that goes on in another thread has brought it.
+
+    One that began here too would meet packages of which the other has half.
+    """
+    while "torch" not in sys.modules and not done.wait(0.01):
+        pass
+    # Waits for the rest of it.
+    return importlib.import_module("torch")
+
+
+def _say_what_is_here(
+    engine: engines.Module, here: Here, channel: Channel, watch: Watch, torch_here: Torch | None
+) -> Digested:
     """The fingerprint, before any model is loaded: it chooses the baseline. And whether the GPUs can be trusted."""
     health = watch.before()
-    facts = Facts(here.environment, sys.modules.get("torch") if here.forked else None)
+    facts = Facts(here.environment, torch_here)
     folder = here.task["model"]
     model = digest_model(None if folder is None else Path(folder), here.task["knownDigests"], channel)
     torch = facts.wait()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import runpy
+from pathlib import Path
 from typing import Any
 
 
@@ -21,9 +23,16 @@ def tell(file: int) -> None:
         json.dump(torch_facts(torch), out)
 
 
-def knows_no_device(torch: Any) -> bool:
-    """Whether it was built for the CPU alone, so that asking it initialises nothing; one that does not say was not."""
-    return all(getattr(torch.version, name, "unknown") is None for name in ("cuda", "hip", "xpu"))
+def knows_no_device(origin: str | None) -> bool:
+    """Whether it was built for the CPU alone, so that asking it initialises nothing; one that does not say was not.
+
+    @param origin its file, which is not imported for it
+    """
+    try:
+        told = runpy.run_path(str(Path(origin or "").with_name("version.py")))
+    except Exception:
+        return False
+    return all(told.get(name, "unknown") is None for name in ("cuda", "hip", "xpu"))
 
 
 def torch_facts(torch: Any) -> dict[str, Any]:
