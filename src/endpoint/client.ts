@@ -1,6 +1,6 @@
-import http from 'node:http';
-import https from 'node:https';
+import type http from 'node:http';
 import { excerpt } from '../inert.ts';
+import { libraryFor } from '../network/library.ts';
 import { Hiccup, patiently } from '../network/patience.ts';
 import { VERSION } from '../version.ts';
 import { EndpointError } from './error.ts';
@@ -97,7 +97,7 @@ export class Client {
         'endpoint-refused',
         `${url.host} would get the key over plain HTTP, for everybody on the way to read`,
       );
-    const library = url.protocol === 'https:' ? https : http;
+    const library = libraryFor(url);
     // What lies on this machine needs no proxy, which would learn the key.
     const agent = new library.Agent({
       keepAlive: false,

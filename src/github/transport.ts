@@ -1,5 +1,5 @@
-import http from 'node:http';
-import https from 'node:https';
+import type http from 'node:http';
+import { libraryFor } from '../network/library.ts';
 
 /** The proxies of the runner are named here. */
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -64,7 +64,7 @@ export function transport(env: Environment, maxBytes: number) {
 }
 
 async function send(url: URL, { body, ...asked }: Asked, env: Environment): Promise<http.IncomingMessage> {
-  const library = url.protocol === 'https:' ? https : http;
+  const library = libraryFor(url);
   const agent = new library.Agent({ keepAlive: false, proxyEnv: { ...env } });
   const { promise, resolve, reject } = Promise.withResolvers<http.IncomingMessage>();
   const sent = library.request(url, { ...asked, agent });

@@ -1,9 +1,9 @@
-import http from 'node:http';
-import https from 'node:https';
+import type http from 'node:http';
 import { z } from 'zod';
 import type { HubModel } from '../engine/runtime.ts';
 import { UserError } from '../errors.ts';
 import { excerpt } from '../inert.ts';
+import { libraryFor } from '../network/library.ts';
 import { Hiccup } from '../network/patience.ts';
 import { VERSION } from '../version.ts';
 
@@ -180,7 +180,7 @@ export class Hub {
 
   async #send(url: URL, headers: http.OutgoingHttpHeaders): Promise<http.IncomingMessage> {
     this.#signal.throwIfAborted();
-    const library = url.protocol === 'https:' ? https : http;
+    const library = libraryFor(url);
     const agent = new library.Agent({ keepAlive: false, proxyEnv: { ...this.#options.environment } });
     const { promise, resolve, reject } = Promise.withResolvers<http.IncomingMessage>();
     const request = library.get(url, { headers, agent, signal: this.#signal });

@@ -1,7 +1,7 @@
-import http from 'node:http';
-import https from 'node:https';
+import type http from 'node:http';
 import { UserError } from '../errors.ts';
 import { excerpt } from '../inert.ts';
+import { libraryFor } from '../network/library.ts';
 import { credentialsFor } from './docker/credentials.ts';
 import type { Environment } from './options.ts';
 
@@ -100,7 +100,7 @@ async function send(
   headers: http.OutgoingHttpHeaders,
   { environment, signal }: Asking,
 ): Promise<{ status: number; digest: string; challenge: string; text: string }> {
-  const library = url.protocol === 'https:' ? https : http;
+  const library = libraryFor(url);
   const agent = new library.Agent({ keepAlive: false, proxyEnv: { ...environment } });
   const { promise, resolve, reject } = Promise.withResolvers<http.IncomingMessage>();
   const request = library.request(url, { method, headers, agent, signal });

@@ -125,25 +125,29 @@ const ROOMS: Readonly<Record<string, Law>> = {
       'engine/engines',
       'fingerprint',
       'machine',
+      'network',
       'suite',
     ],
-    packages: ['dockerode', 'execa', 'node:*'],
+    packages: ['dockerode', 'node:*'],
   },
   'runtime/docker': {
-    rooms: ['engine', 'fingerprint', 'machine', 'runtime', 'suite'],
-    packages: ['zod', 'dockerode', 'execa', 'tar-stream', 'node:*'],
+    rooms: ['engine', 'fingerprint', 'machine', 'network', 'runtime', 'suite'],
+    packages: ['zod', 'dockerode', 'tar-stream', 'node:*'],
   },
-  'runtime/isolation': { rooms: ['runtime'], packages: ['execa', 'node:*'] },
-  'runtime/launcher': { rooms: ['runtime', 'engine', 'fingerprint', 'suite'], packages: ['execa', 'node:*'] },
+  'runtime/isolation': { rooms: ['runtime'], packages: ['node:*'] },
+  'runtime/launcher': { rooms: ['runtime', 'engine', 'fingerprint', 'suite'], packages: ['node:*'] },
   baseline: { rooms: ['machine', 'record'], packages: ['zod', 'node:*'] },
   'baseline/remote': {
     rooms: ['baseline', 'machine', 'network', 'runtime/docker'],
     packages: ['zod', 'tar-stream', 'node:*'],
   },
-  'baseline/cache': { rooms: ['baseline', 'machine'], packages: ['zod', '@actions/cache', 'node:*'] },
+  'baseline/cache': {
+    rooms: ['baseline', 'machine', 'network'],
+    packages: ['zod', '@actions/cache', 'node:*'],
+  },
   github: {
     // Of the baselines only the port: the list of cache entries is one of theirs.
-    rooms: ['baseline'],
+    rooms: ['baseline', 'network'],
     packages: ['zod', '@actions/github', '@octokit/plugin-retry', '@octokit/plugin-throttling', 'node:*'],
   },
   disk: {

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
-import http from 'node:http';
-import https from 'node:https';
+import type http from 'node:http';
 import type { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import zlib from 'node:zlib';
 import { z } from 'zod';
 import { UserError } from '../../errors.ts';
+import { libraryFor } from '../../network/library.ts';
 import { unpack } from '../archive.ts';
 import { plain } from '../foreign.ts';
 import { copyError, type TreeLimits, UnfitTree } from '../tree.ts';
@@ -342,7 +342,7 @@ interface Request {
 /** Follows no redirect, and takes the proxy from the job's environment, as @actions/http-client does. */
 export async function send(service: CacheService, url: URL, request: Request): Promise<http.IncomingMessage> {
   const { method = 'GET', headers = {}, body, signal } = request;
-  const library = url.protocol === 'https:' ? https : http;
+  const library = libraryFor(url);
   const agent = new library.Agent({ keepAlive: false, proxyEnv: { ...service.env } });
   const { promise, resolve, reject } = Promise.withResolvers<http.IncomingMessage>();
   const sent = library.request(url, { method, headers, agent, signal });

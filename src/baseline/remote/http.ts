@@ -1,7 +1,7 @@
-import http from 'node:http';
-import https from 'node:https';
+import type http from 'node:http';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { libraryFor } from '../../network/library.ts';
 import { Hiccup } from '../../network/patience.ts';
 import { plain } from '../foreign.ts';
 
@@ -21,7 +21,7 @@ export interface Request {
 /** Follows no redirect. @throws Hiccup where the other side cannot be reached, falls silent, or asks for patience */
 export async function send(request: Request): Promise<http.IncomingMessage> {
   const { method, url, headers, body, environment, signal, silenceMs = SILENCE_MS } = request;
-  const library = url.protocol === 'https:' ? https : http;
+  const library = libraryFor(url);
   const agent = new library.Agent({ keepAlive: false, proxyEnv: { ...environment } });
   const { promise, resolve, reject } = Promise.withResolvers<http.IncomingMessage>();
   const sent = library.request(url, { method, headers, agent, signal });

@@ -1,9 +1,8 @@
-import { request as overHttp } from 'node:http';
-import { request as overHttps } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import type Docker from 'dockerode';
 import { z } from 'zod';
+import { libraryFor } from '../../network/library.ts';
 
 /** What dockerode's client knows of its daemon. */
 const Address = z.object({
@@ -32,7 +31,8 @@ export async function attach(docker: Docker, id: string): Promise<Duplex> {
     headers: { connection: 'Upgrade', upgrade: 'tcp' },
   };
   const { promise, resolve, reject } = Promise.withResolvers<Duplex>();
-  const request = protocol === 'https' ? overHttps({ ...options, ...tls }) : overHttp(options);
+  const asked = protocol === 'https' ? { ...options, ...tls } : options;
+  const request = libraryFor({ protocol: `${protocol}:` }).request(asked);
   request.on('upgrade', (_response, socket, head) => {
     if (head.length > 0) socket.unshift(head);
     resolve(socket);
