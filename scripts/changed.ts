@@ -13,6 +13,7 @@ const EVERYTHING = [
   'tsconfig.json',
   'scripts/test.ts',
   'test/support/reporter.ts',
+  'test/support/together.ts',
 ];
 
 /** @returns paths that differ from where this branch left the default one, what is not committed included */

@@ -65,6 +65,7 @@ const TIMEOUT_MS: Readonly<Record<Group, number>> = {
 process.env['NODE_COMPILE_CACHE'] ??= join(cache, 'node-compile');
 
 sweepTestFolders();
+const TOGETHER = join(repository, 'test/support/together.ts');
 const given = process.argv.slice(2).filter((word) => word !== '--');
 const words = given.filter((word) => word !== '--changed');
 const groups = GROUPS.filter((group) => words.includes(group));
@@ -116,6 +117,7 @@ async function runGroup(group: Group): Promise<void> {
   if (files.length === 0 || abort.signal.aborted) return;
   reporter.begin(group, files.length);
   if (group === 'harness') await runPython(files);
+  else if (group === 'unit') await Promise.all(shares(files, AT_ONCE.unit).map(runTogether));
   else if (!BUILT.has(group) || (await distIsFresh(files))) await runNode(group, files);
 }
 
@@ -146,6 +148,28 @@ async function runNode(group: Group, files: readonly string[]): Promise<void> {
     execArgv: niceness === undefined ? [] : [standingBack(niceness)],
   });
   for await (const event of events) reporter.see(event);
+}
+
+/** So many lists at most, of which each has as many long ones as any other. */
+function shares(files: readonly string[], count: number): string[][] {
+  const shares = Array.from({ length: Math.min(count, files.length) }, (): string[] => []);
+  for (const [index, file] of files.entries()) shares[index % shares.length]?.push(file);
+  return shares;
+}
+
+/** Unit tests: files in one process, one after the other. */
+async function runTogether(files: readonly string[]): Promise<void> {
+  const events = run({
+    files: [TOGETHER],
+    argv: [...files],
+    // It has an end for each file. This one is for what does not even let a timer run.
+    timeout: 4 * TIMEOUT_MS.unit,
+    signal: abort.signal,
+    cwd: repository,
+    execArgv: [standingBack(BEHIND.unit ?? 0)],
+  });
+  const told = reporter.together(TOGETHER, files);
+  for await (const event of events) told(event);
 }
 
 /** One JSON line a test, from a unittest result class of our own: its text output is made for people. */

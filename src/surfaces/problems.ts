@@ -71,9 +71,7 @@ export function problemsOf(reports: readonly Report[]): Problem[] {
     const room = MAX_PROBLEMS - all.length;
     if (room <= 0) continue;
     if (broken.length === 0) all.push(ofRun(report, level));
-    else
-      for (const { drifted, group } of broken.slice(0, room))
-        all.push(ofPrompt(report, level, drifted, group));
+    else all.push(...ofPrompts(report, level, broken.slice(0, room)));
   }
   const last = all.at(-1);
   if (total <= all.length || last === undefined) return all;
@@ -130,23 +128,31 @@ function ofRun(report: Report, level: Problem['level']): Problem {
   };
 }
 
-function ofPrompt(report: Report, level: Problem['level'], { prompt }: Drifted, group: ReadGroup): Problem {
+interface Broken {
+  readonly drifted: Drifted;
+  readonly group: ReadGroup;
+}
+
+function ofPrompts(report: Report, level: Problem['level'], broken: readonly Broken[]): Problem[] {
   const { places } = report.context;
-  const { relation } = group.relation;
-  const { line, column } = places.prompts.find(({ id }) => id === prompt) ?? places.relations;
-  const answer = relation === 'baseline' ? answerOf(report) : '';
-  const told = [
-    `Prompt ${within(prompt, 100)} on ${report.hardwareClass}: ${lineOf(group)}`,
-    ...(answer === '' ? [] : [answer]),
-  ];
-  return {
-    rule: { kind: 'relation', name: relation },
-    level,
-    message: within(told.map((one) => `${one}.`).join(' '), MAX_MESSAGE),
-    file: places.file,
-    ...{ line, column },
-    fingerprint: fingerprintOf(report, relation, prompt),
-  };
+  const lines = new Map(places.prompts.map(({ id, line, column }) => [id, { line, column }]));
+  const said = answerOf(report);
+  return broken.map(({ drifted: { prompt }, group }) => {
+    const { relation } = group.relation;
+    const answer = relation === 'baseline' ? said : '';
+    const told = [
+      `Prompt ${within(prompt, 100)} on ${report.hardwareClass}: ${lineOf(group)}`,
+      ...(answer === '' ? [] : [answer]),
+    ];
+    return {
+      rule: { kind: 'relation', name: relation },
+      level,
+      message: within(told.map((one) => `${one}.`).join(' '), MAX_MESSAGE),
+      file: places.file,
+      ...(lines.get(prompt) ?? places.relations),
+      fingerprint: fingerprintOf(report, relation, prompt),
+    };
+  });
 }
 
 /** What one relation found of one prompt, in a line. Not yet inert. */

@@ -34,7 +34,16 @@ export interface Common {
   readonly changes: Report['changes'];
 }
 
+/** Asked for on each rung of a ladder: of many changes it takes a while. */
+const COMMON = new WeakMap<readonly Report[], { readonly common: Common | undefined }>();
+
 export function commonOf(reports: readonly Report[]): Common | undefined {
+  const known = COMMON.get(reports) ?? { common: findCommon(reports) };
+  COMMON.set(reports, known);
+  return known.common;
+}
+
+function findCommon(reports: readonly Report[]): Common | undefined {
   const drifts = reports.filter(({ conclusion, accepted }) => conclusion === 'drift' && accepted === null);
   const [first, ...others] = drifts;
   if (first === undefined || others.length === 0) return undefined;
@@ -43,7 +52,10 @@ export function commonOf(reports: readonly Report[]): Common | undefined {
   const told = others.map(({ changes }) => new Set(changes.map(named)));
   return {
     drifts: drifts.length,
-    changes: first.changes.filter((change) => told.every((all) => all.has(named(change)))),
+    changes: first.changes.filter((change) => {
+      const name = named(change);
+      return told.every((all) => all.has(name));
+    }),
   };
 }
 

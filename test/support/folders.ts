@@ -14,10 +14,16 @@ export async function temporaryFolder(): Promise<{ readonly path: string } & Asy
 
 /** The same, gone when this process ends. */
 export function folderOfProcess(): string {
+  if (OF_PROCESS.length === 0)
+    process.once('exit', () => {
+      for (const path of OF_PROCESS) rmSync(path, { recursive: true, force: true });
+    });
   const path = testFolder();
-  process.once('exit', () => rmSync(path, { recursive: true, force: true }));
+  OF_PROCESS.push(path);
   return path;
 }
+
+const OF_PROCESS: string[] = [];
 
 const testFolder = () => mkdtempSync(join(tmpdir(), `dml-test-${process.pid}-`));
 

@@ -99,6 +99,47 @@ export class Reporter {
     }
   }
 
+  /**
+   * Takes the events of a process that runs several files (test/support/together.ts), each as a test of its name.
+   *
+   * @param program what Node's runner takes for the only file
+   * @param files relative to the root
+   */
+  together(program: string, files: readonly string[]): (event: TestEvent) => void {
+    let current = program;
+    return (event) => {
+      const told = (more: { readonly entryFile: string; readonly file?: string }) =>
+        this.see({ ...event, data: { ...event.data, ...more } } as TestEvent);
+      if (event.type === 'test:summary') return;
+      if (event.type !== 'test:dequeue' && event.type !== 'test:complete')
+        return told({ entryFile: current });
+      const { name, nesting } = event.data;
+      if (nesting > 0) return told({ entryFile: current });
+      if (name !== program) {
+        current = name;
+        return told({ entryFile: name, file: name });
+      }
+      if (event.type === 'test:complete' && !event.data.details.passed)
+        this.#cutShort(this.#short(current), files, explain(event.data.details.error));
+    };
+  }
+
+  /** A process of several files failed: told of the one that it was at, and of those that it did not come to. */
+  #cutShort(current: string, files: readonly string[], problem: string): void {
+    const left = files.filter((file) => this.#files.get(file)?.ended !== true);
+    const running = [...(this.#files.get(current)?.running.values() ?? [])];
+    const during = running.length === 0 ? '' : ` while these ran: ${running.join(', ')}`;
+    for (const file of left) {
+      if (!this.#files.has(file)) this.fileStarted(file);
+      const why =
+        file === current ? `${problem}${during}` : `Its process had ended with ${current}: ${problem}`;
+      this.fileEnded(file, `The file failed outside of its tests: ${why}`);
+    }
+    // Each file that failed is told of. Where none did, the process still did not end well.
+    if (left.length === 0 && files.every((file) => this.#files.get(file)?.failed === 0))
+      this.single(current, 'the process that it was the last file of ends well', problem);
+  }
+
   fileStarted(file: string): void {
     this.#files.set(file, {
       start: performance.now(),
