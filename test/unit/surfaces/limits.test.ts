@@ -118,15 +118,16 @@ const file = (name: string) => join(folder, name);
 /** What a step leaves behind that does this: its log, as the runner reads it, and its summary. */
 async function step(work: () => unknown): Promise<{ readonly log: string; readonly summary: string }> {
   const names = { GITHUB_STEP_SUMMARY: file('summary'), GITHUB_OUTPUT: file('output') };
+  const before = { ...process.env };
   for (const [name, path] of Object.entries(names)) {
     process.env[name] = path;
     writeFileSync(path, '');
   }
-  const write = process.stdout.write.bind(process.stdout);
+  const { write } = process.stdout;
   let log = '';
   process.stdout.write = (part: string | Uint8Array) => {
     // The test runner's own messages are no strings.
-    if (typeof part !== 'string') return write(part);
+    if (typeof part !== 'string') return write.call(process.stdout, part);
     log += part;
     return true;
   };
@@ -134,6 +135,10 @@ async function step(work: () => unknown): Promise<{ readonly log: string; readon
     await work();
   } finally {
     process.stdout.write = write;
+    for (const name of Object.keys(names)) {
+      if (before[name] === undefined) delete process.env[name];
+      else process.env[name] = before[name];
+    }
   }
   return { log, summary: readFileSync(names.GITHUB_STEP_SUMMARY, 'utf8') };
 }
