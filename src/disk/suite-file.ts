@@ -160,7 +160,7 @@ async function readSuite(absolute: string, path: string, workspace: string): Pro
     new UserError(
       'suite-missing',
       `The suite ${path} ${why}.`,
-      'Name it with the `suite` input, relative to the repository; the job needs actions/checkout before this action.',
+      'Name it relative to the repository: in a workflow with the `suite` input and after actions/checkout, on a terminal behind the command.',
       { cause },
     );
   try {

@@ -34,6 +34,9 @@ export function readChange({
       `\`--require\` is \`${required}\`.`,
       `It is ${VARIANT_REQUIREMENTS.map((one) => `\`${one}\``).join(', ')}, or a distance such as \`within 2x floor\`.`,
     );
+  const count = gpus === undefined || gpus === 'none' ? gpus : Number(gpus);
+  if (typeof count === 'number' && !Number.isInteger(count))
+    throw invalid(`\`--gpus\` is \`${gpus}\`.`, 'It is a count, or `none`.');
   const args = pairs('--arg', arg).map(([name, text]) => [name, readValue(text)] as const);
   return {
     required,
@@ -41,7 +44,7 @@ export function readChange({
       ...(engine === undefined ? {} : { engine }),
       ...(image === undefined ? {} : { image }),
       ...(model === undefined ? {} : { model: modelOf(model) }),
-      ...(gpus === undefined ? {} : { gpus: gpus === 'none' ? gpus : Number(gpus) }),
+      ...(count === undefined ? {} : { gpus: count }),
       ...(args.length === 0 ? {} : { args: Object.fromEntries(args) }),
       ...(env.length === 0 ? {} : { env: Object.fromEntries(pairs('--env', env)) }),
     },

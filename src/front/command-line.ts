@@ -1,9 +1,10 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { UserError } from '../errors.ts';
+import { didYouMean } from '../suite/nearest.ts';
 import { readChange } from './change.ts';
 import type { Invocation } from './command.ts';
-import { FLAG_NAMES, OPTIONS } from './flags.ts';
+import { FLAG_NAMES, flagNamed, OPTIONS } from './flags.ts';
 import { parseInputs } from './inputs.ts';
 import { ARGUMENTS, modes, unreadFlags } from './modes.ts';
 
@@ -29,15 +30,17 @@ export function readCommandLine(
   try {
     parsed = parseFlags(words);
   } catch (cause) {
-    throw usage(cause instanceof Error ? cause.message : String(cause), cause);
+    throw usage(unknownFlag(words) ?? (cause instanceof Error ? cause.message : String(cause)), cause);
   }
   const { values, positionals } = parsed;
-  if (values.help === true) return 'help';
-  if (values.version === true) return 'version';
   const [name = '', file, ...rest] = positionals;
+  if (values.help === true || name === 'help') return 'help';
+  if (values.version === true) return 'version';
+  const twice = givenTwice(parsed.tokens);
+  if (twice !== undefined) throw usage(twice);
   const mode = modes.find((candidate) => candidate.name === name);
   if (mode === undefined)
-    throw usage(name === '' ? 'A command is missing.' : `\`${name}\` is not a command.`);
+    throw usage(name === '' ? 'A command is missing.' : unknown(name, 'a command', modes));
   const { what, ...argument } = ARGUMENTS[mode.takes];
   if (rest.length > 0 && !('several' in argument)) throw usage(`\`${rest[0]}\` is one argument too many.`);
   if (file !== undefined && mode.takes === 'nothing') throw usage(`\`${name}\` takes no argument.`);
@@ -88,7 +91,43 @@ export function readCommandLine(
 }
 
 const parseFlags = (words: readonly string[]) =>
-  parseArgs({ args: [...words], options: OPTIONS, allowPositionals: true, strict: true });
+  parseArgs({ args: [...words], options: OPTIONS, allowPositionals: true, strict: true, tokens: true });
+
+/** The first flag that there is not; undefined where what is wrong is something else. */
+function unknownFlag(words: readonly string[]): string | undefined {
+  const end = words.indexOf('--');
+  for (const word of end < 0 ? words : words.slice(0, end)) {
+    const [, name] = /^--([^=]+)/.exec(word) ?? [];
+    if (name !== undefined && !FLAG_NAMES.some((flag) => flag === name))
+      return unknown(
+        word,
+        'a flag',
+        FLAG_NAMES.map((flag) => ({ name: `--${flag}` })),
+      );
+  }
+  return undefined;
+}
+
+const unknown = (word: string, what: string, known: readonly { readonly name: string }[]) =>
+  `\`${word}\` is not ${what}${
+    didYouMean(
+      word,
+      known.map(({ name }) => name),
+    ) ?? '.'
+  }`;
+
+/** The first flag of one value that is given others: the last would win, and nobody would see it. */
+function givenTwice(tokens: ReturnType<typeof parseFlags>['tokens']): string | undefined {
+  const seen = new Map<string, string>();
+  for (const token of tokens) {
+    if (token.kind !== 'option' || token.value === undefined || flagNamed(token.name).several) continue;
+    const before = seen.get(token.name);
+    if (before !== undefined && before !== token.value)
+      return `\`--${token.name}\` is given twice, as \`${before}\` and as \`${token.value}\`.`;
+    seen.set(token.name, token.value);
+  }
+  return undefined;
+}
 
 /** A command in a step of a workflow may do no more than the action: what started the job started it. */
 const door = (environment: Environment) =>

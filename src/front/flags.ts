@@ -72,7 +72,7 @@ export const FLAGS = {
     what: 'earlier records, by which it tells what runs cost (.deterministic-ml/records)',
   },
   json: { what: 'the answer as JSON on stdout; everything else goes to stderr' },
-  help: { what: 'show this' },
+  help: { what: 'show this, as do `help` and -h' },
   version: { what: 'show which version this is' },
 } as const satisfies Readonly<Record<string, Flag>>;
 
@@ -102,7 +102,8 @@ type Options = {
 export const OPTIONS = Object.fromEntries(
   FLAG_NAMES.map((name) => {
     const { value, several = false } = flagNamed(name);
-    return [name, { type: value === undefined ? 'boolean' : 'string', multiple: several }];
+    const short = name === 'help' ? { short: 'h' } : {};
+    return [name, { type: value === undefined ? 'boolean' : 'string', multiple: several, ...short }];
   }),
 ) as Options;
 

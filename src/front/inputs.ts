@@ -115,7 +115,9 @@ export function parseInputs(
       problems.length === 1
         ? `${problems[0]}.`
         : `${problems.length} inputs are wrong:\n${problems.map((p) => `  ${p}`).join('\n')}`,
-      'Correct them under `with:` in the workflow; the README lists every input.',
+      command === undefined
+        ? 'Correct them under `with:` in the workflow; the README lists every input.'
+        : 'Correct them on the command line: `deterministic-ml --help` lists commands and options.',
     );
 
   /** Undefined where none is asked for, or it is wrong. */

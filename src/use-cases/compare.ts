@@ -85,7 +85,13 @@ async function open(
   settings: SidesSettings & Asks<'long'>,
   tools: Tools,
 ): Promise<AskedSide> {
-  if (!isSuite(path)) return { kind: 'record', name: path, record: await tools.records.open(path) };
+  // Of a report, the record that lies beside it.
+  if (!isSuite(path))
+    return {
+      kind: 'record',
+      name: path,
+      record: await tools.records.open(path.replace(/\.report\.json$/, '')),
+    };
   const { loaded } = await loadRuled({ ...settings, suite: path }, tools);
   const { file } = loaded.places;
   if (Object.keys(change).length === 0)

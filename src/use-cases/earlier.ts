@@ -6,6 +6,8 @@ import type { Suite } from '../suite/schema.ts';
 import { findTrusted } from '../trust/baseline.ts';
 
 const SUFFIX = '.report.json';
+/** Where a terminal's runs leave theirs. */
+export const RECORDS_PATH = '.deterministic-ml/records';
 /** The newest so many tell what a run costs: older ones are of another engine or of other prompts. */
 const MAX_RECORDS = 5;
 
@@ -18,7 +20,7 @@ export interface Earlier {
 
 /** Earlier records of a suite: those below a folder that lie beside their reports, and baselines that are files. */
 export async function earlierRecords(
-  { recordsPath = '.deterministic-ml/records' }: Pick<ValidateSettings, 'recordsPath'>,
+  { recordsPath = RECORDS_PATH }: Pick<ValidateSettings, 'recordsPath'>,
   { name, baseline }: Pick<Suite, 'name' | 'baseline'>,
   { open, reports, records }: Pick<Tools, 'open' | 'reports' | 'records'>,
 ): Promise<Earlier> {

@@ -36,7 +36,7 @@ export async function explainRecords(
   const sides = new Map<string, Side>();
   const broken: string[] = [];
   await console.section('Records', async () => {
-    const found = await many.records(paths);
+    const found = await many.records(await Promise.all(paths.map(recordNamed)));
     for (const [index, { folder, name }] of found.entries()) {
       signal.throwIfAborted();
       try {
@@ -56,6 +56,11 @@ export async function explainRecords(
         if ((await records.missing(one.replace(/\.report\.json$/, ''))) !== undefined)
           cases.push(await leg(one));
   });
+  /** Of a report, the record that lies beside it. */
+  async function recordNamed(path: string): Promise<string> {
+    const folder = path.replace(/\.report\.json$/, '');
+    return folder !== path && (await records.missing(folder)) === undefined ? folder : path;
+  }
   /** Kept apart from records, which tell more than one digest. */
   async function leg(path: string): Promise<Case> {
     const report = await reports.read(path);

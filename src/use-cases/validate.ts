@@ -11,7 +11,7 @@ import { type Cost, costOf, costOfPlan, paidBy } from '../run/cost.ts';
 import { makePlan } from '../run/plan.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
 import { percentUp } from '../words/figures.ts';
-import { earlierRecords } from './earlier.ts';
+import { earlierRecords, RECORDS_PATH } from './earlier.ts';
 
 type Asked = Pick<Tools, 'open' | 'reports' | 'records'>;
 
@@ -55,7 +55,7 @@ export async function validate(settings: ValidateSettings, tools: Asked): Promis
     value,
     lines: [
       ...untold,
-      basisOf(found),
+      basisOf(found, settings.recordsPath ?? RECORDS_PATH),
       ...estimates.map((estimate) => lineOf(estimate, unit)),
       ...(baseline && endpoint === undefined ? [chanceLine(chance, lifetimes + confirm, suite)] : []),
       ...(budget === null ? [] : [budgetLine(budget, unit, value.over, isOpen)]),
@@ -92,10 +92,10 @@ function estimatesOf(
   ];
 }
 
-function basisOf(found: readonly RunRecord[]): string {
+function basisOf(found: readonly RunRecord[], recordsPath: string): string {
   const [newest] = found;
   if (newest === undefined)
-    return 'No earlier record of this suite is here: how long anything takes is unknown. `--records` names a folder that holds some.';
+    return `No earlier record of this suite lies beside its report below ${recordsPath}: how long anything takes is unknown. \`--records\` names a folder that holds some.`;
   return `By ${counted(found.length, 'earlier record')} of this suite on ${newest.hardwareClass}, the newest of ${newest.createdAt.slice(0, 10)}:`;
 }
 

@@ -3,6 +3,7 @@ import { UserError } from '../errors.ts';
 import type { WhySettings } from '../job/settings.ts';
 import type { Answer } from '../report/answer.ts';
 import type { Explained, WhyAnswer } from '../report/answers.ts';
+import { didYouMean } from '../suite/nearest.ts';
 import { ERROR_WORDS } from '../words/error-words.ts';
 import { plainWords } from '../words/plain-words.ts';
 
@@ -22,7 +23,12 @@ export async function why({ code }: WhySettings): Promise<Answer> {
   if (found.length === 0)
     throw new UserError(
       'input-invalid',
-      `\`${code}\` is neither the code of an error nor a conclusion.`,
+      `\`${code}\` is neither the code of an error nor a conclusion${
+        didYouMean(
+          code,
+          all.map((one) => one.code),
+        ) ?? '.'
+      }`,
       `Known are ${all.map((one) => one.code).join(', ')}.`,
     );
   return answer(

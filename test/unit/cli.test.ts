@@ -52,7 +52,7 @@ describe('an error on the command line', () => {
     const { exitCode, stdout, stderr } = await cli(['chekc']);
     const { what, meaning, next } = ERROR_WORDS['input-invalid'];
     assert.deepEqual(stderr.split('\n'), [
-      'input-invalid: `chekc` is not a command.',
+      'input-invalid: `chekc` is not a command: did you mean `check`?',
       '`deterministic-ml --help` lists commands and options.',
       `In general: ${what} ${meaning} ${next}`,
     ]);

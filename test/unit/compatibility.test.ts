@@ -38,8 +38,9 @@ describe('records and reports of the release before', () => {
       const [verified, shown, compared, explained] = await Promise.all([
         cli('verify', 'records/drift.report.json'),
         cli('report', 'records/drift.report.json', '--json'),
-        cli('compare', 'records/drift', 'records/drift.baseline'),
-        cli('explain', 'records/drift', 'records/drift.baseline', '--record-path', 'explained'),
+        // A report stands for the record that lies beside it.
+        cli('compare', 'records/drift.report.json', 'records/drift.baseline'),
+        cli('explain', 'records/drift.report.json', 'records/drift.baseline', '--record-path', 'explained'),
       ]);
       assert.match(verified.stdout, /^The report agrees with its record and baseline\.$/m, verified.stderr);
       assert.equal(verified.exitCode, 0);

@@ -226,6 +226,7 @@ async function tryOut(
     const { failure, exitCode, stderr } = await runChild(command, { cwd: scratch, env: {}, seconds: 30 });
     if (failure === undefined) return undefined;
     const said = stderr.trim().split('\n')[0] ?? '';
+    if (said === '' && exitCode === 1 && !(await isThere(python))) return `there is no ${python}`;
     if (said === '' && exitCode === 1)
       return `as another user than root it may not start ${python}: open its folders (\`chmod -R a+rX\`)`;
     const why = said === '' ? failure : said;
@@ -235,6 +236,12 @@ async function tryOut(
     await rm(scratch, { recursive: true, force: true });
   }
 }
+
+const isThere = (path: string) =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
 
 /** What an administrator has set against it. */
 async function forbidden(): Promise<string | undefined> {

@@ -33,3 +33,31 @@ test('a check is watched where it is asked for, with sources beside the suite; o
 test('in a workflow nobody saves a file: there it is refused', () => {
   assert.match(refused(['check', '--watch'], { GITHUB_EVENT_NAME: 'push' }), /in a workflow nobody does/);
 });
+
+test('what is misspelt is told with what is near to it', () => {
+  assert.equal(refused(['chekc']), '`chekc` is not a command: did you mean `check`?');
+  assert.equal(refused(['check', '--sute', 'x']), '`--sute` is not a flag: did you mean `--suite`?');
+  assert.equal(refused(['verify', '--frobnicate', 'x']), '`--frobnicate` is not a flag.');
+  assert.match(refused(['check', '--timeout-minutes']), /argument missing/);
+});
+
+test('a flag with two values is refused: the last would win unseen', () => {
+  assert.equal(
+    refused(['check', '--gpu-devices', '0', '--gpu-devices=1']),
+    '`--gpu-devices` is given twice, as `0` and as `1`.',
+  );
+  assert.equal(watchedBy(['check', '--gpu-devices', '0', '--gpu-devices', '0']), undefined);
+});
+
+test('help is shown however it is asked for', () => {
+  for (const words of [['help'], ['-h'], ['check', '--help'], ['help', 'check']])
+    assert.equal(readCommandLine(words, {}, 'harness'), 'help', words.join(' '));
+});
+
+test('a wrong value is corrected where it was given', () => {
+  assert.throws(() => readCommandLine(['check', '--timeout-minutes', '0'], {}, 'harness'), {
+    code: 'input-invalid',
+    hint: /^Correct them on the command line/,
+  });
+  assert.match(refused(['compare', 's.yml', '--gpus', 'many']), /^`--gpus` is `many`/);
+});

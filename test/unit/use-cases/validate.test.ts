@@ -38,7 +38,7 @@ describe('validate', () => {
       lines.join('\n'),
       /called drifted with a chance of at most 0\.4 %: 5 starts must differ alike from the baseline’s 4/,
     );
-    assert.match(lines[0] ?? '', /^No earlier record of this suite is here/);
+    assert.match(lines[0] ?? '', /^No earlier record of this suite lies beside its report below \/: /);
     assert.match(lines.at(-1) ?? '', /^suite\.yml is a suite: 2 prompts and 1 text\./);
   });
 

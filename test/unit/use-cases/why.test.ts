@@ -32,5 +32,9 @@ test('without a code all are listed, each in one line', async () => {
 });
 
 test('a word that is no code is an error which names those that are', async () => {
-  await assert.rejects(why({ code: 'drfit' }), { code: 'input-invalid', hint: /, drift,/ });
+  await assert.rejects(why({ code: 'drfit' }), {
+    code: 'input-invalid',
+    message: /conclusion: did you mean `drift`\?$/,
+    hint: /, drift,/,
+  });
 });
