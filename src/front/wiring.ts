@@ -32,6 +32,7 @@ import { githubPosts } from '../github/posts.ts';
 import type { Situation } from '../job/situation.ts';
 import type { Records, Reports, Tools } from '../job/tools.ts';
 import { commitOf } from '../model/commit.ts';
+import { modelFiles } from '../model/files.ts';
 import { openModels } from '../model/store.ts';
 import { ProgressLine } from '../run/progress.ts';
 import { chooseRuntime, type RuntimeChoice, type RuntimeOptions, refuseUnpinned } from '../runtime/choose.ts';
@@ -113,6 +114,7 @@ export function wire(
       ask: () => terminalAsk(signal),
       keys: () => terminalKeys(signal),
       image: refuseUnpinned,
+      modelFiles,
       runtime: async (runtime, keepsCaches, atOnce, endpoint) =>
         endpoint === undefined
           ? await openRuntime(runtime, keepsCaches, atOnce, given, told)

@@ -111,6 +111,11 @@ export interface Openers {
   /** Looks at nothing but its name. @throws UserError `image-not-pinned` */
   image(reference: string): void;
   /**
+   * Files of a model's folder that an engine may read, as far as a look without an engine tells that they are whole.
+   * @throws UserError `model-missing`, `model-unreadable`
+   */
+  modelFiles(folder: string): Promise<readonly string[]>;
+  /**
    * With its image in place.
    *
    * @param atOnce engines that the run has work for at one time: `planned` from its beginning, `most` later on

@@ -1,4 +1,4 @@
-import { readdir, stat } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { UserError } from '../errors.ts';
 
@@ -59,12 +59,75 @@ export async function modelFiles(folder: string): Promise<string[]> {
   for await (const name of walk(folder, '')) all.push(name);
   const names = needed(all);
   if (!names.includes('config.json'))
-    throw new UserError(
-      'model-missing',
-      `The model is not there: ${folder} has no config.json.`,
+    throw missing(
+      names.includes('adapter_config.json')
+        ? `${folder} is an adapter, and no model`
+        : `${folder} has no config.json`,
       'Name the folder that holds config.json, the weights and the tokenizer; `model.path` is relative to the suite.',
     );
+  await refuseHalves(folder, names);
   return names;
+}
+
+const missing = (what: string, remedy: string) =>
+  new UserError('model-missing', `The model is not there: ${what}.`, remedy);
+
+/** How a pointer of Git LFS begins. */
+const POINTER = 'version https://git-lfs.github.com/spec/';
+/** Every pointer is smaller. */
+const MAX_POINTER_BYTES = 1024;
+/** Of an index of shards: one with 100,000 tensors has a tenth of it. */
+const MAX_INDEX_BYTES = 64 * 1024 * 1024;
+const INDEX = 'model.safetensors.index.json';
+
+/**
+ * What was fetched in part only. An engine would tell it once it has started; or, of a shard that is missing, perhaps compute
+ * with whatever its memory held.
+ */
+async function refuseHalves(folder: string, names: readonly string[]): Promise<void> {
+  const textOf = async (name: string, most: number) => {
+    const path = join(folder, name);
+    const found = await stat(path).catch((error: unknown) => {
+      throw fileError(path, error);
+    });
+    // Reading a pipe could take forever; whoever digests it says what it is.
+    if (!found.isFile() || found.size > most) return undefined;
+    return await readFile(path, 'utf8').catch((error: unknown) => {
+      throw fileError(path, error);
+    });
+  };
+  const texts = await Promise.all(names.map((name) => textOf(name, MAX_POINTER_BYTES)));
+  const pointers = names.filter((_, index) => texts[index]?.startsWith(POINTER));
+  if (pointers.length > 0)
+    throw missing(
+      `in ${folder}, ${some(pointers)} ${pointers.length === 1 ? 'is a pointer' : 'are pointers'} of Git LFS, and nothing behind it was fetched`,
+      'Give actions/checkout `lfs: true`, or run `git lfs pull` in that folder.',
+    );
+  const index = names.includes(INDEX) ? await textOf(INDEX, MAX_INDEX_BYTES) : undefined;
+  const shards = [...new Set(shardsOf(index))];
+  const gone = shards.filter((name) => !names.includes(name));
+  // Where none of them is there, the weights lie in other files, which an engine may be asked to read.
+  if (gone.length > 0 && gone.length < shards.length)
+    throw missing(
+      `${INDEX} in ${folder} names ${some(gone)}, ${gone.length === 1 ? 'which is' : 'which are'} not there`,
+      'Fetch the model again: an interrupted download leaves such a folder.',
+    );
+}
+
+/** More than that many names are counted. */
+const MAX_NAMED = 3;
+const some = (names: readonly string[]) =>
+  names.slice(0, MAX_NAMED).join(', ') +
+  (names.length > MAX_NAMED ? ` and ${names.length - MAX_NAMED} more` : '');
+
+/** Files that an index of shards names; none of one that cannot be read, of which the engine says so. */
+function shardsOf(index: string | undefined): string[] {
+  try {
+    const { weight_map: map } = JSON.parse(index ?? '{}') as { weight_map?: unknown };
+    return Object.values(map ?? {}).filter((name) => typeof name === 'string');
+  } catch {
+    return [];
+  }
 }
 
 async function* walk(folder: string, below: string): AsyncGenerator<string> {

@@ -58,6 +58,8 @@ export const ValidateAnswer = z.strictObject({
   over: z.array(z.enum(['check', 'refresh', 'power'])),
   /** Largest chance that a check calls an engine drifted that did not change; null where nothing bounds it. */
   falseAlarm: z.number().min(0).max(1).nullable(),
+  /** What is wrong with the folder of `model.path` as this machine has it; null where nothing is seen, or it has none. */
+  model: z.string().nullable(),
 });
 export type ValidateAnswer = z.infer<typeof ValidateAnswer>;
 

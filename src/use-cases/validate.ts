@@ -10,6 +10,7 @@ import { counted } from '../report/counted.ts';
 import { type Cost, costOf, costOfPlan, paidBy } from '../run/cost.ts';
 import { makePlan } from '../run/plan.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
+import type { Position } from '../suite/parse.ts';
 import { percentUp } from '../words/figures.ts';
 import { earlierRecords, RECORDS_PATH } from './earlier.ts';
 
@@ -17,7 +18,8 @@ type Asked = Pick<Tools, 'open' | 'reports' | 'records'>;
 
 /**
  * Whether a suite could be asked, without an engine: every problem at once, and what a check, a refresh and `power` would
- * take by what earlier records of it took. `policy: { budget-minutes }` fails what takes longer.
+ * take by what earlier records of it took. `policy: { budget-minutes }` fails what takes longer. A model's folder that is not
+ * here, or not whole, is a warning: the suite may run elsewhere.
  *
  * @throws UserError what `open.suite` throws, `image-not-pinned`
  */
@@ -27,6 +29,7 @@ export async function validate(settings: ValidateSettings, tools: Asked): Promis
   tools.open.store(suite.baseline);
   const { image } = suite.runtime;
   if (image !== undefined) demandPinned(image, loaded, tools);
+  const model = await wrongModel(loaded, tools);
 
   const { found, untold } = await earlierRecords(settings, suite, tools);
   const gpus = suite.runtime.gpus === 'none' ? 0 : suite.runtime.gpus;
@@ -41,13 +44,14 @@ export async function validate(settings: ValidateSettings, tools: Asked): Promis
   const over = held.filter(({ minutes }) => budget !== null && minutes !== null && minutes > budget);
   const isOpen =
     budget !== null && held.some(({ minutes, unknown }) => minutes === null || unknown.length > 0);
-  const verdict = over.length > 0 ? 'fail' : isOpen ? 'warn' : 'pass';
+  const verdict = over.length > 0 ? 'fail' : isOpen || model !== null ? 'warn' : 'pass';
   const value: ValidateAnswer = {
     schema: 'deterministic-ml/validate/v1',
     ...{ suite: suite.name, file: places.file, prompts: prompts.length, texts: texts.length },
     ...{ gpus, estimates, records: found.length, budget },
     over: over.map(({ what }) => what),
     falseAlarm: chance,
+    model,
   };
   const unit = gpus > 0 ? 'GPU minutes' : 'minutes';
   return {
@@ -59,9 +63,29 @@ export async function validate(settings: ValidateSettings, tools: Asked): Promis
       ...estimates.map((estimate) => lineOf(estimate, unit)),
       ...(baseline && endpoint === undefined ? [chanceLine(chance, lifetimes + confirm, suite)] : []),
       ...(budget === null ? [] : [budgetLine(budget, unit, value.over, isOpen)]),
+      ...(model === null
+        ? []
+        : [`${placeOf(places.file, places.model)}  ${model} A run needs it where it runs.`]),
       `${places.file} is a suite: ${counted(prompts.length, 'prompt')}${texts.length === 0 ? '' : ` and ${counted(texts.length, 'text')}`}. Whether the model and the engine take them is seen when they run.`,
     ],
   };
+}
+
+const placeOf = (file: string, { line, column }: Position) => `${file}:${line}:${column}`;
+
+/** Of a folder, as this machine has it: the one that runs the suite may be another, or get the model in an earlier step. */
+async function wrongModel(
+  { modelFolder }: Pick<LoadedSuite, 'modelFolder'>,
+  { open }: Pick<Tools, 'open'>,
+): Promise<string | null> {
+  if (modelFolder === undefined) return null;
+  try {
+    await open.modelFiles(modelFolder.path);
+    return null;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return error.message;
+  }
 }
 
 /** With its place in the suite. */

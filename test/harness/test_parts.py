@@ -96,6 +96,11 @@ class DigestsTest(unittest.TestCase):
         weights.write_bytes(weights.read_bytes())
         self.assertNotEqual(self.digest(remembered).files[1]["sha256"], "f" * 64, "written again: a new identity")
 
+    def test_a_pointer_is_no_model(self) -> None:
+        (self.model / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:a\n")
+        self.assertEqual(self.code(), "model-missing")
+        self.assertIn("model.safetensors is a pointer of Git LFS", self.message)
+
     def test_links_of_the_hub_cache_are_followed(self) -> None:
         snapshot = self.model.parent / "snapshot"
         snapshot.mkdir()

@@ -87,6 +87,42 @@ odd(
   },
 );
 
+odd(
+  'a folder of a model with pointers of Git LFS, without one of its shards, or of an adapter alone',
+  '`model-missing`, which names the files; `validate` warns of it where the folder is',
+  async () => {
+    await using folder = await temporaryFolder();
+    const { path } = folder;
+    const put = (name: string, text: string) => writeFile(join(path, name), text);
+    await put('adapter_config.json', '{}');
+    await assert.rejects(modelFiles(path), { code: 'model-missing', message: /is an adapter, and no model/ });
+    await put('config.json', '{}');
+    const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${'a1'.repeat(32)}\nsize 9\n`;
+    await put('model-1.safetensors', pointer);
+    await assert.rejects(modelFiles(path), {
+      code: 'model-missing',
+      message: /model-1\.safetensors is a pointer of Git LFS/,
+      hint: /`lfs: true`/,
+    });
+    await put('model-1.safetensors', 'weights');
+    const index = (...shards: readonly string[]) =>
+      put(
+        'model.safetensors.index.json',
+        JSON.stringify({ weight_map: Object.fromEntries(shards.map((name, at) => [`layer.${at}`, name])) }),
+      );
+    await index('model-1.safetensors', 'model-2.safetensors', 'model-2.safetensors');
+    await assert.rejects(modelFiles(path), {
+      code: 'model-missing',
+      message: /names model-2\.safetensors, which is not there/,
+    });
+    // The same weights may lie there under other names, for an engine that is told to read those.
+    await index('shard-1.safetensors');
+    assert.equal((await modelFiles(path)).length, 4);
+    await put('model.safetensors.index.json', 'no JSON');
+    assert.equal((await modelFiles(path)).length, 4);
+  },
+);
+
 describe('the memory of digests', () => {
   test('never changes what it knows of an identity', async () => {
     await using folder = await temporaryFolder();

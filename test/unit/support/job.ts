@@ -175,6 +175,7 @@ export class Job {
         ask: () => undefined,
         keys: () => undefined,
         image: refuseUnpinned,
+        modelFiles: async () => ['config.json'],
         runtime: async (_, __, { most }) => engine.opened(most),
         fleet: async (path) => parseFleet(this.fleet, path),
         through: (launch) => async (_, __, atOnce) => {

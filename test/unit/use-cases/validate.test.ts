@@ -1,16 +1,22 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { knownChanges } from '../../../src/changes/known/index.ts';
+import { UserError } from '../../../src/errors.ts';
 import type { ValidateSettings } from '../../../src/job/settings.ts';
 import { ValidateAnswer } from '../../../src/report/answers.ts';
 import { validate } from '../../../src/use-cases/validate.ts';
 import { Job, SUITE } from '../support/job.ts';
 
 /** Of a job's suite; it must start nothing. */
-async function validated(job: Job, settings: Partial<ValidateSettings> = {}) {
+async function validated(
+  job: Job,
+  settings: Partial<ValidateSettings> = {},
+  modelFiles?: () => Promise<readonly string[]>,
+) {
   const tools = job.tools();
   const open = {
     ...tools.open,
+    ...(modelFiles && { modelFiles }),
     runtime: () => assert.fail('an engine'),
     github: () => assert.fail('GitHub'),
   };
@@ -71,6 +77,15 @@ describe('validate', () => {
     const { lines, value } = await validated(job);
     assert.ok((value.estimates[0]?.unknown.length ?? 0) > 0);
     assert.match(lines.join('\n'), /check: 1 engine start, .*; at least .*, without .*generate-/);
+  });
+
+  test('warns of a model’s folder that is not here, and knows that the suite may run elsewhere', async () => {
+    const gone = new UserError('model-missing', 'The model is not there: /m does not exist.', 'Fetch it.');
+    const { verdict, lines, value } = await validated(new Job(), {}, () => Promise.reject(gone));
+    assert.deepEqual([verdict, value.model], ['warn', gone.message]);
+    assert.equal(lines.at(-2), `suite.yml:3:1  ${gone.message} A run needs it where it runs.`);
+    const { verdict: whole, value: none } = await validated(new Job());
+    assert.deepEqual([whole, none.model], ['pass', null]);
   });
 
   test('holds a check and a refresh to the budget, and cannot hold what is unknown', async () => {

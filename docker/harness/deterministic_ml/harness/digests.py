@@ -14,6 +14,9 @@ from .channel import Channel, Progress
 from .errors import HarnessError
 
 _BLOCK = 4 * 1024 * 1024
+# How a pointer of Git LFS begins; every one is smaller than the second.
+_POINTER = b"version https://git-lfs.github.com/spec/"
+_POINTER_BYTES = 1024
 _THREADS = min(8, os.cpu_count() or 1)
 
 # Weights, configuration, tokenizer, chat template, and code of models that bring their own.
@@ -126,6 +129,8 @@ def _digest(path: Path, known: Mapping[str, str], progress: Progress) -> tuple[s
         # Reading a pipe could take forever.
         if not stat.S_ISREG(before.st_mode):
             raise HarnessError("model-unreadable", f"{path} is no file")
+        if before.st_size <= _POINTER_BYTES and path.read_bytes().startswith(_POINTER):
+            raise HarnessError("model-missing", f"{path} is a pointer of Git LFS, and nothing behind it was fetched")
         sha256 = known.get(identity(before))
         if sha256 is None:
             sha256 = sha256_of(path, progress)
