@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Ambient } from './schema.ts';
 
 /**
@@ -22,12 +23,19 @@ export function hardwareClass(
       return `${name}-${architecture}-sm${smCount}`;
     }),
   );
-  return slug(`${[...kinds].sort().join('-')}-x${ambient.gpus.length}`);
+  return slug([...kinds].sort().join('-'), `-x${ambient.gpus.length}`);
 }
 
-const slug = (text: string) =>
-  text
+/** Of a key, in which a class stands. */
+const MAX_LENGTH = 128;
+
+/** Of many kinds it is cut, and a digest of all of them stands for the rest: how many there are is kept. */
+function slug(text: string, end = ''): string {
+  const whole = text
     .toLowerCase()
     .replaceAll(/[^a-z0-9.]+/g, '-')
-    .slice(0, 128)
     .replaceAll(/^[-.]+|[-.]+$/g, '');
+  if (whole.length + end.length <= MAX_LENGTH) return `${whole}${end}`;
+  const digest = `-${createHash('sha256').update(whole).digest('hex').slice(0, 12)}`;
+  return `${whole.slice(0, MAX_LENGTH - digest.length - end.length)}${digest}${end}`;
+}

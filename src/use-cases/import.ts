@@ -55,13 +55,18 @@ export async function importResults(
   for (const { name, run, record } of ready) {
     signal.throwIfAborted();
     await using writer = await records.create(`${batch.folder}/${name}`);
-    for (const { channels } of run.answers) await writer.addBody(channels);
+    // Each waits for the disk.
+    for (let at = 0; at < run.answers.length; at += AT_ONCE)
+      await Promise.all(run.answers.slice(at, at + AT_ONCE).map(({ channels }) => writer.addBody(channels)));
     await writer.addVocabulary(run.vocabulary);
     await writer.commit(record);
   }
   await batch.commit();
   return answerOf(ready, left, recordPath);
 }
+
+/** Bodies that are written at once. */
+const AT_ONCE = 32;
 
 interface Found {
   readonly path: string;

@@ -85,7 +85,13 @@ describe('the hardware class', () => {
 
   test('of very many kinds is still a key', () => {
     const gpus = Array.from({ length: 64 }, (_, i) => gpu(`9.${i}`, i));
-    assert.ok(RecordFile.shape.hardwareClass.safeParse(hardwareClass({ gpus, cpu })).success);
+    const all = hardwareClass({ gpus, cpu });
+    assert.ok(RecordFile.shape.hardwareClass.safeParse(all).success);
+    // What is cut off tells them apart all the same: how many, and of which kind the last one is.
+    const twice = hardwareClass({ gpus: [...gpus, ...gpus.slice(0, 1)], cpu });
+    const other = hardwareClass({ gpus: [...gpus.slice(0, -1), gpu('9.99', 99)], cpu });
+    assert.deepEqual([all.slice(-4), twice.slice(-4)], ['-x64', '-x65']);
+    assert.equal(new Set([all, twice, other]).size, 3);
   });
 });
 
