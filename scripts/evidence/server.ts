@@ -17,12 +17,20 @@ export interface ServerOptions {
   /** The name that it is served by. */
   readonly name: string;
   readonly args?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
   /** Until it answers. */
   readonly seconds?: number;
 }
 
 /** @throws Error with its log where it does not come up */
-export const realServer = ({ python, model, name, args = [], seconds }: ServerOptions): Promise<RealServer> =>
+export const realServer = ({
+  python,
+  model,
+  name,
+  args = [],
+  environment = {},
+  seconds,
+}: ServerOptions): Promise<RealServer> =>
   serverOf(
     python,
     (port) => [
@@ -31,7 +39,10 @@ export const realServer = ({ python, model, name, args = [], seconds }: ServerOp
       ...args,
     ],
     // A thread that waits for the others gives its CPU away: to whoever asks the server, and to other tests.
-    { VLLM_CPU_KVCACHE_SPACE: '1', HF_HUB_OFFLINE: '1', DO_NOT_TRACK: '1', OMP_WAIT_POLICY: 'passive' },
+    {
+      ...{ VLLM_CPU_KVCACHE_SPACE: '1', HF_HUB_OFFLINE: '1', DO_NOT_TRACK: '1', OMP_WAIT_POLICY: 'passive' },
+      ...environment,
+    },
     seconds,
   );
 
