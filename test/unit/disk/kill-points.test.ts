@@ -5,6 +5,7 @@ import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { fault } from '../../support/fault.ts';
+import { folderOfProcess } from '../../support/folders.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { WRITERS } from '../support/written.ts';
 
@@ -19,6 +20,30 @@ const run = (what: string, folder: string, version: string, killAt: number, ...s
 const statesIn = (folder: string, operations: number) =>
   Array.from({ length: operations }, (_, index) => join(folder, String(index + 1)));
 
+/** The old version and the new one of a thing, and what was there before each operation that made it new: made once. */
+const MADE = new Map<string, ReturnType<typeof make>>();
+const versionsOf = (name: string) => {
+  const made = MADE.get(name) ?? make(name);
+  MADE.set(name, made);
+  return made;
+};
+
+const folder = folderOfProcess();
+
+async function make(name: string) {
+  const [before, after, states] = ['before', 'after', 'states'].map((part) => join(folder, name, part)) as [
+    string,
+    string,
+    string,
+  ];
+  assert.equal((await run(name, before, 'old', 0)).exitCode, 0);
+  await cp(before, after, { recursive: true });
+  const whole = await run(name, after, 'new', 0, states);
+  const operations = Number(whole.stdout);
+  assert.ok(operations >= 3, `${whole.stdout}${whole.stderr}`);
+  return { before, after, states: statesIn(states, operations) };
+}
+
 describe('wherever its process is killed', () => {
   fault(
     'process killed at each write',
@@ -28,17 +53,12 @@ describe('wherever its process is killed', () => {
       for (const { name, read } of WRITERS)
         await t.test(name, async () => {
           await using temporary = await temporaryFolder();
-          const [before, after, states, killed] = ['before', 'after', 'states', 'killed'].map((part) =>
-            join(temporary.path, part),
-          ) as [string, string, string, string];
-          assert.equal((await run(name, before, 'old', 0)).exitCode, 0);
-          for (const copy of [after, killed]) await cp(before, copy, { recursive: true });
-          const whole = await run(name, after, 'new', 0, states);
-          const operations = Number(whole.stdout);
-          assert.ok(operations >= 3, `${whole.stdout}${whole.stderr}`);
+          const { before, after, states } = await versionsOf(name);
+          const [operations, killed] = [states.length, join(temporary.path, 'killed')];
+          await cp(before, killed, { recursive: true });
           const expected = new Set([await read(before), await read(after)]);
           assert.equal(expected.size, 2, 'the two versions differ');
-          for (const [index, state] of statesIn(states, operations).entries())
+          for (const [index, state] of states.entries())
             assert.ok(
               expected.has(await read(state)),
               `operation ${index + 1} of ${operations} left something else`,
@@ -61,12 +81,8 @@ describe('wherever its process is killed', () => {
       for (const { name, read } of WRITERS)
         await t.test(name, async () => {
           await using temporary = await temporaryFolder();
-          const [before, after, states] = ['before', 'after', 'states'].map((part) =>
-            join(temporary.path, part),
-          ) as [string, string, string];
-          assert.equal((await run(name, before, 'old', 0)).exitCode, 0);
-          await cp(before, after, { recursive: true });
-          assert.equal((await run(name, after, 'new', 0)).exitCode, 0);
+          const { before, after } = await versionsOf(name);
+          const states = join(temporary.path, 'states');
           const [old, made] = [await read(before), await read(after)];
           const { stdout, stderr } = await execa(
             process.execPath,
