@@ -9,7 +9,6 @@ import { UserError } from '../errors.ts';
 import type { Declared } from '../fingerprint/schema.ts';
 import { openScratch, removeFolder } from '../machine/scratch.ts';
 import { onePlace } from './cache-place.ts';
-import { killGroup, startChild } from './child.ts';
 import {
   cachesBelow,
   ENGINE_ENVIRONMENT,
@@ -192,13 +191,25 @@ class ProcessPeer implements Peer {
 
   /** Starts a Python in a process group of its own; `giveBack` is called when all of it has gone. */
   static async start({ python, command, cwd, env }: Program, giveBack: () => Promise<void>): Promise<Peer> {
+    const { execa } = await import('execa');
     const rose = watchOomKills('child');
-    // `python3 -c` imports from its working directory first: an empty one, not the checkout.
-    const child = await startChild(command, { cwd, env });
-    if ('code' in child) throw cannotStart(python, child.code);
+    const [file = '', ...args] = command;
+    const child = execa(file, args, {
+      // `python3 -c` imports from its working directory first: an empty one, not the checkout.
+      cwd,
+      env,
+      extendEnv: false,
+      detached: true,
+      buffer: false,
+      reject: false,
+      stdin: 'pipe',
+      stdout: 'pipe',
+      stderr: 'pipe',
+    });
     const group = child.pid;
+    if (group === undefined) throw cannotStart(python, (await child).code);
 
-    // What is read of a peer ends with it, whoever has the pipe still.
+    // execa throws away what nobody reads at once, so the pipes are taken over at once.
     const stdout = child.stdout.pipe(new PassThrough());
     const stderr = child.stderr.pipe(new PassThrough());
     // A peer that died is told by `exit`, with its reason: EPIPE would only hide it.
@@ -208,7 +219,7 @@ class ProcessPeer implements Peer {
     const { promise: exit, resolve } = Promise.withResolvers<Exit>();
     child.once('exit', (code, signal) => {
       // Workers of an engine that died must not keep its GPU. Later its number may be another's.
-      killGroup(group, 'SIGKILL');
+      killGroup(group);
       resolve(exitOf(code, signal, (name) => !killed && name === 'SIGKILL' && rose()));
     });
     let running = true;
@@ -220,7 +231,7 @@ class ProcessPeer implements Peer {
     const dispose = async () => {
       if (running) {
         killed = true;
-        killGroup(group, 'SIGKILL');
+        killGroup(group);
       }
       // Only read to the end are the pipes closed, which tells that the children are gone too.
       for (const stream of [child.stdout, child.stderr]) stream.unpipe().resume();
@@ -237,6 +248,14 @@ class ProcessPeer implements Peer {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#dispose();
+  }
+}
+
+function killGroup(group: number): void {
+  try {
+    process.kill(-group, 'SIGKILL');
+  } catch {
+    // ESRCH: all of it is gone already.
   }
 }
 

@@ -128,14 +128,14 @@ const ROOMS: Readonly<Record<string, Law>> = {
       'network',
       'suite',
     ],
-    packages: ['dockerode', 'node:*'],
+    packages: ['dockerode', 'execa', 'node:*'],
   },
   'runtime/docker': {
     rooms: ['engine', 'fingerprint', 'machine', 'network', 'runtime', 'suite'],
-    packages: ['zod', 'dockerode', 'tar-stream', 'node:*'],
+    packages: ['zod', 'dockerode', 'execa', 'tar-stream', 'node:*'],
   },
-  'runtime/isolation': { rooms: ['runtime'], packages: ['node:*'] },
-  'runtime/launcher': { rooms: ['runtime', 'engine', 'fingerprint', 'suite'], packages: ['node:*'] },
+  'runtime/isolation': { rooms: ['runtime'], packages: ['execa', 'node:*'] },
+  'runtime/launcher': { rooms: ['runtime', 'engine', 'fingerprint', 'suite'], packages: ['execa', 'node:*'] },
   baseline: { rooms: ['machine', 'record'], packages: ['zod', 'node:*'] },
   'baseline/remote': {
     rooms: ['baseline', 'machine', 'network', 'runtime/docker'],

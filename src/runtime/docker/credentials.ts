@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { runChild } from '../child.ts';
 import type { Environment } from '../options.ts';
 import { configFolder } from './daemon.ts';
 
@@ -103,14 +102,17 @@ async function askHelper(
     log(`Docker's configuration names a credential helper \`${name}\` that is not a program's name.`);
     return undefined;
   }
-  const answer = await runChild([program, 'get'], {
+  const { execa } = await import('execa');
+  const answer = await execa(program, ['get'], {
     input: server,
     env: forHelper(environment),
-    seconds: 30,
+    extendEnv: false,
+    reject: false,
+    timeout: 30_000,
   });
-  if (answer.failure !== undefined) {
+  if (answer.failed) {
     // "credentials not found in native keychain" is how a helper says that there are none.
-    if (!/not found/.test(answer.stdout)) log(`${program} gave no credentials: ${answer.failure}.`);
+    if (!/not found/.test(answer.stdout)) log(`${program} gave no credentials: ${answer.shortMessage}.`);
     return undefined;
   }
   try {

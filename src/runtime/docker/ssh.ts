@@ -8,7 +8,6 @@ import { UserError } from '../../errors.ts';
 import { excerpt } from '../../inert.ts';
 import { openScratch } from '../../machine/scratch.ts';
 import { SSH_OPTIONS } from '../../suite/launcher.ts';
-import { startChild } from '../child.ts';
 import { forLauncher } from '../environment.ts';
 import type { Environment } from '../options.ts';
 
@@ -33,9 +32,10 @@ export async function overSsh(
   await chmod(folder, 0o700);
   const socket = join(folder, 'docker.sock');
   const path = url.pathname.length > 1 ? decodeURIComponent(url.pathname) : SOCKET;
-  const child = await startChild(
+  const { execa } = await import('execa');
+  const child = execa(
+    'ssh',
     [
-      'ssh',
       ...SSH_OPTIONS,
       ...['-T', '-o', 'ExitOnForwardFailure=yes', '-o', 'ControlPath=none', '-L', `${socket}:${path}`],
       ...(url.port === '' ? [] : ['-p', url.port]),
@@ -43,16 +43,14 @@ export async function overSsh(
       // It ends with its stdin, and so with this process, however that ends.
       ...['--', url.hostname, 'cat'],
     ],
-    { env: forLauncher(environment) },
+    {
+      ...{ env: forLauncher(environment), extendEnv: false, buffer: false, reject: false, detached: true },
+      ...{ stdin: 'pipe', stdout: 'ignore', stderr: 'pipe' },
+    } as const,
   );
-  if ('code' in child) {
-    rmSync(folder, { recursive: true, force: true });
-    throw unreachable(url, child.code === 'ENOENT' ? 'ssh is not installed' : child.code);
-  }
   // A run that is over is not kept waiting by it.
   child.unref();
-  for (const stream of [child.stdin, child.stdout, child.stderr])
-    (stream as { unref?: () => void }).unref?.();
+  for (const stream of [child.stdin, child.stderr]) (stream as { unref?: () => void }).unref?.();
   process.once('exit', () => {
     child.kill();
     rmSync(folder, { recursive: true, force: true });
@@ -62,9 +60,8 @@ export async function overSsh(
     said = `${said}${String(data)}`.slice(-MAX_SAID);
   });
   child.stdin.on('error', () => {});
-  child.stdout.resume();
   let ended = false;
-  child.once('close', () => {
+  void child.then(() => {
     ended = true;
   });
   while (!(await answers(socket))) {

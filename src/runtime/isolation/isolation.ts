@@ -1,6 +1,5 @@
 import { access, chown, constants, mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { runChild } from '../child.ts';
 import type { Environment } from '../options.ts';
 import { quoted } from '../quoted.ts';
 import { isBelow, parseMounts } from './mounts.ts';
@@ -217,19 +216,27 @@ async function tryOut(
   isolation: Isolation,
   { python, scratch: own }: IsolationOptions,
 ): Promise<string | undefined> {
+  const { execa } = await import('execa');
   const scratch = join(own, 'try');
   await mkdir(scratch, { mode: 0o700 });
   try {
     await isolation.give(scratch);
     const program = ['/bin/sh', '-c', `[ -w . ] && [ -x ${quoted(python)} ]`];
-    const command = await isolation.command(program, {}, { scratch, readable: [] });
-    const { failure, exitCode, stderr } = await runChild(command, { cwd: scratch, env: {}, seconds: 30 });
-    if (failure === undefined) return undefined;
+    const [file = '', ...args] = await isolation.command(program, {}, { scratch, readable: [] });
+    const { failed, exitCode, stderr, shortMessage } = await execa(file, args, {
+      cwd: scratch,
+      env: {},
+      extendEnv: false,
+      reject: false,
+      stdin: 'ignore',
+      timeout: 30_000,
+    });
+    if (!failed) return undefined;
     const said = stderr.trim().split('\n')[0] ?? '';
     if (said === '' && exitCode === 1 && !(await isThere(python))) return `there is no ${python}`;
     if (said === '' && exitCode === 1)
       return `as another user than root it may not start ${python}: open its folders (\`chmod -R a+rX\`)`;
-    const why = said === '' ? failure : said;
+    const why = said === '' ? shortMessage : said;
     const hint = await forbidden();
     return hint === undefined ? why : `${why} (${hint})`;
   } finally {

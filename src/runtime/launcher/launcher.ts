@@ -16,7 +16,6 @@ import { UserError } from '../../errors.ts';
 import type { Declared } from '../../fingerprint/schema.ts';
 import { excerpt } from '../../inert.ts';
 import type { Launch } from '../../suite/launcher.ts';
-import { killGroup, startChild } from '../child.ts';
 import { forLauncher } from '../environment.ts';
 import { exitOf } from '../exit.ts';
 import type { CommonOptions, On, Starter } from '../options.ts';
@@ -168,13 +167,19 @@ class LauncherPeer implements Peer {
     env: Readonly<Record<string, string>>,
     log: (line: string) => void,
   ): Promise<Peer> {
+    const { execa } = await import('execa');
+    const [program = '', ...args] = argv;
     // In a session of its own, so that nothing it asks of a terminal reaches one.
-    const child = await startChild([...argv, 'sh'], { env });
-    if ('code' in child) {
-      const { code, message, hint } = missing(argv[0] ?? '', child.code);
+    const child = execa(program, [...args, 'sh'], {
+      ...{ env, extendEnv: false, detached: true, buffer: false, reject: false },
+      ...{ stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' },
+    } as const);
+    const { pid } = child;
+    if (pid === undefined) {
+      const { code, message, hint } = missing(program, (await child).code);
       throw new UserError(code, message, hint);
     }
-    const { pid, stdin, stdout, stderr } = child;
+    const { stdin, stdout, stderr } = child;
     const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
     const peer = new LauncherPeer(argv.join(' '), mark, { pid, stdin, stdout, stderr, exited }, log);
     // Shells read ahead: what is for the program comes once it is there.
@@ -272,4 +277,12 @@ interface Child {
   readonly stdout: Readable;
   readonly stderr: Readable;
   readonly exited: Promise<[number | null, NodeJS.Signals | null]>;
+}
+
+function killGroup(group: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-group, signal);
+  } catch {
+    // ESRCH: all of it is gone already.
+  }
 }
