@@ -15,8 +15,8 @@ import { Reporter } from '../test/support/reporter.ts';
 import { affected, changedFiles } from './changed.ts';
 import { cache, repository } from './setup/cache.ts';
 import { ensureEverything } from './setup/everything.ts';
-import { ensureModel } from './setup/model.ts';
 import { ensureEngine } from './setup/python.ts';
+import { ensureShallowModel } from './setup/shallow-model.ts';
 
 /**
  * A stage's lanes run side by side: engines compute in one, which is the longest and so begins at once; in another tests wait
@@ -201,7 +201,8 @@ async function runPython(files: readonly string[]): Promise<void> {
 async function pythonPath(): Promise<string> {
   try {
     const { python } = await ensureEngine();
-    await ensureModel();
+    // And with it the whole one.
+    await ensureShallowModel();
     return python;
   } catch (error) {
     reporter.note(
