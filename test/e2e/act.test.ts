@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import Docker from 'dockerode';
 import { ensureCpuImage } from '../../scripts/setup/image.ts';
-import { ensureModel } from '../../scripts/setup/model.ts';
+import { ensureShallowModel } from '../../scripts/setup/shallow-model.ts';
 import { openRecord } from '../../src/disk/record-folder.ts';
 import { channelOf } from '../../src/record/channels.ts';
 import { firstObservations } from '../../src/record/outcome.ts';
@@ -23,7 +23,7 @@ const REASON = 'first baseline, "quoted" $(touch pwned) `id` ::error::forged <b>
 test('the example workflows, run by act', { timeout: 20 * 60_000 }, async (t) => {
   const daemon = await dockerOrSkip(t);
   if (daemon === undefined) return;
-  const [{ imageId }, model] = [await ensureCpuImage(daemon), await ensureModel()];
+  const [{ imageId }, model] = [await ensureCpuImage(daemon), await ensureShallowModel()];
   await using folder = await temporaryFolder();
   await using action = await builtAction('vllm');
   await using repo = await actRepository({ folder: folder.path, action: action.path, docker: daemon.host });

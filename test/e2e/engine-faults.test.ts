@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
-import { ensureModel } from '../../scripts/setup/model.ts';
 import { ensureEngine } from '../../scripts/setup/python.ts';
+import { ensureShallowModel } from '../../scripts/setup/shallow-model.ts';
 import { type Action, builtAction } from './support/action.ts';
 import { GENERATING } from './support/cancel.ts';
 import { assertFault } from './support/faults.ts';
@@ -20,7 +20,7 @@ const PROCESS = { runtime: 'process' } as const;
 
 describe('real vLLM', () => {
   test('rejects an argument: the nearest name is told', async () => {
-    const [{ python }, model] = await Promise.all([ensureEngine(), ensureModel()]);
+    const [{ python }, model] = await Promise.all([ensureEngine(), ensureShallowModel()]);
     await using runner = await checkout({ model, args: { max_num_seq: 4 } });
     await assertFault(await runStep(real, runner, { with: { ...PROCESS, python } }), runner, {
       code: 'engine-rejected',
@@ -30,7 +30,7 @@ describe('real vLLM', () => {
   });
 
   test('dies of SIGILL', async () => {
-    const [{ python }, model] = await Promise.all([ensureEngine(), ensureModel()]);
+    const [{ python }, model] = await Promise.all([ensureEngine(), ensureShallowModel()]);
     await using runner = await aRunner();
     const options = { model, args: { dtype: 'bfloat16' }, maxTokens: 500 } as const;
     const inputs = { ...PROCESS, python };
