@@ -26,7 +26,8 @@ const BUILTINS_UNREAD = {
         some: string | undefined,
         name: string,
       ) => {
-        if (!isBuiltin(name)) return whole;
+        // The bundler's own code calls it as it is loaded, by a Node that is too old as well, which has to be told that.
+        if (!isBuiltin(name) || name === 'node:module') return whole;
         const unread = (names: string) => `const ${names} = process.getBuiltinModule?.("${name}") ?? {};`;
         const named = (own ?? all ?? some ?? '').replaceAll(' as ', ': ');
         return also === undefined ? unread(named) : `${unread(also)} ${unread(named)}`;
