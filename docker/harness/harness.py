@@ -10,8 +10,8 @@ if str(FOLDER) not in sys.path:
 
 if __name__ == "__main__":
     # Nobody reads again what would be kept of these: they lie in a folder of this start alone.
-    writes, sys.dont_write_bytecode = not sys.dont_write_bytecode, True
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     from deterministic_ml.harness.main import main
 
-    sys.dont_write_bytecode = not writes
+    sys.dont_write_bytecode = before
     main(FOLDER)

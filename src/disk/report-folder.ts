@@ -1,14 +1,13 @@
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../errors.ts';
+import { REPORT_SUFFIX } from '../report/paths.ts';
 import { systemCode } from './errors.ts';
 
 /** More than any matrix has legs: GitHub's limit is 256. */
 const MAX_REPORTS = 256;
 /** Of all of them: each becomes some ten times as much memory. */
 const MAX_BYTES = 256 * 1024 * 1024;
-
-const SUFFIX = '.report.json';
 
 /**
  * Reports below a folder, as several jobs' artifacts lie after their download, or the one that a path names. Links are
@@ -21,7 +20,7 @@ export async function findReports(path: string, expected: number): Promise<strin
   if (paths.length < expected)
     throw new UserError(
       'reports-missing',
-      `${path} holds ${paths.length} of ${expected} reports (files that end with \`${SUFFIX}\`).`,
+      `${path} holds ${paths.length} of ${expected} reports (files that end with \`${REPORT_SUFFIX}\`).`,
       'A job that ended in an error leaves no report: see its log. Else compare what the jobs upload (`report-path`) with what this one downloads and names as `reports`.',
     );
   if (paths.length > MAX_REPORTS)
@@ -38,7 +37,7 @@ async function reportsBelow(path: string): Promise<string[]> {
     if ((await lstat(path)).isFile()) return [path];
     const entries = await readdir(path, { recursive: true, withFileTypes: true });
     return entries
-      .filter((entry) => entry.isFile() && entry.name.endsWith(SUFFIX))
+      .filter((entry) => entry.isFile() && entry.name.endsWith(REPORT_SUFFIX))
       .map(({ parentPath, name }) => join(parentPath, name))
       .sort();
   } catch (error) {

@@ -8,6 +8,7 @@ import type { Suite } from '../suite/schema.ts';
 import { depthOf } from '../suite/task.ts';
 import { derive } from './derive.ts';
 import { type LostBaseline, notices, type ReplacedByChange, type Standing } from './notices.ts';
+import { reportPathOf } from './paths.ts';
 import { plain } from './plain.ts';
 import {
   type BaselineView,
@@ -57,8 +58,7 @@ export interface Evidence {
   readonly found?: readonly Notice[];
 }
 
-/** Where a record's report lies, and the same as a page. */
-export const reportPathOf = (recordPath: string) => `${recordPath}.report.json`;
+/** Where a record's report lies as a page. */
 export const htmlPathOf = (recordPath: string) => `${recordPath}.report.html`;
 
 /** Where the record of a variant lies. */

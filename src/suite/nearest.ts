@@ -17,7 +17,7 @@ const CALLED: Readonly<Record<string, string>> = {
 };
 
 /** As two people write one name: `maxTokens`, `max-tokens` and `MAX_TOKENS` are `max_tokens`. */
-const spelt = (name: string) =>
+export const spelt = (name: string) =>
   name
     .replace(/([a-z0-9])([A-Z])/g, '$1_$2')
     .toLowerCase()

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type Able, beyond } from './abilities.ts';
 import { type ChatContent, isObject, json, Message, TemplateKwargs, Tool } from './conversation.ts';
+import { spelt } from './nearest.ts';
 import { drawnAlike, neverLongEnough } from './samples.ts';
 import { readServe } from './serve.ts';
 import { depthOf, TASKS } from './task.ts';
@@ -374,9 +375,7 @@ function* remoteProblems(
 
 /** What a flag is called as an argument: `--max-model-len` and `maxModelLen` are `max_model_len`. */
 function pythonic(flag: string): string {
-  const name = flag
-    .replace(/([a-z0-9])([A-Z])/g, '$1_$2')
-    .toLowerCase()
+  const name = spelt(flag)
     .replaceAll(/[^a-z0-9]+/g, '_')
     .replaceAll(/^[_0-9]+|_+$/g, '');
   return name === '' ? 'max_model_len' : name;

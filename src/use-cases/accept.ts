@@ -6,6 +6,7 @@ import type { Answer } from '../report/answer.ts';
 import type { AcceptAnswer } from '../report/answers.ts';
 import { contradiction } from '../report/contradiction.ts';
 import { reportDigest } from '../report/make.ts';
+import { recordPathOf } from '../report/paths.ts';
 import type { Report } from '../report/schema.ts';
 import { makePlan } from '../run/plan.ts';
 import { addAcceptance } from '../suite/accept.ts';
@@ -16,8 +17,6 @@ import { refusalOf } from '../words/accept.ts';
 import { verify } from './verify.ts';
 
 type Asked = Pick<Tools, 'open' | 'reports' | 'records' | 'suiteSchema'>;
-
-const SUFFIX = '.report.json';
 
 /**
  * Writes the line that accepts a report's drift into the suite of the checkout, and nothing that the report does not allow.
@@ -96,8 +95,8 @@ async function believed(reportPath: string, report: Report, tools: Asked): Promi
   if (report.sha256 !== reportDigest(report)) throw untrue('was changed: its digest is another one');
   const lie = contradiction(report);
   if (lie !== undefined) throw untrue(`contradicts itself: ${lie}`);
-  const folder = reportPath.endsWith(SUFFIX) ? reportPath.slice(0, -SUFFIX.length) : undefined;
-  if (folder === undefined || (await tools.records.missing(folder)) !== undefined) {
+  const folder = recordPathOf(reportPath);
+  if (folder === reportPath || (await tools.records.missing(folder)) !== undefined) {
     if (report.context.run.fork === true)
       throw new UserError(
         'report-unverified',

@@ -13,6 +13,7 @@ import { outcomeDigests } from '../record/outcome.ts';
 import type { RunRecord } from '../record/schema.ts';
 import type { OpenedRecord, Side } from '../record/side.ts';
 import { differences } from '../report/environment.ts';
+import { recordPathOf } from '../report/paths.ts';
 import type { Notice, Report } from '../report/schema.ts';
 import { makePlan, type Plan } from '../run/plan.ts';
 import { counted, percentUp } from '../words/figures.ts';
@@ -25,7 +26,6 @@ import { verify } from './verify.ts';
  * runs only the number of starts is taken, which is what bounds later false alarms.
  */
 
-const SUFFIX = '.report.json';
 /** A pull request is checked at each push. */
 const MAX_RUNS = 16;
 
@@ -113,7 +113,7 @@ async function vouchingOf(
         : `GitHub does not tell whose run ${excerpt(run.id, 40)} is (${isOf.why})`;
     const { agrees } = await verify({ reportPath: path }, tools);
     if (!agrees) return 'it does not follow from the record beside it';
-    return await vouchedBy(report, await tools.records.open(path.slice(0, -SUFFIX.length)), prepared, begun);
+    return await vouchedBy(report, await tools.records.open(recordPathOf(path)), prepared, begun);
   } catch (error) {
     if (!(error instanceof UserError) || error.code === 'cancelled') throw error;
     return excerpt(error.message.replace(/\.$/, ''), 300);

@@ -6,6 +6,7 @@ import type { Tools } from '../job/tools.ts';
 import type { OpenedRecord } from '../record/side.ts';
 import type { Comparison } from '../report/comparison.ts';
 import { counted } from '../report/counted.ts';
+import { recordPathOf } from '../report/paths.ts';
 import { makePlan, type Plan } from '../run/plan.ts';
 import { questionsOfPlan } from '../run/requests.ts';
 import { changeWords } from '../suite/change.ts';
@@ -87,11 +88,7 @@ async function open(
 ): Promise<AskedSide> {
   // Of a report, the record that lies beside it.
   if (!isSuite(path))
-    return {
-      kind: 'record',
-      name: path,
-      record: await tools.records.open(path.replace(/\.report\.json$/, '')),
-    };
+    return { kind: 'record', name: path, record: await tools.records.open(recordPathOf(path)) };
   const { loaded } = await loadRuled({ ...settings, suite: path }, tools);
   const { file } = loaded.places;
   if (Object.keys(change).length === 0)

@@ -2,10 +2,10 @@ import { UserError } from '../errors.ts';
 import type { ValidateSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
 import type { RunRecord } from '../record/schema.ts';
+import { recordPathOf } from '../report/paths.ts';
 import type { Suite } from '../suite/schema.ts';
 import { findTrusted } from '../trust/baseline.ts';
 
-const SUFFIX = '.report.json';
 /** Where a terminal's runs leave theirs. */
 export const RECORDS_PATH = '.deterministic-ml/records';
 /** The newest so many tell what a run costs: older ones are of another engine or of other prompts. */
@@ -36,7 +36,7 @@ export async function earlierRecords(
   };
   await told(recordsPath, async () => {
     for (const path of await reports.find(recordsPath, 0)) {
-      const folder = path.slice(0, -SUFFIX.length);
+      const folder = recordPathOf(path);
       if ((await records.missing(folder)) !== undefined) continue;
       await told(folder, async () => void all.push((await records.open(folder)).record));
     }

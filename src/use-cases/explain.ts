@@ -8,6 +8,7 @@ import type { Tools } from '../job/tools.ts';
 import type { Side } from '../record/side.ts';
 import { counted } from '../report/counted.ts';
 import type { Explanations } from '../report/explained.ts';
+import { recordPathOf } from '../report/paths.ts';
 import { files as filesOf } from '../tell/files.ts';
 import { tell } from '../tell/tell.ts';
 import { groupsApart } from './apart.ts';
@@ -53,12 +54,11 @@ export async function explainRecords(
     }
     for (const path of paths)
       for (const one of await reports.find(path, 0))
-        if ((await records.missing(one.replace(/\.report\.json$/, ''))) !== undefined)
-          cases.push(await leg(one));
+        if ((await records.missing(recordPathOf(one))) !== undefined) cases.push(await leg(one));
   });
   /** Of a report, the record that lies beside it. */
   async function recordNamed(path: string): Promise<string> {
-    const folder = path.replace(/\.report\.json$/, '');
+    const folder = recordPathOf(path);
     return folder !== path && (await records.missing(folder)) === undefined ? folder : path;
   }
   /** Kept apart from records, which tell more than one digest. */

@@ -9,6 +9,7 @@ import type { Across } from '../report/across.ts';
 import { contradiction } from '../report/contradiction.ts';
 import { reportDigest } from '../report/make.ts';
 import type { Merged } from '../report/merged.ts';
+import { recordPathOf } from '../report/paths.ts';
 import type { Report } from '../report/schema.ts';
 import { files as filesOf } from '../tell/files.ts';
 import { tell } from '../tell/tell.ts';
@@ -83,7 +84,7 @@ export async function mergeReports(
     for (const { report, name } of legs) {
       signal.throwIfAborted();
       const place = places.get(report) ?? '';
-      const folder = place.replace(/\.report\.json$/, '');
+      const folder = recordPathOf(place);
       if ((await records.missing(folder)) !== undefined) continue;
       const { record: own, baselineRecord } = report.digests;
       const side = await recordOf(place, folder, own);

@@ -5,6 +5,7 @@ import type { Tools } from '../job/tools.ts';
 import { outcomeDigest } from '../record/outcome.ts';
 import type { Answer } from '../report/answer.ts';
 import type { StoreAnswer } from '../report/answers.ts';
+import { recordPathOf } from '../report/paths.ts';
 import type { Report } from '../report/schema.ts';
 import { makePlan } from '../run/plan.ts';
 import { type Based, basedOn } from '../trust/ancestry.ts';
@@ -14,8 +15,6 @@ import { metaOf } from '../trust/provenance.ts';
 import { counted } from '../words/figures.ts';
 import { whole } from './merge.ts';
 import { verify } from './verify.ts';
-
-const SUFFIX = '.report.json';
 
 type Asked = Pick<Tools, 'console' | 'signal' | 'open' | 'suiteSchema' | 'records' | 'reports'>;
 
@@ -172,7 +171,7 @@ async function look(
       'Another refresh may have stored one in the meantime. Look at it, and refresh all anew if you still want to.',
     );
   if (report.context.baseline.kind === 'unchanged') return 'unchanged';
-  const folder = path.slice(0, -SUFFIX.length);
+  const folder = recordPathOf(path);
   const { record } = await tools.records.open(folder);
   const { run: runId, attempt: runAttempt } = settings.job;
   return {

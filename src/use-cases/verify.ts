@@ -11,13 +11,13 @@ import { outcomeDigest } from '../record/outcome.ts';
 import type { OpenedRecord } from '../record/side.ts';
 import { compareAsked, derive } from '../report/derive.ts';
 import { reportDigest, variantFolder } from '../report/make.ts';
+import { REPORT_SUFFIX, recordPathOf } from '../report/paths.ts';
 import { plain } from '../report/plain.ts';
 import { DERIVED, type Report } from '../report/schema.ts';
 import type { Disagreement, Verification } from '../report/verification.ts';
 import { startsBeforeMerge } from '../trust/baseline.ts';
 import { recordLines, verificationLines } from '../words/verification.ts';
 
-const SUFFIX = '.report.json';
 /** Disagreements that are told; a forged report may hold millions. */
 const MAX_TOLD = 100;
 const MAX_VALUE = 200;
@@ -108,7 +108,7 @@ async function variantsAnew(
 
 /** A folder, and no report: what was recorded without a check has none. */
 const holdsRecord = async (path: string, records: Records) =>
-  !path.endsWith(SUFFIX) && (await records.missing(path)) === undefined;
+  !path.endsWith(REPORT_SUFFIX) && (await records.missing(path)) === undefined;
 
 /** Digests every body of a record anew. */
 async function verifyRecord(folder: string, records: Records): Promise<Verification> {
@@ -249,10 +249,10 @@ async function readMeta(
 }
 
 function withoutSuffix(reportPath: string): string {
-  if (reportPath.endsWith(SUFFIX)) return reportPath.slice(0, -SUFFIX.length);
+  if (reportPath.endsWith(REPORT_SUFFIX)) return recordPathOf(reportPath);
   throw new UserError(
     'input-invalid',
-    `${reportPath} does not end with \`${SUFFIX}\`: where its record lies is unknown.`,
+    `${reportPath} does not end with \`${REPORT_SUFFIX}\`: where its record lies is unknown.`,
     'Name the folder of the record too.',
   );
 }

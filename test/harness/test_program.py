@@ -14,6 +14,7 @@ from typing import Any
 
 import support
 from deterministic_ml import v1
+from deterministic_ml.program.surroundings import hardware_class
 
 HARNESS = Path(support.__file__).resolve().parents[2] / "docker" / "harness"
 LISTING = Path(__file__).parent / "v1-api.txt"
@@ -143,6 +144,22 @@ class TorchTest(unittest.TestCase):
 
     def test_without_it_the_others_are_told(self) -> None:
         self.assertEqual(list(told("", torch=False)), ["PYTHONHASHSEED"])
+
+
+class HardwareClassTest(unittest.TestCase):
+    def test_of_many_kinds_of_cards_is_the_one_that_the_action_gives(self) -> None:
+        names = (
+            "NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition",
+            "NVIDIA RTX 6000 Ada Generation",
+            "NVIDIA RTX PRO 5000 Blackwell Generation Laptop GPU",
+        )
+        gpus = [{"name": name, "computeCapability": "12.0", "smCount": 188} for name in names]
+        # test/unit/fingerprint/fingerprint.test.ts has the same.
+        self.assertEqual(
+            hardware_class({"gpus": gpus, "cpu": {}}),
+            "nvidia-rtx-6000-ada-generation-cc12.0-sm188-"
+            "nvidia-rtx-pro-5000-blackwell-generation-laptop-gpu-cc12.0-sm188-nvi-2e491c7bb6d8-x3",
+        )
 
 
 class ApiTest(unittest.TestCase):

@@ -44,6 +44,19 @@ describe('the hardware class', () => {
       'nvidia-a100-sxm4-80gb-cc8.0-sm108-nvidia-h100-80gb-hbm3-cc9.0-sm132-x2',
     ],
     [
+      // test/harness/test_program.py has the same, of a record that a program makes.
+      'of more kinds than it has room for',
+      {
+        gpus: [
+          gpu('12.0', 188, 'NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition'),
+          gpu('12.0', 188, 'NVIDIA RTX 6000 Ada Generation'),
+          gpu('12.0', 188, 'NVIDIA RTX PRO 5000 Blackwell Generation Laptop GPU'),
+        ],
+        cpu,
+      },
+      'nvidia-rtx-6000-ada-generation-cc12.0-sm188-nvidia-rtx-pro-5000-blackwell-generation-laptop-gpu-cc12.0-sm188-nvi-2e491c7bb6d8-x3',
+    ],
+    [
       'of AMD',
       { gpus: [gpu('gfx942', 304, 'AMD Instinct MI300X')], cpu },
       'amd-instinct-mi300x-gfx942-sm304-x1',

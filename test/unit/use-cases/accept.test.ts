@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { AcceptAnswer } from '../../../src/report/answers.ts';
-import { reportDigest, reportPathOf } from '../../../src/report/make.ts';
+import { reportDigest } from '../../../src/report/make.ts';
+import { reportPathOf } from '../../../src/report/paths.ts';
 import type { Report } from '../../../src/report/schema.ts';
 import { accept } from '../../../src/use-cases/accept.ts';
 import { Job, SUITE } from '../support/job.ts';

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import types
@@ -15,14 +16,16 @@ from ..harness.health import Watch
 
 ENGINE = "script"
 UNKNOWN = "unknown"
+# Of a class: many kinds of cards are cut.
+_MAX_LENGTH = 128
 
 
 def fingerprint() -> dict[str, Any]:
     """What the numbers may depend on here, as the harness tells it of an engine: libraries, GPUs, CPU, driver.
 
     What torch knows of the GPUs is asked of a child, so that this process's CUDA stays as it is: it takes as long as an
-    import of torch, and more on a GPU. Without torch nvidia-smi is asked,
-    which does not tell the number of SMs. A fact that cannot be read is `unknown`, one that cannot exist `none`.
+    import of torch, and more on a GPU. Without torch nvidia-smi is asked, which does not tell the number of SMs. A fact
+    that cannot be read is `unknown`, one that cannot exist `none`.
 
     :raises RuntimeError: for a torch that does not tell what this machine has
     """
@@ -57,12 +60,16 @@ def hardware_class(told: Mapping[str, Any]) -> str:
     if not gpus:
         return _slug(f"cpu-{cpu['vendor']}-{cpu['level']}")
     kinds = {f"{gpu['name']}-{_architecture(gpu['computeCapability'])}-sm{gpu['smCount']}" for gpu in gpus}
-    return _slug(f"{'-'.join(sorted(kinds))}-x{len(gpus)}")
+    return _slug("-".join(sorted(kinds)), f"-x{len(gpus)}")
 
 
 def _architecture(capability: str) -> str:
     return capability if re.match("gfx|xe", capability) else f"cc{capability}"
 
 
-def _slug(text: str) -> str:
-    return re.sub(r"^[-.]+|[-.]+$", "", re.sub(r"[^a-z0-9.]+", "-", text.lower())[:128])
+def _slug(text: str, end: str = "") -> str:
+    whole = re.sub(r"^[-.]+|[-.]+$", "", re.sub(r"[^a-z0-9.]+", "-", text.lower()))
+    if len(whole) + len(end) <= _MAX_LENGTH:
+        return f"{whole}{end}"
+    told = f"-{hashlib.sha256(whole.encode()).hexdigest()[:12]}{end}"
+    return f"{whole[: _MAX_LENGTH - len(told)]}{told}"

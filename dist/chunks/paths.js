@@ -1,0 +1,1 @@
+const REPORT_SUFFIX=`.report.json`,reportPathOf=recordPath=>`${recordPath}${REPORT_SUFFIX}`,recordPathOf=path=>path.endsWith(`.report.json`)?path.slice(0,-12):path;export{recordPathOf as n,reportPathOf as r,REPORT_SUFFIX as t};
