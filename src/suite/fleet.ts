@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type Launch, readLauncher } from './launcher.ts';
-import { describe, invalidFile, MAX_SUITE_BYTES, type Position, repeated } from './parse.ts';
+import { invalidFile, MAX_SUITE_BYTES, type Position, problemsIn, repeated, TOLD } from './parse.ts';
 import { WITHIN } from './variant.ts';
 import { type Problem, readYaml } from './yaml.ts';
 
@@ -93,10 +93,10 @@ export function parseFleet(source: string, file: string): Fleet {
   if (yaml.syntax.length > 0) throw fail(yaml.syntax);
   if (!yaml.isMade) throw fail(structure);
   const value = yaml.value();
-  const result = FleetFile.safeParse(value, { reportInput: true });
+  const result = FleetFile.safeParse(value, TOLD);
   const problems = [
     ...structure,
-    ...(result.error?.issues ?? []).flatMap((issue) => describe(issue, place, FleetFile, 'the fleet')),
+    ...problemsIn(result.error, place, FleetFile, 'the fleet'),
     ...repeated(value, 'launchers', 'name').map(({ name, index }) => ({
       ...place(['launchers', index, 'name']),
       message: `\`${name}\` is named twice`,

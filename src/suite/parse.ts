@@ -56,10 +56,8 @@ export function parseSuite(source: string, file: string, schema: SuiteSchema): P
   if (!yaml.isMade) throw invalid(file, structure);
 
   const value = yaml.value();
-  const result = schema.safeParse(value, { reportInput: true });
-  const problems = result.success
-    ? []
-    : result.error.issues.flatMap((issue) => describe(issue, place, schema));
+  const result = schema.safeParse(value, TOLD);
+  const problems = problemsIn(result.error, place, schema);
   const duplicates = [
     ...repeated(value, 'prompts', 'id').map(({ name, index }) => ({
       ...place(['prompts', index, 'id']),
@@ -157,16 +155,29 @@ export function invalidFile(
 
 const shorten = (text: string) => (text.length <= MAX_MESSAGE ? text : `${text.slice(0, MAX_MESSAGE)}…`);
 
+/** How a file's schema is to tell what is wrong. */
+export const TOLD = { reportInput: true, error: bound } as const;
+
 /**
  * One line a problem, in words of the file rather than of the schema library.
  *
+ * @param error of a schema that was asked as `TOLD` says
  * @param what the file is
  */
-export function describe(
-  issue: core.$ZodIssue,
+export function problemsIn(
+  error: core.$ZodError | undefined,
   place: (path: Path) => Position,
   schema: unknown,
   what = 'the suite',
+): Problem[] {
+  return tightest(error?.issues ?? []).flatMap((issue) => describe(issue, place, schema, what));
+}
+
+function describe(
+  issue: core.$ZodIssue,
+  place: (path: Path) => Position,
+  schema: unknown,
+  what: string,
 ): Problem[] {
   const where = issue.path.length === 0 ? what : `\`${pathText(issue.path)}\``;
   switch (issue.code) {
@@ -219,6 +230,38 @@ export function describe(
     case 'too_small':
       return [{ ...place(issue.path), message: `${where}: ${issue.message}` }];
   }
+}
+
+/** What a bound asks for, where the schema has no words of its own. */
+function bound(issue: core.$ZodRawIssue): string | undefined {
+  switch (issue.code) {
+    case 'too_big':
+      return `must ${limit(issue.origin, issue.inclusive === false ? 'less than' : 'at most', issue.maximum)}`;
+    case 'too_small':
+      return `must ${limit(issue.origin, issue.inclusive === false ? 'more than' : 'at least', issue.minimum)}`;
+    default:
+      return undefined;
+  }
+}
+
+function limit(origin: string, how: string, count: number | bigint): string {
+  const what = COUNTED[origin];
+  return what === undefined
+    ? `be ${how} ${count}`
+    : `have ${how} ${count} ${count === 1 ? what[0] : what[1]}`;
+}
+
+const COUNTED: Readonly<Partial<Record<string, readonly [one: string, more: string]>>> = {
+  string: ['character', 'characters'],
+  array: ['entry', 'entries'],
+};
+
+/** Without the bound that every integer has, where the key's own is told. */
+function tightest(issues: readonly core.$ZodIssue[]): readonly core.$ZodIssue[] {
+  const tooBig = issues.filter((issue) => issue.code === 'too_big');
+  const isTold = ({ path }: core.$ZodIssue, maximum: number | bigint) =>
+    tooBig.some((other) => other.maximum < maximum && other.path.join('\0') === path.join('\0'));
+  return issues.filter((issue) => issue.code !== 'too_big' || !isTold(issue, issue.maximum));
 }
 
 type KindIssue = core.$ZodIssueInvalidType | core.$ZodIssueInvalidValue;

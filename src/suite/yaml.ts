@@ -138,10 +138,15 @@ function wrongInteger({ value, source = '' }: Scalar): string | undefined {
   // Of a fraction, and of a number with an exponent, everybody expects the nearest.
   return typeof value === 'number' &&
     /^[-+]?(?:\d+|0x[\da-f]+|0o[0-7]+)$/i.test(source) &&
-    !Number.isSafeInteger(value)
+    !Number.isSafeInteger(value) &&
+    !isWritten(value, source)
     ? `${written} is too large a number to be held exactly: ${value} would be set. In quotes it is a text`
     : undefined;
 }
+
+/** Beyond 2^53 too, where what an engine is sent has the same digits. */
+const isWritten = (value: number, source: string) =>
+  /^-?\d+$/.test(String(value)) && BigInt(String(value)) === BigInt(source);
 
 /** Keys of what is asked to the last letter. */
 const TEXTS = ['text', 'content'];

@@ -221,9 +221,9 @@ describe('a prompt that is wrong', () => {
       'token ids that are none, and none at all',
       '{ id: a, token-ids: [1, -1, x, 4294967296] }',
       [
-        '8:29  `prompts[0].token-ids[1]`: Too small: expected number to be >=0',
+        '8:29  `prompts[0].token-ids[1]`: must be at least 0',
         '8:33  `prompts[0].token-ids[2]` must be a number, and `x` is a text',
-        '8:36  `prompts[0].token-ids[3]`: Too big: expected number to be <=2147483647',
+        '8:36  `prompts[0].token-ids[3]`: must be at most 2147483647',
       ],
     ],
   ] as const)

@@ -36,9 +36,7 @@ async function onDisk(source: string, files: Readonly<Record<string, string>>) {
 
 describe('a text', () => {
   odd('an empty text', '`suite-invalid`, with its line', () =>
-    assert.deepEqual(problemsOf(capital('""')), [
-      '8:20  `prompts[0].text`: Too small: expected string to have >=1 characters',
-    ]),
+    assert.deepEqual(problemsOf(capital('""')), ['8:20  `prompts[0].text`: must have at least 1 character']),
   );
 
   odd('half of a surrogate pair', '`suite-invalid`, with its line: no UTF-8 can hold it', () =>
@@ -198,6 +196,10 @@ describe('a number', () => {
       ]);
       const last = problemsOf(edited('seed: 0', 'seed: 9007199254740993')).at(-1);
       assert.equal(last, `6:51  ${told('9007199254740993', '9007199254740992')}`);
+      // The same digits reach the engine: it is no more than too large.
+      assert.deepEqual(problemsOf(edited('seed: 0', 'seed: 9300000000000000000')), [
+        '6:45  `sampling.seed`: must be at most 2147483647',
+      ]);
       // As exact as it was written.
       assert.equal(parsed(edited('dtype: bfloat16', 'x: 1e300')).suite.engine.args['x'], 1e300);
     },
@@ -285,7 +287,7 @@ describe('a name', () => {
 describe('sampling', () => {
   odd('`max_tokens: 0`', '`suite-invalid`, with its line', () =>
     assert.deepEqual(problemsOf(edited('max_tokens: 64', 'max_tokens: 0')), [
-      '6:29  `sampling.max_tokens`: Too small: expected number to be >=1',
+      '6:29  `sampling.max_tokens`: must be at least 1',
     ]),
   );
 
@@ -317,7 +319,7 @@ describe('sampling', () => {
   odd('a temperature of 2', 'taken; above it, `suite-invalid` with its line', () => {
     assert.equal(parsed(edited('temperature: 0', 'temperature: 2')).suite.sampling.temperature, 2);
     assert.deepEqual(problemsOf(edited('temperature: 0', 'temperature: 2.01')), [
-      '6:13  `sampling.temperature`: Too big: expected number to be <=2',
+      '6:13  `sampling.temperature`: must be at most 2',
     ]);
   });
 });

@@ -81,7 +81,7 @@ test('every problem is told at once, in the order of the file', () => {
     .replace('gpus: 1', 'gpus: 0')
     .replace('relations: [rerun, baseline]', 'relations: [rerun, reruns]\nname: again');
   assert.deepEqual(problemsOf(source), [
-    '5:110  `runtime.gpus`: Too small: expected number to be >=1',
+    '5:110  `runtime.gpus`: must be at least 1',
     '6:1  `sampling.max_tokens` is missing: it must be a number',
     '6:13  `sampling.temperature` must be a number, and `0` is a text',
     '6:31  `max_token` is not a key of `sampling`: did you mean `max_tokens`?',
@@ -262,7 +262,7 @@ const wrong: readonly (readonly [string, string, readonly string[]])[] = [
   [
     'an empty list of prompts',
     edited(/prompts:\n(.*\n){3}/, 'prompts: []\n'),
-    ['7:1  `prompts`: Too small: expected array to have >=1 items'],
+    ['7:1  `prompts`: must have at least 1 entry'],
   ],
   ['nothing', '', ['1:1  the suite must be a mapping, and is empty']],
   ['only a comment', '# later\n', ['1:1  the suite must be a mapping, and is empty']],
