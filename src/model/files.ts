@@ -1,4 +1,4 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { type FileHandle, open, readdir, readFile, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { UserError } from '../errors.ts';
 
@@ -110,8 +110,58 @@ async function refuseHalves(folder: string, names: readonly string[]): Promise<v
   if (gone.length > 0 && gone.length < shards.length)
     throw missing(
       `${INDEX} in ${folder} names ${some(gone)}, ${gone.length === 1 ? 'which is' : 'which are'} not there`,
-      'Fetch the model again: an interrupted download leaves such a folder.',
+      AGAIN,
     );
+  const cut = (await Promise.all(names.map((name) => cutOf(join(folder, name))))).flatMap((bytes, at) =>
+    bytes === undefined ? [] : [`${names[at]} (${bytes.has} bytes, where at least ${bytes.wants} belong)`],
+  );
+  if (cut.length > 0) throw missing(`in ${folder}, the end is lacking of ${some(cut)}`, AGAIN);
+}
+
+const AGAIN = 'Fetch the model again: an interrupted download or a full disk leaves such a folder.';
+
+/** Of a header: the format's own limit. */
+const MAX_HEADER_BYTES = 100_000_000;
+
+/**
+ * Bytes of a safetensors file that ends before its tensors do: 8 bytes tell how long its header is, which tells where each
+ * tensor lies behind it (https://huggingface.co/docs/safetensors#format). Undefined of one that is whole, of other files, and
+ * of what has no such header: the engine says so.
+ */
+async function cutOf(path: string): Promise<{ readonly has: number; readonly wants: number } | undefined> {
+  if (!path.endsWith('.safetensors')) return undefined;
+  await using file = await opened(path);
+  if (file === undefined) return undefined;
+  const { size } = await file.stat();
+  if (size < 8) return { has: size, wants: 8 };
+  const { buffer } = await file.read(Buffer.alloc(8), 0, 8, 0);
+  const header = Number(buffer.readBigUInt64LE());
+  if (header > MAX_HEADER_BYTES) return undefined;
+  if (size < 8 + header) return { has: size, wants: 8 + header };
+  const text = (await file.read(Buffer.alloc(header), 0, header, 8)).buffer.toString('utf8');
+  const wants = 8 + header + endOfTensors(text);
+  return size < wants ? { has: size, wants } : undefined;
+}
+
+/** Undefined of what is no file: to open a pipe could take forever. */
+async function opened(path: string): Promise<FileHandle | undefined> {
+  try {
+    return (await stat(path)).isFile() ? await open(path) : undefined;
+  } catch (error) {
+    throw fileError(path, error);
+  }
+}
+
+/** In bytes behind the header; 0 where it tells of none. */
+function endOfTensors(header: string): number {
+  try {
+    const ends = Object.values(JSON.parse(header) as object).map(
+      (tensor: { readonly data_offsets?: readonly unknown[] } | null) => tensor?.data_offsets?.[1],
+    );
+    return ends.reduce<number>((most, end) => (typeof end === 'number' ? Math.max(most, end) : most), 0);
+  } catch {
+    return 0;
+  }
 }
 
 /** More than that many names are counted. */

@@ -104,7 +104,7 @@ odd(
       message: /model-1\.safetensors is a pointer of Git LFS/,
       hint: /`lfs: true`/,
     });
-    await put('model-1.safetensors', 'weights');
+    await put('model-1.safetensors', 'no weights');
     const index = (...shards: readonly string[]) =>
       put(
         'model.safetensors.index.json',
@@ -120,6 +120,40 @@ odd(
     assert.equal((await modelFiles(path)).length, 4);
     await put('model.safetensors.index.json', 'no JSON');
     assert.equal((await modelFiles(path)).length, 4);
+  },
+);
+
+odd(
+  'weights whose end an interrupted download or a full disk took',
+  '`model-missing`, with the bytes that are there and those that should be, before an engine starts',
+  async () => {
+    await using folder = await temporaryFolder();
+    const { path } = folder;
+    await writeFile(join(path, 'config.json'), '{}');
+    const header = JSON.stringify({
+      __metadata__: { format: 'pt' },
+      a: { dtype: 'F32', shape: [4], data_offsets: [0, 16] },
+      b: { dtype: 'F32', shape: [2], data_offsets: [16, 24] },
+    });
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(header.length));
+    const whole = Buffer.concat([length, Buffer.from(header), Buffer.alloc(24)]);
+    const put = (bytes: Buffer) => writeFile(join(path, 'model.safetensors'), bytes);
+    await put(whole);
+    assert.equal((await modelFiles(path)).length, 2);
+    for (const has of [0, 7, 8, 20, whole.length - 24, whole.length - 1]) {
+      await put(whole.subarray(0, has));
+      const wants = has < 8 ? 8 : has < whole.length - 24 ? whole.length - 24 : whole.length;
+      await assert.rejects(modelFiles(path), {
+        code: 'model-missing',
+        message: `The model is not there: in ${path}, the end is lacking of model.safetensors (${has} bytes, where at least ${wants} belong).`,
+      });
+    }
+    // What is no safetensors file at all, the engine says.
+    for (const other of ['no header', JSON.stringify([1, null, { data_offsets: 'x' }])]) {
+      await put(Buffer.concat([length, Buffer.from(other.padEnd(header.length + 30))]));
+      assert.equal((await modelFiles(path)).length, 2);
+    }
   },
 );
 
