@@ -13,12 +13,15 @@ from unittest import mock
 
 import support
 from deterministic_ml.engines.common import prompts
+from deterministic_ml.harness.errors import HarnessError
 from drive import CLOCK
 
 MODEL = Path(__file__).resolve().parents[2] / ".cache" / "models" / "SmolLM2-135M-Instruct"
 NEEDS = importlib.util.find_spec("transformers") is None or not (MODEL / "config.json").exists()
 ALTERNATE = "{% if messages[0].role != 'user' %}{{ raise_exception('roles must alternate') }}{% endif %}Hello"
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
+CALL = {"id": "a", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}
+CALLED = [{"role": "user", "content": "Rain?"}, {"role": "assistant", "content": "", "tool_calls": [CALL]}]
 # Prints whatever it is given.
 PRINTS = "{% for m in messages %}{{ m | tojson }}\n{% endfor %}{{ tools | tojson }} {{ enable_thinking }}"
 LOOP = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
@@ -133,7 +136,7 @@ class Refusals(unittest.TestCase):
         self.assertIn("it has 300 tokens", told["long"])
 
     @support.odd(
-        "`tools`, or a variable, of which the chat template makes nothing",
+        "`tools`, `tool_calls`, or a variable, of which the chat template makes nothing",
         "`prompt-rejected` with its line",
     )
     def test_what_a_template_would_pass_over(self) -> None:
@@ -141,8 +144,10 @@ class Refusals(unittest.TestCase):
             conversation("tools", tools=[TOOL]),
             conversation("slip", chat_template_kwargs={"add_generation_promt": True}),
             conversation("parts", messages=[{"role": "user", "content": [{"type": "text", "text": "Hello"}]}]),
+            conversation("calls", messages=CALLED),
         )
-        self.assertEqual(list(told), ["tools", "slip"])
+        self.assertEqual(list(told), ["tools", "slip", "calls"])
+        self.assertEqual(told["calls"], "it has `tool_calls`, and the model's chat template makes nothing of them")
         self.assertIn("makes nothing of them", told["tools"])
         self.assertIn("did you mean `add_generation_prompt`?", told["slip"])
 
@@ -153,6 +158,12 @@ class Refusals(unittest.TestCase):
             conversation("thinking", chat_template_kwargs={"enable_thinking": True}),
         ]
         self.assertEqual(self.refused(*asked), {})
+        self.template("{% for m in messages %}{{ m.tool_calls[0].function.name if m.tool_calls }}{% endfor %}")
+        self.assertEqual(self.refused(conversation("calls", messages=CALLED)), {})
+        # One that cannot do without them takes them too.
+        self.template("{% for m in messages %}{{ m.tool_calls[0].function.name }}{% endfor %}")
+        self.assertEqual(self.refused(conversation("calls", messages=CALLED[1:])), {})
+        self.template("{% if enable_thinking %}Think.{% endif %}")
         self.assertIn("no token", self.refused(conversation("silent", chat_template_kwargs={"enable_thinking": False}))
                       ["silent"])  # fmt: skip
 
@@ -181,8 +192,28 @@ class Refusals(unittest.TestCase):
     def test_another_tokenizer_is_not_judged_by_this_one(self) -> None:
         self.template(None)
         self.assertEqual(self.refused(chat("sky"), args={"tokenizer": "other"}), {})
-        (self.folder / "tokenizer.json").write_text("{")
+        # Files of a kind that only an engine reads.
+        self.without_tokenizer()
+        (self.folder / "tekken-tokens").write_text("of another library")
         self.assertEqual(self.refused(chat("sky")), {})
+
+    def without_tokenizer(self) -> None:
+        for file in self.folder.glob("*token*"):
+            file.unlink()
+
+    @support.odd(
+        "a model whose tokenizer was not fetched, or is cut off",
+        "`model-missing`, which names the file, before weights are read",
+    )
+    def test_a_tokenizer_that_is_not_there(self) -> None:
+        (self.folder / "tokenizer.json").write_text('{"version": "1.0", "added')
+        with self.assertRaisesRegex(HarnessError, r"^tokenizer\.json of the model is no JSON") as raised:
+            self.refused(text("fine", "a"))
+        self.assertEqual(raised.exception.code, "model-missing")
+        self.without_tokenizer()
+        with self.assertRaisesRegex(HarnessError, "no file of a tokenizer lies with the model") as raised:
+            self.refused(text("fine", "a"))
+        self.assertEqual(raised.exception.code, "model-missing")
 
 
 class Rendered(unittest.TestCase):
@@ -191,13 +222,12 @@ class Rendered(unittest.TestCase):
 
         tokenizer = AutoTokenizer.from_pretrained(MODEL, local_files_only=True)
         tokenizer.chat_template = PRINTS
-        call = {"id": "a", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}
         chat = prompts.chat_of(
             conversation(
                 "weather",
                 messages=[
                     {"role": "user", "content": [{"type": "text", "text": "Oslo?"}, {"type": "text", "text": "Now."}]},
-                    {"role": "assistant", "tool_calls": [call]},
+                    {"role": "assistant", "tool_calls": [CALL]},
                     {"role": "tool", "tool_call_id": "a", "content": "rain"},
                 ],
                 tools=[TOOL],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -100,6 +101,7 @@ def refuse_prompts(model: str, command: Command, limit: int | None, own_template
     try:
         tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)
     except Exception as error:
+        _refuse_tokenizer(Path(model))
         # The engine may know more of it, and says so itself if it does not.
         print(f"prompts were not looked at beforehand: {describe(error)}")
         return
@@ -113,6 +115,23 @@ def refuse_prompts(model: str, command: Command, limit: int | None, own_template
     refused = [{"id": name, "message": reason} for name, reason in reasons if reason is not None]
     if refused:
         raise PromptsRefused(refused)
+
+
+# What a tokenizer's files are called, whatever kind it is; a GGUF file brings its own.
+_OF_TOKENIZERS = re.compile(r"token|vocab|merges|spiece|sentencepiece|bpe|\.(model|gguf)$")
+
+
+def _refuse_tokenizer(model: Path) -> None:
+    """One that was not fetched, or was cut off: what a library makes of either sends people elsewhere."""
+    names = sorted(file.name for file in model.iterdir() if _OF_TOKENIZERS.search(file.name))
+    if not names:
+        raise HarnessError("model-missing", "no file of a tokenizer lies with the model, such as tokenizer.json")
+    for name in names:
+        try:
+            if name.endswith(".json"):
+                json.loads((model / name).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise HarnessError("model-missing", f"{name} of the model is no JSON ({error})") from error
 
 
 def context_length(model: str, asked: object) -> int | None:
@@ -161,6 +180,8 @@ def _reason(tokenizer: Any, one: Mapping[str, Any], clock: int, limit: int | Non
         try:
             with _in_time():
                 ids = rendered(tokenizer, chat, clock)
+                if ignored := _ignored(tokenizer, chat, clock, ids):
+                    return ignored
         except TooLong:
             return f"the model's chat template had not ended after {LIMIT_S} s"
         except Exception as error:
@@ -202,6 +223,19 @@ def _unused(template: object, chat: Chat) -> str | None:
             hint = f"; did you mean `{nearest[0]}`?" if nearest else ""
             return f"`{name}` under `chat_template_kwargs` is no variable of the model's chat template{hint}"
     return None
+
+
+def _ignored(tokenizer: Any, chat: Chat, clock: int, ids: list[int]) -> str | None:
+    """Calls that the template passes over without a word: without them it gives the same tokens."""
+    if not any(message.get("tool_calls") for message in chat.messages):
+        return None
+    without = [{key: value for key, value in message.items() if key != "tool_calls"} for message in chat.messages]
+    try:
+        same = rendered(tokenizer, Chat(without, chat.tools, chat.further), clock) == ids
+    except Exception:
+        # It misses them.
+        return None
+    return "it has `tool_calls`, and the model's chat template makes nothing of them" if same else None
 
 
 def _variables(template: object) -> set[str] | None:
