@@ -45,12 +45,7 @@ export async function importResults(
   });
   const ready = readyOf(found, problems);
   problems.refuse();
-  if (ready.length === 0)
-    throw new UserError(
-      'records-missing',
-      `${excerpt(path, 300)} holds nothing that can be imported (${counted(left.length, 'file')} of no known kind).`,
-      `What is read: ${sources.map(({ what }) => what).join('; ')}.`,
-    );
+  if (ready.length === 0) throw nothingIn(path, left);
   await using batch = await many.place(recordPath);
   for (const { name, run, record } of ready) {
     signal.throwIfAborted();
@@ -64,6 +59,23 @@ export async function importResults(
   await batch.commit();
   return answerOf(ready, left, recordPath);
 }
+
+function nothingIn(path: string, left: readonly string[]): UserError {
+  const names = left.map((name) => excerpt(name.replace(/^\//, ''), 100));
+  const packed = names.find((name) => /\.(?:gz|tgz|bz2|xz|zst|zip|tar)$/i.test(name));
+  const files =
+    names.length === 0 ? 'no file' : `${counted(names.length, 'file')} of no known kind: ${some(names)}`;
+  return new UserError(
+    'records-missing',
+    `${excerpt(path, 300)} holds nothing that can be imported (${files}).`,
+    `${packed === undefined ? '' : `Unpack ${packed} first. `}What is read: ${sources.map(({ what }) => what).join('; ')}.`,
+  );
+}
+
+const MAX_NAMED = 5;
+const some = (names: readonly string[]) =>
+  names.slice(0, MAX_NAMED).join(', ') +
+  (names.length > MAX_NAMED ? ` and ${names.length - MAX_NAMED} more` : '');
 
 /** Bodies that are written at once. */
 const AT_ONCE = 32;
@@ -164,11 +176,7 @@ function answerOf(ready: readonly Ready[], left: readonly string[], recordPath: 
     lines: [
       ...lines,
       ...(ready.length > MAX_LINES ? [`… and ${ready.length - MAX_LINES} more`] : []),
-      ...(left.length === 0
-        ? []
-        : [
-            `Left alone, since no source knows it: ${left.slice(0, 5).join(', ')}${left.length > 5 ? ` and ${left.length - 5} more` : ''}.`,
-          ]),
+      ...(left.length === 0 ? [] : [`Left alone, since no source knows it: ${some(left)}.`]),
       `Imported ${counted(ready.length, 'record')} into ${recordPath}. \`deterministic-ml explain ${recordPath}\` says who agrees with whom, and why.`,
     ],
     value,

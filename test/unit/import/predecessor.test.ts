@@ -204,7 +204,17 @@ describe('nothing is imported of', () => {
 
   test('nothing: a folder without results is said to hold none', async () => {
     await using temporary = await Temporary.make();
-    await assert.rejects(temporary.imported(temporary.path), { code: 'records-missing' });
+    await assert.rejects(temporary.imported(temporary.path), {
+      code: 'records-missing',
+      message: /holds nothing that can be imported \(no file\)/,
+    });
+    for (const name of ['results.csv', 'samples_arc.jsonl.gz'])
+      await writeFile(join(temporary.path, name), 'not ours');
+    await assert.rejects(temporary.imported(temporary.path), {
+      code: 'records-missing',
+      message: /\(2 files of no known kind: results\.csv, samples_arc\.jsonl\.gz\)/,
+      hint: /^Unpack samples_arc\.jsonl\.gz first\. What is read: /,
+    });
     await assert.rejects(temporary.imported(join(temporary.path, 'gone')), { code: 'records-missing' });
   });
 });
