@@ -59,7 +59,7 @@ export function createFilesStore(options: FilesStoreOptions): BaselineStore {
         const place = shelf === undefined ? undefined : await current(shelf, hardwareClass);
         if (place === undefined) return await absent(shelf, query);
         await using owned = new AsyncDisposableStack();
-        const copy = owned.use(await privateFolder(tempFolder));
+        const copy = owned.use(await privateFolder(tempFolder).catch(noCopy));
         const name = shown(suite, hardwareClass);
         await copyTree(place, copy.path, limits).catch((error: unknown) => {
           throw error instanceof UnfitTree ? invalid(name, error.message, error) : error;
@@ -127,6 +127,17 @@ export function createFilesStore(options: FilesStoreOptions): BaselineStore {
       return name;
     },
   };
+
+  function noCopy(error: unknown): never {
+    const known = copyError(error, tempFolder);
+    if (!isOfSystem(known)) throw known;
+    throw new UserError(
+      'store-unavailable',
+      `The baseline is there, and no copy of it can be made below ${tempFolder}: ${plain(known.message)}.`,
+      'Let this user write there: it is the folder of temporary files (`RUNNER_TEMP` on a runner, `.deterministic-ml` elsewhere).',
+      { cause: error },
+    );
+  }
 
   function unreadable(error: unknown): unknown {
     if (error instanceof UserError || !isOfSystem(error)) return error;

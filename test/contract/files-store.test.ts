@@ -228,6 +228,13 @@ describe('the files store', () => {
     await fails(b.store.find(key), 'store-unavailable', /ENOENT/, /actions\/checkout/);
     await fails(b.store.classes(key.suite), 'store-unavailable', /ENOENT/);
   });
+
+  test('a baseline of which no copy can be made is there', async () => {
+    await using b = await bench();
+    await b.store.save(key, await b.make(), undefined);
+    await writeFile(b.temp, 'a file in the place of the folder');
+    await fails(b.store.find(key), 'store-unavailable', /is there, and no copy .*EEXIST/, /RUNNER_TEMP/);
+  });
 });
 
 describe('the files store takes nothing from outside', () => {
