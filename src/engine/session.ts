@@ -429,8 +429,7 @@ export function died(
   tail: readonly string[],
 ): UserError {
   if (lost !== undefined) return new UserError(lost.code, `${lost.message}${quote(tail)}`, lost.hint);
-  // What a container's init and a shell give for a program that is not there.
-  if (code === COMMAND_NOT_FOUND && !greeted)
+  if (!greeted && (code === COMMAND_NOT_FOUND || tail.some((line) => NOT_FOUND_BY_CATATONIT.test(line))))
     return new UserError(
       'engine-missing',
       `There is no python3 where the engine is to run.${quote(tail)}`,
@@ -458,7 +457,9 @@ export function died(
   );
 }
 
+/** What Docker's init and a shell give for a program that is not there; Podman's init, catatonit, gives 1 and says so. */
 const COMMAND_NOT_FOUND = 127;
+const NOT_FOUND_BY_CATATONIT = /^ERROR \(catatonit:\d+\): failed to exec pid1: No such file or directory/;
 
 /** Arguments of engines that take memory. */
 const MEMORY = [...new Set(engines.flatMap(({ memory }) => memory))].map((name) => `\`${name}\``).join(', ');

@@ -348,6 +348,15 @@ describe('a peer that dies:', () => {
     assert.equal((await dying({ code: 127 })).code, 'engine-died');
   });
 
+  test('because there is no Python, as Podman’s init tells it', async () => {
+    const fake = new FakePeer();
+    const opening = Session.open(fake.options(), TASK, {});
+    await fake.started();
+    fake.stderr.write('ERROR (catatonit:2): failed to exec pid1: No such file or directory\n');
+    fake.exit({ code: 1 });
+    assert.equal((await rejectedBy(opening)).code, 'engine-missing');
+  });
+
   test('after its events: they count', async () => {
     const fake = new FakePeer();
     await using session = await fake.open();
