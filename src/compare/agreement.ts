@@ -1,5 +1,5 @@
 import { countOf } from '../record/channels.ts';
-import type { Observation } from '../record/schema.ts';
+import type { ChannelDigest, Observation } from '../record/schema.ts';
 import type { Requirement } from '../suite/schema.ts';
 import { type Compared, compareChannels, equalChannels, isOwn } from './channels.ts';
 import type { Agreement } from './types.ts';
@@ -49,7 +49,8 @@ const IDENTICAL: Decided = { agreement: 'identical', reason: null, unmeasured: [
 /** Has it numbers, none of them NaN, and a token if it should have one? Then equal bits say something. */
 function isSound({ channels }: Observation): boolean {
   let told = false;
-  for (const { name, count, nans } of channels) {
+  for (let at = 0; at < channels.length; at++) {
+    const { name, count, nans } = channels[at] as ChannelDigest;
     if ((nans ?? 0) > 0 || (name === 'tokens' && count === 0)) return false;
     if (name !== 'prompt-tokens' && (name === 'text' || count > 0)) told = true;
   }
@@ -151,7 +152,8 @@ export function satisfies(found: Agreement, requirement: Requirement, within: bo
 }
 
 /** Reasons one after the other; null where there is none. */
-export function joined(...reasons: readonly (string | null | undefined)[]): string | null {
-  const told = reasons.filter((reason) => reason !== null && reason !== undefined && reason !== '');
-  return told.length === 0 ? null : told.join('; ');
-}
+export const joined = (...reasons: readonly (string | null | undefined)[]): string | null =>
+  reasons.reduce<string | null>(
+    (told, reason) => (!reason ? told : told === null ? reason : `${told}; ${reason}`),
+    null,
+  );

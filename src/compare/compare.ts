@@ -92,8 +92,8 @@ function lackingIn(
 ): string | null {
   if (left === right) return null;
   const counts = new Map<string, number>();
-  for (const { unmeasured } of findings)
-    for (const name of unmeasured) counts.set(name, (counts.get(name) ?? 0) + 1);
+  for (const name of findings.flatMap(({ unmeasured }) => unmeasured))
+    counts.set(name, (counts.get(name) ?? 0) + 1);
   if (counts.size === 0) return null;
   const named = [...counts].map(([name, count]) => `\`${name}\` in ${count}`).join(', ');
   return `not compared, since the two sides have not the same of it: ${named} of ${findings.length} observations`;
@@ -117,13 +117,14 @@ async function examineAll({ pairs, left, right }: Extract<Pairing, { kind: 'exer
     return pair && examine(pair, leftReader, rightReader);
   };
   let ahead = begin(0);
-  for (const [index, pair] of pairs.entries()) {
+  for (let index = 0; index < pairs.length; index++) {
     const current = ahead;
     ahead = begin(index + 1);
     // Waited for in its turn; until then nobody may call it unheeded.
     if (ahead instanceof Promise) ahead.catch(() => {});
     const one = current instanceof Promise ? await current : current;
-    if (one === undefined) break;
+    const pair = pairs[index];
+    if (one === undefined || pair === undefined) break;
     found.push(one);
     // A tail is held against the bound of scores: it is a score that is compared with decoding.
     const steps = !('rightTail' in pair) && (pair.kind === 'generate' || pair.kind === 'force');
@@ -156,7 +157,8 @@ function status(
   const unsized = within?.kind === 'unknown';
   let compared = 0;
   let unmeasured = 0;
-  for (const [index, { agreement, holds }] of findings.entries()) {
+  for (let index = 0; index < findings.length; index++) {
+    const { agreement, holds } = findings[index] as Finding;
     const unexercised = 'unmeasured' in (pairs[index] ?? {});
     if (agreement === 'added' || agreement === 'removed') continue;
     // Held to nothing, a relation is measured where it was exercised; that a prompt could not be is told beside it.

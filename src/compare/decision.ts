@@ -7,20 +7,21 @@ import type { Decision } from './types.ts';
 
 /** One thing that several lifetimes observed: a prompt in a kind of pass, on both sides. */
 export interface Item {
-  /** `kind/prompt`. */
-  readonly key: string;
   /** What the baseline's lifetimes gave. */
   readonly before: readonly Observation[];
   /** What this run's lifetimes gave, one each at most. */
   readonly now: readonly Observation[];
 }
 
-/** Item -> index of its outcome, the baseline's own first; and how many of the indices are the baseline's. */
-type Numbered = ReadonlyMap<string, { readonly index: number; readonly known: boolean }>;
+/**
+ * Of each item, which outcome a lifetime gave: the place of the baseline's that it is, and where the baseline does not
+ * know it -1, -2 and so on. Undefined where the lifetime gave nothing.
+ */
+type Outcomes = readonly (number | undefined)[];
 
 export interface Census {
   /** In this run's order, what each lifetime gave. */
-  readonly lifetimes: readonly { readonly lifetime: string; readonly outcomes: Numbered }[];
+  readonly lifetimes: readonly { readonly lifetime: string; readonly outcomes: Outcomes }[];
 }
 
 /** Gives every observation of this run the number of its outcome. */
@@ -31,10 +32,9 @@ export async function census(
   baseline: Side,
   requirement: Requirement,
 ): Promise<Census> {
-  const outcomes = new Map(
-    lifetimes.map((one) => [one, new Map<string, { index: number; known: boolean }>()]),
-  );
-  for (const { key, before, now } of items) {
+  const outcomes = new Map(lifetimes.map((one) => [one, items.map((): number | undefined => undefined)]));
+  for (let at = 0; at < items.length; at++) {
+    const { before, now } = items[at] as Item;
     /** What this run gave and the baseline did not, each once. */
     const strange: Observation[] = [];
     for (const one of now) {
@@ -46,15 +46,15 @@ export async function census(
       if (index < 0) {
         let again = strange.findIndex(isSame);
         if (again < 0) again = await tying(strange, run, one, run);
-        index = before.length + (again < 0 ? strange.push(one) - 1 : again);
+        index = again < 0 ? -strange.push(one) : -1 - again;
       }
-      of.set(key, { index, known: index < before.length });
+      of[at] = index;
     }
   }
   return {
     lifetimes: [...outcomes]
       .map(([lifetime, of]) => ({ lifetime, outcomes: of }))
-      .filter(({ outcomes: of }) => of.size > 0),
+      .filter(({ outcomes: of }) => of.some((one) => one !== undefined)),
   };
 }
 
@@ -64,22 +64,19 @@ async function tying(all: readonly Observation[], side: Side, one: Observation, 
   return -1;
 }
 
+const isStrange = (outcome: number | undefined) => outcome !== undefined && outcome < 0;
+
 /** A lifetime is known where each of its outcomes is one that the baseline has. */
-export const isKnown = (outcomes: Numbered) => [...outcomes.values()].every(({ known }) => known);
+export const isKnown = (outcomes: Outcomes) => !outcomes.some(isStrange);
 
 /** Whether what differs is this engine's new way or one of several. */
 export function decide({ lifetimes }: Census, baselineLifetimes: number): Decision {
+  const items = [...(lifetimes[0]?.outcomes.keys() ?? [])];
   // Where a difference is in what a lifetime did not measure, that lifetime says nothing about it.
-  const doubted = new Set(
-    lifetimes.flatMap(({ outcomes }) => [...outcomes].flatMap(([key, { known }]) => (known ? [] : [key]))),
-  );
-  const taking = lifetimes.filter(({ outcomes }) => [...doubted].every((key) => outcomes.has(key)));
-  const common = [...(taking[0]?.outcomes.keys() ?? [])].filter((key) =>
-    taking.every(({ outcomes }) => outcomes.has(key)),
-  );
-  const joint = new Set(
-    taking.map(({ outcomes }) => common.map((key) => outcomes.get(key)?.index).join(' ')),
-  );
+  const doubted = items.filter((at) => lifetimes.some(({ outcomes }) => isStrange(outcomes[at])));
+  const taking = lifetimes.filter(({ outcomes }) => doubted.every((at) => outcomes[at] !== undefined));
+  const common = items.filter((at) => taking.every(({ outcomes }) => outcomes[at] !== undefined));
+  const joint = new Set(taking.map(({ outcomes }) => common.map((at) => outcomes[at]).join(' ')));
   const of = taking.length;
   const known = taking.filter(({ outcomes }) => isKnown(outcomes)).length;
   return {

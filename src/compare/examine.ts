@@ -64,22 +64,30 @@ export function examine(pair: Pair, left: Reader, right: Reader, shallow = false
   return observations(pair, left, right, shallow);
 }
 
-function plain(pair: Pair, found: Agreement, reason: string | null, more: Partial<Finding> = {}): Found {
+function plain(
+  pair: Pair,
+  found: Agreement,
+  reason: string | null,
+  more: Partial<Finding> = {},
+  gauge: Gauge | null = null,
+): Found {
+  const { prompt, kind, note } = pair;
+  const { textIdentical = null, divergence = null, distance = null } = more;
+  const { trace = null, modules = null, unmeasured = [] } = more;
   return {
     finding: {
-      prompt: pair.prompt,
-      kind: pair.kind,
+      prompt,
+      kind,
       agreement: found,
-      textIdentical: null,
-      divergence: null,
-      distance: null,
-      trace: null,
-      modules: null,
-      unmeasured: [],
-      ...more,
-      reason: joined(pair.note, reason),
+      textIdentical,
+      divergence,
+      distance,
+      trace,
+      modules,
+      unmeasured,
+      reason: joined(note, reason),
     },
-    gauge: null,
+    gauge,
     chosenOtherwise: false,
   };
 }
@@ -96,7 +104,7 @@ export const FIRST_NAN = 'the first module that gave NaN is';
 
 type PairOf<K extends string> = Extract<Pair, Readonly<Record<K, unknown>>>;
 
-/** What digests alone tell of a pair. */
+/** What digests alone tell of a pair: `modules` of those that both sides traced. */
 type Facts = Pick<Finding, 'textIdentical' | 'modules' | 'unmeasured'>;
 
 const hasKnownTokens = ({ kind }: Pair) => kind === 'force' || kind === 'score';
@@ -109,21 +117,20 @@ function observations(
 ): Found | Promise<Found> {
   const decided = agreement(pair.left, pair.right);
   const { agreement: found, reason, unmeasured } = decided;
-  const [text, textNow] = [channelOf(pair.left, 'text'), channelOf(pair.right, 'text')];
+  const text = channelOf(pair.left, 'text');
+  const textNow = channelOf(pair.right, 'text');
+  const traced = channelOf(pair.left, 'modules');
   const facts: Facts = {
     textIdentical: text === undefined || textNow === undefined ? null : text.sha256 === textNow.sha256,
-    modules: modulesIn(pair),
+    modules: (traced && channelOf(pair.right, 'modules'))?.count ?? null,
     unmeasured,
   };
   // Equal digests are decided without opening a body, and so is what a body says no more of.
   if (OPENED.includes(found) && (!shallow || mayTie(pair)))
     return opened(pair, left, right, shallow, decided, facts);
-  const told = (why: string | null): Found => ({
-    ...plain(pair, found, joined(reason, why), facts),
-    gauge: hasKnownTokens(pair) && found === 'identical' ? equalGauge(pair.right) : null,
-  });
-  const nans = channelOf(pair.left, 'modules')?.nans ?? 0;
-  return shallow || nans === 0 ? told(null) : firstNan(pair.left, left).then(told);
+  const gauge = hasKnownTokens(pair) && found === 'identical' ? equalGauge(pair.right) : null;
+  const told = (why: string | null) => plain(pair, found, joined(reason, why), facts, gauge);
+  return shallow || (traced?.nans ?? 0) === 0 ? told(null) : firstNan(pair.left, left).then(told);
 }
 
 /** What bodies tell where digests differ. */
@@ -247,12 +254,6 @@ function mayTie(pair: PairOf<'right'>): boolean {
   const differ = differing(pair);
   if (pair.left.finishReason !== pair.right.finishReason) return false;
   return differ.includes('top-k') && differ.every((name) => name === 'top-k' || name === 'modules');
-}
-
-/** Modules that both sides traced; null where one of them did not. */
-function modulesIn({ left, right }: PairOf<'right'>): number | null {
-  const [a, b] = [channelOf(left, 'modules'), channelOf(right, 'modules')];
-  return a === undefined || b === undefined ? null : b.count;
 }
 
 function modulesWhy({ onlyLeft, onlyRight, differing: found }: TraceDifference): string | null {

@@ -7,25 +7,41 @@ import type { Pair, Pairing } from '../types.ts';
 /** What the witness says where nobody knows which process ran the model. */
 export const UNKNOWN = 'unknown';
 
-/** What a pass gave, by prompt; and what its witness says of each request, where the scheduler could be watched. */
-export interface Seen {
+/** What a pass was asked and gave. By prompt each is told when it is first asked for. */
+export class Seen {
   readonly lifetime: string;
   readonly pass: Pass;
-  readonly observations: ReadonlyMap<string, Observation>;
-  readonly requests: ReadonlyMap<string, RequestWitness> | undefined;
-}
+  /** In the record's order. */
+  readonly given: readonly Observation[];
+  #observations: ReadonlyMap<string, Observation> | undefined;
+  #asked: ReadonlyMap<string, number> | undefined;
+  #requests: ReadonlyMap<string, RequestWitness> | undefined;
 
-function seen(record: RunRecord, { lifetime }: Lifetime, pass: Pass): Seen {
-  const { requests } = pass.witness;
-  const observations = new Map<string, Observation>();
-  for (const one of record.observations)
-    if (one.pass === pass.pass && one.lifetime === lifetime) observations.set(one.prompt, one);
-  return {
-    lifetime,
-    pass,
-    observations,
-    requests: requests === null ? undefined : new Map(requests.map((one) => [one.id, one])),
-  };
+  constructor({ observations }: RunRecord, { lifetime }: Lifetime, pass: Pass) {
+    this.lifetime = lifetime;
+    this.pass = pass;
+    this.given = observations.filter((one) => one.pass === pass.pass && one.lifetime === lifetime);
+  }
+
+  get observations(): ReadonlyMap<string, Observation> {
+    this.#observations ??= new Map(this.given.map((one) => [one.prompt, one]));
+    return this.#observations;
+  }
+
+  /** With how many it was submitted, itself counted. */
+  get asked(): ReadonlyMap<string, number> {
+    this.#asked ??= new Map(
+      this.pass.groups.flatMap((group) => group.map((id) => [id, group.length] as const)),
+    );
+    return this.#asked;
+  }
+
+  /** What the witness says of it; undefined where the scheduler could not be watched. */
+  get requests(): ReadonlyMap<string, RequestWitness> | undefined {
+    const { requests } = this.pass.witness;
+    if (requests !== null) this.#requests ??= new Map(requests.map((one) => [one.id, one]));
+    return this.#requests;
+  }
 }
 
 /** The pass of a kind and arrangement in a lifetime; undefined where it was not asked for. */
@@ -36,29 +52,28 @@ export function find(
   arrangement: Pass['arrangement'],
 ): Seen | undefined {
   const pass = lifetime.passes.find((one) => one.kind === kind && one.arrangement === arrangement);
-  return pass === undefined ? undefined : seen(record, lifetime, pass);
+  return pass === undefined ? undefined : new Seen(record, lifetime, pass);
 }
 
 /**
  * What a pass's witness says that cannot be: it is then no witness of anything. Also why the pass was not done at
  * all. Undefined where there is nothing to object to.
  */
-export function objection({ pass, observations, requests }: Seen): string | undefined {
-  const { pass: name, kind, groups, unavailable, witness } = pass;
+export function objection(seen: Seen): string | undefined {
+  const { pass: name, kind, unavailable, witness } = seen.pass;
   if (unavailable !== null) return `${name} is unavailable: ${unavailable}`;
-  let returned = 0;
-  for (const one of observations.values()) returned += countOf(one, 'tokens');
+  const returned = seen.given.reduce((sum, one) => sum + countOf(one, 'tokens'), 0);
   // A score's positions are the prompt tokens of its requests, but for the first.
   const counter = kind === 'score' ? witness.promptTokens : witness.generatedTokens;
   if (counter !== null && counter < returned)
     return `${name} returned ${returned} tokens but the engine's counter shows ${counter}`;
-  const sizes = new Map<string, number>();
-  for (const group of groups) for (const id of group) sizes.set(id, group.length);
-  for (const { id, together, cachedTokens } of requests?.values() ?? []) {
-    const size = sizes.get(id);
+  for (const { id, together, cachedTokens } of witness.requests ?? []) {
+    // Alone, and without a cache: most are, and none of what is asked here can be wrong with them.
+    if (together <= 1 && cachedTokens === 0) continue;
+    const size = seen.asked.get(id);
     if (size !== undefined && together > size)
       return `${name} tells of ${together} requests in one step with \`${id}\`, which was submitted with ${size - 1} others`;
-    const of = observations.get(id);
+    const of = seen.observations.get(id);
     const most =
       of === undefined
         ? undefined
