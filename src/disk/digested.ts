@@ -10,7 +10,7 @@ export type Digested =
 export function readDigested(path: string): Digested {
   try {
     const read = readPlain(path);
-    // A small file lies in memory that Node shares among many, and cannot be given away.
+    // Of one that became shorter as it was read, memory is left over.
     const bytes = read.length === read.buffer.byteLength ? read : Uint8Array.from(read);
     return { bytes, digest: hash('sha256', bytes) };
   } catch (error) {

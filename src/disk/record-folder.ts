@@ -13,7 +13,7 @@ import type { OpenedRecord, Side } from '../record/side.ts';
 import { uint32 } from '../record/words.ts';
 import { BodyReader } from './body-reader.ts';
 import { diskError, systemCode } from './errors.ts';
-import { MAX_FILE_BYTES, readPlain, whyUnread } from './plain.ts';
+import { MAX_FILE_BYTES, type Memory, readPlain, shared, whyUnread } from './plain.ts';
 import { finishReplace, replaceFolder } from './replace.ts';
 
 /** Bodies of a record in bytes: an engine that tells without end must not fill the disk. */
@@ -221,8 +221,9 @@ export async function openRecord(folder: string): Promise<OpenedRecord> {
   keepYoungGenerationSmall();
   const path = join(folder, 'record.json');
   const bytes = readPlainly(path);
-  const record = parseRecord(bytes.toString('utf8'), path, (digest) => readBody(folder, digest));
-  return { record, sha256: sha256(bytes), ...sideOf(openBodies(folder), record.vocabulary) };
+  const [text, digest] = [bytes.toString('utf8'), sha256(bytes)];
+  const record = parseRecord(text, path, (digest) => readBody(folder, digest, shared));
+  return { record, sha256: digest, ...sideOf(openBodies(folder), record.vocabulary) };
 }
 
 /**
@@ -279,11 +280,11 @@ const misnamed = (folder: string, digest: string) =>
   damaged(`body ${digest} of ${folder} has other bytes than its name says`);
 
 /** Bytes that nobody has looked at yet. */
-function readBody(folder: string, digest: string): Buffer<ArrayBuffer> {
+function readBody(folder: string, digest: string, into?: Memory): Buffer<ArrayBuffer> {
   try {
     // Thousands of small files: each asynchronous read would go through the thread pool four times (measured: the
     // comparison of a drifted record then takes twice as long).
-    return readPlain(join(folder, 'bodies', digest));
+    return readPlain(join(folder, 'bodies', digest), into);
   } catch (cause) {
     throw unreadable(folder, digest, whyUnread(cause), cause);
   }
@@ -291,7 +292,7 @@ function readBody(folder: string, digest: string): Buffer<ArrayBuffer> {
 
 function readPlainly(path: string): Buffer<ArrayBuffer> {
   try {
-    return readPlain(path);
+    return readPlain(path, shared);
   } catch (cause) {
     throw damaged(`${path} cannot be read (${whyUnread(cause)})`, cause);
   }
