@@ -6,9 +6,9 @@ import { channelOf, countOf } from './channels.ts';
 import { sha256 } from './digest.ts';
 import { healthOf } from './health.ts';
 import { PASS_KINDS, RECORD_SCHEMA } from './names.ts';
-import type { Given, Observation, Pass, RecordFile, RunRecord } from './schema.ts';
+import type { Given, Observation, Pass, PassKind, RecordFile, RunRecord } from './schema.ts';
 import { packSoftware, unpackSoftware } from './software.ts';
-import { inPass, packPass, wrongDigest } from './tree.ts';
+import { packPass, wrongDigest } from './tree.ts';
 import { type Validate, validator } from './validate.ts';
 
 /** Bytes of the file that a digest names. @throws UserError `record-invalid` */
@@ -24,14 +24,21 @@ export function parseRecord(text: string, where: string, readPass: ReadFile): Ru
   const value = parsed(text, where);
   refuseOlder(value, where);
   const head = checked<RecordFile>(value, ofRecord, where);
-  const early = contradictionAbove(head);
-  if (early !== undefined) throw invalid(where, early);
+  const questions: Questions = {
+    prompts: new Map(head.suite.prompts.map(({ id, input }) => [id, input])),
+    texts: new Map(head.suite.texts.map(({ id, input }) => [id, input])),
+    asked: new Map(PASS_KINDS.filter((kind) => kind !== 'generate').map((kind) => [kind, new Map()])),
+  };
+  const problem = contradiction(head, questions);
+  if (problem !== undefined) throw invalid(where, problem);
   const observations = head.lifetimes.flatMap(({ lifetime, passes }) =>
     passes.flatMap((pass) => {
-      const given = parsePass(pass.digest, where, `pass ${lifetime}/${pass.pass}`, readPass);
-      return inPass(lifetime, pass, given);
+      const given = parsePass(lifetime, pass, where, readPass);
+      return inPass(lifetime, pass, given, questions, where);
     }),
   );
+  if (observations.length === 0 && healthOf(head)?.state !== 'unhealthy')
+    throw invalid(where, 'has no observation at all');
   const software = new Map(
     head.lifetimes.flatMap((one) =>
       one.software === undefined
@@ -39,10 +46,7 @@ export function parseRecord(text: string, where: string, readPass: ReadFile): Ru
         : [[one.software, parseSoftware(one.software, where, readPass)] as const],
     ),
   );
-  const record = { ...head, observations, software };
-  const problem = contradictionBelow(record);
-  if (problem !== undefined) throw invalid(where, problem);
-  return record;
+  return { ...head, observations, software };
 }
 
 /** A record as its files hold it. */
@@ -63,19 +67,31 @@ export function packRecord({ observations, software, ...head }: RunRecord): {
   };
 }
 
-function parsePass(digest: string, where: string, place: string, readPass: ReadFile): readonly Given[] {
+function parsePass(
+  lifetime: string,
+  { pass, kind, digest }: Pass,
+  where: string,
+  readPass: ReadFile,
+): readonly Given[] {
   if (digest === NOTHING) return [];
+  const place = `${lifetime}/${pass}`;
   const bytes = readPass(digest);
   if (sha256(bytes) !== digest)
     throw invalid(
       where,
-      `has another digest of its ${place} than its observations give: body ${digest} has other bytes than its name says`,
+      `has another digest of its pass ${place} than its observations give: body ${digest} has other bytes than its name says`,
     );
-  const before = read.get(digest)?.deref();
+  const name = `${kind} ${digest}`;
+  const before = read.get(name)?.deref();
   if (before !== undefined) return before;
-  const whole = `${where}, ${place},`;
+  const whole = `${where}, pass ${place},`;
   const given = checked<readonly Given[]>(parsed(bytes.toString('utf8'), whole), ofPassFile, whole);
-  read.set(digest, new WeakRef(given));
+  for (const one of given) {
+    const problem = ofGiven(one, kind);
+    if (problem !== undefined)
+      throw invalid(where, `has an observation of ${place}/${one.prompt} ${problem}`);
+  }
+  read.set(name, new WeakRef(given));
   return given;
 }
 
@@ -87,8 +103,8 @@ function parseSoftware(digest: string, where: string, readFile: ReadFile): Softw
 }
 
 /**
- * What files of passes hold, by their digest. Two records of the same bits name the same files: the second one's bytes
- * are digested, and need not be read again. Nobody may change what was read.
+ * What files of passes hold, by the kind of the pass and their digest. Two records of the same bits name the same files:
+ * the second one's bytes are digested, and need not be read again. Nobody may change what was read.
  */
 const read = new Map<string, WeakRef<readonly Given[]>>();
 
@@ -147,13 +163,19 @@ function refuseOlder(value: unknown, where: string): void {
   );
 }
 
-/** What a schema cannot say of `record.json` alone. */
-function contradictionAbove(head: RecordFile): string | undefined {
-  const prompts = new Set(head.suite.prompts.map(({ id }) => id));
-  const texts = new Set(head.suite.texts.map(({ id }) => id));
+/** What a record's passes may have asked, as the digest of its input by prompt. */
+interface Questions {
+  readonly prompts: ReadonlyMap<string, string>;
+  readonly texts: ReadonlyMap<string, string>;
+  /** By kind, what each was asked first, where the suite does not tell: known tokens. */
+  readonly asked: ReadonlyMap<PassKind, Map<string, string>>;
+}
+
+/** What a schema cannot say of `record.json`. Undefined when nothing contradicts anything. */
+function contradiction(head: RecordFile, { prompts, texts }: Questions): string | undefined {
   if (prompts.size !== head.suite.prompts.length) return 'names a prompt twice';
   if (texts.size !== head.suite.texts.length) return 'names a text twice';
-  const both = [...texts].find((id) => prompts.has(id));
+  const both = [...texts.keys()].find((id) => prompts.has(id));
   if (both !== undefined) return `has a prompt and a text that are both called \`${both}\``;
 
   const known = new Set<string>();
@@ -172,8 +194,9 @@ function contradictionAbove(head: RecordFile): string | undefined {
       const key = `${lifetime.lifetime}/${pass.pass}`;
       if (passes.has(key)) return `has two passes ${key}`;
       passes.add(key);
-      const problem = ofPass(pass);
-      if (problem !== undefined) return `has a pass ${key} that ${problem}`;
+      const requests = pass.witness.requests?.map(({ id }) => id) ?? [];
+      if (new Set(requests).size !== requests.length)
+        return `has a pass ${key} that tells of one request twice`;
     }
   }
   const start = contradictoryStart(head.lifetimes);
@@ -192,74 +215,75 @@ function contradictoryStart(lifetimes: RecordFile['lifetimes']): string | undefi
   return twice && `has two lifetimes of process ${twice.process}, which one of them had for itself`;
 }
 
-/** What a schema cannot say of the whole. Undefined when nothing contradicts anything. */
-function contradictionBelow({ suite, lifetimes, observations, health }: RunRecord): string | undefined {
-  const prompts = new Map(suite.prompts.map(({ id, input }) => [id, input]));
-  const texts = new Map(suite.texts.map(({ id, input }) => [id, input]));
-  /** By kind, what each prompt was asked first. */
-  const asked = new Map<string, Map<string, string>>(PASS_KINDS.map((kind) => [kind, new Map()]));
-  let next = 0;
-  for (const { lifetime, passes } of lifetimes)
-    for (const pass of passes) {
-      const key = `${lifetime}/${pass.pass}`;
-      const groups = pass.groups.flat();
-      const [ids, seen] = [new Set(groups), new Set<string>()];
-      const inputs = asked.get(pass.kind);
-      // They come pass by pass, as they were read.
-      for (; observations[next]?.pass === pass.pass && observations[next]?.lifetime === lifetime; next++) {
-        const one = observations[next] as Observation;
-        const { prompt, input } = one;
-        if (seen.has(prompt)) return `has two observations of ${key}/${prompt}`;
-        seen.add(prompt);
-        const problem = ofObservation(one, pass, prompts, texts);
-        if (problem !== undefined) return `has an observation of ${key}/${prompt} ${problem}`;
-        if (!ids.has(prompt)) return `has an observation of ${key}/${prompt} that the pass did not ask for`;
-        if ((inputs?.get(prompt) ?? input) !== input)
-          return `has observations of \`${prompt}\` in ${pass.kind} passes that were asked otherwise`;
-        inputs?.set(prompt, input);
-      }
-      if (pass.unavailable !== null) continue;
-      // Strangers, whose names the suite does not know, are not observed.
-      const lacking = groups.find((id) => !seen.has(id) && (prompts.has(id) || texts.has(id)));
-      if (lacking !== undefined) return `has no observation of ${key}/${lacking}`;
-    }
-  return healthOf({ health })?.state !== 'unhealthy' && observations.length === 0
-    ? 'has no observation at all'
-    : undefined;
-}
-
-function ofPass({ groups, witness }: Pass): string | undefined {
+/**
+ * What a pass gave, in the order in which it asked: its file has it by the names of the prompts.
+ *
+ * @throws UserError `record-invalid` unless it gave what it was asked, all of it, and nothing else
+ */
+function inPass(
+  lifetime: string,
+  { pass, kind, groups, unavailable }: Pass,
+  given: readonly Given[],
+  { prompts, texts, asked }: Questions,
+  where: string,
+): Observation[] {
   const ids = groups.flat();
-  if (new Set(ids).size !== ids.length) return 'asks one prompt twice';
-  const requests = witness.requests?.map(({ id }) => id) ?? [];
-  if (new Set(requests).size !== requests.length) return 'tells of one request twice';
-  return undefined;
+  const places = new Map(ids.map((id, place) => [id, place]));
+  if (places.size !== ids.length)
+    throw invalid(where, `has a pass ${lifetime}/${pass} that asks one prompt twice`);
+  const observations = ids.map((): Observation | undefined => undefined);
+  const inputs = asked.get(kind);
+  for (const one of given) {
+    const { prompt, input } = one;
+    const place = places.get(prompt);
+    const problem =
+      unavailable === null ? ofInput(one, kind, prompts, texts) : 'in a pass that could not be done';
+    if (problem !== undefined || place === undefined)
+      throw invalid(
+        where,
+        `has an observation of ${lifetime}/${pass}/${prompt} ${problem ?? 'that the pass did not ask for'}`,
+      );
+    if (observations[place] !== undefined)
+      throw invalid(where, `has two observations of ${lifetime}/${pass}/${prompt}`);
+    if ((inputs?.get(prompt) ?? input) !== input)
+      throw invalid(where, `has observations of \`${prompt}\` in ${kind} passes that were asked otherwise`);
+    inputs?.set(prompt, input);
+    observations[place] = { ...one, lifetime, pass };
+  }
+  // Strangers, whose names the suite does not know, are not observed.
+  const lacking = ids.find((id, at) => observations[at] === undefined && (prompts.has(id) || texts.has(id)));
+  if (unavailable === null && lacking !== undefined)
+    throw invalid(where, `has no observation of ${lifetime}/${pass}/${lacking}`);
+  return observations.filter((one) => one !== undefined);
 }
 
-type Inputs = ReadonlyMap<string, string>;
-
-function ofObservation(
-  observation: Observation,
-  { kind, unavailable }: Pass,
-  prompts: Inputs,
-  texts: Inputs,
+/** Undefined where a pass asked what its suite asks. */
+function ofInput(
+  { prompt, input }: Given,
+  kind: PassKind,
+  prompts: Questions['prompts'],
+  texts: Questions['texts'],
 ): string | undefined {
-  const { prompt, input, finishReason, channels } = observation;
-  const has = (name: string) => channelOf(observation, name) !== undefined;
+  const own = prompts.get(prompt);
+  if (kind === 'generate') return own === input ? undefined : 'with another input than its suite';
+  if (own !== undefined) return undefined;
+  if (kind === 'force') return 'that its suite does not ask';
+  return texts.get(prompt) === input ? undefined : 'with another input than its suite';
+}
+
+/** What a schema cannot say of an observation. */
+function ofGiven(one: Given, kind: PassKind): string | undefined {
+  const { finishReason, channels } = one;
+  const has = (name: string) => channelOf(one, name) !== undefined;
   // The first of a name is found: of two, the second is not itself.
-  for (const channel of channels)
-    if (channelOf(observation, channel.name) !== channel) return 'with a channel twice';
-  if (unavailable !== null) return 'in a pass that could not be done';
-  if (kind === 'generate' && prompts.get(prompt) !== input) return 'with another input than its suite';
-  if (kind === 'force' && !prompts.has(prompt)) return 'that its suite does not ask';
-  if (!prompts.has(prompt) && texts.get(prompt) !== input) return 'with another input than its suite';
+  if (channels.some((channel) => channelOf(one, channel.name) !== channel)) return 'with a channel twice';
   const given = kind !== 'generate';
   if (given !== (finishReason === 'given')) return `that ended by \`${finishReason}\` in a ${kind} pass`;
   if (has('text') && has('text-digest')) return 'with a text and with its digest alone';
   if (given && (has('text') || has('text-digest'))) return `with a text in a ${kind} pass`;
   if (kind === 'trace' && has('tokens')) return 'with tokens in a pass that only traces';
-  if (kind === 'trace' && countOf(observation, 'modules') === 0) return 'without a single module';
-  if (countOf(observation, 'tokens') > 0 && has('logprobs') && countOf(observation, 'top-k') === 0)
+  if (kind === 'trace' && countOf(one, 'modules') === 0) return 'without a single module';
+  if (countOf(one, 'tokens') > 0 && has('logprobs') && countOf(one, 'top-k') === 0)
     return 'without the best log-probabilities of its steps';
   return undefined;
 }

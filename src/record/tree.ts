@@ -1,6 +1,6 @@
 import canonicalize from 'canonicalize';
 import { digestJson, sha256 } from './digest.ts';
-import type { Given, Lifetime, Observation, Pass, RecordFile } from './schema.ts';
+import type { Given, Lifetime, Pass, RecordFile } from './schema.ts';
 
 /*
  * The tree of digests: a pass over its observations, a lifetime over its passes, a record over its lifetimes. Equal
@@ -21,15 +21,6 @@ export function packPass(observations: readonly Given[]): Buffer {
 
 /** The digest that names that file. */
 export const passDigest = (observations: readonly Given[]): string => sha256(packPass(observations));
-
-/** Observations of one pass in the order in which it asked for them: its file has them by their names. */
-export function inPass(lifetime: string, { pass, groups }: Pass, given: readonly Given[]): Observation[] {
-  const places = new Map(groups.flat().map((id, place) => [id, place]));
-  const placeOf = ({ prompt }: Given) => places.get(prompt) ?? places.size;
-  return given
-    .map((one): Observation => ({ lifetime, pass, ...one }))
-    .sort((a, b) => placeOf(a) - placeOf(b));
-}
 
 export const lifetimeDigest = (
   passes: readonly Pick<Pass, 'pass' | 'kind' | 'arrangement' | 'digest'>[],

@@ -213,6 +213,11 @@ describe('a record is refused that', () => {
       },
       /names a prompt twice/,
     ],
+    [
+      'calls scored what was generated, and was read as such before',
+      withPass('generate-1', () => ({ kind: 'score' }))(record),
+      /generate-1\/a that ended by `length` in a score pass/,
+    ],
     ['has a digest that is none', but({ body: '../../etc/passwd' }), /SHA-256/],
     ['has a class that is no file name', said({ hardwareClass: '../x' }), /hardwareClass/],
   ];
