@@ -85,7 +85,7 @@ export async function flippedBits(options: FlipOptions): Promise<Flipped[]> {
   const task: Task = { engine: 'flips', model, knownDigests: {} };
   await using session = await Session.open(
     {
-      harness: await withFlips(await tools.open.harness({})),
+      harness: await withFlips(await tools.open.harness({ name: 'vllm' })),
       start: (boot) => runtime.start(boot),
       inactivitySeconds: 600,
       deadlineSeconds: 6 * 3600,

@@ -5,6 +5,9 @@ import type { Harness } from '../engine/session.ts';
 /** What a user's own program imports, and no other engine needs. */
 const OF_PROGRAMS = /^deterministic_ml\/(?:v1\.py$|program\/)/;
 
+/** An engine's half there: a module or a folder of modules. */
+const OF_ENGINE = /^deterministic_ml\/engines\/(\w+)(?:\.py$|\/)/;
+
 /** Starts beside a harness what it starts, where that is another machine. */
 const KEEPER = 'far.py';
 
@@ -26,10 +29,17 @@ export async function readFarSide(folder: string): Promise<FarSide> {
 
 const readText = (folder: string, name: string) => readFile(join(folder, name), 'utf8');
 
-/** Reads the harness as it is delivered over stdin: the Python files below `folder` that an engine needs. */
+/**
+ * Reads the harness as it is delivered over stdin: the Python files below `folder`.
+ *
+ * @param choice whether the engine runs a program of the user's, and whose halves it has no use for
+ */
 export async function readHarness(
   folder: string,
-  { program = false }: { readonly program?: boolean } = {},
+  {
+    program = false,
+    without = [],
+  }: { readonly program?: boolean; readonly without?: readonly string[] } = {},
 ): Promise<Harness> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const paths = entries
@@ -40,6 +50,7 @@ export async function readHarness(
   const files = await Promise.all(
     names
       .filter((name) => program || !OF_PROGRAMS.test(name))
+      .filter((name) => !without.includes(OF_ENGINE.exec(name)?.[1] ?? ''))
       .map(async (name) => [name, await readFile(join(folder, name), 'utf8')] as const),
   );
   const { 'boot.py': boot = '', [KEEPER]: _, [FETCHER]: __, ...rest } = Object.fromEntries(files);

@@ -29,7 +29,7 @@ export interface Runtime extends AsyncDisposable {
    */
   provideModel(model: ModelSource): Promise<ProvidedModel | FarModel | typeof NO_MODEL>;
   /**
-   * Starts one Python with `boot` as its program (`python3 -c`) and its stdin open. Disposing the peer stops
+   * Starts one Python with `boot` as its program (`python3 -S -c`) and its stdin open. Disposing the peer stops
    * it, whatever it is doing, and gives everything back: container, process group, GPU.
    *
    * @param lives how many engine starts it may live as long as; 1 unless told

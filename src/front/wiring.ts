@@ -23,7 +23,6 @@ import { readReport, writeText } from '../disk/report-file.ts';
 import { findReports } from '../disk/report-folder.ts';
 import { changeSuite, filesOfSuite, loadSuite, openSuiteText } from '../disk/suite-file.ts';
 import { openWatching } from '../disk/watching.ts';
-import { openEndpoint } from '../endpoint/runtime.ts';
 import { engineNamed, engines } from '../engine/engines/index.ts';
 import { KeptEngine } from '../engine/kept.ts';
 import type { JobIdentity, Runtime } from '../engine/runtime.ts';
@@ -118,7 +117,7 @@ export function wire(
       runtime: async (runtime, keepsCaches, atOnce, endpoint) =>
         endpoint === undefined
           ? await openRuntime(runtime, keepsCaches, atOnce, given, told)
-          : openEndpoint({
+          : (await import('../endpoint/runtime.ts')).openEndpoint({
               ...{ endpoint, environment, key: given.endpointKey },
               log: (line) => console.info(line),
             }),
@@ -132,7 +131,8 @@ export function wire(
           signal,
           log: (line) => console.info(line),
         }),
-      harness: (engine) => readHarness(harnessPath, engine),
+      harness: (engine) =>
+        readHarness(harnessPath, { program: engine.program === true, without: othersThan(engine) }),
       filesOf: (path) => filesOfSuite(path, workspace, SUITE_SCHEMA),
       kept: (sources) => new KeptEngine(sources),
       watching: (apart) => openWatching(signal, apart),
@@ -152,6 +152,10 @@ export function wire(
     many: { results: foreignFolders, records: findRecords, place: recordBatch },
   };
 }
+
+/** Engines whose halves of the harness another has no use for: of probes each has, as they are called beside any model. */
+const othersThan = (engine: { readonly name: string }): string[] =>
+  engines.filter(({ name, probes }) => name !== engine.name && probes === undefined).map(({ name }) => name);
 
 export const records: Records = {
   create: (folder) => RecordWriter.create(folder),

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { HEALTH_STATES, LEVELS } from './names.ts';
 
 /*
- * What GPUs say of their own health: numbers and names as docker/harness/deterministic_ml/harness/health.py reads them.
+ * What GPUs say of their own health: numbers and names as docker/harness/deterministic_ml/harness/reading.py reads them.
  * What is not told is null. `policy.ts` judges.
  */
 

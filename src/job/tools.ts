@@ -137,8 +137,8 @@ export interface Openers {
   ): Openers['runtime'];
   /** What engines of earlier runs have compiled on this machine, where a suite has it kept. */
   caches(): KeptCaches;
-  /** What an engine is sent, by whether it runs a program of the user's. */
-  harness(engine: { readonly program?: boolean }): Promise<Harness>;
+  /** What an engine is sent. */
+  harness(engine: { readonly name: string; readonly program?: boolean }): Promise<Harness>;
   /**
    * Absolute paths of the suite and of all that it names: files of prompts, a program's, a model's folder. Of one that cannot
    * be read, or is wrong, the suite alone.

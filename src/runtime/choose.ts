@@ -9,14 +9,10 @@ import { scratchPlaces, sweepScratch } from '../machine/scratch.ts';
 import type { Launch } from '../suite/launcher.ts';
 import type { Suite } from '../suite/schema.ts';
 import type { Moment } from './clock.ts';
-import { connect } from './docker/daemon.ts';
-import { DockerRuntime } from './docker/docker.ts';
 import { parseImage } from './docker/images.ts';
-import { sweep } from './docker/sweep.ts';
 import { usableDevices } from './environment.ts';
 import { cardsOf, type GpuPlaces, lockGpus, PLACES } from './gpu-lock.ts';
 import { groupsOf, roomFor } from './groups.ts';
-import { LauncherRuntime } from './launcher/launcher.ts';
 import type { CommonOptions, Environment, IsolationChoice, Starter } from './options.ts';
 import { ProcessRuntime } from './process.ts';
 import { bytesOf } from './sizes.ts';
@@ -69,7 +65,7 @@ export async function chooseRuntime(options: RuntimeOptions): Promise<Runtime> {
   const { gpus, memory } = options.runtime;
   const { choice } = options;
   await sweepScratch(scratchPlaces(environment, options.keptCaches), options.log);
-  if (choice === 'launcher') return launched(options);
+  if (choice === 'launcher') return await launched(options);
   const known = gpus === 'none' ? [] : await cardsOf(places);
   const room = roomFor(memory === undefined ? undefined : bytesOf(memory));
   const runtime = owned.use(await open(choice, options));
@@ -130,7 +126,7 @@ async function open(choice: Exclude<RuntimeChoice, 'launcher'>, options: Runtime
 }
 
 /** Cards, CPUs and locks of this machine say nothing of the far side: one engine at a time, where the launcher takes it. */
-function launched(options: RuntimeOptions): Runtime {
+async function launched(options: RuntimeOptions): Promise<Runtime> {
   const {
     runtime: { gpus, image },
     devices,
@@ -148,6 +144,7 @@ function launched(options: RuntimeOptions): Runtime {
     image === undefined
       ? NO_IMAGE
       : { reference: image, digest: parseImage(image).digest, certainty: 'declared' };
+  const { LauncherRuntime } = await import('./launcher/launcher.ts');
   const starter = LauncherRuntime.open({
     ...{ ...options, ...launch, gpus, image: stated },
     description: `The engine runs where \`${command}\` takes it, in ${launch.launch.python} there${image === undefined ? '' : `, which is taken unchecked for the suite's ${image}`}.`,
@@ -172,6 +169,11 @@ function launched(options: RuntimeOptions): Runtime {
 async function openDocker(options: RuntimeOptions, image: string, why: string): Promise<Starter> {
   // What is wrong with the suite is told even where there is no daemon.
   parseImage(image);
+  const [{ connect }, { sweep }, { DockerRuntime }] = await Promise.all([
+    import('./docker/daemon.ts'),
+    import('./docker/sweep.ts'),
+    import('./docker/docker.ts'),
+  ]);
   const docker: Docker = await connect(options.environment, options.signal);
   await sweep(docker, { log: options.log, now: options.now(), signal: options.signal });
   return await DockerRuntime.open({

@@ -143,7 +143,7 @@ export class ProcessRuntime implements Starter {
         readable: this.#model === undefined ? [] : [this.#model],
         writable: [sockets, ...(this.caches === undefined ? [] : [this.caches.host])],
       };
-      const isolated = await this.#isolation.command([path, '-c', boot], env, reach);
+      const isolated = await this.#isolation.command([path, '-S', '-c', boot], env, reach);
       const command = on.cpus === undefined ? isolated : ['taskset', '--cpu-list', on.cpus, ...isolated];
       return await ProcessPeer.start({ python: path, command, cwd: scratch, env }, giveBack);
     } catch (error) {

@@ -174,8 +174,10 @@ describe('isolation', () => {
     const options = { choice: 'process', environment, python: at('_work/_temp/venv/bin/python') } as const;
     await using runtime = await chooseRuntime(runtimeOptions(options));
     assert.equal((await runtime.provideModel({ kind: 'path', path: model })).folder, model);
-    await using peer = await runtime.start(`import os, sys
-print(sys.prefix, open("${model}/config.json").read(), sorted(os.listdir("${temp}")))`);
+    // What unpacks the harness starts without packages, and what it becomes with them.
+    await using peer = await runtime.start(`import os, subprocess, sys
+prefix = subprocess.check_output([sys.executable, "-c", "import sys; print(sys.prefix, end='')"], text=True)
+print(prefix, open("${model}/config.json").read(), sorted(os.listdir("${temp}")))`);
     const [out, err] = await Promise.all([text(peer.stdout), text(peer.stderr)]);
     assert.equal(err, '');
     assert.equal(out, `${temp}/venv {"a": 1} ['models', 'venv']\n`);

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deterministic_ml.harness.health import Answer, Machine, Reading, Watch
+from deterministic_ml.harness.health import Watch
+from deterministic_ml.harness.smi import Answer, Machine, Reading
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "health"
 H100 = (FIXTURES / "h100.xml").read_text()

@@ -55,7 +55,7 @@ CLOCK = 1_704_067_200
 
 
 def harness_files() -> dict[str, str]:
-    """Those that src/disk/harness-files.ts delivers."""
+    """Those that src/disk/harness-files.ts delivers, of whatever engine."""
     files = {path.relative_to(HARNESS).as_posix(): path for path in sorted(HARNESS.rglob("*.py"))}
     left_out = ("boot.py", "far.py", "fetch.py", "deterministic_ml/v1.py", "deterministic_ml/program/")
     return {name: path.read_text(encoding="utf-8") for name, path in files.items() if not name.startswith(left_out)}
@@ -112,7 +112,7 @@ class Host:
         else:
             base |= {"TMPDIR": str(scratch), "HOME": str(scratch), "DETERMINISTIC_ML_SCRATCH": str(scratch)}
         self.process = subprocess.Popen(
-            [python, "-c", boot], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=base
+            [python, "-S", "-c", boot], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=base
         )
         start = {
             "protocol": 2,

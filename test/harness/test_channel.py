@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import tempfile
 import threading
 import time
 import unittest
+import venv
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +223,30 @@ time.sleep(1000)
             with self.subTest(stream):
                 self.assertNotEqual(done.returncode, 0)
                 self.assertEqual(done.stdout, b"")
+
+    def test_boot_becomes_the_same_python_in_a_folder_of_its_own(self) -> None:
+        boot = Path(sys.modules["drive"].__file__ or "").parents[2] / "docker" / "harness" / "boot.py"
+        with tempfile.TemporaryDirectory() as place:
+            venv.create(f"{place}/venv", symlinks=True)
+            python = f"{place}/venv/bin/python"
+            tells = "import os, sys; print(sys.prefix, 'site' in sys.modules, os.environ['A'], __file__)"
+            body = json.dumps({"environment": {"A": "é"}, "files": {"harness.py": tells, "b/c.py": ""}}).encode()
+            for parent in (place, f"{place}/none"):
+                done = subprocess.run(
+                    [python, "-S", "-c", boot.read_text()],
+                    input=b"%d\n%b" % (len(body), body),
+                    env={"TMPDIR": parent, "PYTHONUTF8": "1"},
+                    capture_output=True,
+                    check=True,
+                )
+                prefix, *told, file = done.stdout.decode().split()
+                folder = Path(file).parent
+                self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+                self.assertEqual((prefix, told), (f"{place}/venv", ["True", "é"]))
+                self.assertEqual(folder.parent, Path(parent if parent == place else "/tmp"))
+                self.assertEqual(folder.stat().st_mode & 0o777, 0o700)
+                self.assertTrue((folder / "b/c.py").is_file())
+                self.assertRegex(folder.name, "^deterministic-ml-[A-Za-z0-9_]{6,8}$")
 
     def wait_for(self, condition: Any) -> None:
         end = time.monotonic() + 10

@@ -9,9 +9,9 @@ from typing import Any
 
 import support  # noqa: F401
 from captures import CAPTURES, H100, OTHER_UUID, UUID, Capture, field, machine_of, two
-from deterministic_ml.harness.devices import Devices, look, matrix_of
+from deterministic_ml.harness.devices import Devices, look, matrix_of, uuid_hash
 from deterministic_ml.harness.fingerprint import _gpu
-from deterministic_ml.harness.health import Watch, uuid_hash
+from deterministic_ml.harness.health import Watch
 
 # As nvidia-smi prints it: the header is underlined, and NICs and CPUs have columns too.
 FOUR = """\
@@ -39,7 +39,7 @@ class CardTest(unittest.TestCase):
             "<x" + (CAPTURES["h100"].xml or "").partition("<nvidia_smi_log")[2].replace("</nvidia_smi_log>", "</x>")
         )
         hashed = uuid_hash(root.findtext("gpu/uuid") or "") or ""
-        found = look(root, uuid_hash, self.fail)
+        found = look(root, self.fail)
         told = {"vendor": "nvidia", "vbios": "96.00.DA.00.0C", "mig": "none"}
         self.assertEqual(found.of(NVIDIA, hashed), told)
         self.assertEqual(found.topology([hashed]), "none", "one card is linked to nothing, and nobody is asked")
@@ -60,7 +60,7 @@ class CardTest(unittest.TestCase):
     def test_what_is_not_told_is_unknown(self) -> None:
         self.assertEqual(Devices().of(NVIDIA, "a"), {"vendor": "nvidia", "vbios": "unknown", "mig": "none"})
         root = ET.fromstring("<x><gpu><uuid>GPU-1</uuid><vbios_version>N/A</vbios_version></gpu></x>")
-        self.assertEqual(look(root, uuid_hash, self.fail).bios, {})
+        self.assertEqual(look(root, self.fail).bios, {})
 
     def test_of_another_vendor_nothing_is_taken_from_nvidia_smi(self) -> None:
         amd: dict[str, Any] = {"name": "AMD Instinct MI300X", "vendor": "amd", "pci": "../../../etc/passwd\0"}

@@ -18,8 +18,8 @@ from unittest import mock
 
 import support
 from captures import CAPTURES, FIXTURES, Capture, read
-from deterministic_ml.harness import health, selftest
-from deterministic_ml.harness.health import uuid_hash
+from deterministic_ml.harness import health, reading, selftest, smi
+from deterministic_ml.harness.devices import uuid_hash
 from deterministic_ml.harness.selftest import repeat, self_test
 from fuzz_smi import FIRST_SEED, fuzz
 
@@ -47,7 +47,7 @@ class CapturesTest(unittest.TestCase):
 
     def test_names_of_processes_are_printable_and_short(self) -> None:
         [found] = read(CAPTURES["foreign-hostile"])["gpus"][0]["processes"]
-        self.assertEqual(len(found["name"]), health.MAX_TEXT)
+        self.assertEqual(len(found["name"]), reading.MAX_TEXT)
         self.assertTrue(found["name"].isprintable())
 
     def test_no_answer_is_a_reason_to_raise(self) -> None:
@@ -94,12 +94,12 @@ class SmiTest(unittest.TestCase):
 
     def test_output_and_exit_code(self) -> None:
         self.smi('echo "$LC_ALL $1"; echo oops >&2; exit 14')
-        self.assertEqual(health.ask_smi(["-q"], 10), health.Answer(14, "C -q\n", "oops\n"))
+        self.assertEqual(smi.ask_smi(["-q"], 10), smi.Answer(14, "C -q\n", "oops\n"))
 
     def test_one_that_hangs_is_stopped(self) -> None:
         self.smi("echo begun; exec sleep 1000")
         began = time.monotonic()
-        answer = health.ask_smi([], 0.3)
+        answer = smi.ask_smi([], 0.3)
         self.assertLess(time.monotonic() - began, 10)
         assert answer is not None
         self.assertIsNone(answer.exit)
@@ -107,20 +107,20 @@ class SmiTest(unittest.TestCase):
     def test_one_that_never_stops_writing_is_stopped_long_before_the_disk_is_full(self) -> None:
         self.smi("exec yes")
         began = time.monotonic()
-        answer = health.ask_smi([], 60)
+        answer = smi.ask_smi([], 60)
         self.assertLess(time.monotonic() - began, 30)
         assert answer is not None
         self.assertIsNone(answer.exit)
 
     def test_none_is_none(self) -> None:
         os.environ["PATH"] = str(self.program.parent)
-        self.assertIsNone(health.ask_smi([], 10))
+        self.assertIsNone(smi.ask_smi([], 10))
 
     def test_more_than_anybody_reads_is_cut(self) -> None:
         self.smi("yes | head -c 9000000")
-        answer = health.ask_smi([], 60)
+        answer = smi.ask_smi([], 60)
         assert answer is not None
-        self.assertEqual(len(answer.out), health.MAX_BYTES)
+        self.assertEqual(len(answer.out), smi.MAX_BYTES)
 
 
 class LifeTest(unittest.TestCase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import re
@@ -11,9 +12,10 @@ import tempfile
 import unittest
 from hashlib import sha256
 from pathlib import Path
+from unittest import mock
 
 import support  # noqa: F401
-from deterministic_ml.harness import software
+from deterministic_ml.harness import fingerprint, software
 
 DPKG = """\
 Package: libc6
@@ -63,6 +65,24 @@ class PackagesTest(unittest.TestCase):
         told = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True).stdout
         names = {re.sub(r"[-_.]+", "-", name).lower() for name in json.loads(told)}
         self.assertEqual(set(software.distributions(sys.path)), names)
+
+    def test_versions_are_those_that_importlib_tells(self) -> None:
+        egg = self.root / "flash_attn-2.8-py3.12-linux-x86_64.egg"
+        self.put(f"{egg.name}/EGG-INFO/PKG-INFO", "Metadata-Version: 2.1\nName: flash-attn\nVersion: 2.8\n")
+        self.put(
+            "a/Some.Thing-1.0.dist-info/METADATA", "Name: Some.Thing\nVersion: 1.0+local\n\nVersion: of the text\n"
+        )
+        self.put("a/old_one.egg-info/PKG-INFO", "Name: old-one\nVersion: 3\n")
+        self.put("a/older-1-py3.9.egg-info", "Name: older\nVersion: 0.1.2\n")
+        self.put("b/some_thing-9.dist-info/METADATA", "Name: some-thing\nVersion: 9\n")
+        path = [str(self.root / "a"), str(egg), str(self.root / "b"), str(self.root / "none")]
+        with mock.patch.object(sys, "path", [*path, *sys.path]):
+            names = {dist.metadata["Name"] for dist in importlib.metadata.distributions()}
+            self.assertLess({"Some.Thing", "old-one", "older", "flash-attn"}, names)
+            for name in names:
+                self.assertEqual(fingerprint.version_of("nothing", [name]), importlib.metadata.version(name))
+            self.assertEqual(fingerprint.version_of("nothing", ["some_thing"]), "1.0+local")
+            self.assertEqual(fingerprint.version_of("nothing", ["not here"]), "none")
 
     def test_of_a_debian(self) -> None:
         self.put("var/lib/dpkg/status", DPKG)

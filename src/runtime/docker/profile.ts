@@ -47,7 +47,7 @@ export function containerProfile(request: ContainerRequest): Docker.ContainerCre
   const { uid, gid } = request.user;
   return {
     Image: request.image,
-    Entrypoint: ['python3', '-c', request.boot],
+    Entrypoint: ['python3', '-S', '-c', request.boot],
     Cmd: [],
     // Python imports from its working directory first; the image's own may hold a source tree of the engine.
     WorkingDir: '/tmp',

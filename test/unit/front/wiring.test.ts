@@ -51,13 +51,25 @@ describe('what a use-case is handed', () => {
     await mkdir(join(folder.path, 'harness'));
     await writeFile(join(folder.path, 'harness/boot.py'), 'pass');
     await writeFile(join(folder.path, 'harness/main.py'), 'run()');
+    const halves = join(folder.path, 'harness/deterministic_ml/engines');
+    for (const half of ['common', 'kernels', 'transformers', 'vllm'])
+      await mkdir(join(halves, half), { recursive: true });
+    for (const half of ['common/a.py', 'kernels/a.py', 'transformers/a.py', 'vllm/a.py', 'script.py'])
+      await writeFile(join(halves, half), half);
     await writeFile(
       join(folder.path, 'suite.yml'),
       SAMPLE.replace(', file: prompts/essay.txt', ', text: Once'),
     );
     const { open } = wired(folder.path);
     assert.equal((await open.suite('suite.yml')).suite.name, 'smollm2-serving');
-    assert.deepEqual(await open.harness({}), { boot: 'pass', files: { 'main.py': 'run()' } });
+    const { boot, files } = await open.harness({ name: 'transformers' });
+    assert.equal(boot, 'pass');
+    assert.equal(files['main.py'], 'run()');
+    // Its own half, what all share, and the probes that are called beside any model.
+    assert.deepEqual(
+      Object.keys(files).filter((name) => name.includes('/engines/')),
+      ['common', 'kernels', 'transformers'].map((half) => `deterministic_ml/engines/${half}/a.py`),
+    );
   });
 
   test('asks GitHub nothing without a token', async () => {

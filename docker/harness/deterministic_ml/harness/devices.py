@@ -5,13 +5,16 @@ None of it is part of the hardware class; each is a fact of the fingerprint, and
 
 from __future__ import annotations
 
+import hashlib
 import re
-import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 UNKNOWN = "unknown"
 NONE = "none"
@@ -20,6 +23,12 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 # How a card is called that is cut into slices, where nobody tells which one is meant.
 _CUT = " MIG"
 _SLICE = re.compile(r" MIG (\d+c\.)?(\d+g\.\d+gb\S*)", re.IGNORECASE)
+# What nvidia-smi says in place of a value.
+UNTOLD = re.compile(
+    r"^\[?(?:N/?A|Not Supported|Insufficient Permissions|Unknown Error|Not Found|"
+    r"Requested functionality has been deprecated|GPU requires reset|GPU is lost)?\]?$",
+    re.IGNORECASE,
+)
 # More pairs than a fact holds: then only how many of each kind there are.
 _MAX_PAIRS = 40
 
@@ -66,7 +75,16 @@ class Devices:
         return "; ".join(told)[:512]
 
 
-def look(root: ET.Element, uuid_hash: Callable[[str], str | None], ask_matrix: Callable[[], str]) -> Devices:
+def uuid_hash(uuid: str) -> str | None:
+    """As the fingerprint has it: torch leaves out the prefix that nvidia-smi shows."""
+    lower = uuid.strip().lower()
+    if not lower or UNTOLD.match(lower):
+        return None
+    whole = lower if lower.startswith(("gpu-", "mig-")) else f"gpu-{lower}"
+    return hashlib.sha256(whole.encode()).hexdigest()[:16]
+
+
+def look(root: Element, ask_matrix: Callable[[], str]) -> Devices:
     """@param ask_matrix asked only where there are several cards"""
     cards = root.findall("gpu")[:64]
     order = [uuid_hash(card.findtext("uuid") or "") for card in cards]
@@ -90,7 +108,7 @@ UNTOLD_CARD: Mapping[str, Any] = {
 }
 
 
-def _card(card: ET.Element) -> dict[str, Any]:
+def _card(card: Element) -> dict[str, Any]:
     """A card that is cut into slices is told as such; which slice a process gets, this answer does not say."""
     memory = re.fullmatch(r"(\d{1,9}) MiB", (card.findtext("fb_memory_usage/total") or "").strip())
     name = (card.findtext("product_name") or "").strip() or UNKNOWN

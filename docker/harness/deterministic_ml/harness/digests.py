@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +22,9 @@ _THREADS = min(8, os.cpu_count() or 1)
 _SUFFIXES = {".safetensors", ".json", ".jinja", ".txt", ".model", ".tiktoken", ".py", ".gguf", ".bin", ".pt", ".pth"}
 # The same weights in PyTorch's format: no engine reads them where safetensors are.
 _DUPLICATES = {".bin", ".pt", ".pth"}
+
+# Of a file: identity, bytes, sha256.
+_Seen = tuple[str, int, str]
 
 
 @dataclass(frozen=True)
@@ -62,14 +64,23 @@ def digest_model(folder: Path | None, known: Mapping[str, str], channel: Channel
     except OSError as error:
         raise _unreadable(error) from error
     progress = channel.progress("hash", total)
-    with ThreadPoolExecutor(_THREADS) as pool:
-        digests = list(pool.map(lambda path: _digest(path, known, progress), paths))
+    digests = _side_by_side(lambda path: _digest(path, known, progress), paths)
     names = [path.relative_to(folder).as_posix() for path in paths]
     return Digested(
         folder=folder,
         files=[{"path": name, "bytes": size, "sha256": sha256} for name, (_, size, sha256) in zip(names, digests)],
         identities={name: seen for name, (seen, _, _) in zip(names, digests)},
     )
+
+
+def _side_by_side(work: Callable[[Path], _Seen], paths: Sequence[Path]) -> list[_Seen]:
+    if len(paths) < 2:
+        return [work(path) for path in paths]
+    # Loads twenty modules.
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(work, paths))
 
 
 def model_files(folder: Path) -> list[Path]:
@@ -123,7 +134,7 @@ def _walk(folder: Path) -> Iterator[str]:
             yield Path(parent, name).relative_to(folder).as_posix()
 
 
-def _digest(path: Path, known: Mapping[str, str], progress: Progress) -> tuple[str, int, str]:
+def _digest(path: Path, known: Mapping[str, str], progress: Progress) -> _Seen:
     try:
         before = path.stat()
         # Reading a pipe could take forever.

@@ -23,10 +23,10 @@ from .channel import Channel, Command
 from .digests import Digested, digest_model
 from .errors import HarnessError, explain
 from .fingerprint import Facts, fingerprint
-from .health import Reading, Watch
+from .health import Watch
 from .lifeline import DONE, FAILED, STOPPED, Lifeline, activity
+from .smi import Reading
 from .software import Software
-from .warm import serve
 
 PROTOCOL = 2
 PASS_KINDS = ("generate", "force", "score", "trace")
@@ -35,6 +35,8 @@ PASS_KINDS = ("generate", "force", "score", "trace")
 def main(folder: Path) -> None:
     start = _read_start(folder)
     if start.get("warm"):
+        from .warm import serve
+
         serve(start, folder, PROTOCOL, live)
     live(start, folder, dict(os.environ), False)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import runpy
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,8 @@ def knows_no_device(origin: str | None) -> bool:
 
     @param origin its file, which is not imported for it
     """
+    import runpy
+
     try:
         told = runpy.run_path(str(Path(origin or "").with_name("version.py")))
     except Exception:

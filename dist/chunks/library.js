@@ -1,0 +1,1 @@
+const libraryFor=({protocol})=>process.getBuiltinModule(protocol===`https:`?`node:https`:`node:http`);export{libraryFor as t};

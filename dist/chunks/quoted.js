@@ -1,0 +1,1 @@
+const quoted=text=>`'${text.replaceAll(`'`,`'\\''`)}'`;export{quoted as t};
