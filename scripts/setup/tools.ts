@@ -68,9 +68,12 @@ async function fromPypi(name: string, title: string): Promise<string> {
     make: async (note, lock) => {
       const hasPip = !(await execa('python3', ['-m', 'pip', '--version'], { reject: false })).failed;
       if (!hasPip) await installPackages(note, 'python3-pip');
+      // Whoever imports something first compiles it: to compile all would take as long as to unpack it.
       // --target needs neither a virtual environment, which Debian packs apart, nor leave to touch its Python.
       const locked = ['--require-hashes', '--no-deps', '--only-binary', ':all:', '--requirement', lockFile];
-      await run(note, 'python3', ['-m', 'pip', 'install', '--target', path, ...locked], { lock });
+      await run(note, 'python3', ['-m', 'pip', 'install', '--target', path, '--no-compile', ...locked], {
+        lock,
+      });
     },
   });
   return path;
