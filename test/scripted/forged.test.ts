@@ -12,12 +12,14 @@ import type { Pass, RunRecord } from '../../src/record/schema.ts';
 import { reportDigest } from '../../src/report/make.ts';
 import type { Report } from '../../src/report/schema.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
+import { trustedIn, verified } from '../e2e/support/looked-at.ts';
 import { type Outcome, type Runner, runStep } from '../e2e/support/spawn.ts';
 import { BASELINES, checkout, type SuiteOptions, suite } from '../e2e/support/suites.ts';
 import { rewriteRecord } from '../support/rewrite-record.ts';
 import { temporaryFolder } from '../support/runtimes.ts';
 import { tried } from '../support/tried.ts';
 import { withTree } from '../unit/support/records.ts';
+import { rejectedBy } from '../unit/support/suites.ts';
 
 let action: Action;
 before(async () => {
@@ -105,13 +107,29 @@ pathlib.Path(${starts}).touch()`,
       reject: false,
     });
 
+  const AGREES = /\nThe report agrees with its record and baseline\.$/;
+  const DISAGREES = /\nThe report DISAGREES with its record and baseline\.$/;
+
   for (const name of ['reproduced', 'drift', 'unstable', 'unmeasured', 'no-baseline', 'stored', 'replaced'])
     test(`agrees with the report of \`${name}\``, async () => {
-      const { exitCode, stdout, stderr } = await verify(join(place, `${name}.report.json`));
-      assert.equal(exitCode, 0, stdout + stderr);
-      assert.match(stdout, /\nThe report agrees with its record and baseline\.$/);
-      assert.match(stdout, /Checked: \d files? by digest, [1-9]\d* bodies opened and digested anew/);
+      const { agrees, lines } = await verified(join(place, `${name}.report.json`));
+      const told = lines.join('\n');
+      assert.ok(agrees, told);
+      assert.match(told, AGREES);
+      assert.match(told, /Checked: \d files? by digest, [1-9]\d* bodies opened and digested anew/);
     });
+
+  test('tells on a terminal whether it agrees, and ends by that', async () => {
+    const agreed = await verify(join(place, 'drift.report.json'));
+    assert.equal(agreed.exitCode, 0, agreed.stdout + agreed.stderr);
+    assert.match(agreed.stdout, AGREES);
+    await using copy = await copyOf('drift');
+    await edit(`${copy.record}.report.json`, flipBehind(/"rmsNats":0\./));
+    const { exitCode, stdout, stderr } = await verify(`${copy.record}.report.json`);
+    assert.equal(exitCode, 1, stdout + stderr);
+    assert.match(stdout, /^sha256: /m);
+    assert.match(stdout, DISAGREES);
+  });
 
   test('agrees wherever the folders were brought, and says when one is missing', async () => {
     await using folder = await temporaryFolder();
@@ -228,10 +246,11 @@ pathlib.Path(${starts}).touch()`,
     test(`disagrees: ${what}`, async () => {
       await using copy = await copyOf('drift');
       await change(copy.record);
-      const { exitCode, stdout, stderr } = await verify(`${copy.record}.report.json`);
-      assert.equal(exitCode, 1, stdout + stderr);
-      assert.match(stdout, says);
-      assert.match(stdout, /\nThe report DISAGREES with its record and baseline\.$/);
+      const { agrees, lines } = await verified(`${copy.record}.report.json`);
+      const told = lines.join('\n');
+      assert.ok(!agrees, told);
+      assert.match(told, says);
+      assert.match(told, DISAGREES);
     });
 
   test('a report that is none is an error, and no disagreement', async () => {
@@ -316,8 +335,16 @@ describe('a baseline that somebody made by hand', () => {
     },
   );
 
+  /** Before any model is loaded: what a check meets there ends it. */
+  async function refuses(says: RegExp): Promise<void> {
+    const error = await rejectedBy(trustedIn(runner, stored));
+    assert.equal(error.code, 'baseline-invalid');
+    assert.match(error.message, says);
+  }
+
   test('the good one is reproduced', async () => {
     await forge(() => {});
+    assert.equal((await trustedIn(runner, stored)).kind, 'found');
     const outcome = await run(runner, 'check', 'checked');
     assert.equal(outcome.outputs['conclusion'], 'reproduced', outcome.log);
   });
@@ -514,12 +541,7 @@ describe('a baseline that somebody made by hand', () => {
   for (const [what, says, change, meta] of refused)
     test(`is refused: ${what}`, async () => {
       await forge(change, meta);
-      const outcome = await run(runner, 'check', 'checked');
-      assert.equal(outcome.exitCode, 1, outcome.log);
-      assert.equal(outcome.outputs['error-code'], 'baseline-invalid', outcome.log);
-      assert.equal(outcome.outputs['conclusion'] ?? '', '');
-      const failure = outcome.commands.findLast(({ command }) => command === 'error')?.data ?? '';
-      assert.match(failure, says);
+      await refuses(says);
     });
 
   const bent: readonly (readonly [what: string, says: RegExp, bend: (folder: string) => Promise<unknown>])[] =
@@ -555,11 +577,21 @@ describe('a baseline that somebody made by hand', () => {
     test(`is refused: ${what}`, async () => {
       await forge(() => {});
       await bend(stored);
-      const outcome = await run(runner, 'check', 'checked');
-      assert.equal(outcome.outputs['error-code'], 'baseline-invalid', outcome.log);
-      const failure = outcome.commands.findLast(({ command }) => command === 'error')?.data ?? '';
-      assert.match(failure, says);
+      await refuses(says);
     });
+
+  test('that is refused fails the step, which says so without what it was given, and concludes nothing', async () => {
+    await forge(({ observations: [first] }) => {
+      taken(first).prompt = '<img src=x onerror=alert(1)> ::error::@octocat';
+    });
+    const outcome = await run(runner, 'check', 'checked');
+    assert.equal(outcome.exitCode, 1, outcome.log);
+    assert.equal(outcome.outputs['error-code'], 'baseline-invalid', outcome.log);
+    assert.equal(outcome.outputs['conclusion'] ?? '', '');
+    const failure = outcome.commands.findLast(({ command }) => command === 'error')?.data ?? '';
+    assert.match(failure, /the id of a prompt, as a suite may have it/);
+    assert.doesNotMatch(outcome.log, /octocat/);
+  });
 
   test('is not reproduced: log-probabilities that are NaN, as the engine’s are now', async () => {
     const nan = { args: { on_load: 'args["logprob"] = float("nan")' } };

@@ -65,6 +65,7 @@ describe('what lifetimes decide', () => {
   test('is several outcomes where something differs that all of them measured', () => {
     assert.deepEqual(decided([-1, 0], [-1, 1]), [2, 0, 2, false]);
     assert.deepEqual(decided([-1], [-2], [0]), [3, 1, 3, false]);
+    assert.deepEqual(decided([-1], [0], [-1]), [3, 1, 2, false]);
   });
 
   test('has no chance of a false alarm where nothing is unknown', () => {

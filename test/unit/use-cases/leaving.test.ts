@@ -13,6 +13,7 @@ const drifting = (...prompts: readonly string[]): Computes => ({
 });
 const without = (suite: string) => suite.replace(/.*id: sky.*\n/, '');
 const altered = (suite: string) => suite.replace('The sky is', 'The sea is');
+const asking = (what: string) => (suite: string) => suite.replace('text: "The sky is"', what);
 const removed = (level: string) => `${SUITE}policy: { removed: ${level} }\n`;
 
 /** A pull request from a base with a baseline of its own. */
@@ -45,10 +46,26 @@ describe('a drift that a pull request takes away', () => {
     ['with its prompt’s text', altered],
     ['with its prompt’s name', (suite: string) => suite.replace('id: sky', 'id: heaven')],
     ['with its prompt’s tokens', (suite: string) => suite.replace('max_tokens: 4', 'max_tokens: 1')],
+    ['with messages in place of its text', asking('messages: [{ role: user, content: "The sea is" }]')],
+    ['with its own tokens', asking('text: "The sky is", sampling: { max_tokens: 1 }')],
+    ['with its seed', asking('text: "The sky is", sampling: { temperature: 1, seed: 7 }')],
+    [
+      'as a text that is scored only',
+      (suite: string) => without(suite).replace('score:\n', 'score:\n  - { id: sky, text: "The sky is" }\n'),
+    ],
+    [
+      'with its prompt’s text, which has the name of the other',
+      (suite: string) => without(suite).replace('id: capital', 'id: sky'),
+    ],
+    [
+      'with both prompts’ texts, under the name of the other',
+      (suite: string) => without(suite).replace('The capital of France is', 'The sea is'),
+    ],
   ] as const)
     test(`${what} is a drift all the same`, async () => {
       const report = await checked(change(SUITE), drifting('sky'));
       assert.deepEqual([report.conclusion, report.verdict], ['drift', 'fail']);
+      assert.ok(report.suite.leaving.includes('sky'));
       assert.match(
         read(report).line,
         /^Drift: 1 of \d prompts and texts \(.*\), [12] of 3 kept by this change, on /,
