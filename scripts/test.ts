@@ -176,26 +176,24 @@ async function runTogether(files: readonly string[]): Promise<void> {
 /** One JSON line a test, from a unittest result class of our own: its text output is made for people. */
 async function runPython(files: readonly string[]): Promise<void> {
   const python = await pythonPath();
-  for (const file of files) {
-    reporter.fileStarted(file);
-    const child = execa(python, [join(repository, 'test/support/reporter_unittest.py'), file], {
-      cwd: repository,
-      // A thread that waits for the others gives its CPU away: other tests run beside it.
-      env: { OMP_WAIT_POLICY: 'passive' },
-      stdin: 'ignore',
-      reject: false,
-      timeout: TIMEOUT_MS.harness,
-      cancelSignal: abort.signal,
-    });
-    const told = (async () => {
-      for await (const line of child.iterable({ from: 'stdout' })) reporter.python(file, line);
-    })();
-    const printed = (async () => {
-      for await (const line of child.iterable({ from: 'stderr' })) reporter.output(file, `${line}\n`);
-    })();
-    const [{ failed, shortMessage }] = await Promise.all([child, told, printed]);
-    reporter.fileEnded(file, failed ? shortMessage : undefined);
-  }
+  const hung = TIMEOUT_MS.harness / 1000;
+  const child = execa(python, [join(repository, 'test/support/reporter_unittest.py'), `${hung}`, ...files], {
+    cwd: repository,
+    // A thread that waits for the others gives its CPU away: other tests run beside it.
+    env: { OMP_WAIT_POLICY: 'passive' },
+    stdin: 'ignore',
+    reject: false,
+    cancelSignal: abort.signal,
+  });
+  const told = reporter.python(files);
+  const lines = (async () => {
+    for await (const line of child.iterable({ from: 'stdout' })) told.line(line);
+  })();
+  const printed = (async () => {
+    for await (const line of child.iterable({ from: 'stderr' })) told.printed(`${line}\n`);
+  })();
+  const [{ failed, shortMessage }] = await Promise.all([child, lines, printed]);
+  told.ended(failed ? shortMessage : undefined);
 }
 
 /** The engine's Python where it can be had, since some tests load a model; else any, and those tests say what they lack. */

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import tempfile
+import unittest
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +31,48 @@ def tried(name: str, what: str, holds: str) -> Callable[[T], T]:
 def fault(name: str, what: str, comes: str) -> Callable[[T], T]:
     """As test/support/fault.ts: a row of the second table in docs/security.md."""
     return lambda test: test
+
+
+class Forks:
+    """Imports an engine once for all tests of a file that need one more, one at a time.
+
+    A fork computes what a process of its own does: test_engine.py.
+    """
+
+    def __init__(self, task: Callable[[], dict[str, Any]], environment: dict[str, str]) -> None:
+        self._task = task
+        self._environment = environment
+        self._parent: Host | None = None
+
+    def fork(self, ends: Callable[[Callable[[], None]], object]) -> Host:
+        """A lifetime. @param ends takes what ends it, such as the `addCleanup` of a test"""
+        parent = self._parent or self._import()
+        child = parent.fork()
+
+        def end() -> None:
+            child.send("end")
+            child.expect("done")
+            unfit = parent.expect("ready")["unfit"]
+            assert unfit is None, unfit
+
+        ends(end)
+        return child
+
+    def _import(self) -> Host:
+        folder = tempfile.TemporaryDirectory()
+        unittest.addModuleCleanup(folder.cleanup)
+        parent = Host(
+            self._task(),
+            environment=self._environment,
+            stderr=subprocess.DEVNULL,
+            warm=True,
+            scratch=Path(folder.name),
+        )
+        unittest.addModuleCleanup(parent.close)
+        unfit = parent.expect("ready")["unfit"]
+        assert unfit is None, unfit
+        self._parent = parent
+        return parent
 
 
 def engine_host(model: Path, body: str = "", **options: Any) -> Host:

@@ -13,12 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import support  # noqa: F401
+import support
 from drive import ENVIRONMENT, PROMPTS, STRANGER, Host, Result, channel, request
 
-WHOLE = Path(__file__).resolve().parents[2] / ".cache" / "models" / "SmolLM2-135M-Instruct"
-# Two of its 30 layers, with some of their heads: what is asked here holds of them, too.
-MODEL = WHOLE.with_name(f"{WHOLE.name}-shallow")
+# Two of the model's 30 layers, with some of their heads: what is asked here holds of them, too.
+MODEL = Path(__file__).resolve().parents[2] / ".cache" / "models" / "SmolLM2-135M-Instruct-shallow"
 NEEDS = importlib.util.find_spec("vllm") is None or not (MODEL / "config.json").exists()
 TOKENS = 12
 # As src/run/own-texts.ts has it. Of a much shorter text, one bit of a weight is rounded away in bfloat16.
@@ -49,33 +48,7 @@ def setUpModule() -> None:
         adapter(Task.folder / "adapters" / name, seed)
 
 
-class Parent:
-    """Imports the engine once for all tests that need one more; its forks compute the same (PassesTest)."""
-
-    host: Host | None = None
-
-    @classmethod
-    def fork(cls, test: unittest.TestCase) -> Host:
-        """A lifetime that ends with its test."""
-        if cls.host is None:
-            folder = tempfile.TemporaryDirectory()
-            parent = Host(
-                Task.told(), environment=ENVIRONMENT, stderr=subprocess.DEVNULL, warm=True, scratch=Path(folder.name)
-            )
-            unittest.addModuleCleanup(folder.cleanup)
-            unittest.addModuleCleanup(parent.close)
-            assert parent.expect("ready")["unfit"] is None
-            cls.host = parent
-        parent = cls.host
-        child = parent.fork()
-
-        def end() -> None:
-            child.send("end")
-            child.expect("done")
-            test.assertIsNone(parent.expect("ready")["unfit"])
-
-        test.addCleanup(end)
-        return child
+PARENT = support.Forks(Task.told, ENVIRONMENT)
 
 
 def ids(packed: str) -> list[int]:
@@ -137,7 +110,7 @@ def adapter(folder: Path, seed: int) -> None:
 
 class AdaptersTest(unittest.TestCase):
     def test_each_request_asks_its_own(self) -> None:
-        host = Parent.fork(self)
+        host = PARENT.fork(self.addCleanup)
         files = [file["path"] for file in host.expect("fingerprint")["fingerprint"]["files"]]
         self.assertIn("adapters/one/adapter_model.safetensors", files)
         host.load(dtype="float32", enable_lora=True, max_loras=2)
@@ -191,7 +164,7 @@ class PassesTest(unittest.TestCase):
 
     def another(self, perturbation: dict[str, Any] | None = None, **args: Any) -> tuple[Host, dict[str, Any]]:
         """An engine beside it."""
-        host = Parent.fork(self)
+        host = PARENT.fork(self.addCleanup)
         host.expect("fingerprint")
         return host, host.load(perturbation, dtype="float32", **args)
 
@@ -366,11 +339,8 @@ class PassesTest(unittest.TestCase):
         asked = [request(name, PROMPTS["capital"], max_tokens=40) for name in guides]
         for one in asked:
             one["sampling"]["structured_outputs"] = guides[one["id"]]
-        # One that makes sense: the two layers never come to the end of an object, since spaces are allowed in it.
-        host = Host({**Task.told(), "model": str(WHOLE)}, environment=ENVIRONMENT, stderr=subprocess.DEVNULL)
-        self.addCleanup(host.close)
-        host.expect("fingerprint")
-        host.load(dtype="float32")
+        # Two layers make no sense: where spaces are allowed in an object, they never come to its end.
+        host, _ = self.another(structured_outputs_config={"backend": "xgrammar", "disable_any_whitespace": True})
         # All at once: what is compiled is ready when its request is queued, so that all share the first step.
         runs = [host.run("generate", asked, groups=[list(guides)], name=name) for name in ("guided", "again")]
         texts = {name: channel(one, "text")["text"] for name, one in runs[0].observations.items()}
@@ -423,7 +393,7 @@ class PassesTest(unittest.TestCase):
         of_its_own = (self.seen, self.bits_of(self.generated), trace(self.host))
         # The second one shows that the first has left nothing for the next.
         for _ in range(2):
-            host = Parent.fork(self)
+            host = PARENT.fork(self.addCleanup)
             seen = host.expect("fingerprint")["fingerprint"]
             host.load(**self.ARGS)
             generated = host.run("generate", self.requests())

@@ -6,7 +6,6 @@ import base64
 import importlib.util
 import json
 import struct
-import subprocess
 import tempfile
 import unittest
 from pathlib import Path
@@ -41,16 +40,8 @@ def setUpModule() -> None:
         raise unittest.SkipTest("NEEDS transformers and a model: npm run setup, then run with the engine's Python")
 
 
-def started() -> Host:
-    task = {"engine": "transformers", "model": str(MODEL), "knownDigests": {}}
-    host = Host(task, environment=ENVIRONMENT, stderr=subprocess.DEVNULL)
-    host.expect("fingerprint")
-    return host
-
-
-def loaded(perturbation: dict[str, Any] | None = None, **args: Any) -> tuple[Host, dict[str, Any]]:
-    host = started()
-    return host, host.load(perturbation, **args)
+# A process of its own is what test/e2e/real-verdicts.test.ts has.
+PARENT = support.Forks(lambda: {"engine": "transformers", "model": str(MODEL), "knownDigests": {}}, ENVIRONMENT)
 
 
 def asked(known: dict[str, str] | None = None, **sampling: Any) -> list[dict[str, Any]]:
@@ -77,12 +68,10 @@ class OneLifetime(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.host, cls.lifetime = loaded(dtype="float32", max_model_len=CONTEXT)
+        cls.host = PARENT.fork(cls.addClassCleanup)
+        cls.host.expect("fingerprint")
+        cls.lifetime = cls.host.load(dtype="float32", max_model_len=CONTEXT)
         cls.free = cls.host.run("generate", asked())
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        cls.host.close()
 
     @property
     def known(self) -> dict[str, str]:
@@ -187,13 +176,13 @@ class OneLifetime(unittest.TestCase):
 class OtherLifetimes(unittest.TestCase):
     def test_a_flipped_bit_is_named_by_its_module(self) -> None:
         def traced(perturbation: dict[str, Any] | None) -> tuple[dict[str, list[dict[str, Any]]], Any]:
-            host, lifetime = loaded(perturbation, dtype="float32", prefill_chunk_size=64)
-            try:
-                # Of a much shorter text, one bit of a weight may be rounded away.
-                seen = host.run("score", [request("passage", {"text": STRANGER})], trace=True).observations
-                return {name: channel(one, "modules")["digests"] for name, one in seen.items()}, lifetime["perturbed"]
-            finally:
-                host.close()
+            host = PARENT.fork(self.addCleanup)
+            host.expect("fingerprint")
+            lifetime = host.load(perturbation, dtype="float32", prefill_chunk_size=64)
+            # Of a much shorter text, one bit of a weight may be rounded away.
+            seen = host.run("score", [request("passage", {"text": STRANGER})], trace=True).observations
+            self.doCleanups()
+            return {name: channel(one, "modules")["digests"] for name, one in seen.items()}, lifetime["perturbed"]
 
         right, _ = traced(None)
         flipped, told = traced({"kind": "weight-bit"})
@@ -203,14 +192,10 @@ class OtherLifetimes(unittest.TestCase):
             self.assertEqual(differ[0], "model.layers.1.mlp.down_proj", name)
 
     def test_wrong_arguments_are_told_at_once_before_a_model_loads(self) -> None:
-        host = started()
-        try:
-            with self.assertRaises(RuntimeError) as raised:
-                host.load(None, dtyp="float32", max_batch_size=0, attn_implementation=1)
-        finally:
-            host.close()
-        for part in ("engine-rejected", "did you mean `dtype`", "`max_batch_size` is 0", "`attn_implementation` is 1"):
-            self.assertIn(part, str(raised.exception))
+        # Its weights are none: whoever opened them would tell of them.
+        told = self.refused({}, "model.safetensors", dtyp="float32", max_batch_size=0, attn_implementation=1)
+        for part in ("did you mean `dtype`", "`max_batch_size` is 0", "`attn_implementation` is 1"):
+            self.assertIn(part, told)
 
     @support.odd(
         "a model with `pytorch_model.bin` alone",
@@ -253,7 +238,9 @@ class OtherLifetimes(unittest.TestCase):
         with mock.patch("torch.cuda.is_available", return_value=False):
             self.assertRegex(self.refused(quantised, "model.safetensors"), "(?is)quantization fp_quant: .*GPU")
 
-    def refused(self, config: dict[str, Any], weights: str, content: bytes = b"", code: str = "engine-rejected") -> str:
+    def refused(
+        self, config: dict[str, Any], weights: str, content: bytes = b"", code: str = "engine-rejected", **args: Any
+    ) -> str:
         """What is told of the real model's configuration with these changes, and with a file that holds no weights."""
         from deterministic_ml.engines.transformers import loading
 
@@ -266,7 +253,7 @@ class OtherLifetimes(unittest.TestCase):
                     (folder / path.name).write_text(json.dumps({**json.loads(path.read_text()), **config}))
                 else:
                     (folder / path.name).symlink_to(path)
-            command: dict[str, Any] = {"args": {}, "defaults": [], "perturbation": None, "prompts": [], "clock": 0}
+            command: dict[str, Any] = {"args": args, "defaults": [], "perturbation": None, "prompts": [], "clock": 0}
             with self.assertRaises(HarnessError) as raised:
                 loading.load_engine(str(folder), {"command": "load", **command}, folder)
         self.assertEqual(raised.exception.code, code)

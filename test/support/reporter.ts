@@ -34,6 +34,24 @@ export interface ReporterOptions {
   readonly write: (text: string) => void;
 }
 
+/** A line of reporter_unittest.py. */
+interface PythonLine {
+  readonly file: string;
+  /** Of a test. */
+  readonly name: string;
+  readonly outcome: 'begins' | 'started' | 'passed' | 'failed' | 'skipped' | 'ended';
+  /** Why it failed or was skipped; of a file that ended: what went wrong outside of its tests, or nothing. */
+  readonly detail: string;
+}
+
+/** Takes what a process tells that runs files of Python tests. */
+interface PythonFiles {
+  line(text: string): void;
+  printed(text: string): void;
+  /** @param problem what went wrong with the process, if anything did */
+  ended(problem: string | undefined): void;
+}
+
 /** Counts what the test runner tells and shows it as it comes. */
 export class Reporter {
   readonly #root: string;
@@ -177,28 +195,44 @@ export class Reporter {
     for (const line of progress) this.#write(`    ${line}\n`);
   }
 
-  /** One line of reporter_unittest.py. */
-  python(file: string, line: string): void {
+  /** What reporter_unittest.py tells of files: its lines, what it and they print, and how it ended. */
+  python(files: readonly string[]): PythonFiles {
+    let current = files[0] ?? '';
+    return {
+      line: (text) => {
+        const told = JSON.parse(text) as PythonLine;
+        current = told.file;
+        this.#python(told);
+      },
+      printed: (text) => this.output(current, text),
+      ended: (problem) => {
+        if (problem !== undefined) this.#cutShort(current, files, problem);
+      },
+    };
+  }
+
+  #python({ file, name, outcome, detail }: PythonLine): void {
+    if (outcome === 'begins') this.fileStarted(file);
     const state = this.#files.get(file);
     if (state === undefined) return;
-    const test = JSON.parse(line) as {
-      readonly name: string;
-      readonly outcome: 'started' | 'passed' | 'failed' | 'skipped';
-      readonly detail: string;
-    };
     state.running.clear();
-    switch (test.outcome) {
+    switch (outcome) {
+      case 'begins':
+        return;
+      case 'ended':
+        this.fileEnded(file, detail === '' ? undefined : detail);
+        return;
       case 'started':
-        state.running.set(0, test.name);
+        state.running.set(0, name);
         return;
       case 'passed':
         this.#pass(state);
         return;
       case 'failed':
-        this.#fail(file, test.name, test.detail, state);
+        this.#fail(file, name, detail, state);
         return;
       case 'skipped':
-        this.#skip(file, test.name, test.detail, state);
+        this.#skip(file, name, detail, state);
         return;
     }
   }
