@@ -1,14 +1,14 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import canonicalize from 'canonicalize';
 
 /** SHA-256 in 64 hex digits. Text is hashed as UTF-8. */
 export function sha256(data: Uint8Array | string): string {
-  return createHash('sha256').update(data).digest('hex');
+  return hash('sha256', data);
 }
 
 /** BLAKE2b-512 in 128 hex digits: what the predecessor `deterministic-ml` published for a text. */
 export function blake2b(data: Uint8Array | string): string {
-  return createHash('blake2b512').update(data).digest('hex');
+  return hash('blake2b512', data);
 }
 
 /** SHA-256 of RFC 8785 canonical JSON. For metadata only: bits are hashed as bytes. */

@@ -47,7 +47,7 @@ export const baseline: Relation = {
       const right = standing(topic, stand);
       const pair =
         right === undefined
-          ? uncompared(topic, asksAlike(before, now, topic.prompt))
+          ? uncompared(topic)
           : (pairOf(topic, right) ?? (await nearest(topic, right, run, trusted, requirement)));
       if (pair === undefined) continue;
       if ('right' in pair) compared.add(pair.prompt);
@@ -131,6 +131,8 @@ const ARRANGED_OR_NOT: typeof ALONE = [...ALONE, UNTOLD];
 interface Topic extends Item {
   readonly prompt: string;
   readonly kind: PassKind;
+  /** Does the prompt ask what it asked then? */
+  readonly sameQuestion: boolean;
   /** The baseline's passes of the kind. */
   readonly earlier: readonly Seen[];
   /** This run's passes of the kind that count for nothing. */
@@ -158,24 +160,20 @@ function topicsOf(before: Catalogue, now: Catalogue): (Topic | Extract<Pair, { o
       return why === undefined ? [] : { seen, why };
     }),
   }));
-  for (const { prompt, kind: first } of now.questions.values()) {
+  for (const { prompt, input, kind: first } of now.questions.values()) {
+    const sameQuestion = before.questions.get(prompt)?.input === input;
     for (const { kind, passes, given, earlier, objected } of kinds) {
       const is = given.get(prompt) ?? [];
       const was = earlier.given.get(prompt) ?? [];
       if (is.length > 0 || isAsked(passes, prompt))
-        topics.push({ prompt, kind, before: was, now: is, earlier: earlier.passes, objected });
+        topics.push({ prompt, kind, sameQuestion, before: was, now: is, earlier: earlier.passes, objected });
     }
-    if (!asksAlike(before, now, prompt)) topics.push({ prompt, kind: first, only: 'added' });
+    if (!sameQuestion) topics.push({ prompt, kind: first, only: 'added' });
   }
   return topics;
 }
 
 const isAsked = (passes: readonly Seen[], prompt: string) => passes.some(({ asked }) => asked.has(prompt));
-
-function asksAlike(before: Catalogue, now: Catalogue, prompt: string): boolean {
-  const then = before.questions.get(prompt);
-  return then !== undefined && then.input === now.questions.get(prompt)?.input;
-}
 
 /** Comparability is per prompt and kind, by the digest of its input. */
 function isComparable({ before, now }: Item): boolean {
@@ -198,8 +196,8 @@ function standing(topic: Topic, lifetimes: readonly string[]): Observation | und
 }
 
 /** Why there is nothing to compare; undefined where another pair says so. */
-function uncompared(topic: Topic, sameQuestion: boolean): Pair | undefined {
-  const { prompt, kind, before, now, earlier, objected } = topic;
+function uncompared(topic: Topic): Pair | undefined {
+  const { prompt, kind, sameQuestion, before, now, earlier, objected } = topic;
   const unmeasured = (why: string): Pair => ({ prompt, kind, unmeasured: why });
   // Another question: `added` says so, once for all kinds.
   if (!sameQuestion) return undefined;
