@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { execa } from 'execa';
@@ -9,7 +9,7 @@ import { type Action, builtAction } from '../e2e/support/action.ts';
 import { assertFault } from '../e2e/support/faults.ts';
 import { reportOf } from '../e2e/support/reports.ts';
 import { type Outcome, type Runner, runStep } from '../e2e/support/spawn.ts';
-import { checkout, type SuiteOptions, suite } from '../e2e/support/suites.ts';
+import { BASELINES, checkout, type SuiteOptions, suite } from '../e2e/support/suites.ts';
 import { hosted } from '../e2e/support/trust.ts';
 import { dockerOrSkip } from '../support/docker.ts';
 import { REPOSITORY } from '../support/events.ts';
@@ -17,10 +17,19 @@ import { fault } from '../support/fault.ts';
 import { tried } from '../support/tried.ts';
 
 let action: Action;
+/** What one refresh left, for the tests that begin with it. */
+let refreshed: { readonly runner: Runner; readonly stored: Outcome };
 before(async () => {
   action = await builtAction('scripted');
+  const runner = await checkout(KEPT);
+  refreshed = { runner, stored: await refresh(runner) };
+  assert.equal(refreshed.stored.outputs['conclusion'], 'reproduced', refreshed.stored.log);
+  for (const [copy, place] of left(runner)) await cp(place, copy, { recursive: true });
 });
-after(() => action[Symbol.asyncDispose]());
+after(async () => {
+  await refreshed.runner[Symbol.asyncDispose]();
+  await action[Symbol.asyncDispose]();
+});
 
 /** What the engine compiles where it finds nothing; a kernel of another content computes otherwise. */
 const KERNEL = 'kernel as it was compiled';
@@ -48,12 +57,25 @@ async function check(runner: Runner, options = KEPT): Promise<Outcome> {
   return await runStep(action, runner, { with: { ...PROCESS, 'record-path': '../checked' } });
 }
 
+/** The machine as that refresh left it: caches hold paths, and would be others' on another. */
 async function withBaseline(): Promise<Runner> {
-  const runner = await checkout(KEPT);
-  const stored = await refresh(runner);
-  assert.equal(stored.outputs['conclusion'], 'reproduced', stored.log);
+  const { runner } = refreshed;
+  for (const [from, to] of left(runner)) {
+    await rm(to, { recursive: true });
+    await cp(from, to, { recursive: true });
+  }
   return runner;
 }
+
+/** What a refresh writes, and where a copy of it lies. */
+const left = ({
+  workspace,
+  toolCache,
+  home,
+}: Runner): readonly (readonly [copy: string, place: string])[] => [
+  [join(home, 'baselines'), join(workspace, BASELINES)],
+  [join(home, 'caches'), toolCache],
+];
 
 const cachesIn = async ({ outputs }: Outcome) =>
   (await openRecord(outputs['record-path'] ?? '')).record.lifetimes.map(({ caches }) => [
@@ -74,13 +96,13 @@ async function kernelOf(runner: Runner): Promise<string> {
 
 describe('kept caches', () => {
   test('are compiled once by a refresh, and found by its other starts and by a check', async () => {
-    await using runner = await checkout(KEPT);
-    const stored = await refresh(runner);
+    const { stored } = refreshed;
     assert.equal(stored.exitCode, 0, stored.log);
     assert.deepEqual(await cachesIn(stored), [
       ['fresh', 0, 1],
       ['kept', 1, 1],
     ]);
+    const runner = await withBaseline();
     const outcome = await check(runner);
     assert.equal(outcome.outputs['conclusion'], 'reproduced', outcome.log);
     assert.deepEqual(await cachesIn(outcome), [['kept', 1, 1]]);
@@ -95,7 +117,7 @@ describe('kept caches', () => {
   });
 
   test('that are another content by their own list: a drift, and the report says that they differ', async () => {
-    await using runner = await withBaseline();
+    const runner = await withBaseline();
     const kernel = await kernelOf(runner);
     await writeFile(kernel, 'kernel of another hand');
     await rewriteList(runner);
@@ -116,7 +138,7 @@ describe('kept caches', () => {
     'a kernel in the kept caches that is replaced between two runs',
     'every file is held to the list that the refresh left: what lies there is thrown away, compiled anew, and told',
     async () => {
-      await using runner = await withBaseline();
+      const runner = await withBaseline();
       await writeFile(await kernelOf(runner), 'kernel of another hand');
       const outcome = await check(runner);
       assert.equal(outcome.outputs['conclusion'], 'reproduced', outcome.log);
@@ -162,7 +184,7 @@ describe('kept caches', () => {
   );
 
   test('of two runs at once: one waits for the other, and both are right', async () => {
-    await using runner = await withBaseline();
+    const runner = await withBaseline();
     const slow = { ...KEPT, args: { on_load: `${COMPILES}import time; time.sleep(1)` } };
     await runner.write('determinism.yml', suite(slow));
     const steps = await Promise.all(
@@ -221,7 +243,7 @@ describe('kept caches', () => {
   });
 
   test('are what `clean` finds, by the day of their last use', async () => {
-    await using runner = await withBaseline();
+    const runner = await withBaseline();
     const { stdout } = await execa(process.execPath, [join(action.path, 'dist/cli.js'), 'clean', '--json'], {
       env: { RUNNER_TOOL_CACHE: runner.toolCache, TMPDIR: runner.temp },
     });
