@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { ensureCpuImage, ensureTinyImage } from '../../scripts/setup/image.ts';
-import { ensureModel } from '../../scripts/setup/model.ts';
 import { ensureEngine } from '../../scripts/setup/python.ts';
+import { ensureShallowModel } from '../../scripts/setup/shallow-model.ts';
 import { connect } from '../../src/runtime/docker/daemon.ts';
 import { bytesBelow } from '../support/cache-baseline.ts';
 import { dockerOrSkip } from '../support/docker.ts';
@@ -55,7 +55,7 @@ describe('SIGINT in the middle of a pass', () => {
     async (t) => {
       const bench = await containers(t);
       if (bench === undefined) return;
-      const [{ imageId }, model] = await Promise.all([ensureCpuImage(bench.daemon), ensureModel()]);
+      const [{ imageId }, model] = await Promise.all([ensureCpuImage(bench.daemon), ensureShallowModel()]);
       await using runner = await aRunner();
       await runner.write(
         'determinism.yml',
@@ -66,7 +66,7 @@ describe('SIGINT in the middle of a pass', () => {
   );
 
   test('real vLLM in a process: no Python is left', async () => {
-    const [{ python }, model] = await Promise.all([ensureEngine(), ensureModel()]);
+    const [{ python }, model] = await Promise.all([ensureEngine(), ensureShallowModel()]);
     await using runner = await aRunner();
     await runner.write('determinism.yml', realSuite({ model, maxTokens: 500 }));
     await cancelInMidGeneration(real, runner, { with: { runtime: 'process', python } });

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { chmod, cp, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { parse } from 'yaml';
 import { ensureFlippedModel, FLIPPED } from '../../scripts/setup/flipped-model.ts';
 import { ensureCpuImage } from '../../scripts/setup/image.ts';
 import { ensureModel } from '../../scripts/setup/model.ts';
 import { ensureEngine } from '../../scripts/setup/python.ts';
+import { ensureShallowModel } from '../../scripts/setup/shallow-model.ts';
 import { openRecord } from '../../src/disk/record-folder.ts';
 import { countOf } from '../../src/record/channels.ts';
 import type { Report } from '../../src/report/schema.ts';
@@ -180,18 +181,16 @@ function ofVllm(place: () => Place): void {
 
   /** A check of the model with a default that nobody reads, once more with batches: one engine start for two claims. */
   const blind = once(async () => {
-    const model = await aCopy(place().runner.workspace);
-    const penalty = async (value: number) =>
-      await writeFile(join(model, SAMPLES_BY), JSON.stringify({ repetition_penalty: value }));
-    await penalty(1.3);
+    const model = await aCopy(place(), await ensureModel());
+    await penalise(model, 1.3);
     await place().write({ model, relations: ['rerun', { name: 'batch', require: 'identical' }, 'baseline'] });
     const outcome = await place().run('check');
     const { record } = await openRecord(outcome.outputs['record-path'] ?? '');
-    return { model, penalty, outcome, record, report: await reportOf(outcome) };
+    return { outcome, record, report: await reportOf(outcome) };
   });
 
   test('a sampling default of the model: reproduced with a notice, and drift as it is served', async (t) => {
-    const { model, penalty, ...unread } = await blind();
+    const unread = await blind();
     assert.equal(relationOf(unread.report, 'baseline').status, 'held', unread.outcome.log);
     const told = unread.report.context.notices.map(({ message }) => message);
     assert.ok(
@@ -199,14 +198,16 @@ function ofVllm(place: () => Place): void {
       told.join('\n'),
     );
 
+    // Two layers, of which some more tokens show it: the baseline is its own.
+    const model = await aCopy(place(), await ensureShallowModel());
     // Eager, since what a CPU would compile takes minutes.
     const serve = 'vllm serve /models/here --enforce-eager --port 8000 --api-key none';
-    const served = { model, serve, name: 'smollm2-served' };
-    await penalty(1.1);
+    const served = { model, serve, name: 'smollm2-served', maxTokens: 12 };
+    await penalise(model, 1.1);
     await place().write(served);
     const stored = await place().run('refresh');
     assert.equal(stored.exitCode, 0, stored.log);
-    await penalty(1.3);
+    await penalise(model, 1.3);
     const seeing = await place().run('check');
     tell(t, seeing);
     const report = await reportOf(seeing);
@@ -250,12 +251,16 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
   };
 }
 
-/** The model, to change a file of. */
-async function aCopy(workspace: string): Promise<string> {
-  const [from, to] = [await ensureModel(), join(workspace, 'served-model')];
+/** A model, to change a file of. */
+async function aCopy({ runner }: Place, from: string): Promise<string> {
+  const to = join(runner.workspace, basename(from));
   await cp(from, to, { recursive: true });
   return to;
 }
+
+/** Has a model say another default of sampling. */
+const penalise = async (model: string, value: number) =>
+  await writeFile(join(model, SAMPLES_BY), JSON.stringify({ repetition_penalty: value }));
 
 /** A checkout with a suite, and its baseline. */
 interface Place extends AsyncDisposable {
