@@ -36,11 +36,16 @@ export async function changedFiles(root: string): Promise<string[]> {
 
 /**
  * @param tests paths from `root`
+ * @param reads path -> what it reads, as far as it was looked at: for whoever asks of one tree more than once
  * @returns those of them that read one of the changed files, however far away
  */
-export function affected(root: string, tests: readonly string[], changed: readonly string[]): string[] {
+export function affected(
+  root: string,
+  tests: readonly string[],
+  changed: readonly string[],
+  reads = new Map<string, readonly string[]>(),
+): string[] {
   if (changed.some((path) => EVERYTHING.includes(path))) return [...tests];
-  const reads = new Map<string, readonly string[]>();
   return tests.filter((test) => {
     const reached = new Set([test, ...(RUNS_BUILT.test(test) ? BUILT : [])]);
     for (const path of reached) {

@@ -6,7 +6,8 @@ import { affected } from '../../scripts/changed.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const all = globSync(['test/**/*.test.ts', 'test/harness/test_*.py'], { cwd: root });
-const by = (...changed: readonly string[]) => affected(root, all, changed);
+const reads = new Map<string, readonly string[]>();
+const by = (...changed: readonly string[]) => affected(root, all, changed, reads);
 const groupsOf = (tests: readonly string[]) => new Set(tests.map((test) => test.split('/')[1]));
 
 describe('what `npm test -- --changed` runs', () => {

@@ -220,6 +220,7 @@ test('an older Node is told so, and nothing else is tried', async () => {
     "Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.20.2' } });",
   );
   const { exitCode, stderr, stdout } = await execa(process.execPath, ['--import', hook, program, '--help'], {
+    env: COMPILED,
     extendEnv: false,
     reject: false,
   });

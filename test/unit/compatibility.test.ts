@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
+import { COMPILED } from '../support/recipes.ts';
 import { temporaryFolder } from './support/folder.ts';
 
 const program = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
@@ -22,7 +23,7 @@ async function machine(platform: string) {
     cli: async (...words: string[]) =>
       await execa(process.execPath, ['--import', pretend, program, ...words], {
         cwd: folder.path,
-        env: { PATH: process.env['PATH'] ?? '' },
+        env: { ...COMPILED, PATH: process.env['PATH'] ?? '' },
         extendEnv: false,
         reject: false,
       }),

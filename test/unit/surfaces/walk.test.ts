@@ -19,6 +19,7 @@ import { errorLines, errorSummary } from '../../../src/words/errors.ts';
 import { read } from '../../../src/words/reading.ts';
 import { conclusionWords } from '../../../src/words/words.ts';
 import { runnerCommands } from '../../e2e/support/commands.ts';
+import { COMPILED } from '../../support/recipes.ts';
 import { assertInert as assertInertBrief, RUN, WHENCE } from '../support/briefs.ts';
 import { HOSTILE } from '../support/hostile.ts';
 import { body } from '../support/records.ts';
@@ -79,7 +80,9 @@ describe('an error', () => {
 
 const program = fileURLToPath(new URL('../support/told-errors.ts', import.meta.url));
 const publish = async (env: Readonly<Record<string, string>>) =>
-  JSON.parse((await execa(process.execPath, [program], { env, extendEnv: false })).stdout) as ToldAs[];
+  JSON.parse(
+    (await execa(process.execPath, [program], { env: { ...COMPILED, ...env }, extendEnv: false })).stdout,
+  ) as ToldAs[];
 
 describe('an error of a job', () => {
   test('is told at its line, as the step’s failure and in the summary, and nothing hostile acts', async () => {
