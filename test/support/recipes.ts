@@ -1,4 +1,5 @@
-import { cp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cpSync } from 'node:fs';
+import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -62,8 +63,9 @@ export class SourceCopy implements AsyncDisposable {
     // One place after another's end: what was compiled there is compiled for the next one too.
     const path = join(tmpdir(), `recipe-${process.pid}`);
     await mkdir(path);
+    // In an eighth of the CPU that its promise takes, which copies in JavaScript.
     for (const name of ['src', 'schema', 'docker/harness', 'package.json', 'tsconfig.json', 'action.yml'])
-      await cp(join(repository, name), join(path, name), { recursive: true });
+      cpSync(join(repository, name), join(path, name), { recursive: true });
     await symlink(join(repository, 'node_modules'), join(path, 'node_modules'));
     return new SourceCopy(path);
   }
