@@ -10,7 +10,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { run } from 'node:test';
 import { execa } from 'execa';
-import { sweepTestFolders } from '../test/support/folders.ts';
+import { folderInMemory, sweepTestFolders } from '../test/support/folders.ts';
 import { Reporter } from '../test/support/reporter.ts';
 import { affected, changedFiles } from './changed.ts';
 import { cache, repository } from './setup/cache.ts';
@@ -48,8 +48,9 @@ const AT_ONCE: Readonly<Record<Group, number>> = {
  * before those of a scripted engine and of none.
  */
 const BEHIND: Readonly<Partial<Record<Group, number>>> = { contract: 5, unit: 10, scripted: 10 };
-const standingBack = (niceness: number) =>
-  `--import=data:text/javascript,${encodeURIComponent(`import { setPriority } from 'node:os'; setPriority(${niceness});`)}`;
+
+/** Tests that make many small files. Docker's may have a daemon that does not see such a folder, and engines write large ones. */
+const IN_MEMORY: ReadonlySet<Group> = new Set(['unit', 'scripted']);
 
 /** Until one test counts as hung. A first test may set a whole engine up. */
 const TIMEOUT_MS: Readonly<Record<Group, number>> = {
@@ -65,6 +66,7 @@ const TIMEOUT_MS: Readonly<Record<Group, number>> = {
 process.env['NODE_COMPILE_CACHE'] ??= join(cache, 'node-compile');
 
 sweepTestFolders();
+let memory: string | undefined;
 const TOGETHER = join(repository, 'test/support/together.ts');
 const given = process.argv.slice(2).filter((word) => word !== '--');
 const words = given.filter((word) => word !== '--changed');
@@ -138,15 +140,27 @@ async function sizeOf(file: string): Promise<number> {
   return (await stat(join(repository, file))).size;
 }
 
-async function runNode(group: Group, files: readonly string[]): Promise<void> {
+/** What a process of tests does before all else. */
+function first(group: Group): string[] {
   const niceness = BEHIND[group];
+  if (IN_MEMORY.has(group)) memory ??= folderInMemory();
+  const lines = [
+    ...(niceness === undefined ? [] : [`process.getBuiltinModule('os').setPriority(${niceness});`]),
+    ...(IN_MEMORY.has(group) && memory !== undefined
+      ? [`process.env.TMPDIR = ${JSON.stringify(memory)};`]
+      : []),
+  ];
+  return lines.length === 0 ? [] : [`--import=data:text/javascript,${encodeURIComponent(lines.join('\n'))}`];
+}
+
+async function runNode(group: Group, files: readonly string[]): Promise<void> {
   const events = run({
     files: files.map((file) => join(repository, file)),
     concurrency: AT_ONCE[group],
     timeout: TIMEOUT_MS[group],
     signal: abort.signal,
     cwd: repository,
-    execArgv: niceness === undefined ? [] : [standingBack(niceness)],
+    execArgv: first(group),
   });
   for await (const event of events) reporter.see(event);
 }
@@ -167,7 +181,7 @@ async function runTogether(files: readonly string[]): Promise<void> {
     timeout: 4 * TIMEOUT_MS.unit,
     signal: abort.signal,
     cwd: repository,
-    execArgv: [standingBack(BEHIND.unit ?? 0)],
+    execArgv: first('unit'),
   });
   const told = reporter.together(TOGETHER, files);
   for await (const event of events) told(event);
