@@ -8,8 +8,10 @@ import { join } from 'node:path';
 const NAME = /^dml-test-(\d+)-\w{6}$/;
 
 /** A folder that is gone when the test is over. */
-export async function temporaryFolder(): Promise<{ readonly path: string } & AsyncDisposable> {
-  const path = testFolder();
+export async function temporaryFolder(
+  parent = tmpdir(),
+): Promise<{ readonly path: string } & AsyncDisposable> {
+  const path = testFolder(parent);
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
 
@@ -26,7 +28,7 @@ export function folderOfProcess(): string {
 
 const OF_PROCESS: string[] = [];
 
-const testFolder = () => mkdtempSync(join(tmpdir(), `dml-test-${process.pid}-`));
+const testFolder = (parent = tmpdir()) => mkdtempSync(join(parent, `dml-test-${process.pid}-`));
 
 /** A folder in memory too. Short: the path of a socket may have 107 bytes. */
 const IN_MEMORY = /^dml-mem-(\d+)$/;

@@ -20,12 +20,13 @@ const LAUNCH = fileURLToPath(new URL('../../examples/ray/launch.py', import.meta
 export async function startRay(...nodes: readonly string[]): Promise<RayCluster> {
   const packages = await ensureRay();
   await using owned = new AsyncDisposableStack();
-  const folder = owned.use(await temporaryFolder()).path;
+  // Short: the paths of Ray's sockets end in 70 bytes of its own, and may have 107.
+  const folder = owned.use(await temporaryFolder('/tmp')).path;
   const cluster = spawn('python3', [DRIVER, folder, ...nodes], {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: {
       ...process.env,
-      ...{ PYTHONPATH: packages, RAY_USAGE_STATS_ENABLED: '0' },
+      ...{ PYTHONPATH: packages, RAY_USAGE_STATS_ENABLED: '0', RAY_TMPDIR: folder },
       // Two seconds of CPU for each worker that nobody asked for.
       ...{ RAY_enable_worker_prestart: '0', RAY_prestart_worker_first_driver: '0' },
     },

@@ -18,7 +18,9 @@ small = {
     # Any port: those of another cluster of this machine's may be taken.
     "dashboard_agent_listen_port": 0,
 }
-cluster = Cluster(initialize_head=True, head_node_args={**small, "temp_dir": folder, "resources": {head: 1}})
+# Where RAY_TMPDIR, which holds the address for others, has it.
+temp_dir = f"{folder}/ray"
+cluster = Cluster(initialize_head=True, head_node_args={**small, "temp_dir": temp_dir, "resources": {head: 1}})
 for name in others:
     cluster.add_node(**small, resources={name: 1})
 print(cluster.address, flush=True)
