@@ -19,11 +19,15 @@ import { ensureEngine } from './setup/python.ts';
 import { ensureShallowModel } from './setup/shallow-model.ts';
 
 /**
- * A stage's lanes run side by side: engines compute in one, which is the longest and so begins at once; in another tests wait
- * for Docker, in the third for programs, the cheap ones first. A page's own time is measured: it runs alone.
+ * Lanes run side by side: engines compute in one, which is the longest; in another tests wait for Docker, and then for a
+ * browser, in the third for programs, the cheap ones first.
  */
-const STAGES = [[['harness', 'e2e'], ['contract'], ['unit', 'scripted']], [['browser']]] as const;
-const GROUPS = STAGES.flat(2);
+const LANES = [
+  ['harness', 'e2e'],
+  ['contract', 'browser'],
+  ['unit', 'scripted'],
+] as const;
+const GROUPS = LANES.flat();
 type Group = (typeof GROUPS)[number];
 
 /** What users get: the action as it is built, with an engine that does what a test tells it, and with the real one. */
@@ -37,7 +41,6 @@ const AT_ONCE: Readonly<Record<Group, number>> = {
   contract: 1,
   // Nothing is shared, and a test mostly waits for programs to start.
   scripted: Math.max(3, availableParallelism()),
-  // One browser at a time: a page's own time is measured.
   browser: 1,
   e2e: 1,
 };
@@ -47,7 +50,10 @@ const AT_ONCE: Readonly<Record<Group, number>> = {
  * one thread's CPU, all of them spin. Those that mostly wait lose little; Docker's tests hold ends to seconds, and come
  * before those of a scripted engine and of none.
  */
-const BEHIND: Readonly<Partial<Record<Group, number>>> = { contract: 5, unit: 10, scripted: 10 };
+const BEHIND: Readonly<Partial<Record<Group, number>>> = { contract: 5, browser: 5, unit: 10, scripted: 10 };
+
+/** Its two ranks keep every core busy, and each waits for the other at each step: it runs when other lanes have ended. */
+const LAST = 'test/e2e/parallel.test.ts';
 
 /** Tests that make many small files. Docker's may have a daemon that does not see such a folder, and engines write large ones. */
 const IN_MEMORY: ReadonlySet<Group> = new Set(['unit', 'scripted']);
@@ -100,12 +106,11 @@ if ([...chosen.values()].every((files) => files.length === 0)) {
 // What later groups need is made while the first ones run; what fails is told by whoever needs it.
 const needed = groups.length === 0 && given.length === 0;
 const made = needed ? ensureEverything(() => {}).catch(() => {}) : undefined;
-for (const lanes of STAGES)
-  await Promise.all(
-    lanes.map(async (lane) => {
-      for (const group of lane) await runGroup(group);
-    }),
-  );
+await Promise.all(
+  LANES.map(async (lane) => {
+    for (const group of lane) await runGroup(group);
+  }),
+);
 await made;
 reporter.end();
 
@@ -130,7 +135,7 @@ async function filesOf(group: Group): Promise<string[]> {
   for await (const file of glob(pattern, { cwd: repository }))
     if (filters.length === 0 || filters.some((part) => file.includes(part))) files.push(file);
   files.sort();
-  if (AT_ONCE[group] === 1) return files;
+  if (AT_ONCE[group] === 1) return files.sort((a, b) => Number(a === LAST) - Number(b === LAST));
   // The longest first, so that at the end no lane waits for one of them: what takes long is long to write, mostly.
   const sizes = new Map(await Promise.all(files.map(async (file) => [file, await sizeOf(file)] as const)));
   return files.sort((a, b) => (sizes.get(b) ?? 0) - (sizes.get(a) ?? 0));
