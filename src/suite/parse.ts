@@ -258,10 +258,15 @@ const COUNTED: Readonly<Partial<Record<string, readonly [one: string, more: stri
 
 /** Without the bound that every integer has, where the key's own is told. */
 function tightest(issues: readonly core.$ZodIssue[]): readonly core.$ZodIssue[] {
-  const tooBig = issues.filter((issue) => issue.code === 'too_big');
-  const isTold = ({ path }: core.$ZodIssue, maximum: number | bigint) =>
-    tooBig.some((other) => other.maximum < maximum && other.path.join('\0') === path.join('\0'));
-  return issues.filter((issue) => issue.code !== 'too_big' || !isTold(issue, issue.maximum));
+  const least = new Map<string, number | bigint>();
+  const placeOf = ({ path }: core.$ZodIssue) => path.join('\0');
+  for (const issue of issues)
+    if (issue.code === 'too_big') {
+      const place = placeOf(issue);
+      const known = least.get(place);
+      if (known === undefined || issue.maximum < known) least.set(place, issue.maximum);
+    }
+  return issues.filter((issue) => issue.code !== 'too_big' || issue.maximum === least.get(placeOf(issue)));
 }
 
 type KindIssue = core.$ZodIssueInvalidType | core.$ZodIssueInvalidValue;
