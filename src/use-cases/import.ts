@@ -11,7 +11,7 @@ import type { ForeignFolder, Tools } from '../job/tools.ts';
 import type { RunRecord } from '../record/schema.ts';
 import type { Answer } from '../report/answer.ts';
 import type { ImportAnswer } from '../report/answers.ts';
-import { counted } from '../report/counted.ts';
+import { counted, some } from '../report/counted.ts';
 
 /** One run that was read, and the folder that it gets below the one that was asked for. */
 interface Ready {
@@ -64,7 +64,9 @@ function nothingIn(path: string, left: readonly string[]): UserError {
   const names = left.map((name) => excerpt(name.replace(/^\//, ''), 100));
   const packed = names.find((name) => /\.(?:gz|tgz|bz2|xz|zst|zip|tar)$/i.test(name));
   const files =
-    names.length === 0 ? 'no file' : `${counted(names.length, 'file')} of no known kind: ${some(names)}`;
+    names.length === 0
+      ? 'no file'
+      : `${counted(names.length, 'file')} of no known kind: ${some(names, ', ', MAX_NAMED)}`;
   return new UserError(
     'records-missing',
     `${excerpt(path, 300)} holds nothing that can be imported (${files}).`,
@@ -73,9 +75,6 @@ function nothingIn(path: string, left: readonly string[]): UserError {
 }
 
 const MAX_NAMED = 5;
-const some = (names: readonly string[]) =>
-  names.slice(0, MAX_NAMED).join(', ') +
-  (names.length > MAX_NAMED ? ` and ${names.length - MAX_NAMED} more` : '');
 
 /** Bodies that are written at once. */
 const AT_ONCE = 32;
@@ -176,7 +175,7 @@ function answerOf(ready: readonly Ready[], left: readonly string[], recordPath: 
     lines: [
       ...lines,
       ...(ready.length > MAX_LINES ? [`… and ${ready.length - MAX_LINES} more`] : []),
-      ...(left.length === 0 ? [] : [`Left alone, since no source knows it: ${some(left)}.`]),
+      ...(left.length === 0 ? [] : [`Left alone, since no source knows it: ${some(left, ', ', MAX_NAMED)}.`]),
       `Imported ${counted(ready.length, 'record')} into ${recordPath}. \`deterministic-ml explain ${recordPath}\` says who agrees with whom, and why.`,
     ],
     value,
