@@ -1,1 +1,1 @@
-const counted=(count,one)=>`${count} ${one}${count===1?``:`s`}`,some=(list,between=`, `,most=10)=>`${list.slice(0,most).join(between)}${list.length>most?` and ${list.length-most} more`:``}`;export{some as n,counted as t};
+const counted=(count,one)=>`${count} ${one}${count===1?``:`s`}`,some=(list,most=10,between=`, `)=>`${list.slice(0,most).join(between)}${list.length>most?` and ${list.length-most} more`:``}`;export{some as n,counted as t};

@@ -1,11 +1,11 @@
 import type { Claim, RelationResult } from '../compare/types.ts';
+import { counted } from '../counted.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { Change } from '../fingerprint/diff.ts';
 import type { EngineSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
 import type { OpenedRecord, Side } from '../record/side.ts';
 import type { Bisection } from '../report/answers.ts';
-import { counted } from '../report/counted.ts';
 import { differences } from '../report/environment.ts';
 import { makePlan } from '../run/plan.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';

@@ -1,3 +1,4 @@
+import { some } from '../counted.ts';
 import { LEVELS } from './names.ts';
 import type { GpuHealth, HealthReading, HealthView, RecordedHealth, Sign } from './schema.ts';
 
@@ -365,8 +366,7 @@ function xids(during: boolean): Look {
 const warmth = ({ temperature }: GpuHealth) => (temperature === null ? '' : ` at ${temperature} °C`);
 
 const MAX_LISTED = 5;
-const listed = (names: readonly string[]) =>
-  `${names.slice(0, MAX_LISTED).join(', ')}${names.length > MAX_LISTED ? ` and ${names.length - MAX_LISTED} more` : ''}`;
+const listed = (names: readonly string[]) => some(names, MAX_LISTED);
 
 function untoldOf({ recoveryAction, eccUncorrected, remapFailure, retiredPending }: GpuHealth): string[] {
   return [

@@ -1,5 +1,6 @@
 import { type FileHandle, open, readdir, readFile, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
+import { some } from '../counted.ts';
 import { UserError } from '../errors.ts';
 
 /** Weights, configuration, tokenizer, chat template, and code of models that bring their own. */
@@ -100,7 +101,7 @@ async function refuseHalves(folder: string, names: readonly string[]): Promise<v
   const pointers = names.filter((_, index) => texts[index]?.startsWith(POINTER));
   if (pointers.length > 0)
     throw missing(
-      `in ${folder}, ${some(pointers)} ${pointers.length === 1 ? 'is a pointer' : 'are pointers'} of Git LFS, and nothing behind it was fetched`,
+      `in ${folder}, ${some(pointers, MAX_NAMED)} ${pointers.length === 1 ? 'is a pointer' : 'are pointers'} of Git LFS, and nothing behind it was fetched`,
       'Give actions/checkout `lfs: true`, or run `git lfs pull` in that folder.',
     );
   const index = names.includes(INDEX) ? await textOf(INDEX, MAX_INDEX_BYTES) : undefined;
@@ -109,13 +110,13 @@ async function refuseHalves(folder: string, names: readonly string[]): Promise<v
   // Where none of them is there, the weights lie in other files, which an engine may be asked to read.
   if (gone.length > 0 && gone.length < shards.length)
     throw missing(
-      `${INDEX} in ${folder} names ${some(gone)}, ${gone.length === 1 ? 'which is' : 'which are'} not there`,
+      `${INDEX} in ${folder} names ${some(gone, MAX_NAMED)}, ${gone.length === 1 ? 'which is' : 'which are'} not there`,
       AGAIN,
     );
   const cut = (await Promise.all(names.map((name) => cutOf(join(folder, name))))).flatMap((bytes, at) =>
     bytes === undefined ? [] : [`${names[at]} (${bytes.has} bytes, where at least ${bytes.wants} belong)`],
   );
-  if (cut.length > 0) throw missing(`in ${folder}, the end is lacking of ${some(cut)}`, AGAIN);
+  if (cut.length > 0) throw missing(`in ${folder}, the end is lacking of ${some(cut, MAX_NAMED)}`, AGAIN);
 }
 
 const AGAIN = 'Fetch the model again: an interrupted download or a full disk leaves such a folder.';
@@ -166,9 +167,6 @@ function endOfTensors(header: string): number {
 
 /** More than that many names are counted. */
 const MAX_NAMED = 3;
-const some = (names: readonly string[]) =>
-  names.slice(0, MAX_NAMED).join(', ') +
-  (names.length > MAX_NAMED ? ` and ${names.length - MAX_NAMED} more` : '');
 
 /** Files that an index of shards names; none of one that cannot be read, of which the engine says so. */
 function shardsOf(index: string | undefined): string[] {

@@ -1,10 +1,10 @@
 import type { ProbesCompared } from '../compare/probes.ts';
+import { counted } from '../counted.ts';
 import { engines } from '../engine/engines/index.ts';
 import { countOf } from '../record/channels.ts';
 import type { Observation, Pass, PassKind, RunRecord } from '../record/schema.ts';
 import { observationsOf, passesOf } from '../record/select.ts';
 import type { Sampling } from '../suite/schema.ts';
-import { counted } from './counted.ts';
 import type { Coverage } from './schema.ts';
 
 /**

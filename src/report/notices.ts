@@ -1,6 +1,7 @@
 import type { Memory, Proof, Provenance } from '../baseline/port.ts';
 import type { Accepted } from '../compare/acceptance.ts';
 import type { RelationResult } from '../compare/types.ts';
+import { counted, some } from '../counted.ts';
 import { engines } from '../engine/engines/index.ts';
 import { type NotInForce, notInForce } from '../fingerprint/in-force.ts';
 import type { Sign } from '../health/schema.ts';
@@ -9,11 +10,13 @@ import { leavingIn } from '../record/select.ts';
 import { codeInArguments, pickledIn } from '../suite/code.ts';
 import { disagreeing, idleGpus } from './by-devices.ts';
 import { ofCaches } from './caches.ts';
-import { counted, some } from './counted.ts';
 import { isEager } from './coverage.ts';
 import { differences } from './environment.ts';
 import type { BaselineView, Derived, Notice, Rules } from './schema.ts';
 import { asServed, unread } from './served.ts';
+
+/** Of what stands in one sentence; the rest is counted. */
+const MAX_TOLD = 10;
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -407,13 +410,13 @@ function notAsAsked({ record, defaults, environment }: Ground): Notice[] {
   ];
   const [own, ours] = [told(all.filter((one) => !isOurs(one))), told(all.filter(isOurs))];
   return [
-    ...(own.length > 0 ? [warning('Asked for, not in force', `${some(own, '; ')}.`)] : []),
+    ...(own.length > 0 ? [warning('Asked for, not in force', `${some(own, MAX_TOLD, '; ')}.`)] : []),
     ...(ours.length > 0
       ? [
           {
             level: 'notice' as const,
             title: 'Deterministic defaults that are not in force',
-            message: `${some(ours, '; ')}.`,
+            message: `${some(ours, MAX_TOLD, '; ')}.`,
           },
         ]
       : []),
@@ -457,6 +460,7 @@ function ofProbes({ probes, relations }: Ground): Notice[] {
     moved.map(
       ({ probe, calls, differing, first }) => `${probe} (${differing} of ${calls} calls, first \`${first}\`)`,
     ),
+    MAX_TOLD,
     '; ',
   );
   const first = `Single operators gave other bits than for the baseline before the model was loaded: ${told}.${few}`;

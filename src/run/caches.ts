@@ -1,7 +1,7 @@
+import { counted } from '../counted.ts';
 import type { CacheContent, CacheFolder, CachesOfRun, Found } from '../engine/caches.ts';
 import type { Console } from '../job/console.ts';
 import type { Caches } from '../record/schema.ts';
-import { counted } from '../words/figures.ts';
 import type { Plan } from './plan.ts';
 
 /** What a lifetime's record tells of its caches, and the files that were given. */

@@ -1,5 +1,5 @@
+import { counted } from '../counted.ts';
 import type { EventOf } from '../engine/protocol.ts';
-import { counted } from '../words/figures.ts';
 
 /** One line of live state, e.g. `generate-1: 2 of 4 prompts, 120 tokens, 31 tokens/s, about 4 s left`. */
 export class ProgressLine {

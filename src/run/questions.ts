@@ -1,4 +1,4 @@
-import { counted } from '../words/figures.ts';
+import { counted } from '../counted.ts';
 import type { Plan, PlannedPass } from './plan.ts';
 import { SAMPLED } from './requests.ts';
 

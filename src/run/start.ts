@@ -1,3 +1,4 @@
+import { counted } from '../counted.ts';
 import type { CacheKey } from '../engine/caches.ts';
 import type { MadeOf } from '../engine/kept.ts';
 import type { FarModel, ModelSource, NO_MODEL, ProvidedModel, Runtime } from '../engine/runtime.ts';
@@ -13,7 +14,6 @@ import { digestJson } from '../record/digest.ts';
 import type { Evidence } from '../report/make.ts';
 import type { RunView } from '../report/schema.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';
-import { counted } from '../words/figures.ts';
 import { RunCaches } from './caches.ts';
 import { Lifetimes } from './lifetimes.ts';
 import { refuseTooMuch } from './limits.ts';

@@ -1,8 +1,8 @@
+import { counted } from '../counted.ts';
 import { excerpt, within } from '../inert.ts';
 import type { Report } from '../report/schema.ts';
 import { promptAnchor } from '../words/anchor.ts';
 import { answerOf, promptLine } from '../words/answer.ts';
-import { counted } from '../words/figures.ts';
 import { issueLine } from '../words/issues.ts';
 import { type Drifted, read } from '../words/reading.ts';
 import type { Annotation, Surface } from './surface.ts';

@@ -1,6 +1,6 @@
+import { counted } from '../counted.ts';
 import { excerpt, markdown, visible } from '../inert.ts';
 import type { History } from '../report/history.ts';
-import { counted } from '../words/figures.ts';
 import type { Surface } from './surface.ts';
 
 export const history: Surface = {

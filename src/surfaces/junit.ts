@@ -1,9 +1,9 @@
+import { counted } from '../counted.ts';
 import { xml } from '../inert.ts';
 import type { Across } from '../report/across.ts';
 import type { Report } from '../report/schema.ts';
 import { answerOf } from '../words/answer.ts';
 import { errorLines } from '../words/errors.ts';
-import { counted } from '../words/figures.ts';
 import { isDifferent, kindWords } from '../words/groups.ts';
 import { type ReadGroup, type ReadRelation, read } from '../words/reading.ts';
 import { lineOf, promptsOf } from './problems.ts';

@@ -1,4 +1,5 @@
 import type { Verdict } from '../compare/conclusion.ts';
+import { counted } from '../counted.ts';
 import { within } from '../inert.ts';
 import { digestJson } from '../record/digest.ts';
 import type { Across } from '../report/across.ts';
@@ -6,7 +7,6 @@ import type { Merged } from '../report/merged.ts';
 import type { Report } from '../report/schema.ts';
 import { answerOf, promptLine } from '../words/answer.ts';
 import { errorLines } from '../words/errors.ts';
-import { counted } from '../words/figures.ts';
 import { type Drifted, type ReadGroup, read } from '../words/reading.ts';
 import type { Failure } from './surface.ts';
 

@@ -1,3 +1,4 @@
+import { counted } from '../counted.ts';
 import type { Change } from '../fingerprint/diff.ts';
 import { markdown } from '../inert.ts';
 import { isBroken } from '../report/finding.ts';
@@ -6,7 +7,6 @@ import { acceptWords } from '../words/accept.ts';
 import { answerOf } from '../words/answer.ts';
 import { issueList } from '../words/brief.ts';
 import { COST_HEADS, costRows } from '../words/cost.ts';
-import { counted } from '../words/figures.ts';
 import { type Frame, findingWords } from '../words/findings.ts';
 import { type Group, isIdentical, seesNoModule, traceHint } from '../words/groups.ts';
 import { ownerOf } from '../words/owner.ts';

@@ -1,8 +1,8 @@
+import { some } from '../counted.ts';
 import { UserError } from '../errors.ts';
 import { excerpt } from '../inert.ts';
 import type { Asks, SuiteNeed, SuiteSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
-import { some } from '../report/counted.ts';
 import type { Rules, SuiteChange } from '../report/schema.ts';
 import { nameOfRelation, requirementOf } from '../run/plan.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';

@@ -1,8 +1,8 @@
+import { some } from '../counted.ts';
 import { UserError } from '../errors.ts';
 import type { Tools } from '../job/tools.ts';
 import { digestJson } from '../record/digest.ts';
 import type { RunRecord } from '../record/schema.ts';
-import { some } from '../report/counted.ts';
 import type { Rules } from '../report/schema.ts';
 import type { Plan } from '../run/plan.ts';
 import { questionsOfPlan } from '../run/requests.ts';

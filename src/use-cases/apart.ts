@@ -1,11 +1,11 @@
 import { Envelope, MIN_POSITIONS } from '../compare/envelope.ts';
 import { type ComparedSides, compareSides } from '../compare/sides.ts';
+import { counted } from '../counted.ts';
 import type { Explained, Family, Group } from '../explain/types.ts';
 import { countOf } from '../record/channels.ts';
 import { aloneOf, lifetimesOf, nansIn } from '../record/select.ts';
 import type { Side } from '../record/side.ts';
 import type { Across, AcrossPair } from '../report/across.ts';
-import { counted } from '../report/counted.ts';
 import type { Apart } from '../report/explained.ts';
 import { floorsIn } from '../suite/variant.ts';
 import { times } from '../words/figures.ts';

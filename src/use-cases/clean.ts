@@ -1,9 +1,9 @@
+import { counted } from '../counted.ts';
 import { UserError } from '../errors.ts';
 import type { CleanSettings } from '../job/settings.ts';
 import type { Leftover, Tools } from '../job/tools.ts';
 import type { Answer } from '../report/answer.ts';
 import type { CleanAnswer } from '../report/answers.ts';
-import { counted } from '../report/counted.ts';
 
 const DAY_MS = 24 * 3600 * 1000;
 

@@ -1,11 +1,11 @@
 import { measureOnce } from '../changes/measure.ts';
 import { compareSides, questionsOf } from '../compare/sides.ts';
+import { counted } from '../counted.ts';
 import { UserError } from '../errors.ts';
 import type { Asks, SidesSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
 import type { OpenedRecord } from '../record/side.ts';
 import type { Comparison } from '../report/comparison.ts';
-import { counted } from '../report/counted.ts';
 import { recordPathOf } from '../report/paths.ts';
 import { makePlan, type Plan } from '../run/plan.ts';
 import { questionsOfPlan } from '../run/requests.ts';

@@ -1,3 +1,4 @@
+import { counted } from '../counted.ts';
 import { UserError } from '../errors.ts';
 import { casesOf } from '../explain/case-of-record.ts';
 import { explain } from '../explain/explain.ts';
@@ -6,7 +7,6 @@ import { excerpt } from '../inert.ts';
 import type { ExplainSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
 import type { Side } from '../record/side.ts';
-import { counted } from '../report/counted.ts';
 import type { Explanations } from '../report/explained.ts';
 import { recordPathOf } from '../report/paths.ts';
 import { files as filesOf } from '../tell/files.ts';

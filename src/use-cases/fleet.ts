@@ -1,4 +1,5 @@
 import { measureOnce, once } from '../changes/measure.ts';
+import { counted } from '../counted.ts';
 import { UserError, userErrorIn } from '../errors.ts';
 import { casesOf } from '../explain/case-of-record.ts';
 import { explain } from '../explain/explain.ts';
@@ -8,7 +9,6 @@ import type { Asks, FleetSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
 import type { OpenedRecord } from '../record/side.ts';
 import type { Across } from '../report/across.ts';
-import { counted } from '../report/counted.ts';
 import type { Absent, Explanations, FleetView } from '../report/explained.ts';
 import { makePlan, type Plan } from '../run/plan.ts';
 import type { Fleet, FleetMember } from '../suite/fleet.ts';

@@ -1,3 +1,4 @@
+import { counted, some } from '../counted.ts';
 import { UserError } from '../errors.ts';
 import { sources } from '../import/index.ts';
 import { partOf } from '../import/names.ts';
@@ -11,7 +12,6 @@ import type { ForeignFolder, Tools } from '../job/tools.ts';
 import type { RunRecord } from '../record/schema.ts';
 import type { Answer } from '../report/answer.ts';
 import type { ImportAnswer } from '../report/answers.ts';
-import { counted, some } from '../report/counted.ts';
 
 /** One run that was read, and the folder that it gets below the one that was asked for. */
 interface Ready {
@@ -66,7 +66,7 @@ function nothingIn(path: string, left: readonly string[]): UserError {
   const files =
     names.length === 0
       ? 'no file'
-      : `${counted(names.length, 'file')} of no known kind: ${some(names, ', ', MAX_NAMED)}`;
+      : `${counted(names.length, 'file')} of no known kind: ${some(names, MAX_NAMED)}`;
   return new UserError(
     'records-missing',
     `${excerpt(path, 300)} holds nothing that can be imported (${files}).`,
@@ -175,7 +175,7 @@ function answerOf(ready: readonly Ready[], left: readonly string[], recordPath: 
     lines: [
       ...lines,
       ...(ready.length > MAX_LINES ? [`… and ${ready.length - MAX_LINES} more`] : []),
-      ...(left.length === 0 ? [] : [`Left alone, since no source knows it: ${some(left, ', ', MAX_NAMED)}.`]),
+      ...(left.length === 0 ? [] : [`Left alone, since no source knows it: ${some(left, MAX_NAMED)}.`]),
       `Imported ${counted(ready.length, 'record')} into ${recordPath}. \`deterministic-ml explain ${recordPath}\` says who agrees with whom, and why.`,
     ],
     value,

@@ -1,4 +1,5 @@
 import { CONCLUSIONS, type Verdict } from '../compare/conclusion.ts';
+import { counted } from '../counted.ts';
 import { UserError } from '../errors.ts';
 import type { Explained } from '../explain/types.ts';
 import { excerpt } from '../inert.ts';
@@ -15,7 +16,6 @@ import { files as filesOf } from '../tell/files.ts';
 import { tell } from '../tell/tell.ts';
 import { permitReport } from '../trust/events.ts';
 import { worstConclusion, worstVerdict } from '../words/brief.ts';
-import { counted } from '../words/figures.ts';
 import { type Bits, groupsApart } from './apart.ts';
 import { explainedLegs, type Leg, legName } from './legs.ts';
 

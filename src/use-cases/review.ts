@@ -1,3 +1,4 @@
+import { counted } from '../counted.ts';
 import { UserError } from '../errors.ts';
 import { within } from '../inert.ts';
 import type { ReviewSettings } from '../job/settings.ts';
@@ -7,7 +8,6 @@ import type { ReviewAnswer } from '../report/answers.ts';
 import type { Report } from '../report/schema.ts';
 import { refusalOf } from '../words/accept.ts';
 import { answerOf, promptLine } from '../words/answer.ts';
-import { counted } from '../words/figures.ts';
 import { read } from '../words/reading.ts';
 import { cardLines, type Drift, keyLine, moreLines, nameOf } from '../words/review.ts';
 import { accept, isAccepted } from './accept.ts';

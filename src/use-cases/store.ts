@@ -1,4 +1,5 @@
 import type { BaselineKey } from '../baseline/port.ts';
+import { counted } from '../counted.ts';
 import { UserError } from '../errors.ts';
 import type { Asks, MergeSettings, RefreshSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
@@ -12,7 +13,6 @@ import { type Based, basedOn } from '../trust/ancestry.ts';
 import { permit } from '../trust/events.ts';
 import { loadRuled } from '../trust/judge.ts';
 import { metaOf } from '../trust/provenance.ts';
-import { counted } from '../words/figures.ts';
 import { whole } from './merge.ts';
 import { verify } from './verify.ts';
 

@@ -1,12 +1,12 @@
 import { knownChanges } from '../changes/known/index.ts';
 import { falseAlarm } from '../compare/decision.ts';
+import { counted } from '../counted.ts';
 import { UserError } from '../errors.ts';
 import type { ValidateSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
 import type { RunRecord } from '../record/schema.ts';
 import type { Answer } from '../report/answer.ts';
 import type { Estimate, ValidateAnswer } from '../report/answers.ts';
-import { counted } from '../report/counted.ts';
 import { type Cost, costOf, costOfPlan, paidBy } from '../run/cost.ts';
 import { makePlan } from '../run/plan.ts';
 import type { LoadedSuite } from '../suite/loaded.ts';

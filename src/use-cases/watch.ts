@@ -1,5 +1,6 @@
 import { Envelope, type Floor } from '../compare/envelope.ts';
 import { compareSides } from '../compare/sides.ts';
+import { some } from '../counted.ts';
 import { userErrorIn } from '../errors.ts';
 import type { Asks, CheckSettings, WatchSettings } from '../job/settings.ts';
 import type { Tools } from '../job/tools.ts';
@@ -138,7 +139,8 @@ export async function watch(
 const MAX_NAMED = 3;
 
 function namesOf(paths: readonly string[]): string {
-  const names = paths.map((path) => path.slice(path.lastIndexOf('/') + 1));
-  const more = names.length - MAX_NAMED;
-  return `${names.slice(0, MAX_NAMED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+  return some(
+    paths.map((path) => path.slice(path.lastIndexOf('/') + 1)),
+    MAX_NAMED,
+  );
 }

@@ -1,7 +1,7 @@
+import { counted } from '../counted.ts';
 import { excerpt, visible, within } from '../inert.ts';
 import { isBroken } from '../report/finding.ts';
 import type { Report, ReportedFinding } from '../report/schema.ts';
-import { counted } from './figures.ts';
 import { besideWords, givesModulesAlone, traceUnit } from './findings.ts';
 import { firstModule, seesModules, seesNoModule, textOf } from './groups.ts';
 import { isAsked } from './owner.ts';

@@ -1,8 +1,8 @@
+import { counted, some } from '../counted.ts';
 import type { UserError } from '../errors.ts';
 import { excerpt } from '../inert.ts';
 import type { Bisection } from '../report/answers.ts';
 import type { Notice } from '../report/schema.ts';
-import { counted } from './figures.ts';
 
 /** Characters of a value. */
 const MAX_VALUE = 60;
@@ -178,7 +178,7 @@ function leftWords(left: Bisection['left']): string {
 
 const listed = (names: readonly string[]) =>
   names.length > MAX_NAMED
-    ? `${names.slice(0, MAX_NAMED).join(', ')} and ${names.length - MAX_NAMED} more`
+    ? some(names, MAX_NAMED)
     : names.length < 2
       ? names.join()
       : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;

@@ -1,11 +1,11 @@
 import { CONCLUSIONS, type Conclusion } from '../compare/conclusion.ts';
+import { counted } from '../counted.ts';
 import { markdown } from '../inert.ts';
 import type { Across } from '../report/across.ts';
 import type { Report } from '../report/schema.ts';
 import { acceptWords } from './accept.ts';
 import { pageName, promptAnchor } from './anchor.ts';
 import { answerOf } from './answer.ts';
-import { counted } from './figures.ts';
 import { textHashWords } from './findings.ts';
 import { kindWords, textOf } from './groups.ts';
 import { issueLine, NO_VERDICT, type ReadIssue } from './issues.ts';

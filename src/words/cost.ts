@@ -1,5 +1,5 @@
+import { counted } from '../counted.ts';
 import type { Report } from '../report/schema.ts';
-import { counted } from './figures.ts';
 
 /** A table of it: what each engine start took, in seconds. */
 export const COST_HEADS = [

@@ -1,3 +1,4 @@
+import { counted, some } from '../counted.ts';
 import { rankOf } from '../explain/fields.ts';
 import type {
   AlmostSet,
@@ -15,7 +16,7 @@ import type {
   View,
 } from '../explain/types.ts';
 import type { Absent, Apart } from '../report/explained.ts';
-import { counted, nats, times } from './figures.ts';
+import { nats, times } from './figures.ts';
 
 /** Names that one line tells, and fields of one class. */
 const MAX_NAMES = 6;
@@ -100,7 +101,7 @@ function groupingLines(family: Family, grouping: Grouping, isFirst: boolean): st
 export function viewsWords({ views }: Grouping): string {
   const [first] = views;
   const rest = views.length - 1;
-  return `${first === undefined ? '' : viewWords(first)}${rest === 0 ? '' : ` (and alike: ${some(views.slice(1).map(viewWords))})`}`;
+  return `${first === undefined ? '' : viewWords(first)}${rest === 0 ? '' : ` (and alike: ${shortened(views.slice(1).map(viewWords))})`}`;
 }
 
 export function viewWords({ prompt, channel }: View): string {
@@ -228,14 +229,14 @@ export const firstOf = (fields: readonly string[]): string =>
   fields.reduce((a, b) => (rankOf(b) < rankOf(a) ? b : a), fields[0] ?? '');
 
 const named = (what: string, fields: readonly FieldFinding[]) =>
-  fields.length === 0 ? [] : [`${what}: ${some(fields.map(className), 12)}`];
+  fields.length === 0 ? [] : [`${what}: ${shortened(fields.map(className), 12)}`];
 
 export function inseparableWords({ fields, apart }: Inseparable, family: Family): string {
   const how =
     apart === undefined
       ? ''
       : `; to tell them apart, run ${nameOf(family, apart.from)} with ${changeWords(apart.change)} of ${nameOf(family, apart.of)}`;
-  return `Always changed together here: ${some(fields.toSorted((a, b) => rankOf(a) - rankOf(b)))}${how}`;
+  return `Always changed together here: ${shortened(fields.toSorted((a, b) => rankOf(a) - rankOf(b)))}${how}`;
 }
 
 export function contradictionWords({ cases, groups, kind }: Contradiction, family: Family): string {
@@ -252,7 +253,7 @@ export function contradictionWords({ cases, groups, kind }: Contradiction, famil
 export function runWords({ from, change, of, says }: NextRun, family: Family, { sets }: Explanation): string {
   const told = [...Map.groupBy(says, ({ group }) => group)].flatMap(([group, all]) => {
     const names = all.flatMap(({ set }) => (sets[set] === undefined ? [] : [setName(sets[set])]));
-    return group === undefined ? [] : [`group ${group} if it is ${some(names, 2)}`];
+    return group === undefined ? [] : [`group ${group} if it is ${shortened(names, 2)}`];
   });
   return `${nameOf(family, from)} with ${changeWords(change)} as in ${nameOf(family, of)}: ${told.join(', ')}`;
 }
@@ -267,10 +268,10 @@ export function changeWords(change: NextRun['change']): string {
 export const nameOf = ({ cases }: Family, at: number): string => cases[at]?.name ?? '';
 
 export const namesOf = (family: Family, cases: readonly number[]): string =>
-  some(cases.map((at) => nameOf(family, at)));
+  shortened(cases.map((at) => nameOf(family, at)));
 
-const some = (names: readonly string[], max = MAX_NAMES): string =>
-  names.length <= max ? list(names) : `${names.slice(0, max).join(', ')} and ${names.length - max} more`;
+const shortened = (names: readonly string[], max = MAX_NAMES): string =>
+  names.length <= max ? list(names) : some(names, max);
 
 function list(names: readonly string[]): string {
   if (names.length < 2) return names[0] ?? 'nothing';

@@ -59,5 +59,3 @@ export function percentUp(share: number): string {
   // Away from what binary fractions make of an exact number of digits.
   return `${Number((Math.ceil((share * 100) / scale - 1e-9) * scale).toPrecision(2))} %`;
 }
-
-export { counted } from '../report/counted.ts';

@@ -1,5 +1,6 @@
 import { relationNamed } from '../compare/relations/index.ts';
 import { isVariant } from '../compare/relations/variant.ts';
+import { counted } from '../counted.ts';
 import { excerpt } from '../inert.ts';
 import { ARRANGEMENTS } from '../record/names.ts';
 import type { PassKind } from '../record/schema.ts';
@@ -10,7 +11,7 @@ import type {
   ReportedForkSide,
   ReportedTrace,
 } from '../report/schema.ts';
-import { counted, finite, nats } from './figures.ts';
+import { finite, nats } from './figures.ts';
 import { distanceWords } from './sizes.ts';
 
 /** Longest name of a module and text of a token, once they are inert. */

@@ -1,7 +1,7 @@
+import { counted } from '../counted.ts';
 import { excerpt, markdown } from '../inert.ts';
 import type { Report } from '../report/schema.ts';
 import { causeOf } from './answer.ts';
-import { counted } from './figures.ts';
 import { read } from './reading.ts';
 import { refreshAllCommand } from './refresh-command.ts';
 import { ICON } from './verdict.ts';

@@ -1,7 +1,7 @@
 import type { Agreement } from '../compare/types.ts';
+import { counted } from '../counted.ts';
 import { isBroken } from '../report/finding.ts';
 import type { Report, ReportedFinding, ReportedRelation } from '../report/schema.ts';
-import { counted } from './figures.ts';
 import { type Frame, frameOf, givesModulesAlone } from './findings.ts';
 import { type Group, groupsOf, textOf, worstFirst } from './groups.ts';
 import { issuesOf, type ReadIssue } from './issues.ts';

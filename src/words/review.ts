@@ -1,8 +1,8 @@
+import { counted } from '../counted.ts';
 import { excerpt } from '../inert.ts';
 import type { Report } from '../report/schema.ts';
 import { refusalOf } from './accept.ts';
 import { answerOf, promptLine } from './answer.ts';
-import { counted } from './figures.ts';
 import { byKind, kindWords } from './groups.ts';
 import { issueLines } from './issues.ts';
 import { type Drifted, read } from './reading.ts';

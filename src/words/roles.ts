@@ -1,7 +1,8 @@
 import { BEYOND_FLOORS, isBeyond } from '../compare/roles.ts';
 import type { RoleDistance, RolesCompared } from '../compare/types.ts';
+import { counted } from '../counted.ts';
 import { excerpt } from '../inert.ts';
-import { counted, times } from './figures.ts';
+import { times } from './figures.ts';
 
 /** More layers than the largest models have. */
 const MAX_ROWS = 200;

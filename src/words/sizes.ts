@@ -1,7 +1,8 @@
 import { isVariant } from '../compare/relations/variant.ts';
+import { counted } from '../counted.ts';
 import { excerpt } from '../inert.ts';
 import type { ReportedDistance, ReportedRelation, ReportedSize, YardstickMark } from '../report/schema.ts';
-import { counted, finite, likelier, nats, times } from './figures.ts';
+import { finite, likelier, nats, times } from './figures.ts';
 
 /** Up to this multiple of the floor a distance is what rounding makes too. Honest repeats lay at 0.7 to 1.03 (measured). */
 const ROUNDING = 1.5;

@@ -1,6 +1,6 @@
+import { counted } from '../counted.ts';
 import type { RunRecord } from '../record/schema.ts';
 import type { Verification } from '../report/verification.ts';
-import { counted } from './figures.ts';
 
 /** For a terminal: what differs, how much was looked at, what that proves and what it does not. */
 export function verificationLines({ agrees, checked, disagreements }: Omit<Verification, 'lines'>): string[] {

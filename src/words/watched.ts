@@ -1,5 +1,5 @@
+import { counted } from '../counted.ts';
 import type { ReportedSize } from '../report/schema.ts';
-import { counted } from './figures.ts';
 import { shortSize } from './sizes.ts';
 
 /** What was found of a prompt or text, by either side's word. */

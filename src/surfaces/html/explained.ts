@@ -1,3 +1,4 @@
+import { counted } from '../../counted.ts';
 import type { Explained, ExplainingSet, Explanation, Family, Grouping, Rule } from '../../explain/types.ts';
 import type { Apart, FleetView } from '../../report/explained.ts';
 import {
@@ -18,7 +19,6 @@ import {
   setName,
   viewsWords,
 } from '../../words/explained.ts';
-import { counted } from '../../words/figures.ts';
 import { capped, type Html, html } from './escape.ts';
 import { framed } from './frame.ts';
 import { pairsPart } from './pairs.ts';

@@ -1,5 +1,5 @@
+import { counted } from '../../counted.ts';
 import type { History, Since } from '../../report/history.ts';
-import { counted } from '../../words/figures.ts';
 import { shortSize, sizeWords } from '../../words/sizes.ts';
 import { capped, dotted, type Html, html, join, link, prose } from './escape.ts';
 import { framed } from './frame.ts';

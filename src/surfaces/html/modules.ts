@@ -1,5 +1,5 @@
+import { counted } from '../../counted.ts';
 import type { Report, ReportedRelation, ReportedTrace } from '../../report/schema.ts';
-import { counted } from '../../words/figures.ts';
 import { findingWords, frameOf, OUTSIDE_MODULES, traceWords } from '../../words/findings.ts';
 import { firstModule, seesModules, seesNoModule, worstFirst } from '../../words/groups.ts';
 import { capped, dotted, type Html, html, ours } from './escape.ts';

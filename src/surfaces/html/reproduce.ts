@@ -1,5 +1,5 @@
+import { counted } from '../../counted.ts';
 import type { Report } from '../../report/schema.ts';
-import { counted } from '../../words/figures.ts';
 import { capped, type Html, html, link } from './escape.ts';
 import type { Level } from './level.ts';
 import { block } from './verdict.ts';

@@ -1,7 +1,8 @@
+import { counted } from '../../counted.ts';
 import type { Report } from '../../report/schema.ts';
 import { acceptWords } from '../../words/accept.ts';
 import { answerOf } from '../../words/answer.ts';
-import { counted, finite, nats, times } from '../../words/figures.ts';
+import { finite, nats, times } from '../../words/figures.ts';
 import { givesModulesAlone, traceUnit } from '../../words/findings.ts';
 import { firstModule } from '../../words/groups.ts';
 import { type Drifted, read, textsOf } from '../../words/reading.ts';
