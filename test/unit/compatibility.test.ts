@@ -4,8 +4,7 @@ import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { execa } from 'execa';
-import { COMPILED } from '../support/recipes.ts';
+import { OneProcess } from '../support/one-process.ts';
 import { temporaryFolder } from './support/folder.ts';
 
 const program = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
@@ -18,16 +17,14 @@ async function machine(platform: string) {
   const pretend = join(folder.path, 'pretend.mjs');
   await writeFile(pretend, `Object.defineProperty(process, 'platform', { value: '${platform}' });`);
   await cp(RECORDS, join(folder.path, 'records'), { recursive: true });
+  const there = new OneProcess(folder.path, { PATH: process.env['PATH'] ?? '' }, pretend);
   return {
     path: folder.path,
-    cli: async (...words: string[]) =>
-      await execa(process.execPath, ['--import', pretend, program, ...words], {
-        cwd: folder.path,
-        env: { ...COMPILED, PATH: process.env['PATH'] ?? '' },
-        extendEnv: false,
-        reject: false,
-      }),
-    [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose](),
+    cli: (...words: string[]) => there.run(program, words),
+    async [Symbol.asyncDispose]() {
+      await there[Symbol.asyncDispose]();
+      await folder[Symbol.asyncDispose]();
+    },
   };
 }
 
@@ -36,17 +33,16 @@ describe('records and reports of the release before', () => {
     test(`can be verified, shown, compared and explained on ${platform}`, async () => {
       await using here = await machine(platform);
       const { cli } = here;
-      const [verified, shown, compared, explained] = await Promise.all([
-        cli('verify', 'records/drift.report.json'),
-        cli('report', 'records/drift.report.json', '--json'),
-        // A report stands for the record that lies beside it.
-        cli('compare', 'records/drift.report.json', 'records/drift.baseline'),
-        cli('explain', 'records/drift.report.json', 'records/drift.baseline', '--record-path', 'explained'),
-      ]);
+      const verified = await cli('verify', 'records/drift.report.json');
       assert.match(verified.stdout, /^The report agrees with its record and baseline\.$/m, verified.stderr);
       assert.equal(verified.exitCode, 0);
+      const shown = await cli('report', 'records/drift.report.json', '--json');
       assert.match(shown.stdout, /"conclusion": *"drift"/, shown.stderr);
+      // A report stands for the record that lies beside it.
+      const pair = ['records/drift.report.json', 'records/drift.baseline'];
+      const compared = await cli('compare', ...pair);
       assert.match(compared.stdout, /^one: same tokens, other log-probability bits/m, compared.stderr);
+      const explained = await cli('explain', ...pair, '--record-path', 'explained');
       assert.match(explained.stdout, /2 groups of equal bits/, explained.stderr);
     });
 });
