@@ -1,11 +1,14 @@
 /**
- * `node writer.ts WHAT FOLDER VERSION KILL-AT [STATES]`: writes that version of a thing and dies by SIGKILL right before its
- * n-th operation on the file system, or half-way through a write. 0 is never. Prints how many operations there were.
- * Below STATES it leaves for each of them what the folder was right before it: what a process that is killed there leaves,
- * since what was written until then is the kernel's.
+ * `node writer.ts kill WHAT FOLDER N`: writes the new version of a thing and dies by SIGKILL right before its n-th operation on
+ * the file system, or half-way through a write.
  *
- * `node writer.ts WHAT FOLDER VERSION full STATES`: for each n, on a disk that has no more room from its n-th operation on, in a
- * copy of the folder below STATES. Prints how each ended: the error's code, or nothing.
+ * `node writer.ts FOLDER`: does so of all things without dying, and prints what came of each as JSON (`Made`). Below
+ * FOLDER/<name> it leaves
+ *   - `first`, `first-states/<n>`: the new version where there was none, and what was there before each operation;
+ *   - `before`, `after`: the old version, and the new one over it;
+ *   - `states/<n>`: what the folder was right before the n-th operation that made it new: what a process that is killed there
+ *     leaves, since what was written until then is the kernel's;
+ *   - `full/<n>`: what the new version, written over the old one on a disk that has no more room from the n-th operation on, left.
  */
 import { cpSync, existsSync } from 'node:fs';
 import fs, { type FileHandle } from 'node:fs/promises';
@@ -13,23 +16,42 @@ import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import type { Written } from './written.ts';
 
-const [what = '', folder = '', version = '', killAt = '0', states] = process.argv.slice(2);
+/** How many operations writing a thing takes. */
+export interface Made {
+  /** Where there was none. */
+  readonly first: number;
+  /** Over the old one. */
+  readonly operations: number;
+  /** On a full disk, by its first operation without room: the error's code, or null. */
+  readonly full: readonly (string | null)[];
+}
+
+/** What a disk does that is not as it should be; 0 is no operation. */
+interface Trouble {
+  readonly killAt: number;
+  readonly fullFrom: number;
+  /** Keeps what the folder was before each operation. */
+  readonly watched: { readonly folder: string; readonly states: string } | undefined;
+}
+const NONE: Trouble = { killAt: 0, fullFrom: Number.POSITIVE_INFINITY, watched: undefined };
+
+/** Of the thing that is being written; undefined before it begins. */
+let trouble: Trouble | undefined;
 let operations = 0;
-let hasBegun = false;
-let fullFrom = Number.POSITIVE_INFINITY;
 let refused = false;
 
 /** @param needsRoom what takes something away, or moves it, does without */
 function step(needsRoom = true): void {
+  if (trouble === undefined) return;
   operations += 1;
-  if (!hasBegun) return;
-  if (needsRoom && operations >= fullFrom) {
+  if (needsRoom && operations >= trouble.fullFrom) {
     refused = true;
     throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
   }
-  if (operations === Number(killAt)) process.kill(process.pid, 'SIGKILL');
-  if (killAt !== 'full' && states !== undefined && existsSync(folder))
-    cpSync(folder, join(states, String(operations)), { recursive: true });
+  if (operations === trouble.killAt) process.kill(process.pid, 'SIGKILL');
+  const { watched } = trouble;
+  if (watched !== undefined && existsSync(watched.folder))
+    cpSync(watched.folder, join(watched.states, String(operations)), { recursive: true });
 }
 
 const counted =
@@ -79,30 +101,56 @@ syncBuiltinESMExports();
 
 const { userErrorIn } = await import('../../../src/errors.ts');
 const { WRITERS } = await import('./written.ts');
-const writer = WRITERS.find(({ name }) => name === what);
-if (writer === undefined) throw new Error(`nothing is called ${what}`);
-if (killAt === 'full') await fill(writer, states ?? '');
-else {
-  const begin = await writer.prepare(folder, version);
-  operations = 0;
-  hasBegun = true;
-  await begin();
-  process.stdout.write(`${operations}\n`);
+if (process.argv[2] === 'kill') {
+  const [what, folder = '', killAt] = process.argv.slice(3);
+  const writer = WRITERS.find(({ name }) => name === what);
+  if (writer === undefined) throw new Error(`nothing is called ${what}`);
+  await write(writer, folder, 'new', { killAt: Number(killAt) });
+} else {
+  const [, , below = ''] = process.argv;
+  const made: Record<string, Made> = {};
+  for (const writer of WRITERS) made[writer.name] = await make(writer, join(below, writer.name));
+  process.stdout.write(JSON.stringify(made));
 }
 
-async function fill({ prepare }: Written, below: string): Promise<void> {
-  const codes: (string | null)[] = [];
-  while (codes.at(-1) !== null) {
-    const place = join(below, String(codes.length + 1));
-    cpSync(folder, place, { recursive: true });
-    const begin = await prepare(place, version);
-    [operations, hasBegun, refused, fullFrom] = [0, true, false, codes.length + 1];
-    const code = await begin().then(
-      () => (refused ? 'the disk’s refusal is kept quiet' : null),
-      (error: unknown) => userErrorIn(error)?.code ?? String(error),
-    );
-    codes.push(code);
-    hasBegun = false;
+/** How many operations it took. */
+async function write(
+  { prepare }: Written,
+  folder: string,
+  version: string,
+  what: Partial<Trouble> = {},
+): Promise<number> {
+  const begin = await prepare(folder, version);
+  [operations, refused, trouble] = [0, false, { ...NONE, ...what }];
+  try {
+    await begin();
+  } finally {
+    trouble = undefined;
   }
-  process.stdout.write(JSON.stringify(codes));
+  return operations;
+}
+
+async function make(writer: Written, below: string): Promise<Made> {
+  const at = (...parts: readonly string[]) => join(below, ...parts);
+  await write(writer, at('first'), 'new', {
+    watched: { folder: at('first'), states: at('first-states') },
+  });
+  const first = operations;
+  await write(writer, at('before'), 'old');
+  cpSync(at('before'), at('after'), { recursive: true });
+  await write(writer, at('after'), 'new', { watched: { folder: at('after'), states: at('states') } });
+  const made = operations;
+  const full: (string | null)[] = [];
+  while (full.at(-1) !== null) {
+    const fullFrom = full.length + 1;
+    const place = at('full', String(fullFrom));
+    cpSync(at('before'), place, { recursive: true });
+    full.push(
+      await write(writer, place, 'new', { fullFrom }).then(
+        () => (refused ? 'the disk’s refusal is kept quiet' : null),
+        (error: unknown) => userErrorIn(error)?.code ?? String(error),
+      ),
+    );
+  }
+  return { first, operations: made, full };
 }
