@@ -218,7 +218,7 @@ function describe(
       const kinds = issue.errors.flat().filter(isOfAnotherKind);
       const wanted = [...new Set(kinds.map(expectation))].join(' or ');
       const hint = kinds.map((kind) => meant({ ...kind, input: issue.input })).join('');
-      return [{ ...place(issue.path), message: `${where} must be ${wanted}${hint}` }];
+      return [{ ...place(issue.path), message: `${where} must be ${wanted}${hint}${endless(issue.input)}` }];
     }
     case 'invalid_key':
       return issue.issues.map((inner) => ({ ...place(issue.path), message: `${where}: ${inner.message}` }));
@@ -289,8 +289,12 @@ function otherwise({ expected, input }: core.$ZodIssueInvalidType): string {
     return `: put it in quotes, since without them it is a ${typeof input}`;
   if (['number', 'int', 'boolean'].includes(expected) && typeof input === 'string')
     return `, and \`${input.slice(0, MAX_SHOWN)}${input.length > MAX_SHOWN ? '…' : ''}\` is a text`;
-  return '';
+  return endless(input);
 }
+
+/** YAML has words for numbers that nothing is to be set to, and that JSON cannot hold. */
+const endless = (input: unknown) =>
+  typeof input === 'number' && !Number.isFinite(input) ? ', and finite' : '';
 
 /** Characters of what was written. */
 const MAX_SHOWN = 40;

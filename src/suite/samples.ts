@@ -17,7 +17,8 @@ export const neverLongEnough = (suite: Sampled): Generator<Path> =>
   contradicting(
     suite,
     ['min_tokens', 'max_tokens'],
-    (least = 0, most = Number.POSITIVE_INFINITY) => least > most,
+    // Less than nothing is told as such.
+    (least = 0, most = Number.POSITIVE_INFINITY) => least > Math.max(0, most),
   );
 
 /** Where several answers are asked for and nothing is drawn. */

@@ -47,7 +47,7 @@ const structuredOutputs = z
 const samplingFields = {
   temperature: z.number().min(0).max(2).describe('0 is greedy decoding'),
   top_p: z.number().gt(0).max(1),
-  top_k: z.number().int().min(0, '0 is off').describe('0 is off'),
+  top_k: z.number().int().min(0, 'must be at least 0, which is off').describe('0 is off'),
   min_p: z.number().min(0).max(1),
   presence_penalty: z.number().min(-2).max(2),
   frequency_penalty: z.number().min(-2).max(2),

@@ -98,7 +98,7 @@ function syntaxMessage({ code, message }: YAMLError, what: string): string {
   const [, tag] = /^Unresolved tag: (\S+)/.exec(message) ?? [];
   if (tag !== undefined)
     return `the tag \`${tag}\` is not supported: write the value out, or put a text in quotes`;
-  if (message.includes('call stack')) return TOO_DEEP;
+  if (/call stack|Stack overflow/.test(message)) return TOO_DEEP;
   const [first = code] = message.split('\n');
   const [, hint] = UNQUOTED.find(([start]) => first.startsWith(start)) ?? [];
   return hint === undefined ? first : `${first}: ${hint}`;

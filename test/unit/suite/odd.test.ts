@@ -316,6 +316,15 @@ describe('sampling', () => {
     },
   );
 
+  odd('a `max_tokens` or a `top_k` of -1', '`suite-invalid`, with its line, once', () => {
+    assert.deepEqual(problemsOf(edited('max_tokens: 64', 'max_tokens: -1')), [
+      '6:29  `sampling.max_tokens`: must be at least 1',
+    ]);
+    assert.deepEqual(problemsOf(edited('max_tokens: 64', 'max_tokens: 64, top_k: -1')), [
+      '6:45  `sampling.top_k`: must be at least 0, which is off',
+    ]);
+  });
+
   odd('a temperature of 2', 'taken; above it, `suite-invalid` with its line', () => {
     assert.equal(parsed(edited('temperature: 0', 'temperature: 2')).suite.sampling.temperature, 2);
     assert.deepEqual(problemsOf(edited('temperature: 0', 'temperature: 2.01')), [
