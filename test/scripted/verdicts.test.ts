@@ -7,6 +7,7 @@ import { records, reports } from '../../src/front/wiring.ts';
 import { verify } from '../../src/use-cases/verify.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
 import { cancelInMidGeneration } from '../e2e/support/cancel.ts';
+import { stepHere } from '../e2e/support/here.ts';
 import { findingsOf, relationOf, reportOf } from '../e2e/support/reports.ts';
 import { type Outcome, type Runner, runStep, Step } from '../e2e/support/spawn.ts';
 import {
@@ -34,15 +35,15 @@ const REFRESH = { ...PROCESS, mode: 'refresh', reason: 'first one' } as const;
 
 async function refresh(runner: Runner, options: SuiteOptions = {}): Promise<Outcome> {
   await runner.write('determinism.yml', suite(options));
-  return await runStep(action, runner, {
+  return await stepHere(action, runner, {
     event: 'workflow_dispatch',
     with: { ...REFRESH, 'record-path': '../refreshed' },
   });
 }
 
-async function check(runner: Runner, options: SuiteOptions = {}): Promise<Outcome> {
+async function check(runner: Runner, options: SuiteOptions = {}, step = stepHere): Promise<Outcome> {
   await runner.write('determinism.yml', suite(options));
-  return await runStep(action, runner, { with: { ...PROCESS, 'record-path': '../checked' } });
+  return await step(action, runner, { with: { ...PROCESS, 'record-path': '../checked' } });
 }
 
 const baselines = new StoredOnce(refresh);
@@ -65,7 +66,7 @@ test('a variant is an engine of its own beside the run, and breaks alone; its re
     { name: 'other', args: { logprob: OTHER } },
   ];
   await runner.write('determinism.yml', `${suite(options)}variants: ${JSON.stringify(variants)}\n`);
-  const outcome = await runStep(action, runner, { with: { ...PROCESS, 'record-path': '../checked' } });
+  const outcome = await stepHere(action, runner, { with: { ...PROCESS, 'record-path': '../checked' } });
   const report = await reportOf(outcome);
   assert.equal(report.conclusion, 'relation-broken', outcome.log);
   assert.deepEqual(
@@ -85,7 +86,7 @@ test('a variant is an engine of its own beside the run, and breaks alone; its re
 describe('a difference from the baseline', () => {
   test('in all engine starts: drift, which two more starts confirm, at a price that is told', async () => {
     await using runner = await withBaseline({ lifetimes: 3 });
-    const outcome = await check(runner, { args: { logprob: OTHER }, confirm: 2 });
+    const outcome = await check(runner, { args: { logprob: OTHER }, confirm: 2 }, runStep);
     const report = await reportOf(outcome);
     assert.equal(report.conclusion, 'drift', outcome.log);
     assert.equal(report.verdict, 'fail');
@@ -378,7 +379,7 @@ describe('a model that computes NaN', () => {
 describe('what a run leaves', () => {
   test('a record, its report and a copy of the baseline, where the outputs say', async () => {
     await using runner = await withBaseline();
-    const outcome = await check(runner, { args: { on_load: 'print("loaded")' } });
+    const outcome = await check(runner, { args: { on_load: 'print("loaded")' } }, runStep);
     assert.equal(outcome.exitCode, 0, outcome.log);
     const {
       'record-path': record = '',
@@ -442,7 +443,7 @@ describe('known changes, made on purpose', () => {
 
   test('are measured by `mode: power`, which says what noticed each and what a suite that misses one lacks', async () => {
     await using runner = await checkout(minding);
-    const outcome = await runStep(action, runner, { with: { ...PROCESS, mode: 'power' } });
+    const outcome = await stepHere(action, runner, { with: { ...PROCESS, mode: 'power' } });
     assert.equal(outcome.exitCode, 0, outcome.log);
     assert.match(outcome.log, /\n {2}dtype +noticed: decode at 1 \(.* s\), score at 1 \(/);
     assert.match(outcome.log, /\n {2}fp8-kv-cache +MISSED: add longer texts/);
@@ -456,7 +457,7 @@ describe('known changes, made on purpose', () => {
 
   test('are kept with a baseline as its yardstick, and a later drift is told beside them', async () => {
     await using runner = await checkout(minding);
-    const stored = await runStep(action, runner, {
+    const stored = await stepHere(action, runner, {
       event: 'workflow_dispatch',
       with: { ...REFRESH, yardstick: 'true', 'record-path': '../refreshed' },
     });

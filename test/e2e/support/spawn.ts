@@ -161,19 +161,25 @@ export class Step implements AsyncDisposable {
 
   async #end(files: CommandFiles): Promise<Outcome> {
     const [exitCode, signal] = (await once(this.#child, 'close')) as [number | null, NodeJS.Signals | null];
-    const text = (path: string) => readFile(path, 'utf8');
-    return {
-      exitCode,
-      signal,
-      log: this.#log,
-      commands: runnerCommands(this.#log),
-      outputs: fileCommands(await text(files.GITHUB_OUTPUT)),
-      state: fileCommands(await text(files.GITHUB_STATE)),
-      summary: await text(files.GITHUB_STEP_SUMMARY),
-      env: await text(files.GITHUB_ENV),
-      path: await text(files.GITHUB_PATH),
-    };
+    return { exitCode, signal, ...(await toldBy(this.#log, files)) };
   }
+}
+
+/** What the runner has of a step that ended: its log, and what it wrote into its files. */
+export async function toldBy(
+  log: string,
+  files: CommandFiles,
+): Promise<Omit<Outcome, 'exitCode' | 'signal'>> {
+  const text = (path: string) => readFile(path, 'utf8');
+  return {
+    log,
+    commands: runnerCommands(log),
+    outputs: fileCommands(await text(files.GITHUB_OUTPUT)),
+    state: fileCommands(await text(files.GITHUB_STATE)),
+    summary: await text(files.GITHUB_STEP_SUMMARY),
+    env: await text(files.GITHUB_ENV),
+    path: await text(files.GITHUB_PATH),
+  };
 }
 
 /** A step from its start to its end. */
@@ -189,10 +195,10 @@ const COMMAND_FILES = [
   'GITHUB_ENV',
   'GITHUB_PATH',
 ] as const;
-type CommandFiles = Readonly<Record<(typeof COMMAND_FILES)[number], string>>;
+export type CommandFiles = Readonly<Record<(typeof COMMAND_FILES)[number], string>>;
 
 /** New for each step, as the runner makes them. */
-async function commandFiles(runner: Runner): Promise<CommandFiles> {
+export async function commandFiles(runner: Runner): Promise<CommandFiles> {
   const folder = join(runner.temp, '_runner_file_commands');
   await mkdir(folder, { recursive: true });
   const id = randomUUID();
@@ -203,7 +209,7 @@ async function commandFiles(runner: Runner): Promise<CommandFiles> {
 
 const EVENT_FILE = '_github_workflow/event.json';
 
-async function writeEvent(
+export async function writeEvent(
   runner: Runner,
   { event = 'push', fork = false, payload }: StepOptions,
 ): Promise<void> {
@@ -237,8 +243,11 @@ function fileCommands(text: string): Record<string, string> {
 /** Refuses every connection. */
 const NOBODY = 'http://127.0.0.1:1/';
 
-/** What a runner 2.336 sets for a step of an action, and nothing of this process's own. */
-function environment(
+/**
+ * What a runner 2.336 sets for a step of an action, and nothing of this process's own; and where Node keeps what it compiled of
+ * dist/, which each of dozens of steps would do anew.
+ */
+export function environment(
   action: Action,
   runner: Runner,
   { with: given = {}, env = {}, event = 'push', ref = refOf(event), state = {}, github }: StepOptions,
@@ -260,6 +269,7 @@ function environment(
     CI: 'true',
     HOME: runner.home,
     LANG: 'C.UTF-8',
+    NODE_COMPILE_CACHE: join(action.path, '.compiled'),
     PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
     TMPDIR: runner.scratch,
     USER: 'runner',
