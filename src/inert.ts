@@ -36,18 +36,22 @@ export function logLine(text: string, max = 2000): string {
 /** Shown in place of what GitHub's own autolinks would act on: a reader does not see it (renovatebot/renovate#602). */
 const BREAK = '&#8203;';
 
+/**
+ * What marks text up, as entities. Mentions, #1, GH-1 and :emoji: are found in the finished page, where an entity is its
+ * character again.
+ */
+const ENTITIES: Readonly<Record<string, string>> = {
+  ...Object.fromEntries([...'\\`*_{}[]()+!|~^$-'].map((c) => [c, `&#${c.charCodeAt(0)};`])),
+  ...{ '&': '&amp;', '<': '&lt;', '>': '&gt;', '@': `&#64;${BREAK}`, '#': `&#35;${BREAK}` },
+};
+
 /** Text inside a Markdown table cell or paragraph of GitHub: no markup, mention, reference, link or HTML acts. */
 export function markdown(text: string, max = 500): string {
   return (
     excerpt(text, max)
       .trimStart()
-      .replaceAll('&', '&amp;')
-      .replaceAll('<', '&lt;')
-      .replaceAll('>', '&gt;')
-      .replaceAll(/[\\`*_{}[\]()#+!|~^$@-]/g, (c) => `&#${c.charCodeAt(0)};`)
-      // Mentions, #1, GH-1 and :emoji: are found in the finished page, where an entity is its character again.
-      .replaceAll(/&#(?:64|35);/g, (entity) => `${entity}${BREAK}`)
-      .replaceAll(/(?<=GH&#45;)(?=\d)/gi, BREAK)
+      .replaceAll(/[\\`*_{}[\]()+!|~^$\-&<>@#]/g, (c) => ENTITIES[c] ?? c)
+      .replaceAll(/GH&#45;(?=\d)/gi, `$&${BREAK}`)
       .replaceAll(/:(?=[\w&#;]+:)/g, `:${BREAK}`)
       .replaceAll(/:(?=\/\/)/g, '&#58;')
       // A commit becomes a link, a stranger's too. Shorter ones stay as they are: keys are copied from here.

@@ -34,8 +34,8 @@ const BREAKS = ['\n', '\r', '\r\n', '\u000b', '\u000c', '\u001c', '\u0085', '\u2
 
 const TEXTS: Readonly<Record<string, string>> = {
   ...HOSTILE,
-  'a line of 10 MB': 'x'.repeat(10_000_000),
-  '1 MB that must all be escaped': '\u202e@a|::error::##[error]b~~'.repeat(40_000),
+  'a line of 2 MB': 'x'.repeat(2_000_000),
+  '250 kB that must all be escaped': '\u202e@a|::error::##[error]b~~'.repeat(10_000),
   'a command after every kind of line break': BREAKS.map((one) => `a${one}::error::x`).join(''),
   'our own marker': '<!-- deterministic-ml v1 {"suite":"x"} -->',
   'the end of a CDATA section': 'a ]]> b',
@@ -110,6 +110,19 @@ function hostile(text: string, more: Partial<Report> = {}): Report {
     },
     ...more,
   };
+}
+
+/** Ten times what any of them takes, and much less than where time grows with the square of the size. */
+const MAX_CPU_SECONDS = 10;
+
+/** By this process's own time: a machine under load takes no more of it. */
+function inNoTime<T>(work: () => T): T {
+  const before = process.cpuUsage();
+  const made = work();
+  const { user, system } = process.cpuUsage(before);
+  const seconds = (user + system) / 1e6;
+  assert.ok(seconds < MAX_CPU_SECONDS, `${seconds} CPU seconds`);
+  return made;
 }
 
 const folder = folderOfProcess();
@@ -333,13 +346,13 @@ describe('the job summary', () => {
   });
 
   for (const [what, report] of Object.entries<Report>({
-    '30,000 prompts in each of seven relations': {
+    '10,000 prompts in each of seven relations': {
       ...DRIFT,
       relations: (['rerun', 'restart', 'batch', 'order', 'prefix-cache', 'prefill', 'baseline'] as const).map(
-        (name) => relation(name, 'broken', { findings: prompts(30_000) }),
+        (name) => relation(name, 'broken', { findings: prompts(10_000) }),
       ),
     },
-    'long texts in 20,000 prompts': drifted(prompts(20_000, { reason: '<|@'.repeat(2_000) })),
+    'long texts in 1,000 prompts': drifted(prompts(1_000, { reason: '<|@'.repeat(2_000) })),
     '2,000 relations of much evidence': {
       ...DRIFT,
       relations: Array.from({ length: 2_000 }, () =>
@@ -358,9 +371,7 @@ describe('the job summary', () => {
     }),
   }))
     test(`of ${what} fits, says so, and takes no time that grows faster than they do`, () => {
-      const start = performance.now();
-      const text = summary(report);
-      assert.ok(performance.now() - start < 45_000, `${performance.now() - start} ms`);
+      const text = inNoTime(() => summary(report));
       assert.ok(bytes(text) <= MAX_SUMMARY_BYTES, `${bytes(text)}`);
       assert.match(text, /^## ❌ Drift: /);
       assert.match(text, /Left out: |more facts left out/);
@@ -379,7 +390,7 @@ describe('the job summary', () => {
 
   test('leaves room for an error that comes after it, in the same file', async () => {
     const { summary: shown } = await step(async () => {
-      await tell('report', drifted(prompts(20_000)), pageOfRun());
+      await tell('report', drifted(prompts(6_000)), pageOfRun());
       await addSummary(`# An error\n${'é\n'.repeat(MIB)}`);
     });
     assert.ok(bytes(shown) <= MIB, `${bytes(shown)}`);
@@ -506,16 +517,14 @@ describe('annotations', () => {
     assert.ok(told?.message.includes(text));
   });
 
-  test('of a 100,000 prompts and of a suite’s line for each take no time', () => {
-    const findings = prompts(100_000);
+  test('of 40,000 prompts and of a suite’s line for each take no time', () => {
+    const findings = prompts(40_000);
     const places = {
       ...DRIFT.context.places,
       prompts: findings.map(({ prompt }, i) => ({ id: prompt, line: i + 1, column: 1 })),
     };
-    const start = performance.now();
-    const [worst] = annotations(drifted(findings, { places }));
-    assert.ok(performance.now() - start < 30_000);
-    assert.equal(worst?.line, 100_000);
+    const [worst] = inNoTime(() => annotations(drifted(findings, { places })));
+    assert.equal(worst?.line, 40_000);
   });
 
   test('that come after them go to the log where the runner would drop them', async () => {
@@ -567,10 +576,9 @@ describe('the terminal', () => {
       assert.equal(lines.at(-1), 'Page: /tmp/a\\u{202e}\\n::error::.html');
     });
 
-  test('of 100,000 prompts takes no time', () => {
-    const start = performance.now();
-    const lines = terminalLines(drifted(prompts(100_000)));
-    assert.ok(performance.now() - start < 30_000);
-    assert.ok(lines.length > 100_000);
+  test('of 40,000 prompts takes no time', () => {
+    const report = drifted(prompts(40_000));
+    const lines = inNoTime(() => terminalLines(report));
+    assert.ok(lines.length > 40_000);
   });
 });
