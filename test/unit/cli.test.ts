@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
@@ -15,6 +15,7 @@ import { reportDigest } from '../../src/report/make.ts';
 import { reportPathOf } from '../../src/report/paths.ts';
 import { makePlan } from '../../src/run/plan.ts';
 import { ERROR_WORDS } from '../../src/words/error-words.ts';
+import { OneProcess } from '../support/one-process.ts';
 import { COMPILED } from '../support/recipes.ts';
 import { tried } from '../support/tried.ts';
 import { temporaryFolder } from './support/folder.ts';
@@ -24,13 +25,15 @@ import { SAMPLE } from './support/suites.ts';
 
 const program = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
 
+let there: OneProcess;
+before(() => {
+  there = new OneProcess(process.cwd());
+});
+after(async () => await there[Symbol.asyncDispose]());
+
 /** The command line, its output no terminal. */
 const cli = (words: readonly string[], env: Readonly<Record<string, string>> = {}) =>
-  execa(process.execPath, [program, ...words], {
-    env: { ...COMPILED, ...env },
-    extendEnv: false,
-    reject: false,
-  });
+  there.run(program, words, env);
 
 test('a reader that has gone is no error, and changes no exit code', async () => {
   const whole = '"$@" | true; exit "$PIPESTATUS"';
