@@ -6,6 +6,22 @@ export function systemCode(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
+/** Why a file cannot be read, in words for the codes that a slip of the pen gives: said of its path. */
+export function unread(error: unknown): string {
+  const code = systemCode(error);
+  switch (code) {
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return 'does not exist';
+    case 'EISDIR':
+      return 'is a folder';
+    case 'EACCES':
+      return 'may not be read by this user';
+    default:
+      return `cannot be read (${code ?? String(error)})`;
+  }
+}
+
 /** Turns a full disk into an error with a remedy; everything else passes unchanged. */
 export function diskError(error: unknown, what: string): unknown {
   const code = systemCode(error);

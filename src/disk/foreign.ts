@@ -1,7 +1,7 @@
 import { lstat, open, readdir } from 'node:fs/promises';
 import { basename, dirname, join, relative, sep } from 'node:path';
 import { UserError } from '../errors.ts';
-import { systemCode } from './errors.ts';
+import { systemCode, unread } from './errors.ts';
 
 /** Bytes of one file: what some 10,000 answers with log-probabilities need. */
 const MAX_BYTES = 256 * 1024 * 1024;
@@ -43,7 +43,7 @@ export async function foreignFolders(path: string): Promise<ForeignFolder[]> {
     if (code !== 'ENOENT' && code !== 'ENOTDIR' && code !== 'EACCES') throw error;
     throw new UserError(
       'records-missing',
-      `${path} cannot be read (${code}).`,
+      `${path} ${unread(error)}.`,
       'Name the folder that holds the results.',
       { cause: error },
     );
@@ -68,7 +68,7 @@ async function read(path: string): ReturnType<ForeignFolder['read']> {
     if (error instanceof TypeError) return { failed: 'is no UTF-8' };
     const code = systemCode(error);
     if (code === undefined) throw error;
-    return { failed: `cannot be read (${code})` };
+    return { failed: unread(error) };
   }
 }
 

@@ -2,7 +2,7 @@ import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { UserError } from '../errors.ts';
 import { partialOf } from '../machine/scratch.ts';
-import { diskError, systemCode } from './errors.ts';
+import { diskError, systemCode, unread } from './errors.ts';
 
 /** Many records that come all or not at all: they are written beside their place, and one rename puts them there. */
 export async function recordBatch(
@@ -82,7 +82,7 @@ export async function findRecords(paths: readonly string[]): Promise<FoundRecord
       if (code === 'ENOTDIR') continue;
       throw new UserError(
         'records-missing',
-        `${path} cannot be read (${code}).`,
+        `${path} ${unread(error)}.`,
         'Name a folder that holds records.',
         {
           cause: error,

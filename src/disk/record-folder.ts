@@ -220,7 +220,7 @@ const json = (value: unknown) => Buffer.from(`${JSON.stringify(value, null, 2)}\
 export async function openRecord(folder: string): Promise<OpenedRecord> {
   keepHeapSmall();
   const path = join(folder, 'record.json');
-  const bytes = readPlainly(path);
+  const bytes = readHead(folder, path);
   const [text, digest] = [bytes.toString('utf8'), sha256(bytes)];
   const record = parseRecord(text, path, (digest) => readBody(folder, digest, shared));
   return { record, sha256: digest, ...sideOf(openBodies(folder), record.vocabulary) };
@@ -295,10 +295,18 @@ function readBody(folder: string, digest: string, into?: Memory): Buffer<ArrayBu
   }
 }
 
-function readPlainly(path: string): Buffer<ArrayBuffer> {
+function readHead(folder: string, path: string): Buffer<ArrayBuffer> {
   try {
     return readPlain(path, shared);
   } catch (cause) {
+    const code = systemCode(cause);
+    if (code === 'ENOENT' || code === 'ENOTDIR')
+      throw new UserError(
+        'record-invalid',
+        `${folder} is no folder of a record: it holds no record.json.`,
+        'Name the folder that a run wrote, as its output `record-path` does. If this is one, it is damaged: make the record again.',
+        { cause },
+      );
     throw damaged(`${path} cannot be read (${whyUnread(cause)})`, cause);
   }
 }

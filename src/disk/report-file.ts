@@ -1,10 +1,14 @@
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { z } from 'zod';
+import type { z } from 'zod';
+import { some } from '../counted.ts';
 import { UserError } from '../errors.ts';
 import { partialOf } from '../machine/scratch.ts';
 import { type Report, ReportSchema } from '../report/schema.ts';
-import { diskError, systemCode } from './errors.ts';
+import { diskError, unread } from './errors.ts';
+
+/** Of what is wrong with a file that is no report. */
+const MAX_TOLD = 3;
 
 /** Largest accepted report in bytes. */
 const MAX_REPORT_BYTES = 64 * 1024 * 1024;
@@ -42,9 +46,18 @@ export async function readReport(path: string, maxValues = Number.POSITIVE_INFIN
   const problem = problemOf(value, maxValues);
   if (problem !== undefined) throw invalid(path, `is no report: ${problem}`);
   const result = ReportSchema.safeParse(value);
-  if (!result.success) throw invalid(path, `is no report: ${z.prettifyError(result.error)}`, result.error);
+  if (!result.success) throw invalid(path, `is no report: ${wrongIn(result.error)}`, result.error);
   return result.data;
 }
+
+const wrongIn = ({ issues }: z.ZodError) =>
+  some(
+    issues.map(
+      ({ message, path }) => `${message.replace(/^Invalid input: /, '')} at ${path.join('.') || 'its top'}`,
+    ),
+    MAX_TOLD,
+    '; ',
+  );
 
 function parse(text: string, path: string): unknown {
   try {
@@ -90,7 +103,7 @@ async function read(path: string): Promise<string> {
     return await file.readFile('utf8');
   } catch (cause) {
     if (cause instanceof UserError) throw cause;
-    throw invalid(path, `cannot be read (${systemCode(cause) ?? String(cause)})`, cause);
+    throw invalid(path, unread(cause), cause);
   }
 }
 

@@ -7,7 +7,7 @@ import type { LoadedSuite, ModelFolder, Program } from '../suite/loaded.ts';
 import { MAX_SUITE_BYTES, parseSuite, type SuitePlaces } from '../suite/parse.ts';
 import type { Change, Suite, SuiteSchema } from '../suite/schema.ts';
 import { confined, isBelow, isOfGit } from './confined.ts';
-import { systemCode } from './errors.ts';
+import { systemCode, unread } from './errors.ts';
 import { readProgram } from './program.ts';
 import { writeText } from './report-file.ts';
 import { readText, utf8 } from './text-file.ts';
@@ -175,8 +175,8 @@ async function readSuite(absolute: string, path: string, workspace: string): Pro
     return text;
   } catch (cause) {
     if (cause instanceof UserError) throw cause;
-    const code = systemCode(cause);
-    if (code === undefined) throw missing(cause instanceof Error ? cause.message : String(cause), cause);
-    throw missing(code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`, cause);
+    if (systemCode(cause) === undefined)
+      throw missing(cause instanceof Error ? cause.message : String(cause), cause);
+    throw missing(unread(cause), cause);
   }
 }

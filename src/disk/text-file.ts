@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { confined } from './confined.ts';
-import { systemCode } from './errors.ts';
+import { systemCode, unread } from './errors.ts';
 
 /** Largest accepted file that a suite names, in bytes. */
 const MAX_TEXT_BYTES = 4 * 1024 * 1024;
@@ -25,12 +25,8 @@ export async function readText(file: string, folder: string, workspace: string):
     if (found.size > MAX_TEXT_BYTES) throw new Error(`\`${file}\` is larger than ${MAX_TEXT_BYTES} bytes`);
     bytes = await readFile(real);
   } catch (error) {
-    const code = systemCode(error);
-    if (code === undefined) throw error;
-    throw new Error(
-      code === 'ENOENT' ? `\`${file}\` does not exist` : `\`${file}\` cannot be read (${code})`,
-      { cause: error },
-    );
+    if (systemCode(error) === undefined) throw error;
+    throw new Error(`\`${file}\` ${unread(error)}`, { cause: error });
   }
   const text = utf8(bytes);
   if (text === undefined) throw new Error(`\`${file}\` is not valid UTF-8`);

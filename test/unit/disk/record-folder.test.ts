@@ -152,7 +152,11 @@ describe('a record that was not finished', () => {
 describe('a damaged record is refused:', () => {
   const cases: readonly (readonly [string, (folder: string, digest: string) => Promise<unknown>, RegExp])[] =
     [
-      ['no record.json', (f) => rm(join(f, 'record.json')), /record\.json cannot be read \(ENOENT\)/],
+      [
+        'no record.json',
+        (f) => rm(join(f, 'record.json')),
+        /is no folder of a record: it holds no record\.json/,
+      ],
       ['half a record.json', (f) => writeFile(join(f, 'record.json'), '{"schema":'), /is no JSON/],
       ['a body is missing', (f, d) => rm(join(f, 'bodies', d)), /cannot be read \(ENOENT\)/],
       ['a body is another', (f, d) => writeFile(join(f, 'bodies', d), 'x'), /other bytes than its name says/],

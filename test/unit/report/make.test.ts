@@ -204,7 +204,8 @@ describe('a report file', () => {
   test('that is missing or too large is invalid', async () => {
     await using folder = await temporaryFolder();
     const path = join(folder.path, 'a.report.json');
-    assert.match((await rejectedBy(readReport(path))).message, /cannot be read \(ENOENT\)/);
+    assert.match((await rejectedBy(readReport(path))).message, /a\.report\.json does not exist\.$/);
+    assert.match((await rejectedBy(readReport(folder.path))).message, / is a folder\.$/);
     await writeFile(path, Buffer.alloc(64 * 1024 * 1024 + 1));
     assert.match((await rejectedBy(readReport(path))).message, /larger than/);
   });
