@@ -24,7 +24,7 @@ export const images: readonly ReleasedImage[] = [
     dockerfile: 'docker/cpu/Dockerfile',
     platforms: 'linux/amd64',
     // Each wheel is held to its hash before the build, which runs neither pip nor a compiler.
-    context: async () => (await ensureEngine()).sitePackages,
+    context: async () => (await ensureEngine()).folder,
   },
 ];
 

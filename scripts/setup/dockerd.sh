@@ -7,7 +7,8 @@
 stopping=
 trap 'stopping=1' TERM INT
 
-dockerd --data-root "$data" "$@" >"$run/dockerd.log" 2>&1 &
+# Its heap is small, and to collect it as often as Go does took a tenth of its CPU time.
+GOGC=400 dockerd --data-root "$data" "$@" >"$run/dockerd.log" 2>&1 &
 daemon=$!
 
 exec 9>"$users"

@@ -20,12 +20,7 @@ const dockerfile = join(repository, 'docker/cpu/Dockerfile');
 
 /** The CPU image: Debian's Python 3.11 and the engine's packages. */
 export async function ensureCpuImage(docker: DockerDaemon): Promise<Image> {
-  return ensureTarget(
-    docker,
-    'engine',
-    [dockerfile, engineLock],
-    async () => (await ensureEngine()).sitePackages,
-  );
+  return ensureTarget(docker, 'engine', [dockerfile, engineLock], async () => (await ensureEngine()).folder);
 }
 
 /** The same without the packages: a Python in a container, for tests that need no engine. */
@@ -62,7 +57,8 @@ async function ensureTarget(
         ...['--network', 'host', '--build-arg', 'http_proxy', '--build-arg', 'https_proxy'],
         ...['--build-arg', 'no_proxy', folder],
       ],
-      { env: cli.env },
+      // As for the daemon (dockerd.sh).
+      { env: { ...cli.env, GOGC: '400' } },
     );
     const built = await imageId(cli, tag);
     if (built === undefined) throw new Error(`${tag} was built and is not there`);

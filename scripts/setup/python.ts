@@ -6,8 +6,9 @@ import { cache, madeOnce, repository } from './cache.ts';
 import { run, step } from './step.ts';
 import { ensureTools } from './tools.ts';
 
-/** A Python that can import vLLM, and the folder of its packages. */
+/** A Python that can import vLLM, its environment, and the folder of its packages. */
 export interface Engine {
+  readonly folder: string;
   readonly python: string;
   readonly sitePackages: string;
 }
@@ -26,6 +27,7 @@ export async function ensureEngine(): Promise<Engine> {
 export async function ensurePackages(): Promise<Engine> {
   const path = join(cache, 'engine');
   const engine = {
+    folder: path,
     python: join(path, 'bin/python'),
     sitePackages: join(path, 'lib/python3.11/site-packages'),
   };
@@ -59,17 +61,21 @@ const UNUSED = `/site-packages.*(?:${[
   ...['/vllm/models/', '/sympy/physics/', '/openai/resources/', '/pygments/lexers/'],
 ].join('|')})`;
 
+/** vLLM would look in a process of its own, which imports everything once more. */
+const INSPECT = `
+from vllm.model_executor.models import registry
+registry._run_in_subprocess = lambda look: look()
+registry.ModelRegistry.models["LlamaForCausalLM"].inspect_model_cls()`;
+
 /** What vLLM finds out about the class of the tests' model in 8 s at each start, where the harness looks for it. */
-async function ensureClasses({ python }: Engine): Promise<void> {
-  const root = join(cache, 'engine/share/vllm');
+async function ensureClasses({ folder, python }: Engine): Promise<void> {
+  const root = join(folder, 'share/vllm');
   await madeOnce({
     title: 'What vLLM knows of the model’s class',
     path: root,
     key: python,
     make: async (note, lock) => {
-      const inspect =
-        "from vllm.model_executor.models.registry import ModelRegistry; ModelRegistry.models['LlamaForCausalLM'].inspect_model_cls()";
-      await run(note, python, ['-c', inspect], { lock, env: { VLLM_CACHE_ROOT: root } });
+      await run(note, python, ['-c', INSPECT], { lock, env: { VLLM_CACHE_ROOT: root } });
       // vLLM closes it to everybody else, and the engine of root's job is another user.
       await execa('chmod', ['-R', 'a+rX', root]);
     },
