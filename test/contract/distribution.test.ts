@@ -117,6 +117,34 @@ os.environ["PYTHONHASHSEED"] = "0"
 set_deterministic(7)
 print(json.dumps({**in_force().as_dict(), "not-taken": [knob.name for knob in in_force().not_taken]}))`;
 
+/** And after it records of tensors, for each folder and factor that it is given. */
+const LATE_AND_TENSORS = `${LATE}
+import sys, numpy, torch
+from deterministic_ml.v1 import record
+for folder, factor in zip(sys.argv[1::2], sys.argv[2::2]):
+    base = torch.arange(6.).reshape(2, 3) * float(factor)
+    print(record(folder, name="step", tensors={
+        "plain": base, "numpy": numpy.asarray(base), "turned": base.t(), "half": base.bfloat16(), "one": base[0, 0],
+        "complex": torch.complex(base, base).conj(), "none": torch.zeros(0, 4), "bool": base > 2,
+        "eight": base.to(torch.float8_e4m3fn)}, numbers={"whole": 2**70}))`;
+
+const recordFolder = (name: string) => join(place, 'records', name);
+
+let computed: Promise<string> | undefined;
+/** What one process tells: an import of torch takes seconds. */
+async function withTorch() {
+  const records = { full: '1', again: '1', other: '2' };
+  const words = Object.entries(records).flatMap(([name, factor]) => [recordFolder(name), factor]);
+  computed ??= full.run(LATE_AND_TENSORS, {}, words);
+  const [late = '', ...digests] = (await computed).split('\n');
+  const [tensors, again, other] = Object.keys(records).map((name, index) => ({
+    folder: recordFolder(name),
+    digest: digests[index] ?? '',
+  }));
+  assert.ok(tensors && again && other);
+  return { late, tensors, again, other };
+}
+
 describe('in_force', () => {
   test('tells a knob that came too late, without torch', async () => {
     const told = JSON.parse(await bare.run(LATE));
@@ -129,7 +157,8 @@ describe('in_force', () => {
   });
 
   test('reads back from torch what set_deterministic asked for', async () => {
-    const told = JSON.parse(await full.run(LATE));
+    const { late } = await withTorch();
+    const told = JSON.parse(late);
     for (const [name, value] of [
       ['torch.deterministic_algorithms', true],
       ['torch.backends.cudnn.deterministic', true],
@@ -150,26 +179,15 @@ from deterministic_ml.v1 import record
 print(record(sys.argv[1], name="step", numbers={"loss": [0.1, float(sys.argv[2])]}, texts={"answer": "Grüße 🙂"},
              inputs={"rate": 1e-7, "steps": [1, None, True]}))`;
 
-/** With the factor of what it computes. */
-const RECORD_TENSORS = `
-import sys, numpy, torch
-from deterministic_ml.v1 import record, set_deterministic
-set_deterministic(7)
-base = torch.arange(6.).reshape(2, 3) * float(sys.argv[2])
-print(record(sys.argv[1], name="step", tensors={
-    "plain": base, "numpy": numpy.asarray(base), "turned": base.t(), "half": base.bfloat16(), "one": base[0, 0],
-    "complex": torch.complex(base, base).conj(), "none": torch.zeros(0, 4), "bool": base > 2,
-    "eight": base.to(torch.float8_e4m3fn)}, numbers={"whole": 2**70}))`;
-
 describe('record', () => {
-  const write = async (environment: Clean, program: string, name: string, factor = '1') => {
-    const folder = join(place, 'records', name);
-    return { folder, digest: await environment.run(program, {}, [folder, factor]) };
+  const write = async (name: string, factor = '1') => {
+    const folder = recordFolder(name);
+    return { folder, digest: await bare.run(RECORD, {}, [folder, factor]) };
   };
 
   test('is one that this program reads whole, without torch and with it', async () => {
-    const numbers = await write(bare, RECORD, 'bare');
-    const tensors = await write(full, RECORD_TENSORS, 'full');
+    const numbers = await write('bare');
+    const { tensors } = await withTorch();
     for (const [{ folder, digest }, results] of [
       [numbers, 2],
       [tensors, 10],
@@ -194,9 +212,9 @@ describe('record', () => {
   });
 
   test('of the same bits has the same digest, wherever they lie, and is the same to compare', async () => {
-    const one = { folder: join(place, 'records/full') };
-    const again = await write(full, RECORD_TENSORS, 'again');
+    const { tensors: one, again, other } = await withTorch();
     assert.equal((await openRecord(one.folder)).record.digest, again.digest);
+    assert.equal((await write('here')).digest, (await write('there')).digest, 'of two processes');
     const channels = new Map(
       (await openRecord(one.folder)).record.observations.map(({ prompt, channels: [channel] }) => [
         prompt,
@@ -205,7 +223,6 @@ describe('record', () => {
     );
     assert.equal(channels.get('plain')?.sha256, channels.get('numpy')?.sha256, 'torch and numpy');
     assert.notEqual(channels.get('plain')?.sha256, channels.get('turned')?.sha256, 'the shape counts');
-    const other = await write(full, RECORD_TENSORS, 'other', '2');
     const side = async (name: string) => ({
       kind: 'record' as const,
       name,
@@ -236,11 +253,11 @@ describe('record', () => {
   });
 
   test('replaces an older one, and nothing else', async () => {
-    const { folder } = await write(bare, RECORD, 'again');
-    await write(bare, RECORD, 'again', '3');
+    const { folder } = await write('replaced');
+    await write('replaced', '3');
     assert.deepEqual((await readdir(folder)).sort(), ['bodies', 'record.json']);
     await writeFile(join(folder, 'thesis.txt'), '');
-    await assert.rejects(write(bare, RECORD, 'again'), /holds `thesis\.txt`, which is no part of a record/);
+    await assert.rejects(write('replaced'), /holds `thesis\.txt`, which is no part of a record/);
     assert.ok((await readdir(join(place, 'records'))).every((name) => !/partial|old/.test(name)));
   });
 
