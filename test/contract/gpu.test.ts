@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { type TestContext, test } from 'node:test';
+import { after, type TestContext, test } from 'node:test';
 import { execa } from 'execa';
 import { ensureTinyImage } from '../../scripts/setup/image.ts';
 import type { Runtime } from '../../src/engine/runtime.ts';
@@ -15,7 +15,11 @@ import { copyImage, DAEMON_PATH, startGpuDocker } from '../support/gpu-docker.ts
 import { runtimeOptions, temporaryFolder } from '../support/runtimes.ts';
 import { tried } from '../support/tried.ts';
 
-/** A Docker that gives GPUs, and its image; undefined where this machine cannot have one. */
+const owned = new AsyncDisposableStack();
+after(() => owned.disposeAsync());
+let started: Promise<{ readonly host: string; readonly imageId: string }> | undefined;
+
+/** A Docker that gives GPUs until this file has ended, and its image; undefined where this machine cannot have one. */
 async function gpuDocker(t: TestContext) {
   const daemon = await dockerOrSkip(t);
   if (daemon === undefined) return undefined;
@@ -26,10 +30,13 @@ async function gpuDocker(t: TestContext) {
     t.skip('a second Docker daemon needs root and dockerd');
     return undefined;
   }
-  const { imageId } = await ensureTinyImage(daemon);
-  const docker = await startGpuDocker();
-  await copyImage(imageId, daemon.host, docker.host);
-  return { ...docker, imageId };
+  started ??= (async () => {
+    const { imageId } = await ensureTinyImage(daemon);
+    const { host } = owned.use(await startGpuDocker());
+    await copyImage(imageId, daemon.host, host);
+    return { host, imageId };
+  })();
+  return await started;
 }
 
 tried(
@@ -37,7 +44,7 @@ tried(
   'an image that wants all GPUs of the machine by its own variables',
   'a container has the cards that its suite asks for, and none where it asks for none',
   async (t) => {
-    await using docker = await gpuDocker(t);
+    const docker = await gpuDocker(t);
     if (docker === undefined) return;
     const { imageId } = docker;
 
@@ -62,7 +69,7 @@ print(subprocess.check_output(["nvidia-smi"], text=True) if shutil.which("nvidia
 );
 
 test('containers side by side have cards of their own, their part of the memory, and CPUs where those are parted', async (t) => {
-  await using docker = await gpuDocker(t);
+  const docker = await gpuDocker(t);
   if (docker === undefined) return;
   await using folder = await temporaryFolder();
   const gpuPlaces = { driver: join(folder.path, 'gpus'), locks: join(folder.path, 'locks') };
