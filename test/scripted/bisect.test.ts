@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { execa } from 'execa';
 import { BisectAnswer } from '../../src/report/answers.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
+import { stepHere } from '../e2e/support/here.ts';
 import { reportOf } from '../e2e/support/reports.ts';
 import { type Runner, runStep } from '../e2e/support/spawn.ts';
 import { checkout, type SuiteOptions, suite } from '../e2e/support/suites.ts';
@@ -36,7 +37,7 @@ const fresh = (engine: object): SuiteOptions => ({
 /** A runner with a baseline of the old suite, and the new one in the checkout. */
 async function changed(engine: object, more: SuiteOptions = {}): Promise<Runner> {
   const runner = await checkout(old(engine));
-  const stored = await runStep(action, runner, {
+  const stored = await stepHere(action, runner, {
     event: 'workflow_dispatch',
     with: { ...PROCESS, mode: 'refresh', reason: 'first one' },
   });

@@ -7,6 +7,7 @@ import { ensureTinyImage } from '../../scripts/setup/image.ts';
 import { openRecord } from '../../src/disk/record-folder.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
 import { assertFault } from '../e2e/support/faults.ts';
+import { stepHere } from '../e2e/support/here.ts';
 import { reportOf } from '../e2e/support/reports.ts';
 import { type Outcome, type Runner, runStep } from '../e2e/support/spawn.ts';
 import { BASELINES, checkout, type SuiteOptions, suite } from '../e2e/support/suites.ts';
@@ -46,15 +47,15 @@ const PROCESS = { runtime: 'process' } as const;
 
 async function refresh(runner: Runner, options = KEPT, more: Readonly<Record<string, string>> = {}) {
   await runner.write('determinism.yml', suite(options));
-  return await runStep(action, runner, {
+  return await stepHere(action, runner, {
     event: 'workflow_dispatch',
     with: { ...PROCESS, mode: 'refresh', reason: 'first one', 'record-path': '../refreshed', ...more },
   });
 }
 
-async function check(runner: Runner, options = KEPT): Promise<Outcome> {
-  await runner.write('determinism.yml', suite(options));
-  return await runStep(action, runner, { with: { ...PROCESS, 'record-path': '../checked' } });
+async function check(runner: Runner, step = stepHere): Promise<Outcome> {
+  await runner.write('determinism.yml', suite(KEPT));
+  return await step(action, runner, { with: { ...PROCESS, 'record-path': '../checked' } });
 }
 
 /** The machine as that refresh left it: caches hold paths, and would be others' on another. */
@@ -103,7 +104,7 @@ describe('kept caches', () => {
       ['kept', 1, 1],
     ]);
     const runner = await withBaseline();
-    const outcome = await check(runner);
+    const outcome = await check(runner, runStep);
     assert.equal(outcome.outputs['conclusion'], 'reproduced', outcome.log);
     assert.deepEqual(await cachesIn(outcome), [['kept', 1, 1]]);
     assert.match(outcome.log, /Kept caches: 1 file, sha256:[0-9a-f]{16}/);

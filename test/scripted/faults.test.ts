@@ -11,6 +11,7 @@ import { channelOf } from '../../src/record/channels.ts';
 import { connect } from '../../src/runtime/docker/daemon.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
 import { assertFault, type Fault, leftovers } from '../e2e/support/faults.ts';
+import { stepHere } from '../e2e/support/here.ts';
 import { trustedIn } from '../e2e/support/looked-at.ts';
 import { reportOf } from '../e2e/support/reports.ts';
 import { aRunner, type Outcome, type Runner, runStep, Step, type StepOptions } from '../e2e/support/spawn.ts';
@@ -45,7 +46,7 @@ after(async () => {
 
 const PROCESS = { runtime: 'process' } as const;
 const refresh = (action: Action, runner: Runner, options: StepOptions = {}): Promise<Outcome> =>
-  runStep(action, runner, {
+  stepHere(action, runner, {
     event: 'workflow_dispatch',
     ...options,
     with: { ...PROCESS, mode: 'refresh', reason: 'first one', ...options.with },
@@ -75,7 +76,7 @@ describe('what is wrong before anything starts', () => {
   test('inputs: all problems at once', async () => {
     await using runner = await aRunner();
     const inputs = { mode: 'chekc', runtime: 'podman', 'timeout-minutes': 'soon', 'gpu-devices': '0,GTX' };
-    await assertFault(await runStep(scripted, runner, { with: inputs }), runner, {
+    await assertFault(await stepHere(scripted, runner, { with: inputs }), runner, {
       code: 'input-invalid',
       says: /4 inputs are wrong:\n.*chekc.*\n.*podman.*\n.*timeout-minutes.*\n.*GTX/,
       advises: /`with:`/,
@@ -96,7 +97,7 @@ prompts:
   - { id: a, text: y, file: z }
 `,
     );
-    const outcome = await runStep(scripted, runner, { with: { suite: 'suites/gpu.yml' } });
+    const outcome = await stepHere(scripted, runner, { with: { suite: 'suites/gpu.yml' } });
     await assertFault(outcome, runner, {
       code: 'suite-invalid',
       says: /suites\/gpu\.yml has \d problems:/,
@@ -115,7 +116,7 @@ prompts:
 
   test('an image without a digest', async () => {
     await using runner = await checkout({ runtime: { image: 'vllm/vllm-openai:latest' } });
-    await assertFault(await runStep(scripted, runner), runner, {
+    await assertFault(await stepHere(scripted, runner), runner, {
       code: 'image-not-pinned',
       says: /vllm\/vllm-openai:latest/,
       advises: /imagetools inspect vllm\/vllm-openai:latest/,
@@ -124,7 +125,7 @@ prompts:
 
   test('a model path that is not there', async () => {
     await using runner = await checkout({ model: '../models/llama' });
-    await assertFault(await runStep(scripted, runner, { with: PROCESS }), runner, {
+    await assertFault(await stepHere(scripted, runner, { with: PROCESS }), runner, {
       code: 'model-missing',
       says: /models\/llama does not exist/,
       advises: /`model\.path`/,
@@ -190,11 +191,11 @@ prompts:
   test('a Python that is not there, and one without vLLM', async () => {
     await using runner = await checkout();
     await assertFault(
-      await runStep(real, runner, { with: { ...PROCESS, python: '/opt/venv/bin/python' } }),
+      await stepHere(real, runner, { with: { ...PROCESS, python: '/opt/venv/bin/python' } }),
       runner,
       { code: 'runtime-unavailable', says: /\/opt\/venv\/bin\/python/, advises: /`python` input/ },
     );
-    await assertFault(await runStep(real, runner, { with: PROCESS }), runner, {
+    await assertFault(await stepHere(real, runner, { with: PROCESS }), runner, {
       code: 'engine-missing',
       says: /no package `vllm`/,
       advises: /`python` input/,
@@ -203,7 +204,7 @@ prompts:
 
   test('a place for the record where none can be', async () => {
     await using runner = await checkout();
-    const outcome = await runStep(scripted, runner, {
+    const outcome = await stepHere(scripted, runner, {
       with: { ...PROCESS, 'record-path': 'determinism.yml/record' },
     });
     await assertFault(outcome, runner, {
@@ -237,10 +238,11 @@ describe('an engine', () => {
     args: NonNullable<SuiteOptions['args']>,
     expected: Fault,
     inputs: StepOptions['with'] = {},
+    step = stepHere,
   ) =>
     t.test(what, async () => {
       await using runner = await checkout({ args });
-      const outcome = await runStep(scripted, runner, { with: { ...PROCESS, ...inputs } });
+      const outcome = await step(scripted, runner, { with: { ...PROCESS, ...inputs } });
       await assertFault(outcome, runner, expected);
     });
 
@@ -257,7 +259,7 @@ describe('an engine', () => {
       } as const;
       const loading = 'print("waiting for NCCL"); time.sleep(600)';
       const says = /no sign of life for 3 s(.*\n)+waiting for NCCL/;
-      await ends(t, 'while it loads', { on_load: loading }, { ...hung, says }, inputs);
+      await ends(t, 'while it loads', { on_load: loading }, { ...hung, says }, inputs, runStep);
       await ends(t, 'in a pass', { on_step: 'if step == 2: time.sleep(600)' }, hung, inputs);
       const blocked =
         'import signal; signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65)); time.sleep(600)';
@@ -290,6 +292,8 @@ describe('an engine', () => {
         'of an instruction that this CPU lacks',
         { on_step: ILLEGAL_INSTRUCTION },
         { code: 'engine-died', says: /SIGILL \(exit code 132\)/, advises: /ONEDNN_MAX_CPU_ISA/ },
+        {},
+        runStep,
       );
       await ends(
         t,
@@ -434,7 +438,7 @@ globalThis.Date = class extends Date {
         assert.deepEqual(await bytesBelow(join(runner.workspace, BASELINES)), kept);
       }
       await runner.write('determinism.yml', suite());
-      const after = await runStep(scripted, runner, { with: PROCESS });
+      const after = await stepHere(scripted, runner, { with: PROCESS });
       assert.equal(after.outputs['conclusion'], 'reproduced', after.log);
     },
   );
@@ -515,7 +519,9 @@ describe('a full disk', () => {
       const disk = join(runner.workspace, 'disk');
       await using mounted = await tinyDisk(t, disk, '64k');
       if (mounted === undefined) return;
-      const outcome = await runStep(scripted, runner, { with: { ...PROCESS, 'record-path': 'disk/record' } });
+      const outcome = await stepHere(scripted, runner, {
+        with: { ...PROCESS, 'record-path': 'disk/record' },
+      });
       await assertFault(outcome, runner, { code: 'disk-full', says: /disk\/record/, advises: /Free space/ });
     },
   );
@@ -525,7 +531,7 @@ describe('a full disk', () => {
     const disk = join(runner.workspace, 'disk');
     await using mounted = await tinyDisk(t, disk, '16k,nr_inodes=1');
     if (mounted === undefined) return;
-    const outcome = await runStep(scripted, runner, {
+    const outcome = await stepHere(scripted, runner, {
       with: { ...PROCESS, 'record-path': 'disk/a/b/record' },
     });
     await assertFault(outcome, runner, {

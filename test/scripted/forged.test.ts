@@ -12,6 +12,7 @@ import type { Pass, RunRecord } from '../../src/record/schema.ts';
 import { reportDigest } from '../../src/report/make.ts';
 import type { Report } from '../../src/report/schema.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
+import { stepHere } from '../e2e/support/here.ts';
 import { trustedIn, verified } from '../e2e/support/looked-at.ts';
 import { type Outcome, type Runner, runStep } from '../e2e/support/spawn.ts';
 import { BASELINES, checkout, type SuiteOptions, suite } from '../e2e/support/suites.ts';
@@ -38,9 +39,10 @@ async function run(
   mode: 'check' | 'refresh',
   name: string,
   options: SuiteOptions = {},
+  step = stepHere,
 ): Promise<Outcome> {
   await runner.write('determinism.yml', suite({ prompts: PROMPTS, ...options }));
-  return await runStep(action, runner, {
+  return await step(action, runner, {
     event: 'workflow_dispatch',
     with: { runtime: 'process', mode, reason: 'first one', 'record-path': `../${name}` },
   });
@@ -584,7 +586,7 @@ describe('a baseline that somebody made by hand', () => {
     await forge(({ observations: [first] }) => {
       taken(first).prompt = '<img src=x onerror=alert(1)> ::error::@octocat';
     });
-    const outcome = await run(runner, 'check', 'checked');
+    const outcome = await run(runner, 'check', 'checked', {}, runStep);
     assert.equal(outcome.exitCode, 1, outcome.log);
     assert.equal(outcome.outputs['error-code'], 'baseline-invalid', outcome.log);
     assert.equal(outcome.outputs['conclusion'] ?? '', '');

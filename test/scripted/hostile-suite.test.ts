@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { MAX_SUITE_BYTES } from '../../src/suite/parse.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
 import { assertFault, type Fault } from '../e2e/support/faults.ts';
+import { stepHere } from '../e2e/support/here.ts';
 import { type Runner, runStep } from '../e2e/support/spawn.ts';
 import { checkout, type SuiteOptions, suite } from '../e2e/support/suites.ts';
 import { hosted } from '../e2e/support/trust.ts';
@@ -18,7 +19,7 @@ after(() => action[Symbol.asyncDispose]());
 
 /** The suite as it lies there is refused, and nothing was started. */
 async function refused(runner: Runner, fault: Fault): Promise<void> {
-  await assertFault(await runStep(action, runner, { with: { runtime: 'process' } }), runner, fault);
+  await assertFault(await stepHere(action, runner, { with: { runtime: 'process' } }), runner, fault);
 }
 
 describe('a suite of a pull request', () => {
@@ -51,7 +52,7 @@ describe('a suite of a pull request', () => {
       const names = ['OPENSSL_CONF', 'VLLM_PLUGINS', 'CUDA_VISIBLE_DEVICES', 'HF_HUB_OFFLINE'];
       const others = Object.fromEntries(names.map((name) => [name, 'x']));
       await using runner = await checkout({ env: { ...others, VLLM_USE_MODEL: '../model/evil.so' } });
-      const outcome = await runStep(action, runner, { with: { runtime: 'process' } });
+      const outcome = await stepHere(action, runner, { with: { runtime: 'process' } });
       const told = [
         ...names.map(
           (name) =>
@@ -112,7 +113,7 @@ describe('a suite of a pull request', () => {
 
       await using runner = await checkout({ args: { trust_remote_code: true } });
       await runner.write('model/pytorch_model.bin', 'weights');
-      const { commands } = await runStep(action, runner, { with: { runtime: 'process' } });
+      const { commands } = await stepHere(action, runner, { with: { runtime: 'process' } });
       const [notice] = commands.filter(({ properties }) =>
         properties['title']?.startsWith('Code and files beside the pinned engine'),
       );
@@ -133,7 +134,7 @@ describe('a suite of a pull request', () => {
       await rm(join(runner.workspace, 'determinism.yml'));
       await symlink(secret, join(runner.workspace, 'determinism.yml'));
       for (const path of ['determinism.yml', '../../../home/outside.yml', secret]) {
-        const outcome = await runStep(action, runner, { with: { runtime: 'process', suite: path } });
+        const outcome = await stepHere(action, runner, { with: { runtime: 'process', suite: path } });
         await assertFault(outcome, runner, {
           code: 'suite-missing',
           says: /lies outside the repository/,
@@ -152,7 +153,7 @@ describe('a suite of a pull request', () => {
       await using runner = await checkout();
       await runner.write('.git/config', '[http]\n extraheader = AUTHORIZATION: basic c2VjcmV0\n');
       await runner.write('determinism.yml', suite({ prompts: [{ id: 'a', file: '.git/config' }] }));
-      const outcome = await runStep(action, runner, { with: { runtime: 'process' } });
+      const outcome = await stepHere(action, runner, { with: { runtime: 'process' } });
       await assertFault(outcome, runner, {
         code: 'prompt-file-invalid',
         says: /`\.git\/config` lies in `\.git`/,
@@ -176,7 +177,7 @@ describe('a suite of a pull request', () => {
       const written = await runStep(action, runner, named('record'));
       assert.equal(written.outputs['conclusion'], 'no-baseline', written.log);
       assert.match(await readFile(join(runner.workspace, 'record.log'), 'utf8'), /a key of mine/);
-      await assertFault(await runStep(action, runner, named('out/authorized')), runner, {
+      await assertFault(await stepHere(action, runner, named('out/authorized')), runner, {
         code: 'input-invalid',
         says: /out is a link of the checkout/,
         advises: /record-path/,

@@ -7,6 +7,7 @@ import { ensureTinyImage } from '../../scripts/setup/image.ts';
 import { ensureEngine } from '../../scripts/setup/python.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
 import { assertFault } from '../e2e/support/faults.ts';
+import { stepHere } from '../e2e/support/here.ts';
 import { type Outcome, type Runner, runStep, type StepOptions } from '../e2e/support/spawn.ts';
 import { checkout, onImport, type SuiteOptions, suite } from '../e2e/support/suites.ts';
 import { dockerOrSkip } from '../support/docker.ts';
@@ -200,9 +201,13 @@ Sandbox().from_string(${JSON.stringify(loops)}).render(messages=[])`;
 });
 
 describe('an error', () => {
-  const failing = async (options: SuiteOptions, step: StepOptions = {}): Promise<Outcome> => {
+  const failing = async (
+    options: SuiteOptions,
+    given: StepOptions = {},
+    step = stepHere,
+  ): Promise<Outcome> => {
     await using runner = await checkout(options);
-    const outcome = await runStep(action, runner, { ...step, with: { ...PROCESS, ...step.with } });
+    const outcome = await step(action, runner, { ...given, with: { ...PROCESS, ...given.with } });
     assert.equal(outcome.exitCode, 1);
     const last = outcome.commands.at(-1);
     assert.equal(last?.command, 'error');
@@ -230,7 +235,7 @@ describe('an error', () => {
     'an engine that prints workflow commands and dies, so that its last lines are quoted',
     'one error is told, of which no line begins like a command',
     async () => {
-      const outcome = await failing({ args: { on_step: `${sprayed('tail')}\nos._exit(3)` } });
+      const outcome = await failing({ args: { on_step: `${sprayed('tail')}\nos._exit(3)` } }, {}, runStep);
       assert.equal(outcome.outputs['error-code'], 'engine-died');
       assert.equal(errors(outcome).length, 1);
     },
@@ -321,7 +326,7 @@ describe('what the model says and the engine claims of itself', () => {
 });
 
 const refresh = (runner: Runner, options: StepOptions) =>
-  runStep(action, runner, {
+  stepHere(action, runner, {
     event: 'workflow_dispatch',
     ...options,
     with: { ...PROCESS, mode: 'refresh', reason: 'first one', ...options.with },
@@ -329,7 +334,7 @@ const refresh = (runner: Runner, options: StepOptions) =>
 
 /** A refresh and a check of the same suite: reproduced, whatever is printed meanwhile. */
 async function refreshedAndChecked(runner: Runner, options: StepOptions = {}): Promise<Outcome> {
-  const stored = await runStep(action, runner, {
+  const stored = await stepHere(action, runner, {
     ...options,
     event: 'workflow_dispatch',
     with: { ...(options.with ?? PROCESS), mode: 'refresh', reason: 'first one', 'record-path': '../stored' },

@@ -12,6 +12,7 @@ import { openRecord } from '../../src/disk/record-folder.ts';
 import { connect } from '../../src/runtime/docker/daemon.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
 import { assertFault } from '../e2e/support/faults.ts';
+import { stepHere } from '../e2e/support/here.ts';
 import { type Outcome, type Runner, runStep } from '../e2e/support/spawn.ts';
 import { checkout, type SuiteOptions, suite } from '../e2e/support/suites.ts';
 import { hosted } from '../e2e/support/trust.ts';
@@ -245,7 +246,7 @@ describe('the digests of a model', () => {
         says: /does not see the model that this machine has: config\.json/,
         advises: /nothing write/,
       });
-      const next = await runStep(action, runner, {
+      const next = await stepHere(action, runner, {
         event: 'workflow_dispatch',
         with: { ...PROCESS, mode: 'refresh', reason: 'x' },
       });
@@ -264,7 +265,7 @@ describe('the digests of a model', () => {
         'determinism.yml',
         suite({ args: { on_load: `open(${JSON.stringify(file)}, "a").write(" ")` } }),
       );
-      const outcome = await runStep(action, runner, { with: BESIDE });
+      const outcome = await stepHere(action, runner, { with: BESIDE });
       await assertFault(outcome, runner, {
         code: 'model-changed',
         says: /config\.json changed while it was loaded/,
@@ -280,7 +281,7 @@ describe('the digests of a model', () => {
       'determinism.yml',
       suite({ lifetimes: 2, args: { on_close: `open(${JSON.stringify(file)}, "a").write(" ")` } }),
     );
-    const outcome = await runStep(action, runner, {
+    const outcome = await stepHere(action, runner, {
       event: 'workflow_dispatch',
       with: { ...BESIDE, mode: 'refresh', reason: 'x' },
     });

@@ -8,6 +8,7 @@ import { uuidHash } from '../../src/runtime/groups.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
 import { cancelInMidGeneration } from '../e2e/support/cancel.ts';
 import { assertFault } from '../e2e/support/faults.ts';
+import { stepHere } from '../e2e/support/here.ts';
 import { relationOf, reportOf } from '../e2e/support/reports.ts';
 import { type Runner, runStep, type StepOptions } from '../e2e/support/spawn.ts';
 import { checkout, processesOf, type SuiteOptions } from '../e2e/support/suites.ts';
@@ -109,7 +110,7 @@ describe('the lifetimes of a refresh on a machine with three GPUs', () => {
   test('name the card that disagrees with its twins', async () => {
     await using given = await machine(`${MEET}\nargs["logprob"] = -0.5 if card == 1 else -0.25`);
     const { runner, names, step } = given;
-    const outcome = await runStep(action, runner, step);
+    const outcome = await stepHere(action, runner, step);
     const report = await reportOf(outcome);
     assert.deepEqual([report.conclusion, report.verdict], ['unstable', 'fail'], outcome.log);
     const [a, b, c] = names;
@@ -127,7 +128,7 @@ describe('the lifetimes of a refresh on a machine with three GPUs', () => {
   test('share one log, in which each line says whose it is', async () => {
     await using given = await machine(`${MEET}\nprint(f"I am card {card}", flush=True)`);
     const { runner, names, step } = given;
-    const { outputs } = await runStep(action, runner, step);
+    const { outputs } = await stepHere(action, runner, step);
     const log = await readFile(`${outputs['record-path']}.log`, 'utf8');
     for (const [at, name] of names.entries())
       assert.ok(log.includes(`[lifetime-${at + 1} (${name})] I am card ${at}\n`), log);
@@ -153,7 +154,7 @@ describe('of engines that run side by side', () => {
     await using given = await machine(`${MEET}\nif card == 2: args["on_step"] = "time.sleep(600)"`);
     const { runner, names, step } = given;
     await assertFault(
-      await runStep(action, runner, { ...step, with: { ...step.with, 'inactivity-minutes': '0.1' } }),
+      await stepHere(action, runner, { ...step, with: { ...step.with, 'inactivity-minutes': '0.1' } }),
       runner,
       {
         code: 'engine-hung',
@@ -179,11 +180,11 @@ describe('of engines that run side by side', () => {
   test('those that confirm a drift run on the cards that are there, the first one’s own among them', async () => {
     await using given = await machine('args["logprob"] = -0.25', { confirm: 2, lifetimes: 1 });
     const { runner, names, step } = given;
-    const stored = await runStep(action, runner, step);
+    const stored = await stepHere(action, runner, step);
     assert.equal(stored.outputs['conclusion'], 'reproduced', stored.log);
     const text = await readFile(join(runner.workspace, 'determinism.yml'), 'utf8');
     await runner.write('determinism.yml', text.replace('= -0.25', '= -0.5'));
-    const outcome = await runStep(action, runner, {
+    const outcome = await stepHere(action, runner, {
       ...step,
       with: { ...step.with, mode: 'check' },
       event: 'push',
