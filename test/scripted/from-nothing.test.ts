@@ -33,7 +33,10 @@ test('from nothing: init, a refresh, a green check, a drift, its acceptance, gre
   const cli = async (...words: readonly string[]) =>
     await execa(process.execPath, [join(action.path, 'dist/cli.js'), ...words], {
       ...{ cwd: place, extendEnv: false, reject: false, stdin: 'ignore' },
-      env: { PATH: process.env['PATH'], HOME: folder.path, HF_ENDPOINT: hub.endpoint },
+      env: {
+        ...{ PATH: process.env['PATH'], HOME: folder.path, HF_ENDPOINT: hub.endpoint },
+        NODE_COMPILE_CACHE: action.compiled,
+      },
     });
   const flags = ['--env', `HF_ENDPOINT=${hub.endpoint}`];
   const check = () => repo.pullRequest(t.signal, 'check.yml', flags);

@@ -163,6 +163,7 @@ describe('a model of the hub', () => {
         env: {
           ...{ HF_TOKEN: TOKEN, HF_ENDPOINT: hub.endpoint, HOME: runner.home, TMPDIR: runner.temp },
           PATH: process.env['PATH'],
+          NODE_COMPILE_CACHE: action.compiled,
         },
       });
     const { stdout, stderr } = await cli('fingerprint', 'determinism.yml', '--runtime', 'process', '--json');

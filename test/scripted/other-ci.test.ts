@@ -48,6 +48,7 @@ const shell = (line: string, environment: Readonly<Record<string, string>> = {})
     env: {
       PATH: `${join(runner.home, 'bin')}:${process.env['PATH']}`,
       HOME: runner.home,
+      NODE_COMPILE_CACHE: action.compiled,
       CI: 'true',
       ...environment,
     },

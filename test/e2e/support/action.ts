@@ -12,6 +12,8 @@ import { temporaryFolder } from '../../support/runtimes.ts';
  */
 export interface Action extends AsyncDisposable {
   readonly path: string;
+  /** `NODE_COMPILE_CACHE` of what is started of it: dozens of steps would compile its dist/ anew. */
+  readonly compiled: string;
   /** Input name -> default, from action.yml. */
   readonly inputs: Readonly<Record<string, string>>;
 }
@@ -44,6 +46,7 @@ export async function builtAction(engine: 'vllm' | 'scripted'): Promise<Action> 
   const inputs = Object.entries(manifest.inputs).map(([name, input]) => [name, input.default] as const);
   return {
     path,
+    compiled: join(path, '.compiled'),
     inputs: Object.fromEntries(inputs),
     [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose](),
   };

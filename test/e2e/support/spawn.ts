@@ -244,8 +244,7 @@ function fileCommands(text: string): Record<string, string> {
 const NOBODY = 'http://127.0.0.1:1/';
 
 /**
- * What a runner 2.336 sets for a step of an action, and nothing of this process's own; and where Node keeps what it compiled of
- * dist/, which each of dozens of steps would do anew.
+ * What a runner 2.336 sets for a step of an action, and nothing of this process's own; and where Node keeps what it compiled.
  */
 export function environment(
   action: Action,
@@ -269,7 +268,7 @@ export function environment(
     CI: 'true',
     HOME: runner.home,
     LANG: 'C.UTF-8',
-    NODE_COMPILE_CACHE: join(action.path, '.compiled'),
+    NODE_COMPILE_CACHE: action.compiled,
     PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
     TMPDIR: runner.scratch,
     USER: 'runner',
