@@ -6,6 +6,7 @@ import { execa } from 'execa';
 import { parse } from 'yaml';
 import { LogAnswer } from '../../src/report/json.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
+import { stepHere } from '../e2e/support/here.ts';
 import { verified } from '../e2e/support/looked-at.ts';
 import { reportOf } from '../e2e/support/reports.ts';
 import { type Outcome, type Runner, runStep, type StepOptions } from '../e2e/support/spawn.ts';
@@ -40,16 +41,18 @@ const [OTHER, THIRD] = [-0.5, -0.75] as const;
 interface Asked extends SuiteOptions {
   readonly with?: Readonly<Record<string, string>>;
   readonly event?: StepOptions['event'];
+  /** In this process unless told otherwise. */
+  readonly by?: typeof runStep;
 }
 
 async function run(
   runner: Runner,
   mode: string,
-  { with: given = {}, event, ...options }: Asked,
+  { with: given = {}, event, by = stepHere, ...options }: Asked,
   { url } = github,
 ) {
   await runner.write('determinism.yml', suite(options));
-  return await runStep(action, runner, {
+  return await by(action, runner, {
     ...(event === undefined ? {} : { event }),
     github: { url, token: 'ghs_secret' },
     with: { ...PROCESS, mode, 'record-path': `../${mode}`, ...given },
@@ -85,7 +88,7 @@ function copied({ log }: Outcome): NonNullable<SuiteOptions['accept']> {
 describe('a drift that is meant', () => {
   test('is accepted by the lines of its own report, passes as that record alone, and a push stores it', async () => {
     await using runner = await withBaseline();
-    const drifted = await check(runner, { args: { logprob: OTHER } });
+    const drifted = await check(runner, { args: { logprob: OTHER }, by: runStep });
     assert.equal(drifted.exitCode, 1, drifted.log);
     assert.match(drifted.log, /gh workflow run determinism -f reason="/);
     const accept = copied(drifted);
@@ -120,7 +123,7 @@ describe('a drift that is meant', () => {
     assert.match(red.log, /the suite accepts no such record/);
     assert.deepEqual(await stored(runner), before, 'the old baseline is untouched');
 
-    const pushed = await refresh(runner, { event: 'push', args: { logprob: OTHER }, accept });
+    const pushed = await refresh(runner, { event: 'push', args: { logprob: OTHER }, accept, by: runStep });
     assert.equal(pushed.exitCode, 0, pushed.log);
     assert.match(pushed.log, /\nDrift \(accepted\): .*, baseline stored\n/);
     const { provenance, chain } = (await metaOf(runner)) as {
@@ -392,7 +395,7 @@ describe('the log', () => {
 
   test('of a suite without a baseline is red, since that is what it is for', async () => {
     await using runner = await checkout();
-    const outcome = await runStep(action, runner, { with: { mode: 'log' } });
+    const outcome = await stepHere(action, runner, { with: { mode: 'log' } });
     assert.equal(outcome.exitCode, 1);
     assert.match(outcome.log, /no baseline of this suite/);
   });

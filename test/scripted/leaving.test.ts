@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type Action, builtAction } from '../e2e/support/action.ts';
+import { stepHere } from '../e2e/support/here.ts';
 import { verified } from '../e2e/support/looked-at.ts';
-import { reportOf } from '../e2e/support/reports.ts';
-import type { Runner } from '../e2e/support/spawn.ts';
+import { type Runner, runStep } from '../e2e/support/spawn.ts';
 import { checkout, type SuiteOptions } from '../e2e/support/suites.ts';
 import {
   annotated,
@@ -12,7 +12,8 @@ import {
   assertWarned,
   cached,
   type Hosted,
-  hosted,
+  type HostedOptions,
+  hosted as hostedBy,
   type Stepped,
 } from '../e2e/support/trust.ts';
 import type { Put } from '../support/cache-server.ts';
@@ -29,6 +30,9 @@ before(async () => {
 });
 after(() => action[Symbol.asyncDispose]());
 
+/** In this process; one story goes through the built action. */
+const hosted = (options: HostedOptions) => hostedBy(action, { by: stepHere, ...options });
+
 type Prompt = NonNullable<SuiteOptions['prompts']>[number];
 
 const KEPT: Prompt = { id: 'p0', text: 'Short' };
@@ -43,8 +47,8 @@ const TAKEN = /Taken away by this change/;
 type Files = Readonly<Record<string, string>>;
 
 /** A base branch with a baseline of what it asks. */
-async function based(base: SuiteOptions, files: Files = {}): Promise<Hosted> {
-  const repository = await hosted(action, { base, seeds: [await baselineOf(base, files)] });
+async function based(base: SuiteOptions, files: Files = {}, by = stepHere): Promise<Hosted> {
+  const repository = await hosted({ base, seeds: [await baselineOf(base, files)], by });
   Object.assign(repository.base, files);
   return repository;
 }
@@ -60,7 +64,7 @@ function baselineOf(base: SuiteOptions, files: Files): Promise<Put> {
 }
 
 async function refreshed(base: SuiteOptions, files: Files): Promise<Put> {
-  await using repository = await hosted(action, { base });
+  await using repository = await hosted({ base });
   await using runner = await checkout();
   for (const [path, text] of Object.entries(files)) await runner.write(path, text);
   assertConcluded(await repository.refresh({ suite: base, runner }), 'reproduced', 'pass');
@@ -75,13 +79,13 @@ async function assertVerified({ outputs }: Stepped): Promise<void> {
   assert.ok(agrees, lines.join('\n'));
 }
 
-describe('a change that takes nine of ten drifting prompts away', { concurrency: 2 }, () => {
+describe('a change that takes nine of ten drifting prompts away', () => {
   tried(
     'prompts that drift, taken away',
     'a pull request that takes nine of ten drifting prompts out of its suite',
     'what the base branch asks is measured until the merge, and its policy decides',
     async () => {
-      await using repository = await based({ prompts: TEN });
+      await using repository = await based({ prompts: TEN }, {}, runStep);
       const whole = await repository.step({ suite: { ...DRIFT, prompts: TEN } });
       assertConcluded(whole, 'drift', 'fail');
       const cut = await repository.step({ suite: { ...DRIFT, prompts: [KEPT] } });
@@ -122,67 +126,12 @@ describe('a change that takes nine of ten drifting prompts away', { concurrency:
       'pass',
     );
   });
-
-  for (const [level, conclusion, line] of [
-    ['warn', 'drift', /\nDrift: 9 of 10 prompts .*, 1 of 10 kept by this change, on /],
-    [
-      'pass',
-      'reproduced',
-      /\nReproduced: 1 of 10 prompts, 9 that this change takes away not counted, 1 of 10 kept by this change, on /,
-    ],
-  ] as const)
-    test(`comes to what the base’s policy says, \`${level}\`, and not to what its own says`, async () => {
-      const policy = { removed: level };
-      await using repository = await based({ prompts: TEN });
-      if (level === 'pass') {
-        const own = await repository.step({ suite: { ...DRIFT, prompts: [KEPT], policy } });
-        assertConcluded(own, 'drift', 'fail');
-      }
-      repository.base['determinism.yml'] = cached({ prompts: TEN, policy });
-      const eased = await repository.step({ suite: { ...DRIFT, prompts: [KEPT], policy } });
-      assertConcluded(eased, conclusion, level);
-      assert.match(eased.log, line);
-      assertWarned(eased, TAKEN, /none of them agrees as the suite requires: p1/);
-      await assertVerified(eased);
-    });
 });
 
-describe('whatever a change does to a prompt that drifts, it counts:', { concurrency: 2 }, () => {
-  const [FIRST, SECOND] = [KEPT, { id: 'two', text: 'Question' }];
-  const base: SuiteOptions = { prompts: [FIRST, SECOND], maxTokens: 4 };
-  // What else it may do is in test/unit/use-cases/leaving.test.ts.
-  test('its text given to another name', async () => {
-    await using repository = await based(base);
-    const outcome = await repository.step({
-      suite: { ...DRIFT, prompts: [{ id: 'two', text: 'Short' }] },
-    });
-    assertConcluded(outcome, 'drift', 'fail');
-    assert.match(outcome.log, /\nDrift: 1 of \d prompts.*, [01] of 2 kept by this change, on /);
-    assertWarned(outcome, TAKEN);
-    const report = await reportOf(outcome);
-    assert.ok(report.suite.leaving.includes('two'));
-    await assertVerified(outcome);
-  });
-
-  test('relations that it cuts', async () => {
-    await using repository = await based(base);
-    const outcome = await repository.step({ suite: { ...DRIFT, prompts: [FIRST], relations: ['rerun'] } });
-    assertConcluded(outcome, 'drift', 'fail');
-  });
-
-  test('a text that was scored, and its bits', async () => {
-    const scored = { ...base, score: [{ id: 'prose', text: 'A dark and stormy night' }] };
-    await using repository = await based(scored);
-    const outcome = await repository.step({ suite: { ...base, args: { trace: 'another' } } });
-    assertConcluded(outcome, 'drift', 'fail');
-    const { relations, suite } = await reportOf(outcome);
-    assert.deepEqual(suite.leaving, ['prose']);
-    const broken = relations.flatMap(({ findings }) => findings.filter(({ holds }) => !holds));
-    assert.ok(broken.some(({ prompt }) => prompt === 'prose'));
-  });
-
+describe('whatever a change does to a prompt that drifts, it counts:', () => {
+  const filed: SuiteOptions = { prompts: [KEPT, { id: 'two', file: 'prompts/two.txt' }] };
+  // What else it may do, and what policies let pass, is in test/unit/use-cases/leaving.test.ts.
   test('another text in its file, where the suite stays as it is', async () => {
-    const filed = { ...base, prompts: [FIRST, { id: 'two', file: 'prompts/two.txt' }] };
     await using repository = await based(filed, { 'prompts/two.txt': 'Question' });
     await using runner = await checkout();
     await runner.write('prompts/two.txt', 'Question');
@@ -197,10 +146,9 @@ describe('whatever a change does to a prompt that drifts, it counts:', { concurr
 
   for (const [what, differs] of [
     ['still asks it', {}],
-    ['no longer asks it', { prompts: [FIRST] }],
+    ['no longer asks it', { prompts: [KEPT] }],
   ] as const)
     test(`a file that the base branch itself has lost, where the change ${what}: an error, and no verdict`, async () => {
-      const filed = { ...base, prompts: [FIRST, { id: 'two', file: 'prompts/two.txt' }] };
       await using repository = await based(filed, { 'prompts/two.txt': 'Question' });
       delete repository.base['prompts/two.txt'];
       await using runner = await checkout();
@@ -214,7 +162,7 @@ describe('whatever a change does to a prompt that drifts, it counts:', { concurr
     });
 });
 
-describe('a suite that a change moves', { concurrency: 2 }, () => {
+describe('a suite that a change moves', () => {
   const moved = async (repository: Hosted, suite: SuiteOptions, runner: Runner, path = 'other.yml') => {
     await runner.write(path, cached(suite));
     return await repository.step({ runner, with: { suite: path } });

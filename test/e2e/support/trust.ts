@@ -70,6 +70,8 @@ export interface HostedOptions {
   readonly base?: SuiteOptions | null;
   /** What lies in its cache from the start, on the default branch. */
   readonly seeds?: readonly Put[];
+  /** How its jobs run their step: by the built action unless told otherwise. */
+  readonly by?: typeof runStep;
 }
 
 export async function hosted(action: Action, options: HostedOptions = {}): Promise<Hosted> {
@@ -77,6 +79,7 @@ export async function hosted(action: Action, options: HostedOptions = {}): Promi
     permissions = ['actions', 'contents', 'pull-requests:write'],
     base: baseSuite = {},
     seeds = [],
+    by = runStep,
   } = options;
   const owned = new AsyncDisposableStack();
   const cache = owned.use(await startCacheServer());
@@ -107,7 +110,7 @@ export async function hosted(action: Action, options: HostedOptions = {}): Promi
       ...cache.job({ ref, ...(ref === PULL ? { base: MAIN } : {}), default: MAIN, ...job }),
       ...env,
     };
-    const outcome = await runStep(action, runner, {
+    const outcome = await by(action, runner, {
       ...rest,
       ...{ event, ref, env: given, github: { url: github.url, token: TOKEN } },
       with: { runtime: 'process', mode, ...rest.with },

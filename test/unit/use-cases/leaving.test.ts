@@ -44,6 +44,10 @@ describe('a drift that a pull request takes away', () => {
   for (const [what, change] of [
     ['with its prompt', without],
     ['with its prompt’s text', altered],
+    [
+      'with its prompt, and the relation to the baseline',
+      (suite: string) => without(suite).replace('[rerun, baseline]', '[rerun]'),
+    ],
     ['with its prompt’s name', (suite: string) => suite.replace('id: sky', 'id: heaven')],
     ['with its prompt’s tokens', (suite: string) => suite.replace('max_tokens: 4', 'max_tokens: 1')],
     ['with messages in place of its text', asking('messages: [{ role: user, content: "The sea is" }]')],
@@ -77,6 +81,14 @@ describe('a drift that a pull request takes away', () => {
       assert.equal(saying(report, 'Less is compared than the baseline knows'), undefined);
     });
 
+  test('with a text that was scored, and its bits, is a drift all the same', async () => {
+    const report = await checked(SUITE.replace(/score:\n.*\n/, ''), { module: 'another' });
+    assert.deepEqual([report.conclusion, report.verdict], ['drift', 'fail']);
+    assert.deepEqual(report.suite.leaving, ['prose']);
+    const broken = report.relations.flatMap(({ findings }) => findings.filter(({ holds }) => !holds));
+    assert.ok(broken.some(({ prompt }) => prompt === 'prose'));
+  });
+
   test('is offered no acceptance: the record will be another one after the merge', async () => {
     const report = await checked(without(SUITE), drifting('sky', 'capital'));
     assert.equal(report.acceptable, null);
@@ -100,6 +112,7 @@ describe('a drift that a pull request takes away', () => {
       assert.match(read(report).line, line);
       assert.equal(read(report).drifted.length, level === 'warn' ? 1 : 0);
       assert.equal(saying(report, TAKEN)?.level, 'warning');
+      assert.match(saying(report, TAKEN)?.message ?? '', /none of them agrees as the suite requires: sky\.$/);
       const own = await checked(without(removed(level)), drifting('sky'));
       assert.deepEqual([own.conclusion, own.verdict], ['drift', 'fail'], 'not what its own says');
     });
