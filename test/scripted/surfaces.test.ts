@@ -5,12 +5,16 @@ import { after, before, describe, test } from 'node:test';
 import { markdown } from '../../src/inert.ts';
 import { reportDigest } from '../../src/report/make.ts';
 import type { Report } from '../../src/report/schema.ts';
+import { annotations } from '../../src/surfaces/annotations.ts';
 import { checkRunLadder } from '../../src/surfaces/check-run.ts';
 import { commentLadder } from '../../src/surfaces/comment.ts';
 import { escaped } from '../../src/surfaces/html/escape.ts';
+import type { Annotation } from '../../src/surfaces/surface.ts';
+import { tell } from '../../src/tell/tell.ts';
 import { driftReport, legs, reproducedReport } from '../browser/support/samples.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
 import { assertFault, type Fault } from '../e2e/support/faults.ts';
+import { reportOf } from '../e2e/support/reports.ts';
 import type { SuiteOptions } from '../e2e/support/suites.ts';
 import {
   assertLogActs,
@@ -37,7 +41,7 @@ import {
 import type { Put } from '../support/cache-server.ts';
 import { payloadOf, REPOSITORY, SHAS } from '../support/events.ts';
 import { fault } from '../support/fault.ts';
-import type { CommentState } from '../support/github-conversation.ts';
+import type { CheckRunState, CommentState } from '../support/github-conversation.ts';
 import { ALL_RIGHTS } from '../support/github-rules.ts';
 import type { GitHubFault, GitHubServer } from '../support/github-server.ts';
 import { tried } from '../support/tried.ts';
@@ -47,8 +51,9 @@ import { body } from '../unit/support/records.ts';
 import { checkReport, finding, relation } from '../unit/support/reports.ts';
 
 /*
- * What people see of the action as it is built: its annotations, summary, comment, check run and page, at their limits,
- * with hostile text in them, and when GitHub does not take them.
+ * What people see of a step: its annotations, summary, comment, check run and page, at their limits, with hostile text in
+ * them, and when GitHub does not take them. Of each of them some test starts the action as it is built; the tables show
+ * reports in their own process.
  */
 
 let action: Action;
@@ -81,12 +86,30 @@ const ENGINE =
 const BOT = 'github-actions[bot]';
 const MIB = 1024 * 1024;
 
-const DRIFT = signed(driftReport());
+const DRIFT = signed(withShortLines(driftReport()));
 const WELL = signed(reproducedReport());
 /** A drift with little more to it than what a test puts there. */
 const BARE = await checkReport({ capital: body() }, { capital: body({ logprobs: [-0.5, -1.75] }) });
 const drifting = (report: Report, findings: Report['relations'][number]['findings']) =>
   signed(report, { relations: [relation('baseline', 'broken', { findings })] });
+/** Those whose page is soon drawn. */
+const PLAIN = drifting(BARE, [finding('capital')]);
+const FINE = signed(await checkReport({ capital: body() }, { capital: body() }));
+
+/** Its charts' lines with as few points as draw one: more would show nothing here, and each page draws them. */
+function withShortLines(report: Report): Report {
+  const relations = report.relations.map((one) => ({
+    ...one,
+    findings: one.findings.map((found) => ({
+      ...found,
+      divergence: found.divergence && {
+        ...found.divergence,
+        profile: found.divergence.profile?.slice(0, 4) ?? null,
+      },
+    })),
+  }));
+  return { ...report, relations };
+}
 
 /** Made by the first test that asks for it. */
 function once<T>(make: () => Promise<T>): () => Promise<T> {
@@ -103,36 +126,20 @@ function only<T>(all: readonly T[]): T {
   assert.equal(all.length, 1);
   return all[0] as T;
 }
+/** Of a check: at the pull request's head, never the merge commit. */
+function assertCheckRun(run: CheckRunState | undefined, conclusion: string): void {
+  assert.deepEqual([run?.headSha, run?.status, run?.conclusion], [SHAS.head, 'completed', conclusion]);
+  assert.notEqual(run?.headSha, SHAS.commit);
+  assert.match(run?.name ?? '', /^deterministic-ml \/ a \(cpu-.*\)$/);
+  assert.match(
+    run?.detailsUrl ?? '',
+    new RegExp(`^https://github\\.com/${REPOSITORY}/actions/runs/\\d+/attempts/1$`),
+  );
+}
 const commentsOf = ({ comments }: GitHubServer, author = BOT): readonly CommentState[] =>
   comments.filter((one) => one.author === author);
 
 describe('the built action', { concurrency: 8 }, () => {
-  // Those that take longest come first.
-  test('the job summary of more than it holds goes down, and says what it left out', async () => {
-    const prompts = Array.from({ length: 480 }, (_, index) => ({
-      id: `p${String(index).padStart(3, '0')}${'_'.repeat(59)}z`,
-      text: `Question ${index}?`,
-    }));
-    const on_load = `${ENGINE}
-engine.Scripted.vocabulary = lambda self, ids: {token: "@" * 40 for token in ids}`;
-    const suite: SuiteOptions = { prompts, maxTokens: 1, relations: ['baseline'], args: { on_load } };
-    await using repository = await hosted(action, { base: suite, permissions: ALL_RIGHTS });
-    const refreshed = await repository.refresh({ suite });
-    assert.equal(refreshed.exitCode, 0, refreshed.log);
-    const step = await repository.step({ suite: { ...suite, args: { on_load, shift: 1, logprob: -0.5 } } });
-    assertConcluded(step, 'drift', 'fail');
-    assert.equal(step.outputs['drift-count'], '480');
-    assert.ok(bytes(step.summary) <= MIB - 64 * 1024, `${bytes(step.summary)} bytes`);
-    assert.ok(bytes(step.summary) > MIB / 8, `${bytes(step.summary)} bytes`);
-    assert.match(
-      step.summary,
-      /^## ❌ Drift: 480 of 480 prompts[\s\S]*> ✂️ A job summary holds no more\. Left out: .*what each kind of pass saw.*\. Everything that was found: <code>record&#45;\d+.*\.report\.json<\/code>/,
-    );
-    assert.equal(step.summary.split('\n').filter((line) => line.startsWith('| <code>p')).length, 480);
-    assert.doesNotMatch(step.summary, /\| where \|/);
-    assertMarkdownInert(step.summary);
-  });
-
   // What cannot be written: all else is as it was.
   {
     const drift = (repository: Hosted) => repository.step({ suite: DRIFTED, with: BOTH });
@@ -140,7 +147,7 @@ engine.Scripted.vocabulary = lambda self, ids: {token: "@" * 40 for token in ids
     const usual = once(async () => {
       await using repository = await repositoryOf();
       await using place = await desk(action);
-      const [check, show] = await Promise.all([drift(repository), place.show([DRIFT], { with: BOTH })]);
+      const [check, show] = await Promise.all([drift(repository), place.showBuilt([PLAIN], { with: BOTH })]);
       assertConcluded(check, 'drift', 'fail', seed.key);
       assertConcluded(show, 'drift', 'fail');
       for (const { comments, checkRuns } of [repository.github, place.github])
@@ -176,16 +183,17 @@ engine.Scripted.vocabulary = lambda self, ids: {token: "@" * 40 for token in ids
     const status = (code: number, message: string) => ({ kind: 'status', status: code, message }) as const;
 
     test('a surface that cannot be written: an outage that lasts, as what is there is read', async () => {
-      await using repository = await repositoryOf();
-      repository.github.faults.push({ at: 'comments', ...status(503, 'busy') });
-      await assertOnlyTold(await drift(repository), 'checked', [['No comment', /503: busy/, /githubstatus/]]);
-      only(repository.github.checkRuns);
+      await using place = await desk(action);
+      place.github.faults.push({ at: 'comments', ...status(503, 'busy') });
+      const step = await place.show([PLAIN], { with: BOTH });
+      await assertOnlyTold(step, 'shown', [['No comment', /503: busy/, /githubstatus/]]);
+      only(place.github.checkRuns);
     });
 
     test('a surface that cannot be written: silence, for half a minute and no longer', async () => {
       await using place = await desk(action);
       place.github.faults.push({ at: 'comments', kind: 'silence' });
-      const step = await place.show([DRIFT], { with: BOTH });
+      const step = await place.show([PLAIN], { with: BOTH });
       await assertOnlyTold(step, 'shown', [['No comment', /did not answer within 30 s/, /Re-run the job/]]);
       only(place.github.checkRuns);
     });
@@ -244,11 +252,11 @@ engine.Scripted.vocabulary = lambda self, ids: {token: "@" * 40 for token in ids
     };
     for (const [what, [comment, check, says, helps]] of Object.entries(failures))
       test(`a surface that cannot be written: ${what}`, async () => {
-        // A check posts by the same code: the tests above and below have it do so.
+        // A check posts by the same code, and so does the built action: the next tests have them do so.
         await using place = await desk(action);
         const { github } = place;
         github.faults.push({ at: 'create-comment', ...comment }, { at: 'create-check-run', ...check });
-        const step = await place.show([DRIFT], { with: BOTH });
+        const step = await place.show([PLAIN], { with: BOTH });
         const [comments, checks] = OFF;
         await assertOnlyTold(step, 'shown', [
           ['No comment', says, helps, comments],
@@ -258,29 +266,33 @@ engine.Scripted.vocabulary = lambda self, ids: {token: "@" * 40 for token in ids
         assert.ok(noticesOf(step).every(({ command }) => command === 'warning'));
       });
 
+    const NO_RIGHTS = [
+      ['No comment', /403: Resource not accessible by integration/, COMMENT_LINES],
+      ['No check run', /403: Resource not accessible by integration/, CHECK_LINES],
+    ] as const;
     test('a surface that cannot be written: rights that the workflow does not give', async () => {
       for (const [permissions, says] of [
-        [
-          ['actions', 'contents'],
-          [
-            ['No comment', /403: Resource not accessible by integration/, COMMENT_LINES],
-            ['No check run', /403: Resource not accessible by integration/, CHECK_LINES],
-          ],
-        ],
+        [['actions', 'contents'], NO_RIGHTS],
         [['actions', 'contents', 'pull-requests:write', 'checks'], [['No check run', /403/, CHECK_LINES]]],
         [['actions', 'contents', 'pull-requests', 'checks:write'], [['No comment', /403/, COMMENT_LINES]]],
       ] as const) {
-        await using repository = await repositoryOf({ permissions });
-        await assertOnlyTold(await drift(repository), 'checked', says);
-        const missing = says.map(([title]) => title);
-        assert.equal(repository.github.comments.length, missing.includes('No comment') ? 0 : 1);
-        assert.equal(repository.github.checkRuns.length, missing.includes('No check run') ? 0 : 1);
+        await using place = await desk(action, { permissions });
+        await assertOnlyTold(await place.show([PLAIN], { with: BOTH }), 'shown', says);
+        const missing: readonly string[] = says.map(([title]) => title);
+        assert.equal(place.github.comments.length, missing.includes('No comment') ? 0 : 1);
+        assert.equal(place.github.checkRuns.length, missing.includes('No check run') ? 0 : 1);
       }
+    });
+
+    test('a surface that cannot be written: rights that the workflow does not give the built action’s check', async () => {
+      await using repository = await repositoryOf({ permissions: ['actions', 'contents'] });
+      await assertOnlyTold(await drift(repository), 'checked', NO_RIGHTS);
+      assert.deepEqual([repository.github.comments, repository.github.checkRuns], [[], []]);
     });
 
     test('a surface that cannot be written: no token at all', async () => {
       await using place = await desk(action);
-      const step = await place.show([DRIFT], { with: { ...BOTH, 'github-token': '' } });
+      const step = await place.show([PLAIN], { with: { ...BOTH, 'github-token': '' } });
       await assertOnlyTold(step, 'shown', [
         ['No comment', /this run was given no token/, COMMENT_LINES],
         ['No check run', /this run was given no token/, CHECK_LINES],
@@ -294,7 +306,7 @@ engine.Scripted.vocabulary = lambda self, ids: {token: "@" * 40 for token in ids
       'the verdict stands, and a notice says what could not be shown',
       async () => {
         await using place = await desk(action);
-        const step = await place.show([DRIFT], {
+        const step = await place.show([PLAIN], {
           with: { 'record-path': '../record' },
           through: 'http://127.0.0.1:1',
         });
@@ -307,7 +319,7 @@ engine.Scripted.vocabulary = lambda self, ids: {token: "@" * 40 for token in ids
     test('a surface that cannot be written: a conversation that is locked', async () => {
       const pullRequest = { number: 7, headSha: SHAS.head, locked: true };
       await using place = await desk(action, { pullRequests: [pullRequest] });
-      const step = await place.show([DRIFT], { with: BOTH });
+      const step = await place.show([PLAIN], { with: BOTH });
       await assertOnlyTold(step, 'shown', [
         ['No comment', /403: Unable to create .*locked.*Unlock the conversation/],
       ]);
@@ -317,7 +329,7 @@ engine.Scripted.vocabulary = lambda self, ids: {token: "@" * 40 for token in ids
 
     test('a surface that cannot be written: a fork’s token: nothing is asked, and both workflows that do it are named', async () => {
       await using place = await desk(action, { pullRequests: [FORK] });
-      const step = await place.show([DRIFT], { with: BOTH, fork: true });
+      const step = await place.show([PLAIN], { with: BOTH, fork: true });
       await assertOnlyTold(step, 'shown', [
         [
           'Nobody was told beside this run’s page',
@@ -329,12 +341,12 @@ engine.Scripted.vocabulary = lambda self, ids: {token: "@" * 40 for token in ids
     });
 
     test('a surface that cannot be written: a short rate limit is waited for, and nothing is missing', async () => {
-      await using repository = await repositoryOf();
+      await using place = await desk(action);
       const limit = { kind: 'secondary-limit', status: 403, retryAfter: 1, times: 1 } as const;
-      repository.github.faults.push({ at: 'create-comment', ...limit }, { at: 'check-runs', ...limit });
-      await assertOnlyTold(await drift(repository), 'checked', []);
-      only(repository.github.comments);
-      only(repository.github.checkRuns);
+      place.github.faults.push({ at: 'create-comment', ...limit }, { at: 'check-runs', ...limit });
+      await assertOnlyTold(await place.show([PLAIN], { with: BOTH }), 'shown', []);
+      only(place.github.comments);
+      only(place.github.checkRuns);
     });
 
     for (const [what, file] of [
@@ -344,26 +356,25 @@ engine.Scripted.vocabulary = lambda self, ids: {token: "@" * 40 for token in ids
     ] as const)
       test(`a surface that cannot be written: a job summary ${what}: one notice, and everything else`, async () => {
         await using changed = await withEnvironment(action, { GITHUB_STEP_SUMMARY: file });
-        await using mine = await hosted(changed, { seeds: [seed], permissions: ALL_RIGHTS });
-        const step = await drift(mine);
-        const { summary, annotations, ...rest } = toldBy(step);
-        const { checked } = await usual();
-        assert.deepEqual(rest, { exitCode: checked.exitCode, outputs: checked.outputs });
+        await using mine = await desk(changed);
+        const { summary, annotations, ...rest } = toldBy(await mine.showBuilt([PLAIN], { with: BOTH }));
+        const { shown } = await usual();
+        assert.deepEqual(rest, { exitCode: shown.exitCode, outputs: shown.outputs });
         assert.equal(summary, '');
         const told = annotations.filter(({ command }) => command === 'notice');
         assert.match(only(told).data, /^The job summary could not be written: /);
         assert.deepEqual(
           annotations.filter((one) => !told.includes(one)),
-          checked.annotations,
+          shown.annotations,
         );
         only(mine.github.comments);
         only(mine.github.checkRuns);
       });
   }
 
-  // At most nine errors beside the step's own.
+  // Many prompts: at most nine errors beside the step's own, and a summary of what fits.
   {
-    const COUNT = 60;
+    const COUNT = 20;
     const id = (index: number) => `prompt-${String(index).padStart(2, '0')}`;
     const prompts = Array.from({ length: COUNT }, (_, index) => ({
       id: id(index),
@@ -371,63 +382,150 @@ engine.Scripted.vocabulary = lambda self, ids: {token: "@" * 40 for token in ids
     }));
     /** Steps at which the tokens part: not in the order of the suite. */
     const stepOf = (index: number) => 3 - (index % 4);
-    /** Of the last so many prompts the engine chooses another token. */
-    const other = (drifted: number): SuiteOptions => ({
-      prompts,
-      args: {
-        on_load: `import re
-${ENGINE}
+    const vocabulary = `${ENGINE}
+engine.Scripted.vocabulary = lambda self, ids: {token: "@" * 40 for token in ids}`;
+    /** Of each prompt the engine chooses another token. */
+    const on_load = `${vocabulary}
+import re
 usual = engine._token
 def token(prompt, step):
     found = re.search(r"Question (\\d+)\\?", prompt)
-    number = int(found[1]) if found else -1
-    return usual(prompt, step) + (1 if number >= ${COUNT - drifted} and step >= 3 - number % 4 else 0)
-engine._token = token`,
-      },
-    });
-    const sixty = once(() => baselineOf({ prompts }));
-
-    for (const [drifted, shown] of [
-      [9, 9],
-      [10, 8],
-      [11, 8],
-      [COUNT, 8],
-    ] as const)
-      test(`annotations of ${drifted} prompts: ${shown} and what is left, worst first, at their lines`, async () => {
-        await using repository = await repositoryOf({ base: { prompts }, seeds: [await sixty()] });
-        const step = await repository.step({ suite: other(drifted), with: { 'check-run': 'true' } });
-        assertConcluded(step, 'drift', 'fail', (await sixty()).key);
-        assert.equal(step.outputs['drift-count'], String(drifted));
-        const errors = step.commands.filter(({ command }) => command === 'error');
-        const placed = errors.filter(({ properties }) => 'file' in properties);
-        assert.ok(errors.length === placed.length + 1 && errors.length <= 10);
-        const order = prompts
-          .map((_, index) => index)
-          .slice(COUNT - drifted)
-          .sort((a, b) => stepOf(a) - stepOf(b) || a - b);
-        const told = placed.slice(0, shown);
-        assert.deepEqual(
-          told.map(({ properties }) => properties['title']),
-          order.slice(0, shown).map((index) => `Drift: prompt ${id(index)}`),
-        );
-        const lines = (await readFile(join(step.runner.workspace, 'determinism.yml'), 'utf8')).split('\n');
-        for (const [at, { properties, data }] of told.entries()) {
-          assert.equal(properties['file'], 'determinism.yml');
-          assert.ok(lines[Number(properties['line']) - 1]?.includes(`"${id(order[at] ?? -1)}"`));
-          assert.match(data, new RegExp(`tokens part at step ${stepOf(order[at] ?? -1) + 1};`));
-        }
-        const rest = placed[shown];
-        assert.equal(rest?.properties['title'], drifted > 9 ? `${drifted - 8} more` : undefined);
-        if (rest !== undefined)
-          assert.match(rest.data, new RegExp(`^${drifted - 8} more prompts: .*\\.report\\.json all`));
-        for (const { properties, data } of errors)
-          assert.ok((properties['title'] ?? '').length <= 250 && data.length <= 4096, data);
-        const run = only(repository.github.checkRuns);
-        assert.deepEqual(
-          run.output.annotations.map(({ title, start_line }) => [title, start_line]),
-          placed.map(({ properties }) => [properties['title'], Number(properties['line'])]),
-        );
+    return usual(prompt, step) + (1 if found and step >= 3 - int(found[1]) % 4 else 0)
+engine._token = token`;
+    /** A check in which all of them drifted. */
+    const many = once(async () => {
+      const base: SuiteOptions = { prompts, args: { on_load: vocabulary } };
+      const brought = await baselineOf(base);
+      await using repository = await repositoryOf({ base, seeds: [brought] });
+      const step = await repository.step({
+        suite: { prompts, args: { on_load, logprob: -0.5 } },
+        with: { 'check-run': 'true' },
       });
+      assertConcluded(step, 'drift', 'fail', brought.key);
+      const lines = (await readFile(join(step.runner.workspace, 'determinism.yml'), 'utf8')).split('\n');
+      return { step, report: await reportOf(step), lines, run: only(repository.github.checkRuns) };
+    });
+
+    test('the job summary of more than it holds goes down, and says what it left out', async () => {
+      const { report, step } = await many();
+      /** What its surfaces make of a report. */
+      const shown = async (report: Report) => {
+        let [text, count] = ['', ''];
+        await tell('report', report, {
+          summary(markdown) {
+            text += markdown;
+          },
+          outputs(all) {
+            count = all['drift-count'] ?? count;
+          },
+        });
+        return [text, count] as const;
+      };
+      assert.deepEqual(await shown(report), [step.summary, String(COUNT)]);
+      // The same of 24 times as many prompts, and of the longest names.
+      const named = (index: number) => `p${String(index).padStart(3, '0')}${'_'.repeat(59)}z`;
+      const places = new Map(prompts.map((prompt, index) => [prompt.id, index]));
+      const relations = report.relations.map((one) => ({
+        ...one,
+        findings: Array.from({ length: 24 }, (_, more) =>
+          one.findings.map((found) => ({
+            ...found,
+            prompt: named(COUNT * more + (places.get(found.prompt) ?? 0)),
+          })),
+        ).flat(),
+      }));
+      const [summary, count] = await shown({ ...report, relations });
+      assert.equal(count, '480');
+      assert.ok(bytes(summary) <= MIB - 64 * 1024, `${bytes(summary)} bytes`);
+      assert.ok(bytes(summary) > MIB / 8, `${bytes(summary)} bytes`);
+      assert.match(
+        summary,
+        /^## ❌ Drift: 480 of \d+ prompts[\s\S]*> ✂️ A job summary holds no more\. Left out: .*what each kind of pass saw.*\. Everything that was found: <code>record&#45;\d+.*\.report\.json<\/code>/,
+      );
+      assert.equal(summary.split('\n').filter((line) => line.startsWith('| <code>p')).length, 480);
+      assert.doesNotMatch(summary, /\| where \|/);
+      assertMarkdownInert(summary);
+      assertMarkdownInert(step.summary);
+    });
+
+    /** Of the last so many prompts, those that the runner shows: worst first, each at its line, and what is left. */
+    function assertTold(
+      placed: readonly Pick<Annotation, 'title' | 'message' | 'file' | 'line'>[],
+      drifted: number,
+      shown: number,
+      lines: readonly string[],
+    ): void {
+      const order = prompts
+        .map((_, index) => index)
+        .slice(COUNT - drifted)
+        .sort((a, b) => stepOf(a) - stepOf(b) || a - b);
+      const told = placed.slice(0, shown);
+      assert.deepEqual(
+        told.map(({ title }) => title),
+        order.slice(0, shown).map((index) => `Drift: prompt ${id(index)}`),
+      );
+      for (const [at, { file, line, message }] of told.entries()) {
+        assert.equal(file, 'determinism.yml');
+        assert.ok(lines[line - 1]?.includes(`"${id(order[at] ?? -1)}"`));
+        assert.match(message, new RegExp(`tokens part at step ${stepOf(order[at] ?? -1) + 1};`));
+      }
+      const rest = placed[shown];
+      assert.equal(placed.length, drifted > shown ? shown + 1 : shown);
+      assert.equal(rest?.title, drifted > 9 ? `${drifted - 8} more` : undefined);
+      if (rest !== undefined)
+        assert.match(rest.message, new RegExp(`^${drifted - 8} more prompts: .*\\.report\\.json all`));
+      for (const { title, message } of placed)
+        assert.ok(title.length <= 250 && message.length <= 4096, message);
+    }
+
+    test('annotations of many prompts: eight and what is left, worst first, at their lines', async (t) => {
+      const { step, report, lines, run } = await many();
+      assert.equal(step.outputs['drift-count'], String(COUNT));
+      const errors = step.commands.filter(({ command }) => command === 'error');
+      const placed = errors.filter(({ properties }) => 'file' in properties);
+      assert.ok(errors.length === placed.length + 1 && errors.length <= 10);
+      assertTold(
+        placed.map(({ properties: { title = '', file = '', line }, data: message }) => ({
+          ...{ title, file, message },
+          line: Number(line),
+        })),
+        COUNT,
+        8,
+        lines,
+      );
+      for (const { data } of errors) assert.ok(data.length <= 4096, data);
+      assert.deepEqual(
+        run.output.annotations.map(({ title, start_line }) => [title, start_line]),
+        placed.map(({ properties }) => [properties['title'], Number(properties['line'])]),
+      );
+
+      // What else that run may have found: the last prompts alone.
+      for (const [drifted, shown] of [
+        [9, 9],
+        [10, 8],
+        [11, 8],
+      ] as const)
+        await t.test(`annotations of ${drifted} prompts: ${shown} and what is left`, () => {
+          const last = new Set(prompts.slice(COUNT - drifted).map((prompt) => prompt.id));
+          const relations = report.relations.map((one) => ({
+            ...one,
+            findings: one.findings.filter(({ prompt }) => last.has(prompt)),
+          }));
+          const fewer = { ...report, relations };
+          const found = annotations(fewer).filter(({ level }) => level === 'error');
+          assertTold(found, drifted, shown, lines);
+          const [longest] = checkRunLadder(
+            [fewer],
+            { suite: report.suite.name, hardwareClass: '*' },
+            { id: '1', attempt: '1', url: '' },
+            { url: '', headSha: SHAS.head, isUnverified: false },
+          );
+          assert.deepEqual(
+            longest?.annotations.map(({ title, start_line }) => [title, start_line]),
+            found.map(({ title, line }) => [title, line]),
+          );
+        });
+    });
   }
 
   test('the job summary of 256 legs with the longest names has a row for each; a comment counts those it has no room for', async () => {
@@ -452,39 +550,62 @@ engine._token = token`,
     assert.ok(bytes(only(place.github.checkRuns).output.summary) <= 65_535);
   });
 
-  test('the comment of a check comes with a drift, is edited in place, says that it is gone, and comes back', async () => {
+  test('the comment and check run of a check come with a drift, are edited in place, and say that it is gone', async () => {
     await using repository = await repositoryOf();
     const { github } = repository;
-    const well = (given: Readonly<Record<string, string>> = {}) => repository.step({ with: given });
-    const bad = (given: Readonly<Record<string, string>> = {}) =>
-      repository.step({ suite: DRIFTED, with: given });
+    const checked = { with: { 'check-run': 'true' } } as const;
     const state = () =>
       /^<!-- deterministic-ml v1 suite=a class=cpu-\S+ run=\S+ (state=.*) -->/.exec(
         only(github.comments).body,
       )?.[1];
 
-    assertConcluded(await well(), 'reproduced', 'pass');
-    assertConcluded(await bad({ comment: 'never' }), 'drift', 'fail');
-    assert.deepEqual([github.comments, writes(github)], [[], []]);
-    assert.equal(github.calls.filter((call) => call.includes('/comments?')).length, 1, 'never asks nobody');
-
-    const drifted = await bad();
+    const drifted = await repository.step({ suite: DRIFTED, ...checked });
+    assertConcluded(drifted, 'drift', 'fail');
     const first = only(github.comments);
     assert.equal(state(), 'state=drift');
     assert.match(first.body, /\n### ❌ Drift: 1 of 1 prompts/);
     assert.ok(first.body.includes(`  - record: ${drifted.outputs['record-digest']}\n`));
     assert.ok(first.body.includes(`at <code>${SHAS.head.slice(0, 12)}</code>`));
-
-    await bad();
-    assert.deepEqual([only(github.comments).id, first.edits], [first.id, 1]);
-    assert.equal(state(), 'state=drift');
     const [, found = ''] = / run=(\d+\.1) /.exec(first.body) ?? [];
-    await well();
+    assertConcluded(await repository.step(checked), 'reproduced', 'pass');
+    assert.deepEqual([only(github.comments).id, first.edits], [first.id, 1]);
     assert.equal(state(), `state=resolved was=drift@${found}`);
     assert.match(first.body, /\n### ✅ Resolved: Reproduced: 1 prompt on [\s\S]*It was \*\*drift\*\*/);
-    await bad({ comment: 'never' });
+    // GitHub shows the latest of a name.
+    assert.equal(github.checkRuns.length, 2);
+    for (const [index, conclusion] of ['failure', 'success'].entries())
+      assertCheckRun(github.checkRuns[index], conclusion);
+  });
+
+  test('the comment comes with a drift, is edited in place, says that it is gone, and comes back', async () => {
+    await using place = await desk(action);
+    const { github } = place;
+    let run = 0;
+    const show = (report: Report, given: Readonly<Record<string, string>> = {}) => {
+      run += 1;
+      return place.show([report], { run, with: given });
+    };
+    const state = () =>
+      /^<!-- deterministic-ml v1 suite=suite class=\* run=\S+ (state=.*) -->/.exec(
+        only(github.comments).body,
+      )?.[1];
+
+    assertConcluded(await show(FINE), 'reproduced', 'pass');
+    assertConcluded(await show(PLAIN, { comment: 'never' }), 'drift', 'fail');
+    assert.deepEqual([github.comments, writes(github)], [[], []]);
+    assert.equal(github.calls.filter((call) => call.includes('/comments?')).length, 1, 'never asks nobody');
+
+    await show(PLAIN);
+    const first = only(github.comments);
+    assert.equal(state(), 'state=drift');
+    await show(PLAIN);
+    assert.deepEqual([only(github.comments).id, first.edits], [first.id, 1]);
+    assert.equal(state(), 'state=drift');
+    await show(FINE);
+    assert.equal(state(), 'state=resolved was=drift@4.1');
+    await show(PLAIN, { comment: 'never' });
     assert.equal(first.edits, 2, 'never is never');
-    await bad({ comment: 'always' });
+    await show(PLAIN, { comment: 'always' });
     assert.equal(state(), 'state=drift');
     assert.deepEqual(
       writes(github).map((call) => call.split(' ')[0]),
@@ -493,16 +614,16 @@ engine._token = token`,
   });
 
   test('the comment is there without a drift only where that is asked for', async () => {
-    await using repository = await repositoryOf();
-    await repository.step({ with: { comment: 'always' } });
-    assert.match(only(repository.github.comments).body, / state=well -->\n### ✅ Reproduced: 1 prompt on /);
+    await using place = await desk(action);
+    await place.show([WELL], { with: { comment: 'always' } });
+    assert.match(only(place.github.comments).body, / state=well -->\n### ✅ Reproduced: \d+ prompts on /);
   });
 
   test('the comment of no pull request is nobody’s', async () => {
-    await using repository = await repositoryOf();
-    const step = await repository.step({ event: 'push', suite: DRIFTED, with: { comment: 'always' } });
+    await using place = await desk(action);
+    const step = await place.show([PLAIN], { event: 'push', with: { comment: 'always' } });
     assertConcluded(step, 'drift', 'fail');
-    assert.deepEqual(writes(repository.github), []);
+    assert.deepEqual(writes(place.github), []);
     assert.deepEqual(noticesOf(step), []);
   });
 
@@ -589,25 +710,13 @@ engine._token = token`,
     }
   });
 
-  test('the check run is of the pull request’s head, and says what the verdict is', async () => {
+  test('the check run of a warning is neutral, and there without a comment', async () => {
     const LAX: SuiteOptions = { policy: { 'no-baseline': 'warn' } };
-    for (const [options, suite, conclusion] of [
-      [{}, {}, 'success'],
-      [{}, DRIFTED, 'failure'],
-      [{ base: LAX, seeds: [] }, LAX, 'neutral'],
-    ] as const) {
-      await using repository = await repositoryOf(options);
-      await repository.step({ suite, with: { 'check-run': 'true', comment: 'never' } });
-      const run = only(repository.github.checkRuns);
-      assert.deepEqual([run.headSha, run.status, run.conclusion], [SHAS.head, 'completed', conclusion]);
-      assert.notEqual(run.headSha, SHAS.commit);
-      assert.deepEqual(repository.github.comments, []);
-      assert.match(run.name, /^deterministic-ml \/ a \(cpu-.*\)$/);
-      assert.match(
-        run.detailsUrl ?? '',
-        new RegExp(`^https://github\\.com/${REPOSITORY}/actions/runs/\\d+/attempts/1$`),
-      );
-    }
+    await using repository = await repositoryOf({ base: LAX, seeds: [] });
+    const step = await repository.step({ suite: LAX, with: { 'check-run': 'true', comment: 'never' } });
+    assertConcluded(step, 'no-baseline', 'warn');
+    assertCheckRun(only(repository.github.checkRuns), 'neutral');
+    assert.deepEqual(repository.github.comments, []);
   });
 
   test('the check run has all of 51 annotations, in two requests', async () => {
@@ -711,15 +820,17 @@ engine._token = token`,
       'log, summary, comment, check run and page show them as text: nothing acts, no link leads away',
       async (t) => {
         await Promise.all(
-          fours.map((four) => {
+          fours.map((four, index) => {
             const texts = four.map(([, text]) => text);
             return t.test(four.map(([name]) => name).join(', '), async () => {
               await using place = await desk(action);
               const { github } = place;
+              // Commands behind whatever ends a line: the runner reads what a process has written.
+              const show = index === 1 ? place.showBuilt : place.show;
               const reports = texts.map((text, index) =>
                 signed(hostileReport(DRIFT, text), { hardwareClass: `class-${index}` }),
               );
-              const step = await place.show(reports, { with: BOTH });
+              const step = await show(reports, { with: BOTH });
               assertConcluded(step, 'drift', 'fail');
               assertLogActs(step, REPORTED);
               assertMarkdownInert(step.summary);
@@ -862,7 +973,7 @@ engine.MODULES = tuple(name + words[0] for name in engine.MODULES)`;
       'commit, pull request and run are the event’s; its check run is `action_required`, which satisfies no required check',
       async () => {
         await using place = await desk(action, { pullRequests: [other, FORK] });
-        const step = await place.show([claiming(DRIFT)], AFTER);
+        const step = await place.showBuilt([claiming(DRIFT)], AFTER);
         assert.deepEqual(
           [step.exitCode, step.outputs['conclusion'], step.outputs['verdict']],
           [0, 'drift', 'fail'],
@@ -964,11 +1075,16 @@ engine.MODULES = tuple(name + words[0] for name in engine.MODULES)`;
       assert.match(only(noticesOf(step)).data, /needs `permissions: \{ pull-requests: write \}`\. .*403/);
     });
 
+    interface Refused extends Fault {
+      readonly reports?: readonly Report[];
+      readonly asked?: Showing;
+      /** Whether the built action is shown it too. */
+      readonly built?: true;
+    }
     /** What is refused with this, and then nobody is told anything. */
-    const refused: Readonly<
-      Record<string, Fault & { readonly reports?: readonly Report[]; readonly asked?: Showing }>
-    > = {
+    const refused: Readonly<Record<string, Refused>> = {
       'a verdict that was changed by hand': {
+        built: true,
         code: 'report-invalid',
         reports: [WELL, { ...DRIFT, verdict: 'pass' }],
         says: /leg-1\/record\.report\.json was changed after it was written: its digest is another one/,
@@ -1029,6 +1145,7 @@ engine.MODULES = tuple(name + words[0] for name in engine.MODULES)`;
         advises: /a run of this version left/,
       },
       'no JSON': {
+        built: true,
         code: 'report-invalid',
         asked: { spoil: (folder) => writeFile(join(folder, 'x.report.json'), '{"a":##[error]') },
         says: /x\.report\.json is no JSON/,
@@ -1091,17 +1208,15 @@ engine.MODULES = tuple(name + words[0] for name in engine.MODULES)`;
       'refused whole, and nobody is told',
       async (t) => {
         await Promise.all(
-          Object.entries(refused).map(([what, { reports = [DRIFT], asked, ...expected }]) =>
+          Object.entries(refused).map(([what, { reports = [PLAIN], asked, built, ...expected }]) =>
             t.test(what, async () => {
               for (const event of ['workflow_run', 'pull_request']) {
                 await using place = await desk(action, { pullRequests: [FORK] });
-                const step = await place.show(reports, {
-                  ...asked,
-                  event,
-                  with: { ...BOTH, ...asked?.with },
-                });
-                await assertFault(step, step.runner, expected);
-                assert.deepEqual(place.github.calls, []);
+                for (const show of built === undefined ? [place.show] : [place.show, place.showBuilt]) {
+                  const step = await show(reports, { ...asked, event, with: { ...BOTH, ...asked?.with } });
+                  await assertFault(step, step.runner, expected);
+                  assert.deepEqual(place.github.calls, []);
+                }
               }
             }),
           ),
@@ -1118,7 +1233,7 @@ engine.MODULES = tuple(name + words[0] for name in engine.MODULES)`;
         await using place = await desk(action);
         for (const event of ['issue_comment', 'pull_request_target'])
           await assertFault(
-            ...(await place.show([DRIFT], { event, payload: payloadOf(event) }).then(
+            ...(await place.showBuilt([PLAIN], { event, payload: payloadOf(event) }).then(
               (step) =>
                 [
                   step,

@@ -17,7 +17,8 @@ import {
 import { temporaryFolder } from '../../support/runtimes.ts';
 import { assertInert } from '../../unit/support/briefs.ts';
 import type { Action } from './action.ts';
-import { type RunnerCommand, runnerCommands } from './commands.ts';
+import { stepAtOnce } from './at-once.ts';
+import type { RunnerCommand } from './commands.ts';
 import { aRunner, type Outcome, runStep, type StepOptions } from './spawn.ts';
 import type { Stepped } from './trust.ts';
 
@@ -29,8 +30,10 @@ export const FORK = { number: 7, headSha: SHAS.head, from: { id: 98765432, owner
 /** A pull request on GitHub, and jobs that show reports of others there. */
 export interface Desk extends AsyncDisposable {
   readonly github: GitHubServer;
-  /** Mode `report`, on the pull request unless told otherwise. */
+  /** Mode `report` in the test's own process, on the pull request unless told otherwise. */
   show(reports: readonly Report[], asked?: Showing): Promise<Stepped>;
+  /** The same by the built action. */
+  showBuilt(reports: readonly Report[], asked?: Showing): Promise<Stepped>;
 }
 
 export interface Showing extends Omit<StepOptions, 'github'> {
@@ -47,9 +50,9 @@ export interface Showing extends Omit<StepOptions, 'github'> {
 export async function desk(action: Action, options: Partial<GitHubServerOptions> = {}): Promise<Desk> {
   const owned = new AsyncDisposableStack();
   const github = owned.use(await startGitHubServer({ repository: REPOSITORY, token: TOKEN, ...options }));
-  return {
-    github,
-    async show(reports, asked = {}) {
+  const showing =
+    (step: typeof runStep): Desk['show'] =>
+    async (reports, asked = {}) => {
       const {
         run = 1,
         through = github.url,
@@ -67,7 +70,7 @@ export async function desk(action: Action, options: Partial<GitHubServerOptions>
       const folder = join(runner.workspace, 'reports');
       await mkdir(folder, { recursive: true });
       await spoil?.(folder);
-      const outcome = await runStep(action, runner, {
+      const outcome = await step(action, runner, {
         ...rest,
         event,
         github: { url: through, token: TOKEN },
@@ -79,7 +82,11 @@ export async function desk(action: Action, options: Partial<GitHubServerOptions>
       );
       assert.ok(!shown.includes(TOKEN), 'a token is told to nobody');
       return { ...outcome, runner };
-    },
+    };
+  return {
+    github,
+    show: showing(stepAtOnce),
+    showBuilt: showing(runStep),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
@@ -266,10 +273,9 @@ export const noticesOf = ({ commands }: Pick<Outcome, 'commands'>): readonly Run
 
 /** Its own sections and the failure of its step: nothing else that the runner would execute is in the log. */
 export function assertLogActs(
-  { log, env, path, state }: Outcome,
+  { log, commands: found, env, path, state }: Outcome,
   expected: readonly (readonly [command: string, says: RegExp])[],
 ): void {
-  const found = runnerCommands(log);
   assert.deepEqual(
     found.map(({ command }) => command),
     expected.map(([command]) => command),
