@@ -423,7 +423,7 @@ describe('the job summary', () => {
     assert.match(summary(withFindings([...identical(19), finding('other')])), /<code>same18/);
   });
 
-  for (const prompts of [10_000, 100_000])
+  for (const prompts of [10_000, 30_000])
     test(`of ${prompts} drifted prompts stays under its budget, worst rows first, and counts the rest`, () => {
       const findings = [
         ...Array.from({ length: prompts - 1 }, (_, i) =>
@@ -433,12 +433,13 @@ describe('the job summary', () => {
         ),
         finding('the-bad-one'),
       ];
-      const text = summary(withFindings(findings));
+      const report = withFindings(findings);
+      const text = summary(report);
       assert.ok(Buffer.byteLength(text) <= 1024 * 1024 - 64 * 1024);
       assert.match(text, /the&#45;bad&#45;one/);
       assert.match(text, /rows left out to fit/);
-      assert.ok(terminalLines(withFindings(findings)).length > prompts);
-      assert.equal(annotations(withFindings(findings)).length, 9);
+      assert.ok(terminalLines(report).length > prompts);
+      assert.equal(annotations(report).length, 9);
     });
 
   test('keeps its verdict even where nothing else fits', () => {
