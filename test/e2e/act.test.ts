@@ -116,6 +116,9 @@ test('the example workflows, run by act', { timeout: 20 * 60_000 }, async (t) =>
       );
       const baseline = job.log.slice(job.log.findIndex((line) => line.startsWith('baseline: broken')));
       assert.ok(baseline.some((line) => line.startsWith('  ocean ') && line.includes('new prompt')));
+      assert.ok(
+        job.annotations.some(({ level, title }) => level === 'notice' && title === 'Foretold by probes'),
+      );
       // With the worst, once.
       assert.match(placed[0]?.message ?? '', new RegExp(`ATEN_CPU_CAPABILITY: .* → ${OTHER_CAPABILITY}`));
       for (const id of drifted) {
@@ -150,8 +153,8 @@ name: act-way-through
 model: { path: ${JSON.stringify(model)} }
 engine:
   name: vllm
-  args: { dtype: float32, max_model_len: 1024, max_num_seqs: 8 }
-  env: { VLLM_CPU_KVCACHE_SPACE: "1", TORCHDYNAMO_DISABLE: "1", OMP_WAIT_POLICY: passive${capability === undefined ? '' : `, ATEN_CPU_CAPABILITY: ${capability}`} }
+  args: { dtype: float32, max_model_len: 1024, max_num_seqs: 8, num_gpu_blocks_override: 32 }
+  env: { TORCHDYNAMO_DISABLE: "1", OMP_NUM_THREADS: "1", VLLM_CPU_OMP_THREADS_BIND: nobind${capability === undefined ? '' : `, ATEN_CPU_CAPABILITY: ${capability}`} }
 runtime: { image: ${JSON.stringify(image)} }
 sampling: { temperature: 0, max_tokens: 8, seed: 0 }
 prompts:

@@ -9,13 +9,19 @@ import { builtAction } from './support/action.ts';
 import { findingsOf, relationOf, reportOf } from './support/reports.ts';
 import { aRunner, runStep } from './support/spawn.ts';
 
+interface Change {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly relations?: readonly string[];
+}
+
 /** The example, where only a CPU is: one dtype, and as few engine starts as there can be. */
-async function exampleSuite(env: Readonly<Record<string, string>> = {}): Promise<string> {
+async function exampleSuite(change: Change = {}): Promise<string> {
   const suite = parseDocument(await readFile(new URL('../../examples/kernels.yml', import.meta.url), 'utf8'));
   suite.delete('runtime');
   suite.setIn(['engine', 'args', 'dtypes'], ['float32']);
   // Other tests run beside it: a thread that waits for the others gives its CPU away.
-  suite.setIn(['engine', 'env'], { OMP_WAIT_POLICY: 'passive', ...env });
+  suite.setIn(['engine', 'env'], { OMP_WAIT_POLICY: 'passive', ...change.env });
+  if (change.relations !== undefined) suite.set('relations', change.relations);
   suite.set('baseline', { store: 'files', lifetimes: 1 });
   suite.set('policy', { confirm: 0 });
   return String(suite);
@@ -25,8 +31,8 @@ test('the example of probes: stored, reproduced without a model, and other kerne
   await using action = await builtAction('vllm');
   await using runner = await aRunner();
   const { python } = await ensureEngine();
-  const run = async (mode: 'check' | 'refresh', env?: Readonly<Record<string, string>>) => {
-    await runner.write('determinism.yml', await exampleSuite(env));
+  const run = async (mode: 'check' | 'refresh', change?: Change) => {
+    await runner.write('determinism.yml', await exampleSuite(change));
     return await runStep(action, runner, {
       with: { mode, runtime: 'process', python, ...(mode === 'refresh' ? { reason: 'first one' } : {}) },
       event: 'workflow_dispatch',
@@ -52,7 +58,10 @@ test('the example of probes: stored, reproduced without a model, and other kerne
     kernels.probes?.map((probe) => `generate/${probe}`),
   );
 
-  const moved = await run('check', { ATEN_CPU_CAPABILITY: OTHER_CAPABILITY });
+  const moved = await run('check', {
+    env: { ATEN_CPU_CAPABILITY: OTHER_CAPABILITY },
+    relations: ['baseline'],
+  });
   assert.equal(moved.outputs['conclusion'], 'drift', moved.log);
   assert.match(moved.log, /calls give something else; .*first different call: \w+ /);
   const differing = [...findingsOf(await reportOf(moved), 'baseline').values()].filter(

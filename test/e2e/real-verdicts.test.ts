@@ -3,6 +3,7 @@ import { chmod, cp, readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { parse } from 'yaml';
+import type { DockerDaemon } from '../../scripts/setup/docker.ts';
 import { ensureFlippedModel, FLIPPED } from '../../scripts/setup/flipped-model.ts';
 import { ensureCpuImage } from '../../scripts/setup/image.ts';
 import { ensureModel } from '../../scripts/setup/model.ts';
@@ -10,6 +11,7 @@ import { ensureEngine } from '../../scripts/setup/python.ts';
 import { ensureShallowModel } from '../../scripts/setup/shallow-model.ts';
 import { openRecord } from '../../src/disk/record-folder.ts';
 import { countOf } from '../../src/record/channels.ts';
+import type { RunRecord } from '../../src/record/schema.ts';
 import type { Report } from '../../src/report/schema.ts';
 import { connect } from '../../src/runtime/docker/daemon.ts';
 import { dockerOrSkip } from '../support/docker.ts';
@@ -29,7 +31,8 @@ for (const engine of ['vllm', 'transformers'])
     });
     after(() => place[Symbol.asyncDispose]());
 
-    if (engine === 'vllm') inContainer(() => place);
+    // What only one of the two can be made to do.
+    if (engine === 'vllm') ofVllm(() => place);
     else
       test('another start reproduces what a refresh stored', async () => {
         await place.write();
@@ -38,7 +41,7 @@ for (const engine of ['vllm', 'transformers'])
       });
 
     test('one flipped bit in one weight: drift, and the module is named', async (t) => {
-      await place.write({ model: await ensureFlippedModel() });
+      await place.write({ model: await ensureFlippedModel(), relations: ['baseline'] });
       const outcome = await place.run('check');
       tell(t, outcome);
       const report = await reportOf(outcome);
@@ -56,102 +59,102 @@ for (const engine of ['vllm', 'transformers'])
         placed[0]?.data,
       );
     });
-
-    // What only one of the two can be made to do.
-    if (engine === 'vllm') ofVllm(() => place);
   });
 
-/** Another start of vLLM reproduces what a refresh stored, and does so in the container that nothing comes out of. */
-function inContainer(place: () => Place): void {
-  test('real vLLM in the locked-down container gives the bits of a bare process', async (t) => {
-    const daemon = await dockerOrSkip(t);
-    if (daemon === undefined) return;
-    const { action, model, runner, stored: bare } = place();
-    const { imageId } = await ensureCpuImage(daemon);
-    const env = { DOCKER_HOST: daemon.host };
-    const docker = await connect(env);
-    await place().write({ runtime: { image: imageId, memory: '8GiB' } });
+/**
+ * A check of the model with a default that nobody reads, once more with batches, and where there is Docker in the container
+ * that nothing comes out of: one engine start for three claims.
+ */
+interface Blind {
+  readonly outcome: Outcome;
+  readonly record: RunRecord;
+  readonly report: Report;
+  /** Whether a batch changes bits here: AMX's kernels do, AVX2's not for prompts as short. */
+  readonly moves: boolean;
+}
 
-    await using step = await Step.start(action, runner, 'main', {
-      env: { ...env, GITHUB_TOKEN: 'ghs_secret', HF_TOKEN: 'hf_secret', AWS_SECRET_ACCESS_KEY: 'secret' },
-      with: { 'record-path': '../contained', 'hub-token': 'hf_secret' },
-    });
-    await step.sees(GENERATING, 120);
-    const [listed, ...more] = await containersOf(docker, runner);
-    assert.ok(listed, 'the engine runs in a container');
-    assert.deepEqual(more, []);
-    const { Config, HostConfig, Mounts, State } = await docker.getContainer(listed.Id).inspect();
-    assert.equal(State.Running, true);
-    assert.equal(HostConfig.NetworkMode, 'none');
-    assert.equal(HostConfig.ReadonlyRootfs, true);
-    assert.deepEqual(HostConfig.CapDrop, ['ALL']);
-    assert.equal(HostConfig.CapAdd, null);
-    assert.deepEqual(HostConfig.SecurityOpt, ['no-new-privileges:true']);
-    assert.equal(HostConfig.Privileged, false);
-    assert.equal(HostConfig.PidMode, '');
-    assert.equal(HostConfig.IpcMode, 'private');
-    assert.equal(HostConfig.Memory, 8 * 1024 ** 3);
-    assert.equal(HostConfig.MemorySwap, 8 * 1024 ** 3);
-    assert.deepEqual(HostConfig.Devices ?? [], []);
-    assert.deepEqual(HostConfig.Binds ?? [], []);
-    assert.doesNotMatch(Config.User, /^(0|root)?(:|$)/);
-    assert.deepEqual(
-      Mounts.map(({ Type, Source, Destination, RW }) => ({ Type, Source, Destination, RW })),
-      [{ Type: 'bind', Source: model, Destination: '/model', RW: false }],
-      'the model and nothing else, least of all the Docker socket',
-    );
-    assert.doesNotMatch(JSON.stringify(Config.Env), /secret|runtime-token/);
-    assert.deepEqual(
-      Config.Env.filter((entry) => /^(GITHUB|ACTIONS|RUNNER|INPUT|STATE)_|TOKEN|SECRET/.test(entry)),
-      [],
-    );
-    // What the kernel holds the engine to, not what was asked for: vLLM runs below the init process.
-    const [engine] = await processesBelow(State.Pid);
-    const status = await readFile(`/proc/${engine}/status`, 'utf8');
-    assert.match(status, /^Uid:\t(?!0\t)/m);
-    assert.match(status, /^CapEff:\t0{16}$/m);
-    assert.match(status, /^CapBnd:\t0{16}$/m);
-    assert.match(status, /^NoNewPrivs:\t1$/m);
-    const devices = (await readFile(`/proc/${engine}/net/dev`, 'utf8')).split('\n').slice(2, -1);
-    assert.deepEqual(
-      devices.map((line) => line.trim().split(':')[0]),
-      ['lo'],
-    );
-
-    const contained = await step.ended;
-    assert.equal(contained.exitCode, 0, contained.log);
-    assert.equal(contained.outputs['conclusion'], 'reproduced');
-    assert.equal(contained.outputs['record-digest'], bare.outputs['record-digest']);
-    assert.match(contained.log, /changed \(ambient\): runtime: process → docker/);
-    assert.deepEqual(await containersOf(docker, runner), []);
-
-    const [left, right] = await Promise.all(
-      [bare, contained].map(async ({ outputs }) => (await openRecord(outputs['record-path'] ?? '')).record),
-    );
-    assert.ok(left && right);
-    // Two prompts, generated twice, forced and scored; a refresh alone scores them beside strangers, and under noise.
-    assert.equal(right.observations.length, 8);
-    assert.deepEqual(
-      right.observations,
-      left.observations.filter(({ pass }) => pass !== 'score-strangers' && pass !== 'score-noise'),
-      'every digest of every observation',
-    );
-    const traced = right.observations.filter((one) => countOf(one, 'modules') > 300);
-    assert.deepEqual(
-      new Set(traced.map(({ pass }) => pass)),
-      new Set(['score-alone']),
-      'every module of what is scored',
-    );
-    assert.equal(traced.length, 2);
-    assert.equal(left.fingerprint.ambient.runtime, 'process');
-    assert.equal(right.fingerprint.ambient.runtime, 'docker');
-    assert.deepEqual(right.fingerprint.declared.image, {
-      reference: imageId,
-      digest: imageId,
-      certainty: 'verified',
-    });
-    t.diagnostic(`record digest ${contained.outputs['record-digest']}`);
+async function blindCheck(
+  place: Place,
+  run: (asked: SuiteOptions & { readonly model: string }) => Promise<Outcome>,
+): Promise<Blind> {
+  const model = await aCopy(place, await ensureModel());
+  await penalise(model, 1.3);
+  const outcome = await run({
+    model,
+    relations: ['rerun', { name: 'batch', require: 'identical' }, 'baseline'],
   });
+  const { record } = await openRecord(outcome.outputs['record-path'] ?? '');
+  const outcomes = new Set(
+    record.observations
+      .filter(({ pass }) => pass === 'generate-alone' || BATCHED.test(pass))
+      .map(({ prompt, channels }) => `${prompt} ${channels.map(({ sha256 }) => sha256).join()}`),
+  );
+  const moves = outcomes.size > record.suite.prompts.length;
+  return { outcome, record, report: await reportOf(outcome), moves };
+}
+
+/** What a batch asks for beside the others. */
+const BATCHED = /^generate-(?:together|strangers)$/;
+
+/** The step of that check in a container, which is looked at while the engine is in it. */
+async function inContainer(
+  { action, runner, write }: Place,
+  daemon: DockerDaemon,
+  asked: SuiteOptions & { readonly model: string },
+): Promise<Outcome> {
+  const env = { DOCKER_HOST: daemon.host };
+  const docker = await connect(env);
+  await write(asked);
+
+  await using step = await Step.start(action, runner, 'main', {
+    env: { ...env, GITHUB_TOKEN: 'ghs_secret', HF_TOKEN: 'hf_secret', AWS_SECRET_ACCESS_KEY: 'secret' },
+    with: { 'record-path': '../contained', 'hub-token': 'hf_secret' },
+  });
+  await step.sees(GENERATING, 120);
+  const [listed, ...more] = await containersOf(docker, runner);
+  assert.ok(listed, 'the engine runs in a container');
+  assert.deepEqual(more, []);
+  const { Config, HostConfig, Mounts, State } = await docker.getContainer(listed.Id).inspect();
+  assert.equal(State.Running, true);
+  assert.equal(HostConfig.NetworkMode, 'none');
+  assert.equal(HostConfig.ReadonlyRootfs, true);
+  assert.deepEqual(HostConfig.CapDrop, ['ALL']);
+  assert.equal(HostConfig.CapAdd, null);
+  assert.deepEqual(HostConfig.SecurityOpt, ['no-new-privileges:true']);
+  assert.equal(HostConfig.Privileged, false);
+  assert.equal(HostConfig.PidMode, '');
+  assert.equal(HostConfig.IpcMode, 'private');
+  assert.equal(HostConfig.Memory, 8 * 1024 ** 3);
+  assert.equal(HostConfig.MemorySwap, 8 * 1024 ** 3);
+  assert.deepEqual(HostConfig.Devices ?? [], []);
+  assert.deepEqual(HostConfig.Binds ?? [], []);
+  assert.doesNotMatch(Config.User, /^(0|root)?(:|$)/);
+  assert.deepEqual(
+    Mounts.map(({ Type, Source, Destination, RW }) => ({ Type, Source, Destination, RW })),
+    [{ Type: 'bind', Source: asked.model, Destination: '/model', RW: false }],
+    'the model and nothing else, least of all the Docker socket',
+  );
+  assert.doesNotMatch(JSON.stringify(Config.Env), /secret|runtime-token/);
+  assert.deepEqual(
+    Config.Env.filter((entry) => /^(GITHUB|ACTIONS|RUNNER|INPUT|STATE)_|TOKEN|SECRET/.test(entry)),
+    [],
+  );
+  // What the kernel holds the engine to, not what was asked for: vLLM runs below the init process.
+  const [engine] = await processesBelow(State.Pid);
+  const status = await readFile(`/proc/${engine}/status`, 'utf8');
+  assert.match(status, /^Uid:\t(?!0\t)/m);
+  assert.match(status, /^CapEff:\t0{16}$/m);
+  assert.match(status, /^CapBnd:\t0{16}$/m);
+  assert.match(status, /^NoNewPrivs:\t1$/m);
+  const devices = (await readFile(`/proc/${engine}/net/dev`, 'utf8')).split('\n').slice(2, -1);
+  assert.deepEqual(
+    devices.map((line) => line.trim().split(':')[0]),
+    ['lo'],
+  );
+
+  const contained = await step.ended;
+  assert.deepEqual(await containersOf(docker, runner), []);
+  return contained;
 }
 
 /** Children of a process, as this machine numbers them. */
@@ -161,8 +164,59 @@ async function processesBelow(pid: number): Promise<readonly string[]> {
 }
 
 function ofVllm(place: () => Place): void {
+  let made: Promise<Blind> | undefined;
+  const blind = (run: (asked: SuiteOptions & { readonly model: string }) => Promise<Outcome>) => {
+    made ??= blindCheck(place(), run);
+    return made;
+  };
+  const anywhere = async () =>
+    await blind(async (asked) => {
+      await place().write(asked);
+      return await place().run('check');
+    });
+
+  test('real vLLM in the locked-down container gives the bits of a bare process', async (t) => {
+    const daemon = await dockerOrSkip(t);
+    if (daemon === undefined) return;
+    const { stored: bare } = place();
+    const { imageId } = await ensureCpuImage(daemon);
+    const runtime = { image: imageId, memory: '8GiB' };
+    const { outcome, record, report, moves } = await blind(
+      async (asked) => await inContainer(place(), daemon, { ...asked, runtime }),
+    );
+    assert.equal(outcome.exitCode, moves ? 1 : 0, outcome.log);
+    assert.equal(relationOf(report, 'baseline').status, 'held');
+    assert.equal(outcome.outputs['record-digest'], bare.outputs['record-digest']);
+    assert.match(outcome.log, /changed \(ambient\): runtime: process → docker/);
+
+    const { record: left } = await openRecord(bare.outputs['record-path'] ?? '');
+    const right = record.observations.filter(({ pass }) => !BATCHED.test(pass));
+    // Two prompts, generated twice, forced and scored; a refresh alone scores them beside strangers, and under noise.
+    assert.equal(right.length, 8);
+    assert.deepEqual(
+      right,
+      left.observations.filter(({ pass }) => pass !== 'score-strangers' && pass !== 'score-noise'),
+      'every digest of every observation',
+    );
+    const traced = record.observations.filter((one) => countOf(one, 'modules') > 300);
+    assert.deepEqual(
+      new Set(traced.map(({ pass }) => pass)),
+      new Set(['score-alone']),
+      'every module of what is scored',
+    );
+    assert.equal(traced.length, 2);
+    assert.equal(left.fingerprint.ambient.runtime, 'process');
+    assert.equal(record.fingerprint.ambient.runtime, 'docker');
+    assert.deepEqual(record.fingerprint.declared.image, {
+      reference: imageId,
+      digest: imageId,
+      certainty: 'verified',
+    });
+    t.diagnostic(`record digest ${outcome.outputs['record-digest']}`);
+  });
+
   test('kernels for another instruction set at every other start: unstable, no drift', async (t) => {
-    await place().write({ confirm: 1 });
+    await place().write({ confirm: 1, relations: ['baseline'] });
     const outcome = await place().run('check', await alternating(place()));
     tell(t, outcome);
     const report = await reportOf(outcome);
@@ -179,18 +233,8 @@ function ofVllm(place: () => Place): void {
     assert.match(outcome.log, /changed \(ambient\): cpu\.capability: \w+ → \w+/);
   });
 
-  /** A check of the model with a default that nobody reads, once more with batches: one engine start for two claims. */
-  const blind = once(async () => {
-    const model = await aCopy(place(), await ensureModel());
-    await penalise(model, 1.3);
-    await place().write({ model, relations: ['rerun', { name: 'batch', require: 'identical' }, 'baseline'] });
-    const outcome = await place().run('check');
-    const { record } = await openRecord(outcome.outputs['record-path'] ?? '');
-    return { outcome, record, report: await reportOf(outcome) };
-  });
-
   test('a sampling default of the model: reproduced with a notice, and drift as it is served', async (t) => {
-    const unread = await blind();
+    const unread = await anywhere();
     assert.equal(relationOf(unread.report, 'baseline').status, 'held', unread.outcome.log);
     const told = unread.report.context.notices.map(({ message }) => message);
     assert.ok(
@@ -222,15 +266,8 @@ function ofVllm(place: () => Place): void {
   });
 
   test('batched with strangers: the relation is broken where a batch changes bits, and the baseline reproduced', async (t) => {
-    const { outcome, record, report } = await blind();
+    const { outcome, report, moves } = await anywhere();
     tell(t, outcome);
-    // Which kernels a CPU takes decides whether a batch rounds otherwise: AMX does, AVX2 does not for prompts as short.
-    const outcomes = new Set(
-      record.observations
-        .filter(({ pass }) => /^generate-(?:alone|together|strangers)$/.test(pass))
-        .map(({ prompt, channels }) => `${prompt} ${channels.map(({ sha256 }) => sha256).join()}`),
-    );
-    const moves = outcomes.size > record.suite.prompts.length;
     t.diagnostic(moves ? 'a batch changes bits here' : 'a batch changes no bits here');
     assert.equal(report.conclusion, moves ? 'relation-broken' : 'reproduced', outcome.log);
     assert.equal(report.verdict, moves ? 'fail' : 'pass');
@@ -241,15 +278,6 @@ function ofVllm(place: () => Place): void {
 }
 
 const SAMPLES_BY = 'generation_config.json';
-
-/** Made by the first test that asks for it. */
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined;
-  return () => {
-    made ??= make();
-    return made;
-  };
-}
 
 /** A model, to change a file of. */
 async function aCopy({ runner }: Place, from: string): Promise<string> {

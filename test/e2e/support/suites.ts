@@ -23,6 +23,8 @@ export interface SuiteOptions {
   readonly prompts?: readonly Readonly<Record<string, unknown>>[];
   readonly score?: readonly Readonly<Record<string, unknown>>[];
   readonly depth?: 'full' | 'score';
+  /** Whether single operators are called before the model is loaded. */
+  readonly probes?: boolean;
   readonly relations?: readonly unknown[];
   readonly name?: string;
   /** Engine starts of a refresh, and those after a first difference: as few as there can be unless asked for. */
@@ -54,6 +56,7 @@ export function suite(options: SuiteOptions = {}): string {
     ...prompts.map((prompt) => `  - ${JSON.stringify(prompt)}\n`),
     options.score === undefined ? '' : line('score', options.score),
     options.depth === undefined ? '' : line('depth', options.depth),
+    options.probes === undefined ? '' : line('probes', options.probes),
     line('relations', options.relations ?? ['rerun', 'baseline']),
     line('baseline', {
       store: 'files',
@@ -94,10 +97,11 @@ export async function processesOf({ trackingId }: Runner): Promise<number[]> {
   return pids.filter((_, index) => found[index]?.includes(trackingId)).map(Number);
 }
 
-/** A suite for a real engine on the CPU: four short prompts. */
+/** A suite for a real engine on the CPU: four short prompts, and no probes before them: act.test.ts has those. */
 export function realSuite(options: SuiteOptions): string {
   return suite({
     name: 'smollm2',
+    probes: false,
     prompts: [
       { id: 'capital', text: 'The capital of France is' },
       { id: 'sky', messages: [{ role: 'user', content: 'Explain why the sky is blue.' }] },
