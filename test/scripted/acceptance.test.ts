@@ -3,17 +3,17 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { execa } from 'execa';
-import { parse } from 'yaml';
 import { LogAnswer } from '../../src/report/json.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
 import { stepHere } from '../e2e/support/here.ts';
 import { verified } from '../e2e/support/looked-at.ts';
 import { reportOf } from '../e2e/support/reports.ts';
-import { type Outcome, type Runner, runStep, type StepOptions } from '../e2e/support/spawn.ts';
+import { type Runner, runStep, type StepOptions } from '../e2e/support/spawn.ts';
 import {
   alternating,
   BASELINES,
   checkout,
+  copied,
   StoredOnce,
   type SuiteOptions,
   suite,
@@ -76,22 +76,13 @@ const metaOf = async (runner: Runner): Promise<Record<string, unknown>> => {
   return JSON.parse(await readFile(join(runner.workspace, BASELINES, path), 'utf8'));
 };
 
-/** The lines that the report ends with, as a user copies them. */
-function copied({ log }: Outcome): NonNullable<SuiteOptions['accept']> {
-  const lines = log.split('\n');
-  const from = lines.indexOf('accept:');
-  const to = lines.indexOf('Or, once it is merged:');
-  assert.ok(from >= 0 && to > from, log);
-  return parse(lines.slice(from, to).join('\n')).accept;
-}
-
 describe('a drift that is meant', () => {
   test('is accepted by the lines of its own report, passes as that record alone, and a push stores it', async () => {
     await using runner = await withBaseline();
     const drifted = await check(runner, { args: { logprob: OTHER }, by: runStep });
     assert.equal(drifted.exitCode, 1, drifted.log);
     assert.match(drifted.log, /gh workflow run determinism -f reason="/);
-    const accept = copied(drifted);
+    const accept = copied(drifted.log);
     assert.deepEqual(accept, [
       {
         record: drifted.outputs['record-digest'],
@@ -153,7 +144,7 @@ describe('a drift that is meant', () => {
     const changed = { args: { logprob: OTHER }, lifetimes: 2, confirm: 1 };
     await using runner = await withBaseline({ lifetimes: 2 });
     const drifted = await check(runner, changed);
-    const accept = copied(drifted);
+    const accept = copied(drifted.log);
     const [commit, head] = [SHAS.commit, SHAS.head];
     await using known = await startGitHubServer({
       ...{ repository: REPOSITORY, token: 'ghs_secret' },
@@ -201,7 +192,7 @@ describe('a drift that is meant', () => {
     const changed = { ...twice, args: { shift: 1, text: 'other words' } };
     const drifted = await check(runner, changed);
     assert.match(drifted.log, /other tokens.*\[hash of the text: differs\]/);
-    const accept = copied(drifted);
+    const accept = copied(drifted.log);
     const pushed = await refresh(runner, { event: 'push', ...changed, accept });
     assert.equal(pushed.exitCode, 0, pushed.log);
     assert.equal((await check(runner, { ...changed, accept })).outputs['conclusion'], 'reproduced');
@@ -218,7 +209,7 @@ describe('a drift that is meant', () => {
         { id: 'two', text: 'The capital of Spain is' },
       ],
     };
-    const accept = copied(await check(runner, changed));
+    const accept = copied((await check(runner, changed)).log);
     assert.equal((await check(runner, { ...changed, accept })).outputs['accepted'], 'true');
     const pushed = await refresh(runner, { event: 'push', ...changed, accept });
     assert.equal(pushed.exitCode, 0, pushed.log);
@@ -230,7 +221,7 @@ describe('a drift that is meant', () => {
     const loose = { relations: ['rerun', { name: 'restart', require: 'measure' }, 'baseline'], lifetimes: 2 };
     await using runner = await withBaseline(loose);
     const before = await stored(runner);
-    const accept = copied(await check(runner, { ...loose, lifetimes: 1, args: { logprob: OTHER } }));
+    const accept = copied((await check(runner, { ...loose, lifetimes: 1, args: { logprob: OTHER } })).log);
     const turns = alternating(runner, [-0.25, OTHER]);
     const pushed = await refresh(runner, { event: 'push', ...loose, ...turns, accept });
     assert.equal(pushed.exitCode, 1, pushed.log);
@@ -239,7 +230,7 @@ describe('a drift that is meant', () => {
 
   test('does not pass where something else is broken, which then names the run', async () => {
     await using runner = await withBaseline();
-    const accept = copied(await check(runner, { args: { logprob: OTHER } }));
+    const accept = copied((await check(runner, { args: { logprob: OTHER } })).log);
     const broken = {
       args: { logprob: OTHER, on_pass: 'witness["requests"] = None' },
       relations: ['rerun', 'baseline', { name: 'batch', require: 'identical' }],

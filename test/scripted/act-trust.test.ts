@@ -1,51 +1,47 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { execa } from 'execa';
-import { parse } from 'yaml';
 import type { BaselineMeta } from '../../src/baseline/port.ts';
 import { type ActRepository, actRepository, FORKED, type JobResult } from '../e2e/support/act.ts';
-import { builtAction } from '../e2e/support/action.ts';
-import { onImport, type SuiteOptions, suite, writeTinyModel } from '../e2e/support/suites.ts';
+import { type Action, builtAction } from '../e2e/support/action.ts';
+import { ANYWHERE, copied, type SuiteOptions, suite, writeTinyModel } from '../e2e/support/suites.ts';
+import type { Put } from '../support/cache-server.ts';
 import { SHAS } from '../support/events.ts';
 import { temporaryFolder } from '../support/runtimes.ts';
 
-const [OTHER, THIRD] = [-0.5, -0.75] as const;
+/*
+ * The example workflows, on a runner whose engine does as it is told: each at what only it decides. What a step makes of
+ * baselines and acceptances is in trust.test.ts and acceptance.test.ts.
+ */
 
-/** On hardware that a variable of the machine names, so that one machine can be several. */
-const ELSEWHERE = `import os
-import deterministic_ml.harness.fingerprint as facts
-if os.environ.get("LC_LEVEL"): facts.cpu_level = lambda *_: os.environ["LC_LEVEL"]`;
+const OTHER = -0.5;
+const DIES_ON_L4 = 'import os\nif os.environ.get("LC_LEVEL") == "l4": os.abort()';
 
 const cached = (options: SuiteOptions = {}): string =>
-  suite({ env: onImport(ELSEWHERE), baseline: { store: 'cache', lifetimes: 2 }, ...options });
+  suite({ ...options, baseline: { store: 'cache', ...options.baseline } });
+
+let action: Action;
+before(async () => {
+  action = await builtAction('scripted');
+});
+after(() => action[Symbol.asyncDispose]());
 
 interface Way extends AsyncDisposable {
   readonly repo: ActRepository;
-  readonly folder: string;
-  readonly action: string;
 }
 
-/** The example workflows on a runner whose engine does as it is told. */
-async function way(): Promise<Way> {
+async function way(options: SuiteOptions = {}): Promise<Way> {
   await using owned = new AsyncDisposableStack();
   const { path: folder } = owned.use(await temporaryFolder());
-  const action = owned.use(await builtAction('scripted'));
   const repo = owned.use(await actRepository({ folder, action: action.path }));
   await writeTinyModel(join(folder, 'repository/model'));
-  await repo.write('determinism.yml', cached());
+  await repo.write('determinism.yml', cached(options));
   await repo.merge();
   const kept = owned.move();
-  return { repo, folder, action: action.path, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+  return { repo, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
-
-const refresh = (repo: ActRepository, reason: string, signal: AbortSignal, flags: readonly string[] = []) =>
-  repo.onMain('workflow_dispatch', 'refresh.yml', { inputs: { reason }, signal, flags });
-
-/** One dispatch for all legs of the matrix. */
-const refreshAll = (repo: ActRepository, signal: AbortSignal) =>
-  repo.onMainJobs('workflow_dispatch', 'matrix.yml', { inputs: { reason: 'first on all' }, signal });
 
 /** What a job concluded, and whether it was green. */
 const told = ({ outputs, succeeded }: JobResult) =>
@@ -55,13 +51,8 @@ async function metaOf({ record }: JobResult): Promise<BaselineMeta> {
   return JSON.parse(await readFile(join(record, 'baseline.json'), 'utf8'));
 }
 
-/** The lines that a drift's report ends with. */
-function copied({ log }: JobResult): NonNullable<SuiteOptions['accept']> {
-  const from = log.indexOf('accept:');
-  const to = log.indexOf('Or, once it is merged:');
-  assert.ok(from >= 0 && to > from, log.join('\n'));
-  return parse(log.slice(from, to).join('\n')).accept;
-}
+/** What refresh.yml stored. */
+let seed: Put | undefined;
 
 test('trust has a name, a reason and a run behind it: from the first refresh to the accepted drift', {
   timeout: 10 * 60_000,
@@ -74,34 +65,22 @@ test('trust has a name, a reason and a run behind it: from the first refresh to 
   };
   const says = (job: JobResult, pattern: RegExp) => assert.match(job.log.join('\n'), pattern);
 
-  const none = await change({});
-  assert.equal(told(none), 'no-baseline, red', none.log.join('\n'));
-  const [error] = none.annotations;
-  assert.equal(error?.file, 'determinism.yml');
-  assert.match(error?.message ?? '', /Run the refresh workflow on the default branch/);
-  says(none, /there is none that this action wrote/);
-
-  const first = await refresh(repo, 'vLLM 0.30', t.signal);
+  const first = await repo.onMain('workflow_dispatch', 'refresh.yml', {
+    ...{ inputs: { reason: 'vLLM 0.30' }, signal: t.signal },
+  });
   assert.equal(told(first), 'reproduced, green', first.log.join('\n'));
   const { provenance } = await metaOf(first);
   assert.deepEqual(
     [provenance.actor, provenance.reason, provenance.event, provenance.ref, provenance.runId],
     ['octocat', 'vLLM 0.30', 'workflow_dispatch', 'refs/heads/main', first.runId],
   );
-
-  const same = await change({});
-  assert.equal(told(same), 'reproduced, green', same.log.join('\n'));
-  says(same, /refreshed by octocat for “vLLM 0\.30” \(run \d+, commit [0-9a-f]{12}\)/);
-  says(same, /Its place is proven: /);
+  [seed] = repo.cache.entries;
 
   const drifted = await change({ args: { logprob: OTHER } });
   assert.equal(told(drifted), 'drift, red', drifted.log.join('\n'));
-  const accept = copied(drifted);
-
-  const accepted = await change({ args: { logprob: OTHER }, accept });
-  assert.equal(told(accepted), 'drift (accepted), green', accepted.log.join('\n'));
-  const more = await change({ args: { logprob: THIRD }, accept });
-  assert.equal(told(more), 'drift, red', more.log.join('\n'));
+  says(drifted, /refreshed by octocat for “vLLM 0\.30” \(run \d+, commit [0-9a-f]{12}\)/);
+  says(drifted, /Its place is proven: /);
+  const accept = copied(drifted.log.join('\n'));
 
   await repo.write('determinism.yml', cached({ args: { logprob: OTHER }, accept }));
   await repo.merge();
@@ -126,87 +105,37 @@ test('trust has a name, a reason and a run behind it: from the first refresh to 
     /2 baselines, newest first\n\* .*“why these bits are meant” \(push, pull request #7.*\n.*\n {2}.*“vLLM 0\.30”/,
   );
   const { stdout } = await execa(process.execPath, [
-    ...[join(made.action, 'dist/cli.js'), 'log'],
+    ...[join(action.path, 'dist/cli.js'), 'log'],
     ...['--baseline-path', `${again.record}.baseline`],
   ]);
   assert.match(stdout, /2 baselines, newest first/);
 });
 
-test('a matrix: each leg has its own hardware class, its own baseline and its own acceptance', {
+test('three legs: a baseline for each hardware class, one comment, one page', {
   timeout: 10 * 60_000,
 }, async (t) => {
-  await using made = await way();
+  await using made = await way(ANYWHERE);
   const { repo } = made;
-  const leg = (gpu: string) => ['--job', 'determinism', '--matrix', `gpu:${gpu}`];
-  const { jobs } = await refreshAll(repo, t.signal);
-  const named = (words: string) => [...jobs].find(([name]) => name.startsWith(words))?.[1];
-  const legs = ['l4', 'h100'].map((gpu) => named(`New baseline on ${gpu}`));
-  const [l4, h100] = legs;
-  for (const one of legs) assert.equal(one && told(one), 'reproduced, green', one?.log.join('\n'));
-  assert.ok(l4 !== undefined && h100 !== undefined);
-  assert.notEqual(l4.outputs['hardware-class'], h100.outputs['hardware-class']);
-  const stored = named('All new baselines, or none');
+  const { comments } = repo.github;
+  const legsOf = (jobs: ReadonlyMap<string, JobResult>) =>
+    [...jobs].filter(([name]) => / on (l4|a100|h100)/.test(name)).map(([, job]) => job);
+  const check = async (options: SuiteOptions, flags: readonly string[] = []) => {
+    await repo.write('determinism.yml', cached({ ...ANYWHERE, ...options }));
+    const { jobs } = await repo.pullRequestJobs(t.signal, 'matrix.yml', flags);
+    const report = jobs.get('Same model, same bits');
+    assert.ok(report !== undefined, [...jobs.keys()].join(', '));
+    return { legs: legsOf(jobs), report };
+  };
+
+  const { jobs } = await repo.onMainJobs('workflow_dispatch', 'matrix.yml', {
+    ...{ inputs: { reason: 'first on all' }, signal: t.signal },
+  });
+  assert.deepEqual(legsOf(jobs).map(told), Array(3).fill('reproduced, green'), [...jobs.keys()].join(', '));
+  assert.equal(new Set(legsOf(jobs).map(({ outputs }) => outputs['hardware-class'])).size, 3);
+  const stored = jobs.get('All new baselines, or none');
   assert.match(stored?.log.join('\n') ?? '', /Stored 3 baselines of 3 refreshes, for “first on all”/);
   const keys = repo.cache.entries.map(({ key }) => key);
   assert.equal(new Set(keys.map((key) => key.split('/')[2])).size, 3);
-
-  const warm = await repo.onMain('schedule', 'keep-warm.yml', { signal: t.signal });
-  assert.match(warm.log.join('\n'), /first on all[\s\S]*first on all/);
-
-  const drifted = { args: { logprob: OTHER } };
-  await repo.write('determinism.yml', cached(drifted));
-  await repo.merge();
-  const check = async (gpu: string) => await repo.pullRequest(t.signal, 'matrix.yml', leg(gpu));
-  const both = [await check('l4'), await check('h100')] as const;
-  assert.deepEqual(both.map(told), ['drift, red', 'drift, red']);
-  const accept = both.flatMap(copied);
-  assert.equal(new Set(accept.map((line) => line['hardware-class'])).size, 2);
-  await repo.write('determinism.yml', cached({ ...drifted, accept }));
-  for (const gpu of ['l4', 'h100']) {
-    const job = await check(gpu);
-    assert.equal(told(job), 'drift (accepted), green', job.log.join('\n'));
-    assert.deepEqual(
-      job.annotations.filter(({ level }) => level !== 'notice'),
-      [],
-      'the line of the other leg is not stale here',
-    );
-  }
-
-  repo.cache.evict(keys.find((key) => key.includes(`/${l4.outputs['hardware-class']}/`)) ?? '');
-  const gone = await check('l4');
-  // An error stands among the annotations, and not in the log.
-  assert.equal(
-    told(gone),
-    'incomparable, red',
-    `${gone.log.join('\n')}\n${JSON.stringify(gone.annotations)}`,
-  );
-  assert.ok(gone.log.some((line) => line.includes(h100.outputs['hardware-class'] ?? '?')));
-});
-
-test('three legs: one comment, one page, each hardware class by itself', {
-  timeout: 10 * 60_000,
-}, async (t) => {
-  await using made = await way();
-  const { repo } = made;
-  const { comments } = repo.github;
-  await refreshAll(repo, t.signal);
-  const check = async (options: SuiteOptions) => {
-    await repo.write('determinism.yml', cached(options));
-    const { jobs } = await repo.pullRequestJobs(t.signal, 'matrix.yml');
-    const legs = [...jobs].filter(([name]) => / on (l4|a100|h100)/.test(name)).map(([, job]) => job);
-    assert.equal(legs.length, 3, [...jobs.keys()].join(', '));
-    const report = jobs.get('Same model, same bits');
-    assert.ok(report !== undefined, [...jobs.keys()].join(', '));
-    return { legs, report };
-  };
-
-  const well = await check({});
-  assert.deepEqual(well.legs.map(told), Array(3).fill('reproduced, green'), well.report.log.join('\n'));
-  assert.deepEqual(
-    [told(well.report), comments.length],
-    ['reproduced, green', 0],
-    well.report.log.join('\n'),
-  );
 
   const { legs, report } = await check({ args: { logprob: OTHER } });
   assert.deepEqual(legs.map(told), Array(3).fill('drift, red'));
@@ -229,18 +158,18 @@ test('three legs: one comment, one page, each hardware class by itself', {
     'no leg asks for a right that only the last job has',
   );
 
-  const again = await check({});
-  assert.equal(told(again.report), 'reproduced, green', again.report.log.join('\n'));
+  const well = await check({});
+  assert.deepEqual(well.legs.map(told), Array(3).fill('reproduced, green'), well.report.log.join('\n'));
+  assert.equal(told(well.report), 'reproduced, green', well.report.log.join('\n'));
   assert.equal(comments.length, 1);
   assert.match(comments[0]?.body ?? '', /[Rr]esolved/);
 
-  // An engine that dies leaves no report: the other two must not stand for it.
-  const died = await check({
-    env: onImport(`${ELSEWHERE}\nif os.environ.get("LC_LEVEL") == "l4": os.abort()`),
-  });
+  // An engine that dies leaves no report: another one must not stand for it.
+  const two = ['--matrix', 'gpu:l4', '--matrix', 'gpu:h100'];
+  const died = await check({ args: { on_load: DIES_ON_L4 } }, two);
   assert.equal(died.report.succeeded, false, died.report.log.join('\n'));
   const said = died.report.annotations.map(({ message }) => message).join('\n');
-  assert.match(said, /holds 2 of 3 reports/, died.report.log.join('\n'));
+  assert.match(said, /holds 1 of 3 reports/, died.report.log.join('\n'));
 
   // Of a fleet, whose list is given as it is started, legs may be missing.
   await repo.merge();
@@ -260,7 +189,8 @@ test('a fork’s pair: the one without rights measures, the one with rights post
   await using made = await way();
   const { repo } = made;
   const { comments, checkRuns } = repo.github;
-  await refresh(repo, 'first', t.signal);
+  assert.ok(seed !== undefined, 'the first test stored it');
+  repo.cache.put(seed);
   await repo.write('determinism.yml', cached({ args: { logprob: OTHER } }));
   const measured = await repo.pullRequest(t.signal, 'fork-check.yml');
   assert.equal(told(measured), 'drift, red', measured.log.join('\n'));

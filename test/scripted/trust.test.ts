@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { cacheVersion } from '../../src/baseline/cache/service.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
+import { stepHere } from '../e2e/support/here.ts';
 import { reportOf } from '../e2e/support/reports.ts';
-import { BASELINES, checkout, type SuiteOptions } from '../e2e/support/suites.ts';
+import { runStep } from '../e2e/support/spawn.ts';
+import { ANYWHERE, BASELINES, checkout, copied, type SuiteOptions } from '../e2e/support/suites.ts';
 import {
   type Asked,
   annotated,
@@ -17,7 +19,7 @@ import {
   bomb,
   cached,
   type HostedOptions,
-  hosted,
+  hosted as hostedBy,
   INSIDE,
   MAIN,
   type Member,
@@ -40,7 +42,7 @@ let hardwareClass: string;
 
 before(async () => {
   action = await builtAction('scripted');
-  await using repository = await hosted(action);
+  await using repository = await hosted();
   const { exitCode, log } = await repository.refresh();
   const [entry] = repository.cache.entries;
   assert.ok(exitCode === 0 && entry !== undefined, log);
@@ -50,8 +52,11 @@ before(async () => {
 });
 after(() => action[Symbol.asyncDispose]());
 
+/** In this process; those through the built action say so. */
+const hosted = (options: HostedOptions = {}) => hostedBy(action, { by: stepHere, ...options });
+
 /** A repository whose default branch has the baseline in the cache. */
-const withBaseline = (options: HostedOptions = {}) => hosted(action, { seeds: [seed], ...options });
+const withBaseline = (options: HostedOptions = {}) => hosted({ seeds: [seed], ...options });
 
 const DRIFT: SuiteOptions = { args: { logprob: -0.5 } };
 /** A base branch that lets pass whatever a policy can. */
@@ -61,9 +66,9 @@ const LOOKUP = 'GetCacheEntryDownloadURL';
 /** What a newer run would have called the same bits. */
 const newerKey = () => seed.key.replace(/[^/]+(?=-[0-9a-f]{16}$)/, '9999999999999-1');
 
-describe('a baseline in the cache', { concurrency: 3 }, () => {
+describe('a baseline in the cache', () => {
   test('is refreshed on the default branch, reproduced by a pull request, and a changed engine drifts', async () => {
-    await using repository = await hosted(action);
+    await using repository = await hosted({ by: runStep });
     const refreshed = await repository.refresh();
     assertConcluded(refreshed, 'reproduced', 'pass', repository.cache.entries[0]?.key);
     assert.match(refreshed.log, /Stored a baseline of .*, refreshed by octocat for “first one”/);
@@ -84,7 +89,7 @@ describe('a baseline in the cache', { concurrency: 3 }, () => {
   });
 
   test('that main accepted later is no drift of a commit which lacks it: its ancestors’ baseline counts', async () => {
-    await using repository = await hosted(action);
+    await using repository = await hosted();
     const at = { env: { GITHUB_SHA: SHAS.base } };
     const first = await repository.refresh(at);
     const accepted = await repository.refresh({ suite: DRIFT, with: { reason: 'another constant' } });
@@ -98,6 +103,46 @@ describe('a baseline in the cache', { concurrency: 3 }, () => {
     const gone = await repository.step({ ...at, suite: LAX });
     assertConcluded(gone, 'no-baseline', 'fail', '');
     assertWarned(gone, /The baseline of this commit is not kept any more: main accepted .* Merge main\./);
+  });
+
+  test('is another one on each hardware class, with an acceptance of its own', async () => {
+    await using repository = await hosted({ base: ANYWHERE });
+    const levels = ['l4', 'h100'] as const;
+    const on = (level: string) => ({ env: { LC_LEVEL: level } });
+    const stored = new Map<string, Stepped>();
+    for (const level of levels)
+      stored.set(level, await repository.refresh({ ...on(level), suite: ANYWHERE }));
+    const classOf = (level: string) => stored.get(level)?.outputs['hardware-class'] ?? '?';
+    const keyOf = (level: string) => stored.get(level)?.outputs['baseline-key'] ?? '?';
+    for (const outcome of stored.values()) assertConcluded(outcome, 'reproduced', 'pass');
+    assert.notEqual(classOf('l4'), classOf('h100'));
+    const warm = await repository.step({ event: 'schedule', suite: ANYWHERE, with: { mode: 'log' } });
+    assert.match(warm.log, /“first one”[\s\S]*“first one”/);
+
+    const suite = { ...ANYWHERE, ...DRIFT };
+    repository.base['determinism.yml'] = cached(suite);
+    const accept = [];
+    for (const level of levels) {
+      const drifted = await repository.step({ ...on(level), suite });
+      assertConcluded(drifted, 'drift', 'fail', keyOf(level));
+      accept.push(...copied(drifted.log));
+    }
+    assert.deepEqual(
+      accept.map((line) => line['hardware-class']),
+      levels.map(classOf),
+    );
+    for (const level of levels) {
+      const accepted = await repository.step({ ...on(level), suite: { ...suite, accept } });
+      assertConcluded(accepted, 'drift', 'pass', keyOf(level));
+      assert.equal(accepted.outputs['accepted'], 'true');
+      for (const kind of ['error', 'warning'] as const)
+        assert.deepEqual(annotated(accepted, kind), [], 'the line of the other class is not stale here');
+    }
+
+    repository.cache.evict(keyOf('l4'));
+    const gone = await repository.step({ ...on('l4'), suite });
+    assertConcluded(gone, 'incomparable', 'fail', '');
+    assert.ok(gone.log.includes(classOf('h100')), gone.log);
   });
 
   tried(
@@ -114,7 +159,7 @@ describe('a baseline in the cache', { concurrency: 3 }, () => {
   );
 
   test('on the pull request’s own branch alone is none', async () => {
-    await using repository = await hosted(action);
+    await using repository = await hosted();
     repository.cache.put({ ...seed, ref: PULL });
     const outcome = await repository.step();
     assertConcluded(outcome, 'no-baseline', 'fail', '');
@@ -141,7 +186,7 @@ describe('a baseline in the cache', { concurrency: 3 }, () => {
       assert.match(outcome.log, /Near, but not taken: ".*\/latest", since this action gives no such name/);
       assert.ok(!outcome.commands.some(({ command }) => command === 'add-path'));
 
-      await using without = await hosted(action);
+      await using without = await hosted();
       for (const other of others()) without.cache.put(other);
       const incomparable = await without.step();
       assertConcluded(incomparable, 'incomparable', 'fail', '');
@@ -170,12 +215,12 @@ describe('a baseline in the cache', { concurrency: 3 }, () => {
     'another suite’s baseline, stored under this one’s key',
     'a baseline names its suite, and must be of the one that asks',
     async () => {
-      await using repository = await hosted(action, { base: { name: 'a-b' } });
+      await using repository = await hosted({ base: { name: 'a-b' } });
       const { log } = await repository.refresh({ suite: { name: 'a-b' } });
       const [foreign] = repository.cache.entries;
       assert.ok(foreign, log);
       const seeds = [{ ...foreign, key: foreign.key.replace('/a-b/', '/a/') }];
-      await using victim = await hosted(action, { seeds });
+      await using victim = await hosted({ seeds });
       await assertFailed(victim, victim.stored(), await victim.step(), {
         code: 'baseline-invalid',
         says: /belongs to the suite `a-b`. Nothing was compared/,
@@ -185,7 +230,7 @@ describe('a baseline in the cache', { concurrency: 3 }, () => {
   );
 });
 
-describe('an entry that a stranger put there is refused', { concurrency: 3 }, () => {
+describe('an entry that a stranger put there is refused', () => {
   const shadowed = (ref: string) => ({
     code: 'baseline-invalid' as const,
     says: new RegExp(`"${seed.key}" of ${MAIN} is shadowed: ${ref} has the cache entry "${seed.key}"`),
@@ -268,39 +313,35 @@ describe('an entry that a stranger put there is refused', { concurrency: 3 }, ()
     'an archive with an absolute path, `..`, a symbolic or hard link, a device, or 10 GB of zeros',
     'no `tar` runs: a reader of three kinds of entries, with limits, takes nothing else; nothing of it is written',
     async (t) => {
-      await Promise.all(
-        crafted.map(([what, members, says]) =>
-          t.test(what, async () => {
-            const runner = await checkout();
-            await using _ = runner;
-            const outside = join(runner.home, 'outside');
-            await mkdir(outside);
-            await writeFile(join(outside, 'kept'), 'as it was');
-            const given = members(outside);
-            const archive = await (given.length === 0 ? bomb(`${INSIDE}/record.json`) : archiveOf(...given));
-            const entry = { ...seed, version: cacheVersion('gzip'), archive };
-            await using repository = await hosted(action, { base: LAX, seeds: [entry] });
-            const outcome = await repository.step({ runner });
-            await assertFailed(repository, repository.stored(), outcome, {
-              code: 'baseline-invalid',
-              says: new RegExp(
-                `The cache entry "${seed.key}" is no baseline of this action: .*${says.source}`,
-              ),
-              advises: new RegExp(`Then delete it \\(\`gh cache delete ${seed.key}\`\\) and refresh`),
-            });
-            assert.ok(repository.cache.calls.includes('download'));
-            assert.deepEqual(await bytesBelow(outside), {
-              kept: Buffer.from('as it was').toString('base64'),
-            });
-          }),
-        ),
-      );
+      for (const [what, members, says] of crafted)
+        await t.test(what, async () => {
+          const runner = await checkout();
+          await using _ = runner;
+          const outside = join(runner.home, 'outside');
+          await mkdir(outside);
+          await writeFile(join(outside, 'kept'), 'as it was');
+          const given = members(outside);
+          const archive = await (given.length === 0 ? bomb(`${INSIDE}/record.json`) : archiveOf(...given));
+          const entry = { ...seed, version: cacheVersion('gzip'), archive };
+          // What unpacks 10 GB has a process of its own.
+          const by = given.length === 0 ? runStep : stepHere;
+          await using repository = await hosted({ base: LAX, seeds: [entry], by });
+          const outcome = await repository.step({ runner });
+          await assertFailed(repository, repository.stored(), outcome, {
+            code: 'baseline-invalid',
+            says: new RegExp(`The cache entry "${seed.key}" is no baseline of this action: .*${says.source}`),
+            advises: new RegExp(`Then delete it \\(\`gh cache delete ${seed.key}\`\\) and refresh`),
+          });
+          assert.ok(repository.cache.calls.includes('download'));
+          assert.deepEqual(await bytesBelow(outside), {
+            kept: Buffer.from('as it was').toString('base64'),
+          });
+        });
     },
-    { concurrency: 3 },
   );
 });
 
-describe('nobody approves a change of its own', { concurrency: 3 }, () => {
+describe('nobody approves a change of its own', () => {
   const FEATURE = 'refs/heads/feature';
   const own: readonly [string, Asked, RegExp][] = [
     ['a pull request', {}, /started by the event `pull_request`.*: no change approves itself.*\n.*dispatch/],
@@ -325,23 +366,19 @@ describe('nobody approves a change of its own', { concurrency: 3 }, () => {
     'a refresh from a pull request, a fork, or a feature branch',
     'refused before an engine is started: nobody approves a change of its own',
     async (t) => {
-      await Promise.all(
-        own.map(([what, asked, says]) =>
-          t.test(what, async () => {
-            await using repository = await withBaseline();
-            const before = repository.stored();
-            const outcome = await repository.refresh({ event: 'pull_request', ...asked, suite: DRIFT });
-            await assertFailed(repository, before, outcome, {
-              code: 'refresh-not-allowed',
-              says,
-              advises: says,
-            });
-            assert.deepEqual([repository.cache.calls, repository.github.calls], [[], []]);
-          }),
-        ),
-      );
+      for (const [what, asked, says] of own)
+        await t.test(what, async () => {
+          await using repository = await withBaseline();
+          const before = repository.stored();
+          const outcome = await repository.refresh({ event: 'pull_request', ...asked, suite: DRIFT });
+          await assertFailed(repository, before, outcome, {
+            code: 'refresh-not-allowed',
+            says,
+            advises: says,
+          });
+          assert.deepEqual([repository.cache.calls, repository.github.calls], [[], []]);
+        });
     },
-    { concurrency: 3 },
   );
 
   tried(
@@ -366,27 +403,32 @@ describe('nobody approves a change of its own', { concurrency: 3 }, () => {
     'a change that eases the policy by which it is judged',
     'name, policy, relations, depth and store are the base branch’s',
     async () => {
-      await using repository = await hosted(action);
+      await using repository = await hosted();
       const outcome = await repository.step({ suite: LAX });
       assertConcluded(outcome, 'no-baseline', 'fail', '');
       assertWarned(outcome, ALTERED, /policy\.no-baseline: fail → warn/);
     },
   );
 
-  const switchedOff: readonly [string, SuiteOptions, RegExp][] = [
-    ['relations without the baseline', { relations: ['rerun'] }, /relations\S*: .*baseline.* → \(absent\)/],
-    ['another depth', { depth: 'score', score: [{ id: 's', text: 'x y' }] }, /depth: full → score/],
-    ['another store', { baseline: { store: 'files' } }, /baseline\.store: cache → files/],
-    ['another name', { name: 'mine' }, /name: a → mine/],
-  ];
-  for (const [what, differs, says] of switchedOff)
-    test(`by ${what}`, async () => {
-      await using repository = await withBaseline({ base: LAX });
-      const outcome = await repository.step({ suite: { ...LAX, ...DRIFT, ...differs } });
-      assertConcluded(outcome, 'drift', 'fail', seed.key);
-      assertWarned(outcome, ALTERED, says);
-      assert.match(outcome.log, /changed \(suite\): engine\.args\.logprob: \(absent\) → -0\.5/);
+  test('by relations without the baseline, another depth, another store, and another name', async () => {
+    await using repository = await withBaseline({ base: LAX });
+    const outcome = await repository.step({
+      suite: {
+        ...{ ...LAX, ...DRIFT, name: 'mine', relations: ['rerun'], baseline: { store: 'files' } },
+        ...{ depth: 'score', score: [{ id: 's', text: 'x y' }] },
+      },
     });
+    assertConcluded(outcome, 'drift', 'fail', seed.key);
+    assertWarned(
+      outcome,
+      ALTERED,
+      /relations\S*: .*baseline.* → \(absent\)/,
+      /depth: full → score/,
+      /baseline\.store: cache → files/,
+      /name: a → mine/,
+    );
+    assert.match(outcome.log, /changed \(suite\): engine\.args\.logprob: \(absent\) → -0\.5/);
+  });
 
   test('by a model that lies outside of the repository', async () => {
     await using repository = await withBaseline();
@@ -437,7 +479,7 @@ describe('nobody approves a change of its own', { concurrency: 3 }, () => {
       { id: 'one', text: 'The capital of France is' },
       { id: 'two', text: 'The capital of Spain is' },
     ];
-    await using repository = await hosted(action, { base: { prompts } });
+    await using repository = await hosted({ base: { prompts } });
     const stored = await repository.refresh({ suite: { prompts } });
     const suite = { prompts: [{ id: 'two', text: 'Another question' }, prompts[0] ?? {}] };
     repository.base['determinism.yml'] = cached(suite);
@@ -448,7 +490,7 @@ describe('nobody approves a change of its own', { concurrency: 3 }, () => {
   });
 
   test('by a base branch that has no suite yet, or none that can be read: the strict defaults judge', async () => {
-    await using repository = await hosted(action, { base: null });
+    await using repository = await hosted({ base: null });
     const outcome = await repository.step({ suite: { ...LAX, relations: ['rerun'] } });
     assertConcluded(outcome, 'no-baseline', 'fail', '');
     const warned =
@@ -459,7 +501,7 @@ describe('nobody approves a change of its own', { concurrency: 3 }, () => {
   });
 });
 
-describe('a permission that the workflow does not give', { concurrency: 3 }, () => {
+describe('a permission that the workflow does not give', () => {
   test('to list the caches: the check runs, and warns with the lines that help', async () => {
     await using repository = await withBaseline({ permissions: ['contents'] });
     const outcome = await repository.step();
@@ -497,6 +539,7 @@ describe('an outage is not an absence, whatever the policy lets pass', () => {
   });
   const env = (name: string, value: string) => ({ job: { env: { [name]: value } } });
   const mode = (value: string) => env('ACTIONS_CACHE_MODE', value);
+  const silence = outage(/did not answer within 30 s/, { cache: { at: LOOKUP, kind: 'silence' } });
   const outages: Readonly<Record<string, Trouble>> = {
     'a cache service that refuses connections': outage(
       /127\.0\.0\.1:1 .* refused the connection/,
@@ -519,9 +562,6 @@ describe('an outage is not an absence, whatever the policy lets pass', () => {
     }),
     'a mode that may only write': outage(/ACTIONS_CACHE_MODE is "write-only"/, mode('write-only')),
     'a mode that may do nothing': outage(/ACTIONS_CACHE_MODE is "none"/, mode('none')),
-    'a cache service that never answers': outage(/did not answer within 30 s/, {
-      cache: { at: LOOKUP, kind: 'silence' },
-    }),
     'a page of a proxy in place of its answer': outage(/something that no cache service says/, {
       cache: { at: LOOKUP, kind: 'page', html: '<h1>Log in</h1>' },
     }),
@@ -544,24 +584,27 @@ describe('an outage is not an absence, whatever the policy lets pass', () => {
     'a cache service or a GitHub that refuses, falls silent, breaks off, or gives a proxy’s page',
     'an error and no verdict, whatever the policy lets pass where there is no baseline',
     async (t) => {
-      await Promise.all(
-        Object.entries(outages).map(([what, trouble]) =>
-          t.test(what, async () => {
-            await using repository = await withBaseline({ base: LAX });
-            await assertTrouble(repository, trouble, (job) => repository.step({ suite: LAX, ...job }));
-          }),
-        ),
-      );
+      const told = async (trouble: Trouble, by = stepHere) => {
+        await using repository = await withBaseline({ base: LAX, by });
+        await assertTrouble(repository, trouble, (job) => repository.step({ suite: LAX, ...job }));
+      };
+      // Patience takes 30 s: the others do not wait for it.
+      const patient = t.test('a cache service that never answers', () => told(silence, runStep));
+      for (const [what, trouble] of Object.entries(outages)) await t.test(what, () => told(trouble));
+      await patient;
     },
-    { concurrency: 6 },
+    { concurrency: 2 },
   );
 
   test('but a store that answers and has none is an absence, with the usual reasons and the command', async () => {
-    await using repository = await hosted(action);
+    await using repository = await hosted();
     for (const event of ['pull_request', 'push']) {
       const outcome = await repository.step({ event });
       assertConcluded(outcome, 'no-baseline', 'fail', '');
       const told = annotated(outcome, 'error').join('\n');
+      const [first] = outcome.commands.filter(({ command }) => command === 'error');
+      assert.equal(first?.properties['file'], 'determinism.yml');
+      assert.match(first?.data ?? '', /Run the refresh workflow on the default branch/);
       for (const text of [told, outcome.log, outcome.summary]) {
         assert.match(
           text,
@@ -576,7 +619,7 @@ describe('an outage is not an absence, whatever the policy lets pass', () => {
   });
 });
 
-describe('a refresh that could not store', { concurrency: 3 }, () => {
+describe('a refresh that could not store', () => {
   /** Its record stays, for whoever wants to look at it. */
   const CHANGED: Asked = { suite: DRIFT, with: { 'record-path': '../record' } };
   const refused: Readonly<Record<string, Trouble>> = {
@@ -662,14 +705,14 @@ describe('a refresh that could not store', { concurrency: 3 }, () => {
   });
 });
 
-describe('a pull request that brings its own baseline in files', { concurrency: 3 }, () => {
+describe('a pull request that brings its own baseline in files', () => {
   const FILES: SuiteOptions = { baseline: { store: 'files', path: BASELINES } };
   const place = () => `${BASELINES}/a/${hardwareClass}/baseline.json`;
   const textIn = async ({ runner }: Stepped): Promise<string> =>
     Buffer.from((await bytesBelow(runner.workspace))[place()] ?? '', 'base64').toString();
 
   test('is green only with a warning that names whose it replaces', async () => {
-    await using repository = await hosted(action, { base: FILES });
+    await using repository = await hosted({ base: FILES });
     const honest = await repository.refresh({ suite: FILES });
     const changed = { ...FILES, ...DRIFT };
     const by = { ref: 'refs/heads/change', with: { reason: 'I say so' } };
@@ -697,7 +740,7 @@ describe('a pull request that brings its own baseline in files', { concurrency: 
   });
 
   test('in a folder of its own choice is judged by the base’s folder', async () => {
-    await using repository = await hosted(action, { base: FILES });
+    await using repository = await hosted({ base: FILES });
     const mine = { ...DRIFT, baseline: { store: 'files', path: 'mine' } };
     const brought = await repository.refresh({ suite: mine, ref: 'refs/heads/change' });
     assertConcluded(brought, 'reproduced', 'pass');
@@ -711,7 +754,7 @@ describe('a pull request that brings its own baseline in files', { concurrency: 
     'a pull request that takes the files of its baseline away',
     'its base branch still has them: that fails, whatever the policy says',
     async () => {
-      await using repository = await hosted(action, { base: { ...FILES, ...LAX } });
+      await using repository = await hosted({ base: { ...FILES, ...LAX } });
       const honest = await repository.refresh({ suite: FILES });
       repository.base[place()] = await textIn(honest);
       await rm(join(honest.runner.workspace, BASELINES), { recursive: true });

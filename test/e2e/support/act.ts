@@ -74,7 +74,7 @@ export interface ActRepository extends AsyncDisposable {
   /** Merges that branch, or what is written: nothing runs. */
   merge(): Promise<void>;
   /** The same of a workflow with several jobs, by their names. */
-  pullRequestJobs(signal: AbortSignal, workflow: string): Promise<RunResult>;
+  pullRequestJobs(signal: AbortSignal, workflow: string, flags?: readonly string[]): Promise<RunResult>;
   /** Runs a workflow on the default branch, after another run that a stranger's pull request started. */
   afterRun(runId: string, workflow: string, options: Pick<RunOptions, 'signal'>): Promise<JobResult>;
   /** The same of one with several jobs, on the default branch. */
@@ -243,11 +243,11 @@ export async function actRepository({ folder, action, docker, isEmpty }: ActOpti
       const job = { ref: `refs/pull/${PULL}/merge`, base: MAIN };
       return await runOne('pull_request', workflow, payloadOf('pull_request'), job, { signal, flags });
     },
-    async pullRequestJobs(signal, workflow) {
+    async pullRequestJobs(signal, workflow, flags = []) {
       await git('checkout', '--quiet', '-B', 'change');
       await commit('change');
       const job = { ref: `refs/pull/${PULL}/merge`, base: MAIN };
-      return await run('pull_request', workflow, payloadOf('pull_request'), job, { signal });
+      return await run('pull_request', workflow, payloadOf('pull_request'), job, { signal, flags });
     },
     async merge() {
       await commit('change');

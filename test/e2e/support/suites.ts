@@ -3,6 +3,7 @@ import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { deflateSync } from 'node:zlib';
 import type Docker from 'dockerode';
+import { parse } from 'yaml';
 import { LABEL } from '../../../src/runtime/docker/labels.ts';
 import { aRunner, type Outcome, type Runner } from './spawn.ts';
 
@@ -74,12 +75,28 @@ export const onImport = (code: string) => ({
   VLLM_CPU_CACHE_ON_IMPORT: deflateSync(code).toString('base64').replaceAll('+', '-').replaceAll('/', '_'),
 });
 
+/** On hardware that a variable of the machine names, so that one machine can be several. */
+export const ANYWHERE: SuiteOptions = {
+  env: onImport(`import os
+import deterministic_ml.harness.fingerprint as facts
+if os.environ.get("LC_LEVEL"): facts.cpu_level = lambda *_: os.environ["LC_LEVEL"]`),
+};
+
 export const BASELINES = 'determinism-baselines';
 
 /** The least that passes for a model: enough for an engine that looks at nothing. */
 export async function writeTinyModel(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o755 });
   await writeFile(join(folder, 'config.json'), '{}\n');
+}
+
+/** The lines that a drift's report ends with, as a user copies them. */
+export function copied(log: string): NonNullable<SuiteOptions['accept']> {
+  const lines = log.split('\n');
+  const from = lines.indexOf('accept:');
+  const to = lines.indexOf('Or, once it is merged:');
+  assert.ok(from >= 0 && to > from, log);
+  return parse(lines.slice(from, to).join('\n')).accept;
 }
 
 /** Containers of a runner's job, whatever they do. */
