@@ -5,6 +5,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { type Action, builtAction } from '../e2e/support/action.ts';
+import { stepAtOnce } from '../e2e/support/at-once.ts';
 import { assertFault, type Fault } from '../e2e/support/faults.ts';
 import { type Outcome, type Runner, runStep, type StepOptions } from '../e2e/support/spawn.ts';
 import { BASELINES, checkout, onImport, type SuiteOptions, suite } from '../e2e/support/suites.ts';
@@ -44,6 +45,11 @@ async function aSentinel(): Promise<Sentinel> {
     },
   };
 }
+
+/** By which a step runs: the built action, or the same in this process. */
+type Steps = typeof runStep;
+/** Of a table, one row in ten comes by the built action's own door. */
+const stepsOf = (turn: number): Steps => (turn % 10 === 0 ? runStep : stepAtOnce);
 
 type Store = (typeof STORES)[number];
 
@@ -88,12 +94,13 @@ async function assertRefused(
   store: Store,
   options: StepOptions,
   fault: Fault,
+  step: Steps,
 ): Promise<void> {
   const { runner } = await aCheckout(store, CONTAINER);
   await using _ = runner;
   const url = `http://127.0.0.1:${sentinel.port}/`;
   const visits = sentinel.visits();
-  const outcome = await runStep(action, runner, {
+  const outcome = await step(action, runner, {
     event,
     payload: payloadFor(event, fork),
     github: { url, token: 'ghs_secret' },
@@ -105,7 +112,7 @@ async function assertRefused(
     ...options,
   });
   await assertFault(outcome, runner, fault);
-  assert.doesNotMatch(outcome.log, /ghs_secret/);
+  assert.doesNotMatch(JSON.stringify(outcome), /ghs_secret/);
   assert.equal(await started(runner), false, 'no engine is started');
   assert.equal(sentinel.visits(), visits, 'neither Docker, GitHub nor the cache is asked');
   assert.deepEqual(await readdir(runner.workspace), ['determinism.yml', 'model']);
@@ -117,7 +124,7 @@ const named = ({ event, fork }: Row) => `${event}${fork ? ' of a fork' : ''}`;
 
 /**
  * Of what the table says alike, one for each row, another one for the next: what each of them may, test/unit/trust/events
- * asks the rule itself. Here each row, each mode, and each place of a refresh comes by the built action's own door.
+ * asks the rule itself. Here each row, each mode, and each place of a refresh is asked of the whole action.
  */
 const inTurn = <T>(all: readonly T[], turn: number): T | undefined => all[turn % all.length];
 
@@ -138,6 +145,7 @@ describe('an event that may not is refused before anything is started', { concur
             says: stranger ? /another repository: a stranger must not keep the GPU busy/ : told,
             advises: stranger ? /`deterministic-ml power`/ : /Use `on: pull_request`/,
           },
+          stepsOf(turn),
         );
       });
 
@@ -157,6 +165,7 @@ describe('an event that may not is refused before anything is started', { concur
             says: row.event === 'workflow_dispatch' ? /pull requests do not see/ : told,
             advises: /on: workflow_dispatch|[Mm]erge first/,
           },
+          stepsOf(turn),
         );
       });
   }
@@ -182,7 +191,7 @@ describe('an event whose payload says too little is refused', () => {
     ['a review, empty', 'pull_request_review', ''],
     ['a merge group without a base', 'merge_group', { ...payloadOf('merge_group'), merge_group: {} }],
   ];
-  for (const [what, event, payload] of cases)
+  for (const [turn, [what, event, payload]] of cases.entries())
     test(what, async () => {
       await assertRefused(
         { event, fork: false },
@@ -193,6 +202,7 @@ describe('an event whose payload says too little is refused', () => {
           says: /does not say into which branch/,
           advises: /base_ref|base\.ref/,
         },
+        stepsOf(turn),
       );
     });
 });
@@ -227,12 +237,13 @@ describe('where somebody with write access has put the suite, the checkout judge
         for (const ref of event === 'push' ? REFS : REFS.filter((one) => one === inTurn(REFS, turn))) {
           const { runner } = await aCheckout('files');
           await using _ = runner;
+          const step = event === 'push' && ref === REFS[0] ? runStep : stepAtOnce;
           const options = { event, ref, payload: payloadFor(event, false) };
-          const log = await runStep(action, runner, { ...options, with: { ...PROCESS, mode: 'log' } });
+          const log = await step(action, runner, { ...options, with: { ...PROCESS, mode: 'log' } });
           await assertEmptyLog(log, runner);
           await assertNoBaseline(
             'checkout',
-            await runStep(action, runner, { ...options, with: PROCESS }),
+            await step(action, runner, { ...options, with: PROCESS }),
             runner,
           );
         }
@@ -243,7 +254,8 @@ describe('where somebody with write access has put the suite, the checkout judge
       test(`power on ${event}`, async () => {
         const { runner } = await aCheckout('files', { model: 'elsewhere' });
         await using _ = runner;
-        const outcome = await runStep(action, runner, { event, with: { ...PROCESS, mode: 'power' } });
+        const step = event === 'push' ? runStep : stepAtOnce;
+        const outcome = await step(action, runner, { event, with: { ...PROCESS, mode: 'power' } });
         assert.equal(outcome.outputs['error-code'], 'model-missing', outcome.log);
       });
 
@@ -256,7 +268,8 @@ describe('where somebody with write access has put the suite, the checkout judge
           await using _ = runner;
           const reason: Readonly<Record<string, string>> =
             stores === 'reasoned' ? { reason: 'first one' } : {};
-          const outcome = await runStep(action, runner, {
+          const step = event === 'workflow_dispatch' && ref === REFS[0] ? runStep : stepAtOnce;
+          const outcome = await step(action, runner, {
             event,
             ref,
             payload: payloadFor(event, false),
@@ -286,6 +299,9 @@ async function gitHubWith(baseSuite: string, { event, fork }: Row) {
   return { server, options };
 }
 
+/** Of the rows of one kind, one by the built action. */
+const byDoor = ({ event }: Row): Steps => (event === 'pull_request' ? runStep : stepAtOnce);
+
 describe('where a change still needs a yes, the base branch judges', { concurrency: 4 }, () => {
   for (const row of EVENT_ROWS.filter(({ look }) => look === 'base'))
     test(`check, log and power on ${named(row)}`, async () => {
@@ -293,15 +309,16 @@ describe('where a change still needs a yes, the base branch judges', { concurren
       await using _ = runner;
       const { server, options } = await gitHubWith(baseSuite, row);
       await using __ = server;
-      const log = await runStep(action, runner, { ...options, with: { ...PROCESS, mode: 'log' } });
+      const step = byDoor(row);
+      const log = await step(action, runner, { ...options, with: { ...PROCESS, mode: 'log' } });
       await assertEmptyLog(log, runner);
-      await assertNoBaseline('base', await runStep(action, runner, { ...options, with: PROCESS }), runner);
+      await assertNoBaseline('base', await step(action, runner, { ...options, with: PROCESS }), runner);
       assert.deepEqual([...new Set(server.calls)].slice(0, 2), [
         `GET /repos/${REPOSITORY}/git/ref/heads%2Fmain`,
         `GET /repos/${REPOSITORY}/contents/determinism.yml?ref=${SHAS.base}`,
       ]);
       await rm(join(runner.workspace, 'model'), { recursive: true });
-      const power = await runStep(action, runner, { ...options, with: { ...PROCESS, mode: 'power' } });
+      const power = await step(action, runner, { ...options, with: { ...PROCESS, mode: 'power' } });
       assert.equal(power.outputs['error-code'], 'model-missing', power.log);
     });
 
@@ -311,10 +328,11 @@ describe('where a change still needs a yes, the base branch judges', { concurren
       await using _ = runner;
       const { server, options } = await gitHubWith(baseSuite, row);
       await using __ = server;
-      await assertEmptyLog(await runStep(action, runner, { ...options, with: { mode: 'log' } }), runner);
+      const step = byDoor(row);
+      await assertEmptyLog(await step(action, runner, { ...options, with: { mode: 'log' } }), runner);
       const visits = sentinel.visits();
       const env = { DOCKER_HOST: `tcp://127.0.0.1:${sentinel.port}` };
-      const check = await runStep(action, runner, { ...options, env });
+      const check = await step(action, runner, { ...options, env });
       assert.equal(check.outputs['error-code'], 'docker-unavailable', check.log);
       assert.notEqual(sentinel.visits(), visits, 'Docker was asked');
       assert.equal(await started(runner), false);
@@ -332,7 +350,7 @@ describe('where a change still needs a yes, the base branch judges', { concurren
         await runner.write('determinism.yml', baseSuite.replace(from, to));
         const { server, options } = await gitHubWith(baseSuite, row);
         await using __ = server;
-        await assertFault(await runStep(action, runner, options), runner, {
+        await assertFault(await stepAtOnce(action, runner, options), runner, {
           code: 'pull-request-limited',
           says,
           advises: /branch of this repository|hub/,
@@ -351,7 +369,8 @@ describe('where a change still needs a yes, the base branch judges', { concurren
         await using _ = runner;
         const { server, options } = await gitHubWith(baseSuite, row);
         await using __ = server;
-        await assertFault(await runStep(action, runner, { ...options, with: inputs }), runner, {
+        const step = inputs === PROCESS ? stepAtOnce : byDoor(row);
+        await assertFault(await step(action, runner, { ...options, with: inputs }), runner, {
           code: 'pull-request-limited',
           says: /comes from another repository.*on the machine itself/,
           advises: /pinned image/,
@@ -375,7 +394,7 @@ describe('where a change still needs a yes, the base branch judges', { concurren
     const { server, options } = await gitHubWith(baseSuite, row);
     await using __ = server;
     const payload = payloadOf('pull_request', { deleted: true });
-    await assertFault(await runStep(action, runner, { ...options, payload, with: PROCESS }), runner, {
+    await assertFault(await stepAtOnce(action, runner, { ...options, payload, with: PROCESS }), runner, {
       code: 'pull-request-limited',
       says: /comes from another repository/,
       advises: /pinned image/,
