@@ -164,7 +164,7 @@ os.write(1, b'no line break: {"nonce":"')
     'no more than the longest event is kept of a line',
     async () => {
       await using runner = await checkout({
-        args: { on_load: 'for _ in range(200): os.write(1, b"::error::" * 2**17)' },
+        args: { on_load: 'for _ in range(80): os.write(1, b"::error::" * 2**17)' },
       });
       const outcome = await refreshedAndChecked(runner);
       assert.deepEqual(outcome.commands, OWN);
