@@ -16,6 +16,7 @@ import { stepHere } from '../e2e/support/here.ts';
 import { trustedIn, verified } from '../e2e/support/looked-at.ts';
 import { type Outcome, type Runner, runStep } from '../e2e/support/spawn.ts';
 import { BASELINES, checkout, type SuiteOptions, suite } from '../e2e/support/suites.ts';
+import { OneProcess } from '../support/one-process.ts';
 import { rewriteRecord } from '../support/rewrite-record.ts';
 import { temporaryFolder } from '../support/runtimes.ts';
 import { tried } from '../support/tried.ts';
@@ -71,9 +72,11 @@ describe('`deterministic-ml verify`', () => {
   let runner: Runner;
   /** Beside the checkout: what each run left, by name. */
   let place: string;
+  let there: OneProcess;
 
   before(async () => {
     runner = await checkout();
+    there = new OneProcess(runner.workspace, { PATH: process.env['PATH'] ?? '' });
     place = join(runner.workspace, '..');
     const known = -0.25;
     const other = { args: { logprob: -0.5 }, confirm: 1 };
@@ -102,12 +105,13 @@ pathlib.Path(${starts}).touch()`,
       assert.equal(outcome.outputs['conclusion'], conclusion, outcome.log);
     }
   });
-  after(() => runner[Symbol.asyncDispose]());
+  after(async () => {
+    await there[Symbol.asyncDispose]();
+    await runner[Symbol.asyncDispose]();
+  });
 
   const verify = (report: string, ...flags: readonly string[]) =>
-    execa(process.execPath, [join(action.path, 'dist/cli.js'), 'verify', report, ...flags], {
-      reject: false,
-    });
+    there.run(join(action.path, 'dist/cli.js'), ['verify', report, ...flags]);
 
   const AGREES = /\nThe report agrees with its record and baseline\.$/;
   const DISAGREES = /\nThe report DISAGREES with its record and baseline\.$/;
@@ -122,7 +126,9 @@ pathlib.Path(${starts}).touch()`,
     });
 
   test('tells on a terminal whether it agrees, and ends by that', async () => {
-    const agreed = await verify(join(place, 'drift.report.json'));
+    const program = join(action.path, 'dist/cli.js');
+    const words = ['verify', join(place, 'drift.report.json')];
+    const agreed = await execa(process.execPath, [program, ...words], { reject: false });
     assert.equal(agreed.exitCode, 0, agreed.stdout + agreed.stderr);
     assert.match(agreed.stdout, AGREES);
     await using copy = await copyOf('drift');

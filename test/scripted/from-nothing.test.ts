@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { execa } from 'execa';
 import { actRepository, type JobResult } from '../e2e/support/act.ts';
 import { builtAction } from '../e2e/support/action.ts';
 import { aHubModel, startHub } from '../support/hub-server.ts';
+import { OneProcess } from '../support/one-process.ts';
 import { temporaryFolder } from '../support/runtimes.ts';
 
 /*
@@ -30,14 +30,12 @@ test('from nothing: init, a refresh, a green check, a drift, its acceptance, gre
     assert.notEqual(after, before, `no ${from} in ${before}`);
     await writeFile(suite, after);
   };
-  const cli = async (...words: readonly string[]) =>
-    await execa(process.execPath, [join(action.path, 'dist/cli.js'), ...words], {
-      ...{ cwd: place, extendEnv: false, reject: false, stdin: 'ignore' },
-      env: {
-        ...{ PATH: process.env['PATH'], HOME: folder.path, HF_ENDPOINT: hub.endpoint },
-        NODE_COMPILE_CACHE: action.compiled,
-      },
-    });
+  await using there = new OneProcess(place, {
+    PATH: process.env['PATH'] ?? '',
+    HOME: folder.path,
+    HF_ENDPOINT: hub.endpoint,
+  });
+  const cli = (...words: readonly string[]) => there.run(join(action.path, 'dist/cli.js'), words);
   const flags = ['--env', `HF_ENDPOINT=${hub.endpoint}`];
   const check = () => repo.pullRequest(t.signal, 'check.yml', flags);
   const told = ({ outputs, succeeded }: JobResult) =>

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import type Docker from 'dockerode';
-import { execa } from 'execa';
 import { pack } from 'tar-stream';
 import { ensureTinyImage } from '../../scripts/setup/image.ts';
 import { openRecord } from '../../src/disk/record-folder.ts';
@@ -18,6 +17,7 @@ import { checkout, type SuiteOptions, suite } from '../e2e/support/suites.ts';
 import { hosted } from '../e2e/support/trust.ts';
 import { dockerOrSkip } from '../support/docker.ts';
 import { aHubModel, type HubModel, startHub } from '../support/hub-server.ts';
+import { OneProcess } from '../support/one-process.ts';
 import { tried } from '../support/tried.ts';
 
 let action: Action;
@@ -155,17 +155,11 @@ describe('a model of the hub', () => {
     const model = aHubModel();
     await using hub = await startHub(model, { token: TOKEN });
     await using runner = await checkout({ hub: sourceOf(model) });
-    const cli = async (...words: string[]) =>
-      await execa(process.execPath, [join(action.path, 'dist/cli.js'), ...words], {
-        reject: false,
-        cwd: runner.workspace,
-        extendEnv: false,
-        env: {
-          ...{ HF_TOKEN: TOKEN, HF_ENDPOINT: hub.endpoint, HOME: runner.home, TMPDIR: runner.temp },
-          PATH: process.env['PATH'],
-          NODE_COMPILE_CACHE: action.compiled,
-        },
-      });
+    await using there = new OneProcess(runner.workspace, {
+      ...{ HF_TOKEN: TOKEN, HF_ENDPOINT: hub.endpoint, HOME: runner.home, TMPDIR: runner.temp },
+      PATH: process.env['PATH'] ?? '',
+    });
+    const cli = (...words: string[]) => there.run(join(action.path, 'dist/cli.js'), words);
     const { stdout, stderr } = await cli('fingerprint', 'determinism.yml', '--runtime', 'process', '--json');
     assert.match(stdout, new RegExp(sha256(model.files['model.safetensors'] ?? '')), stderr);
 

@@ -8,6 +8,7 @@ import type { Report } from '../../src/report/schema.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
 import type { Runner } from '../e2e/support/spawn.ts';
 import { checkout, suite } from '../e2e/support/suites.ts';
+import { OneProcess } from '../support/one-process.ts';
 import { startS3 } from '../support/s3-server.ts';
 import { tried } from '../support/tried.ts';
 import { readJunit } from '../support/xml.ts';
@@ -26,6 +27,7 @@ async function lineOf(example: string): Promise<string> {
 
 let action: Action;
 let runner: Runner;
+let there: OneProcess;
 
 before(async () => {
   action = await builtAction('scripted');
@@ -34,25 +36,31 @@ before(async () => {
   await mkdir(bin);
   await symlink(join(action.path, 'dist/cli.js'), join(bin, 'deterministic-ml'));
   await symlink(process.execPath, join(bin, 'node'));
-  const stored = await shell('deterministic-ml refresh --reason "first one" --junit stored.xml');
+  there = new OneProcess(runner.workspace, environment());
+  const stored = await run(['refresh', '--reason', 'first one', '--junit', 'stored.xml']);
   assert.equal(stored.exitCode, 0, stored.stderr);
 });
 after(async () => {
+  await there[Symbol.asyncDispose]();
   await runner[Symbol.asyncDispose]();
   await action[Symbol.asyncDispose]();
 });
 
-const shell = (line: string, environment: Readonly<Record<string, string>> = {}) =>
+const environment = () => ({
+  PATH: `${join(runner.home, 'bin')}:${process.env['PATH']}`,
+  HOME: runner.home,
+  NODE_COMPILE_CACHE: action.compiled,
+  CI: 'true',
+});
+
+const shell = (line: string) =>
   execa('sh', ['-c', line], {
     ...{ cwd: runner.workspace, extendEnv: false, reject: false },
-    env: {
-      PATH: `${join(runner.home, 'bin')}:${process.env['PATH']}`,
-      HOME: runner.home,
-      NODE_COMPILE_CACHE: action.compiled,
-      CI: 'true',
-      ...environment,
-    },
+    env: environment(),
   });
+/** What no example says: the same program, all of it in one process. */
+const run = (words: readonly string[], more: Readonly<Record<string, string>> = {}) =>
+  there.run(join(action.path, 'dist/cli.js'), words, more);
 const left = (name: string) => readFile(join(runner.workspace, name), 'utf8');
 
 async function counts() {
@@ -89,7 +97,7 @@ test('the examples’ command lines give the verdict by their exit code, and lea
 });
 
 test('of several reports there is one file', async () => {
-  const shown = await shell('deterministic-ml report .deterministic-ml --junit junit.xml --sarif all.sarif');
+  const shown = await run(['report', '.deterministic-ml', '--junit', 'junit.xml', '--sarif', 'all.sarif']);
   assert.equal(shown.exitCode, 1, shown.stderr);
   const [all] = await readJunit([await left('junit.xml')]);
   assert.ok(all !== undefined && all.children.length > 2);
@@ -108,12 +116,12 @@ test('a bucket keeps baselines where there is no cache: a refresh writes, a chec
   await using bucket = await startS3();
   const options = { baseline: { store: 's3', path: 'fleet' } };
   await runner.write('determinism.yml', suite(options));
-  const none = await shell('deterministic-ml log', bucket.environment('reader'));
+  const none = await run(['log'], bucket.environment('reader'));
   assert.match(none.stderr + none.stdout, /There is no baseline of this suite/);
-  const made = await shell('deterministic-ml refresh --reason "first one"', bucket.environment('writer'));
+  const made = await run(['refresh', '--reason', 'first one'], bucket.environment('writer'));
   assert.equal(made.exitCode, 0, made.stderr);
   await runner.write('determinism.yml', suite({ ...options, args: { logprob: -0.5 } }));
-  const drifted = await shell('deterministic-ml check --json', bucket.environment('reader'));
+  const drifted = await run(['check', '--json'], bucket.environment('reader'));
   assert.equal(drifted.exitCode, 1, drifted.stderr);
   const { report } = JSON.parse(drifted.stdout) as { readonly report: Report };
   const { baseline } = report.context;
@@ -132,10 +140,10 @@ tried(
     const precious = join(runner.home, 'junit.xml');
     await writeFile(precious, 'precious');
     await symlink(runner.home, join(runner.workspace, 'out'));
-    const led = await shell('deterministic-ml check --junit out/junit.xml');
+    const led = await run(['check', '--junit', 'out/junit.xml']);
     assert.deepEqual([led.exitCode, /^input-invalid: .* out is a link/m.test(led.stderr)], [2, true]);
     await symlink(precious, join(runner.workspace, 'link.xml'));
-    const replaced = await shell('deterministic-ml check --junit link.xml');
+    const replaced = await run(['check', '--junit', 'link.xml']);
     assert.equal(replaced.exitCode, 0, replaced.stderr);
     assert.match(await left('link.xml'), /^<\?xml/);
     assert.equal(await readFile(precious, 'utf8'), 'precious');
