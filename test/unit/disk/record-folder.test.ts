@@ -43,14 +43,14 @@ describe('a record that grows', () => {
     await using temporary = await temporaryFolder();
     await using writer = await RecordWriter.create(join(temporary.path, 'record'));
     const { readTokens } = writer.side(record);
-    const tokens = Buffer.alloc(4_000_000);
+    const tokens = Buffer.alloc(1_000_000);
     const read: Promise<number>[] = [];
     // Each begins while those before it are being written.
     for (let i = 0; i < 200; i++) {
       read.push(writer.addTokens(tokens).then(async (digest) => (await readTokens(digest)).length));
       await setImmediate();
     }
-    assert.deepEqual(new Set(await Promise.all(read)), new Set([1_000_000]));
+    assert.deepEqual(new Set(await Promise.all(read)), new Set([250_000]));
   });
 });
 
