@@ -40,20 +40,30 @@ const openAll = (page: Page) =>
   page.evaluate(`for (const details of document.querySelectorAll('details')) details.open = true;
     document.head.insertAdjacentHTML('beforeend', '<style>.row{content-visibility:visible!important}</style>')`);
 
-describe('accessible', () => {
+describe('for everybody', () => {
   for (const [name, reports] of Object.entries(SAMPLES))
-    for (const [colorScheme, viewports] of [
-      ['light', [DESKTOP, PHONE]],
-      // Structure is the same in either; contrast is not.
-      ['dark', [DESKTOP]],
-    ] as const)
-      test(`${name}, ${colorScheme}: axe finds nothing`, async (t) => {
-        const browser = await browserOrSkip(t);
-        if (browser === undefined) return;
-        await using opened = await open(browser, htmlReport(reports), { colorScheme, bypassCSP: true });
-        await openAll(opened.page);
-        await assertAccessible(opened, viewports);
+    test(`${name}: axe finds nothing, light and dark, and nothing is wider than 360 px, nor than 1920 px`, async (t) => {
+      const browser = await browserOrSkip(t);
+      if (browser === undefined) return;
+      await using opened = await open(browser, htmlReport(reports), {
+        colorScheme: 'light',
+        bypassCSP: true,
       });
+      const { page } = opened;
+      await openAll(page);
+      for (const width of [360, 768, 1920]) {
+        await page.setViewportSize({ width, height: 800 });
+        const over = await page.evaluate(`
+          [...document.querySelectorAll('body *')].filter((element) =>
+            element.getBoundingClientRect().right > innerWidth + 1 && !element.closest('.scroll, .vh, .map'))
+            .map((element) => element.outerHTML.slice(0, 120)).slice(0, 5)`);
+        assert.deepEqual(over, [], `${width} px`);
+        assert.ok(Number(await page.evaluate('document.documentElement.scrollWidth')) <= width);
+      }
+      await assertAccessible(opened, [DESKTOP, PHONE]);
+      await page.emulateMedia({ colorScheme: 'dark' });
+      await assertAccessible(opened, [DESKTOP], 'colours');
+    });
 });
 
 describe('by itself', () => {
@@ -83,25 +93,8 @@ describe('by itself', () => {
   });
 });
 
-describe('on any screen', () => {
-  for (const [name, reports] of Object.entries(SAMPLES))
-    test(`${name}: nothing is wider than 360 px, nor than 1920 px`, async (t) => {
-      const browser = await browserOrSkip(t);
-      if (browser === undefined) return;
-      await using opened = await open(browser, htmlReport(reports), { bypassCSP: true });
-      await openAll(opened.page);
-      for (const width of [360, 768, 1920]) {
-        await opened.page.setViewportSize({ width, height: 800 });
-        const over = await opened.page.evaluate(`
-          [...document.querySelectorAll('body *')].filter((element) =>
-            element.getBoundingClientRect().right > innerWidth + 1 && !element.closest('.scroll, .vh, .map'))
-            .map((element) => element.outerHTML.slice(0, 120)).slice(0, 5)`);
-        assert.deepEqual(over, [], `${width} px`);
-        assert.ok(Number(await opened.page.evaluate('document.documentElement.scrollWidth')) <= width);
-      }
-    });
-
-  test('on paper everything is open, and the controls are gone', async (t) => {
+describe('on paper', () => {
+  test('everything is open, and the controls are gone', async (t) => {
     const browser = await browserOrSkip(t);
     if (browser === undefined) return;
     await using opened = await open(browser, htmlReport([driftReport()]));
@@ -277,27 +270,22 @@ describe('what a model or a pull request says is text', () => {
   test('only addresses of the web are links', async (t) => {
     const browser = await browserOrSkip(t);
     if (browser === undefined) return;
-    for (const url of [
+    const report = driftReport();
+    const reports = [
       'javascript:alert(1)',
       'data:text/html,x',
       ' https://x',
       'file:///etc/passwd',
       'https://a.b/"x',
-    ]) {
-      const report = driftReport();
-      const run = { ...report.context.run, url };
-      await using opened = await open(
-        browser,
-        htmlReport([{ ...report, context: { ...report.context, run } }]),
-      );
-      const hrefs = (await opened.page.evaluate(
-        `[...document.querySelectorAll('a')].map((link) => link.getAttribute('href')).filter((href) => !href.startsWith('#'))`,
-      )) as string[];
-      assert.ok(
-        hrefs.every((href) => href.startsWith('https://github.com/')),
-        hrefs.join(),
-      );
-    }
+    ].map((url) => ({ ...report, context: { ...report.context, run: { ...report.context.run, url } } }));
+    await using opened = await open(browser, htmlReport(reports));
+    const hrefs = (await opened.page.evaluate(
+      `[...document.querySelectorAll('a')].map((link) => link.getAttribute('href')).filter((href) => !href.startsWith('#'))`,
+    )) as string[];
+    assert.deepEqual(
+      hrefs.filter((href) => !href.startsWith('https://github.com/')),
+      [],
+    );
   });
 });
 
@@ -311,9 +299,9 @@ describe('a large suite', () => {
     const made = performance.now() - began;
     const bytes = Buffer.byteLength(page);
     assert.ok(bytes < 5_000_000, `${bytes} bytes`);
-    // The best of three: what else the machine does is not the page's fault.
+    // Three tries: what else the machine does is not the page's fault.
     const times: number[] = [];
-    for (let i = 0; i < 3; i++) {
+    while (times.length < 3 && !times.some((ms) => ms < 2000)) {
       const start = performance.now();
       await using opened = await open(browser, page);
       await opened.page.evaluate(

@@ -81,16 +81,24 @@ export async function open(
 
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
+/** Of axe's rules, by what they look at. */
+const RULES = {
+  all: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
+  /** What may differ between a light and a dark page; structure is the same in either. */
+  colours: { type: 'rule', values: ['color-contrast', 'link-in-text-block'] },
+} as const;
+
 /** Axe finds nothing at these sizes. The page's own policy keeps its script out too: `bypassCSP` of `open`. */
 export async function assertAccessible(
   { page }: Opened,
   viewports: readonly { readonly width: number; readonly height: number }[],
+  rules: keyof typeof RULES = 'all',
 ): Promise<void> {
-  await page.addScriptTag({ content: axe });
+  if (!(await page.evaluate("'axe' in window"))) await page.addScriptTag({ content: axe });
   for (const viewport of viewports) {
     await page.setViewportSize(viewport);
     const found = (await page.evaluate(
-      `axe.run(document, { resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })
+      `axe.run(document, { resultTypes: ['violations'], runOnly: ${JSON.stringify(RULES[rules])} })
         .then(({ violations }) => violations.flatMap(({ id, nodes }) =>
           nodes.map(({ target, failureSummary }) => id + ' ' + target + ': ' + failureSummary)))`,
     )) as readonly string[];
