@@ -13,7 +13,7 @@ import { UserError } from '../../src/errors.ts';
 import { privateFolder } from '../../src/machine/scratch.ts';
 import { job, startAct } from '../support/cache-act.ts';
 import { baselineKey, bytesBelow, writeBaseline } from '../support/cache-baseline.ts';
-import { type Bench, bench, fails, startServer } from '../support/cache-bench.ts';
+import { type Bench, bench, fails, MAIN, startServer } from '../support/cache-bench.ts';
 import { fault } from '../support/fault.ts';
 
 const query = baselineKey();
@@ -54,19 +54,14 @@ describe('the cache store against a server of protocol v2', () => {
 
   test('takes the newest entry of exactly this suite and hardware class', async () => {
     await using b = await bench();
-    const save = async (differs: Parameters<typeof baselineKey>[0], replaces?: string) => {
-      const key = baselineKey(differs);
-      const folder = join(b.folder, formatKey(key).replaceAll('/', '_'));
-      return b.store.save(key, await writeBaseline(folder, key), replaces);
-    };
-    const older = await save({ runId: '17000000009' });
-    const newest = await save({ runId: '17000000002', record: 'ef'.repeat(32) }, older);
-    await save({ suite: 'Serving-12', runId: '17000000010' });
-    await save({ hardwareClass: 'nvidia-h100-80gb-hbm3-cc9.0-sm132-x1-2', runId: '17000000011' });
+    await b.put(MAIN, { runId: '17000000009' });
+    const newest = await b.put(MAIN, { runId: '17000000002', record: 'ef'.repeat(32) });
+    await b.put(MAIN, { suite: 'Serving-12', runId: '17000000010' });
+    await b.put(MAIN, { hardwareClass: 'nvidia-h100-80gb-hbm3-cc9.0-sm132-x1-2', runId: '17000000011' });
     const found = await b.store.find(query);
     assert.ok(found.kind === 'found');
     await using _ = found;
-    assert.equal(found.key, newest);
+    assert.equal(found.key, newest.key);
   });
 
   test('says of an empty cache what it asked, and names no hardware class', async () => {
@@ -85,10 +80,8 @@ describe('the cache store against a server of protocol v2', () => {
 
   test('names the newest other hardware class of the suite, and no class of another suite', async () => {
     await using b = await bench();
-    for (const differs of [{ hardwareClass: 'cpu-intel-avx512' }, { suite: 'Serving-12' }]) {
-      const key = baselineKey(differs);
-      await b.store.save(key, await writeBaseline(join(b.folder, key.suite), key), undefined);
-    }
+    for (const differs of [{ hardwareClass: 'cpu-intel-avx512' }, { suite: 'Serving-12' }])
+      await b.put(MAIN, differs);
     const lookup = await b.store.find(query);
     assert.ok(lookup.kind === 'absent');
     assert.deepEqual(lookup.otherClasses, ['cpu-intel-avx512']);
@@ -119,7 +112,7 @@ describe('the cache store against a server of protocol v2', () => {
 
   test('does not take an entry with a name of another form, nor look behind it', async () => {
     await using b = await bench();
-    await b.store.save(query, await writeBaseline(join(b.folder, 'made'), query), undefined);
+    await b.put(MAIN);
     for (const name of ['latest', '1-1-abababababababab/more', '##[add-path]evil\n::stop-commands::x']) {
       b.server.put({
         key: `deterministic-ml-v1/Serving-1/nvidia-h100-80gb-hbm3-cc9.0-sm132-x1/${name}`,
@@ -250,7 +243,7 @@ describe('an outage is not an absence', () => {
   ] as const)
     test(`a download that is ${kind}`, async () => {
       await using b = await bench();
-      await b.store.save(query, await writeBaseline(join(b.folder, 'made'), query), undefined);
+      await b.put(MAIN);
       b.server.faults.push({ at: 'download', kind });
       const store = b.storeWith({ patience });
       await fails(store.find(query), 'store-unavailable', says, new RegExp(formatKey(query)));
