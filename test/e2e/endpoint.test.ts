@@ -44,9 +44,14 @@ test('the example of an endpoint: vLLM’s own server is asked what it can tell,
   await using runner = await aRunner();
   const [{ python }, model] = [await ensureEngine(), await ensureShallowModel()];
   await using server = await realServer({
-    ...{ python, model, name: 'small', args: ['--api-key', KEY, '--dtype', 'float32'] },
-    // Its engine computes in one process, where a CPU's would start another for it; and it takes other weights.
-    environment: { VLLM_ENABLE_V1_MULTIPROCESSING: '0', VLLM_SERVER_DEV_MODE: '1' },
+    ...{ python, model, name: 'small' },
+    // A small cache of keys and values, as `realSuite` has it.
+    args: ['--api-key', KEY, '--dtype', 'float32', '--num-gpu-blocks-override', '32'],
+    environment: {
+      // Its engine computes in one process, where a CPU's would start another for it; and it takes other weights.
+      ...{ VLLM_ENABLE_V1_MULTIPROCESSING: '0', VLLM_SERVER_DEV_MODE: '1' },
+      ...{ OMP_NUM_THREADS: '1', VLLM_CPU_OMP_THREADS_BIND: 'nobind' },
+    },
   });
   await runner.write('prompts/essay.txt', await example('prompts/essay.txt'));
   await runner.write('determinism.yml', await exampleSuite(server.url));
