@@ -24,16 +24,21 @@ before(async () => {
 });
 
 /** As somebody does who has the package: nothing of this repository is on the way. */
-const npx = (...words: readonly string[]) => npxOn({}, ...words);
-
-async function npxOn(node: Readonly<Record<string, string>>, ...words: readonly string[]) {
-  return await execa('npx', ['--offline', '--no', 'deterministic-ml', ...words], {
+async function start(file: string, words: readonly string[], node: Readonly<Record<string, string>> = {}) {
+  return await execa(file, words, {
     cwd: join(place, 'consumer'),
     extendEnv: false,
     env: { PATH: process.env['PATH'] ?? '', HOME: place, ...node },
     reject: false,
   });
 }
+
+const npx = (...words: readonly string[]) =>
+  start('npx', ['--offline', '--no', 'deterministic-ml', ...words]);
+
+/** What `npx` starts, without npm before it. */
+const installed = (words: readonly string[], node?: Readonly<Record<string, string>>) =>
+  start(join(place, 'consumer/node_modules/.bin/deterministic-ml'), words, node);
 
 const SUITE = `apiVersion: deterministic-ml/v1
 name: own
@@ -71,19 +76,18 @@ describe('the npm package', () => {
 
   test('says which Node it needs, on one that is older than what it is made with', async () => {
     const old = `Object.defineProperty(process.versions, 'node', { value: '18.20.8' }); delete process.getBuiltinModule;`;
-    const told = await npxOn(
-      { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(old)}` },
-      'why',
-    );
+    const told = await installed(['why'], {
+      NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(old)}`,
+    });
     assert.equal(told.exitCode, 2, told.stdout);
     assert.match(told.stderr, /deterministic-ml needs Node 24 or newer, and this is 18\.20\.8\./);
   });
 
   test('has the workflows that `init` writes, and the schema that `validate` holds a suite to', async () => {
-    const made = await npx('init', '--from', 'vllm serve owner/model');
+    const made = await installed(['init', '--from', 'vllm serve owner/model']);
     assert.equal(made.exitCode, 0, made.stderr + made.stdout);
     assert.match(await readFile(join(place, 'consumer/.github/workflows/check.yml'), 'utf8'), /uses: /);
-    const validated = await npx('validate', 'determinism.yml');
+    const validated = await installed(['validate', 'determinism.yml']);
     assert.match(validated.stderr + validated.stdout, /determinism\.yml/);
   });
 
@@ -91,14 +95,10 @@ describe('the npm package', () => {
     await mkdir(join(place, 'consumer/model'), { recursive: true });
     await writeFile(join(place, 'consumer/model/config.json'), '{}\n');
     await writeFile(join(place, 'consumer/own.yml'), SUITE);
-    const { exitCode, stderr } = await npx(
-      'fingerprint',
-      'own.yml',
-      '--runtime',
-      'process',
-      '--python',
-      'python3',
-    );
+    const { exitCode, stderr } = await installed([
+      ...['fingerprint', 'own.yml'],
+      ...['--runtime', 'process', '--python', 'python3'],
+    ]);
     assert.equal(exitCode, 2, stderr);
     assert.match(stderr, /engine-missing.*the Python here has no package `transformers`/s);
   });
