@@ -7,7 +7,7 @@
 stopping=
 trap 'stopping=1' TERM INT
 
-# Its heap is small, and to collect it as often as Go does took a tenth of its CPU time.
+# Its heap is small: to collect it as often as Go does took a tenth of the CPU time of an image's build.
 GOGC=400 dockerd --data-root "$data" "$@" >"$run/dockerd.log" 2>&1 &
 daemon=$!
 
