@@ -6,7 +6,7 @@ import { BisectAnswer } from '../../src/report/answers.ts';
 import { type Action, builtAction } from '../e2e/support/action.ts';
 import { stepHere } from '../e2e/support/here.ts';
 import { reportOf } from '../e2e/support/reports.ts';
-import { type Runner, runStep } from '../e2e/support/spawn.ts';
+import type { Runner } from '../e2e/support/spawn.ts';
 import { checkout, type SuiteOptions, suite } from '../e2e/support/suites.ts';
 
 let action: Action;
@@ -69,7 +69,7 @@ describe('five declared changes beside a drift', () => {
 
   test('of which two move them only together: a check finds them, where its policy lets it', async () => {
     await using runner = await changed(movedBy(BLOCKS, THREADS), { policy: { bisect: 7 } });
-    const outcome = await runStep(action, runner, { with: PROCESS });
+    const outcome = await stepHere(action, runner, { with: PROCESS });
     const report = await reportOf(outcome);
     assert.equal(report.conclusion, 'drift', outcome.log);
     const [notice] = report.context.notices;

@@ -137,7 +137,7 @@ prompts:
     await using runner = await checkout({ runtime: { image: `x@sha256:${'0'.repeat(64)}` } });
     const missing = join(folder.path, 'nobody.sock');
     await assertFault(
-      await runStep(scripted, runner, { env: { DOCKER_HOST: `unix://${missing}` } }),
+      await stepHere(scripted, runner, { env: { DOCKER_HOST: `unix://${missing}` } }),
       runner,
       {
         code: 'docker-unavailable',
@@ -152,7 +152,7 @@ prompts:
     await rename(join(folder.path, 'live.sock'), dead);
     server.close();
     await once(server, 'close');
-    await assertFault(await runStep(scripted, runner, { env: { DOCKER_HOST: `unix://${dead}` } }), runner, {
+    await assertFault(await stepHere(scripted, runner, { env: { DOCKER_HOST: `unix://${dead}` } }), runner, {
       code: 'docker-unavailable',
       says: /not running.*dead\.sock/,
       advises: /systemctl start docker/,

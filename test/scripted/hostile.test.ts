@@ -191,7 +191,7 @@ print("RENDERING", flush=True)
 Sandbox().from_string(${JSON.stringify(loops)}).render(messages=[])`;
       await runner.write('determinism.yml', suite({ args: { on_load: render } }));
       const inputs = { ...PROCESS, 'inactivity-minutes': '0.05' };
-      await assertFault(await runStep(action, runner, { with: inputs, env: { PYTHONPATH: site } }), runner, {
+      await assertFault(await stepHere(action, runner, { with: inputs, env: { PYTHONPATH: site } }), runner, {
         code: 'engine-hung',
         says: /no sign of life for 3 s(.*\n)+RENDERING/,
         advises: /inactivity-minutes/,
