@@ -42,7 +42,7 @@ export async function unpack(
       }
       case '0':
         files += 1;
-        await writer.file(strip(path, prefix), input.stream(size));
+        await writer.file(strip(path, prefix), input.stream(size), size);
         await input.skipPadding(size);
         break;
       default:

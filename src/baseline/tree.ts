@@ -40,20 +40,27 @@ export class TreeWriter {
     await mkdir(this.#place(path), { recursive: true, mode: 0o755 });
   }
 
-  /** @throws UnfitTree for a path that is no plain one or was there before, and beyond the limits */
-  async file(path: string, content: AsyncIterable<Uint8Array>): Promise<void> {
+  /**
+   * @param size in bytes, where it is known: what is too large is refused before any of it is written
+   * @throws UnfitTree for a path that is no plain one or was there before, and beyond the limits
+   */
+  async file(path: string, content: AsyncIterable<Uint8Array>, size = 0): Promise<void> {
     const place = this.#place(path);
     this.#files += 1;
     if (this.#files > this.#limits.files)
       throw new UnfitTree(`it holds more than ${this.#limits.files} files`);
+    this.#within(this.#bytes + size);
     await mkdir(dirname(place), { recursive: true, mode: 0o755 });
     await using handle = await this.#create(place, path);
     for await (const chunk of content) {
       this.#bytes += chunk.byteLength;
-      if (this.#bytes > this.#limits.bytes)
-        throw new UnfitTree(`it holds more than ${this.#limits.bytes} bytes`);
+      this.#within(this.#bytes);
       await handle.writeFile(chunk);
     }
+  }
+
+  #within(bytes: number): void {
+    if (bytes > this.#limits.bytes) throw new UnfitTree(`it holds more than ${this.#limits.bytes} bytes`);
   }
 
   async #create(place: string, path: string): Promise<FileHandle> {

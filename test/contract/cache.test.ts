@@ -409,10 +409,11 @@ describe('an archive that somebody else put there', () => {
       /lies outside/,
     ],
     ['a size below nothing', [{ name: `${inside}/a`, pax: { size: '-512' } }], /has no size/],
+    ['a size beyond what there is', [{ name: `${inside}/a`, pax: { size: '1000000' } }], /cut short/],
     [
-      'a size beyond what there is',
+      'a size beyond the limit',
       [{ name: `${inside}/a`, pax: { size: '9007199254740991' } }],
-      /cut short/,
+      /more than 1073741824 bytes/,
     ],
     ['a pipe', [{ name: `${inside}/a`, type: 'fifo' }], /a named pipe/],
     ['a file twice', [{ name: `${inside}/a` }, { name: `${inside}/a` }], /twice/],

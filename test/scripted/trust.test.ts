@@ -323,9 +323,7 @@ describe('an entry that a stranger put there is refused', () => {
           const given = members(outside);
           const archive = await (given.length === 0 ? bomb(`${INSIDE}/record.json`) : archiveOf(...given));
           const entry = { ...seed, version: cacheVersion('gzip'), archive };
-          // What unpacks 10 GB has a process of its own.
-          const by = given.length === 0 ? runStep : stepHere;
-          await using repository = await hosted({ base: LAX, seeds: [entry], by });
+          await using repository = await hosted({ base: LAX, seeds: [entry] });
           const outcome = await repository.step({ runner });
           await assertFailed(repository, repository.stored(), outcome, {
             code: 'baseline-invalid',

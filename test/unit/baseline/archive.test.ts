@@ -80,4 +80,14 @@ describe('unpacking', () => {
         await assert.rejects(unpack(pieces(archive, 4096), prefix, target.path, limit), says);
       }
     }));
+
+  test('writes nothing of a file that says to be too large', () =>
+    withArchive(async (archive, _, target) => {
+      await assert.rejects(
+        unpack(pieces(archive, 4096), prefix, target, { ...limits, bytes: 1000 }),
+        UnfitTree,
+      );
+      const written = Object.keys(await bytesBelow(target));
+      assert.ok(!written.some((path) => path.startsWith('bodies/')), written.join(', '));
+    }));
 });
