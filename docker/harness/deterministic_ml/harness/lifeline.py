@@ -55,11 +55,13 @@ class Lifeline:
         """
         watcher = os.fork()
         if watcher == 0:
-            # With the harness it dies too; its copy of stdout must not keep the host waiting for the end of it.
+            # With the harness it dies too. Its copy of stdout must not keep the host waiting for the end of it; by that of
+            # stderr the host knows when it has gone.
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
-            os.closerange(1, 1 << 10)
+            os.close(1)
+            os.closerange(3, 1 << 10)
             if os.getppid() == self._pid:
                 _await_hang_up(seconds)
                 time.sleep(_GRACE_SECONDS)
