@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import type Docker from 'dockerode';
 import type { ErrorCode } from '../../../src/errors.ts';
 import type { Outcome, Runner } from './spawn.ts';
@@ -39,7 +39,9 @@ export async function assertFault(
 
 /** No process, no container, no record, whole or half. */
 export async function assertNothingLeft(runner: Runner, docker?: Docker): Promise<void> {
-  assert.deepEqual(await processesOf(runner), [], 'no process is left');
+  const left = await processesOf(runner);
+  const commands = left.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => 'gone since'));
+  assert.deepEqual(await Promise.all(commands), [], 'no process is left');
   if (docker !== undefined) assert.deepEqual(await containersOf(docker, runner), [], 'no container is left');
   assert.deepEqual(await leftovers(runner), []);
 }
