@@ -19,10 +19,14 @@ import { ensureEngine } from './setup/python.ts';
 import { ensureShallowModel } from './setup/shallow-model.ts';
 
 /**
- * Lanes run side by side: engines compute in one, which is the longest; in another tests wait for Docker, then for a browser,
- * and then engines compute there too; in the third for programs, the cheap ones first.
+ * Lanes run side by side: engines compute in one, which is the longest; in another tests wait for Docker, and then for a
+ * browser, in the third for programs, the cheap ones first.
  */
-const LANES = [['e2e'], ['contract', 'browser', 'harness'], ['unit', 'scripted']] as const;
+const LANES = [
+  ['harness', 'e2e'],
+  ['contract', 'browser'],
+  ['unit', 'scripted'],
+] as const;
 const GROUPS = LANES.flat();
 type Group = (typeof GROUPS)[number];
 
@@ -32,7 +36,7 @@ const BUILT: ReadonlySet<Group> = new Set(['scripted', 'e2e']);
 /** Files at a time. */
 const AT_ONCE: Readonly<Record<Group, number>> = {
   unit: availableParallelism(),
-  // More engines than one a lane starve each other, and daemons and registries are one for the machine.
+  // Two engines side by side starve each other, and daemons and registries are one for the machine.
   harness: 1,
   contract: 1,
   // Nothing is shared, and a test mostly waits for programs to start.
@@ -42,8 +46,9 @@ const AT_ONCE: Readonly<Record<Group, number>> = {
 };
 
 /**
- * How far a group stands back. Engines first, whose lane is the longest. Those that mostly wait lose little; Docker's tests hold
- * ends to seconds, and come before those of a scripted engine and of none.
+ * How far a lane stands back. Engines first: their threads wait for one another at each step, and where another lane takes
+ * one thread's CPU, all of them spin. Those that mostly wait lose little; Docker's tests hold ends to seconds, and come
+ * before those of a scripted engine and of none.
  */
 const BEHIND: Readonly<Partial<Record<Group, number>>> = { contract: 5, browser: 5, unit: 10, scripted: 10 };
 
