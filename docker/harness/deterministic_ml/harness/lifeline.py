@@ -55,8 +55,8 @@ class Lifeline:
         """
         watcher = os.fork()
         if watcher == 0:
-            # With the harness it dies too. Its copy of stdout must not keep the host waiting for the end of it; by that of
-            # stderr the host knows when it has gone.
+            # With the harness it dies too. Its copy of stdout must not keep the host waiting for the end of it; by that
+            # of stderr the host knows when it has gone.
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
