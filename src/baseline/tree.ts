@@ -94,7 +94,7 @@ export async function copyTree(from: string, to: string, limits: TreeLimits): Pr
         await writer.folder(path);
         await walk(path);
       } else if (entry.isFile()) {
-        await writer.file(path, contentOf(join(from, path), path, limits));
+        await copyFile(join(from, path), path, writer);
       } else {
         const kind = entry.isSymbolicLink() ? 'a symbolic link' : 'neither a file nor a folder';
         throw new UnfitTree(`"${plain(path)}" in it is ${kind}`);
@@ -105,14 +105,12 @@ export async function copyTree(from: string, to: string, limits: TreeLimits): Pr
   await walk('');
 }
 
-async function* contentOf(place: string, path: string, limits: TreeLimits): AsyncGenerator<Uint8Array> {
+async function copyFile(place: string, path: string, writer: TreeWriter): Promise<void> {
   // NOFOLLOW and a second look at the open file: what the folder listed may have been swapped since.
   await using handle = await open(place, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   const found = await handle.stat();
   if (!found.isFile()) throw new UnfitTree(`"${plain(path)}" in it is no file`);
-  // Not after a gigabyte of it was written.
-  if (found.size > limits.bytes) throw new UnfitTree(`it holds more than ${limits.bytes} bytes`);
-  yield* handle.createReadStream({ autoClose: false });
+  await writer.file(path, handle.createReadStream({ autoClose: false }), found.size);
 }
 
 /** Whether an error of the operating system has one of these codes, such as `ENOENT`. */
