@@ -6,8 +6,8 @@
  * A file that leaves the process otherwise than it found it fails, so that no file hears of another.
  */
 import assert from 'node:assert/strict';
-import hooks, { type AsyncHook } from 'node:async_hooks';
 import { resolve } from 'node:path';
+import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Until a file counts as hung. */
@@ -15,27 +15,8 @@ const TIMEOUT_MS = 5 * 60_000;
 /** How long what a file opened may take to close after its last test. */
 const CLOSING_MS = 5000;
 
-/**
- * Node's runner follows every promise, to know in which test another one begins or an error comes up that nobody caught. That
- * takes a quarter of the CPU of these tests: here it does so only until a file has told its tests.
- */
-let following: AsyncHook | undefined;
-const { createHook } = hooks;
-hooks.createHook = (callbacks) => {
-  following = createHook(callbacks);
-  return following;
-};
-const { after, test } = await import('node:test');
-hooks.createHook = createHook;
-
-/** What nobody caught: it fails the file that runs. */
-const uncaught: unknown[] = [];
-for (const event of ['uncaughtException', 'unhandledRejection'] as const)
-  process.on(event, (error: unknown) => void uncaught.push(error));
-
 for (const file of process.argv.slice(2).map((path) => resolve(path)))
   test(file, { timeout: TIMEOUT_MS }, async () => {
-    following?.enable();
     // What opens by itself at its first use is nobody's: the streams, and the timer with which Node's runner keeps a process
     // alive in which all rests.
     void [process.stdin, process.stdout, process.stderr];
@@ -44,8 +25,6 @@ for (const file of process.argv.slice(2).map((path) => resolve(path)))
     await import(file);
     // Runs last: after the file's tests, and after what the file itself asked for.
     after(async () => {
-      const [error] = uncaught.splice(0);
-      if (error !== undefined) throw error;
       assert.deepEqual(setting(), before, 'The file leaves the process otherwise than it found it');
       // By their names alone: some values are nobody's to read in a log.
       const names = Object.keys({ ...variables, ...process.env });
@@ -55,7 +34,6 @@ for (const file of process.argv.slice(2).map((path) => resolve(path)))
       while (more(open(), opened).length > 0 && performance.now() < until) await sleep(20);
       assert.deepEqual(more(open(), opened), [], 'The file leaves open what it opened');
     });
-    following?.disable();
   });
 
 /** What one file could spoil for the next. */

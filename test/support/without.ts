@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { registerHooks } from 'node:module';
 import { join } from 'node:path';
@@ -45,8 +44,8 @@ export async function without(path: string, list: string, entry: string): Promis
 }
 
 /** Text of each entry of the one list of a file, in order: a line, or a row of several. */
-export function entriesOf(list: string): string[] {
-  const text = readFileSync(new URL(list, source), 'utf8');
+export async function entriesOf(list: string): Promise<string[]> {
+  const text = await readFile(new URL(list, source), 'utf8');
   const [, all = ''] = /\[\] = \[\n([\s\S]*?)^\];$/m.exec(text) ?? [];
   return [...all.matchAll(/^ {2}(?:\w+,|\w+\(\{\n[\s\S]*?\n {2}\}\),)\n/gm)].map(([entry]) => entry);
 }

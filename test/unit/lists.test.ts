@@ -21,7 +21,7 @@ import { loaded } from './support/suites.ts';
  */
 
 /** Runs a test for each entry of a list, with what it names. */
-function each<T>(
+async function each<T>(
   list: string,
   all: readonly T[],
   nameOf: (one: T) => string,
@@ -29,8 +29,8 @@ function each<T>(
     taken: { readonly name: string; readonly rest: readonly string[] },
     load: (path: string) => Promise<string>,
   ) => Promise<void>,
-): void {
-  const entries = entriesOf(list);
+): Promise<void> {
+  const entries = await entriesOf(list);
   const names = all.map(nameOf);
   test(`${list}: an entry for each name`, () => {
     assert.equal(entries.length, names.length);
@@ -56,8 +56,8 @@ const text = (plan: Plan) =>
 const planOf = (plan: typeof makePlan, relation: string, purpose: 'check' | 'refresh') =>
   plan(loaded(SUITE.replace('[rerun, baseline]', `[${relation}]`), []), purpose);
 
-describe('a relation', () => {
-  each(
+describe('a relation', async () => {
+  await each(
     'compare/relations/index.ts',
     relations,
     ({ name }) => name,
@@ -107,8 +107,8 @@ function suiteOf(engine: string): string {
   return JSON.stringify({ ...asked, engine: { name: engine } });
 }
 
-describe('an engine', () => {
-  each(
+describe('an engine', async () => {
+  await each(
     'engine/engines/index.ts',
     engines,
     ({ name }) => name,
@@ -128,9 +128,9 @@ describe('an engine', () => {
   );
 });
 
-describe('a package’s known issues', () => {
+describe('a package’s known issues', async () => {
   const nameOf = ({ engine }: (typeof lists)[number]) => engine ?? 'torch';
-  each('issues/index.ts', lists, nameOf, async ({ rest }, load) => {
+  await each('issues/index.ts', lists, nameOf, async ({ rest }, load) => {
     const { lists: left }: typeof import('../../src/issues/index.ts') = await import(
       await load('issues/index.ts')
     );
@@ -150,8 +150,8 @@ test('an engine has both its halves: the host’s list and the harness’s name 
   );
 });
 
-describe('a store', () => {
-  each(
+describe('a store', async () => {
+  await each(
     'front/stores.ts',
     stores,
     ({ name }) => name,
@@ -178,8 +178,8 @@ describe('a store', () => {
   );
 });
 
-describe('a known change', () => {
-  each(
+describe('a known change', async () => {
+  await each(
     'changes/known/index.ts',
     knownChanges,
     ({ id }) => id,
@@ -200,8 +200,8 @@ describe('a known change', () => {
   );
 });
 
-describe('a mode', () => {
-  each(
+describe('a mode', async () => {
+  await each(
     'front/modes.ts',
     modes,
     ({ name }) => name,

@@ -81,7 +81,7 @@ const ALL = new Map(
 );
 
 const LIST = 'tell/surfaces.ts';
-const ENTRIES = entriesOf(LIST);
+const ENTRIES = await entriesOf(LIST);
 
 describe('a surface', () => {
   test('has a line of the list', () => assert.equal(ENTRIES.length, SURFACES.length));

@@ -52,11 +52,10 @@ function reviewed(job: Job, keys?: string, reasons: readonly string[] = []) {
 const BITS = { capital: body(), sky: body() };
 const other = { capital: body({ logprobs: [-0.5, -1.75] }), sky: body({ logprobs: [-0.5, -1.25] }) };
 
-const first = await checkReport(BITS, other);
-
-describe('keys in a list of drifts', () => {
+describe('keys in a list of drifts', async () => {
   const of = (path: string, report: Report): Drift[] =>
     read(report).drifted.map((one, index) => ({ path, report, drifted: one, index }));
+  const first = await checkReport(BITS, other);
   const second = { ...first, outcome: 'ab'.repeat(32), acceptable: 'ab'.repeat(32) };
   // Two prompts of one record, two of another, and the first record once more.
   const drifts = [...of('a', first), ...of('b', second), ...of('c', first)];
