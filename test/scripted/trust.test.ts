@@ -412,25 +412,20 @@ describe('nobody approves a change of its own', () => {
     },
   );
 
-  test('by relations without the baseline, another depth, another store, and another name', async () => {
-    await using repository = await withBaseline({ base: LAX });
-    const outcome = await repository.step({
-      suite: {
-        ...{ ...LAX, ...DRIFT, name: 'mine', relations: ['rerun'], baseline: { store: 'files' } },
-        ...{ depth: 'score', score: [{ id: 's', text: 'x y' }] },
-      },
+  const switchedOff: readonly [string, SuiteOptions, RegExp][] = [
+    ['relations without the baseline', { relations: ['rerun'] }, /relations\S*: .*baseline.* → \(absent\)/],
+    ['another depth', { depth: 'score', score: [{ id: 's', text: 'x y' }] }, /depth: full → score/],
+    ['another store', { baseline: { store: 'files' } }, /baseline\.store: cache → files/],
+    ['another name', { name: 'mine' }, /name: a → mine/],
+  ];
+  for (const [what, differs, says] of switchedOff)
+    test(`by ${what}`, async () => {
+      await using repository = await withBaseline({ base: LAX });
+      const outcome = await repository.step({ suite: { ...LAX, ...DRIFT, ...differs } });
+      assertConcluded(outcome, 'drift', 'fail', seed.key);
+      assertWarned(outcome, ALTERED, says);
+      assert.match(outcome.log, /changed \(suite\): engine\.args\.logprob: \(absent\) → -0\.5/);
     });
-    assertConcluded(outcome, 'drift', 'fail', seed.key);
-    assertWarned(
-      outcome,
-      ALTERED,
-      /relations\S*: .*baseline.* → \(absent\)/,
-      /depth: full → score/,
-      /baseline\.store: cache → files/,
-      /name: a → mine/,
-    );
-    assert.match(outcome.log, /changed \(suite\): engine\.args\.logprob: \(absent\) → -0\.5/);
-  });
 
   test('by a model that lies outside of the repository', async () => {
     await using repository = await withBaseline();
